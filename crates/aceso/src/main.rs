@@ -1,0 +1,2 @@
+//! aceso
+fn main() {}

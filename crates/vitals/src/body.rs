@@ -1,0 +1,314 @@
+//! Bodies: what an envelope's ciphertext opens to. One encoding per value, so that compaction can
+//! regenerate them bit by bit.
+//!
+//! `[kind, payload…]`; readings go in one column per metric, times and values delta-coded as
+//! base-128 varints.
+
+use crate::alarm::AlarmEvent;
+use crate::cbor::{self, NotCanonical, Reader, Writer};
+use crate::envelope::COUNT_MAX;
+use crate::ids::{Class, GrantId, PersonId};
+use crate::ledger::Purpose;
+use crate::metric::{Absence, Metric, Reading, Sample};
+use alloc::{string::String, vec::Vec};
+
+/// Longest body, bytes.
+pub const BODY_BYTES_MAX: usize = 60 * 1024;
+/// Longest name or place in a profile, bytes of UTF-8.
+pub const TEXT_BYTES_MAX: usize = 256;
+const READINGS: u64 = 1;
+const ALARMS: u64 = 2;
+const ACCESS: u64 = 3;
+const PROFILE: u64 = 4;
+const LIMITS: u64 = 5;
+
+/// One opening of a record, written before its first value is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessEntry {
+    /// When, milliseconds.
+    pub at_ms: u64,
+    /// Who.
+    pub reader: PersonId,
+    /// The reader's name at that time, for the patient to read.
+    pub reader_name: String,
+    /// Why.
+    pub purpose: Purpose,
+    /// Under which consent; zero for the patient's own reading.
+    pub grant: GrantId,
+    /// Which classes.
+    pub classes: Vec<Class>,
+    /// Span opened, milliseconds, inclusive.
+    pub span_ms: (u64, u64),
+    /// The reader's session.
+    pub session: [u8; 16],
+}
+
+/// Who the patient is, as far as a ward needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// When it was written, milliseconds.
+    pub at_ms: u64,
+    /// Name.
+    pub name: String,
+    /// Bed or place.
+    pub bed: String,
+}
+
+/// A change of a patient's alarm limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsChange {
+    /// When, milliseconds.
+    pub at_ms: u64,
+    /// Who changed them.
+    pub by: PersonId,
+    /// The limits from now on.
+    pub limits: crate::alarm::Limits,
+}
+
+/// What a ciphertext opens to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Readings, by metric, then in time order (as [`Body::decode`] gives them).
+    Readings(Vec<Reading>),
+    /// Alarm events in the order they happened.
+    Alarms(Vec<AlarmEvent>),
+    /// An opening of the record.
+    Access(AccessEntry),
+    /// The profile, replacing the one before.
+    Profile(Profile),
+    /// New limits for one metric.
+    Limits(LimitsChange),
+}
+
+impl Body {
+    /// Earliest and latest time in the body, for the header.
+    #[must_use]
+    pub fn span_ms(&self) -> Option<(u64, u64)> {
+        fn ends(times: impl Iterator<Item = u64> + Clone) -> Option<(u64, u64)> {
+            Some((times.clone().min()?, times.max()?))
+        }
+        match self {
+            Self::Readings(readings) => ends(readings.iter().map(|reading| reading.at_ms)),
+            Self::Alarms(events) => ends(events.iter().map(|event| event.at_ms)),
+            Self::Access(entry) => Some((entry.at_ms, entry.at_ms)),
+            Self::Profile(profile) => Some((profile.at_ms, profile.at_ms)),
+            Self::Limits(change) => Some((change.at_ms, change.at_ms)),
+        }
+    }
+
+    /// Readings or events, for the header.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        match self {
+            Self::Readings(readings) => u32::try_from(readings.len()).unwrap_or(u32::MAX),
+            Self::Alarms(events) => u32::try_from(events.len()).unwrap_or(u32::MAX),
+            Self::Access(_) | Self::Profile(_) | Self::Limits(_) => 1,
+        }
+    }
+
+    /// May an envelope of this class hold this body?
+    #[must_use]
+    pub fn fits(&self, class: Class) -> bool {
+        match self {
+            Self::Readings(readings) => {
+                readings.iter().all(|reading| reading.metric.info().class == class)
+            }
+            Self::Alarms(_) | Self::Limits(_) => class == Class::Alarms,
+            Self::Access(_) => class == Class::Access,
+            Self::Profile(_) => class == Class::Profile,
+        }
+    }
+
+    /// The plaintext. Times of readings are relative to `first_ms`, which the header carries.
+    #[must_use]
+    pub fn encode(&self, first_ms: u64) -> Vec<u8> {
+        let mut w = Writer::new();
+        match self {
+            Self::Readings(readings) => {
+                w.array(2).uint(READINGS);
+                write_readings(&mut w, readings, first_ms);
+            }
+            Self::Alarms(events) => {
+                w.array(2).uint(ALARMS).array(events.len());
+                for event in events {
+                    event.write(&mut w);
+                }
+            }
+            Self::Access(entry) => {
+                w.array(10).uint(ACCESS).uint(entry.at_ms).bytes(&entry.reader.0);
+                w.text(&entry.reader_name).uint(entry.purpose as u64).bytes(&entry.grant.0);
+                w.array(entry.classes.len());
+                for class in &entry.classes {
+                    w.uint(u64::from(class.code()));
+                }
+                w.uint(entry.span_ms.0).uint(entry.span_ms.1).bytes(&entry.session);
+            }
+            Self::Profile(profile) => {
+                w.array(4).uint(PROFILE).uint(profile.at_ms).text(&profile.name).text(&profile.bed);
+            }
+            Self::Limits(change) => {
+                w.array(4).uint(LIMITS).uint(change.at_ms).bytes(&change.by.0);
+                change.limits.write(&mut w);
+            }
+        }
+        w.finish()
+    }
+
+    /// Reads a plaintext.
+    pub fn decode(bytes: &[u8], first_ms: u64) -> Result<Self, NotCanonical> {
+        cbor::bounded(bytes, BODY_BYTES_MAX)?;
+        let mut heads = Reader::new(bytes);
+        let mut r = heads.clone();
+        let items = heads.any_array()?;
+        let kind = heads.uint()?;
+        let wanted = match kind {
+            READINGS | ALARMS => 2,
+            ACCESS => 10,
+            PROFILE | LIMITS => 4,
+            _ => return Err(NotCanonical::Unexpected),
+        };
+        if items != wanted {
+            return Err(NotCanonical::Unexpected);
+        }
+        r.any_array()?;
+        r.uint()?;
+        let body = match kind {
+            READINGS => Self::Readings(read_readings(&mut r, first_ms)?),
+            ALARMS => Self::Alarms(r.list(COUNT_MAX as usize, AlarmEvent::read)?),
+            ACCESS => Self::Access(read_access(&mut r)?),
+            PROFILE => Self::Profile(Profile {
+                at_ms: r.uint()?,
+                name: r.text(TEXT_BYTES_MAX)?.into(),
+                bed: r.text(TEXT_BYTES_MAX)?.into(),
+            }),
+            _ => Self::Limits(LimitsChange {
+                at_ms: r.uint()?,
+                by: PersonId(r.fixed()?),
+                limits: crate::alarm::Limits::read(&mut r)?,
+            }),
+        };
+        r.end()?;
+        Ok(body)
+    }
+}
+
+fn read_access(r: &mut Reader<'_>) -> Result<AccessEntry, NotCanonical> {
+    let entry = AccessEntry {
+        at_ms: r.uint()?,
+        reader: PersonId(r.fixed()?),
+        reader_name: r.text(TEXT_BYTES_MAX)?.into(),
+        purpose: Purpose::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)?,
+        grant: GrantId(r.fixed()?),
+        classes: r.list(Class::ALL.len(), |r| {
+            Class::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)
+        })?,
+        span_ms: (r.uint()?, r.uint()?),
+        session: r.fixed()?,
+    };
+    if entry.classes.is_sorted_by(|a, b| a < b) { Ok(entry) } else { Err(NotCanonical::Order) }
+}
+
+/// Columns in metric order: `[metric, count, bytes]`, where bytes hold per reading
+/// `varint(Δt·2 | absent)` and then `varint(zigzag(Δvalue))` or the absence code.
+fn write_readings(w: &mut Writer, readings: &[Reading], first_ms: u64) {
+    let mut sorted: Vec<&Reading> = readings.iter().collect();
+    sorted.sort_by_key(|reading| (reading.metric, reading.at_ms));
+    let columns: Vec<&[&Reading]> = sorted.chunk_by(|a, b| a.metric == b.metric).collect();
+    w.array(columns.len());
+    for column in columns {
+        let mut packed = Vec::new();
+        let (mut at_ms, mut value) = (first_ms, 0i32);
+        for reading in column {
+            let step = reading.at_ms.saturating_sub(at_ms);
+            at_ms = reading.at_ms;
+            match reading.sample {
+                Sample::Measured(now) => {
+                    put_varint(&mut packed, step << 1);
+                    put_varint(&mut packed, zigzag(i64::from(now) - i64::from(value)));
+                    value = now;
+                }
+                Sample::Absent(reason) => {
+                    put_varint(&mut packed, step << 1 | 1);
+                    packed.push(reason as u8);
+                }
+            }
+        }
+        w.array(3).uint(u64::from(column[0].metric.code())).uint(column.len() as u64).bytes(&packed);
+    }
+}
+
+fn read_readings(r: &mut Reader<'_>, first_ms: u64) -> Result<Vec<Reading>, NotCanonical> {
+    let mut readings = Vec::new();
+    let mut metric_before = 0;
+    r.list(Metric::ALL.len(), |r| {
+        r.array(3)?;
+        let code = r.u8()?;
+        if code <= metric_before {
+            return Err(NotCanonical::Order);
+        }
+        metric_before = code;
+        let metric = Metric::from_code(code).ok_or(NotCanonical::Unexpected)?;
+        let count = r.uint_max(u64::from(COUNT_MAX))?;
+        let mut packed = r.bytes(BODY_BYTES_MAX)?;
+        let (mut at_ms, mut value) = (first_ms, 0i32);
+        for _ in 0..count {
+            let step = take_varint(&mut packed)?;
+            at_ms = at_ms.checked_add(step >> 1).ok_or(NotCanonical::TooLong)?;
+            let sample = if step & 1 == 1 {
+                let (code, rest) = packed.split_first().ok_or(NotCanonical::Truncated)?;
+                packed = rest;
+                Sample::Absent(Absence::from_code(*code).ok_or(NotCanonical::Unexpected)?)
+            } else {
+                let delta = unzigzag(take_varint(&mut packed)?);
+                let now = i64::from(value).checked_add(delta).ok_or(NotCanonical::TooLong)?;
+                value = i32::try_from(now).map_err(|_| NotCanonical::TooLong)?;
+                Sample::Measured(value)
+            };
+            readings.push(Reading { metric, at_ms, sample });
+        }
+        if count == 0 {
+            return Err(NotCanonical::Unexpected);
+        }
+        if packed.is_empty() { Ok(()) } else { Err(NotCanonical::Trailing) }
+    })?;
+    Ok(readings)
+}
+
+fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+fn unzigzag(code: u64) -> i64 {
+    (code >> 1).cast_signed() ^ -(code & 1).cast_signed()
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    loop {
+        let low = u8::try_from(value & 0x7f).expect("seven bits fit a byte");
+        value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Result<u64, NotCanonical> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or(NotCanonical::Truncated)?;
+        *bytes = rest;
+        let low = u64::from(byte & 0x7f);
+        if shift == 63 && low > 1 {
+            return Err(NotCanonical::TooLong);
+        }
+        value |= low << shift;
+        if byte & 0x80 == 0 {
+            // A final zero group would give the same value in fewer bytes.
+            let shortest = *byte != 0 || shift == 0;
+            return if shortest { Ok(value) } else { Err(NotCanonical::NotShortest) };
+        }
+    }
+    Err(NotCanonical::TooLong)
+}

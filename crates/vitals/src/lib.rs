@@ -1,0 +1,22 @@
+//! The shared words of Aceso: readings, envelopes, logs, receipts, proofs, alarms and the ledger in
+//! domain words. No I/O, no clock, no randomness: time and chance come in as arguments.
+#![no_std]
+
+extern crate alloc;
+
+pub mod alarm;
+pub mod body;
+pub mod cbor;
+pub mod cose;
+pub mod envelope;
+pub mod ids;
+pub mod keys;
+pub mod ledger;
+pub mod log;
+pub mod metric;
+pub mod pairing;
+pub mod proof;
+pub mod receipt;
+
+pub use ids::{DeviceId, Genesis, GrantId, OrgId, PatientId, PersonId, StreamId};
+pub use metric::Metric;

@@ -1,0 +1,141 @@
+//! What is measured: one entry per metric, with unit, codes and plausible range.
+
+use crate::ids::Class;
+
+/// Everything the rest of the system needs to know of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// Word used in files and reports, e.g. `heart_rate`.
+    pub name: &'static str,
+    /// Words used on pages, e.g. `Heart rate`.
+    pub label: &'static str,
+    /// Unit for people, e.g. `bpm`.
+    pub unit: &'static str,
+    /// UCUM code of the unit.
+    pub ucum: &'static str,
+    /// LOINC code, where one fits.
+    pub loinc: Option<&'static str>,
+    /// IEEE 11073-10101 (MDC) code, where one fits.
+    pub mdc: Option<u32>,
+    /// A raw value of 1 means 10^-decimals units.
+    pub decimals: u8,
+    /// Consent class.
+    pub class: Class,
+    /// Raw values outside are a sensor fault, not a measurement.
+    pub plausible: (i32, i32),
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $name:ident = $code:literal { $($field:ident: $value:expr),* $(,)? })*) => {
+        /// A measured quantity. A new one is one entry in this list.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Metric { $($(#[$doc])* $name = $code),* }
+
+        impl Metric {
+            /// All metrics, in code order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Its entry.
+            #[must_use]
+            pub fn info(self) -> &'static MetricInfo {
+                match self { $(Self::$name => const { &MetricInfo { $($field: $value),* } }),* }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Heart rate from photoplethysmography, tenths of a beat per minute.
+    HeartRate = 1 { name: "heart_rate", label: "Heart rate", unit: "bpm", ucum: "/min", loinc: Some("8867-4"), mdc: Some(149_530), decimals: 1, class: Class::Vitals, plausible: (200, 3000) }
+    /// Body temperature, hundredths of a degree Celsius.
+    BodyTemperature = 2 { name: "body_temperature", label: "Temperature", unit: "°C", ucum: "Cel", loinc: Some("8310-5"), mdc: Some(150_364), decimals: 2, class: Class::Vitals, plausible: (2500, 4500) }
+    /// Room temperature, tenths of a degree Celsius.
+    AmbientTemperature = 3 { name: "ambient_temperature", label: "Room temperature", unit: "°C", ucum: "Cel", loinc: Some("60832-3"), mdc: Some(188_508), decimals: 1, class: Class::Environment, plausible: (-400, 850) }
+    /// Relative humidity, tenths of a percent.
+    RelativeHumidity = 4 { name: "relative_humidity", label: "Humidity", unit: "%", ucum: "%", loinc: None, mdc: None, decimals: 1, class: Class::Environment, plausible: (0, 1000) }
+    /// Fine particles, tenths of a microgram per cubic metre.
+    Pm25 = 5 { name: "pm2_5", label: "PM2.5", unit: "µg/m³", ucum: "ug/m3", loinc: None, mdc: None, decimals: 1, class: Class::Environment, plausible: (0, 50_000) }
+    /// Coarse particles, tenths of a microgram per cubic metre.
+    Pm10 = 6 { name: "pm10", label: "PM10", unit: "µg/m³", ucum: "ug/m3", loinc: None, mdc: None, decimals: 1, class: Class::Environment, plausible: (0, 60_000) }
+    /// Carbon dioxide, parts per million.
+    Co2 = 7 { name: "co2", label: "CO₂", unit: "ppm", ucum: "[ppm]", loinc: None, mdc: None, decimals: 0, class: Class::Environment, plausible: (0, 40_000) }
+    /// Total volatile organic compounds, parts per billion.
+    Tvoc = 8 { name: "tvoc", label: "TVOC", unit: "ppb", ucum: "[ppb]", loinc: None, mdc: None, decimals: 0, class: Class::Environment, plausible: (0, 65_000) }
+    /// Air quality index from PM2.5, US EPA table of May 2024.
+    Aqi = 9 { name: "aqi", label: "Air quality", unit: "AQI", ucum: "{AQI}", loinc: None, mdc: None, decimals: 0, class: Class::Environment, plausible: (0, 1000) }
+}
+
+impl Metric {
+    /// The wire code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The metric with this wire code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|metric| metric.code() == code)
+    }
+
+    /// The metric of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|metric| metric.info().name == name)
+    }
+
+    /// The value in its unit, for drawing; records and rules use the integer.
+    #[must_use]
+    pub fn in_unit(self, raw: i32) -> f64 {
+        let mut value = f64::from(raw);
+        for _ in 0..self.info().decimals {
+            value /= 10.0;
+        }
+        value
+    }
+}
+
+/// Why a sample has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Absence {
+    /// The sensor is off the body or unplugged.
+    SensorOff = 1,
+    /// The signal is too noisy to tell.
+    Noisy = 2,
+    /// The sensor answered outside its plausible range.
+    OutOfRange = 3,
+    /// Still settling after power-up.
+    WarmingUp = 4,
+}
+
+impl Absence {
+    /// The reason with this wire code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Self::SensorOff, Self::Noisy, Self::OutOfRange, Self::WarmingUp]
+            .into_iter()
+            .find(|reason| *reason as u8 == code)
+    }
+}
+
+/// What a sensor said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    /// A value in raw fixed-point units of its metric.
+    Measured(i32),
+    /// No value, and why.
+    Absent(Absence),
+}
+
+/// One sample of one metric at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// What.
+    pub metric: Metric,
+    /// When, milliseconds since 1970 by the author's clock.
+    pub at_ms: u64,
+    /// The sample.
+    pub sample: Sample,
+}

@@ -1,0 +1,209 @@
+//! Pairing: a gateway shows the keys it made; its home organisation answers with the streams its
+//! sensors may write and their chain keys, wrapped (HPKE) to the sensors' own keys.
+
+use crate::cbor::{self, NotCanonical, Reader, Writer};
+use crate::cose::{self, Domain};
+use crate::ids::{Class, DeviceId, Genesis, StreamId};
+use alloc::vec::Vec;
+
+const VERSION: u64 = 1;
+/// Most boards on one gateway.
+pub const BOARDS_MAX: usize = 64;
+/// Longest request or answer, bytes.
+pub const PAIRING_BYTES_MAX: usize = 256 * 1024;
+/// HPKE `info` of a wrapped chain key: label ‖ genesis ‖ stream ‖ recipient ‖ epoch (u32 be).
+pub const WRAP_LABEL: &[u8] = b"aceso/wrap/v1";
+
+/// The public half of a device's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceKeys {
+    /// Ed25519.
+    pub key: [u8; 32],
+    /// X25519.
+    pub wrap_key: [u8; 32],
+}
+
+impl DeviceKeys {
+    /// The device's id.
+    #[must_use]
+    pub fn id(&self) -> DeviceId {
+        DeviceId::of(&self.key)
+    }
+}
+
+/// "These keys are mine": signed by the gateway and by each sensor over the same payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairingRequest {
+    /// The gateway's keys.
+    pub gateway: DeviceKeys,
+    /// One sensor per board, in board order.
+    pub sensors: Vec<DeviceKeys>,
+    /// The gateway's signature, then each sensor's, over [`Self::payload`].
+    pub signatures: Vec<[u8; 64]>,
+}
+
+impl PairingRequest {
+    /// The payload every key signs. Pairing comes before the device knows its ledger, so the genesis
+    /// hash in the signature's external data is zero.
+    #[must_use]
+    pub fn payload(gateway: &DeviceKeys, sensors: &[DeviceKeys]) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.array(3).uint(VERSION).array(2).bytes(&gateway.key).bytes(&gateway.wrap_key);
+        w.array(sensors.len());
+        for sensor in sensors {
+            w.array(2).bytes(&sensor.key).bytes(&sensor.wrap_key);
+        }
+        w.finish()
+    }
+
+    /// The bytes each key signs.
+    #[must_use]
+    pub fn to_be_signed(gateway: &DeviceKeys, sensors: &[DeviceKeys]) -> Vec<u8> {
+        cose::to_be_signed(Domain::PairingRequest, Genesis([0; 32]), &Self::payload(gateway, sensors))
+    }
+
+    /// The wire form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.array(2).bytes(&Self::payload(&self.gateway, &self.sensors)).array(self.signatures.len());
+        for signature in &self.signatures {
+            w.bytes(signature);
+        }
+        w.finish()
+    }
+
+    /// Reads the wire form and checks that every key signed it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, NotCanonical> {
+        cbor::bounded(bytes, PAIRING_BYTES_MAX)?;
+        let mut r = Reader::new(bytes);
+        r.array(2)?;
+        let payload = r.bytes(PAIRING_BYTES_MAX)?;
+        let signatures = r.list(BOARDS_MAX + 1, |r| r.fixed::<64>())?;
+        r.end()?;
+        let mut p = Reader::new(payload);
+        p.array(3)?;
+        p.exactly(VERSION)?;
+        let gateway = read_keys(&mut p)?;
+        let sensors = p.list(BOARDS_MAX, read_keys)?;
+        p.end()?;
+        let signed = Self::to_be_signed(&gateway, &sensors);
+        let keys = core::iter::once(&gateway).chain(&sensors);
+        let all_signed = signatures.len() == sensors.len() + 1
+            && keys.zip(&signatures).all(|(keys, sig)| cose::verify_raw(&keys.key, &signed, sig));
+        if all_signed { Ok(Self { gateway, sensors, signatures }) } else { Err(NotCanonical::Unexpected) }
+    }
+}
+
+fn read_keys(r: &mut Reader<'_>) -> Result<DeviceKeys, NotCanonical> {
+    r.array(2)?;
+    Ok(DeviceKeys { key: r.fixed()?, wrap_key: r.fixed()? })
+}
+
+/// One stream a sensor may write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamKey {
+    /// The sensor.
+    pub author: DeviceId,
+    /// The stream.
+    pub stream: StreamId,
+    /// Its class.
+    pub class: Class,
+    /// Epoch at whose start the wrapped chain key stands.
+    pub epoch: u32,
+    /// [`crate::keys::ChainKey::commitment`].
+    pub commitment: [u8; 32],
+    /// HPKE encapsulated key.
+    pub encapsulated: [u8; 32],
+    /// HPKE ciphertext of the chain key (32 bytes and a 16-byte tag).
+    pub wrapped: [u8; 48],
+}
+
+/// The home organisation's answer; signed by its record key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairingAnswer {
+    /// Genesis document bytes; the device pins their hash.
+    pub genesis_document: Vec<u8>,
+    /// The organisation's record key.
+    pub record_key: [u8; 32],
+    /// The gateway answered.
+    pub gateway: DeviceId,
+    /// Streams of all its sensors.
+    pub streams: Vec<StreamKey>,
+    /// Signature by the record key over [`Self::payload`].
+    pub signature: [u8; 64],
+}
+
+impl PairingAnswer {
+    /// The ledger it belongs to.
+    #[must_use]
+    pub fn genesis(&self) -> Genesis {
+        crate::proof::genesis::GenesisDocument::hash_of(&self.genesis_document)
+    }
+
+    /// The signed bytes' payload.
+    #[must_use]
+    pub fn payload(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.array(5).uint(VERSION).bytes(&self.genesis_document).bytes(&self.record_key);
+        w.bytes(&self.gateway.0).array(self.streams.len());
+        for s in &self.streams {
+            w.array(7).bytes(&s.author.0).bytes(&s.stream.0).uint(u64::from(s.class.code()));
+            w.uint(u64::from(s.epoch)).bytes(&s.commitment).bytes(&s.encapsulated).bytes(&s.wrapped);
+        }
+        w.finish()
+    }
+
+    /// The bytes the record key signs.
+    #[must_use]
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        cose::to_be_signed(Domain::PairingAnswer, self.genesis(), &self.payload())
+    }
+
+    /// The wire form: a COSE_Sign1 over the payload.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        cose::write(&mut w, &self.payload(), &self.signature);
+        w.finish()
+    }
+
+    /// Reads the wire form and checks its signature by the record key it names; the caller decides
+    /// whether that key is the organisation it meant to pair with.
+    pub fn decode(bytes: &[u8]) -> Result<Self, NotCanonical> {
+        cbor::bounded(bytes, PAIRING_BYTES_MAX)?;
+        let mut r = Reader::new(bytes);
+        let (payload, signature) = cose::read(&mut r, PAIRING_BYTES_MAX)?;
+        r.end()?;
+        let mut p = Reader::new(payload);
+        p.array(5)?;
+        p.exactly(VERSION)?;
+        let answer = Self {
+            genesis_document: p.bytes(crate::proof::genesis::GENESIS_BYTES_MAX)?.to_vec(),
+            record_key: p.fixed()?,
+            gateway: DeviceId(p.fixed()?),
+            streams: p.list(BOARDS_MAX * Class::ALL.len(), |p| {
+                p.array(7)?;
+                Ok(StreamKey {
+                    author: DeviceId(p.fixed()?),
+                    stream: StreamId(p.fixed()?),
+                    class: Class::from_code(p.u8()?).ok_or(NotCanonical::Unexpected)?,
+                    epoch: p.u32()?,
+                    commitment: p.fixed()?,
+                    encapsulated: p.fixed()?,
+                    wrapped: p.fixed()?,
+                })
+            })?,
+            signature,
+        };
+        p.end()?;
+        let signed = cose::verify_raw(&answer.record_key, &answer.to_be_signed(), &signature);
+        if signed { Ok(answer) } else { Err(NotCanonical::Unexpected) }
+    }
+}
+
+/// The HPKE `info` under which a chain key is wrapped.
+#[must_use]
+pub fn wrap_info(genesis: Genesis, stream: StreamId, recipient: DeviceId, epoch: u32) -> Vec<u8> {
+    [WRAP_LABEL, &genesis.0, &stream.0, &recipient.0, &epoch.to_be_bytes()].concat()
+}

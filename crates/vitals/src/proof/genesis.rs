@@ -1,0 +1,125 @@
+//! The genesis document: everything a verifier trusts, bound by one hash.
+
+use crate::cbor::{self, NotCanonical, Reader, Writer};
+use crate::ids::{Genesis, Hash, OrgId, sha256};
+use alloc::{string::String, vec::Vec};
+
+/// Longest genesis document.
+pub const GENESIS_BYTES_MAX: usize = 16 * 1024;
+const VERSION: u64 = 1;
+
+/// A contract placed in the genesis state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predeploy {
+    /// Contract name, e.g. `Anchors`.
+    pub name: String,
+    /// Its address.
+    pub address: [u8; 20],
+    /// SHA-256 of its creation bytecode as committed in `contracts/artifacts`.
+    pub code: Hash,
+}
+
+/// A founding organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Founder {
+    /// Record key (Ed25519); its [`OrgId`] is derived from it.
+    pub record_key: [u8; 32],
+    /// Ethereum address that sends its transactions.
+    pub sender: [u8; 20],
+}
+
+impl Founder {
+    /// The organisation's id.
+    #[must_use]
+    pub fn org(&self) -> OrgId {
+        OrgId::of(&self.record_key)
+    }
+}
+
+/// The founding document of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GenesisDocument {
+    /// EVM chain id.
+    pub chain_id: u64,
+    /// A name for people.
+    pub name: String,
+    /// Milliseconds since 1970.
+    pub time_ms: u64,
+    /// Blocks in an epoch; the committee changes only between epochs.
+    pub epoch_blocks: u64,
+    /// Founding validators (Ed25519), ascending.
+    pub committee: Vec<[u8; 32]>,
+    /// Founding organisations, ascending by record key.
+    pub founders: Vec<Founder>,
+    /// Contracts of the genesis state, in order of deployment.
+    pub contracts: Vec<Predeploy>,
+    /// 32 random bytes, so that no two ledgers share a name.
+    pub salt: [u8; 32],
+}
+
+impl GenesisDocument {
+    /// Deterministic CBOR (see `docs/wire.md`).
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.array(9).uint(VERSION).uint(self.chain_id).text(&self.name).uint(self.time_ms).uint(self.epoch_blocks);
+        w.array(self.committee.len());
+        for key in &self.committee {
+            w.bytes(key);
+        }
+        w.array(self.founders.len());
+        for founder in &self.founders {
+            w.array(2).bytes(&founder.record_key).bytes(&founder.sender);
+        }
+        w.array(self.contracts.len());
+        for contract in &self.contracts {
+            w.array(3).text(&contract.name).bytes(&contract.address).bytes(&contract.code);
+        }
+        w.bytes(&self.salt);
+        w.finish()
+    }
+
+    /// Reads the wire form; only the exact bytes of [`Self::encode`] are accepted.
+    pub fn decode(bytes: &[u8]) -> Result<Self, NotCanonical> {
+        cbor::bounded(bytes, GENESIS_BYTES_MAX)?;
+        let mut r = Reader::new(bytes);
+        r.array(9)?;
+        r.exactly(VERSION)?;
+        let (chain_id, name) = (r.uint()?, String::from(r.text(64)?));
+        let (time_ms, epoch_blocks) = (r.uint()?, r.uint()?);
+        let committee = r.list(super::header::COMMITTEE_MAX, |r| r.fixed::<32>())?;
+        let founders = r.list(super::header::COMMITTEE_MAX, |r| {
+            r.array(2)?;
+            Ok(Founder { record_key: r.fixed()?, sender: r.fixed()? })
+        })?;
+        let contracts = r.list(64, |r| {
+            r.array(3)?;
+            Ok(Predeploy { name: String::from(r.text(64)?), address: r.fixed()?, code: r.fixed()? })
+        })?;
+        let salt = r.fixed()?;
+        r.end()?;
+        let document =
+            Self { chain_id, name, time_ms, epoch_blocks, committee, founders, contracts, salt };
+        let sorted = document.committee.is_sorted_by(|a, b| a < b)
+            && document.founders.is_sorted_by(|a, b| a.record_key < b.record_key);
+        if !sorted { Err(NotCanonical::Order) } else { Ok(document) }
+    }
+
+    /// The ledger's name: SHA-256("aceso/genesis/v1" ‖ document).
+    #[must_use]
+    pub fn hash(&self) -> Genesis {
+        Self::hash_of(&self.encode())
+    }
+
+    /// The hash of document bytes.
+    #[must_use]
+    pub fn hash_of(document: &[u8]) -> Genesis {
+        Genesis(sha256(&[b"aceso/genesis/v1", document]))
+    }
+
+    /// The address of a predeployed contract.
+    #[must_use]
+    pub fn address(&self, name: &str) -> Option<[u8; 20]> {
+        self.contracts.iter().find(|contract| contract.name == name).map(|contract| contract.address)
+    }
+}
