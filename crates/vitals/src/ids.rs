@@ -126,6 +126,22 @@ impl DeviceId {
     }
 }
 
+impl PersonId {
+    /// The grantee that stands for an organisation's monitoring: its id and sixteen zero bytes.
+    #[must_use]
+    pub fn of_organisation(org: OrgId) -> Self {
+        let mut id = [0; 32];
+        id[..16].copy_from_slice(&org.0);
+        Self(id)
+    }
+
+    /// Is this a grantee that stands for an organisation?
+    #[must_use]
+    pub fn is_organisation(&self) -> bool {
+        self.0[16..] == [0; 16]
+    }
+}
+
 impl OrgId {
     /// The id of the organisation whose first record key is `record_key`.
     #[must_use]

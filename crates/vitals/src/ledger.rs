@@ -260,6 +260,15 @@ pub enum Act {
         /// Signature over [`Ledger::revocation_digest`].
         signature: Vec<u8>,
     },
+    /// Relay the withdrawal of a consent that has not arrived: its nonce can never be used.
+    BurnGrant {
+        /// Whose consent.
+        patient: PersonId,
+        /// [`ConsentMessage::nonce`].
+        nonce: Hash,
+        /// Signature over [`Ledger::revocation_digest`].
+        signature: Vec<u8>,
+    },
     /// Replace the organisation's log head.
     Anchor {
         /// Leaves now.

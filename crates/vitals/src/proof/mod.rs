@@ -2,6 +2,7 @@
 //! genesis hash to the genesis document, to a certified header, to the contract state.
 
 pub mod certificate;
+pub mod contracts;
 pub mod genesis;
 pub mod header;
 pub mod state;

@@ -1,0 +1,267 @@
+//! The contracts in plain Rust: the oracle their property tests are held against, and the ledger of
+//! tests that need no EVM. Same rules, same order of refusals, no signatures of its own.
+
+use crate::eip712::{ConsentDomain, grant_id};
+use crate::ids::{DeviceId, GrantId, Hash, OrgId, PersonId};
+use crate::ledger::{
+    Act, Anchor, Device, DeviceKind, Grant, Organisation, Person, Revocation, RevokeReason, Role,
+};
+use crate::log::verify_consistency;
+use alloc::collections::BTreeMap;
+use core::fmt;
+
+/// Shortest ERC-7913 signer.
+pub const SIGNER_BYTES_MIN: usize = 20;
+/// Longest ERC-7913 signer.
+pub const SIGNER_BYTES_MAX: usize = 1024;
+
+/// Why a contract refuses an act. The names are those of the contracts' custom errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each name is its meaning, written out by Display")]
+pub enum Refusal {
+    SenderNotAnOrganisation,
+    PersonIdReserved,
+    PersonAlreadyEnrolled,
+    SignerLengthWrong,
+    DeviceAlreadyRegistered,
+    GatewayNotPlain,
+    ViaNotALiveGateway,
+    BindingMissing,
+    DeviceUnknown,
+    NotTheHomeOrganisation,
+    DeviceAlreadyRevoked,
+    DeadlinePassed,
+    WindowEmpty,
+    NonceUsed,
+    PatientUnknown,
+    GranteeUnknown,
+    SignatureWrong,
+    GrantUnknown,
+    GrantAlreadyRevoked,
+    LogEmpty,
+    LogShrunk,
+    LogForked,
+    ConsistencyWrong,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SenderNotAnOrganisation => "the sender is no active organisation's",
+            Self::PersonIdReserved => "ids that end in sixteen zero bytes stand for organisations",
+            Self::PersonAlreadyEnrolled => "this person is enrolled already",
+            Self::SignerLengthWrong => "the signer is no ERC-7913 signer",
+            Self::DeviceAlreadyRegistered => "this device key is registered already",
+            Self::GatewayNotPlain => "a gateway is reached through itself and bound to nobody",
+            Self::ViaNotALiveGateway => "the sensor's gateway is not a live gateway of the same organisation",
+            Self::BindingMissing => "a sensor must be bound to a patient",
+            Self::DeviceUnknown => "no such device",
+            Self::NotTheHomeOrganisation => "only the home organisation decides about this",
+            Self::DeviceAlreadyRevoked => "this device is revoked already",
+            Self::DeadlinePassed => "the consent's deadline has passed",
+            Self::WindowEmpty => "the consent's window is empty or over",
+            Self::NonceUsed => "this patient used or burnt this nonce before",
+            Self::PatientUnknown => "nobody enrolled and active as a patient has this id",
+            Self::GranteeUnknown => "no such grantee",
+            Self::SignatureWrong => "the signature is not the patient's over this message",
+            Self::GrantUnknown => "no such consent",
+            Self::GrantAlreadyRevoked => "this consent is withdrawn already",
+            Self::LogEmpty => "a log of no leaves is not anchored",
+            Self::LogShrunk => "the anchored log is longer",
+            Self::LogForked => "the anchored log has another root at this size",
+            Self::ConsistencyWrong => "the proof does not show that the log extends the anchored one",
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+/// Decides whether a signature by an ERC-7913 signer over a digest is good.
+pub type SignatureCheck = fn(signer: &[u8], digest: &Hash, signature: &[u8]) -> bool;
+
+/// All contracts' state.
+#[derive(Debug, Clone)]
+pub struct LedgerModel {
+    /// Organisations.
+    pub organisations: BTreeMap<OrgId, Organisation>,
+    /// People.
+    pub people: BTreeMap<PersonId, Person>,
+    /// Devices.
+    pub devices: BTreeMap<DeviceId, Device>,
+    /// Consents.
+    pub grants: BTreeMap<GrantId, Grant>,
+    /// Log heads.
+    pub anchors: BTreeMap<OrgId, Anchor>,
+    domain: ConsentDomain,
+    check: SignatureCheck,
+}
+
+impl LedgerModel {
+    /// A ledger on which only `founders` exist.
+    #[must_use]
+    pub fn new(
+        domain: ConsentDomain,
+        check: SignatureCheck,
+        founders: impl IntoIterator<Item = (OrgId, Organisation)>,
+    ) -> Self {
+        Self {
+            organisations: founders.into_iter().collect(),
+            people: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            anchors: BTreeMap::new(),
+            domain,
+            check,
+        }
+    }
+
+    /// What patients of this ledger sign.
+    #[must_use]
+    pub fn domain(&self) -> &ConsentDomain {
+        &self.domain
+    }
+
+    /// Applies an act of the organisation that sends from `sender`, in a block of this height and time.
+    /// A refused act changes nothing.
+    pub fn apply(&mut self, sender: [u8; 20], act: &Act, height: u64, time_ms: u64) -> Result<(), Refusal> {
+        // Block time in contracts has whole seconds.
+        let now_ms = time_ms - time_ms % 1000;
+        match act {
+            Act::Enrol { person, role, signer, vault_kept } => {
+                let org = self.sending(sender)?;
+                refuse_if(person.is_organisation(), Refusal::PersonIdReserved)?;
+                let length_ok = (SIGNER_BYTES_MIN..=SIGNER_BYTES_MAX).contains(&signer.len());
+                refuse_if(!length_ok, Refusal::SignerLengthWrong)?;
+                refuse_if(self.people.contains_key(person), Refusal::PersonAlreadyEnrolled)?;
+                let (role, signer, vault_kept) = (*role, signer.clone(), *vault_kept);
+                let enrolled =
+                    Person { role, org, signer, vault_kept, since_ms: now_ms, suspended_at_ms: 0 };
+                self.people.insert(*person, enrolled);
+            }
+            Act::Register { kind, key, wrap_key, via, binding } => {
+                let org = self.sending(sender)?;
+                let id = DeviceId::of(key);
+                refuse_if(self.devices.contains_key(&id), Refusal::DeviceAlreadyRegistered)?;
+                if *kind == DeviceKind::Gateway {
+                    refuse_if(*via != id || *binding != [0; 32], Refusal::GatewayNotPlain)?;
+                } else {
+                    let live = self.devices.get(via).is_some_and(|gateway| {
+                        gateway.kind == DeviceKind::Gateway && gateway.org == org && gateway.revoked.is_none()
+                    });
+                    refuse_if(!live, Refusal::ViaNotALiveGateway)?;
+                    refuse_if(*binding == [0; 32], Refusal::BindingMissing)?;
+                }
+                let (kind, key, wrap_key, via, binding) = (*kind, *key, *wrap_key, *via, *binding);
+                let device =
+                    Device { kind, key, wrap_key, via, org, binding, since_ms: now_ms, revoked: None };
+                self.devices.insert(id, device);
+            }
+            Act::Revoke { device, reason, last_trusted_seq } => {
+                let org = self.sending(sender)?;
+                self.revoke(org, *device, *reason, *last_trusted_seq, now_ms)?;
+            }
+            Act::Grant(signed) => {
+                let m = &signed.message;
+                let id = grant_id(m.patient, &m.nonce);
+                refuse_if(now_ms > m.deadline_ms, Refusal::DeadlinePassed)?;
+                refuse_if(m.until_ms <= m.from_ms || m.until_ms <= now_ms, Refusal::WindowEmpty)?;
+                refuse_if(self.grants.contains_key(&id), Refusal::NonceUsed)?;
+                let patient = self.people.get(&m.patient);
+                let is_patient =
+                    patient.is_some_and(|one| one.role == Role::Patient && one.suspended_at_ms == 0);
+                refuse_if(!is_patient, Refusal::PatientUnknown)?;
+                refuse_if(!self.is_grantee(m.grantee), Refusal::GranteeUnknown)?;
+                self.signed(m.patient, self.domain.consent_digest(m), &signed.signature)?;
+                self.grants.insert(id, Grant {
+                    patient: m.patient,
+                    grantee: m.grantee,
+                    terms: m.terms,
+                    from_ms: m.from_ms,
+                    until_ms: m.until_ms,
+                    revoked_at_ms: 0,
+                });
+            }
+            Act::RevokeGrant { grant, signature } => {
+                let known = self.grants.get(grant).ok_or(Refusal::GrantUnknown)?;
+                refuse_if(known.revoked_at_ms != 0, Refusal::GrantAlreadyRevoked)?;
+                self.signed(known.patient, self.domain.revocation_digest(*grant), signature)?;
+                self.withdraw(*grant, known.patient, now_ms);
+            }
+            Act::BurnGrant { patient, nonce, signature } => {
+                let id = grant_id(*patient, nonce);
+                let gone = self.grants.get(&id).is_some_and(|grant| grant.revoked_at_ms != 0);
+                refuse_if(gone, Refusal::GrantAlreadyRevoked)?;
+                self.signed(*patient, self.domain.revocation_digest(id), signature)?;
+                self.withdraw(id, *patient, now_ms);
+            }
+            Act::Anchor { size, root, consistency } => {
+                let org = self.sending(sender)?;
+                refuse_if(*size == 0, Refusal::LogEmpty)?;
+                if let Some(head) = self.anchors.get(&org) {
+                    refuse_if(*size < head.size, Refusal::LogShrunk)?;
+                    if *size == head.size {
+                        return refuse_if(*root != head.root, Refusal::LogForked);
+                    }
+                    let extends = verify_consistency(head.size, &head.root, *size, root, consistency);
+                    refuse_if(!extends, Refusal::ConsistencyWrong)?;
+                } else {
+                    refuse_if(!consistency.is_empty(), Refusal::ConsistencyWrong)?;
+                }
+                self.anchors.insert(org, Anchor { size: *size, root: *root, height });
+            }
+        }
+        Ok(())
+    }
+
+    fn revoke(
+        &mut self,
+        org: OrgId,
+        id: DeviceId,
+        reason: RevokeReason,
+        last_trusted_seq: u64,
+        at_ms: u64,
+    ) -> Result<(), Refusal> {
+        let device = self.devices.get_mut(&id).ok_or(Refusal::DeviceUnknown)?;
+        refuse_if(device.org != org, Refusal::NotTheHomeOrganisation)?;
+        refuse_if(device.revoked.is_some(), Refusal::DeviceAlreadyRevoked)?;
+        device.revoked = Some(Revocation { at_ms, reason, last_trusted_seq });
+        Ok(())
+    }
+
+    fn sending(&self, sender: [u8; 20]) -> Result<OrgId, Refusal> {
+        let sends = |org: &Organisation| org.active && org.sender == sender;
+        let found = self.organisations.iter().find(|(_, org)| sends(org));
+        found.map(|(id, _)| *id).ok_or(Refusal::SenderNotAnOrganisation)
+    }
+
+    fn is_grantee(&self, id: PersonId) -> bool {
+        if id.is_organisation() {
+            return self
+                .organisations
+                .iter()
+                .any(|(org, known)| known.active && PersonId::of_organisation(*org) == id);
+        }
+        self.people.get(&id).is_some_and(|one| one.suspended_at_ms == 0)
+    }
+
+    fn signed(&self, patient: PersonId, digest: Hash, signature: &[u8]) -> Result<(), Refusal> {
+        let good = self.people.get(&patient).is_some_and(|one| (self.check)(&one.signer, &digest, signature));
+        refuse_if(!good, Refusal::SignatureWrong)
+    }
+
+    fn withdraw(&mut self, id: GrantId, patient: PersonId, at_ms: u64) {
+        let burnt = Grant {
+            patient,
+            grantee: PersonId([0; 32]),
+            terms: [0; 32],
+            from_ms: 0,
+            until_ms: 0,
+            revoked_at_ms: 0,
+        };
+        self.grants.entry(id).or_insert(burnt).revoked_at_ms = at_ms;
+    }
+}
+
+fn refuse_if(wrong: bool, why: Refusal) -> Result<(), Refusal> {
+    if wrong { Err(why) } else { Ok(()) }
+}
