@@ -1,0 +1,60 @@
+# Two commands do all the set-up: `make ward` and `make test`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+
+# One target folder outside the clone, so that a second clone does not rebuild the engine.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/aceso/target
+export ACESO_RECORDINGS ?= $(CURDIR)/testdata/recordings
+WARD_DATA ?= $(CURDIR)/ward-data
+CARGO := cargo
+BINARY := $(CARGO_TARGET_DIR)/release/aceso
+
+.PHONY: help ward ward-clean build test tools recordings format lint supply nostd unit contracts e2e browser bench shots
+
+help: ## This list.
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+build:
+	$(CARGO) build --release --locked
+
+ward: build ## Build and run a ward: one node, one gateway, three patients; Ctrl-C stops it.
+	scripts/fetch-recordings.sh || true
+	"$(BINARY)" ward --data "$(WARD_DATA)"
+
+ward-clean: ## Forget the ward's data.
+	rm -rf -- "$(WARD_DATA)"
+
+tools: ## Install what the tests need, by name and version.
+	scripts/install-test-tools.sh
+
+recordings: ## Fetch the pulse recordings (never committed).
+	scripts/fetch-recordings.sh
+
+format:
+	$(CARGO) fmt --all --check
+
+supply: ## Licences and sources of every crate.
+	scripts/check-supply.py
+
+lint:
+	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
+
+nostd: ## vitals and device build without std.
+	scripts/check-nostd.sh
+
+contracts: tools ## Committed contract artifacts match their sources, compiled anew.
+	node contracts/compile.cjs --check
+
+unit: tools recordings ## Unit, property and end-to-end tests.
+	$(CARGO) nextest run --release --workspace --locked
+
+browser: build tools ## Sign in with a real browser, see values change, see an alarm.
+	scripts/browser-check.sh "$(BINARY)"
+
+# Cheap checks first.
+test: tools recordings format supply nostd lint contracts unit browser ## All checks.
+	echo "all checks passed"
+
+bench: ## Ratios against peers in the same run.
+	$(CARGO) bench --profile release -p vault

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs what the tests need, by name and version. Idempotent; silent when everything is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+  as_root apt-get update -q
+  as_root apt-get install -qy --no-install-recommends nodejs npm
+fi
+if ! command -v chromium >/dev/null; then
+  as_root apt-get update -q
+  as_root apt-get install -qy --no-install-recommends chromium fonts-dejavu-core
+fi
+if ! cargo nextest --version >/dev/null 2>&1; then
+  cargo install --locked --version 0.9.143 cargo-nextest
+fi
+for folder in contracts tests-browser; do
+  [ -f "$folder/package-lock.json" ] || continue
+  # npm ci only when the lock changed since the last install.
+  stamp="$folder/node_modules/.lock-sha256"
+  sum=$(sha256sum <"$folder/package-lock.json")
+  if [ "$(cat "$stamp" 2>/dev/null || true)" != "$sum" ]; then
+    (cd "$folder" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+    echo "$sum" >"$stamp"
+  fi
+done
