@@ -1,1 +1,4 @@
 //! ledger
+pub mod contracts;
+pub mod genesis;
+pub mod machine;

@@ -1,0 +1,152 @@
+//! The genesis document and the state it stands for: the contracts of this build, created by one fixed
+//! account in one fixed order, with the founding organisations inside.
+
+use crate::contracts::Contracts;
+use crate::contracts::bindings::{Anchors, Consents, Devices, Directory, P256Verifier};
+use crate::machine::execute::{BlockEnv, TX_GAS_MAX, run};
+use crate::machine::{State, list_root};
+use alloy_primitives::{Address, B256, Bytes, TxKind, address};
+use alloy_sol_types::SolConstructor;
+use revm::context::TxEnv;
+use revm::database::states::changes::StateChangeset;
+use vitals::ids::{Hash, sha256};
+use vitals::proof::contracts::{ANCHORS, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER};
+use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
+use vitals::proof::header::BlockHeader;
+
+/// The account that creates the contracts; nobody has its key. The last 20 bytes of
+/// keccak256("aceso/deployer/v1").
+pub const DEPLOYER: Address = address!("0xf719c6ac38820b24142197acaa5785d29e391b5c");
+
+/// What an operator decides about a new ledger; the contracts are this build's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Founding {
+    /// EVM chain id.
+    pub chain_id: u64,
+    /// A name for people, at most 64 bytes.
+    pub name: String,
+    /// Milliseconds since 1970.
+    pub time_ms: u64,
+    /// Blocks in an epoch.
+    pub epoch_blocks: u64,
+    /// Founding validators (Ed25519).
+    pub committee: Vec<[u8; 32]>,
+    /// Founding organisations.
+    pub founders: Vec<Founder>,
+    /// 32 random bytes.
+    pub salt: [u8; 32],
+}
+
+/// Why a document is not one this build can run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisError {
+    /// Another build founded this ledger.
+    #[error("the genesis document names contract {name} with other code or at another place than this build has")]
+    OtherContracts {
+        /// The contract.
+        name: String,
+    },
+    /// The document lacks a contract or has one this build does not know.
+    #[error("the genesis document does not name the contracts of this build")]
+    ContractsMissing,
+    /// A contract's constructor refused.
+    #[error("the contracts refuse these founders: {0}")]
+    Refused(String),
+}
+
+/// The genesis document of a new ledger.
+#[must_use]
+pub fn document(founding: Founding) -> GenesisDocument {
+    let Founding { chain_id, name, time_ms, epoch_blocks, mut committee, mut founders, salt } = founding;
+    committee.sort_unstable();
+    committee.dedup();
+    founders.sort_by_key(|founder| founder.record_key);
+    GenesisDocument { chain_id, name, time_ms, epoch_blocks, committee, founders, contracts: contracts(), salt }
+}
+
+/// The contracts of this build, in order of creation.
+fn contracts() -> Vec<Predeploy> {
+    let codes: [(&str, &Bytes); 5] = [
+        (DIRECTORY, &Directory::BYTECODE),
+        (P256_VERIFIER, &P256Verifier::BYTECODE),
+        (DEVICES, &Devices::BYTECODE),
+        (CONSENTS, &Consents::BYTECODE),
+        (ANCHORS, &Anchors::BYTECODE),
+    ];
+    let predeploy = |(nonce, (name, code)): (u64, (&str, &Bytes))| Predeploy {
+        name: name.to_string(),
+        address: DEPLOYER.create(nonce).0.0,
+        code: sha256(&[code]),
+    };
+    (0..).zip(codes).map(predeploy).collect()
+}
+
+/// The state a genesis document stands for, and its addresses.
+pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset, Contracts), GenesisError> {
+    for (ours, theirs) in contracts().iter().zip(&document.contracts) {
+        if ours != theirs {
+            return Err(GenesisError::OtherContracts { name: theirs.name.clone() });
+        }
+    }
+    let addresses = Contracts::of(document).ok_or(GenesisError::ContractsMissing)?;
+    let record_keys = document.founders.iter().map(|founder| B256::from(founder.record_key)).collect();
+    let senders = document.founders.iter().map(|founder| Address::from(founder.sender)).collect();
+    let directory = addresses.directory;
+    let create = |code: &Bytes, arguments: Vec<u8>| [code.as_ref(), &arguments].concat();
+    let codes = [
+        create(
+            &Directory::BYTECODE,
+            Directory::constructorCall { recordKeys: record_keys, senders }.abi_encode(),
+        ),
+        create(&P256Verifier::BYTECODE, Vec::new()),
+        create(&Devices::BYTECODE, Devices::constructorCall { directory_: directory }.abi_encode()),
+        create(
+            &Consents::BYTECODE,
+            Consents::constructorCall {
+                directory_: directory,
+                genesis_: B256::from(document.hash().0),
+            }
+            .abi_encode(),
+        ),
+        create(&Anchors::BYTECODE, Anchors::constructorCall { directory_: directory }.abi_encode()),
+    ];
+    let txs = (0..).zip(codes).map(|(nonce, data)| TxEnv {
+        tx_type: 2,
+        caller: DEPLOYER,
+        nonce,
+        kind: TxKind::Create,
+        data: data.into(),
+        gas_limit: TX_GAS_MAX,
+        gas_price: 0,
+        gas_priority_fee: Some(0),
+        chain_id: Some(document.chain_id),
+        ..Default::default()
+    });
+    let mut state = State::default();
+    let env = BlockEnv { height: 0, time_ms: document.time_ms };
+    let (receipts, changes) = run(document.chain_id, &state, env, txs)
+        .map_err(|(_, why)| GenesisError::Refused(why))?;
+    if let Some(failed) = receipts.iter().find(|receipt| !receipt.succeeded) {
+        return Err(GenesisError::Refused(crate::contracts::reason(&failed.revert)));
+    }
+    state.apply(&changes);
+    Ok((state, changes, addresses))
+}
+
+/// The header of height 0.
+pub(crate) fn header(document: &GenesisDocument, state_root: Hash) -> BlockHeader {
+    BlockHeader {
+        epoch: 0,
+        view: 0,
+        leader: [0; 32],
+        parent_view: 0,
+        parent: document.hash().0,
+        height: 0,
+        time_ms: document.time_ms,
+        state_root,
+        transactions_root: list_root(std::iter::empty()),
+        receipts_root: list_root(std::iter::empty()),
+        extra: [0; 32],
+        committee: document.committee.clone(),
+    }
+}

@@ -1,0 +1,249 @@
+//! The state machine beneath consensus: executes blocks speculatively, commits final ones, and answers
+//! from the committed tip without ever waiting for an execution.
+
+pub(crate) mod execute;
+mod receipt;
+mod state;
+mod store;
+mod trie;
+mod view;
+
+pub use execute::{
+    BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, BlockEnv, CheckedTx, Executed, Invalid, InvalidTx,
+    Snapshot, TX_BYTES_MAX, TX_GAS_MAX,
+};
+pub use receipt::{REVERT_BYTES_MAX, Receipt, list_root};
+pub(crate) use state::State;
+pub use store::StoreError;
+pub use view::View;
+
+use crate::contracts::Contracts;
+use crate::genesis::{self, GenesisError};
+use execute::{Rules, Senders};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use store::Store;
+use vitals::eip712::ConsentDomain;
+use vitals::ids::{Genesis, Hash};
+use vitals::ledger::{Outcome, Tip};
+use vitals::proof::genesis::GenesisDocument;
+use vitals::proof::header::BlockHeader;
+
+/// Why the machine does not start or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The genesis document is not one this build can run.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The store fails or is damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Consensus hands over a block that does not belong here: halt, for this must not happen.
+    #[error("block {height} does not fit: {why}")]
+    Misfit {
+        /// Its height.
+        height: u64,
+        /// What does not fit.
+        why: &'static str,
+    },
+}
+
+/// The state machine. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Machine(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    genesis: Genesis,
+    genesis_header: BlockHeader,
+    domain: ConsentDomain,
+    rules: Rules,
+    store: Store,
+    /// Replaced as a whole by a commit, which is the only writer and holds the lock for an instant.
+    view: RwLock<View>,
+    committing: Mutex<()>,
+}
+
+impl Machine {
+    /// Opens the ledger in `dir`, which the caller has locked; a new one is founded from `document`.
+    /// The state trie is rebuilt from the flat state and must have the root the newest header names.
+    ///
+    /// # Errors
+    /// If the document is another build's or another ledger's, or the store fails or is damaged.
+    pub fn open(dir: &Path, document: &GenesisDocument) -> Result<Self, MachineError> {
+        let genesis = document.hash();
+        let (state, changes, contracts) = genesis::state(document)?;
+        let domain = ConsentDomain::of(document).ok_or(GenesisError::ContractsMissing)?;
+        let genesis_header = genesis::header(document, state.root().0);
+        let store = Store::open(dir)?;
+        let (state, header) = match store.load(genesis)? {
+            Some(stored) => stored,
+            None => {
+                store.found(genesis, &genesis_header, &changes)?;
+                (state, genesis_header.clone())
+            }
+        };
+        let rules = Rules { chain_id: document.chain_id, contracts, senders: Senders::default() };
+        let view = RwLock::new(View::new(tip_of(&header), state, contracts));
+        let committing = Mutex::new(());
+        Ok(Self(Arc::new(Shared { genesis, genesis_header, domain, rules, store, view, committing })))
+    }
+
+    /// The ledger's name.
+    #[must_use]
+    pub fn genesis(&self) -> Genesis {
+        self.0.genesis
+    }
+
+    /// The header of height 0: its digest is the parent of height 1, its committee the first.
+    #[must_use]
+    pub fn genesis_header(&self) -> &BlockHeader {
+        &self.0.genesis_header
+    }
+
+    /// EVM chain id.
+    #[must_use]
+    pub fn chain_id(&self) -> u64 {
+        self.0.rules.chain_id
+    }
+
+    /// Where the contracts stand.
+    #[must_use]
+    pub fn contracts(&self) -> Contracts {
+        self.0.rules.contracts
+    }
+
+    /// What patients of this ledger sign.
+    #[must_use]
+    pub fn domain(&self) -> ConsentDomain {
+        self.0.domain
+    }
+
+    /// The committed tip and its state: a consistent, cheap snapshot to read from.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.0.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The committed tip.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        self.view().tip()
+    }
+
+    /// Checks a transaction's form and signature, not its sender's rights or nonce.
+    ///
+    /// # Errors
+    /// Says what is wrong with it; it will stay wrong.
+    pub fn check(&self, raw: &[u8]) -> Result<CheckedTx, InvalidTx> {
+        self.0.rules.check(raw)
+    }
+
+    /// Executes a block on the state of its parent: [`View::snapshot`] of the committed tip, or
+    /// [`Executed::snapshot`] of a block that is not final yet. Changes nothing.
+    ///
+    /// # Errors
+    /// The block must not be voted for.
+    pub fn execute(&self, parent: &Snapshot, env: BlockEnv, txs: &[Vec<u8>]) -> Result<Executed, Invalid> {
+        self.0.rules.execute(parent, env, txs)
+    }
+
+    /// Makes a final block the tip: durable first, then visible. A block already committed is left alone.
+    ///
+    /// # Errors
+    /// If the block does not follow the tip, does not match its execution, or the store fails. After
+    /// an error the node must stop: it can no longer follow the chain.
+    pub fn commit(&self, header: &BlockHeader, txs: &[Vec<u8>], executed: &Executed) -> Result<(), MachineError> {
+        let _one_at_a_time = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let height = header.height;
+        if self.is_committed(height, &header.digest())? {
+            return Ok(());
+        }
+        let misfit = |why| Err(MachineError::Misfit { height, why });
+        let view = self.view();
+        let tip = view.tip();
+        if height != tip.height + 1 {
+            return misfit("it does not follow the tip");
+        }
+        if header.parent != tip.digest {
+            return misfit("its parent is not the tip");
+        }
+        if executed.parent_root != tip.state_root || executed.after.height != height {
+            return misfit("it was executed on another parent");
+        }
+        let roots = (header.state_root, header.transactions_root, header.receipts_root);
+        if roots != (executed.state_root, executed.transactions_root, executed.receipts_root) {
+            return misfit("its header names other roots than its execution gave");
+        }
+        if header.time_ms != executed.after.time_ms || txs.len() != executed.hashes.len() {
+            return misfit("it was executed with another time or other transactions");
+        }
+        self.0.store.append(header, txs, executed)?;
+        let next = view.after(tip_of(header), executed.after.state.clone());
+        *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = next;
+        self.0.rules.senders.forget(executed.hashes.iter().copied());
+        Ok(())
+    }
+
+    /// Is this block committed? After a restart consensus may deliver blocks again.
+    ///
+    /// # Errors
+    /// If another block is committed at this height, or the store fails.
+    pub fn is_committed(&self, height: u64, digest: &Hash) -> Result<bool, MachineError> {
+        if height > self.tip().height {
+            return Ok(false);
+        }
+        match self.0.store.digest(height)? {
+            Some(committed) if committed == *digest => Ok(true),
+            Some(_) => Err(MachineError::Misfit { height, why: "another block is committed at this height" }),
+            None => Err(StoreError::Damaged("a header is missing").into()),
+        }
+    }
+
+    /// Header bytes of a committed height.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn header(&self, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.store.header(height)
+    }
+
+    /// Transactions of a committed height, in order.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn transactions(&self, height: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.0.store.transactions(height)
+    }
+
+    /// Height and receipt of a committed transaction.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn receipt(&self, transaction: &Hash) -> Result<Option<(u64, Receipt)>, StoreError> {
+        self.0.store.receipt(transaction)
+    }
+
+    /// What became of a committed transaction; nothing if it is not committed.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn outcome(&self, transaction: &Hash) -> Result<Option<Outcome>, StoreError> {
+        Ok(self.receipt(transaction)?.map(|(height, receipt)| {
+            if receipt.succeeded {
+                Outcome::Done { height }
+            } else {
+                Outcome::Refused { reason: crate::contracts::reason(&receipt.revert) }
+            }
+        }))
+    }
+}
+
+fn tip_of(header: &BlockHeader) -> Tip {
+    Tip {
+        height: header.height,
+        time_ms: header.time_ms,
+        digest: header.digest(),
+        state_root: header.state_root,
+    }
+}

@@ -1,0 +1,182 @@
+//! Reads at one committed height, with the records decoded so far.
+
+use super::execute::Snapshot;
+use super::state::State;
+use crate::contracts::Contracts;
+use alloy_primitives::Address;
+use std::collections::HashMap;
+use std::hash::Hash as Key;
+use std::sync::{Arc, PoisonError, RwLock};
+use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
+use vitals::ledger::{Anchor, Device, Fact, Grant, LedgerError, Organisation, Person, Tip};
+use vitals::proof::AccountProof;
+use vitals::proof::contracts::slots_of;
+
+/// Records remembered of one kind; beyond it the memory starts afresh.
+const RECORDS_MAX: usize = 1 << 17;
+
+/// The committed state at one height. A clone costs one reference; it stays as it is while the chain
+/// goes on.
+#[derive(Debug, Clone)]
+pub struct View(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    tip: Tip,
+    state: State,
+    contracts: Contracts,
+    // Each memory is shared by all heights between two writes to its contract.
+    organisations: Memory<OrgId, Organisation>,
+    people: Memory<PersonId, Person>,
+    devices: Memory<DeviceId, Device>,
+    grants: Memory<GrantId, Grant>,
+}
+
+impl View {
+    pub(crate) fn new(tip: Tip, state: State, contracts: Contracts) -> Self {
+        let (organisations, people) = (Memory::default(), Memory::default());
+        let (devices, grants) = (Memory::default(), Memory::default());
+        Self(Arc::new(Inner { tip, state, contracts, organisations, people, devices, grants }))
+    }
+
+    /// The view after the next block; records of contracts it did not write to stay remembered.
+    pub(crate) fn after(&self, tip: Tip, state: State) -> Self {
+        let Inner { contracts, .. } = *self.0;
+        let same = |address| state.storage_root(address) == self.0.state.storage_root(address);
+        let (directory, devices) = (same(&contracts.directory), same(&contracts.devices));
+        let consents = same(&contracts.consents);
+        Self(Arc::new(Inner {
+            tip,
+            contracts,
+            organisations: self.0.organisations.kept_if(directory),
+            people: self.0.people.kept_if(directory),
+            devices: self.0.devices.kept_if(devices),
+            grants: self.0.grants.kept_if(consents),
+            state,
+        }))
+    }
+
+    /// The block this is the state after.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        self.0.tip
+    }
+
+    /// The state to execute the next block on.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { height: self.0.tip.height, time_ms: self.0.tip.time_ms, state: self.0.state.clone() }
+    }
+
+    /// An organisation.
+    ///
+    /// # Errors
+    /// If the state holds something that is no organisation: damage.
+    pub fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, LedgerError> {
+        self.0.organisations.get(org, || damaged(self.0.contracts.organisation(&self.0.state, org)))
+    }
+
+    /// A device.
+    ///
+    /// # Errors
+    /// If the state holds something that is no device: damage.
+    pub fn device(&self, id: DeviceId) -> Result<Option<Device>, LedgerError> {
+        self.0.devices.get(id, || damaged(self.0.contracts.device(&self.0.state, id)))
+    }
+
+    /// A person.
+    ///
+    /// # Errors
+    /// If the state holds something that is no person: damage.
+    pub fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
+        self.0.people.get(id, || damaged(self.0.contracts.person(&self.0.state, id)))
+    }
+
+    /// A consent. One whose nonce was burnt before it arrived has no grantee and is revoked.
+    ///
+    /// # Errors
+    /// None now; a damaged state could give one.
+    pub fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
+        self.0.grants.get(id, || Ok(self.0.contracts.grant(&self.0.state, id)))
+    }
+
+    /// A log head.
+    #[must_use]
+    pub fn anchor(&self, org: OrgId) -> Option<Anchor> {
+        self.0.contracts.anchor(&self.0.state, org)
+    }
+
+    /// The active organisation an account sends for.
+    #[must_use]
+    pub fn sends_for(&self, sender: Address) -> Option<OrgId> {
+        self.0.contracts.sends_for(&self.0.state, sender)
+    }
+
+    /// The next nonce of an account.
+    #[must_use]
+    pub fn nonce(&self, sender: Address) -> u64 {
+        self.0.state.nonce(&sender)
+    }
+
+    /// Any storage word of any contract.
+    #[must_use]
+    pub fn word(&self, contract: Address, slot: &[u8; 32]) -> [u8; 32] {
+        self.0.state.word(&contract, slot)
+    }
+
+    /// The code at an address; empty where there is none.
+    #[must_use]
+    pub fn code(&self, contract: Address) -> Vec<u8> {
+        self.0.state.code(&contract).map_or_else(Vec::new, |code| code.original_byte_slice().to_vec())
+    }
+
+    /// State proofs under [`Tip::state_root`], one for each fact, in the order asked.
+    #[must_use]
+    pub fn prove(&self, facts: &[Fact]) -> Vec<AccountProof> {
+        let prove = |fact: &Fact| self.0.state.prove(&self.0.contracts.of_fact(*fact), &slots_of(*fact));
+        facts.iter().map(prove).collect()
+    }
+
+    /// State proof of any account and any slots of it (`eth_getProof`).
+    #[must_use]
+    pub fn prove_slots(&self, contract: Address, slots: &[[u8; 32]]) -> AccountProof {
+        self.0.state.prove(&contract, slots)
+    }
+}
+
+fn damaged<T>(record: Result<T, vitals::proof::state::NotProven>) -> Result<T, LedgerError> {
+    record.map_err(|why| LedgerError::Down(format!("the ledger state is damaged: {why}")))
+}
+
+/// Decoded records by id; remembers absence too.
+#[derive(Debug)]
+struct Memory<K, V>(Arc<RwLock<HashMap<K, Option<V>>>>);
+
+impl<K, V> Default for Memory<K, V> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Key + Eq + Copy, V: Clone> Memory<K, V> {
+    fn kept_if(&self, same: bool) -> Self {
+        if same { Self(self.0.clone()) } else { Self::default() }
+    }
+
+    fn get(
+        &self,
+        key: K,
+        read: impl FnOnce() -> Result<Option<V>, LedgerError>,
+    ) -> Result<Option<V>, LedgerError> {
+        if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(known.clone());
+        }
+        let record = read()?;
+        let mut records = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if records.len() >= RECORDS_MAX {
+            records.clear();
+        }
+        records.insert(key, record.clone());
+        Ok(record)
+    }
+}
