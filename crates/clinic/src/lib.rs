@@ -1,1 +1,54 @@
-//! clinic
+//! The rules of Aceso, without sockets: what is admitted, who may open what, when an alarm is an
+//! alarm. It sees the ledger only as [`vitals::ledger::Ledger`] and keys only through `vault`.
+//!
+//! Time is an argument (`now_ms`, milliseconds since 1970) everywhere.
+//!
+//! # How a page talks to the clinic
+//!
+//! ```text
+//! sign_in(&self, login: &str, password: &str, now_ms) -> Result<(Token, Session), SignInRefused>   (slow on purpose: off the async threads)
+//! session(&self, token: &str, now_ms) -> Result<Session, Denied>                    every request; renews the idle time
+//! sign_out(&self, token: &str)
+//!
+//! wall(&self, &Session, now_ms) -> Result<Wall, ClinicError>
+//! open_chart(&self, &Session, &ChartRequest, now_ms) -> Result<Chart, ClinicError>
+//! own_page(&self, &Session, now_ms) -> Result<OwnPage, ClinicError>
+//! own_chart(&self, &Session, classes: &[Class], span_ms: (u64, u64), now_ms) -> Result<Chart, ClinicError>
+//! access_log(&self, &Session, now_ms) -> Result<Vec<AccessView>, ClinicError>       the patient's own
+//! proof_page(&self, &Session, index: u64, now_ms) -> Result<EnvelopeProof, ClinicError>
+//! admin_page(&self, &Session, now_ms) -> Result<AdminPage, ClinicError>
+//! health(&self, now_ms) -> LedgerHealth
+//! counters(&self) -> Counters
+//!
+//! follow_wall(&self: &Arc<Self>, &Session, now_ms) -> Result<Follow, ClinicError>
+//! follow_patient(&self: &Arc<Self>, &Session, PatientId, Purpose, now_ms) -> Result<Follow, ClinicError>
+//! Follow::next(&mut self, clock: &dyn Fn() -> u64) -> Result<Arc<LiveEvent>, Denied>  (async, cancel safe) Err: say so and close the stream
+//! Follow::check(&mut self, now_ms) -> Result<(), Denied>                            at every heartbeat of the stream
+//! Follow::tile(&self, PatientId, now_ms) -> Result<Tile, Denied>                    after Changed, or to draw
+//!
+//! acknowledge(&self, &Session, PatientId, Condition, now_ms) -> Result<AlarmView, ClinicError>
+//! silence(&self, &Session, PatientId, Condition, for_ms, now_ms) -> Result<AlarmView, ClinicError>
+//! set_limits(&self, &Session, PatientId, Limits, now_ms) -> Result<(), ClinicError>
+//! grant(&self, &Session, &Wish, now_ms) -> Result<Ticket, ClinicError>              the patient's own consent
+//! revoke_grant(&self, &Session, GrantId, now_ms) -> Result<Ticket, ClinicError>
+//! colleagues(&self, &Session, now_ms) -> Result<Vec<(PersonId, String, Role)>, ClinicError>   whom a patient may consent to
+//! settle(&self, &Ticket) -> Outcome
+//! ```
+
+pub mod charts;
+pub mod errors;
+pub mod people;
+pub mod sessions;
+pub mod stats;
+pub mod views;
+
+pub use charts::ChartRequest;
+pub use errors::{ClinicError, Denied, role_word};
+pub use people::{Ticket, Wish};
+pub use sessions::{Session, SignInRefused, Token};
+pub use stats::{Counters, Latency};
+
+use std::sync::Arc;
+
+/// Fills a buffer with randomness from the machine; handed in, so that runs can be replayed.
+pub type Entropy = Arc<dyn Fn(&mut [u8]) + Send + Sync>;

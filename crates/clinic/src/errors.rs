@@ -1,0 +1,104 @@
+//! Why the clinic said no. Whose move it is stands in the sentence.
+
+use vitals::ids::Class;
+use vitals::ledger::{LedgerError, Role};
+
+/// Policy said no. Nothing was read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// Nobody is signed in, or the session ended.
+    #[error("your session has ended: sign in again")]
+    SignedOut,
+    /// This role never does that.
+    #[error("{} accounts may not do this", role_word(*.role))]
+    Role {
+        /// The session's role.
+        role: Role,
+    },
+    /// There is no such patient here, or none this session may know of.
+    #[error("no patient of this node has this id, or you may not know of them")]
+    NoSuchPatient,
+    /// No consent names this reader.
+    #[error("the patient has given no consent for you to open this record for this purpose")]
+    NoConsent,
+    /// A consent exists but does not cover this class.
+    #[error("the patient's consent does not cover the class {}", .class.word())]
+    ClassNotCovered {
+        /// The first class that is not covered.
+        class: Class,
+    },
+    /// The consent is not valid yet.
+    #[error("the patient's consent begins in {begins_in_s} s")]
+    NotYet {
+        /// Seconds until it begins.
+        begins_in_s: u64,
+    },
+    /// The consent ended.
+    #[error("the patient's consent ended {ended_ago_s} s ago")]
+    Ended {
+        /// Seconds since.
+        ended_ago_s: u64,
+    },
+    /// The patient withdrew the consent.
+    #[error("the patient has withdrawn this consent")]
+    Withdrawn,
+    /// The terms kept here are not those the ledger holds a commitment to.
+    #[error("the terms kept for this consent are not those the patient signed: the vault must be checked")]
+    TermsDiffer,
+    /// The reader's own standing on the ledger ended.
+    #[error("your enrolment is not on the ledger, or was suspended")]
+    NotEnrolled,
+    /// The ledger view is too old to decide this upon.
+    #[error("the ledger has not moved for {age_s} s: nothing new can be decided until it does")]
+    LedgerStale {
+        /// Seconds since the last finalized block.
+        age_s: u64,
+    },
+    /// The ledger did not answer.
+    #[error("the ledger does not answer")]
+    LedgerDown,
+    /// The span is upside down, or longer than one opening may be.
+    #[error("the span is upside down or longer than {max_days} days")]
+    Span {
+        /// Longest span, days.
+        max_days: u64,
+    },
+}
+
+/// The word for a role in sentences.
+#[must_use]
+pub fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Patient => "patient",
+        Role::Clinician => "clinician",
+        Role::Administrator => "administrator",
+        Role::Family => "family",
+        Role::Auditor => "auditor",
+    }
+}
+
+/// Why an action did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ClinicError {
+    /// Policy said no.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The request is wrong, and why.
+    #[error("{0}")]
+    Wrong(String),
+    /// The ledger did not take it.
+    #[error("{0}")]
+    Ledger(LedgerError),
+    /// The vault failed.
+    #[error("the vault failed: {0}")]
+    Vault(String),
+    /// The record store failed: nothing more can be acknowledged until an operator looks.
+    #[error("the record store failed: {0}")]
+    Store(String),
+}
+
+impl From<LedgerError> for ClinicError {
+    fn from(why: LedgerError) -> Self {
+        Self::Ledger(why)
+    }
+}

@@ -1,0 +1,157 @@
+//! What the node counted: for the administrator's page, the metrics and the ward's report.
+
+use std::collections::BTreeMap;
+
+/// Buckets per doubling of latency.
+const STEPS: u64 = 8;
+/// Buckets: up to 2^24 ms, more than four hours.
+const BUCKETS: usize = 24 * 8;
+
+/// Percentiles of a latency, milliseconds, within 1/8 of their value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Latency {
+    /// How many were measured.
+    pub count: u64,
+    /// Half are faster.
+    pub p50_ms: u64,
+    /// 99 of 100 are faster.
+    pub p99_ms: u64,
+    /// The slowest.
+    pub max_ms: u64,
+}
+
+/// What this node counted since it started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Envelopes admitted.
+    pub admitted: u64,
+    /// Readings and events in them, as their headers say.
+    pub admitted_items: u64,
+    /// Envelopes acknowledged again.
+    pub duplicate: u64,
+    /// Envelopes refused, by code.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Envelopes of stolen devices kept apart.
+    pub quarantined: u64,
+    /// Envelopes the node wrote itself (access entries, alarm answers, profiles).
+    pub authored: u64,
+    /// Envelopes that did not open under their key.
+    pub unreadable: u64,
+    /// Envelopes that were admitted too fast for the live view and are in the record only.
+    pub live_skipped: u64,
+    /// Anchors that became final.
+    pub anchors: u64,
+    /// Alarm episodes raised by the engine.
+    pub alarms_raised: u64,
+    /// Records opened.
+    pub charts_opened: u64,
+    /// Requests denied by policy.
+    pub denied: u64,
+    /// From sealing to the live view.
+    pub seal_to_live: Latency,
+    /// From sealing to the finalized anchor on this node's view.
+    pub seal_to_final: Latency,
+}
+
+impl Counters {
+    /// Refused envelopes of all codes.
+    #[must_use]
+    pub fn refused_total(&self) -> u64 {
+        self.refused.values().sum()
+    }
+}
+
+/// A histogram of fixed size: eight buckets per doubling.
+#[derive(Debug, Clone)]
+pub(crate) struct Histogram {
+    buckets: Vec<u64>,
+    count: u64,
+    max_ms: u64,
+}
+
+impl Histogram {
+    pub(crate) fn new() -> Self {
+        Self { buckets: vec![0; BUCKETS], count: 0, max_ms: 0 }
+    }
+
+    pub(crate) fn add(&mut self, value_ms: u64) {
+        let at = bucket(value_ms).min(BUCKETS - 1);
+        self.buckets[at] += 1;
+        self.count += 1;
+        self.max_ms = self.max_ms.max(value_ms);
+    }
+
+    fn percentile(&self, percent: u64) -> u64 {
+        let wanted = (self.count * percent).div_ceil(100);
+        let mut seen = 0;
+        for (at, held) in self.buckets.iter().enumerate() {
+            seen += held;
+            if seen >= wanted {
+                return upper(at).min(self.max_ms);
+            }
+        }
+        self.max_ms
+    }
+
+    pub(crate) fn latency(&self) -> Latency {
+        if self.count == 0 {
+            return Latency::default();
+        }
+        Latency {
+            count: self.count,
+            p50_ms: self.percentile(50),
+            p99_ms: self.percentile(99),
+            max_ms: self.max_ms,
+        }
+    }
+}
+
+/// Values below 8 have a bucket each; above, eight per doubling.
+fn bucket(value: u64) -> usize {
+    let index = if value < STEPS {
+        value
+    } else {
+        let doubling = u64::from(value.ilog2()) - 3;
+        STEPS + doubling * STEPS + ((value >> doubling) - STEPS)
+    };
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+/// The largest value of a bucket.
+fn upper(at: usize) -> u64 {
+    let at = at as u64;
+    if at < STEPS {
+        return at;
+    }
+    let (doubling, step) = ((at - STEPS) / STEPS, (at - STEPS) % STEPS);
+    ((STEPS + step + 1) << doubling) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_stay_within_an_eighth() {
+        let mut histogram = Histogram::new();
+        (1..=1000).for_each(|value| histogram.add(value));
+        let latency = histogram.latency();
+        assert_eq!(latency.count, 1000);
+        assert!((500..=563).contains(&latency.p50_ms), "{}", latency.p50_ms);
+        assert!((990..=1000).contains(&latency.p99_ms), "{}", latency.p99_ms);
+        assert_eq!(latency.max_ms, 1000);
+    }
+
+    #[test]
+    fn every_value_lies_in_the_bucket_that_names_it() {
+        for value in (0..5000).chain([1 << 20, (1 << 24) - 1]) {
+            let at = bucket(value);
+            assert!(upper(at) >= value && (at == 0 || upper(at - 1) < value), "{value}");
+        }
+    }
+
+    #[test]
+    fn nothing_measured_is_all_zero() {
+        assert_eq!(Histogram::new().latency(), Latency::default());
+    }
+}
