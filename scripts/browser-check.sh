@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Starts a ward, signs in with a real browser, sees values change and an alarm arrive; leaves screenshots.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+binary=$1
+shots=${SHOTS_DIR:-$(mktemp -d)}
+data=$(mktemp -d)
+log=$data/ward.out
+"$binary" ward --data "$data/ward" --patients 3 --seed 7 >"$log" 2>&1 &
+ward=$!
+finish() {
+  kill -TERM "$ward" 2>/dev/null || true
+  wait "$ward" 2>/dev/null || true
+  rm -rf -- "$data"
+}
+trap finish EXIT
+for _ in $(seq 1 600); do
+  grep -q '^Open http' "$log" && break
+  kill -0 "$ward" 2>/dev/null || { cat "$log"; echo "the ward did not start"; exit 1; }
+  sleep 0.1
+done
+url=$(sed -n 's/^Open \(http[^ ]*\).*/\1/p' "$log")
+[ -n "$url" ] || { cat "$log"; echo "the ward printed no address within 60 s"; exit 1; }
+node tests-browser/run.mjs --url "$url" --logins "$data/ward/ward.json" --out "$shots" \
+  --alarm-command "$binary simulate --tell $data/ward/boards/control.sock '0 tachycardia 60s'"
+echo "screenshots in $shots"
