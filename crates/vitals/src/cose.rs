@@ -73,3 +73,14 @@ pub fn verify_raw(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool 
     VerificationKey::try_from(*key)
         .is_ok_and(|key| key.verify(&Signature::from(*signature), message).is_ok())
 }
+
+/// Is this an Ed25519 key worth trusting: in its one encoding, of large order and without a
+/// small-order part? Under any other key some signatures fit several messages or several keys, so
+/// pairing, registration and proofs refuse it.
+#[must_use]
+pub fn is_strong(key: &[u8; 32]) -> bool {
+    use curve25519_dalek::edwards::CompressedEdwardsY;
+    CompressedEdwardsY(*key).decompress().is_some_and(|point| {
+        point.compress().0 == *key && !point.is_small_order() && point.is_torsion_free()
+    })
+}

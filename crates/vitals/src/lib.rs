@@ -6,6 +6,7 @@ extern crate alloc;
 
 pub mod alarm;
 pub mod body;
+pub mod bundle;
 pub mod cbor;
 pub mod cose;
 pub mod eip712;
