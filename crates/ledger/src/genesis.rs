@@ -134,11 +134,12 @@ pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset
 }
 
 /// The header of height 0.
-pub(crate) fn header(document: &GenesisDocument, state_root: Hash) -> BlockHeader {
+#[must_use]
+pub fn header(document: &GenesisDocument, state_root: Hash) -> BlockHeader {
     BlockHeader {
         epoch: 0,
         view: 0,
-        leader: [0; 32],
+        leader: document.committee.first().copied().unwrap_or_default(),
         parent_view: 0,
         parent: document.hash().0,
         height: 0,

@@ -193,7 +193,7 @@ impl Rules {
         &self,
         parent: &Snapshot,
         env: BlockEnv,
-        txs: &[Vec<u8>],
+        txs: &[impl AsRef<[u8]>],
     ) -> Result<Executed, Invalid> {
         if env.height != parent.height + 1 {
             return Err(Invalid::Height { height: env.height, parent: parent.height });
@@ -201,7 +201,7 @@ impl Rules {
         if env.time_ms < parent.time_ms {
             return Err(Invalid::Time);
         }
-        let bytes: usize = txs.iter().map(Vec::len).sum();
+        let bytes: usize = txs.iter().map(|raw| raw.as_ref().len()).sum();
         if txs.len() > BLOCK_TXS_MAX || bytes > BLOCK_BYTES_MAX {
             return Err(Invalid::TooLarge);
         }
@@ -209,7 +209,7 @@ impl Rules {
         let mut gas = 0u64;
         for (index, raw) in txs.iter().enumerate() {
             let invalid = |why| Invalid::Transaction { index, why };
-            let tx = self.check(raw).map_err(invalid)?;
+            let tx = self.check(raw.as_ref()).map_err(invalid)?;
             // The parent's word counts: an organisation added here acts from the next block on.
             if !self.may_send(&parent.state, tx.sender) {
                 return Err(invalid(InvalidTx::Sender { sender: tx.sender }));
@@ -228,7 +228,7 @@ impl Rules {
         let encoded: Vec<Vec<u8>> = receipts.iter().map(Receipt::encode).collect();
         Ok(Executed {
             state_root: state.root().0,
-            transactions_root: list_root(txs.iter().map(Vec::as_slice)),
+            transactions_root: list_root(txs.iter().map(AsRef::as_ref)),
             receipts_root: list_root(encoded.iter().map(Vec::as_slice)),
             receipts,
             encoded,

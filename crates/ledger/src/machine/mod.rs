@@ -19,6 +19,7 @@ pub use view::View;
 
 use crate::contracts::Contracts;
 use crate::genesis::{self, GenesisError};
+use alloy_primitives::Address;
 use execute::{Rules, Senders};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -139,12 +140,23 @@ impl Machine {
         self.0.rules.check(raw)
     }
 
+    /// Does an active organisation send from this account, in this state?
+    #[must_use]
+    pub fn may_send(&self, state: &Snapshot, sender: Address) -> bool {
+        self.0.rules.may_send(&state.state, sender)
+    }
+
     /// Executes a block on the state of its parent: [`View::snapshot`] of the committed tip, or
     /// [`Executed::snapshot`] of a block that is not final yet. Changes nothing.
     ///
     /// # Errors
     /// The block must not be voted for.
-    pub fn execute(&self, parent: &Snapshot, env: BlockEnv, txs: &[Vec<u8>]) -> Result<Executed, Invalid> {
+    pub fn execute(
+        &self,
+        parent: &Snapshot,
+        env: BlockEnv,
+        txs: &[impl AsRef<[u8]>],
+    ) -> Result<Executed, Invalid> {
         self.0.rules.execute(parent, env, txs)
     }
 
@@ -153,7 +165,12 @@ impl Machine {
     /// # Errors
     /// If the block does not follow the tip, does not match its execution, or the store fails. After
     /// an error the node must stop: it can no longer follow the chain.
-    pub fn commit(&self, header: &BlockHeader, txs: &[Vec<u8>], executed: &Executed) -> Result<(), MachineError> {
+    pub fn commit(
+        &self,
+        header: &BlockHeader,
+        txs: &[impl AsRef<[u8]>],
+        executed: &Executed,
+    ) -> Result<(), MachineError> {
         let _one_at_a_time = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let height = header.height;
         if self.is_committed(height, &header.digest())? {

@@ -122,7 +122,7 @@ impl Store {
     pub(crate) fn append(
         &self,
         header: &BlockHeader,
-        txs: &[Vec<u8>],
+        txs: &[impl AsRef<[u8]>],
         executed: &Executed,
     ) -> Result<(), StoreError> {
         self.write(|tx| {
@@ -133,7 +133,7 @@ impl Store {
             let mut places = io!(tx.open_table(PLACES))?;
             let rows = txs.iter().zip(&executed.encoded).zip(&executed.hashes);
             for (index, ((raw, receipt), hash)) in (0u32..).zip(rows) {
-                io!(transactions.insert((height, index), raw.as_slice()))?;
+                io!(transactions.insert((height, index), raw.as_ref()))?;
                 io!(receipts.insert((height, index), receipt.as_slice()))?;
                 io!(places.insert(hash, (height, index)))?;
             }

@@ -1,0 +1,196 @@
+//! The organisation's own account: turns acts into signed transactions, one nonce after the other, and
+//! keeps those that are not final in a file, so that a restarted node sends them again.
+
+use crate::machine::{Machine, TX_BYTES_MAX, TX_GAS_MAX};
+use crate::pool::{Pool, PoolError};
+use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
+use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use vitals::ledger::{Act, ActId, LedgerError};
+
+/// Name of the file in the ledger's folder: records of length (4, big-endian) ‖ transaction.
+const FILE: &str = "outbox";
+/// The outbox is written afresh once it is longer.
+const OUTBOX_BYTES_MAX: u64 = 1024 * 1024;
+/// Gas every act may use: no act of the contracts needs half of it.
+const GAS_BASE: u64 = 200_000;
+/// Gas an act may use for each byte it hands over: storing 32 bytes takes 22,100.
+const GAS_PER_BYTE: u64 = 800;
+
+/// Why the account does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The secret is zero or beyond the curve's order: make another.
+    #[error("the account's secret is no secp256k1 key")]
+    NotAKey,
+    /// The disk fails.
+    #[error("the outbox cannot be read or written: {0}")]
+    Outbox(#[from] io::Error),
+}
+
+/// The address of the account with this secp256k1 secret.
+///
+/// # Errors
+/// If the secret is no key.
+pub fn address_of(secret: &[u8; 32]) -> Result<[u8; 20], AccountError> {
+    Ok(address(&SecretKey::from_byte_array(secret).map_err(|_| AccountError::NotAKey)?).0.0)
+}
+
+fn address(key: &SecretKey) -> Address {
+    let public = PublicKey::from_secret_key(SECP256K1, key).serialize_uncompressed();
+    Address::from_raw_public_key(&public[1..])
+}
+
+/// The organisation's account on this ledger.
+#[derive(Debug)]
+pub struct Account {
+    key: SecretKey,
+    address: Address,
+    machine: Machine,
+    pool: Pool,
+    outbox: Mutex<Outbox>,
+}
+
+impl Account {
+    /// Opens the account with this secret; what its outbox in `dir` still holds goes to the pool again.
+    ///
+    /// # Errors
+    /// If the secret is no key or the outbox cannot be used.
+    pub fn open(
+        secret: &[u8; 32],
+        dir: &Path,
+        machine: Machine,
+        pool: Pool,
+    ) -> Result<Self, AccountError> {
+        let key = SecretKey::from_byte_array(secret).map_err(|_| AccountError::NotAKey)?;
+        let path = dir.join(FILE);
+        let mut waiting = Vec::new();
+        for raw in read_outbox(&path)? {
+            // What is final by now, or was never whole, is forgotten.
+            if pool.submit(raw.clone()).is_ok() {
+                waiting.push(raw);
+            }
+        }
+        let outbox = Mutex::new(Outbox::write(path, &waiting)?);
+        Ok(Self { key, address: address(&key), machine, pool, outbox })
+    }
+
+    /// The account's address: the organisation's `sender`.
+    #[must_use]
+    pub fn address(&self) -> [u8; 20] {
+        self.address.0.0
+    }
+
+    /// Signs an act as the account's next transaction and hands it to the pool.
+    ///
+    /// # Errors
+    /// `Refused` if this account sends for no active organisation, `Busy` if the pool is full, `Down`
+    /// if the outbox cannot be written.
+    pub fn submit(&self, act: &Act) -> Result<ActId, LedgerError> {
+        let org = self.machine.view().sends_for(self.address).ok_or_else(|| {
+            LedgerError::Refused(format!("{} is no active organisation's sender", self.address))
+        })?;
+        let (to, data) = self.machine.contracts().call(org, act);
+        // Held until the pool has the transaction, so that no nonce is given out twice.
+        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let nonce = self.pool.next_nonce(self.address);
+        let raw = self.sign(nonce, to, data);
+        let id = self.pool.submit(raw.clone()).map_err(|error| match error {
+            PoolError::Full | PoolError::NonceTaken { .. } | PoolError::NonceUsed { .. } => {
+                LedgerError::Busy(error.to_string())
+            }
+            PoolError::Invalid(_) => LedgerError::Refused(error.to_string()),
+        })?;
+        outbox.push(&raw, &self.pool, &self.machine).map_err(|error| {
+            LedgerError::Down(format!("the outbox cannot be written: {error}"))
+        })?;
+        Ok(id)
+    }
+
+    fn sign(&self, nonce: u64, to: Address, data: Vec<u8>) -> Vec<u8> {
+        let gas = GAS_BASE.saturating_add(GAS_PER_BYTE.saturating_mul(data.len() as u64));
+        let tx = TxEip1559 {
+            chain_id: self.machine.chain_id(),
+            nonce,
+            gas_limit: gas.min(TX_GAS_MAX),
+            max_fee_per_gas: 0,
+            max_priority_fee_per_gas: 0,
+            to: TxKind::Call(to),
+            value: U256::ZERO,
+            access_list: Default::default(),
+            input: data.into(),
+        };
+        let digest = Message::from_digest(tx.signature_hash().0);
+        let (parity, bytes) = SECP256K1.sign_ecdsa_recoverable(&digest, &self.key).serialize_compact();
+        let (r, s) = bytes.split_at(32);
+        let signature =
+            Signature::from_scalars_and_parity(B256::from_slice(r), B256::from_slice(s), i32::from(parity) == 1);
+        TxEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718()
+    }
+}
+
+#[derive(Debug)]
+struct Outbox {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Outbox {
+    /// Replaces the file by one of these records.
+    fn write(path: PathBuf, records: &[Vec<u8>]) -> io::Result<Self> {
+        let fresh = path.with_extension("new");
+        let mut file = File::create(&fresh)?;
+        let bytes: Vec<u8> = records.iter().flat_map(|raw| record(raw)).collect();
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, &path)?;
+        let file = OpenOptions::new().append(true).open(&path)?;
+        Ok(Self { path, file, bytes: bytes.len() as u64 })
+    }
+
+    /// Keeps one more. Not synced: a killed process loses nothing, and after a power cut the caller,
+    /// who finds the outcome unknown, sends the act again.
+    fn push(&mut self, raw: &[u8], pool: &Pool, machine: &Machine) -> io::Result<()> {
+        if self.bytes > OUTBOX_BYTES_MAX {
+            let mut waiting = read_outbox(&self.path)?;
+            waiting.retain(|raw| {
+                let committed = machine.outcome(&keccak256(raw).0).is_ok_and(|outcome| outcome.is_some());
+                !committed && pool.submit(raw.clone()).is_ok()
+            });
+            *self = Self::write(std::mem::take(&mut self.path), &waiting)?;
+        }
+        let record = record(raw);
+        self.file.write_all(&record)?;
+        self.bytes += record.len() as u64;
+        Ok(())
+    }
+}
+
+fn record(raw: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(raw.len()).expect("the pool takes no transaction longer than TX_BYTES_MAX");
+    [&len.to_be_bytes()[..], raw].concat()
+}
+
+/// The whole records of an outbox; a torn last one is left out.
+fn read_outbox(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    match File::open(path) {
+        Ok(mut file) => file.read_to_end(&mut bytes)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    let (mut records, mut rest) = (Vec::new(), bytes.as_slice());
+    while let Some((len, tail)) = rest.split_first_chunk::<4>() {
+        let len = u32::from_be_bytes(*len) as usize;
+        let Some((raw, tail)) = tail.split_at_checked(len).filter(|_| len <= TX_BYTES_MAX) else { break };
+        records.push(raw.to_vec());
+        rest = tail;
+    }
+    Ok(records)
+}

@@ -1,0 +1,234 @@
+//! Transactions waiting for a block: checked once, queued by sender and nonce, taken first come first
+//! served. Gas is free here, so the caps are what keeps one sender from crowding out the others.
+
+use crate::machine::{
+    BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, CheckedTx, InvalidTx, Machine, Snapshot, StoreError,
+    View,
+};
+use alloy_primitives::Address;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use vitals::ids::Hash;
+use vitals::ledger::Outcome;
+
+/// Most transactions of one sender that wait; also how far ahead a nonce may be.
+pub const SENDER_TXS_MAX: usize = 4096;
+/// Most transactions of one sender in a block.
+pub const BLOCK_SENDER_TXS_MAX: usize = 2048;
+/// Longest sum of all waiting transactions.
+pub const POOL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Why a transaction is not taken. Says whose move it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// The transaction is wrong and stays wrong.
+    #[error("the transaction {0}")]
+    Invalid(#[from] InvalidTx),
+    /// A transaction with this nonce is committed already.
+    #[error("nonce {nonce} is used; the next one is {next}")]
+    NonceUsed {
+        /// Its nonce.
+        nonce: u64,
+        /// The next one.
+        next: u64,
+    },
+    /// Another transaction with this nonce waits. There are no fees, so none outbids it.
+    #[error("another transaction with nonce {nonce} waits already")]
+    NonceTaken {
+        /// Its nonce.
+        nonce: u64,
+    },
+    /// Try again later.
+    #[error("too many transactions wait; try again")]
+    Full,
+}
+
+/// The waiting transactions. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    machine: Machine,
+    queues: Mutex<Queues>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    senders: HashMap<Address, BTreeMap<u64, Waiting>>,
+    hashes: HashSet<Hash>,
+    bytes: usize,
+    arrivals: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    raw: Vec<u8>,
+    hash: Hash,
+    gas: u64,
+    /// Its place in the order of arrival.
+    arrival: u64,
+}
+
+impl Pool {
+    /// An empty pool in front of `machine`.
+    #[must_use]
+    pub fn new(machine: Machine) -> Self {
+        Self(Arc::new(Shared { machine, queues: Mutex::default(), arrived: Notify::new() }))
+    }
+
+    /// Takes a raw EIP-2718 transaction and names it by its hash. The same one again is taken again.
+    ///
+    /// # Errors
+    /// If it can never stand in a block, or the pool is full.
+    pub fn submit(&self, raw: impl Into<Vec<u8>>) -> Result<Hash, PoolError> {
+        let raw = raw.into();
+        // Signature recovery is the dear part: outside the lock.
+        let tx = self.0.machine.check(&raw)?;
+        let view = self.0.machine.view();
+        if view.sends_for(tx.sender).is_none() {
+            return Err(InvalidTx::Sender { sender: tx.sender }.into());
+        }
+        self.queues().take(&tx, raw, view.nonce(tx.sender))?;
+        self.0.arrived.notify_one();
+        Ok(tx.hash)
+    }
+
+    /// The transactions of the next block on `parent`, in order: first come first served among those
+    /// whose nonce is next. They stay in the pool until [`Self::committed`].
+    #[must_use]
+    pub fn next_batch(&self, parent: &Snapshot) -> Vec<Vec<u8>> {
+        let queues = self.queues();
+        // By arrival: the next transaction of each sender.
+        let mut next = BinaryHeap::new();
+        for (sender, queue) in &queues.senders {
+            let nonce = parent.nonce(*sender);
+            if let Some(waiting) = queue.get(&nonce)
+                && self.0.machine.may_send(parent, *sender)
+            {
+                next.push(Reverse((waiting.arrival, *sender, nonce, 1)));
+            }
+        }
+        let (mut batch, mut bytes, mut gas) = (Vec::new(), 0, 0);
+        while let Some(Reverse((_, sender, nonce, taken))) = next.pop() {
+            let queue = &queues.senders[&sender];
+            let waiting = &queue[&nonce];
+            if bytes + waiting.raw.len() > BLOCK_BYTES_MAX
+                || gas + waiting.gas > BLOCK_GAS_MAX
+                || batch.len() == BLOCK_TXS_MAX
+            {
+                break;
+            }
+            bytes += waiting.raw.len();
+            gas += waiting.gas;
+            batch.push(waiting.raw.clone());
+            if let Some(following) = queue.get(&(nonce + 1))
+                && taken < BLOCK_SENDER_TXS_MAX
+            {
+                next.push(Reverse((following.arrival, sender, nonce + 1, taken + 1)));
+            }
+        }
+        batch
+    }
+
+    /// Forgets what is settled in `view`. To be called after each commit.
+    pub fn committed(&self, view: &View) {
+        let mut queues = self.queues();
+        let Queues { senders, hashes, bytes, .. } = &mut *queues;
+        senders.retain(|sender, queue| {
+            let still = if view.sends_for(*sender).is_some() {
+                queue.split_off(&view.nonce(*sender))
+            } else {
+                BTreeMap::new()
+            };
+            for gone in std::mem::replace(queue, still).into_values() {
+                hashes.remove(&gone.hash);
+                *bytes -= gone.raw.len();
+            }
+            !queue.is_empty()
+        });
+    }
+
+    /// Forgets a transaction that cannot stand in a block. Its sender's later ones wait until its nonce
+    /// is used by another.
+    pub fn discard(&self, raw: &[u8], why: &InvalidTx) {
+        tracing::warn!(%why, "Discarded a transaction that {why}");
+        let Ok(tx) = self.0.machine.check(raw) else { return };
+        let mut queues = self.queues();
+        let Queues { senders, hashes, bytes, .. } = &mut *queues;
+        let Some(queue) = senders.get_mut(&tx.sender) else { return };
+        if queue.get(&tx.nonce()).is_some_and(|waiting| waiting.hash == tx.hash) {
+            queue.remove(&tx.nonce());
+            hashes.remove(&tx.hash);
+            *bytes -= raw.len();
+        }
+    }
+
+    /// The lowest nonce `sender` can still use: neither committed nor waiting.
+    #[must_use]
+    pub fn next_nonce(&self, sender: Address) -> u64 {
+        let queues = self.queues();
+        let mut nonce = self.0.machine.view().nonce(sender);
+        if let Some(queue) = queues.senders.get(&sender) {
+            while queue.contains_key(&nonce) {
+                nonce += 1;
+            }
+        }
+        nonce
+    }
+
+    /// How many transactions wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queues().hashes.len()
+    }
+
+    /// What became of a transaction.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn outcome(&self, transaction: &Hash) -> Result<Outcome, StoreError> {
+        // The pool first: a commit between the two questions is then seen by the second.
+        let waiting = self.queues().hashes.contains(transaction);
+        let committed = self.0.machine.outcome(transaction)?;
+        Ok(committed.unwrap_or(if waiting { Outcome::Pending } else { Outcome::Unknown }))
+    }
+
+    /// Waits until a transaction has arrived since this was last awaited. For one proposer.
+    pub async fn arrived(&self) {
+        self.0.arrived.notified().await;
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queues {
+    fn take(&mut self, tx: &CheckedTx, raw: Vec<u8>, next: u64) -> Result<(), PoolError> {
+        let nonce = tx.nonce();
+        if self.hashes.contains(&tx.hash) {
+            return Ok(());
+        }
+        if nonce < next {
+            return Err(PoolError::NonceUsed { nonce, next });
+        }
+        let far = usize::try_from(nonce - next).is_ok_and(|ahead| ahead < SENDER_TXS_MAX);
+        if !far || self.bytes + raw.len() > POOL_BYTES_MAX {
+            return Err(PoolError::Full);
+        }
+        let queue = self.senders.entry(tx.sender).or_default();
+        if queue.contains_key(&nonce) {
+            return Err(PoolError::NonceTaken { nonce });
+        }
+        self.arrivals += 1;
+        self.bytes += raw.len();
+        self.hashes.insert(tx.hash);
+        let (hash, gas, arrival) = (tx.hash, tx.gas_limit(), self.arrivals);
+        queue.insert(nonce, Waiting { raw, hash, gas, arrival });
+        Ok(())
+    }
+}
