@@ -3,6 +3,8 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod alarm;
 pub mod body;
@@ -11,6 +13,9 @@ pub mod cbor;
 pub mod cose;
 pub mod eip712;
 pub mod envelope;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod fixture;
 pub mod ids;
 pub mod keys;
 pub mod ledger;
