@@ -1,0 +1,210 @@
+//! What a validator proposes, and what it accepts from others.
+
+use super::{
+    Context, Scheme,
+    block::Block,
+    state::{NotExecuted, State},
+};
+use commonware_consensus::{
+    Application,
+    marshal::{ancestry::Ancestry, core::Mailbox, standard::Standard},
+    types::{Epocher as _, FixedEpocher, Height},
+};
+use commonware_cryptography::{Digested, Digestible as _};
+use commonware_macros::select;
+use commonware_parallel::Sequential;
+use commonware_runtime::{Clock, Metrics, Spawner};
+use futures::StreamExt as _;
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+use vitals::{ids::Hash, proof::header::BlockHeader};
+
+/// Least time between two blocks. Bounds the work of a committee of one, where agreement costs
+/// next to nothing.
+pub(super) const BLOCK_INTERVAL_MIN: Duration = Duration::from_millis(20);
+/// How far ahead of this validator's clock a block's time may be.
+const AHEAD_MAX: Duration = Duration::from_secs(5);
+
+/// One validator's part in building and judging blocks.
+#[derive(Clone)]
+pub(super) struct Builder {
+    pub(super) state: Arc<State>,
+    pub(super) marshal: Mailbox<Scheme, Standard<Block>>,
+    pub(super) epocher: FixedEpocher,
+    /// The committee, ascending. The next one is read from the contract state once authorities
+    /// can change; until then every epoch has the founders.
+    pub(super) committee: Arc<Vec<[u8; 32]>>,
+    /// An idle chain makes a block after this long.
+    pub(super) heartbeat: Duration,
+}
+
+/// Milliseconds since 1970 on the runtime's clock.
+pub(super) fn now_ms(clock: &impl Clock) -> u64 {
+    let since = clock.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What became of an attempt to stand on a block.
+enum Footing {
+    /// Its state is at hand.
+    Sound,
+    /// It, or an ancestor, can never be part of this chain.
+    Rotten,
+    /// The chain went on meanwhile.
+    Overtaken,
+    /// An ancestor cannot be had.
+    Missing,
+}
+
+impl Builder {
+    /// The committee a header at `height` must carry: the next epoch's in an epoch's last block.
+    fn committee_at(&self, height: u64) -> Vec<[u8; 32]> {
+        let height = Height::new(height);
+        let epoch = self.epocher.containing(height).map(|info| info.epoch());
+        let boundary = epoch.is_some_and(|epoch| self.epocher.last(epoch) == Some(height));
+        if boundary { self.committee.to_vec() } else { Vec::new() }
+    }
+
+    /// Executes what is missing between the committed state and the head of `ancestry`, inclusive.
+    async fn stand_on(&self, ancestry: &mut impl Ancestry<Block>) -> Footing {
+        let mut missing = Vec::new();
+        loop {
+            let Some(block) = ancestry.next().await else { return Footing::Missing };
+            let (height, tip) = self.state.committed();
+            let digest = block.digest().0;
+            if digest == tip || self.state.holds(&digest) {
+                break;
+            }
+            if block.inner().header().height <= height {
+                // Not the block that was committed at its height, or one far below it.
+                return if missing.is_empty() { Footing::Overtaken } else { Footing::Rotten };
+            }
+            missing.push(block);
+        }
+        while let Some(block) = missing.pop() {
+            match self.state.check(block.inner(), block.digest().0) {
+                Ok(()) => {}
+                Err(NotExecuted::Orphan) => return Footing::Overtaken,
+                Err(why @ (NotExecuted::Invalid(_) | NotExecuted::Roots)) => {
+                    tracing::warn!(height = block.inner().header().height, "A block is refused: {why}");
+                    return Footing::Rotten;
+                }
+            }
+        }
+        Footing::Sound
+    }
+
+    /// Was this the block finalized at its height?
+    async fn is_finalized(&self, block: &Digested<Block>) -> bool {
+        let height = Height::new(block.inner().header().height);
+        self.marshal.get_info(height).await.is_some_and(|(_, digest)| digest == block.digest())
+    }
+}
+
+impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
+    type SigningScheme = Scheme;
+    type Context = Context;
+    type Block = Block;
+    type Input = ();
+
+    async fn propose(
+        &mut self,
+        (runtime, context): (E, Context),
+        mut ancestry: impl Ancestry<Block>,
+        (): (),
+    ) -> Option<Digested<Block>> {
+        let parent = ancestry.peek()?.clone();
+        if !matches!(self.stand_on(&mut ancestry).await, Footing::Sound) {
+            return None;
+        }
+        let (parent, parent_digest) = (parent.inner().header().clone(), parent.digest().0);
+
+        let age = now_ms(&runtime).saturating_sub(parent.time_ms);
+        let wait = millis(BLOCK_INTERVAL_MIN).saturating_sub(age);
+        if wait > 0 {
+            runtime.sleep(Duration::from_millis(wait)).await;
+        }
+        let deadline = runtime.current() + self.heartbeat;
+        let transactions = loop {
+            let batch = self.state.next_batch(&parent_digest);
+            if !batch.is_empty() {
+                break batch;
+            }
+            select! {
+                _ = self.state.work() => {},
+                _ = runtime.sleep_until(deadline) => break Vec::new(),
+            }
+        };
+
+        let height = parent.height + 1;
+        let header = BlockHeader {
+            epoch: context.round.epoch().get(),
+            view: context.round.view().get(),
+            leader: context.leader.as_ref().try_into().ok()?,
+            parent_view: context.parent.0.get(),
+            parent: parent_digest,
+            height,
+            time_ms: now_ms(&runtime).max(parent.time_ms),
+            state_root: Hash::default(),
+            transactions_root: Hash::default(),
+            receipts_root: Hash::default(),
+            extra: Hash::default(),
+            committee: self.committee_at(height),
+        };
+        let block = self.state.build(header, transactions)?;
+        Some(Digested::compute(block, &Sequential).await)
+    }
+
+    async fn verify(
+        &mut self,
+        (runtime, _context): (E, Context),
+        ancestry: impl Ancestry<Block>,
+    ) -> bool {
+        let mut parents = ancestry.clone();
+        let Some(block) = parents.next().await else { return pending().await };
+        let header = block.inner().header();
+        if self.state.holds(&block.digest().0) {
+            return true;
+        }
+        if header.height <= self.state.committed().0 {
+            return self.is_finalized(&block).await;
+        }
+        if header.committee != self.committee_at(header.height) || header.extra != Hash::default() {
+            return false;
+        }
+        // Deferred checked that the next block is the parent; only its time is needed here.
+        let Some(parent_ms) = parents.next().await.map(|parent| parent.inner().header().time_ms) else {
+            return pending().await;
+        };
+        if header.time_ms < parent_ms {
+            return false;
+        }
+        if header.time_ms > parent_ms {
+            // Not wrong for ever: vote once this clock is near enough. Consensus gives up first
+            // if the proposer is far off.
+            let latest = header.time_ms.saturating_sub(millis(AHEAD_MAX));
+            let early = latest.saturating_sub(now_ms(&runtime));
+            if early > 0 {
+                runtime.sleep(Duration::from_millis(early)).await;
+            }
+        }
+        loop {
+            match self.stand_on(&mut ancestry.clone()).await {
+                Footing::Sound => return true,
+                Footing::Rotten => return false,
+                Footing::Missing => return pending().await,
+                Footing::Overtaken if header.height <= self.state.committed().0 => {
+                    return self.is_finalized(&block).await;
+                }
+                Footing::Overtaken => {}
+            }
+        }
+    }
+}

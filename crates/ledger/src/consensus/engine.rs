@@ -1,0 +1,448 @@
+//! The wiring of one validator, the same for every runtime and network.
+//!
+//! Compiling an instance of [`run`] takes most of this crate's build time: the node has one, the
+//! simulation of the tests another. Keep what changes often out of this file.
+
+use super::{
+    Digest, PrivateKey, PublicKey, Scheme,
+    application::{Builder, now_ms},
+    block::Block,
+    certificate::transcode,
+    guard::VOTES_PARTITION_PREFIX,
+    state::State,
+};
+use crate::machine::MachineError;
+use commonware_actor::Feedback;
+use commonware_broadcast::buffered;
+use commonware_consensus::{
+    Heightable as _, Reporter,
+    marshal::{
+        self, Start, Update,
+        core::{Actor as MarshalActor, Mailbox as MarshalMailbox},
+        resolver::p2p as marshal_resolver,
+        standard::{Deferred, Standard},
+    },
+    simplex::{
+        self,
+        config::{Floor, ForwardPolicy, SkipBudget, SkipPolicy},
+        elector::RoundRobin,
+    },
+    types::{Epoch, Epocher as _, FixedEpocher, Height, ViewDelta},
+};
+use commonware_cryptography::{
+    Digested, Digestible as _, Sha256, Signer as _,
+    certificate::{Provider, Scoped, Verifier as _},
+};
+use commonware_macros::select;
+use commonware_p2p::{
+    Address, AddressableManager, AddressableTrackedPeers, Blocker, Receiver, Sender,
+    utils::mux::{Builder as _, Muxer},
+};
+use commonware_parallel::Sequential;
+use commonware_runtime::{
+    Clock, Handle, Metrics, Network, Spawner, Storage, buffer::paged::CacheRef,
+};
+use commonware_storage::archive::immutable;
+use commonware_utils::{
+    Acknowledgement as _, NZDuration, NZU16, NZU64, NZUsize,
+    acknowledgement::Exact,
+    channel::mpsc,
+    ordered::{Map, Set},
+    vec::NonEmptyVec,
+};
+use rand_core::CryptoRng;
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU64,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Why a running validator gave up. The node goes on without its ledger.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error(transparent)]
+    Machine(MachineError),
+    #[error("the block archive cannot be opened: {0}")]
+    Archive(String),
+    #[error(
+        "the journals of this validator do not know its state at height {height}: starting could \
+         vote twice. Bring back the whole folder from the same moment, or join again with a new \
+         validator key"
+    )]
+    RolledBack { height: u64 },
+    #[error("a part of the consensus engine stopped: {0}")]
+    Engine(&'static str),
+}
+
+pub(super) struct Settings<M, B> {
+    pub(super) me: PrivateKey,
+    /// Prefix of every signature on this ledger.
+    pub(super) namespace: Vec<u8>,
+    /// The founding committee, ascending.
+    pub(super) committee: Vec<PublicKey>,
+    pub(super) epoch_blocks: NonZeroU64,
+    pub(super) genesis: Block,
+    pub(super) heartbeat: Duration,
+    pub(super) leader_timeout: Duration,
+    /// Prefix of every storage partition; empty on disk, one per validator in a simulation.
+    pub(super) partition: String,
+    pub(super) manager: M,
+    pub(super) blocker: B,
+    pub(super) addresses: Map<PublicKey, Address>,
+}
+
+pub(super) struct Channels<S, R> {
+    pub(super) votes: (S, R),
+    pub(super) certificates: (S, R),
+    pub(super) resolver: (S, R),
+    pub(super) backfill: (S, R),
+    pub(super) broadcast: (S, R),
+}
+
+type Marshal = MarshalMailbox<Scheme, Standard<Block>>;
+type Final = (Digested<Block>, Exact);
+
+/// Which scheme signs and checks an epoch.
+#[derive(Clone)]
+struct Schemes {
+    me: PrivateKey,
+    namespace: Vec<u8>,
+    known: Arc<Mutex<BTreeMap<Epoch, Arc<Scheme>>>>,
+}
+
+impl Schemes {
+    fn enter(&self, epoch: Epoch, committee: Set<PublicKey>) -> Scheme {
+        let scheme = Scheme::signer(&self.namespace, committee.clone(), self.me.clone())
+            .unwrap_or_else(|| Scheme::verifier(&self.namespace, committee));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(epoch, Arc::new(scheme.clone()));
+        scheme
+    }
+}
+
+impl Provider for Schemes {
+    type Scope = Epoch;
+    type Scheme = Scheme;
+
+    fn scoped(&self, epoch: Epoch) -> Option<Scoped<Scheme>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&epoch).cloned().map(Scoped::scheme)
+    }
+}
+
+/// Hands finalized blocks, in order, to [`run`]. Marshal bounds them by `PENDING_ACKS_MAX`.
+#[derive(Clone)]
+struct Sink(mpsc::UnboundedSender<Final>);
+
+impl Reporter for Sink {
+    type Activity = Update<Block>;
+
+    fn report(&mut self, activity: Update<Block>) -> Feedback {
+        if let Update::Block(block, ack) = activity
+            && self.0.send((block, ack)).is_err()
+        {
+            return Feedback::Closed;
+        }
+        Feedback::Ok
+    }
+}
+
+const MAILBOX: usize = 1024;
+const PENDING_ACKS_MAX: usize = 16;
+/// Views kept behind the last final one.
+const VIEW_RETENTION: u64 = 256;
+/// A dead leader is skipped for this long after it missed its turn.
+const SKIP: Duration = Duration::from_secs(2);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+const FETCH_RETRY: Duration = Duration::from_millis(100);
+
+fn archive<C>(name: &str, page_cache: CacheRef, codec_config: C) -> immutable::Config<C> {
+    immutable::Config {
+        metadata_partition: format!("{name}-metadata"),
+        freezer_table_partition: format!("{name}-freezer-table"),
+        freezer_table_initial_size: 1 << 12,
+        freezer_table_resize_frequency: 4,
+        freezer_table_resize_chunk_size: 1 << 10,
+        freezer_key_partition: format!("{name}-freezer-key"),
+        freezer_key_page_cache: page_cache,
+        freezer_key_write_buffer: NZUsize!(1 << 20),
+        freezer_value_partition: format!("{name}-freezer-value"),
+        freezer_value_write_buffer: NZUsize!(1 << 20),
+        freezer_value_target_size: 1 << 30,
+        freezer_value_compression: None,
+        ordinal_partition: format!("{name}-ordinal"),
+        ordinal_write_buffer: NZUsize!(1 << 20),
+        items_per_section: NZU64!(262_144),
+        replay_buffer: NZUsize!(1 << 20),
+        codec_config,
+    }
+}
+
+/// Runs one validator until it breaks. `ready` is called once it takes part.
+///
+/// Safe to drop at any moment: what was acknowledged is durable, the rest is agreed on again.
+pub(super) async fn run<E, M, B, S, R>(
+    context: E,
+    settings: Settings<M, B>,
+    channels: Channels<S, R>,
+    state: Arc<State>,
+    ready: impl FnOnce() + Send,
+) -> Fault
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics + Network,
+    M: AddressableManager<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    let Settings { me, namespace, committee, epoch_blocks, genesis, .. } = settings;
+    let (prefix, mut manager, blocker) = (settings.partition, settings.manager, settings.blocker);
+    let public_key = me.public_key();
+    let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(1024));
+    let epocher = FixedEpocher::new(epoch_blocks);
+    let schemes = Schemes { me, namespace, known: Arc::default() };
+    let founders = Set::from_iter_dedup(committee.iter().cloned());
+
+    let (buffer_engine, buffer) = buffered::Engine::new(
+        context.child("broadcast"),
+        buffered::Config {
+            public_key: public_key.clone(),
+            mailbox_size: NZUsize!(MAILBOX),
+            deque_size: 16,
+            priority: true,
+            codec_config: (),
+            peer_provider: manager.clone(),
+            strategy: Sequential,
+        },
+    );
+    let _buffer = buffer_engine.start(channels.broadcast);
+    let resolver = marshal_resolver::init(
+        context.child("marshal_resolver"),
+        marshal_resolver::Config {
+            public_key,
+            peer_provider: manager.clone(),
+            blocker: blocker.clone(),
+            mailbox_size: NZUsize!(MAILBOX),
+            fetch_timeout: NZDuration!(FETCH_TIMEOUT),
+            fetch_retry_delay: FETCH_RETRY,
+            priority_requests: false,
+            priority_responses: false,
+        },
+        channels.backfill,
+    );
+
+    let certificate_codec = Scheme::certificate_codec_config_unbounded();
+    let finalizations = immutable::Archive::init(
+        context.child("finalizations"),
+        archive(&format!("{prefix}finalizations"), page_cache.clone(), certificate_codec),
+    )
+    .await;
+    let blocks = immutable::Archive::init(
+        context.child("blocks"),
+        archive(&format!("{prefix}blocks"), page_cache.clone(), ()),
+    )
+    .await;
+    let (finalizations, blocks) = match (finalizations, blocks) {
+        (Ok(finalizations), Ok(blocks)) => (finalizations, blocks),
+        (Err(why), _) | (_, Err(why)) => {
+            return Fault::Archive(why.to_string());
+        }
+    };
+
+    // Certificates of an epoch can only be checked once its committee is known.
+    let genesis = Digested::compute(genesis, &Sequential).await;
+    schemes.enter(Epoch::zero(), founders.clone());
+    let (marshal_actor, marshal, _floor) = MarshalActor::<_, Standard<Block>, _, _, _, _, _>::init(
+        context.child("marshal"),
+        finalizations,
+        blocks,
+        marshal::Config {
+            provider: schemes.clone(),
+            epocher: epocher.clone(),
+            start: Start::Genesis(genesis),
+            partition_prefix: format!("{prefix}marshal"),
+            mailbox_size: NZUsize!(MAILBOX),
+            view_retention: ViewDelta::new(VIEW_RETENTION),
+            prunable_items_per_section: NZU64!(4096),
+            page_cache: page_cache.clone(),
+            replay_buffer: NZUsize!(1 << 20),
+            key_write_buffer: NZUsize!(1 << 20),
+            value_write_buffer: NZUsize!(1 << 20),
+            block_codec_config: (),
+            max_repair: NZUsize!(20),
+            max_pending_acks: NZUsize!(PENDING_ACKS_MAX),
+            strategy: Sequential,
+        },
+    )
+    .await;
+    let keys = founders.iter().filter_map(|key| key.as_ref().try_into().ok()).collect();
+    let deferred = Deferred::new(
+        context.child("deferred"),
+        Builder {
+            state: state.clone(),
+            marshal: marshal.clone(),
+            epocher: epocher.clone(),
+            committee: Arc::new(keys),
+            heartbeat: settings.heartbeat,
+        },
+        marshal.clone(),
+        epocher.clone(),
+    );
+    let (sink, mut finalized) = mpsc::unbounded_channel();
+    let _marshal = marshal_actor.start(Sink(sink), buffer, resolver);
+
+    if let Err(fault) = catch_up(&marshal, &state, now_ms(&context)).await {
+        return fault;
+    }
+
+    // One simplex engine per epoch, each on its own subchannels.
+    let (mux, mut votes, mut votes_backup) =
+        Muxer::builder(context.child("vote_mux"), channels.votes.0, channels.votes.1)
+            .with_backup()
+            .build();
+    mux.start();
+    let (mux, mut certificates, mut certificates_backup) = Muxer::builder(
+        context.child("certificate_mux"),
+        channels.certificates.0,
+        channels.certificates.1,
+    )
+    .with_backup()
+    .build();
+    mux.start();
+    let (mux, mut resolvers) =
+        Muxer::new(context.child("resolver_mux"), channels.resolver.0, channels.resolver.1);
+    mux.start();
+
+    // Resume in the epoch of the next height to process.
+    let next = marshal.get_processed().await.map_or(Height::zero(), |p| p.height().next());
+    let Some(mut epoch) = epocher.containing(next).map(|info| info.epoch()) else {
+        return Fault::Engine("the height is beyond the last epoch");
+    };
+    let boundary = epoch.previous().and_then(|e| epocher.last(e)).unwrap_or(Height::zero());
+    let Some(mut root) = marshal.get_block(boundary).await else {
+        return Fault::Engine("the block that opens this epoch is missing");
+    };
+    let mut active: Option<(Epoch, Handle<()>)> = None;
+    let mut ready = Some(ready);
+    loop {
+        let Some(last) = epocher.last(epoch) else {
+            return Fault::Engine("the height is beyond the last epoch");
+        };
+        if active.as_ref().is_none_or(|(running, _)| *running != epoch) {
+            let committee = root.inner().header().committee.iter();
+            let committee = Set::from_iter_dedup(committee.filter_map(super::validator::key));
+            let peers = |seated: bool| -> Map<PublicKey, Address> {
+                let addresses = settings.addresses.iter_pairs();
+                let chosen = addresses.filter(|(key, _)| committee.position(key).is_some() == seated);
+                Map::from_iter_dedup(chosen.map(|(key, at)| (key.clone(), at.clone())))
+            };
+            let tracked = AddressableTrackedPeers::new(peers(true), peers(false));
+            let _ = manager.track(epoch.get(), tracked);
+            let scheme = schemes.enter(epoch, committee);
+            let engine = simplex::Engine::new(
+                context.child("simplex").with_attribute("epoch", epoch),
+                simplex::Config {
+                    scheme,
+                    elector: RoundRobin::<Sha256>::default(),
+                    blocker: blocker.clone(),
+                    automaton: deferred.clone(),
+                    relay: deferred.clone(),
+                    reporter: deferred.clone(),
+                    track_historical_votes: false,
+                    strategy: Sequential,
+                    partition: format!("{prefix}{VOTES_PARTITION_PREFIX}{epoch}"),
+                    mailbox_size: NZUsize!(MAILBOX),
+                    epoch,
+                    floor: Floor::Genesis(root.digest()),
+                    replay_buffer: NZUsize!(1 << 20),
+                    write_buffer: NZUsize!(1 << 20),
+                    page_cache: page_cache.clone(),
+                    leader_timeout: settings.leader_timeout,
+                    certification_timeout: settings.leader_timeout * 2,
+                    timeout_retry: Duration::from_secs(2),
+                    view_retention: ViewDelta::new(VIEW_RETENTION),
+                    skip: SkipPolicy::Enabled {
+                        timeout: settings.leader_timeout * 2 + SKIP,
+                        budget: SkipBudget::Participants,
+                    },
+                    fetch_timeout: NZDuration!(FETCH_TIMEOUT),
+                    fetch_retry_delay: FETCH_RETRY,
+                    forward: ForwardPolicy::SilentVoters,
+                },
+            );
+            let v = votes.register(epoch.get()).await;
+            let c = certificates.register(epoch.get()).await;
+            let r = resolvers.register(epoch.get()).await;
+            let (Ok(v), Ok(c), Ok(r)) = (v, c, r) else {
+                return Fault::Engine("the network's channels");
+            };
+            if let Some((_, old)) = active.replace((epoch, engine.start(v, c, r))) {
+                old.abort();
+            }
+            if let Some(ready) = ready.take() {
+                ready();
+            }
+        }
+        select! {
+            update = finalized.recv() => {
+                let Some((block, ack)) = update else { return Fault::Engine("marshal") };
+                let height = block.height();
+                if height.get() > 0 {
+                    let finalization = marshal.get_finalization(height).await;
+                    let certificate = finalization.as_ref().and_then(transcode);
+                    let now_ms = now_ms(&context);
+                    let (inner, digest) = (block.inner(), block.digest().0);
+                    if let Err(why) = state.commit(inner, digest, certificate.as_ref(), now_ms) {
+                        return Fault::Machine(why);
+                    }
+                }
+                if height == last {
+                    epoch = epoch.next();
+                    root = block;
+                }
+                // Only now: marshal may forget that this block must be delivered.
+                ack.acknowledge();
+            },
+            // A vote for a later epoch: its senders know how this one ended.
+            hint = votes_backup.recv() => {
+                let Some((theirs, (from, _))) = hint else { return Fault::Engine("votes") };
+                if theirs > epoch.get() {
+                    marshal.hint_finalized(last, NonEmptyVec::new(from));
+                }
+            },
+            hint = certificates_backup.recv() => {
+                let Some((theirs, (from, _))) = hint else { return Fault::Engine("certificates") };
+                if theirs > epoch.get() {
+                    marshal.hint_finalized(last, NonEmptyVec::new(from));
+                }
+            },
+        }
+    }
+}
+
+/// Brings the state to where marshal believes it to be, finds the tip's certificate, and refuses
+/// journals that are older than the state.
+async fn catch_up(marshal: &Marshal, state: &State, now_ms: u64) -> Result<(), Fault> {
+    let (height, tip) = state.committed();
+    if height > 0 {
+        let block = marshal.get_block(Height::new(height)).await;
+        let block = block.filter(|block| block.digest() == Digest::from(tip));
+        let block = block.ok_or(Fault::RolledBack { height })?;
+        let finalization = marshal.get_finalization(Height::new(height)).await;
+        let certificate = finalization.as_ref().and_then(transcode);
+        state.certify(block.inner().header(), tip, certificate.as_ref());
+    }
+    let processed = marshal.get_processed().await.map_or(0, |p| p.height().get());
+    for height in height + 1..=processed {
+        let height = Height::new(height);
+        let block = marshal.get_block(height).await;
+        let block = block.ok_or(Fault::Engine("a block the state still needs is missing"))?;
+        let finalization = marshal.get_finalization(height).await;
+        let certificate = finalization.as_ref().and_then(transcode);
+        state
+            .commit(block.inner(), block.digest().0, certificate.as_ref(), now_ms)
+            .map_err(Fault::Machine)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! When a validator must not start.
+//!
+//! A validator that forgot its votes may vote twice, and two votes for one view can split the
+//! ledger. So the journals of a key are marked when they are made, and a key whose journals are
+//! gone, foreign or older than the state beside them is refused.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+use vitals::ids::{DeviceId, Genesis};
+use vitals::proof::certificate::quorum;
+
+/// Says whose journals a folder holds.
+const MARK: &str = "journals-of";
+/// The partition of the first epoch's votes, relative to the storage folder.
+pub(super) const VOTES_PARTITION_PREFIX: &str = "votes-";
+
+/// A configuration under which voting could split the ledger. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsafe {
+    /// The key has no seat.
+    #[error(
+        "validator {validator} is not in the committee of this ledger: give this node the key of \
+         a committee member, or have the authorities vote it in"
+    )]
+    NotInCommittee {
+        /// Short name of the key.
+        validator: DeviceId,
+    },
+    /// More traitors claimed than a committee of this size survives.
+    #[error(
+        "a committee of {validators} survives {survives} lying validators, not {claimed}: it needs \
+         at least {needed} (3f+1)"
+    )]
+    TooFew {
+        /// Committee size.
+        validators: usize,
+        /// What it survives.
+        survives: usize,
+        /// What was claimed.
+        claimed: usize,
+        /// Size needed for the claim.
+        needed: usize,
+    },
+    /// The genesis document cannot found a committee.
+    #[error("the genesis document's committee or epoch length is wrong: {why}")]
+    Genesis {
+        /// What is wrong.
+        why: String,
+    },
+    /// The state is there, the votes are not.
+    #[error(
+        "the ledger state in {folder} stands at height {height}, but the journals of this \
+         validator's votes are missing or older: starting could vote twice. Bring back the whole \
+         folder from the same moment, or join again with a new validator key"
+    )]
+    JournalsLost {
+        /// Where they should be.
+        folder: PathBuf,
+        /// Height of the state.
+        height: u64,
+    },
+    /// The votes are another key's, or of another ledger.
+    #[error(
+        "the journals in {folder} belong to another validator key or another ledger: give this \
+         node its own folder, or its former key"
+    )]
+    JournalsForeign {
+        /// Where they are.
+        folder: PathBuf,
+    },
+    /// The folder cannot be read or written.
+    #[error("the ledger folder {folder} cannot be used: {source}")]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Checks the committee: `me` has a seat, and it survives the `claimed` number of liars.
+pub(super) fn committee(
+    committee: &[[u8; 32]],
+    epoch_blocks: u64,
+    me: &[u8; 32],
+    claimed: usize,
+) -> Result<(), Unsafe> {
+    let genesis = |why: &str| Unsafe::Genesis { why: why.to_owned() };
+    if committee.is_empty() {
+        return Err(genesis("it names no validator"));
+    }
+    if !committee.is_sorted_by(|a, b| a < b) {
+        return Err(genesis("validators are not in the order of their keys"));
+    }
+    if !(2..=u64::MAX / 2).contains(&epoch_blocks) {
+        return Err(genesis("an epoch has at least 2 blocks and at most 2^63 - 1"));
+    }
+    let validators = committee.len();
+    let survives = validators - quorum(validators);
+    if claimed > survives {
+        let needed = claimed.saturating_mul(3).saturating_add(1);
+        return Err(Unsafe::TooFew { validators, survives, claimed, needed });
+    }
+    if committee.binary_search(me).is_err() {
+        return Err(Unsafe::NotInCommittee { validator: DeviceId::of(me) });
+    }
+    Ok(())
+}
+
+/// Checks that `folder` holds this key's votes on this ledger, or marks it when there is nothing
+/// yet. `height` is where the state stands.
+pub(super) fn journals(
+    folder: &Path,
+    genesis: Genesis,
+    me: &[u8; 32],
+    height: u64,
+) -> Result<(), Unsafe> {
+    let broken = |source| Unsafe::Folder { folder: folder.to_owned(), source };
+    let lost = || Unsafe::JournalsLost { folder: folder.to_owned(), height };
+    fs::create_dir_all(folder).map_err(broken)?;
+    let mark = folder.join(MARK);
+    let text = format!("validator {}\nledger {genesis}\n", DeviceId::of(me));
+    match fs::read_to_string(&mark) {
+        Ok(found) if found != text => {
+            Err(Unsafe::JournalsForeign { folder: folder.to_owned() })
+        }
+        Ok(_) if height > 0 && !votes_exist(folder).map_err(broken)? => Err(lost()),
+        Ok(_) => Ok(()),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            if height > 0 {
+                return Err(lost());
+            }
+            if votes_exist(folder).map_err(broken)? {
+                return Err(Unsafe::JournalsForeign { folder: folder.to_owned() });
+            }
+            write_durably(folder, &mark, text.as_bytes()).map_err(broken)
+        }
+        Err(why) => Err(broken(why)),
+    }
+}
+
+fn votes_exist(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let votes = entry.file_name().to_string_lossy().starts_with(VOTES_PARTITION_PREFIX);
+        if votes && fs::read_dir(entry.path())?.next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn write_durably(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Under another name first: a torn mark would look foreign.
+    let draft = path.with_extension("new");
+    let mut file = File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const ME: [u8; 32] = [1; 32];
+    const LEDGER: Genesis = Genesis([2; 32]);
+
+    #[test]
+    fn a_stranger_and_a_boaster_do_not_start() {
+        let seats: Vec<[u8; 32]> = (1..=4).map(|i| [i; 32]).collect();
+        assert!(committee(&seats, 100, &ME, 1).is_ok());
+        let stranger = committee(&seats, 100, &[9; 32], 1);
+        assert!(matches!(stranger, Err(Unsafe::NotInCommittee { .. })));
+        let boaster = committee(&seats, 100, &ME, 2);
+        assert!(matches!(boaster, Err(Unsafe::TooFew { needed: 7, survives: 1, .. })));
+        let three = committee(&seats[..3], 100, &ME, 1);
+        assert!(matches!(three, Err(Unsafe::TooFew { needed: 4, survives: 0, .. })));
+        assert!(matches!(committee(&[], 100, &ME, 0), Err(Unsafe::Genesis { .. })));
+        assert!(matches!(committee(&seats, 1, &ME, 0), Err(Unsafe::Genesis { .. })));
+    }
+
+    #[test]
+    fn a_key_without_its_votes_does_not_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = |key: &[u8; 32], height| journals(folder.path(), LEDGER, key, height);
+        assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { height: 3, .. })));
+        assert!(start(&ME, 0).is_ok(), "the first start marks the folder");
+        assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { .. })), "no votes yet");
+        let votes = folder.path().join(format!("{VOTES_PARTITION_PREFIX}0"));
+        fs::create_dir(&votes).unwrap();
+        assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { .. })), "an empty journal");
+        fs::write(votes.join("00"), b"x").unwrap();
+        assert!(start(&ME, 3).is_ok());
+        assert!(matches!(start(&[7; 32], 3), Err(Unsafe::JournalsForeign { .. })));
+        let elsewhere = journals(folder.path(), Genesis([3; 32]), &ME, 3);
+        assert!(matches!(elsewhere, Err(Unsafe::JournalsForeign { .. })));
+        fs::remove_file(folder.path().join(MARK)).unwrap();
+        assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { .. })));
+        assert!(matches!(start(&ME, 0), Err(Unsafe::JournalsForeign { .. })));
+    }
+}

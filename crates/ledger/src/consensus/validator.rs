@@ -1,0 +1,299 @@
+//! The thread that runs one validator, and what the rest of the node sees of it.
+//!
+//! Commonware builds its own runtime, which must not be nested in another, so it gets a plain
+//! thread. Nothing that happens on it can take the node down: a fault or a panic ends the thread,
+//! and [`Status`] says why.
+
+use super::{
+    Fault, PrivateKey, PublicKey, State,
+    block::{Block, NotABlock},
+    engine::{self, Channels, Settings},
+    guard::{self, Unsafe},
+    quiet::{QuietOracle, QuietReceiver, QuietSender},
+};
+use bytes::Bytes;
+use commonware_codec::DecodeExt as _;
+use commonware_cryptography::Signer as _;
+use commonware_macros::select;
+use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_utils::ordered::Map;
+use std::{
+    io,
+    num::NonZeroU64,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::{oneshot, watch};
+use vitals::proof::{certificate::namespace, genesis::GenesisDocument};
+
+/// How a validator runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the journals are kept. Only this validator may use it, and it must never be restored
+    /// from a backup: whoever restores makes a new validator key.
+    pub folder: PathBuf,
+    /// An idle chain makes a block after this long. Shorter than `leader_timeout`.
+    pub heartbeat: Duration,
+    /// How long the others wait for a leader.
+    pub leader_timeout: Duration,
+    /// Lying validators the operator believes the committee survives; starting fails if it does not.
+    pub traitors_survived: usize,
+}
+
+impl Config {
+    /// The defaults: a block every two seconds when idle.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            heartbeat: Duration::from_secs(2),
+            leader_timeout: Duration::from_secs(3),
+            traitors_survived: 0,
+        }
+    }
+}
+
+/// Why the ledger did not start. Says whose move it is.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Starting could split the ledger.
+    #[error(transparent)]
+    Unsafe(#[from] Unsafe),
+    /// The configuration contradicts itself.
+    #[error("the ledger configuration is wrong: {0}")]
+    Config(String),
+    /// The operating system refused the thread.
+    #[error("the ledger's thread cannot be started: {0}")]
+    Thread(#[from] io::Error),
+    /// It started and gave up.
+    #[error("the ledger did not come up: {0}")]
+    Failed(String),
+}
+
+/// Whether the ledger moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// Opening its journals.
+    Starting,
+    /// Taking part.
+    Running,
+    /// Stopped when asked.
+    Stopped,
+    /// Broken; the sentence says how.
+    Down(String),
+}
+
+/// Threads of the consensus runtime: one builds and executes, one keeps votes and disk moving.
+const WORKERS: usize = 2;
+/// How long a stop waits for tasks to put their journals away. Crossing it loses nothing.
+const STOP: Duration = Duration::from_secs(2);
+
+/// A running validator.
+#[derive(Debug)]
+pub(crate) struct Validator {
+    status: watch::Receiver<Status>,
+    stop: Option<oneshot::Sender<Stop>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Let tasks put their journals away.
+    Gently,
+    /// Drop everything where it stands, as a crash does.
+    #[cfg(test)]
+    Abruptly,
+}
+
+/// The key with these bytes, if it is one.
+pub(super) fn key(bytes: &[u8; 32]) -> Option<PublicKey> {
+    PublicKey::decode(Bytes::copy_from_slice(bytes)).ok()
+}
+
+/// The settings of one validator, on whatever network.
+pub(super) fn settings<M, B>(
+    config: &Config,
+    document: &GenesisDocument,
+    state: &State,
+    me: PrivateKey,
+    network: (M, B, Map<PublicKey, commonware_p2p::Address>),
+    partition: String,
+) -> Result<Settings<M, B>, StartError> {
+    let public_key: [u8; 32] = me.public_key().as_ref().try_into().unwrap_or_default();
+    guard::committee(
+        &document.committee,
+        document.epoch_blocks,
+        &public_key,
+        config.traitors_survived,
+    )?;
+    let wrong = |why: &str| StartError::Config(why.to_owned());
+    if config.heartbeat.is_zero() || config.heartbeat >= config.leader_timeout {
+        return Err(wrong("the heartbeat must be longer than zero and shorter than the leader timeout"));
+    }
+    let committee: Option<Vec<PublicKey>> = document.committee.iter().map(key).collect();
+    let committee = committee.ok_or_else(|| Unsafe::Genesis {
+        why: String::from("a validator is not an Ed25519 public key"),
+    })?;
+    let epoch_blocks = NonZeroU64::new(document.epoch_blocks)
+        .ok_or_else(|| wrong("an epoch cannot be without blocks"))?;
+    let genesis = Block::new(state.genesis_header().clone(), Vec::new())
+        .map_err(|why: NotABlock| StartError::Config(format!("the genesis block: {why}")))?;
+    let (manager, blocker, addresses) = network;
+    Ok(Settings {
+        me,
+        namespace: namespace(document.hash()),
+        committee,
+        epoch_blocks,
+        genesis,
+        heartbeat: config.heartbeat,
+        leader_timeout: config.leader_timeout,
+        partition,
+        manager,
+        blocker,
+        addresses,
+    })
+}
+
+impl Validator {
+    /// Starts the validator `me` of a committee of one and waits until it takes part. Blocks for
+    /// about a second.
+    pub(crate) fn start(
+        config: &Config,
+        document: &GenesisDocument,
+        me: PrivateKey,
+        state: Arc<State>,
+    ) -> Result<Self, StartError> {
+        if document.committee.len() > 1 {
+            return Err(StartError::Config(format!(
+                "the genesis document names {} validators, and this node has no network between \
+                 validators yet: found the ledger with one",
+                document.committee.len()
+            )));
+        }
+        let public_key: [u8; 32] = me.public_key().as_ref().try_into().unwrap_or_default();
+        let oracle = QuietOracle::default();
+        let network = (oracle.clone(), oracle, Map::default());
+        let settings = settings(config, document, &state, me, network, String::new())?;
+        guard::journals(&config.folder, document.hash(), &public_key, state.committed().0)?;
+
+        let (stop, stopping) = oneshot::channel();
+        let (report, status) = watch::channel(Status::Starting);
+        let (ready, up) = mpsc::sync_channel(1);
+        let runner = runtime::Config::new()
+            .with_worker_threads(WORKERS)
+            .with_storage_directory(config.folder.clone());
+        let thread = std::thread::Builder::new().name(String::from("ledger")).spawn(move || {
+            let taking_part = || {
+                report.send_replace(Status::Running);
+                // Nobody listens once the start has been given up.
+                let _ = ready.try_send(());
+            };
+            let end = catch_unwind(AssertUnwindSafe(|| {
+                runtime::Runner::new(runner)
+                    .start(|context| supervise(context, settings, state, taking_part, stopping))
+            }));
+            let end = match end {
+                Ok(None) => Status::Stopped,
+                Ok(Some(fault)) => Status::Down(fault.to_string()),
+                Err(panic) => Status::Down(format!("its engine panicked: {}", said(&*panic))),
+            };
+            if let Status::Down(why) = &end {
+                tracing::error!(why, "The ledger is down: {why}");
+            }
+            report.send_replace(end);
+            drop(ready);
+        })?;
+        let validator = Self { status, stop: Some(stop), thread: Some(thread) };
+        if up.recv().is_err() {
+            return Err(match validator.status() {
+                Status::Down(why) => StartError::Failed(why),
+                other => StartError::Failed(format!("it ended at once ({other:?})")),
+            });
+        }
+        Ok(validator)
+    }
+
+    /// Whether it moves.
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Changes of [`Self::status`].
+    pub(crate) fn watch(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    fn end(&mut self, how: Stop) {
+        if let Some(stop) = self.stop.take() {
+            // Gone already: it is down.
+            let _ = stop.send(how);
+        }
+        if let Some(thread) = self.thread.take() {
+            // Panics are caught inside.
+            let _ = thread.join();
+        }
+    }
+
+    /// Ends it and waits for that, at most about two seconds. Losing the wait loses nothing: it
+    /// can be killed at any moment.
+    pub(crate) fn stop(&mut self) {
+        self.end(Stop::Gently);
+    }
+
+    /// Ends it as a crash would, keeping only what is on disk.
+    #[cfg(test)]
+    pub(crate) fn crash(&mut self) {
+        self.end(Stop::Abruptly);
+    }
+}
+
+impl Drop for Validator {
+    fn drop(&mut self) {
+        self.end(Stop::Gently);
+    }
+}
+
+async fn supervise(
+    context: runtime::Context,
+    settings: Settings<QuietOracle, QuietOracle>,
+    state: Arc<State>,
+    ready: impl FnOnce() + Send,
+    stopping: oneshot::Receiver<Stop>,
+) -> Option<Fault> {
+    let quiet = || (QuietSender, QuietReceiver);
+    let channels = Channels {
+        votes: quiet(),
+        certificates: quiet(),
+        resolver: quiet(),
+        backfill: quiet(),
+        broadcast: quiet(),
+    };
+    let shutdown = context.child("shutdown");
+    let running = engine::run(context.child("engine"), settings, channels, state, ready);
+    let mut running = Box::pin(running);
+    let how = select! {
+        fault = &mut running => return Some(fault),
+        how = stopping => how.unwrap_or(Stop::Gently),
+    };
+    if how == Stop::Gently {
+        select! {
+            // Parts that stop first look like faults; they are the stop.
+            _ = running => {},
+            _ = shutdown.stop(0, Some(STOP)) => {},
+        }
+    }
+    None
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it did not say why")
+}

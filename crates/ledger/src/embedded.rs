@@ -1,0 +1,280 @@
+//! The ledger inside a node: state machine, pool, the organisation's account and one validator, as
+//! one [`Ledger`].
+
+use crate::account::{Account, AccountError};
+use crate::consensus::{Config as ConsensusConfig, PrivateKey, StartError, Stats, Status, State, Validator};
+use crate::machine::{Machine, MachineError, View};
+use crate::pool::Pool;
+use bytes::Bytes;
+use commonware_codec::DecodeExt as _;
+use std::{
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+use vitals::{
+    ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId},
+    ledger::{
+        Act, ActId, Anchor, ConsentMessage, Device, Fact, Grant, Ledger, LedgerError, Organisation,
+        Outcome, Person, Tip,
+    },
+    proof::{LedgerProof, genesis::GenesisDocument},
+};
+
+/// Folder of the validator's journals inside the ledger's folder.
+const JOURNALS: &str = "consensus";
+
+/// How the ledger of a node runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The ledger's folder, locked by the caller. Its journals must never come from a backup.
+    pub folder: PathBuf,
+    /// An idle chain makes a block after this long.
+    pub heartbeat: Duration,
+    /// How long the other validators wait for a leader; longer than the heartbeat.
+    pub leader_timeout: Duration,
+    /// Lying validators the operator believes the committee survives; starting fails if it does not.
+    pub traitors_survived: usize,
+}
+
+impl Config {
+    /// The defaults: a block every two seconds when idle, no liars claimed survived.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        let consensus = ConsensusConfig::new(PathBuf::new());
+        Self {
+            folder,
+            heartbeat: consensus.heartbeat,
+            leader_timeout: consensus.leader_timeout,
+            traitors_survived: consensus.traitors_survived,
+        }
+    }
+}
+
+/// The secrets a node's ledger needs.
+#[derive(Clone)]
+pub struct Keys {
+    /// Ed25519 seed of the validator. Never restored from a backup.
+    pub validator: [u8; 32],
+    /// secp256k1 secret of the organisation's account.
+    pub sender: [u8; 32],
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+/// Why the ledger did not open. Says whose move it is.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made.
+    #[error("the ledger folder {folder} cannot be used: {source}")]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The state does not open.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The organisation's account does not open.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The validator key is none.
+    #[error("the validator key is not an Ed25519 key")]
+    NotAKey,
+    /// Consensus does not start.
+    #[error(transparent)]
+    Consensus(#[from] StartError),
+}
+
+/// The public key of the validator with this Ed25519 seed, as the genesis document names it.
+#[must_use]
+pub fn validator_key(seed: &[u8; 32]) -> Option<[u8; 32]> {
+    use commonware_cryptography::Signer as _;
+    let key = PrivateKey::decode(Bytes::copy_from_slice(seed)).ok()?;
+    key.public_key().as_ref().try_into().ok()
+}
+
+/// A running ledger. Dropping it stops it.
+pub struct EmbeddedChain {
+    machine: Machine,
+    pool: Pool,
+    account: Account,
+    state: Arc<State>,
+    status: watch::Receiver<Status>,
+    validator: Mutex<Validator>,
+}
+
+impl std::fmt::Debug for EmbeddedChain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedChain").field("tip", &self.tip()).finish_non_exhaustive()
+    }
+}
+
+impl EmbeddedChain {
+    /// Opens or founds the ledger of `document` in the configured folder and starts its validator.
+    /// Blocks for some hundred milliseconds: call it off the async threads.
+    ///
+    /// # Errors
+    /// Names what is wrong, and whose move it is; nothing keeps running.
+    pub fn start(config: &Config, document: &GenesisDocument, keys: &Keys) -> Result<Self, OpenError> {
+        let folder = &config.folder;
+        fs::create_dir_all(folder)
+            .map_err(|source| OpenError::Folder { folder: folder.clone(), source })?;
+        let key = Bytes::copy_from_slice(&keys.validator);
+        let validator_key = PrivateKey::decode(key).map_err(|_| OpenError::NotAKey)?;
+        let machine = Machine::open(folder, document)?;
+        let pool = Pool::new(machine.clone());
+        let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
+        let state = Arc::new(State::new(machine.clone(), pool.clone()));
+        let consensus = ConsensusConfig {
+            folder: folder.join(JOURNALS),
+            heartbeat: config.heartbeat,
+            leader_timeout: config.leader_timeout,
+            traitors_survived: config.traitors_survived,
+        };
+        let validator = Validator::start(&consensus, document, validator_key, state.clone())?;
+        let status = validator.watch();
+        Ok(Self { machine, pool, account, state, status, validator: Mutex::new(validator) })
+    }
+
+    /// Stops the validator and waits for it, at most about two seconds. Reads go on; acts are
+    /// refused as [`LedgerError::Down`]. Blocks: call it off the async threads.
+    pub fn stop(&self) {
+        self.validator.lock().unwrap_or_else(PoisonError::into_inner).stop();
+    }
+
+    /// Whether the chain moves.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Follows [`Self::status`].
+    #[must_use]
+    pub fn watch_status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Follows the committed tip. Whoever is woken finds the state, the outcome of every act in the
+    /// block and, if the height has one, its certificate in place.
+    #[must_use]
+    pub fn watch_tip(&self) -> watch::Receiver<Tip> {
+        self.state.watch_tip()
+    }
+
+    /// What the chain did since it was started. Cheap.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.state.stats()
+    }
+
+    /// The committed state, for several reads at one height.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.machine.view()
+    }
+
+    /// The state machine, for reads of blocks and receipts.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The waiting transactions.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The address acts are sent from.
+    #[must_use]
+    pub fn sender(&self) -> [u8; 20] {
+        self.account.address()
+    }
+
+    fn moving(&self) -> Result<(), LedgerError> {
+        match &*self.status.borrow() {
+            Status::Starting | Status::Running => Ok(()),
+            Status::Stopped => Err(LedgerError::Down(String::from("it was stopped"))),
+            Status::Down(why) => Err(LedgerError::Down(why.clone())),
+        }
+    }
+
+    /// Ends it as a crash would.
+    #[cfg(test)]
+    fn crash(self) {
+        self.validator.lock().unwrap_or_else(PoisonError::into_inner).crash();
+    }
+}
+
+impl Ledger for EmbeddedChain {
+    fn genesis(&self) -> Genesis {
+        self.machine.genesis()
+    }
+
+    fn tip(&self) -> Tip {
+        self.machine.tip()
+    }
+
+    fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, LedgerError> {
+        self.machine.view().organisation(org)
+    }
+
+    fn device(&self, id: DeviceId) -> Result<Option<Device>, LedgerError> {
+        self.machine.view().device(id)
+    }
+
+    fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
+        self.machine.view().person(id)
+    }
+
+    fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
+        self.machine.view().grant(id)
+    }
+
+    fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError> {
+        Ok(self.machine.view().anchor(org))
+    }
+
+    fn grant_id(&self, message: &ConsentMessage) -> GrantId {
+        vitals::eip712::grant_id(message.patient, &message.nonce)
+    }
+
+    fn consent_digest(&self, message: &ConsentMessage) -> Hash {
+        self.machine.domain().consent_digest(message)
+    }
+
+    fn revocation_digest(&self, grant: GrantId) -> Hash {
+        self.machine.domain().revocation_digest(grant)
+    }
+
+    fn p256_signer(&self, public_key: &[u8; 64]) -> Vec<u8> {
+        self.machine.domain().p256_signer(public_key)
+    }
+
+    fn submit(&self, act: Act) -> Result<ActId, LedgerError> {
+        self.moving()?;
+        self.account.submit(&act)
+    }
+
+    fn outcome(&self, act: ActId) -> Outcome {
+        self.pool.outcome(&act).unwrap_or_else(|why| {
+            tracing::error!(%why, "The outcome of an act cannot be read: {why}");
+            Outcome::Unknown
+        })
+    }
+
+    fn prove(&self, facts: &[Fact]) -> Result<LedgerProof, LedgerError> {
+        self.state.prove(facts)
+    }
+}
+
+#[cfg(test)]
+mod tests;
