@@ -95,11 +95,11 @@ impl Account {
         let org = self.machine.view().sends_for(self.address).ok_or_else(|| {
             LedgerError::Refused(format!("{} is no active organisation's sender", self.address))
         })?;
-        let (to, data) = self.machine.contracts().call(org, act);
+        let call = self.machine.contracts().call(org, act);
         // Held until the pool has the transaction, so that no nonce is given out twice.
         let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
         let nonce = self.pool.next_nonce(self.address);
-        let raw = self.sign(nonce, to, data);
+        let raw = sign(&self.key, self.machine.chain_id(), nonce, call);
         let id = self.pool.submit(raw.clone()).map_err(|error| match error {
             PoolError::Full | PoolError::NonceTaken { .. } | PoolError::NonceUsed { .. } => {
                 LedgerError::Busy(error.to_string())
@@ -111,27 +111,28 @@ impl Account {
         })?;
         Ok(id)
     }
+}
 
-    fn sign(&self, nonce: u64, to: Address, data: Vec<u8>) -> Vec<u8> {
-        let gas = GAS_BASE.saturating_add(GAS_PER_BYTE.saturating_mul(data.len() as u64));
-        let tx = TxEip1559 {
-            chain_id: self.machine.chain_id(),
-            nonce,
-            gas_limit: gas.min(TX_GAS_MAX),
-            max_fee_per_gas: 0,
-            max_priority_fee_per_gas: 0,
-            to: TxKind::Call(to),
-            value: U256::ZERO,
-            access_list: Default::default(),
-            input: data.into(),
-        };
-        let digest = Message::from_digest(tx.signature_hash().0);
-        let (parity, bytes) = SECP256K1.sign_ecdsa_recoverable(&digest, &self.key).serialize_compact();
-        let (r, s) = bytes.split_at(32);
-        let signature =
-            Signature::from_scalars_and_parity(B256::from_slice(r), B256::from_slice(s), i32::from(parity) == 1);
-        TxEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718()
-    }
+/// An act's call, signed as the transaction of this nonce.
+pub(crate) fn sign(key: &SecretKey, chain_id: u64, nonce: u64, (to, data): (Address, Vec<u8>)) -> Vec<u8> {
+    let gas = GAS_BASE.saturating_add(GAS_PER_BYTE.saturating_mul(data.len() as u64));
+    let tx = TxEip1559 {
+        chain_id,
+        nonce,
+        gas_limit: gas.min(TX_GAS_MAX),
+        max_fee_per_gas: 0,
+        max_priority_fee_per_gas: 0,
+        to: TxKind::Call(to),
+        value: U256::ZERO,
+        access_list: Default::default(),
+        input: data.into(),
+    };
+    let digest = Message::from_digest(tx.signature_hash().0);
+    let (parity, bytes) = SECP256K1.sign_ecdsa_recoverable(&digest, key).serialize_compact();
+    let (r, s) = bytes.split_at(32);
+    let odd = i32::from(parity) == 1;
+    let signature = Signature::from_scalars_and_parity(B256::from_slice(r), B256::from_slice(s), odd);
+    TxEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718()
 }
 
 #[derive(Debug)]

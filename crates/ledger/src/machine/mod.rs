@@ -8,6 +8,9 @@ mod store;
 mod trie;
 mod view;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use execute::{
     BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, BlockEnv, CheckedTx, Executed, Invalid, InvalidTx,
     Snapshot, TX_BYTES_MAX, TX_GAS_MAX,

@@ -6,6 +6,9 @@ use alloy_trie::nodes::{BranchNodeRef, ExtensionNodeRef, LeafNodeRef, RlpNode};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieMask};
 use std::sync::{Arc, OnceLock};
 
+#[cfg(test)]
+mod tests;
+
 /// Enough for the largest node: a branch of sixteen hashes.
 const NODE_BYTES: usize = 532;
 
