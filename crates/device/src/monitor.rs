@@ -1,0 +1,322 @@
+//! What watches one board: frames in; readings, alarm events and answers to the board out.
+//!
+//! [`Monitor::on_frame`] takes what the board says, [`Monitor::poll`] is called ten times a second or
+//! so and gives what there is to do: once a second one reading per metric, an alarm event as soon as
+//! it happens, and what the LCD and buzzer should do now.
+
+mod watch;
+
+use crate::air::aqi_of_pm2_5;
+use crate::display::{Shout, alarm_text, calm_text};
+use crate::frame::{Down, LcdText, Slow, Up};
+use crate::ppg::BeatDetector;
+use alloc::vec::Vec;
+use vitals::alarm::{AlarmEvent, Condition, Limits, Priority, SILENCE_MAX_MS};
+use vitals::metric::{Absence, Reading, Sample};
+use vitals::{Metric, PersonId};
+use watch::Watch;
+
+/// Without any frame for so long the board is gone: no readings, and the stale alarm.
+pub const STALE_AFTER_MS: u64 = 5_000;
+/// A slow sensor's value is held for so long, and never shown as new afterwards.
+pub const FRESH_MS: u64 = 2_500;
+/// LCD and buzzer are told again after so long, in case a frame was lost.
+pub const REFRESH_MS: u64 = 5_000;
+/// The board is told the time after so long.
+pub const TIME_SYNC_MS: u64 = 60_000;
+/// Longest step of the alarm clock: a clock that leaps ahead neither raises nor escalates anything.
+const STEP_MAX_MS: u64 = 2_000;
+/// The slow sensors' metrics, in the wire order of [`Slow::values`].
+const SLOW_METRICS: [Metric; Slow::VALUES] = [
+    Metric::BodyTemperature,
+    Metric::AmbientTemperature,
+    Metric::RelativeHumidity,
+    Metric::Pm25,
+    Metric::Pm10,
+    Metric::Co2,
+    Metric::Tvoc,
+];
+/// Nobody: the machine, or a button anybody can press.
+const NOBODY: PersonId = PersonId([0; 32]);
+
+/// How a monitor is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonitorConfig {
+    /// Alarm limits, at most one entry per metric; a metric without an entry raises no alarm.
+    pub limits: Vec<Limits>,
+}
+
+impl Default for MonitorConfig {
+    fn default() -> Self {
+        Self { limits: Metric::ALL.iter().filter_map(|metric| Limits::adult(*metric)).collect() }
+    }
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Seal and store these: one per metric.
+    Readings(Vec<Reading>),
+    /// Seal and send this at once.
+    Alarm(AlarmEvent),
+    /// Send this to the board.
+    Show(Down),
+}
+
+/// The last value of one slow sensor.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    value: Option<i32>,
+    at_ms: u64,
+}
+
+/// Watches one board.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    watch: Watch,
+    beats: Option<BeatDetector>,
+    /// Per slow metric what came last; none until the sensor gave its first value, so that a sensor
+    /// that is not fitted is not missed.
+    slow: [Option<Held>; Slow::VALUES],
+    counter: Option<u32>,
+    frames_lost: u64,
+    heard_at_ms: Option<u64>,
+    pulse_at_ms: Option<u64>,
+    /// The alarm clock: goes with the caller's, but neither back nor ahead in leaps.
+    steady_ms: Option<u64>,
+    polled_at_ms: u64,
+    second: Option<u64>,
+    latest: Vec<Reading>,
+    shown: Option<(LcdText, u64)>,
+    buzzing: Option<(Option<Priority>, u64)>,
+    told_time_at_ms: Option<u64>,
+    pending: Vec<Action>,
+}
+
+impl Monitor {
+    /// A monitor that has heard nothing yet.
+    #[must_use]
+    pub fn new(config: MonitorConfig) -> Self {
+        Self {
+            watch: Watch::new(config.limits),
+            beats: None,
+            slow: [None; Slow::VALUES],
+            counter: None,
+            frames_lost: 0,
+            heard_at_ms: None,
+            pulse_at_ms: None,
+            steady_ms: None,
+            polled_at_ms: 0,
+            second: None,
+            latest: Vec::new(),
+            shown: None,
+            buzzing: None,
+            told_time_at_ms: None,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Takes what the board said.
+    pub fn on_frame(&mut self, frame: Up, now_ms: u64) {
+        let steady_ms = self.advance(now_ms);
+        self.heard_at_ms = Some(steady_ms);
+        match frame {
+            Up::Hello { rate_mhz, .. } => {
+                if self.beats.as_ref().is_none_or(|beats| beats.rate_mhz() != rate_mhz) {
+                    self.beats = BeatDetector::new(rate_mhz);
+                }
+            }
+            Up::Ppg { counter, samples, .. } => {
+                let lost = self.count(counter);
+                self.pulse_at_ms = Some(steady_ms);
+                if let Some(beats) = &mut self.beats {
+                    if lost {
+                        beats.skip();
+                    }
+                    for sample in samples {
+                        beats.push(sample);
+                    }
+                }
+            }
+            Up::Slow(slow) => {
+                self.count(slow.counter);
+                for (held, value) in self.slow.iter_mut().zip(slow.values()) {
+                    if held.is_some() || value.is_some() {
+                        *held = Some(Held { value, at_ms: steady_ms });
+                    }
+                }
+            }
+            Up::Button { counter, .. } => {
+                self.count(counter);
+                self.watch.button(SILENCE_MAX_MS, steady_ms);
+            }
+        }
+    }
+
+    /// Counts lost frames; true when some were lost, or the board started again.
+    fn count(&mut self, counter: u32) -> bool {
+        let expected = self.counter.replace(counter).map(|before| before.wrapping_add(1));
+        let lost = expected.map_or(0, |expected| counter.wrapping_sub(expected));
+        // A board that started again counts from zero: nothing is known to be lost.
+        if lost < u32::MAX / 2 {
+            self.frames_lost += u64::from(lost);
+        }
+        lost != 0
+    }
+
+    /// Moves the alarm clock.
+    fn advance(&mut self, now_ms: u64) -> u64 {
+        let step = now_ms.saturating_sub(self.polled_at_ms).min(STEP_MAX_MS);
+        self.polled_at_ms = now_ms;
+        let steady_ms = self.steady_ms.map_or(now_ms, |steady_ms| steady_ms.saturating_add(step));
+        self.steady_ms = Some(steady_ms);
+        steady_ms
+    }
+
+    /// What there is to do now.
+    pub fn poll(&mut self, now_ms: u64) -> Vec<Action> {
+        let steady_ms = self.advance(now_ms);
+        let stale = self.heard_at_ms.is_some_and(|heard| steady_ms.saturating_sub(heard) > STALE_AFTER_MS);
+        self.watch.stale(stale, steady_ms);
+        let second = now_ms / 1_000;
+        if self.second.replace(second) != Some(second) && !stale {
+            let readings = self.sample(now_ms, steady_ms);
+            self.watch.observe(&readings, steady_ms);
+            self.latest.clone_from(&readings);
+            if !readings.is_empty() {
+                self.pending.push(Action::Readings(readings));
+            }
+        }
+        if stale {
+            self.latest.clear();
+        }
+        self.watch.tick(steady_ms);
+        let events = self.watch.take_events();
+        self.pending.extend(events.into_iter().map(|event| Action::Alarm(AlarmEvent { at_ms: now_ms, ..event })));
+        if self.heard_at_ms.is_some() {
+            self.show(now_ms, steady_ms);
+        }
+        core::mem::take(&mut self.pending)
+    }
+
+    /// One reading per metric that is fitted.
+    fn sample(&self, now_ms: u64, steady_ms: u64) -> Vec<Reading> {
+        let mut readings = Vec::with_capacity(Metric::ALL.len());
+        let mut put = |metric: Metric, sample| {
+            readings.push(Reading { metric, at_ms: now_ms, sample: plausible(metric, sample) });
+        };
+        if let Some(pulse_at_ms) = self.pulse_at_ms {
+            let fresh = steady_ms.saturating_sub(pulse_at_ms) <= FRESH_MS;
+            put(Metric::HeartRate, match &self.beats {
+                Some(beats) if fresh => beats.heart_rate(),
+                // Samples of a rate not yet known, or out of bounds, tell nothing.
+                None if fresh => Sample::Absent(Absence::WarmingUp),
+                _ => Sample::Absent(Absence::SensorOff),
+            });
+        }
+        for (metric, held) in SLOW_METRICS.into_iter().zip(&self.slow) {
+            let Some(held) = held else { continue };
+            let fresh = steady_ms.saturating_sub(held.at_ms) <= FRESH_MS;
+            let sample = match held.value {
+                Some(raw) if fresh => Sample::Measured(raw),
+                _ => Sample::Absent(Absence::SensorOff),
+            };
+            put(metric, sample);
+            if metric == Metric::Pm25 {
+                put(Metric::Aqi, match plausible(metric, sample) {
+                    Sample::Measured(raw) => aqi_of_pm2_5(raw)
+                        .map_or(Sample::Absent(Absence::OutOfRange), Sample::Measured),
+                    absent => absent,
+                });
+            }
+        }
+        readings
+    }
+
+    fn show(&mut self, now_ms: u64, steady_ms: u64) {
+        let text = match self.watch.worst() {
+            Some((condition, priority, others)) => {
+                let value = condition.metric().and_then(|metric| match self.latest_of(metric) {
+                    Some(Sample::Measured(raw)) => Some(raw),
+                    _ => None,
+                });
+                alarm_text(&Shout { condition, priority, value, others })
+            }
+            None => calm_text(|metric| self.latest_of(metric)),
+        };
+        let due = |told: u64| steady_ms.saturating_sub(told) >= REFRESH_MS;
+        if self.shown.is_none_or(|(shown, told)| shown != text || due(told)) {
+            self.shown = Some((text, steady_ms));
+            self.pending.push(Action::Show(Down::Lcd { lines: text }));
+        }
+        let sound = self.watch.sound(steady_ms);
+        if self.buzzing.is_none_or(|(buzzing, told)| buzzing != sound || due(told)) {
+            self.buzzing = Some((sound, steady_ms));
+            self.pending.push(Action::Show(Down::Buzzer(sound)));
+        }
+        if self.told_time_at_ms.is_none_or(|told| steady_ms.saturating_sub(told) >= TIME_SYNC_MS) {
+            self.told_time_at_ms = Some(steady_ms);
+            self.pending.push(Action::Show(Down::TimeSync { now_ms }));
+        }
+    }
+
+    fn latest_of(&self, metric: Metric) -> Option<Sample> {
+        self.latest.iter().find(|reading| reading.metric == metric).map(|reading| reading.sample)
+    }
+
+    /// Somebody known answers an alarm; false when none of this condition is open.
+    pub fn acknowledge(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> bool {
+        let steady_ms = self.advance(now_ms);
+        self.watch.acknowledge(condition, by, steady_ms)
+    }
+
+    /// Somebody known turns the sound of an alarm off for a while; false when it does not sound.
+    pub fn silence(&mut self, condition: Condition, by: PersonId, for_ms: u64, now_ms: u64) -> bool {
+        let steady_ms = self.advance(now_ms);
+        self.watch.silence(condition, by, for_ms, steady_ms)
+    }
+
+    /// Replaces the limits of one metric from the next reading on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.watch.set_limits(limits);
+    }
+
+    /// A technical condition that the board cannot know: [`Condition::Equivocation`] or
+    /// [`Condition::Gap`] (the node refused an envelope). Others are ignored.
+    pub fn report(&mut self, condition: Condition, wrong: bool, now_ms: u64) {
+        let steady_ms = self.advance(now_ms);
+        if matches!(condition, Condition::Equivocation | Condition::Gap) {
+            self.watch.report(condition, wrong, steady_ms);
+        }
+    }
+
+    /// Open alarms, worst first: condition, priority, and does it sound.
+    #[must_use]
+    pub fn open_alarms(&self) -> Vec<(Condition, Priority, bool)> {
+        self.watch.open(self.steady_ms.unwrap_or(0))
+    }
+
+    /// Frames the board sent and nobody read.
+    #[must_use]
+    pub fn frames_lost(&self) -> u64 {
+        self.frames_lost
+    }
+
+    /// The beat detector, once the board has named its rate.
+    #[must_use]
+    pub fn beats(&self) -> Option<&BeatDetector> {
+        self.beats.as_ref()
+    }
+}
+
+/// A value outside its plausible range is a sensor fault, not a measurement.
+fn plausible(metric: Metric, sample: Sample) -> Sample {
+    let (low, high) = metric.info().plausible;
+    match sample {
+        Sample::Measured(raw) if !(low..=high).contains(&raw) => Sample::Absent(Absence::OutOfRange),
+        sample => sample,
+    }
+}
+
+#[cfg(test)]
+mod tests;
