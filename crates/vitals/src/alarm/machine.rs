@@ -1,0 +1,320 @@
+//! The machine of one condition.
+
+use super::{AlarmEvent, Condition, Happening, Priority};
+use crate::ids::PersonId;
+
+/// Where an alarm stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No violation.
+    Normal,
+    /// Violated, not long enough yet.
+    Pending {
+        /// Since when, milliseconds.
+        since_ms: u64,
+    },
+    /// Raised, nobody has answered.
+    Active,
+    /// Raised, somebody has answered.
+    Acknowledged,
+    /// Over, but nobody has answered: stays visible (latched).
+    Recovered,
+}
+
+/// Longest silence that can be asked for.
+pub const SILENCE_MAX_MS: u64 = 120_000;
+/// Unanswered high alarms escalate after these times.
+pub const ESCALATE_AFTER_MS: [u64; 3] = [60_000, 180_000, 300_000];
+
+/// The machine of one condition. It never reads a clock: every call says what time it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    condition: Condition,
+    state: State,
+    priority: Priority,
+    /// Since when a worse priority is seen; it counts only once it has persisted.
+    worse_since_ms: Option<u64>,
+    episode: u32,
+    raised_at_ms: u64,
+    /// Asked for at the first time, lasting until the second. A clock set back ends it.
+    silenced_ms: (u64, u64),
+    inhibited: bool,
+    escalated: u8,
+    value: i32,
+}
+
+impl Alarm {
+    /// A quiet alarm.
+    #[must_use]
+    pub fn new(condition: Condition) -> Self {
+        Self {
+            condition,
+            state: State::Normal,
+            priority: Priority::Technical,
+            worse_since_ms: None,
+            episode: 0,
+            raised_at_ms: 0,
+            silenced_ms: (0, 0),
+            inhibited: false,
+            escalated: 0,
+            value: 0,
+        }
+    }
+
+    /// What it watches for.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.condition
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Priority of the open episode.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// Number of the current or last episode, from 1.
+    #[must_use]
+    pub fn episode(&self) -> u32 {
+        self.episode
+    }
+
+    /// When the open episode was raised.
+    #[must_use]
+    pub fn raised_at_ms(&self) -> u64 {
+        self.raised_at_ms
+    }
+
+    /// The value that decided last, raw units.
+    #[must_use]
+    pub fn value(&self) -> i32 {
+        self.value
+    }
+
+    /// Is an episode open?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Active | State::Acknowledged | State::Recovered)
+    }
+
+    /// Silenced now?
+    #[must_use]
+    pub fn is_silenced(&self, now_ms: u64) -> bool {
+        (self.silenced_ms.0..self.silenced_ms.1).contains(&now_ms)
+    }
+
+    /// Until when the sound is off, milliseconds; in the past when it is on.
+    #[must_use]
+    pub fn silenced_until_ms(&self) -> u64 {
+        self.silenced_ms.1
+    }
+
+    /// Held back by a technical alarm?
+    #[must_use]
+    pub fn is_inhibited(&self) -> bool {
+        self.inhibited
+    }
+
+    /// Should a buzzer sound now?
+    #[must_use]
+    pub fn sounds(&self, now_ms: u64) -> bool {
+        self.state == State::Active && !self.is_silenced(now_ms) && !self.inhibited
+    }
+
+    fn event(&self, now_ms: u64, happening: Happening, by: PersonId) -> AlarmEvent {
+        AlarmEvent {
+            at_ms: now_ms,
+            condition: self.condition,
+            episode: self.episode,
+            happening,
+            priority: self.priority,
+            value: self.value,
+            by,
+        }
+    }
+
+    fn machine(&self, now_ms: u64, happening: Happening) -> AlarmEvent {
+        self.event(now_ms, happening, PersonId([0; 32]))
+    }
+
+    /// A technical alarm holds this one back (or lets go): nothing is raised on stale or absent
+    /// data, and nothing open recovers by it.
+    pub fn inhibit(&mut self, inhibited: bool) {
+        self.inhibited = inhibited;
+        if inhibited {
+            self.worse_since_ms = None;
+            if matches!(self.state, State::Pending { .. }) {
+                self.state = State::Normal;
+            }
+        }
+    }
+
+    /// A fresh observation: the priority it violates (or none), whether it is clearly over, and the
+    /// value. `persistence_ms` is how long a violation must last.
+    pub fn observe(
+        &mut self,
+        violated: Option<Priority>,
+        recovered: bool,
+        value: i32,
+        persistence_ms: u64,
+        now_ms: u64,
+    ) -> Option<AlarmEvent> {
+        if self.inhibited {
+            return None;
+        }
+        match (self.state, violated) {
+            (State::Normal, Some(priority)) => {
+                self.state = State::Pending { since_ms: now_ms };
+                self.priority = priority;
+                self.value = value;
+                self.observe_pending(now_ms, now_ms, priority, value, persistence_ms)
+            }
+            (State::Pending { since_ms }, Some(priority)) => {
+                self.observe_pending(since_ms, now_ms, priority, value, persistence_ms)
+            }
+            (State::Pending { .. }, None) => {
+                self.state = State::Normal;
+                None
+            }
+            (State::Active | State::Acknowledged, Some(priority)) => {
+                self.observe_open(priority, value, persistence_ms, now_ms)
+            }
+            (State::Recovered, Some(priority)) => {
+                self.state = State::Active;
+                if priority > self.priority {
+                    self.worsen(priority, now_ms);
+                }
+                self.value = value;
+                Some(self.machine(now_ms, Happening::Returned))
+            }
+            (State::Active, None) if recovered => {
+                self.worse_since_ms = None;
+                if self.latches() {
+                    self.state = State::Recovered;
+                    Some(self.machine(now_ms, Happening::Recovered))
+                } else {
+                    Some(self.close(now_ms, PersonId([0; 32])))
+                }
+            }
+            (State::Acknowledged, None) if recovered => Some(self.close(now_ms, PersonId([0; 32]))),
+            (State::Active | State::Acknowledged, None) => {
+                self.worse_since_ms = None;
+                None
+            }
+            (State::Normal | State::Recovered, None) => None,
+        }
+    }
+
+    /// High and medium alarms of the patient stay visible until somebody answers.
+    fn latches(&self) -> bool {
+        self.priority >= Priority::Medium
+    }
+
+    fn observe_pending(
+        &mut self,
+        since_ms: u64,
+        now_ms: u64,
+        priority: Priority,
+        value: i32,
+        persistence_ms: u64,
+    ) -> Option<AlarmEvent> {
+        self.priority = priority;
+        self.value = value;
+        // After a clock was set back, persistence counts from now, not from a time still to come.
+        let since_ms = since_ms.min(now_ms);
+        self.state = State::Pending { since_ms };
+        if now_ms - since_ms < persistence_ms {
+            return None;
+        }
+        self.state = State::Active;
+        self.episode = self.episode.saturating_add(1);
+        self.raised_at_ms = now_ms;
+        self.silenced_ms = (0, 0);
+        self.escalated = 0;
+        self.worse_since_ms = None;
+        Some(self.machine(now_ms, Happening::Raised))
+    }
+
+    fn observe_open(
+        &mut self,
+        priority: Priority,
+        value: i32,
+        persistence_ms: u64,
+        now_ms: u64,
+    ) -> Option<AlarmEvent> {
+        if priority <= self.priority {
+            self.worse_since_ms = None;
+            self.value = value;
+            return None;
+        }
+        let since_ms = self.worse_since_ms.map_or(now_ms, |since_ms| since_ms.min(now_ms));
+        self.worse_since_ms = Some(since_ms);
+        if now_ms - since_ms < persistence_ms {
+            return None;
+        }
+        self.state = State::Active;
+        self.value = value;
+        self.worsen(priority, now_ms);
+        Some(self.machine(now_ms, Happening::Worsened))
+    }
+
+    /// A worse priority: silence is void, and escalation starts anew.
+    fn worsen(&mut self, priority: Priority, now_ms: u64) {
+        self.worse_since_ms = None;
+        self.priority = priority;
+        self.raised_at_ms = now_ms;
+        self.silenced_ms = (0, 0);
+        self.escalated = 0;
+    }
+
+    fn close(&mut self, now_ms: u64, by: PersonId) -> AlarmEvent {
+        let event = self.event(now_ms, Happening::Closed, by);
+        self.state = State::Normal;
+        self.silenced_ms = (0, 0);
+        self.worse_since_ms = None;
+        event
+    }
+
+    /// Somebody answers. A recovered episode is closed by it.
+    pub fn acknowledge(&mut self, by: PersonId, now_ms: u64) -> Option<AlarmEvent> {
+        match self.state {
+            State::Active => {
+                self.state = State::Acknowledged;
+                Some(self.event(now_ms, Happening::Acknowledged, by))
+            }
+            State::Recovered => Some(self.close(now_ms, by)),
+            State::Normal | State::Pending { .. } | State::Acknowledged => None,
+        }
+    }
+
+    /// Somebody turns the sound off for a while (at most [`SILENCE_MAX_MS`]). Not an answer.
+    pub fn silence(&mut self, by: PersonId, for_ms: u64, now_ms: u64) -> Option<AlarmEvent> {
+        if self.state != State::Active {
+            return None;
+        }
+        self.silenced_ms = (now_ms, now_ms.saturating_add(for_ms.min(SILENCE_MAX_MS)));
+        Some(self.event(now_ms, Happening::Silenced, by))
+    }
+
+    /// Time passes: an unanswered high alarm escalates, step by step. The event's value is the step.
+    pub fn tick(&mut self, now_ms: u64) -> Option<AlarmEvent> {
+        if self.state != State::Active || self.priority != Priority::High {
+            return None;
+        }
+        let after_ms = *ESCALATE_AFTER_MS.get(usize::from(self.escalated))?;
+        self.raised_at_ms = self.raised_at_ms.min(now_ms);
+        if now_ms - self.raised_at_ms < after_ms {
+            return None;
+        }
+        self.escalated += 1;
+        let mut event = self.machine(now_ms, Happening::Escalated);
+        event.value = i32::from(self.escalated);
+        Some(event)
+    }
+}

@@ -1,0 +1,254 @@
+use super::*;
+use crate::cbor::Reader;
+use alloc::vec::Vec;
+use proptest::prelude::*;
+
+const NURSE: PersonId = PersonId([7; 32]);
+const HIGH: Condition = Condition::Above(Metric::HeartRate);
+
+fn raised(priority: Priority, now_ms: u64) -> Alarm {
+    let mut alarm = Alarm::new(HIGH);
+    let event = alarm.observe(Some(priority), false, 1400, 0, now_ms).unwrap();
+    assert_eq!((event.happening, event.episode), (Happening::Raised, 1));
+    alarm
+}
+
+#[test]
+fn a_violation_must_persist() {
+    let mut alarm = Alarm::new(HIGH);
+    assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, 0), None);
+    assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, 9_999), None);
+    assert_eq!(alarm.observe(None, true, 800, 10_000, 9_999), None, "over before it was raised");
+    assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, 10_000), None);
+    assert!(alarm.observe(Some(Priority::High), false, 1400, 10_000, 20_000).is_some());
+}
+
+#[test]
+fn a_clock_set_back_delays_no_alarm_beyond_its_persistence() {
+    const HOUR_MS: u64 = 3_600_000;
+    let mut alarm = Alarm::new(HIGH);
+    assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, HOUR_MS), None);
+    assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, 1_000), None);
+    assert!(alarm.observe(Some(Priority::High), false, 1400, 10_000, 11_000).is_some());
+    let mut alarm = raised(Priority::Low, HOUR_MS);
+    assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, HOUR_MS), None);
+    assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, 1_000), None);
+    let worse = alarm.observe(Some(Priority::High), false, 1400, 10_000, 11_000).unwrap();
+    assert_eq!(worse.happening, Happening::Worsened);
+}
+
+#[test]
+fn a_clock_set_back_ends_a_silence_and_starts_escalation_anew() {
+    const HOUR_MS: u64 = 3_600_000;
+    let mut alarm = raised(Priority::High, HOUR_MS);
+    alarm.silence(NURSE, 120_000, HOUR_MS).unwrap();
+    assert!(!alarm.sounds(HOUR_MS + 119_999));
+    assert!(alarm.sounds(HOUR_MS + 120_000));
+    assert!(alarm.sounds(1_000), "silent for an hour because a clock was set");
+    assert_eq!(alarm.tick(1_000), None);
+    assert!(alarm.tick(1_000 + ESCALATE_AFTER_MS[0]).is_some());
+}
+
+#[test]
+fn returning_worse_breaks_the_silence() {
+    let mut alarm = raised(Priority::Medium, 0);
+    alarm.silence(NURSE, 120_000, 1_000).unwrap();
+    let over = alarm.observe(None, true, 800, 0, 2_000).unwrap();
+    assert_eq!(over.happening, Happening::Recovered);
+    let same = alarm.observe(Some(Priority::Medium), false, 1200, 0, 3_000).unwrap();
+    assert_eq!(same.happening, Happening::Returned);
+    assert!(!alarm.sounds(3_000), "the same again stays silenced");
+    alarm.observe(None, true, 800, 0, 4_000).unwrap();
+    let worse = alarm.observe(Some(Priority::High), false, 1400, 0, 5_000).unwrap();
+    assert_eq!((worse.happening, worse.priority), (Happening::Returned, Priority::High));
+    assert!(alarm.sounds(5_000));
+}
+
+#[test]
+fn an_acknowledgement_is_an_answer_and_a_silence_is_not() {
+    let mut alarm = raised(Priority::High, 0);
+    alarm.silence(NURSE, 60_000, 0).unwrap();
+    assert_eq!(alarm.state(), State::Active);
+    assert_eq!(alarm.tick(60_000).unwrap().happening, Happening::Escalated, "nobody has answered");
+    alarm.acknowledge(NURSE, 61_000).unwrap();
+    assert_eq!((alarm.state(), alarm.sounds(61_000)), (State::Acknowledged, false));
+    assert_eq!(alarm.tick(1_000_000), None);
+    assert_eq!(alarm.silence(NURSE, 60_000, 61_000), None);
+}
+
+#[test]
+fn an_unanswered_alarm_stays_until_somebody_answers() {
+    let mut alarm = raised(Priority::High, 0);
+    assert_eq!(alarm.observe(None, true, 800, 0, 1_000).unwrap().happening, Happening::Recovered);
+    assert!(alarm.is_open());
+    let closed = alarm.acknowledge(NURSE, 2_000).unwrap();
+    assert_eq!((closed.happening, closed.by), (Happening::Closed, NURSE));
+    let mut low = raised(Priority::Low, 0);
+    assert_eq!(low.observe(None, true, 800, 0, 1_000).unwrap().happening, Happening::Closed);
+}
+
+#[test]
+fn hysteresis_keeps_an_alarm_open_near_its_limit() {
+    let limits = Limits::adult(Metric::HeartRate).unwrap();
+    assert_eq!(limits.violated(Side::Above, 1310), Some(Priority::High));
+    assert_eq!(limits.violated(Side::Above, 909), None);
+    assert!(!limits.recovered(Side::Above, 890), "20 inside the lowest limit is not clear of it");
+    assert!(limits.recovered(Side::Above, 889));
+    assert_eq!(limits.violated(Side::Below, 400), Some(Priority::High));
+    assert!(!limits.recovered(Side::Below, 520));
+    assert!(limits.recovered(Side::Below, 521));
+}
+
+#[test]
+fn limits_that_would_hide_alarms_are_refused() {
+    let good = Limits::adult(Metric::HeartRate).unwrap();
+    let read = |limits: &Limits| {
+        let mut w = Writer::new();
+        limits.write(&mut w);
+        let bytes = w.finish();
+        Limits::read(&mut Reader::new(&bytes))
+    };
+    assert_eq!(read(&good), Ok(good));
+    let wide = Limits { persistence_ms: PERSISTENCE_MAX_MS + 1, ..good };
+    assert!(!wide.in_order());
+    assert_eq!(read(&wide), Err(NotCanonical::TooLong));
+    assert!(!Limits { hysteresis: -1, ..good }.in_order());
+    let crossed = Limits { below: [Some(920), None, None], ..good };
+    assert_eq!(read(&crossed), Err(NotCanonical::Order));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Observe(Option<Priority>, bool),
+    Inhibit(bool),
+    Acknowledge,
+    Silence(u64),
+    Tick,
+}
+
+fn step() -> impl Strategy<Value = (Step, u64)> {
+    let priority = prop_oneof![Just(Priority::Low), Just(Priority::Medium), Just(Priority::High)];
+    let step = prop_oneof![
+        6 => (proptest::option::of(priority), any::<bool>())
+            .prop_map(|(violated, over)| Step::Observe(violated, over && violated.is_none())),
+        1 => any::<bool>().prop_map(Step::Inhibit),
+        1 => Just(Step::Acknowledge),
+        1 => (0..400_000u64).prop_map(Step::Silence),
+        1 => Just(Step::Tick),
+    ];
+    (step, 0..30_000u64)
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_an_alarm_keeps_its_promises(
+        steps in proptest::collection::vec(step(), 1..200),
+        persistence_ms in 0..20_000u64,
+    ) {
+        let mut alarm = Alarm::new(HIGH);
+        let (mut now_ms, mut open, mut episode) = (0u64, false, 0u32);
+        let mut violated_since: Option<u64> = None;
+        for (step, passed_ms) in steps {
+            now_ms += passed_ms;
+            let inhibited = alarm.is_inhibited();
+            let before = alarm.clone();
+            let event = match step {
+                Step::Observe(violated, over) => {
+                    if violated.is_none() || inhibited {
+                        violated_since = None;
+                    } else {
+                        violated_since.get_or_insert(now_ms);
+                    }
+                    alarm.observe(violated, over, 1, persistence_ms, now_ms)
+                }
+                Step::Inhibit(on) => {
+                    alarm.inhibit(on);
+                    if on { violated_since = None; }
+                    None
+                }
+                Step::Acknowledge => {
+                    let event = alarm.acknowledge(NURSE, now_ms);
+                    prop_assert!(alarm.state() != State::Active, "an answer ends the asking");
+                    event
+                }
+                Step::Silence(for_ms) => {
+                    let event = alarm.silence(NURSE, for_ms, now_ms);
+                    prop_assert_eq!(alarm.state(), before.state(), "a silence is not an answer");
+                    prop_assert!(alarm.silenced_until_ms() <= now_ms + SILENCE_MAX_MS);
+                    event
+                }
+                Step::Tick => alarm.tick(now_ms),
+            };
+            let Some(event) = event else {
+                prop_assert_eq!(alarm.is_open(), open, "an episode opens or closes without an event");
+                continue;
+            };
+            match event.happening {
+                Happening::Raised => {
+                    prop_assert!(!open, "two open episodes of one condition");
+                    prop_assert!(!inhibited, "raised while inhibited");
+                    prop_assert_eq!(event.episode, episode + 1);
+                    let since = violated_since.unwrap();
+                    prop_assert!(now_ms - since >= persistence_ms, "raised too early");
+                    prop_assert!(alarm.sounds(now_ms));
+                    (open, episode) = (true, event.episode);
+                }
+                Happening::Worsened => {
+                    prop_assert!(open && !inhibited);
+                    prop_assert!(event.priority > before.priority());
+                    prop_assert!(alarm.sounds(now_ms), "a worse one breaks silence and acknowledgement");
+                }
+                Happening::Returned => {
+                    prop_assert!(open && !inhibited && before.state() == State::Recovered);
+                    prop_assert!(event.priority == before.priority() || alarm.sounds(now_ms));
+                }
+                Happening::Closed => {
+                    prop_assert!(open);
+                    open = false;
+                }
+                Happening::Recovered => prop_assert!(open && before.state() == State::Active),
+                Happening::Acknowledged | Happening::Silenced | Happening::Escalated => prop_assert!(open),
+            }
+            prop_assert_eq!(event.episode, episode);
+            prop_assert_eq!(alarm.is_open(), open);
+        }
+    }
+
+    #[test]
+    fn limits_read_back(
+        mut above in proptest::collection::btree_set(0..50_000i32, 3),
+        below in proptest::collection::btree_set(-50_000..0i32, 3),
+        present in any::<[bool; 6]>(),
+        hysteresis in 0..1000i32,
+        persistence_ms in 0..=PERSISTENCE_MAX_MS,
+    ) {
+        above.insert(60_000);
+        let high: Vec<i32> = above.into_iter().take(3).collect();
+        let low: Vec<i32> = below.into_iter().rev().collect();
+        let side = |values: &[i32], at: usize| -> [Option<i32>; 3] {
+            core::array::from_fn(|n| present[at + n].then_some(values[n]))
+        };
+        let limits = Limits {
+            metric: Metric::Co2,
+            above: side(&high, 0),
+            below: side(&low, 3),
+            hysteresis,
+            persistence_ms,
+        };
+        let mut w = Writer::new();
+        limits.write(&mut w);
+        let bytes = w.finish();
+        prop_assert_eq!(Limits::read(&mut Reader::new(&bytes)), Ok(limits));
+    }
+
+    #[test]
+    fn whether_recovered_or_violated_never_both(value in any::<i32>()) {
+        for metric in Metric::ALL {
+            let Some(limits) = Limits::adult(*metric) else { continue };
+            prop_assert!(limits.in_order());
+            for side in [Side::Above, Side::Below] {
+                prop_assert!(limits.violated(side, value).is_none() || !limits.recovered(side, value));
+            }
+        }
+    }
+}
