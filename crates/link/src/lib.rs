@@ -1,1 +1,40 @@
-//! link
+//! How sealed envelopes travel between gateway and node: MQTT 5 (and 3.1.1) over TLS 1.3 with
+//! self-signed certificates that are checked against the registry.
+//!
+//! The node is an ingress, not a broker: a publish is acknowledged only after its [`Verdict`], every
+//! refusal carries a reason code and a sentence, and a device sees its own topics only. The session
+//! and uplink state machines do no I/O; [`server`] and [`client`] are the tokio shells around them.
+
+pub mod client;
+pub mod ingress;
+pub mod server;
+pub mod session;
+pub mod tls;
+pub mod topic;
+pub mod uplink;
+mod wire;
+
+pub use client::{Client, ConnectError, Event, Events, PublishError, PublishId};
+pub use ingress::{Busy, Ingress, RefusalCode, Registry, Reply, Verdict};
+pub use server::{Bounds, Sessions, serve};
+pub use topic::Lane;
+
+/// Most publishes a device may have unacknowledged on one connection.
+pub const RECEIVE_MAXIMUM: u16 = 64;
+/// Longest packet a node accepts, bytes: the longest envelope and room for its topic.
+pub const UP_PACKET_BYTES_MAX: u32 = 96 * 1024;
+/// Longest packet a device accepts, bytes: the longest proof delivery and room for its topic.
+pub const DOWN_PACKET_BYTES_MAX: u32 = 1024 * 1024;
+/// Longest silence a node lets a client ask for, seconds; also used when it asks for none.
+pub const KEEP_ALIVE_S_MAX: u16 = 60;
+/// Longest Reason String sent, bytes.
+pub const REASON_BYTES_MAX: usize = 256;
+
+/// Turns true (or its sender goes away) when everything shall end.
+pub type Stop = tokio::sync::watch::Receiver<bool>;
+
+/// Waits until `stop` says so.
+pub async fn stopped(stop: &mut Stop) {
+    // An error means the sender is gone, which asks for the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
