@@ -16,6 +16,7 @@ pub use machine::{Alarm, ESCALATE_AFTER_MS, SILENCE_MAX_MS, State};
 use crate::cbor::{NotCanonical, Reader, Writer};
 use crate::ids::PersonId;
 use crate::metric::Metric;
+use core::fmt;
 
 /// How urgent. Ordered: `Low < Medium < High`. Technical alarms stand apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,7 +165,7 @@ impl Happening {
 }
 
 /// One entry of an alarm's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AlarmEvent {
     /// When, milliseconds.
     pub at_ms: u64,
@@ -180,6 +181,19 @@ pub struct AlarmEvent {
     pub value: i32,
     /// Who did it; zero when the machine did.
     pub by: PersonId,
+}
+
+// The value stays out of logs and errors, whoever prints an event there.
+impl fmt::Debug for AlarmEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlarmEvent")
+            .field("at_ms", &self.at_ms)
+            .field("condition", &self.condition)
+            .field("episode", &self.episode)
+            .field("happening", &self.happening)
+            .field("priority", &self.priority)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AlarmEvent {

@@ -4,13 +4,18 @@
 //! `[kind, payload…]`; readings go in one column per metric, times and values delta-coded as
 //! base-128 varints.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 use crate::alarm::AlarmEvent;
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::envelope::COUNT_MAX;
 use crate::ids::{Class, GrantId, PersonId};
 use crate::ledger::Purpose;
 use crate::metric::{Absence, Metric, Reading, Sample};
-use alloc::{string::String, vec::Vec};
+use core::fmt;
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 /// Longest body, bytes.
 pub const BODY_BYTES_MAX: usize = 60 * 1024;
@@ -23,7 +28,7 @@ const PROFILE: u64 = 4;
 const LIMITS: u64 = 5;
 
 /// One opening of a record, written before its first value is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccessEntry {
     /// When, milliseconds.
     pub at_ms: u64,
@@ -44,7 +49,7 @@ pub struct AccessEntry {
 }
 
 /// Who the patient is, as far as a ward needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Profile {
     /// When it was written, milliseconds.
     pub at_ms: u64,
@@ -78,6 +83,26 @@ pub enum Body {
     Profile(Profile),
     /// New limits for one metric.
     Limits(LimitsChange),
+}
+
+// Names stay out of logs and errors, whoever prints a body there.
+impl fmt::Debug for AccessEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessEntry")
+            .field("at_ms", &self.at_ms)
+            .field("reader", &self.reader)
+            .field("purpose", &self.purpose)
+            .field("grant", &self.grant)
+            .field("classes", &self.classes)
+            .field("span_ms", &self.span_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile").field("at_ms", &self.at_ms).finish_non_exhaustive()
+    }
 }
 
 impl Body {
@@ -119,7 +144,9 @@ impl Body {
         }
     }
 
-    /// The plaintext. Times of readings are relative to `first_ms`, which the header carries.
+    /// The plaintext. Times of readings are relative to `first_ms`, which the header carries: the
+    /// first of [`Self::span_ms`]. Texts longer than [`TEXT_BYTES_MAX`] and more readings or events than
+    /// [`COUNT_MAX`] are written as they are and cannot be read again: the sealer refuses them.
     #[must_use]
     pub fn encode(&self, first_ms: u64) -> Vec<u8> {
         let mut w = Writer::new();
@@ -137,8 +164,10 @@ impl Body {
             Self::Access(entry) => {
                 w.array(10).uint(ACCESS).uint(entry.at_ms).bytes(&entry.reader.0);
                 w.text(&entry.reader_name).uint(entry.purpose as u64).bytes(&entry.grant.0);
-                w.array(entry.classes.len());
-                for class in &entry.classes {
+                // In their one order, so that what is written can always be read.
+                let classes: BTreeSet<Class> = entry.classes.iter().copied().collect();
+                w.array(classes.len());
+                for class in classes {
                     w.uint(u64::from(class.code()));
                 }
                 w.uint(entry.span_ms.0).uint(entry.span_ms.1).bytes(&entry.session);
@@ -188,7 +217,7 @@ impl Body {
             }),
         };
         r.end()?;
-        Ok(body)
+        if body.count() == 0 { Err(NotCanonical::Unexpected) } else { Ok(body) }
     }
 }
 
@@ -248,7 +277,8 @@ fn read_readings(r: &mut Reader<'_>, first_ms: u64) -> Result<Vec<Reading>, NotC
         }
         metric_before = code;
         let metric = Metric::from_code(code).ok_or(NotCanonical::Unexpected)?;
-        let count = r.uint_max(u64::from(COUNT_MAX))?;
+        // A header counts all columns together.
+        let count = r.uint_max(u64::from(COUNT_MAX).saturating_sub(readings.len() as u64))?;
         let mut packed = r.bytes(BODY_BYTES_MAX)?;
         let (mut at_ms, mut value) = (first_ms, 0i32);
         for _ in 0..count {

@@ -2,6 +2,10 @@
 //! integers, byte and text strings, definite arrays. The reader accepts one encoding per value, so
 //! bytes that decode encode back to themselves.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -22,6 +26,8 @@ pub enum NotCanonical {
     NotText,
     /// Items are not in their order, or repeat.
     Order,
+    /// A key did not sign what it should have signed, or is too weak for its signature to count.
+    Signature,
 }
 
 impl fmt::Display for NotCanonical {
@@ -34,6 +40,7 @@ impl fmt::Display for NotCanonical {
             Self::NotShortest => "an integer or length is not in its shortest form",
             Self::NotText => "text is not UTF-8",
             Self::Order => "items are out of order or repeat",
+            Self::Signature => "a key it names did not sign it, or is weak",
         })
     }
 }

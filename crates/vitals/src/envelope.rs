@@ -1,5 +1,9 @@
 //! The envelope: `[COSE_Sign1(header), ciphertext]`, sealed once at its author and never altered.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::cose::{self, Domain};
 use crate::ids::{Class, DeviceId, Genesis, Hash, StreamId, sha256};
@@ -16,6 +20,10 @@ pub const COUNT_MAX: u32 = 4096;
 pub const TIME_MAX_MS: u64 = 7_258_118_400_000;
 /// Latest epoch, a day number that goes with [`TIME_MAX_MS`].
 pub const EPOCH_MAX: u32 = 84_006;
+/// Last sequence number: every number on the wire that people or browsers count with is exact there.
+pub const SEQ_MAX: u64 = (1 << 53) - 1;
+/// Bytes of the AES-GCM tag; a ciphertext holds at least one more.
+pub const TAG_BYTES: usize = 16;
 const VERSION: u64 = 1;
 
 /// How far the author trusts its clock. Marked, never refused, never rewritten.
@@ -53,7 +61,7 @@ pub struct Header {
     pub epoch: u32,
     /// 128 random bits, drawn at every start of a device and at every envelope of a node.
     pub run: [u8; 16],
-    /// Position in the stream: 0, 1, 2, … never reset.
+    /// Position in the stream: 0, 1, 2, … never reset, at most [`SEQ_MAX`].
     pub seq: u64,
     /// [`header_hash`] of the envelope before; zero for the first.
     pub prev: Hash,
@@ -88,6 +96,10 @@ pub enum Malformed {
     Count,
     /// The first of a stream has a predecessor, or a later one has none.
     Prev,
+    /// The sequence number is beyond [`SEQ_MAX`].
+    Seq,
+    /// The ciphertext is too short to hold a body and its tag.
+    TooShort,
     /// The ciphertext is not the one the header names.
     Ciphertext,
 }
@@ -108,6 +120,8 @@ impl fmt::Display for Malformed {
             Self::Epoch => f.write_str("the header's epoch is out of bounds"),
             Self::Count => write!(f, "the header's count is not between 1 and {COUNT_MAX}"),
             Self::Prev => f.write_str("prev must be zero for sequence 0 and only then"),
+            Self::Seq => write!(f, "the header's sequence number is beyond {SEQ_MAX}"),
+            Self::TooShort => f.write_str("the ciphertext is too short to hold a body and its tag"),
             Self::Ciphertext => f.write_str("the ciphertext does not have the hash its header names"),
         }
     }
@@ -183,6 +197,9 @@ impl Header {
         if header.count == 0 || header.count > COUNT_MAX {
             return Err(Malformed::Count);
         }
+        if header.seq > SEQ_MAX {
+            return Err(Malformed::Seq);
+        }
         if (header.seq == 0) != (header.prev == [0; 32]) {
             return Err(Malformed::Prev);
         }
@@ -243,6 +260,9 @@ impl Envelope {
         let ciphertext = r.bytes(ENVELOPE_BYTES_MAX)?;
         r.end()?;
         let header = Header::decode(header_bytes)?;
+        if ciphertext.len() <= TAG_BYTES {
+            return Err(Malformed::TooShort);
+        }
         if sha256(&[ciphertext]) != header.ciphertext_hash {
             return Err(Malformed::Ciphertext);
         }

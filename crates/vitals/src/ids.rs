@@ -1,5 +1,9 @@
 //! Names of things: fixed-size, printed as lower-case hex, never built from personal data.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 use core::{fmt, str::FromStr};
 use sha2::{Digest, Sha256};
 

@@ -1,5 +1,10 @@
 //! The key schedule of a stream: a chain key stepped once a day, a content key per day, a message
-//! key per author's run. HKDF-SHA-256 (RFC 5869); every label carries a domain and the genesis hash.
+//! key per author's run. HKDF-SHA-256 (RFC 5869); every label carries a domain. A chain key is random
+//! and belongs to one stream of one ledger, whose names enter with the message key.
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
 
 use crate::ids::{Genesis, StreamId};
 use core::fmt;
@@ -108,7 +113,9 @@ impl ContentKey {
         let (mut key, mut commitment) = ([0; 32], [0; 16]);
         key.copy_from_slice(&out[..32]);
         commitment.copy_from_slice(&out[32..]);
+        let message = MessageKey(key);
         out.zeroize();
-        (MessageKey(key), commitment)
+        key.zeroize();
+        (message, commitment)
     }
 }

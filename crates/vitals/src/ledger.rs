@@ -3,7 +3,7 @@
 
 use crate::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId};
 use crate::proof::LedgerProof;
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::fmt;
 
 /// The finalized view every answer of [`Ledger`] is read from.
@@ -193,7 +193,9 @@ impl Terms {
     /// SHA-256("aceso/terms/v1" ‖ genesis ‖ salt ‖ purpose ‖ class codes).
     #[must_use]
     pub fn commitment(&self, genesis: Genesis) -> Hash {
-        let codes: Vec<u8> = self.classes.iter().map(|class| class.code()).collect();
+        // In their one order, so that the same terms have one commitment.
+        let codes: BTreeSet<u8> = self.classes.iter().map(|class| class.code()).collect();
+        let codes: Vec<u8> = codes.into_iter().collect();
         crate::ids::sha256(&[
             b"aceso/terms/v1",
             &genesis.0,

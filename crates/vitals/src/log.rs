@@ -1,6 +1,10 @@
 //! The organisation's append-only Merkle log (RFC 6962): leaf = SHA-256(0x00 ‖ header),
 //! node = SHA-256(0x01 ‖ left ‖ right).
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 use crate::ids::{Hash, sha256};
 use alloc::vec::Vec;
 

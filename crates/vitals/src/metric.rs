@@ -1,6 +1,7 @@
 //! What is measured: one entry per metric, with unit, codes and plausible range.
 
 use crate::ids::Class;
+use core::fmt;
 
 /// Everything the rest of the system needs to know of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,12 +122,22 @@ impl Absence {
 }
 
 /// What a sensor said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sample {
     /// A value in raw fixed-point units of its metric.
     Measured(i32),
     /// No value, and why.
     Absent(Absence),
+}
+
+// Values stay out of logs and errors, whoever prints a reading there.
+impl fmt::Debug for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Measured(_) => f.write_str("Measured(..)"),
+            Self::Absent(why) => write!(f, "Absent({why:?})"),
+        }
+    }
 }
 
 /// One sample of one metric at one time.

@@ -1,10 +1,15 @@
 //! Pairing: a gateway shows the keys it made; its home organisation answers with the streams its
 //! sensors may write and their chain keys, wrapped (HPKE) to the sensors' own keys.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::cose::{self, Domain};
 use crate::ids::{Class, DeviceId, Genesis, StreamId};
-use alloc::vec::Vec;
+use crate::envelope::EPOCH_MAX;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 const VERSION: u64 = 1;
 /// Most boards on one gateway.
@@ -73,7 +78,7 @@ impl PairingRequest {
         w.finish()
     }
 
-    /// Reads the wire form and checks that every key signed it.
+    /// Reads the wire form and checks that every key is strong, stands there once and signed it.
     pub fn decode(bytes: &[u8]) -> Result<Self, NotCanonical> {
         cbor::bounded(bytes, PAIRING_BYTES_MAX)?;
         let mut r = Reader::new(bytes);
@@ -89,9 +94,15 @@ impl PairingRequest {
         p.end()?;
         let signed = Self::to_be_signed(&gateway, &sensors);
         let keys = core::iter::once(&gateway).chain(&sensors);
+        let different: BTreeSet<&[u8; 32]> = keys.clone().map(|keys| &keys.key).collect();
+        if different.len() != sensors.len() + 1 {
+            return Err(NotCanonical::Order);
+        }
         let all_signed = signatures.len() == sensors.len() + 1
-            && keys.zip(&signatures).all(|(keys, sig)| cose::verify_raw(&keys.key, &signed, sig));
-        if all_signed { Ok(Self { gateway, sensors, signatures }) } else { Err(NotCanonical::Unexpected) }
+            && keys.zip(&signatures).all(|(keys, sig)| {
+                cose::is_strong(&keys.key) && cose::verify_raw(&keys.key, &signed, sig)
+            });
+        if all_signed { Ok(Self { gateway, sensors, signatures }) } else { Err(NotCanonical::Signature) }
     }
 }
 
@@ -188,7 +199,8 @@ impl PairingAnswer {
                     author: DeviceId(p.fixed()?),
                     stream: StreamId(p.fixed()?),
                     class: Class::from_code(p.u8()?).ok_or(NotCanonical::Unexpected)?,
-                    epoch: p.u32()?,
+                    epoch: u32::try_from(p.uint_max(u64::from(EPOCH_MAX))?)
+                        .map_err(|_| NotCanonical::TooLong)?,
                     commitment: p.fixed()?,
                     encapsulated: p.fixed()?,
                     wrapped: p.fixed()?,
@@ -197,8 +209,13 @@ impl PairingAnswer {
             signature,
         };
         p.end()?;
-        let signed = cose::verify_raw(&answer.record_key, &answer.to_be_signed(), &signature);
-        if signed { Ok(answer) } else { Err(NotCanonical::Unexpected) }
+        let different: BTreeSet<StreamId> = answer.streams.iter().map(|stream| stream.stream).collect();
+        if different.len() != answer.streams.len() {
+            return Err(NotCanonical::Order);
+        }
+        let signed = cose::is_strong(&answer.record_key)
+            && cose::verify_raw(&answer.record_key, &answer.to_be_signed(), &signature);
+        if signed { Ok(answer) } else { Err(NotCanonical::Signature) }
     }
 }
 

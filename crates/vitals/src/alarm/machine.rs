@@ -2,6 +2,7 @@
 
 use super::{AlarmEvent, Condition, Happening, Priority};
 use crate::ids::PersonId;
+use core::fmt;
 
 /// Where an alarm stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub const SILENCE_MAX_MS: u64 = 120_000;
 pub const ESCALATE_AFTER_MS: [u64; 3] = [60_000, 180_000, 300_000];
 
 /// The machine of one condition. It never reads a clock: every call says what time it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Alarm {
     condition: Condition,
     state: State,
@@ -41,6 +42,18 @@ pub struct Alarm {
     inhibited: bool,
     escalated: u8,
     value: i32,
+}
+
+// The value stays out of logs and errors, whoever prints an alarm there.
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alarm")
+            .field("condition", &self.condition)
+            .field("state", &self.state)
+            .field("priority", &self.priority)
+            .field("episode", &self.episode)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Alarm {

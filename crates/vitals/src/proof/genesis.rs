@@ -2,10 +2,16 @@
 
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::ids::{Genesis, Hash, OrgId, sha256};
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 /// Longest genesis document.
 pub const GENESIS_BYTES_MAX: usize = 16 * 1024;
+/// Longest name of a ledger or contract, bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Most contracts of a genesis state.
+pub const CONTRACTS_MAX: usize = 64;
+/// Most founding organisations.
+pub const FOUNDERS_MAX: usize = 128;
 const VERSION: u64 = 1;
 
 /// A contract placed in the genesis state.
@@ -85,22 +91,25 @@ impl GenesisDocument {
         let mut r = Reader::new(bytes);
         r.array(9)?;
         r.exactly(VERSION)?;
-        let (chain_id, name) = (r.uint()?, String::from(r.text(64)?));
+        let (chain_id, name) = (r.uint()?, String::from(r.text(NAME_BYTES_MAX)?));
         let (time_ms, epoch_blocks) = (r.uint()?, r.uint()?);
         let committee = r.list(super::header::COMMITTEE_MAX, |r| r.fixed::<32>())?;
-        let founders = r.list(super::header::COMMITTEE_MAX, |r| {
+        let founders = r.list(FOUNDERS_MAX, |r| {
             r.array(2)?;
             Ok(Founder { record_key: r.fixed()?, sender: r.fixed()? })
         })?;
-        let contracts = r.list(64, |r| {
+        let contracts = r.list(CONTRACTS_MAX, |r| {
             r.array(3)?;
-            Ok(Predeploy { name: String::from(r.text(64)?), address: r.fixed()?, code: r.fixed()? })
+            Ok(Predeploy { name: String::from(r.text(NAME_BYTES_MAX)?), address: r.fixed()?, code: r.fixed()? })
         })?;
         let salt = r.fixed()?;
         r.end()?;
         let document =
             Self { chain_id, name, time_ms, epoch_blocks, committee, founders, contracts, salt };
-        let sorted = document.committee.is_sorted_by(|a, b| a < b)
+        // `address` finds one contract by its name.
+        let names: BTreeSet<&str> = document.contracts.iter().map(|contract| contract.name.as_str()).collect();
+        let sorted = names.len() == document.contracts.len()
+            && document.committee.is_sorted_by(|a, b| a < b)
             && document.founders.is_sorted_by(|a, b| a.record_key < b.record_key);
         if !sorted { Err(NotCanonical::Order) } else { Ok(document) }
     }

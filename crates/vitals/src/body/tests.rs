@@ -1,0 +1,174 @@
+use super::*;
+use crate::alarm::{Condition, Happening, Limits, Priority};
+use crate::fixture::{NOON_MS, golden::golden};
+use alloc::vec;
+use proptest::prelude::*;
+
+fn reading(metric: Metric, at_ms: u64, value: i32) -> Reading {
+    Reading { metric, at_ms, sample: Sample::Measured(value) }
+}
+
+fn absent(metric: Metric, at_ms: u64, why: Absence) -> Reading {
+    Reading { metric, at_ms, sample: Sample::Absent(why) }
+}
+
+fn entry(classes: Vec<Class>) -> AccessEntry {
+    AccessEntry {
+        at_ms: NOON_MS,
+        reader: PersonId([0x21; 32]),
+        reader_name: String::from("Dr. Ada Lee"),
+        purpose: Purpose::Treatment,
+        grant: GrantId([0x42; 32]),
+        classes,
+        span_ms: (NOON_MS - 3_600_000, NOON_MS),
+        session: [0x63; 16],
+    }
+}
+
+#[test]
+fn bodies_are_golden() {
+    let readings = Body::Readings(vec![
+        reading(Metric::HeartRate, NOON_MS, 589),
+        reading(Metric::HeartRate, NOON_MS + 1000, 602),
+        absent(Metric::HeartRate, NOON_MS + 2000, Absence::SensorOff),
+        reading(Metric::HeartRate, NOON_MS + 3000, 588),
+        reading(Metric::BodyTemperature, NOON_MS + 500, 3684),
+    ]);
+    let alarms = Body::Alarms(vec![AlarmEvent {
+        at_ms: NOON_MS,
+        condition: Condition::Above(Metric::HeartRate),
+        episode: 3,
+        happening: Happening::Raised,
+        priority: Priority::High,
+        value: 1342,
+        by: PersonId([0; 32]),
+    }]);
+    let profile =
+        Body::Profile(Profile { at_ms: NOON_MS, name: String::from("Åsa"), bed: String::from("7b") });
+    let limits = Body::Limits(LimitsChange {
+        at_ms: NOON_MS,
+        by: PersonId([0x21; 32]),
+        limits: Limits::adult(Metric::HeartRate).unwrap(),
+    });
+    let access = Body::Access(entry(vec![Class::Vitals, Class::Alarms]));
+    for (name, body) in [
+        ("body_readings_v1", readings),
+        ("body_alarms_v1", alarms),
+        ("body_access_v1", access),
+        ("body_profile_v1", profile),
+        ("body_limits_v1", limits),
+    ] {
+        let bytes = body.encode(NOON_MS);
+        golden!(name, bytes);
+        assert_eq!(Body::decode(&bytes, NOON_MS), Ok(body), "{name}");
+    }
+}
+
+#[test]
+fn a_body_of_nothing_is_refused() {
+    assert_eq!(Body::decode(&[0x82, 0x01, 0x80], 0), Err(NotCanonical::Unexpected), "no column");
+    assert_eq!(Body::decode(&[0x82, 0x02, 0x80], 0), Err(NotCanonical::Unexpected), "no event");
+    let empty_column = [0x82, 0x01, 0x81, 0x83, 0x01, 0x00, 0x40];
+    assert_eq!(Body::decode(&empty_column, 0), Err(NotCanonical::Unexpected));
+}
+
+#[test]
+fn all_columns_together_hold_no_more_than_a_header_can_count() {
+    let most = u64::from(COUNT_MAX);
+    let full: Vec<Reading> = (0..most).map(|n| reading(Metric::HeartRate, n, 600)).collect();
+    assert!(Body::decode(&Body::Readings(full.clone()).encode(0), 0).is_ok());
+    let mut over = full;
+    over.push(reading(Metric::Co2, 5, 400));
+    assert_eq!(Body::decode(&Body::Readings(over).encode(0), 0), Err(NotCanonical::TooLong));
+}
+
+#[test]
+fn an_access_entry_can_always_be_read_whatever_order_its_classes_came_in() {
+    let body = Body::Access(entry(vec![Class::Alarms, Class::Vitals, Class::Alarms]));
+    let read = Body::decode(&body.encode(NOON_MS), NOON_MS).unwrap();
+    assert_eq!(read, Body::Access(entry(vec![Class::Vitals, Class::Alarms])));
+}
+
+#[test]
+fn columns_out_of_order_or_twice_are_refused() {
+    let column = |metric: u8| [0x83, metric, 0x01, 0x42, 0x00, 0x00];
+    let two = |a, b| [&[0x82, 0x01, 0x82][..], &column(a), &column(b)].concat();
+    assert!(Body::decode(&two(1, 2), 0).is_ok());
+    assert_eq!(Body::decode(&two(2, 1), 0), Err(NotCanonical::Order));
+    assert_eq!(Body::decode(&two(1, 1), 0), Err(NotCanonical::Order));
+    assert_eq!(Body::decode(&two(1, 0x17), 0), Err(NotCanonical::Unexpected), "no such metric");
+}
+
+#[test]
+fn a_varint_has_one_form() {
+    let column = |packed: &[u8]| {
+        let head = [0x82, 0x01, 0x81, 0x83, 0x01, 0x01, 0x40 | u8::try_from(packed.len()).unwrap()];
+        Body::decode(&[&head, packed].concat(), 0)
+    };
+    assert!(column(&[0x00, 0x00]).is_ok());
+    assert_eq!(column(&[0x80, 0x00, 0x00]), Err(NotCanonical::NotShortest));
+    assert_eq!(column(&[0x00, 0x00, 0x00]), Err(NotCanonical::Trailing));
+    assert_eq!(column(&[0x00]), Err(NotCanonical::Truncated));
+    assert_eq!(column(&[0x01, 0x00]), Err(NotCanonical::Unexpected), "no such absence");
+    let eleven = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00];
+    assert_eq!(column(&eleven), Err(NotCanonical::TooLong));
+}
+
+fn samples() -> impl Strategy<Value = Vec<Reading>> {
+    let sample = prop_oneof![
+        4 => any::<i32>().prop_map(Sample::Measured),
+        1 => (1..=4u8).prop_map(|code| Sample::Absent(Absence::from_code(code).unwrap())),
+    ];
+    let metric = (0..Metric::ALL.len()).prop_map(|n| Metric::ALL[n]);
+    let one = (metric, 0..100_000u64, sample)
+        .prop_map(|(metric, after_ms, sample)| Reading { metric, at_ms: NOON_MS + after_ms, sample });
+    proptest::collection::vec(one, 1..200)
+}
+
+proptest! {
+    #[test]
+    fn readings_come_back_by_metric_and_time(mut readings in samples()) {
+        let body = Body::Readings(readings.clone());
+        let (first_ms, _) = body.span_ms().unwrap();
+        let bytes = body.encode(first_ms);
+        readings.sort_by_key(|reading| (reading.metric, reading.at_ms));
+        let read = Body::decode(&bytes, first_ms).unwrap();
+        prop_assert_eq!(read.encode(first_ms), bytes);
+        prop_assert_eq!(read.span_ms(), body.span_ms());
+        prop_assert_eq!(read, Body::Readings(readings));
+    }
+
+    #[test]
+    fn any_bytes_are_answered_and_accepted_ones_are_the_only_form(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        kind in 1..6u8,
+        first_ms in any::<u64>(),
+    ) {
+        let mut bytes = bytes;
+        if bytes.len() > 2 {
+            bytes[0] = 0x80 | [2, 2, 10, 4, 4][usize::from(kind - 1)];
+            bytes[1] = kind;
+        }
+        if let Ok(body) = Body::decode(&bytes, first_ms) {
+            prop_assert_eq!(body.encode(first_ms), bytes);
+        }
+    }
+
+    #[test]
+    fn changed_bodies_are_refused_or_are_the_only_form(
+        readings in samples(),
+        changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..4),
+    ) {
+        let body = Body::Readings(readings);
+        let (first_ms, _) = body.span_ms().unwrap();
+        let mut bytes = body.encode(first_ms);
+        for (at, to) in changes {
+            let at = at % bytes.len();
+            bytes[at] = to;
+        }
+        if let Ok(read) = Body::decode(&bytes, first_ms) {
+            prop_assert!(read.count() <= COUNT_MAX);
+            prop_assert_eq!(read.encode(first_ms), bytes);
+        }
+    }
+}
