@@ -7,17 +7,21 @@ use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
 use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use vitals::ledger::{Act, ActId, LedgerError};
 
+#[cfg(test)]
+mod tests;
+
 /// Name of the file in the ledger's folder: records of length (4, big-endian) ‖ transaction.
 const FILE: &str = "outbox";
 /// The outbox is written afresh once it is longer.
 const OUTBOX_BYTES_MAX: u64 = 1024 * 1024;
-/// Gas every act may use: no act of the contracts needs half of it.
+/// Gas every act may use; with [`GAS_PER_BYTE`] at least twice what any act needs.
 const GAS_BASE: u64 = 200_000;
 /// Gas an act may use for each byte it hands over: storing 32 bytes takes 22,100.
 const GAS_PER_BYTE: u64 = 800;
@@ -47,7 +51,6 @@ fn address(key: &SecretKey) -> Address {
 }
 
 /// The organisation's account on this ledger.
-#[derive(Debug)]
 pub struct Account {
     key: SecretKey,
     address: Address,
@@ -56,17 +59,18 @@ pub struct Account {
     outbox: Mutex<Outbox>,
 }
 
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Account {
     /// Opens the account with this secret; what its outbox in `dir` still holds goes to the pool again.
     ///
     /// # Errors
     /// If the secret is no key or the outbox cannot be used.
-    pub fn open(
-        secret: &[u8; 32],
-        dir: &Path,
-        machine: Machine,
-        pool: Pool,
-    ) -> Result<Self, AccountError> {
+    pub fn open(secret: &[u8; 32], dir: &Path, machine: Machine, pool: Pool) -> Result<Self, AccountError> {
         let key = SecretKey::from_byte_array(secret).map_err(|_| AccountError::NotAKey)?;
         let path = dir.join(FILE);
         let mut waiting = Vec::new();
@@ -106,9 +110,9 @@ impl Account {
             }
             PoolError::Invalid(_) => LedgerError::Refused(error.to_string()),
         })?;
-        outbox.push(&raw, &self.pool, &self.machine).map_err(|error| {
-            LedgerError::Down(format!("the outbox cannot be written: {error}"))
-        })?;
+        outbox
+            .push(&raw, &self.pool, &self.machine)
+            .map_err(|error| LedgerError::Down(format!("the outbox cannot be written: {error}")))?;
         Ok(id)
     }
 }

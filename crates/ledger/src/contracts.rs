@@ -5,7 +5,9 @@ use crate::machine::State;
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::{SolCall, SolError, sol};
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
-use vitals::ledger::{Act, Anchor, Device, DeviceKind, Fact, Grant, Organisation, Person, RevokeReason, Role};
+use vitals::ledger::{
+    Act, Anchor, Device, DeviceKind, Fact, Grant, Organisation, Person, RevokeReason, Role,
+};
 use vitals::model::Refusal;
 use vitals::proof::contracts::{
     self as slots, ANCHORS, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER, Word, mapping_slot, packed,

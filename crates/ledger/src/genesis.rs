@@ -41,7 +41,9 @@ pub struct Founding {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
     /// Another build founded this ledger.
-    #[error("the genesis document names contract {name} with other code or at another place than this build has")]
+    #[error(
+        "the genesis document names contract {name} with other code or at another place than this build has"
+    )]
     OtherContracts {
         /// The contract.
         name: String,
@@ -61,7 +63,16 @@ pub fn document(founding: Founding) -> GenesisDocument {
     committee.sort_unstable();
     committee.dedup();
     founders.sort_by_key(|founder| founder.record_key);
-    GenesisDocument { chain_id, name, time_ms, epoch_blocks, committee, founders, contracts: contracts(), salt }
+    GenesisDocument {
+        chain_id,
+        name,
+        time_ms,
+        epoch_blocks,
+        committee,
+        founders,
+        contracts: contracts(),
+        salt,
+    }
 }
 
 /// The contracts of this build, in order of creation.
@@ -102,11 +113,8 @@ pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset
         create(&Devices::BYTECODE, Devices::constructorCall { directory_: directory }.abi_encode()),
         create(
             &Consents::BYTECODE,
-            Consents::constructorCall {
-                directory_: directory,
-                genesis_: B256::from(document.hash().0),
-            }
-            .abi_encode(),
+            Consents::constructorCall { directory_: directory, genesis_: B256::from(document.hash().0) }
+                .abi_encode(),
         ),
         create(&Anchors::BYTECODE, Anchors::constructorCall { directory_: directory }.abi_encode()),
     ];
@@ -124,8 +132,8 @@ pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset
     });
     let mut state = State::default();
     let env = BlockEnv { height: 0, time_ms: document.time_ms };
-    let (receipts, changes) = run(document.chain_id, &state, env, txs)
-        .map_err(|(_, why)| GenesisError::Refused(why))?;
+    let (receipts, changes) =
+        run(document.chain_id, &state, env, txs).map_err(|(_, why)| GenesisError::Refused(why))?;
     if let Some(failed) = receipts.iter().find(|receipt| !receipt.succeeded) {
         return Err(GenesisError::Refused(crate::contracts::reason(&failed.revert)));
     }

@@ -2,8 +2,7 @@
 //! served. Gas is free here, so the caps are what keeps one sender from crowding out the others.
 
 use crate::machine::{
-    BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, CheckedTx, InvalidTx, Machine, Snapshot, StoreError,
-    View,
+    BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, CheckedTx, InvalidTx, Machine, Snapshot, StoreError, View,
 };
 use alloy_primitives::Address;
 use std::cmp::Reverse;
@@ -12,6 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use vitals::ids::Hash;
 use vitals::ledger::Outcome;
+
+#[cfg(test)]
+mod tests;
 
 /// Most transactions of one sender that wait; also how far ahead a nonce may be.
 pub const SENDER_TXS_MAX: usize = 4096;

@@ -134,8 +134,7 @@ impl LedgerModel {
                 refuse_if(!length_ok, Refusal::SignerLengthWrong)?;
                 refuse_if(self.people.contains_key(person), Refusal::PersonAlreadyEnrolled)?;
                 let (role, signer, vault_kept) = (*role, signer.clone(), *vault_kept);
-                let enrolled =
-                    Person { role, org, signer, vault_kept, since_ms: now_ms, suspended_at_ms: 0 };
+                let enrolled = Person { role, org, signer, vault_kept, since_ms: now_ms, suspended_at_ms: 0 };
                 self.people.insert(*person, enrolled);
             }
             Act::Register { kind, key, wrap_key, via, binding } => {
@@ -172,14 +171,17 @@ impl LedgerModel {
                 refuse_if(!is_patient, Refusal::PatientUnknown)?;
                 refuse_if(!self.is_grantee(m.grantee), Refusal::GranteeUnknown)?;
                 self.signed(m.patient, self.domain.consent_digest(m), &signed.signature)?;
-                self.grants.insert(id, Grant {
-                    patient: m.patient,
-                    grantee: m.grantee,
-                    terms: m.terms,
-                    from_ms: m.from_ms,
-                    until_ms: m.until_ms,
-                    revoked_at_ms: 0,
-                });
+                self.grants.insert(
+                    id,
+                    Grant {
+                        patient: m.patient,
+                        grantee: m.grantee,
+                        terms: m.terms,
+                        from_ms: m.from_ms,
+                        until_ms: m.until_ms,
+                        revoked_at_ms: 0,
+                    },
+                );
             }
             Act::RevokeGrant { grant, signature } => {
                 let known = self.grants.get(grant).ok_or(Refusal::GrantUnknown)?;

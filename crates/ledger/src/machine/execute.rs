@@ -220,9 +220,8 @@ impl Rules {
         if gas > BLOCK_GAS_MAX {
             return Err(Invalid::TooLarge);
         }
-        let (receipts, changes) =
-            run(self.chain_id, &parent.state, env, checked.iter().map(evm_tx))
-                .map_err(|(index, why)| Invalid::Transaction { index, why: InvalidTx::Evm(why) })?;
+        let (receipts, changes) = run(self.chain_id, &parent.state, env, checked.iter().map(evm_tx))
+            .map_err(|(index, why)| Invalid::Transaction { index, why: InvalidTx::Evm(why) })?;
         let mut state = parent.state.clone();
         state.apply(&changes);
         let encoded: Vec<Vec<u8>> = receipts.iter().map(Receipt::encode).collect();

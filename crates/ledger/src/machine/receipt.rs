@@ -30,9 +30,7 @@ impl Receipt {
     pub(crate) fn of(result: ExecutionResult) -> Self {
         let gas = result.tx_gas_used();
         match result {
-            ExecutionResult::Success { logs, .. } => {
-                Self { succeeded: true, gas, revert: Vec::new(), logs }
-            }
+            ExecutionResult::Success { logs, .. } => Self { succeeded: true, gas, revert: Vec::new(), logs },
             ExecutionResult::Revert { output, .. } => {
                 let revert = output[..output.len().min(REVERT_BYTES_MAX)].to_vec();
                 Self { succeeded: false, gas, revert, logs: Vec::new() }

@@ -133,7 +133,6 @@ impl State {
             balance: account.balance,
             storage_root: self.storage_root(address),
             code_hash: account.code_hash,
-            ..Default::default()
         };
         self.accounts.set(&keccak256(address), alloy_rlp::encode(leaf));
     }

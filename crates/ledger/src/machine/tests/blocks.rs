@@ -6,7 +6,8 @@ use super::*;
 fn restart_finds_the_same_state_records_and_outcomes() {
     let mut ward = Ward::with(1);
     ward.done(0, &gateway(0x11));
-    let txs: Vec<_> = (0..50).map(|key| ward.signed(0, 1 + u64::from(key), &sensor(0x20 + key, 0x11))).collect();
+    let txs: Vec<_> =
+        (0..50).map(|key| ward.signed(0, 1 + u64::from(key), &sensor(0x20 + key, 0x11))).collect();
     let executed = ward.block(&txs);
     let (tip, header) = (ward.machine.tip(), ward.machine.header(2).unwrap());
     let ward = ward.reopened();

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use vitals::eip712::grant_id;
 use vitals::ids::sha256;
 use vitals::ledger::{Organisation, RevokeReason};
@@ -57,10 +58,8 @@ fn act(step: &Step, domain: &ConsentDomain, now_ms: u64, anchored: u64, log: &Me
         Step::Enrol { person: number, role, signer_bytes } => Act::Enrol {
             person: person(1 + number),
             role: Role::from_code(*role).unwrap(),
-            signer: signer_bytes.map_or_else(
-                || Hand::of(*number).signer(domain),
-                |len| vec![1; usize::from(len)],
-            ),
+            signer: signer_bytes
+                .map_or_else(|| Hand::of(*number).signer(domain), |len| vec![1; usize::from(len)]),
             vault_kept: true,
         },
         Step::Register { gateway, key: number, via, binding } => Act::Register {
@@ -172,4 +171,33 @@ proptest! {
             prop_assert_eq!(view.device(id).unwrap(), model.devices.get(&id).cloned());
         }
     }
+}
+
+/// The property above says little if its acts never get anywhere.
+#[test]
+fn random_acts_reach_every_refusal_and_are_often_done() {
+    let ward = Ward::with(ORGANISATIONS);
+    let domain = ward.machine.domain();
+    let mut log = MerkleLog::new();
+    (0u64..40).for_each(|leaf| {
+        log.push(sha256(&[&leaf.to_be_bytes()]));
+    });
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut done, mut refused) = (0, std::collections::BTreeMap::<String, u32>::new());
+    for _ in 0..60 {
+        let mut model = LedgerModel::new(domain, p256_check, founders(&ward));
+        for height in 1..60 {
+            let (number, step) = (0..ORGANISATIONS, step()).new_tree(&mut runner).unwrap().current();
+            let anchored = model.anchors.get(&org(number)).map_or(0, |anchor| anchor.size);
+            let act = act(&step, &domain, FOUNDED_MS, anchored, &log);
+            let sender = account::address_of(&secret(number)).unwrap();
+            match model.apply(sender, &act, height, FOUNDED_MS) {
+                Ok(()) => done += 1,
+                Err(why) => *refused.entry(format!("{why:?}")).or_default() += 1,
+            }
+        }
+    }
+    println!("done {done}, refused {refused:?}");
+    // All but the two that no act of an enrolled organisation about an ordinary person meets.
+    assert!(done > 700 && refused.len() == 21, "done {done}, refused {refused:?}");
 }

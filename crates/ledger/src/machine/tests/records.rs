@@ -52,7 +52,8 @@ fn device_is_paired_revoked_and_proven() {
     assert_eq!(device.since_ms, ward.now_ms / 1000 * 1000);
     assert_eq!(device.revoked, None);
 
-    let refused = ward.act(1, &Act::Revoke { device: id, reason: RevokeReason::Stolen, last_trusted_seq: 41 });
+    let refused =
+        ward.act(1, &Act::Revoke { device: id, reason: RevokeReason::Stolen, last_trusted_seq: 41 });
     assert_eq!(refused, Outcome::Refused { reason: "only the home organisation decides about this".into() });
     ward.done(0, &Act::Revoke { device: id, reason: RevokeReason::Stolen, last_trusted_seq: 41 });
     let device = ward.machine.view().device(id).unwrap().unwrap();

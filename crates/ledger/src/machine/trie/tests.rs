@@ -1,9 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use alloy_primitives::U256;
 use alloy_trie::proof::{ProofRetainer, verify_proof};
 use alloy_trie::{HashBuilder, root::storage_root_unhashed};
-use alloy_primitives::U256;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use vitals::proof::SlotProof;
