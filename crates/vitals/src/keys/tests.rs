@@ -5,11 +5,12 @@ fn the_schedule_has_fixed_vectors() {
     let chain = ChainKey::new([0x11; 32]);
     let genesis = Genesis([0x22; 32]);
     let stream = StreamId([0x33; 16]);
-    let (message, commitment) = chain.content().message(genesis, stream, 20_779, &[0x44; 16]);
+    let (next, content) = (chain.next(), chain.content());
+    let (message, commitment) = content.message(genesis, stream, 20_779, &[0x44; 16]);
     // next chain ‖ content ‖ chain commitment ‖ message key ‖ message key commitment
     let vectors: [&[u8]; 5] = [
-        chain.next().expose(),
-        chain.content().expose(),
+        next.expose(),
+        content.expose(),
         &chain.commitment(),
         message.expose(),
         &commitment,
