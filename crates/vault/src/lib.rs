@@ -1,1 +1,30 @@
-//! vault
+//! Keys, opening, the record store and the organisation's log. No network listener: whoever opens a
+//! record goes through [`Vault::log_access`], which leaves a durable trace before any key moves.
+
+mod access;
+mod error;
+mod keys;
+mod patients;
+mod people;
+mod seal;
+mod secret;
+pub mod store;
+mod streams;
+mod table;
+mod terms;
+mod vault;
+mod wrap;
+mod write;
+
+pub use access::{DurableAccess, MONITORING_MS_MAX, MonitoringLease, Released};
+pub use error::{AccessError, OpenError, VaultError, WriteError};
+pub use patients::Patient;
+pub use people::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MAX};
+pub use seal::open_body;
+pub use secret::{Cost, Costs, Entropy, Secret32};
+pub use store::{Admitted, Appended, Corruption, Located, Store, StoreError, StreamHead};
+pub use streams::{NewStream, StreamRecord};
+pub use terms::TermsRecord;
+pub use vault::{VAULT_FILE, Vault};
+pub use write::{Entry, Written};
+

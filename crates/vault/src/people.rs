@@ -1,0 +1,270 @@
+//! Accounts of people: who may sign in, and the signing key the vault keeps for them.
+
+use crate::error::VaultError;
+use crate::secret::{Cost, Secret32};
+use crate::table::{Table, Tables};
+use crate::vault::Vault;
+use p256::ecdsa::signature::hazmat::PrehashSigner;
+use p256::ecdsa::{Signature, SigningKey};
+use std::collections::HashMap;
+use subtle::ConstantTimeEq;
+use vitals::cbor::{NotCanonical, Reader, Writer};
+use vitals::ids::{Hash, PersonId};
+use vitals::ledger::Role;
+use zeroize::Zeroizing;
+
+/// Longest login or name, bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Longest password, bytes of UTF-8.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+const VERSION: u64 = 1;
+
+/// A person who may sign in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// What is typed to sign in.
+    pub login: String,
+    /// What is shown.
+    pub name: String,
+    /// What the person may do here.
+    pub role: Role,
+    /// Who it is on the ledger.
+    pub person: PersonId,
+    /// P-256 public key (x ‖ y) of the signing key the vault keeps.
+    pub public_key: [u8; 64],
+}
+
+/// Names stay out of logs.
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("person", &self.person).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// An account to be made.
+#[derive(Clone, Copy)]
+pub struct NewAccount<'a> {
+    /// What is typed to sign in.
+    pub login: &'a str,
+    /// What is shown.
+    pub name: &'a str,
+    /// What the person may do here.
+    pub role: Role,
+    /// Who it is on the ledger.
+    pub person: PersonId,
+    /// What proves it.
+    pub password: &'a str,
+}
+
+impl std::fmt::Debug for NewAccount<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewAccount").field("person", &self.person).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct PeopleBook {
+    by_person: HashMap<PersonId, Account>,
+    by_login: HashMap<String, PersonId>,
+}
+
+impl PeopleBook {
+    pub(crate) fn load(tables: &Tables) -> Result<Self, VaultError> {
+        let mut book = Self::default();
+        for row in tables.all(Table::Accounts)? {
+            book.add(Account::read(&row).map_err(|_| VaultError::Damaged("an account is not readable".into()))?);
+        }
+        Ok(book)
+    }
+
+    fn add(&mut self, account: Account) {
+        self.by_login.insert(account.login.clone(), account.person);
+        self.by_person.insert(account.person, account);
+    }
+}
+
+impl Account {
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut w = Writer::new();
+        w.array(6).uint(VERSION).text(&self.login).text(&self.name).uint(self.role as u64);
+        w.bytes(&self.person.0).bytes(&self.public_key);
+        Zeroizing::new(w.finish())
+    }
+
+    fn read(row: &[u8]) -> Result<Self, NotCanonical> {
+        let mut r = Reader::new(row);
+        r.array(6)?;
+        r.exactly(VERSION)?;
+        let account = Self {
+            login: r.text(NAME_BYTES_MAX)?.into(),
+            name: r.text(NAME_BYTES_MAX)?.into(),
+            role: Role::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)?,
+            person: PersonId(r.fixed()?),
+            public_key: r.fixed()?,
+        };
+        r.end()?;
+        Ok(account)
+    }
+}
+
+/// Salt, cost and stretched password, as kept.
+struct PasswordRow {
+    cost: Cost,
+    salt: [u8; 16],
+    stretched: Secret32,
+}
+
+impl PasswordRow {
+    fn make(vault: &Vault, password: &str) -> Result<Self, VaultError> {
+        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+            return Err(VaultError::Unfit("the password is empty or over its bound"));
+        }
+        let (cost, salt) = (vault.costs.password, vault.random());
+        let stretched = cost
+            .stretch(password.as_bytes(), &salt)
+            .ok_or(VaultError::Unfit("the cost of passwords is out of bounds"))?;
+        Ok(Self { cost, salt, stretched })
+    }
+
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut w = Writer::new();
+        w.array(5).uint(VERSION).uint(u64::from(self.cost.memory_kib)).uint(u64::from(self.cost.passes));
+        w.bytes(&self.salt).bytes(self.stretched.expose());
+        Zeroizing::new(w.finish())
+    }
+
+    fn read(row: &[u8]) -> Result<Self, NotCanonical> {
+        let mut r = Reader::new(row);
+        r.array(5)?;
+        r.exactly(VERSION)?;
+        let row = Self {
+            cost: Cost { memory_kib: r.u32()?, passes: r.u32()? },
+            salt: r.fixed()?,
+            stretched: Secret32::new(r.fixed()?),
+        };
+        r.end()?;
+        Ok(row)
+    }
+
+    fn fits(&self, password: &str) -> bool {
+        let stretched = self.cost.stretch(password.as_bytes(), &self.salt);
+        stretched.is_some_and(|stretched| stretched.expose().ct_eq(self.stretched.expose()).into())
+    }
+}
+
+impl Vault {
+    /// Makes an account and the person's P-256 signing key.
+    ///
+    /// # Errors
+    /// [`VaultError::LoginTaken`], [`VaultError::PersonTaken`], [`VaultError::Unfit`].
+    pub fn put_account(&self, new: NewAccount<'_>) -> Result<Account, VaultError> {
+        let unfit = |text: &str| text.is_empty() || text.len() > NAME_BYTES_MAX;
+        if unfit(new.login) || unfit(new.name) {
+            return Err(VaultError::Unfit("the login or the name is empty or over its bound"));
+        }
+        let password = PasswordRow::make(self, new.password)?;
+        let _changing = self.changing();
+        {
+            let books = self.books();
+            if books.people.by_login.contains_key(new.login) {
+                return Err(VaultError::LoginTaken);
+            }
+            if books.people.by_person.contains_key(&new.person) {
+                return Err(VaultError::PersonTaken);
+            }
+        }
+        let signer = loop {
+            // Fewer than one in 2^32 random strings is not a scalar of P-256.
+            if let Ok(signer) = SigningKey::from_slice(Secret32::random(&self.entropy).expose()) {
+                break signer;
+            }
+        };
+        let account = Account {
+            login: new.login.into(),
+            name: new.name.into(),
+            role: new.role,
+            person: new.person,
+            public_key: public_key(&signer),
+        };
+        let scalar = Zeroizing::new(<[u8; 32]>::from(signer.to_bytes()));
+        let id = &new.person.0;
+        self.tables.put(&[
+            (Table::Accounts, id, &account.encode()),
+            (Table::Passwords, id, &password.encode()),
+            (Table::Signers, id, scalar.as_slice()),
+        ])?;
+        self.books_mut().people.add(account.clone());
+        Ok(account)
+    }
+
+    /// The account with this login.
+    #[must_use]
+    pub fn account(&self, login: &str) -> Option<Account> {
+        let books = self.books();
+        books.people.by_person.get(books.people.by_login.get(login)?).cloned()
+    }
+
+    /// The account of this person.
+    #[must_use]
+    pub fn account_of(&self, person: PersonId) -> Option<Account> {
+        self.books().people.by_person.get(&person).cloned()
+    }
+
+    /// All accounts, by login.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        let mut accounts: Vec<_> = self.books().people.by_person.values().cloned().collect();
+        accounts.sort_by(|a, b| a.login.cmp(&b.login));
+        accounts
+    }
+
+    /// The account, if the password is its own. Takes the same time for a login that does not exist.
+    ///
+    /// # Errors
+    /// [`VaultError::Damaged`] or [`VaultError::Database`].
+    pub fn verify_password(&self, login: &str, password: &str) -> Result<Option<Account>, VaultError> {
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Ok(None);
+        }
+        let Some(account) = self.account(login) else {
+            let _ = self.costs.password.stretch(password.as_bytes(), &[0; 16]);
+            return Ok(None);
+        };
+        let damaged = || VaultError::Damaged("a password is not readable".into());
+        let row = self.tables.get(Table::Passwords, &account.person.0)?.ok_or_else(damaged)?;
+        let row = PasswordRow::read(&row).map_err(|_| damaged())?;
+        Ok(row.fits(password).then_some(account))
+    }
+
+    /// Replaces a person's password.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSigner`] if the person has no account, [`VaultError::Unfit`].
+    pub fn set_password(&self, person: PersonId, password: &str) -> Result<(), VaultError> {
+        let row = PasswordRow::make(self, password)?;
+        let _changing = self.changing();
+        if self.account_of(person).is_none() {
+            return Err(VaultError::NoSigner);
+        }
+        self.tables.put(&[(Table::Passwords, &person.0, &row.encode())])
+    }
+
+    /// Signs a digest with the key the vault keeps for a person: r ‖ s, low s, deterministic.
+    ///
+    /// # Errors
+    /// [`VaultError::NoSigner`] if the vault keeps none.
+    pub fn sign_as(&self, person: PersonId, digest: &Hash) -> Result<[u8; 64], VaultError> {
+        let damaged = || VaultError::Damaged("a signing key is not readable".into());
+        let scalar = self.tables.get(Table::Signers, &person.0)?.ok_or(VaultError::NoSigner)?;
+        let signer = SigningKey::from_slice(&scalar).map_err(|_| damaged())?;
+        let signature: Signature = signer.sign_prehash(digest).map_err(|_| damaged())?;
+        Ok(signature.normalize_s().to_bytes().into())
+    }
+}
+
+fn public_key(signer: &SigningKey) -> [u8; 64] {
+    let point = signer.verifying_key().to_sec1_point(false);
+    let mut out = [0; 64];
+    out.copy_from_slice(&point.as_bytes()[1..]);
+    out
+}

@@ -1,0 +1,540 @@
+//! The embedded record store and the organisation's log: append-only segments of sealed envelopes in
+//! the order they were admitted. Envelopes are opaque here; nothing in this module holds a key.
+//!
+//! The order on the disk is the order of the log: the n-th frame is leaf n. The index and the tree
+//! are rebuilt from the segments at every start, so there is nothing to fall out of step.
+
+mod disk;
+mod error;
+mod evidence;
+mod index;
+mod recover;
+mod segment;
+
+pub use disk::{Disk, DiskFile, Folder, FolderLock, LOCK_FILE};
+pub use error::{Corruption, StoreError};
+pub use evidence::EVIDENCE_PER_STREAM_MAX;
+pub use index::GAPS_MAX;
+
+use evidence::Evidence;
+use index::{Entry, StreamIndex};
+use segment::{FRAME_BYTES, Kind, Mark, SegmentHeader, file_name, put_frame, take_frame};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope, Header, header_hash};
+use vitals::ids::{Genesis, Hash, StreamId};
+use vitals::log::{self, MerkleLog};
+
+/// Most envelopes in one group.
+pub const GROUP_LEN_MAX: usize = 4096;
+/// Most segments held open for reading.
+const HANDLES_MAX: usize = 64;
+
+/// Sizes of the store's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// A segment that holds an envelope gets no group that would make it longer than this.
+    pub segment_bytes_max: u64,
+}
+
+impl Bounds {
+    /// 64 MiB segments: read in one go at the start, few enough to keep open.
+    pub const STANDARD: Self = Self { segment_bytes_max: 64 << 20 };
+}
+
+/// An envelope whose signature and author were checked, on its way into the store.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitted<'a> {
+    header: &'a Header,
+    header_bytes: &'a [u8],
+    bytes: &'a [u8],
+}
+
+impl<'a> Admitted<'a> {
+    /// `bytes` must be what `envelope` was decoded from: they are what is stored and read back.
+    #[must_use]
+    pub fn new(envelope: &'a Envelope, bytes: &'a [u8]) -> Self {
+        debug_assert!(envelope.encode() == bytes, "an envelope is stored as it arrived");
+        Self { header: &envelope.header, header_bytes: &envelope.header_bytes, bytes }
+    }
+}
+
+/// What became of one envelope of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// New; it is this leaf of the log.
+    Stored {
+        /// Index of its leaf.
+        index: u64,
+    },
+    /// The same envelope is this leaf already.
+    Duplicate {
+        /// Index of its leaf.
+        index: u64,
+    },
+    /// Another envelope holds its sequence number: not stored. See [`Store::keep_evidence`].
+    Conflict {
+        /// Index of the one that was first.
+        index: u64,
+    },
+}
+
+/// The end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamHead {
+    /// Highest sequence number stored.
+    pub last_seq: u64,
+    /// Header hash of that envelope.
+    pub last_hash: Hash,
+    /// Latest time any envelope of the stream claims, milliseconds.
+    pub latest_ms: u64,
+    /// Envelopes stored.
+    pub count: u64,
+}
+
+/// What the index knows about an envelope without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Located {
+    /// Position in the stream.
+    pub seq: u64,
+    /// Leaf in the log.
+    pub index: u64,
+    /// [`log::leaf`] of its header.
+    pub leaf: Hash,
+    /// Earliest time it claims, milliseconds.
+    pub first_ms: u64,
+    /// Latest time it claims, milliseconds.
+    pub last_ms: u64,
+}
+
+/// Where a frame stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    segment: u32,
+    offset: u32,
+    /// Bytes of the envelope.
+    len: u32,
+}
+
+/// What readers see: only what is durable.
+#[derive(Default)]
+struct State {
+    log: MerkleLog,
+    /// By leaf index.
+    places: Vec<Place>,
+    streams: HashMap<StreamId, StreamIndex>,
+}
+
+impl State {
+    fn add(&mut self, header: &Header, header_bytes: &[u8], place: Place) -> u64 {
+        let index = self.log.push(log::leaf(header_bytes));
+        self.places.push(place);
+        let stream = self.streams.entry(header.stream).or_default();
+        if stream.last_seq().is_none_or(|last| header.seq > last) {
+            stream.last_hash = header_hash(header_bytes);
+        }
+        let entry = Entry { index, first_ms: header.first_ms, last_ms: header.last_ms };
+        stream.insert(header.seq, entry);
+        index
+    }
+
+    fn head(&self, stream: StreamId) -> Option<StreamHead> {
+        let index = self.streams.get(&stream)?;
+        Some(StreamHead {
+            last_seq: index.last_seq()?,
+            last_hash: index.last_hash,
+            latest_ms: index.latest_ms,
+            count: index.count,
+        })
+    }
+
+    fn located(&self, seq: u64, entry: Entry) -> Located {
+        Located {
+            seq,
+            index: entry.index,
+            leaf: self.log.leaf(entry.index).expect("every entry has a leaf: both are added together"),
+            first_ms: entry.first_ms,
+            last_ms: entry.last_ms,
+        }
+    }
+
+    fn place(&self, index: u64) -> Option<Place> {
+        self.places.get(usize::try_from(index).ok()?).copied()
+    }
+}
+
+struct Tail {
+    file: Arc<dyn DiskFile>,
+    number: u64,
+    bytes: u64,
+    mark_file: Arc<dyn DiskFile>,
+    mark: Mark,
+    evidence: Evidence,
+    /// Set when a sync failed: nobody knows what is on the disk until it is read again.
+    stopped: Option<String>,
+}
+
+/// The record store of one organisation. Shared by reference; many readers, one writer at a time.
+pub struct Store {
+    disk: Box<dyn Disk>,
+    genesis: Genesis,
+    bounds: Bounds,
+    state: RwLock<State>,
+    tail: Mutex<Tail>,
+    handles: Mutex<Vec<(u64, Arc<dyn DiskFile>)>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("genesis", &self.genesis).field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// A new, empty store in a folder of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] if the folder holds one, [`StoreError::Locked`] if somebody has it open.
+    pub fn create(folder: &Path, genesis: Genesis) -> Result<Self, StoreError> {
+        Self::create_on(Box::new(Folder::open(folder)?), genesis, Bounds::STANDARD)
+    }
+
+    /// Opens a store: checks every frame, cuts the torn tail of the last segment, rebuilds index and
+    /// log.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if the folder holds none, [`StoreError::Halt`] naming file and place
+    /// if anything that was acknowledged is damaged or gone.
+    pub fn open(folder: &Path, genesis: Genesis) -> Result<Self, StoreError> {
+        Self::open_on(Box::new(Folder::open(folder)?), genesis, Bounds::STANDARD)
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        // A thread that panicked while holding a lock of ours only read or had finished one insert.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores a group with one write and one sync: durable when it returns. Answers stand in the
+    /// order of the group. The same envelope again, in this group or ever before, is a duplicate.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`]: nothing of the group was stored, try again. [`StoreError::Stopped`]: the
+    /// disk failed in a way that only reopening the store can judge. [`StoreError::Foreign`] or
+    /// [`StoreError::TooLarge`]: the caller is wrong, nothing was stored.
+    pub fn append(&self, group: &[Admitted<'_>]) -> Result<Vec<Appended>, StoreError> {
+        self.append_locked(&mut self.tail(), group)
+    }
+
+    /// Builds envelopes on the ends of their streams and stores them, with no other writer between.
+    pub(crate) fn append_with<E: From<StoreError>>(
+        &self,
+        make: impl FnOnce(&dyn Fn(StreamId) -> Option<StreamHead>) -> Result<Vec<(Envelope, Vec<u8>)>, E>,
+    ) -> Result<Vec<(Envelope, Vec<u8>, Appended)>, E> {
+        let mut tail = self.tail();
+        let made = make(&|stream| self.head(stream))?;
+        let group: Vec<_> = made.iter().map(|(envelope, bytes)| Admitted::new(envelope, bytes)).collect();
+        let answers = self.append_locked(&mut tail, &group)?;
+        Ok(made.into_iter().zip(answers).map(|((envelope, bytes), answer)| (envelope, bytes, answer)).collect())
+    }
+
+    fn append_locked(&self, tail: &mut Tail, group: &[Admitted<'_>]) -> Result<Vec<Appended>, StoreError> {
+        tail.check()?;
+        if group.len() > GROUP_LEN_MAX || group.iter().any(|item| item.bytes.len() > ENVELOPE_BYTES_MAX) {
+            return Err(StoreError::TooLarge);
+        }
+        if group.iter().any(|item| item.header.genesis != self.genesis) {
+            return Err(StoreError::Foreign);
+        }
+        let (answers, fresh) = self.judge(group);
+        if fresh.is_empty() {
+            return Ok(answers);
+        }
+        let payload: u64 = fresh.iter().map(|item| (item.bytes.len() + FRAME_BYTES) as u64).sum();
+        self.roll_if_full(tail, payload)?;
+        let number = tail.number;
+        let mut buffer = Vec::with_capacity(usize::try_from(payload).unwrap_or(0));
+        let mut places = Vec::with_capacity(fresh.len());
+        for item in &fresh {
+            let offset = tail.bytes + buffer.len() as u64;
+            put_frame(&mut buffer, number, offset, Kind::Envelope, item.bytes);
+            places.push(place(number, offset, item.bytes.len()));
+        }
+        tail.write(&buffer)?;
+        let size = {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            for (item, place) in fresh.iter().zip(places) {
+                state.add(item.header, item.header_bytes, place);
+            }
+            state.log.size()
+        };
+        tail.put_mark(size);
+        Ok(answers)
+    }
+
+    /// What each envelope is, and those that are new, in order.
+    fn judge<'g, 'a>(&self, group: &'g [Admitted<'a>]) -> (Vec<Appended>, Vec<&'g Admitted<'a>>) {
+        let state = self.state();
+        let mut fresh: Vec<&Admitted<'_>> = Vec::with_capacity(group.len());
+        let mut earlier: HashMap<(StreamId, u64), (u64, Hash)> = HashMap::with_capacity(group.len());
+        let answers = group.iter().map(|item| {
+            let key = (item.header.stream, item.header.seq);
+            let leaf = log::leaf(item.header_bytes);
+            let before = match state.streams.get(&key.0).and_then(|stream| stream.get(key.1)) {
+                Some(entry) => Some((entry.index, state.located(key.1, entry).leaf)),
+                None => earlier.get(&key).copied(),
+            };
+            match before {
+                Some((index, first)) if first == leaf => Appended::Duplicate { index },
+                Some((index, _)) => Appended::Conflict { index },
+                None => {
+                    let index = state.log.size() + fresh.len() as u64;
+                    earlier.insert(key, (index, leaf));
+                    fresh.push(item);
+                    Appended::Stored { index }
+                }
+            }
+        });
+        (answers.collect(), fresh)
+    }
+
+    fn roll_if_full(&self, tail: &mut Tail, payload: u64) -> Result<(), StoreError> {
+        let holds_some = tail.bytes > segment::HEADER_BYTES as u64;
+        if !holds_some || tail.bytes + payload <= self.bounds.segment_bytes_max {
+            return Ok(());
+        }
+        // The mark must not be lost behind a segment's end, or a missing segment would go unseen.
+        tail.mark_file.sync().map_err(StoreError::Busy)?;
+        let (number, header) = {
+            let state = self.state();
+            let number = tail.number + 1;
+            let (first_index, root) = (state.log.size(), state.log.root());
+            (number, SegmentHeader { kind: Kind::Envelope, number, first_index, genesis: self.genesis, root })
+        };
+        match recover::new_file(&*self.disk, &file_name(number), &header) {
+            Ok(file) => {
+                tail.file = file;
+                tail.number = number;
+                tail.bytes = segment::HEADER_BYTES as u64;
+                Ok(())
+            }
+            Err(why) => {
+                // Half a new segment would be refused at the next try; opening knows how to clear it.
+                if self.disk.remove(&file_name(number)).is_err() {
+                    tail.stopped = Some(why.to_string());
+                }
+                Err(StoreError::Busy(why))
+            }
+        }
+    }
+
+    /// The ledger whose envelopes this holds.
+    #[must_use]
+    pub fn genesis(&self) -> Genesis {
+        self.genesis
+    }
+
+    /// Leaves in the log.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.state().log.size()
+    }
+
+    /// Size and root of the log, read together.
+    #[must_use]
+    pub fn log_head(&self) -> (u64, Hash) {
+        let state = self.state();
+        (state.log.size(), state.log.root())
+    }
+
+    /// Root over the first `size` leaves.
+    #[must_use]
+    pub fn root_at(&self, size: u64) -> Option<Hash> {
+        self.state().log.root_at(size)
+    }
+
+    /// The leaf at `index`.
+    #[must_use]
+    pub fn leaf(&self, index: u64) -> Option<Hash> {
+        self.state().log.leaf(index)
+    }
+
+    /// Inclusion path of leaf `index` in the first `size` leaves.
+    #[must_use]
+    pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
+        self.state().log.inclusion(index, size)
+    }
+
+    /// Consistency proof from the first `old` to the first `new` leaves.
+    #[must_use]
+    pub fn consistency(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
+        self.state().log.consistency(old, new)
+    }
+
+    /// The end of a stream; nothing for a stream without envelopes.
+    #[must_use]
+    pub fn head(&self, stream: StreamId) -> Option<StreamHead> {
+        self.state().head(stream)
+    }
+
+    /// Missing sequence numbers below the highest one, as inclusive ranges; the first [`GAPS_MAX`].
+    #[must_use]
+    pub fn gaps(&self, stream: StreamId) -> Vec<(u64, u64)> {
+        self.state().streams.get(&stream).map_or_else(Vec::new, StreamIndex::gaps)
+    }
+
+    /// All streams that hold an envelope.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamId> {
+        self.state().streams.keys().copied().collect()
+    }
+
+    /// What the index knows about an envelope.
+    #[must_use]
+    pub fn locate(&self, stream: StreamId, seq: u64) -> Option<Located> {
+        let state = self.state();
+        Some(state.located(seq, state.streams.get(&stream)?.get(seq)?))
+    }
+
+    /// Envelopes of a stream whose times touch `from_ms..=to_ms`, in sequence order.
+    #[must_use]
+    pub fn find(&self, stream: StreamId, from_ms: u64, to_ms: u64) -> Vec<Located> {
+        let state = self.state();
+        let Some(index) = state.streams.get(&stream) else { return Vec::new() };
+        index.touching(from_ms, to_ms).into_iter().map(|(seq, entry)| state.located(seq, entry)).collect()
+    }
+
+    /// Reads what [`Self::find`] finds, one by one, without holding up the writer.
+    pub fn scan(
+        &self,
+        stream: StreamId,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> impl Iterator<Item = Result<(Located, Vec<u8>), StoreError>> + use<'_> {
+        self.find(stream, from_ms, to_ms).into_iter().map(|located| {
+            let bytes = self.read_index(located.index)?;
+            Ok((located, bytes.expect("what the index located has a place")))
+        })
+    }
+
+    /// An envelope, as it arrived.
+    ///
+    /// # Errors
+    /// [`StoreError::Halt`] if the disk no longer holds what was stored.
+    pub fn read(&self, stream: StreamId, seq: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.locate(stream, seq) {
+            Some(located) => self.read_index(located.index),
+            None => Ok(None),
+        }
+    }
+
+    /// The envelope that is leaf `index`, as it arrived.
+    ///
+    /// # Errors
+    /// [`StoreError::Halt`] if the disk no longer holds what was stored.
+    pub fn read_index(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(place) = self.state().place(index) else { return Ok(None) };
+        let number = u64::from(place.segment);
+        let damaged = |what: &str| Corruption::at(file_name(number), u64::from(place.offset), what);
+        let file = self.handle(number).map_err(|_| damaged("the file cannot be opened"))?;
+        let mut frame = vec![0; FRAME_BYTES + place.len as usize];
+        file.read_at(&mut frame, u64::from(place.offset)).map_err(|_| damaged("a frame cannot be read"))?;
+        let envelope = take_frame(&frame, number, u64::from(place.offset), Kind::Envelope);
+        if let Err(what) = envelope.map(<[u8]>::len) {
+            return Err(damaged(what).into());
+        }
+        frame.drain(..FRAME_BYTES);
+        Ok(Some(frame))
+    }
+
+    /// Header hash of an envelope: from memory for the last of its stream, else read from the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Halt`] if the disk no longer holds what was stored.
+    pub fn hash_at(&self, stream: StreamId, seq: u64) -> Result<Option<Hash>, StoreError> {
+        if let Some(head) = self.head(stream)
+            && head.last_seq == seq
+        {
+            return Ok(Some(head.last_hash));
+        }
+        let Some(located) = self.locate(stream, seq) else { return Ok(None) };
+        let bytes = self.read_index(located.index)?.expect("what the index located has a place");
+        let header = recover::header_of(&bytes);
+        let hash = header.map(|(_, header_bytes)| header_hash(header_bytes));
+        hash.map(Some).ok_or_else(|| {
+            let place = self.state().place(located.index).expect("located above");
+            Corruption::at(file_name(u64::from(place.segment)), u64::from(place.offset), "not an envelope").into()
+        })
+    }
+
+    fn handle(&self, number: u64) -> std::io::Result<Arc<dyn DiskFile>> {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = handles.iter().position(|(held, _)| *held == number) {
+            // The one used last stands last, so that the front is the one to drop.
+            let held = handles.remove(at);
+            let file = Arc::clone(&held.1);
+            handles.push(held);
+            return Ok(file);
+        }
+        let file = self.disk.open(&file_name(number))?;
+        if handles.len() == HANDLES_MAX {
+            handles.remove(0);
+        }
+        handles.push((number, Arc::clone(&file)));
+        Ok(file)
+    }
+}
+
+impl Tail {
+    fn check(&self) -> Result<(), StoreError> {
+        match &self.stopped {
+            Some(why) => Err(StoreError::Stopped(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes and syncs `buffer` at the end of the segment.
+    fn write(&mut self, buffer: &[u8]) -> Result<(), StoreError> {
+        if let Err(why) = self.file.write_at(buffer, self.bytes) {
+            if self.file.cut(self.bytes).is_err() {
+                self.stopped = Some(why.to_string());
+            }
+            return Err(StoreError::Busy(why));
+        }
+        if let Err(why) = self.file.sync() {
+            // The kernel may have dropped the dirty pages: a second sync would lie.
+            self.stopped = Some(why.to_string());
+            return Err(StoreError::Stopped(why.to_string()));
+        }
+        self.bytes += buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Notes how far everything is durable. Not synced, and allowed to fail: a mark that lags only
+    /// makes the next start more forgiving of a torn tail.
+    fn put_mark(&mut self, size: u64) {
+        self.mark = Mark {
+            counter: self.mark.counter + 1,
+            segment: self.number,
+            bytes: self.bytes,
+            size,
+            evidence_bytes: self.evidence.bytes(),
+        };
+        if self.mark_file.write_at(&self.mark.encode(), self.mark.offset()).is_err() {
+            tracing::warn!("The record store could not note how far it is durable");
+        }
+    }
+}
+
+fn place(number: u64, offset: u64, len: usize) -> Place {
+    const FITS: &str = "a segment is shorter than 4 GiB and there are fewer than 2^32 of them";
+    Place {
+        segment: u32::try_from(number).expect(FITS),
+        offset: u32::try_from(offset).expect(FITS),
+        len: u32::try_from(len).expect("an envelope is at most ENVELOPE_BYTES_MAX long"),
+    }
+}

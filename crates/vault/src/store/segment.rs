@@ -1,0 +1,207 @@
+//! The store's files, byte by byte. All integers are little-endian.
+//!
+//! A segment is `header ‖ frame*`.
+//!
+//! | header, 100 bytes | |
+//! |---|---|
+//! | 8 | `ACESOSEG` |
+//! | 4 | version, 1 |
+//! | 4 | kind: 1 envelopes, 2 evidence |
+//! | 8 | number of the segment: 0, 1, 2, … |
+//! | 8 | leaves in the log before its first envelope |
+//! | 32 | genesis |
+//! | 32 | root of the log before its first envelope |
+//! | 4 | CRC-32C of the 96 bytes before |
+//!
+//! | frame | |
+//! |---|---|
+//! | 4 | length of the envelope |
+//! | 4 | CRC-32C of segment number (8), offset of the frame (8), length (4), kind (1), envelope |
+//! | 1 | kind: 1 envelope, 2 evidence |
+//! | … | the envelope as it arrived |
+//!
+//! Number and offset are in the checksum so that bytes which landed in the wrong place, or are left
+//! over from a file that was cut, are not taken for a frame.
+//!
+//! The file `durable` says how far everything is known to be on the disk: two slots of 64 bytes, at
+//! 0 and 512 (so that no torn write spoils both), written in turn after each sync and itself synced
+//! only when a segment ends. It may lag, but never leads. Damage before it is corruption; a broken
+//! frame after it is the torn tail of a group nobody was told about.
+//!
+//! | slot, 64 bytes | |
+//! |---|---|
+//! | 8 | `ACESOMRK` |
+//! | 8 | counter; the higher slot counts |
+//! | 8 | segment |
+//! | 8 | bytes of it that are durable |
+//! | 8 | leaves in the log up to there |
+//! | 8 | bytes of the evidence file that are durable |
+//! | 12 | zero |
+//! | 4 | CRC-32C of the 60 bytes before |
+
+use crc32c::{crc32c, crc32c_append};
+use vitals::ids::{Genesis, Hash};
+
+/// Bytes of a segment header.
+pub(crate) const HEADER_BYTES: usize = 100;
+/// Bytes of a frame before its envelope.
+pub(crate) const FRAME_BYTES: usize = 9;
+/// Bytes of one slot of the file `durable`.
+pub(crate) const SLOT_BYTES: usize = 64;
+/// Distance of the two slots.
+pub(crate) const SLOT_STEP: u64 = 512;
+const MAGIC: &[u8; 8] = b"ACESOSEG";
+const MARK_MAGIC: &[u8; 8] = b"ACESOMRK";
+const VERSION: u32 = 1;
+
+/// What a segment or a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Envelope = 1,
+    Evidence = 2,
+}
+
+/// The first bytes of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) kind: Kind,
+    pub(crate) number: u64,
+    pub(crate) first_index: u64,
+    pub(crate) genesis: Genesis,
+    pub(crate) root: Hash,
+}
+
+/// The name of segment `number`.
+pub(crate) fn file_name(number: u64) -> String {
+    format!("segment-{number:08}")
+}
+
+/// The number in a segment's file name.
+pub(crate) fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("segment-")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
+}
+
+impl SegmentHeader {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER_BYTES);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&u32::from(self.kind as u8).to_le_bytes());
+        out.extend_from_slice(&self.number.to_le_bytes());
+        out.extend_from_slice(&self.first_index.to_le_bytes());
+        out.extend_from_slice(&self.genesis.0);
+        out.extend_from_slice(&self.root);
+        out.extend_from_slice(&crc32c(&out).to_le_bytes());
+        out
+    }
+
+    /// Are these bytes a header of this or another segment, as it was written?
+    pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+        bytes.len() >= HEADER_BYTES
+            && crc32c(&bytes[..HEADER_BYTES - 4]).to_le_bytes() == bytes[HEADER_BYTES - 4..HEADER_BYTES]
+    }
+
+    /// Is `bytes` a whole header, and are its fields the ones `wanted`? Says in words what is not.
+    pub(crate) fn check(bytes: &[u8], wanted: &Self) -> Result<(), &'static str> {
+        let bytes = bytes.get(..HEADER_BYTES).ok_or("the header is cut short")?;
+        let wanted_bytes = wanted.encode();
+        if bytes == wanted_bytes {
+            return Ok(());
+        }
+        if !Self::is_whole(bytes) {
+            return Err("the header does not have its checksum");
+        }
+        let differs = |from: usize, to: usize| bytes[from..to] != wanted_bytes[from..to];
+        Err(if differs(0, 12) {
+            "not a segment of a version known here"
+        } else if differs(32, 64) {
+            "the segment belongs to another ledger"
+        } else if differs(12, 24) {
+            "the header names another segment"
+        } else {
+            "the header does not continue the log of the segments before it"
+        })
+    }
+}
+
+fn frame_checksum(number: u64, offset: u64, kind: u8, envelope: &[u8]) -> u32 {
+    let mut head = [0; 21];
+    head[..8].copy_from_slice(&number.to_le_bytes());
+    head[8..16].copy_from_slice(&offset.to_le_bytes());
+    head[16..20].copy_from_slice(&length(envelope).to_le_bytes());
+    head[20] = kind;
+    crc32c_append(crc32c(&head), envelope)
+}
+
+fn length(envelope: &[u8]) -> u32 {
+    u32::try_from(envelope.len()).expect("an envelope is at most ENVELOPE_BYTES_MAX long")
+}
+
+/// Appends the frame that will stand at `offset` of segment `number`.
+pub(crate) fn put_frame(out: &mut Vec<u8>, number: u64, offset: u64, kind: Kind, envelope: &[u8]) {
+    out.extend_from_slice(&length(envelope).to_le_bytes());
+    out.extend_from_slice(&frame_checksum(number, offset, kind as u8, envelope).to_le_bytes());
+    out.push(kind as u8);
+    out.extend_from_slice(envelope);
+}
+
+/// The envelope in the frame at the start of `bytes`, which stands at `offset` of segment `number`.
+pub(crate) fn take_frame(bytes: &[u8], number: u64, offset: u64, kind: Kind) -> Result<&[u8], &'static str> {
+    let (head, rest) = bytes.split_at_checked(FRAME_BYTES).ok_or("a frame is cut short")?;
+    let word = |from: usize| u32::from_le_bytes([head[from], head[from + 1], head[from + 2], head[from + 3]]);
+    let envelope = rest.get(..word(0) as usize).ok_or("a frame is cut short")?;
+    if frame_checksum(number, offset, head[8], envelope) != word(4) {
+        return Err("a frame does not have its checksum");
+    }
+    if head[8] != kind as u8 {
+        return Err("a frame is of another kind than its file");
+    }
+    Ok(envelope)
+}
+
+/// How far everything is known to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    pub(crate) counter: u64,
+    pub(crate) segment: u64,
+    pub(crate) bytes: u64,
+    pub(crate) size: u64,
+    pub(crate) evidence_bytes: u64,
+}
+
+impl Mark {
+    /// Where the slot of this counter stands.
+    pub(crate) fn offset(&self) -> u64 {
+        (self.counter % 2) * SLOT_STEP
+    }
+
+    pub(crate) fn encode(&self) -> [u8; SLOT_BYTES] {
+        let mut out = [0; SLOT_BYTES];
+        out[..8].copy_from_slice(MARK_MAGIC);
+        let words = [self.counter, self.segment, self.bytes, self.size, self.evidence_bytes];
+        for (place, word) in out[8..48].chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        let sum = crc32c(&out[..SLOT_BYTES - 4]);
+        out[SLOT_BYTES - 4..].copy_from_slice(&sum.to_le_bytes());
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Self> {
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_le_bytes(word)
+        };
+        let mark = Self {
+            counter: word(8),
+            segment: word(16),
+            bytes: word(24),
+            size: word(32),
+            evidence_bytes: word(40),
+        };
+        (mark.encode() == *bytes).then_some(mark)
+    }
+}
