@@ -6,7 +6,10 @@
 //! peaks above a threshold that follows the last beats is a beat. The polarity with the steadier
 //! beats is believed, and the heart rate is taken from the middle of its last eight intervals.
 
+mod rhythm;
+
 use alloc::collections::VecDeque;
+use rhythm::Rhythm;
 use vitals::metric::{Absence, Sample};
 
 /// Slowest sampling rate at which a pulse edge can be seen, millihertz.
@@ -17,14 +20,24 @@ pub const RATE_MAX_MHZ: u32 = 400_000;
 pub const INTERVALS: usize = 8;
 /// Fewest steady intervals for a heart rate.
 const STEADY_MIN: usize = 4;
-/// An interval is steady within this share of the median, percent.
-const SPREAD_PERCENT: u32 = 20;
+/// And at least this share of the last ones, percent.
+const STEADY_PERCENT: usize = 60;
+/// An interval is steady within a quarter of the median.
+const SPREAD_DIVISOR: u64 = 4;
+/// Fast hearts are regular, noise is not: below one second the share shrinks with the interval.
+const SPREAD_FULL_MS: u32 = 1_000;
 /// Shortest time between two beats (240 a minute), milliseconds.
 const INTERVAL_MIN_MS: u32 = 250;
 /// Longest time between two beats (20 a minute), milliseconds.
 const INTERVAL_MAX_MS: u32 = 3_000;
 /// No second beat within this share of the median interval: the dicrotic wave, percent.
-const REFRACTORY_PERCENT: u32 = 45;
+const REFRACTORY_PERCENT: u32 = 55;
+/// The interval expected before anything is known, milliseconds.
+const EXPECTED_MS: u32 = 1_000;
+/// The intervals must agree with the rhythm of the whole signal to this share, percent.
+const RHYTHM_PERCENT: u64 = 25;
+/// Shorter intervals than this (150 a minute) need the rhythm's word, milliseconds.
+const RACING_MS: u64 = 400;
 /// Smoothing window, milliseconds.
 const SMOOTH_MS: u32 = 60;
 /// Window over which the slope is summed, about one systolic edge, milliseconds.
@@ -62,6 +75,7 @@ pub struct BeatDetector {
     samples: u64,
     window: VecDeque<i64>,
     smoothed: Option<i64>,
+    rhythm: Rhythm,
     rising: Edges,
     falling: Edges,
     /// Which polarity is believed.
@@ -78,6 +92,7 @@ impl BeatDetector {
             samples: 0,
             window: VecDeque::new(),
             smoothed: None,
+            rhythm: Rhythm::new(rate_mhz),
             rising: Edges::default(),
             falling: Edges::default(),
             inverted: false,
@@ -112,9 +127,11 @@ impl BeatDetector {
         let now = self.window.iter().sum::<i64>() / i64::try_from(self.window.len()).unwrap_or(1);
         let slope = now - self.smoothed.replace(now).unwrap_or(now);
 
+        self.rhythm.push(slope);
         let timing = Timing {
             now: self.samples,
             rate_mhz: self.rate_mhz,
+            rhythm_ms: self.rhythm.period_ms(),
             edge: usize::try_from(self.span(EDGE_MS)).unwrap_or(1).max(2),
             learn: self.span(LEARN_MS),
         };
@@ -139,6 +156,7 @@ impl BeatDetector {
     fn forget(&mut self) {
         self.window.clear();
         self.smoothed = None;
+        self.rhythm.forget();
         self.rising = Edges { since: self.samples, ..Edges::default() };
         self.falling = Edges { since: self.samples, ..Edges::default() };
     }
@@ -173,12 +191,23 @@ impl BeatDetector {
         let quiet = edges.last.is_none_or(|last| {
             self.samples.saturating_sub(last / FINE.unsigned_abs()) > self.span(INTERVAL_MAX_MS)
         });
-        if quiet || edges.steady < STEADY_MIN || edges.middle == 0 {
+        if quiet || !edges.is_steady() || !self.agrees(edges) {
             return Sample::Absent(Absence::Noisy);
         }
         // 60 s in tenths of a beat, over sixteenths of a sample.
         let tenths = 600 * FINE.unsigned_abs() * u64::from(self.rate_mhz) / 1_000 / edges.middle;
         i32::try_from(tenths).map_or(Sample::Absent(Absence::Noisy), Sample::Measured)
+    }
+
+    /// Do the intervals fit the rhythm of the whole signal? Twice the rate from a dicrotic wave must
+    /// not pass for a heart rate. An irregular heart shows no rhythm and is believed without, a racing
+    /// one is not: that is how noise looks.
+    fn agrees(&self, edges: &Edges) -> bool {
+        let middle_ms = edges.middle * 1_000_000 / FINE.unsigned_abs() / u64::from(self.rate_mhz);
+        match self.rhythm.period_ms() {
+            Some(ms) => middle_ms.abs_diff(u64::from(ms)) * 100 <= u64::from(ms) * RHYTHM_PERCENT,
+            None => middle_ms >= RACING_MS,
+        }
     }
 
     /// How many of the last [`INTERVALS`] intervals agree with each other.
@@ -198,6 +227,7 @@ impl BeatDetector {
 struct Timing {
     now: u64,
     rate_mhz: u32,
+    rhythm_ms: Option<u32>,
     edge: usize,
     learn: u64,
 }
@@ -261,7 +291,7 @@ impl Edges {
     fn threshold(&self, timing: &Timing) -> i64 {
         let full = (self.usual * THRESHOLD_PERCENT / 100).max(1);
         let Some(last) = self.last else { return full };
-        let expected = if self.middle > 0 { self.middle } else { timing.sixteenths(1_000) };
+        let expected = self.expected(timing);
         let waited = (timing.now * FINE.unsigned_abs()).saturating_sub(last);
         let overdue = waited.saturating_sub(expected * 3 / 2);
         // Halved for each further expected interval, down to an eighth.
@@ -300,8 +330,17 @@ impl Edges {
     fn may_beat(&self, timing: &Timing) -> bool {
         let Some(last) = self.last else { return true };
         let waited = (timing.now * FINE.unsigned_abs()).saturating_sub(last);
-        let refractory = self.middle * u64::from(REFRACTORY_PERCENT) / 100;
+        let refractory = self.expected(timing) * u64::from(REFRACTORY_PERCENT) / 100;
         waited >= timing.sixteenths(INTERVAL_MIN_MS).max(refractory)
+    }
+
+    /// The interval to expect: from the rhythm, or the last intervals, or a slow heart's.
+    fn expected(&self, timing: &Timing) -> u64 {
+        match timing.rhythm_ms {
+            Some(ms) => timing.sixteenths(ms),
+            None if self.middle > 0 => self.middle,
+            None => timing.sixteenths(EXPECTED_MS),
+        }
     }
 
     fn beat(&mut self, peak: Peak, after: i64, timing: &Timing) -> Beat {
@@ -312,7 +351,8 @@ impl Edges {
 
         // An outlier counts at most twice the usual, so that one jolt does not deafen the detector.
         push_bounded(&mut self.heights, peak.height.min(self.usual.saturating_mul(2)), PEAKS);
-        self.usual = median(&self.heights).unwrap_or(peak.height);
+        // The upper quartile: a dicrotic wave between two beats must not pull the threshold down.
+        self.usual = ranked(&self.heights, 3).unwrap_or(peak.height);
 
         let interval = self.last.replace(at).map(|last| at.saturating_sub(last));
         let interval_ms = interval.map(|interval| timing.ms(interval));
@@ -322,18 +362,25 @@ impl Edges {
             } else {
                 self.intervals.clear();
             }
-            self.judge();
+            self.judge(timing);
         }
         Beat { at_ms: timing.ms(at), interval_ms: interval_ms.and_then(|ms| u32::try_from(ms).ok()) }
     }
 
+    /// Do enough intervals agree? In a row of pulse, dicrotic wave, pulse only half of them do.
+    fn is_steady(&self) -> bool {
+        self.steady >= STEADY_MIN && self.steady * 100 >= self.intervals.len() * STEADY_PERCENT
+    }
+
     /// Counts the steady intervals and takes their mean.
-    fn judge(&mut self) {
-        let Some(median) = median(&self.intervals) else {
+    fn judge(&mut self, timing: &Timing) {
+        let Some(median) = ranked(&self.intervals, 2) else {
             (self.steady, self.middle) = (0, 0);
             return;
         };
-        let spread = median * u64::from(SPREAD_PERCENT) / 100;
+        let full = timing.sixteenths(SPREAD_FULL_MS);
+        // Never finer than a sample, which is as well as a beat can be placed.
+        let spread = (median * median.min(full) / full / SPREAD_DIVISOR).max(FINE.unsigned_abs());
         let steady = self.intervals.iter().filter(|interval| interval.abs_diff(median) <= spread);
         let (count, sum) = steady.fold((0u64, 0u64), |(count, sum), interval| (count + 1, sum + interval));
         self.steady = usize::try_from(count).unwrap_or(0);
@@ -348,14 +395,14 @@ fn push_bounded<T>(queue: &mut VecDeque<T>, value: T, len_max: usize) {
     queue.push_back(value);
 }
 
-/// The middle value; of an even number, the lower middle.
-fn median<T: Copy + Ord + Default>(values: &VecDeque<T>) -> Option<T> {
+/// The value a number of quarters up the sorted values: 2 is the (lower) median.
+fn ranked<T: Copy + Ord + Default>(values: &VecDeque<T>, quarters: usize) -> Option<T> {
     const LEN_MAX: usize = 16;
     let mut sorted = [T::default(); LEN_MAX];
     let sorted = sorted.get_mut(..values.len())?;
     sorted.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
     sorted.sort_unstable();
-    sorted.get(values.len().checked_sub(1)? / 2).copied()
+    sorted.get(values.len().checked_sub(1)? * quarters / 4).copied()
 }
 
 /// Tells a sensor on the body from one that is off: flat, or stuck at one end of its range.
