@@ -1,23 +1,9 @@
 use super::*;
+use crate::fixture::bad::ward as small;
 use crate::fixture::{NOON_MS, Ward};
 use crate::ids::Class;
 use crate::ledger::{Revocation, RevokeReason};
 use alloc::{format, string::ToString, vec::Vec};
-
-/// One patient, two sensor streams and one of the node: eight envelopes.
-fn small() -> Ward {
-    let mut ward = Ward::new(4, 1);
-    let mut vitals = ward.stream(0, Class::Vitals);
-    let mut room = ward.stream(0, Class::Environment);
-    let mut access = ward.node_stream(0, Class::Access);
-    for _ in 0..3 {
-        ward.admit(&mut vitals, 24);
-        ward.admit(&mut room, 19);
-    }
-    ward.admit(&mut access, 17);
-    ward.admit(&mut access, 17);
-    ward
-}
 
 /// Item boundaries: (offset, length with its head).
 fn items(bundle: &[u8]) -> Vec<(usize, usize)> {
