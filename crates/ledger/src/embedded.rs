@@ -207,6 +207,12 @@ impl EmbeddedChain {
         }
     }
 
+    /// Panics on the ledger's thread.
+    #[cfg(test)]
+    fn panic(&self) {
+        self.validator.lock().unwrap_or_else(PoisonError::into_inner).panic();
+    }
+
     /// Ends it as a crash would.
     #[cfg(test)]
     fn crash(self) {

@@ -14,5 +14,5 @@ pub mod genesis;
 pub mod machine;
 pub mod pool;
 
-pub use consensus::{Stats, Status};
+pub use consensus::{EPOCH_BLOCKS, Stats, Status};
 pub use embedded::{Config, EmbeddedChain, Keys, OpenError, validator_key};

@@ -196,13 +196,15 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
             }
         }
         loop {
-            match self.stand_on(&mut ancestry.clone()).await {
+            let footing = self.stand_on(&mut ancestry.clone()).await;
+            if header.height <= self.state.committed().0 {
+                // Decided meanwhile, perhaps for this very block.
+                return self.is_finalized(&block).await;
+            }
+            match footing {
                 Footing::Sound => return true,
                 Footing::Rotten => return false,
                 Footing::Missing => return pending().await,
-                Footing::Overtaken if header.height <= self.state.committed().0 => {
-                    return self.is_finalized(&block).await;
-                }
                 Footing::Overtaken => {}
             }
         }

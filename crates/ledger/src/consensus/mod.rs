@@ -14,11 +14,13 @@ mod state;
 mod validator;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub use guard::Unsafe;
 pub use state::Stats;
-pub use validator::{Config, StartError, Status};
+pub use validator::{Config, EPOCH_BLOCKS, StartError, Status};
 pub(crate) use state::State;
 use engine::Fault;
 pub(crate) use validator::Validator;

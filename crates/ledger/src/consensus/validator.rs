@@ -29,6 +29,9 @@ use std::{
 use tokio::sync::{oneshot, watch};
 use vitals::proof::{certificate::namespace, genesis::GenesisDocument};
 
+/// Blocks in an epoch of a ledger founded by this build: the founders' epoch never ends.
+pub const EPOCH_BLOCKS: u64 = u64::MAX / 2;
+
 /// How a validator runs.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -107,6 +110,9 @@ enum Stop {
     /// Drop everything where it stands, as a crash does.
     #[cfg(test)]
     Abruptly,
+    /// Panic on the ledger's thread.
+    #[cfg(test)]
+    Panicking,
 }
 
 /// The key with these bytes, if it is one.
@@ -172,6 +178,13 @@ impl Validator {
                 "the genesis document names {} validators, and this node has no network between \
                  validators yet: found the ledger with one",
                 document.committee.len()
+            )));
+        }
+        if document.epoch_blocks < EPOCH_BLOCKS {
+            return Err(StartError::Config(format!(
+                "the genesis document has epochs of {} blocks, and proofs cannot follow a committee \
+                 from one epoch to the next yet: found the ledger with {EPOCH_BLOCKS}",
+                document.epoch_blocks
             )));
         }
         let public_key: [u8; 32] = me.public_key().as_ref().try_into().unwrap_or_default();
@@ -249,6 +262,12 @@ impl Validator {
     pub(crate) fn crash(&mut self) {
         self.end(Stop::Abruptly);
     }
+
+    /// Ends it with a panic.
+    #[cfg(test)]
+    pub(crate) fn panic(&mut self) {
+        self.end(Stop::Panicking);
+    }
 }
 
 impl Drop for Validator {
@@ -279,6 +298,8 @@ async fn supervise(
         fault = &mut running => return Some(fault),
         how = stopping => how.unwrap_or(Stop::Gently),
     };
+    #[cfg(test)]
+    assert_ne!(how, Stop::Panicking, "panicking as asked");
     if how == Stop::Gently {
         select! {
             // Parts that stop first look like faults; they are the stop.

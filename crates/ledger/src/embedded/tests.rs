@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 use super::*;
 use crate::{account::address_of, genesis::Founding};
@@ -30,7 +30,7 @@ fn document() -> GenesisDocument {
         chain_id: 84_001,
         name: String::from("ward"),
         time_ms: 1_790_000_000_000,
-        epoch_blocks: u64::MAX / 2,
+        epoch_blocks: crate::EPOCH_BLOCKS,
         committee: vec![validator_key(&KEYS.validator).unwrap()],
         founders: vec![Founder { record_key: RECORD_KEY, sender: address_of(&KEYS.sender).unwrap() }],
         salt: [8; 32],
@@ -155,6 +155,37 @@ fn an_idle_chain_beats_and_does_not_spin() {
     let took = start.elapsed();
     assert!(took >= Duration::from_millis(350), "three beats in {took:?}");
     assert_eq!(chain.stats().transactions, 0);
+}
+
+#[test]
+fn a_panic_takes_the_ledger_down_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ward = Ward::open(folder.path());
+    ward.anchor_next();
+    ward.chain.panic();
+    let Status::Down(why) = ward.chain.status() else { panic!("{:?}", ward.chain.status()) };
+    assert!(why.contains("panicking as asked"), "{why}");
+    assert_eq!(ward.chain.anchor(org()).unwrap().unwrap().size, 1, "reads go on");
+    assert!(ward.chain.prove(&[Fact::Anchor(org())]).is_ok(), "proofs too");
+    let act = Act::Anchor { size: 2, root: [0; 32], consistency: Vec::new() };
+    assert!(matches!(ward.chain.submit(act), Err(LedgerError::Down(_))));
+    drop(ward);
+    Ward::open(folder.path()).anchor_next();
+}
+
+#[test]
+fn short_epochs_and_silent_committees_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |document: &GenesisDocument| {
+        let config = Config::new(folder.path().join(document.hash().to_string()));
+        EmbeddedChain::start(&config, document, &KEYS).map(|_| ()).unwrap_err().to_string()
+    };
+    let short = GenesisDocument { epoch_blocks: 64, ..document() };
+    assert!(start(&short).contains("epochs of 64 blocks"), "{}", start(&short));
+    let mut two = document();
+    two.committee.push(validator_key(&[9; 32]).unwrap());
+    two.committee.sort_unstable();
+    assert!(start(&two).contains("names 2 validators"), "{}", start(&two));
 }
 
 #[test]
