@@ -1,8 +1,23 @@
 //! Opening a record: decided, traced, then read.
 
+use crate::access::{Allowed, Trace};
+use crate::clinic::{Clinic, lock};
+use crate::errors::{ClinicError, Denied};
+use crate::live::Bed;
+use crate::sessions::Session;
+use crate::views::{
+    AccessView, AlarmMark, AlarmSource, Chart, EnvelopeRef, Gap, LiveEvent, OwnPage, Point, Series, Tile,
+    ValueNow,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use vault::{DurableAccess, Patient};
 use vitals::PatientId;
-use vitals::ids::Class;
-use vitals::ledger::Purpose;
+use vitals::body::{AccessEntry, Body};
+use vitals::envelope::Envelope;
+use vitals::ids::{Class, Hash, StreamId};
+use vitals::ledger::{Purpose, Role};
+use vitals::metric::{Metric, Sample};
 
 /// Longest span of one opening, milliseconds: 31 days.
 pub const SPAN_MAX_MS: u64 = 31 * 86_400_000;
@@ -18,4 +33,331 @@ pub struct ChartRequest {
     pub classes: Vec<Class>,
     /// From and until, milliseconds, inclusive.
     pub span_ms: (u64, u64),
+}
+
+/// Most points of one metric in a chart; beyond that each slice of time keeps its lowest and highest.
+pub const POINTS_MAX: usize = 20_000;
+/// Entries of the access log shown at once, newest first.
+pub const ACCESS_SHOWN_MAX: usize = 500;
+/// What a patient opens of the own record.
+const OWN: [Class; 5] = [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile, Class::Access];
+
+/// What one reading of the record brought to light.
+#[derive(Default)]
+struct Opened {
+    points: BTreeMap<Metric, Vec<Point>>,
+    alarms: Vec<AlarmMark>,
+    envelopes: Vec<EnvelopeRef>,
+    access: Vec<AccessView>,
+    unreadable: u32,
+}
+
+impl Clinic {
+    /// Opens a record: the decision, then the durable trace, then the data.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] with the reason; then nothing was read. A failed write of the trace
+    /// opens nothing either.
+    pub fn open_chart(&self, session: &Session, request: &ChartRequest, now_ms: u64) -> Result<Chart, ClinicError> {
+        self.require(session, &[Role::Clinician, Role::Family, Role::Patient], now_ms)
+            .map_err(|why| self.denied(why))?;
+        let mut classes = request.classes.clone();
+        classes.sort_unstable();
+        classes.dedup();
+        let (from_ms, until_ms) = request.span_ms;
+        if from_ms > until_ms || until_ms - from_ms > SPAN_MAX_MS {
+            return Err(self.denied(Denied::Span { max_days: SPAN_MAX_MS / 86_400_000 }));
+        }
+        let patient = self.patient(request.patient).map_err(|why| self.denied(why))?;
+        let permit = self
+            .decide(self.reader(session), &patient, request.purpose, &classes, now_ms)
+            .map_err(|why| self.denied(why))?;
+        let allowed = Allowed { permit, classes };
+        let access = self.log_access(session, &patient, request.purpose, &allowed, request.span_ms, now_ms)?;
+        let read = self.read(&patient, &access, request.span_ms)?;
+        let written = access.written();
+        lock(&self.stats).counters.charts_opened += 1;
+        let mut now = self.tile_of(&patient, &allowed.classes, now_ms);
+        fill_in(&mut now, &read);
+        let gaps = self.gaps(&patient, &allowed.classes, request.span_ms);
+        let series = read.points.into_iter().map(|(metric, points)| Series { metric, points: thin(points) });
+        Ok(Chart {
+            now,
+            purpose: request.purpose,
+            grant: allowed.permit.grant,
+            classes: allowed.classes,
+            span_ms: request.span_ms,
+            series: series.collect(),
+            alarms: read.alarms,
+            gaps,
+            envelopes: read.envelopes,
+            unreadable: read.unreadable,
+            trace: self.envelope_ref(written.hash, written.index),
+        })
+    }
+
+    /// The patient's own record.
+    ///
+    /// # Errors
+    /// As [`Clinic::open_chart`].
+    pub fn own_chart(
+        &self,
+        session: &Session,
+        classes: &[Class],
+        span_ms: (u64, u64),
+        now_ms: u64,
+    ) -> Result<Chart, ClinicError> {
+        let patient = session.patient.ok_or_else(|| self.denied(Denied::Role { role: session.role }))?;
+        let request = ChartRequest { patient, purpose: Purpose::Own, classes: classes.to_vec(), span_ms };
+        self.open_chart(session, &request, now_ms)
+    }
+
+    /// The patient's own page. Reading it leaves one entry per session.
+    ///
+    /// # Errors
+    /// As [`Clinic::open_chart`].
+    pub fn own_page(&self, session: &Session, now_ms: u64) -> Result<OwnPage, ClinicError> {
+        let (patient, trace) = self.own_trace(session, now_ms)?;
+        Ok(OwnPage {
+            now: self.tile_of(&patient, &trace.allowed.classes, now_ms),
+            grants: self.grants_of(&patient, now_ms),
+            access: self.own_access(&patient, &trace)?,
+            trace: self.envelope_ref(trace.hash, trace.index),
+            ledger: self.health(now_ms),
+        })
+    }
+
+    /// Who read the patient's record, newest first.
+    ///
+    /// # Errors
+    /// As [`Clinic::open_chart`].
+    pub fn access_log(&self, session: &Session, now_ms: u64) -> Result<Vec<AccessView>, ClinicError> {
+        let (patient, trace) = self.own_trace(session, now_ms)?;
+        self.own_access(&patient, &trace)
+    }
+
+    /// The entry this session left for reading its own record; written now if it is the first time.
+    pub(crate) fn own_trace(&self, session: &Session, now_ms: u64) -> Result<(Patient, Trace), ClinicError> {
+        self.require(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
+        let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
+        let patient = self.patient(id).map_err(|why| self.denied(why))?;
+        let permit = self
+            .decide(self.reader(session), &patient, Purpose::Own, &OWN, now_ms)
+            .map_err(|why| self.denied(why))?;
+        let key = (session.id, id, Purpose::Own);
+        if let Some(trace) = lock(&self.traces).get(&key) {
+            return Ok((patient, trace.clone()));
+        }
+        let allowed = Allowed { permit, classes: OWN.to_vec() };
+        let span_ms = (0, session.until_ms.max(now_ms));
+        let access = self.log_access(session, &patient, Purpose::Own, &allowed, span_ms, now_ms)?;
+        let (hash, index) = (access.written().hash, access.written().index);
+        let trace = Trace { allowed, hash, index, own: Some(Arc::new(access)) };
+        lock(&self.traces).insert(key, trace.clone());
+        Ok((patient, trace))
+    }
+
+    fn own_access(&self, patient: &Patient, trace: &Trace) -> Result<Vec<AccessView>, ClinicError> {
+        let Some(access) = &trace.own else { return Ok(Vec::new()) };
+        let released = self.vault().release(access);
+        let stream = StreamId::of(self.genesis(), self.vault().author(), patient.id, Class::Access);
+        let found = self.store().find(stream, 0, u64::MAX);
+        let mut views = Vec::new();
+        for located in found.iter().rev().take(ACCESS_SHOWN_MAX) {
+            let Some(envelope) = self.envelope(located.index)? else { continue };
+            if let Ok(Body::Access(entry)) = released.open(&envelope) {
+                views.push(self.access_view(entry, envelope.hash(), located.index));
+            }
+        }
+        Ok(views)
+    }
+
+    pub(crate) fn envelope(&self, index: u64) -> Result<Option<Envelope>, ClinicError> {
+        let bytes = self.store().read_index(index)?;
+        Ok(bytes.and_then(|bytes| Envelope::decode(&bytes).ok()))
+    }
+
+    fn access_view(&self, entry: AccessEntry, hash: Hash, index: u64) -> AccessView {
+        AccessView {
+            at_ms: entry.at_ms,
+            reader: entry.reader_name,
+            person: entry.reader,
+            purpose: entry.purpose,
+            grant: entry.grant,
+            classes: entry.classes,
+            span_ms: entry.span_ms,
+            envelope: self.envelope_ref(hash, index),
+        }
+    }
+
+    /// Leaves the trace and tells the patient's page of it.
+    fn log_access(
+        &self,
+        session: &Session,
+        patient: &Patient,
+        purpose: Purpose,
+        allowed: &Allowed,
+        span_ms: (u64, u64),
+        now_ms: u64,
+    ) -> Result<DurableAccess, ClinicError> {
+        let entry = self.entry(session, purpose, allowed, span_ms, now_ms);
+        let access = self.vault().log_access(self.store(), self.ledger(), patient.id, entry, now_ms)?;
+        lock(&self.stats).counters.authored += 1;
+        self.tell(LiveEvent::Access { patient: patient.id });
+        Ok(access)
+    }
+
+    fn read(&self, patient: &Patient, access: &DurableAccess, span_ms: (u64, u64)) -> Result<Opened, ClinicError> {
+        let released = self.vault().release(access);
+        let mut read = Opened::default();
+        for record in self.vault().streams_of(patient.id) {
+            if !access.entry().classes.contains(&record.class) {
+                continue;
+            }
+            let source =
+                if record.author == self.vault().author() { AlarmSource::Node } else { AlarmSource::Bedside };
+            for found in self.store().scan(record.stream, span_ms.0, span_ms.1) {
+                let (located, bytes) = found?;
+                let opened = Envelope::decode(&bytes).ok().and_then(|envelope| {
+                    let body = released.open(&envelope).ok()?;
+                    Some((envelope.hash(), body))
+                });
+                match opened {
+                    Some((hash, body)) => {
+                        self.sort_in(&mut read, body, self.envelope_ref(hash, located.index), source, span_ms);
+                    }
+                    None => read.unreadable += 1,
+                }
+            }
+        }
+        read.points.values_mut().for_each(|points| points.sort_by_key(|point| point.at_ms));
+        read.alarms.sort_by_key(|mark| mark.event.at_ms);
+        Ok(read)
+    }
+
+    fn sort_in(&self, read: &mut Opened, body: Body, envelope: EnvelopeRef, source: AlarmSource, span_ms: (u64, u64)) {
+        let within = |at_ms: u64| at_ms >= span_ms.0 && at_ms <= span_ms.1;
+        match body {
+            Body::Readings(readings) => {
+                let at = u32::try_from(read.envelopes.len()).unwrap_or(u32::MAX);
+                read.envelopes.push(envelope);
+                for reading in readings.into_iter().filter(|reading| within(reading.at_ms)) {
+                    let point = Point { at_ms: reading.at_ms, sample: reading.sample, envelope: at };
+                    read.points.entry(reading.metric).or_default().push(point);
+                }
+            }
+            Body::Alarms(events) => {
+                for event in events.into_iter().filter(|event| within(event.at_ms)) {
+                    let by = self.vault().account_of(event.by).map(|account| account.name);
+                    read.alarms.push(AlarmMark { event, source, by, envelope });
+                }
+            }
+            Body::Access(entry) => {
+                let view = self.access_view(entry, envelope.hash, envelope.index);
+                read.access.push(view);
+            }
+            Body::Profile(_) | Body::Limits(_) => {}
+        }
+    }
+
+    fn gaps(&self, patient: &Patient, classes: &[Class], span_ms: (u64, u64)) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        for record in self.vault().streams_of(patient.id) {
+            if !classes.contains(&record.class) {
+                continue;
+            }
+            for (first, last) in self.store().gaps(record.stream) {
+                let before = first.checked_sub(1).and_then(|seq| self.store().locate(record.stream, seq));
+                let after = self.store().locate(record.stream, last + 1);
+                let gap = Gap {
+                    class: record.class,
+                    from_seq: first,
+                    until_seq: last + 1,
+                    from_ms: before.map_or(0, |located| located.last_ms),
+                    until_ms: after.map_or(u64::MAX, |located| located.first_ms),
+                };
+                if gap.from_ms <= span_ms.1 && gap.until_ms >= span_ms.0 {
+                    gaps.push(gap);
+                }
+            }
+        }
+        gaps
+    }
+
+    /// The patient now, as these classes let them be seen.
+    pub(crate) fn tile_of(&self, patient: &Patient, classes: &[Class], now_ms: u64) -> Tile {
+        let mut beds = lock(&self.beds);
+        let bed = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
+        if bed.name.is_empty() {
+            self.furnish(bed, patient, now_ms);
+        }
+        self.draw(patient.id, bed, classes, now_ms)
+    }
+}
+
+/// Without monitoring nothing is in memory: the newest values of the chart itself are shown.
+fn fill_in(tile: &mut Tile, read: &Opened) {
+    for (metric, points) in &read.points {
+        if let (None, Some(last)) = (tile.value(*metric), points.last())
+            && let Some(envelope) = read.envelopes.get(last.envelope as usize)
+        {
+            let value = ValueNow { metric: *metric, sample: last.sample, at_ms: last.at_ms, envelope: *envelope };
+            tile.values.push(value);
+            tile.technical.last_ms = tile.technical.last_ms.max(Some(last.at_ms));
+        }
+    }
+    tile.values.sort_by_key(|value| value.metric);
+}
+
+/// Keeps the lowest and the highest value of each slice, and every absence that begins one.
+fn thin(points: Vec<Point>) -> Vec<Point> {
+    let slices = POINTS_MAX / 2;
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return points };
+    if points.len() <= POINTS_MAX {
+        return points;
+    }
+    let first_ms = first.at_ms;
+    let slice_ms = (last.at_ms - first_ms).div_ceil(slices as u64).max(1);
+    let mut kept = Vec::with_capacity(POINTS_MAX);
+    for slice in points.chunk_by(|a, b| (a.at_ms - first_ms) / slice_ms == (b.at_ms - first_ms) / slice_ms) {
+        let value = |point: &&Point| match point.sample {
+            Sample::Measured(value) => Some(value),
+            Sample::Absent(_) => None,
+        };
+        let measured = || slice.iter().filter(|point| value(point).is_some());
+        let low = measured().min_by_key(value);
+        let high = measured().max_by_key(value);
+        let mut ends: Vec<&Point> = [low, high].into_iter().flatten().collect();
+        if ends.is_empty() {
+            ends.extend(slice.first());
+        }
+        ends.sort_by_key(|point| point.at_ms);
+        ends.dedup_by_key(|point| point.at_ms);
+        kept.extend(ends.into_iter().copied());
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_curve_is_thinned_and_keeps_its_extremes() {
+        let point = |second: u64| {
+            let value = if second == 43_210 { 1900 } else { 700 };
+            Point { at_ms: second * 1000, sample: Sample::Measured(value), envelope: 0 }
+        };
+        let thinned = thin((0..86_400).map(point).collect());
+        assert!(thinned.len() <= POINTS_MAX);
+        assert!(thinned.iter().any(|point| point.sample == Sample::Measured(1900)));
+        assert!(thinned.is_sorted_by_key(|point| point.at_ms));
+    }
+
+    #[test]
+    fn a_short_curve_is_left_alone() {
+        let points: Vec<Point> =
+            (0..100).map(|at_ms| Point { at_ms, sample: Sample::Measured(1), envelope: 0 }).collect();
+        assert_eq!(thin(points.clone()).len(), points.len());
+    }
 }

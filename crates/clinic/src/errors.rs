@@ -1,5 +1,6 @@
 //! Why the clinic said no. Whose move it is stands in the sentence.
 
+use vault::{AccessError, StoreError, VaultError, WriteError};
 use vitals::ids::Class;
 use vitals::ledger::{LedgerError, Role};
 
@@ -90,11 +91,26 @@ pub enum ClinicError {
     #[error("{0}")]
     Ledger(LedgerError),
     /// The vault failed.
-    #[error("the vault failed: {0}")]
-    Vault(String),
-    /// The record store failed: nothing more can be acknowledged until an operator looks.
-    #[error("the record store failed: {0}")]
-    Store(String),
+    #[error("{0}")]
+    Vault(#[from] VaultError),
+    /// The record store failed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// An envelope of the node's own could not be written.
+    #[error("{0}")]
+    Write(#[from] WriteError),
+}
+
+impl From<AccessError> for ClinicError {
+    fn from(why: AccessError) -> Self {
+        match why {
+            // The vault decides a second time, on its own; it is never asked to be less strict.
+            AccessError::Denied(_) => Self::Denied(Denied::NoConsent),
+            AccessError::Ledger(_) => Self::Denied(Denied::LedgerDown),
+            AccessError::Write(why) => Self::Write(why),
+            AccessError::Vault(why) => Self::Vault(why),
+        }
+    }
 }
 
 impl From<LedgerError> for ClinicError {

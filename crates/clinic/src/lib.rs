@@ -35,20 +35,38 @@
 //! settle(&self, &Ticket) -> Outcome
 //! ```
 
+mod access;
+pub mod admit;
+pub mod anchors;
+mod bedside;
 pub mod charts;
+mod clinic;
+mod desk;
 pub mod errors;
+mod follow;
+mod live;
+mod office;
 pub mod people;
+pub mod policy;
+mod recent;
+pub mod refusal;
+mod registry;
 pub mod sessions;
+mod signatures;
 pub mod stats;
 pub mod views;
 
+pub use access::MONITORED;
+pub use admit::{Answer, Arrival, Halted, Verdict};
+pub use anchors::Outgoing;
+pub use bedside::STALE_MS;
 pub use charts::ChartRequest;
+pub use clinic::Clinic;
 pub use errors::{ClinicError, Denied, role_word};
-pub use people::{Ticket, Wish};
+pub use follow::Follow;
+pub use people::{NewPerson, Paired, Ticket, Wish};
+pub use recent::RECENT_MS;
+pub use refusal::{MqttClass, Refusal};
 pub use sessions::{Session, SignInRefused, Token};
 pub use stats::{Counters, Latency};
-
-use std::sync::Arc;
-
-/// Fills a buffer with randomness from the machine; handed in, so that runs can be replayed.
-pub type Entropy = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+pub use vault::Entropy;

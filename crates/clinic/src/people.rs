@@ -1,8 +1,22 @@
 //! People, consents and devices: each change is an act handed to the ledger.
 
-use vitals::PersonId;
-use vitals::ids::Class;
-use vitals::ledger::{ActId, Purpose};
+use crate::access::MONITORED;
+use crate::clinic::{Clinic, lock};
+use crate::errors::{ClinicError, Denied};
+use crate::live::Bed;
+use crate::sessions::Session;
+use crate::views::{GrantState, GrantView, PendingAct};
+use std::collections::VecDeque;
+use vault::{Entry, NewAccount, NewStream, Patient, TermsRecord};
+use vitals::body::{Body, Profile};
+use vitals::envelope::ClockQuality;
+use vitals::ids::{Class, Hash, binding};
+use vitals::keys::epoch_of;
+use vitals::ledger::{
+    Act, ActId, ConsentMessage, DeviceKind, Outcome, Purpose, RevokeReason, Role, SignedGrant, Terms,
+};
+use vitals::pairing::{DeviceKeys, PairingRequest};
+use vitals::{DeviceId, GrantId, PatientId, PersonId};
 
 /// A consent the patient wants to give.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,4 +40,450 @@ pub struct Ticket {
     pub act: ActId,
     /// What it is, e.g. `consent`.
     pub what: &'static str,
+}
+
+/// How long a monitoring consent signed at pairing lasts: a hospital stay.
+pub const MONITORING_GRANT_MS: u64 = 30 * 86_400_000;
+/// A signed consent must reach a block within this time.
+pub const RELAY_MS: u64 = 10 * 60_000;
+/// The longest consent: a year.
+pub const GRANT_MS_MAX: u64 = 366 * 86_400_000;
+/// Acts kept under way or refused.
+pub const ACTS_MAX: usize = 1024;
+/// An act the ledger lost is handed in again after this long.
+const RESUBMIT_MS: u64 = 5_000;
+/// A refused act stays on the administrator's page for this long.
+const SHOW_REFUSED_MS: u64 = 10 * 60_000;
+/// Classes of a sensor's streams.
+const SENSOR_CLASSES: [Class; 3] = [Class::Vitals, Class::Environment, Class::Alarms];
+
+struct Pending {
+    ticket: Ticket,
+    act: Act,
+    since_ms: u64,
+    tried_ms: u64,
+    outcome: Outcome,
+}
+
+/// Acts handed to the ledger that are not final yet.
+#[derive(Default)]
+pub(crate) struct Acts {
+    pending: VecDeque<Pending>,
+}
+
+/// A person to be registered.
+#[derive(Clone, Copy)]
+pub struct NewPerson<'a> {
+    /// Sign-in name.
+    pub login: &'a str,
+    /// Name.
+    pub name: &'a str,
+    /// Password.
+    pub password: &'a str,
+    /// Role.
+    pub role: Role,
+}
+
+impl core::fmt::Debug for NewPerson<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("NewPerson")
+    }
+}
+
+/// A paired gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paired {
+    /// Encoded [`vitals::pairing::PairingAnswer`], to be carried to the gateway.
+    pub answer: Vec<u8>,
+    /// The gateway.
+    pub gateway: DeviceId,
+    /// Registrations and monitoring consents under way; the gateway is admitted once they are final.
+    pub tickets: Vec<Ticket>,
+}
+
+impl Clinic {
+    /// The first account of a new organisation: its administrator.
+    ///
+    /// # Errors
+    /// [`ClinicError::Wrong`] if there are accounts already.
+    pub fn first_administrator(
+        &self,
+        login: &str,
+        name: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<Ticket, ClinicError> {
+        if !self.vault().accounts().is_empty() {
+            return Err(ClinicError::Wrong("there are accounts already: let an administrator make more".into()));
+        }
+        let new = NewPerson { login, name, password, role: Role::Administrator };
+        self.enrol(&new, now_ms).map(|(_, ticket)| ticket)
+    }
+
+    /// Registers a person who is no patient.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but administrators; otherwise what is wrong.
+    pub fn create_person(
+        &self,
+        session: &Session,
+        new: &NewPerson<'_>,
+        now_ms: u64,
+    ) -> Result<(PersonId, Ticket), ClinicError> {
+        self.deciding(session, &[Role::Administrator], now_ms)?;
+        if new.role == Role::Patient {
+            return Err(ClinicError::Wrong("a patient is registered with a bed".into()));
+        }
+        self.enrol(new, now_ms)
+    }
+
+    /// Registers a patient and writes the profile.
+    ///
+    /// # Errors
+    /// As [`Clinic::create_person`]; clinicians may do it too.
+    pub fn create_patient(
+        &self,
+        session: &Session,
+        new: &NewPerson<'_>,
+        bed: &str,
+        now_ms: u64,
+    ) -> Result<(PatientId, Ticket), ClinicError> {
+        self.deciding(session, &[Role::Administrator, Role::Clinician], now_ms)?;
+        if new.role != Role::Patient {
+            return Err(ClinicError::Wrong("only patients have a bed".into()));
+        }
+        let (person, ticket) = self.enrol(new, now_ms)?;
+        let patient = Patient { id: PatientId(self.random()), person, since_ms: now_ms };
+        self.vault().put_patient(patient)?;
+        let profile = Profile { at_ms: now_ms, name: new.name.into(), bed: bed.into() };
+        let entry = Entry { patient: patient.id, class: Class::Profile, body: Body::Profile(profile) };
+        self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
+        lock(&self.stats).counters.authored += 1;
+        let mut beds = lock(&self.beds);
+        let made = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
+        (made.name, made.place) = (new.name.into(), bed.into());
+        Ok((patient.id, ticket))
+    }
+
+    fn enrol(&self, new: &NewPerson<'_>, now_ms: u64) -> Result<(PersonId, Ticket), ClinicError> {
+        let person = PersonId(self.random());
+        let NewPerson { login, name, password, role } = *new;
+        let account = self.vault().put_account(NewAccount { login, name, role, person, password })?;
+        let signer = self.ledger().p256_signer(&account.public_key);
+        let act = Act::Enrol { person, role, signer, vault_kept: true };
+        Ok((person, self.submit(act, "enrolment", now_ms)?))
+    }
+
+    /// Gives a consent, signed with the key the vault keeps for the patient.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but the patient, or on an old ledger view; what is wrong
+    /// with the wish otherwise.
+    pub fn grant(&self, session: &Session, wish: &Wish, now_ms: u64) -> Result<Ticket, ClinicError> {
+        let patient = self.own_patient(session, now_ms)?;
+        self.fits(wish, now_ms)?;
+        self.sign_grant(&patient, wish, now_ms).map(|(_, ticket)| ticket)
+    }
+
+    /// Who the wish names must be able to use it.
+    fn fits(&self, wish: &Wish, now_ms: u64) -> Result<(), ClinicError> {
+        let wrong = |why: &str| Err(ClinicError::Wrong(why.into()));
+        if wish.until_ms <= wish.from_ms || wish.until_ms <= now_ms {
+            return wrong("a consent must end after it begins, and in the future");
+        }
+        if wish.until_ms - wish.from_ms > GRANT_MS_MAX {
+            return wrong("a consent lasts at most a year; it can be given again");
+        }
+        if wish.classes.is_empty() {
+            return wrong("a consent must name what may be read");
+        }
+        if wish.grantee.is_organisation() {
+            let ours = wish.grantee == PersonId::of_organisation(self.org());
+            return if ours && wish.purpose == Purpose::Monitoring {
+                Ok(())
+            } else {
+                wrong("an organisation is given consent for monitoring only")
+            };
+        }
+        let person = self.ledger().person(wish.grantee)?;
+        match (person.map(|person| person.role), wish.purpose) {
+            (Some(Role::Clinician), Purpose::Treatment) | (Some(Role::Family), Purpose::Family) => Ok(()),
+            (None, _) => wrong("nobody with this id is on the ledger yet"),
+            _ => wrong("clinicians are given consent for treatment, relatives for following"),
+        }
+    }
+
+    fn sign_grant(&self, patient: &Patient, wish: &Wish, now_ms: u64) -> Result<(GrantId, Ticket), ClinicError> {
+        let mut classes = wish.classes.clone();
+        classes.sort_unstable();
+        classes.dedup();
+        let terms = Terms { classes, purpose: wish.purpose, salt: self.random() };
+        let message = ConsentMessage {
+            patient: patient.person,
+            grantee: wish.grantee,
+            terms: terms.commitment(self.genesis()),
+            from_ms: wish.from_ms,
+            until_ms: wish.until_ms,
+            nonce: self.random(),
+            deadline_ms: now_ms.max(self.ledger().tip().time_ms) + RELAY_MS,
+        };
+        let grant = self.ledger().grant_id(&message);
+        let signature = self.vault().sign_as(patient.person, &self.ledger().consent_digest(&message))?.to_vec();
+        // The terms first: a consent on the ledger whose terms are lost would open nothing.
+        let record = TermsRecord { grant, terms, grantee: wish.grantee, patient: patient.id };
+        self.vault().put_terms(record)?;
+        let ticket = self.submit(Act::Grant(SignedGrant { message, signature }), "consent", now_ms)?;
+        Ok((grant, ticket))
+    }
+
+    /// Withdraws a consent: at this node at once, everywhere from the next block.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but the patient whose consent it is. If the ledger does
+    /// not take the act now, the consent is withdrawn here all the same.
+    pub fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError> {
+        self.require(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
+        let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
+        let patient = self.patient(id).map_err(|why| self.denied(why))?;
+        let ours = self.vault().terms(grant).is_some_and(|record| record.patient == id);
+        if !ours {
+            return Err(self.denied(Denied::NoSuchPatient));
+        }
+        self.withdraw_here(grant);
+        let signature =
+            self.vault().sign_as(patient.person, &self.ledger().revocation_digest(grant))?.to_vec();
+        let act = match (self.ledger().grant(grant), self.nonce_under_way(grant)) {
+            // Not arrived yet: its nonce is burnt, so that it never does.
+            (Ok(None), Some(nonce)) => Act::BurnGrant { patient: patient.person, nonce, signature },
+            _ => Act::RevokeGrant { grant, signature },
+        };
+        self.submit(act, "withdrawal of a consent", now_ms)
+    }
+
+    fn nonce_under_way(&self, grant: GrantId) -> Option<Hash> {
+        let acts = lock(&self.acts);
+        acts.pending.iter().find_map(|pending| match &pending.act {
+            Act::Grant(signed) if self.ledger().grant_id(&signed.message) == grant => Some(signed.message.nonce),
+            _ => None,
+        })
+    }
+
+    /// Pairs a gateway and its sensors, one patient per sensor in the request's order, and signs the
+    /// monitoring consents of patients who have given none (vault-kept keys, labelled so).
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`], or what is wrong with request or assignment; then nothing was
+    /// registered.
+    pub fn pair(
+        &self,
+        session: &Session,
+        request: &[u8],
+        assignment: &[PatientId],
+        now_ms: u64,
+    ) -> Result<Paired, ClinicError> {
+        self.deciding(session, &[Role::Administrator], now_ms)?;
+        let request = PairingRequest::decode(request)
+            .map_err(|why| ClinicError::Wrong(format!("the pairing request cannot be used: {why}")))?;
+        if request.sensors.len() != assignment.len() {
+            let (asked, given) = (request.sensors.len(), assignment.len());
+            return Err(ClinicError::Wrong(format!("the gateway has {asked} boards, {given} patients are assigned")));
+        }
+        let patients =
+            assignment.iter().map(|id| self.patient(*id)).collect::<Result<Vec<_>, _>>().map_err(|why| self.denied(why))?;
+        let epoch = epoch_of(now_ms);
+        let mut streams = Vec::new();
+        let mut sensors = Vec::new();
+        for (keys, patient) in request.sensors.iter().zip(&patients) {
+            let held = self.vault().streams_by(keys.id());
+            if held.iter().any(|record| record.patient != patient.id) {
+                return Err(ClinicError::Wrong(format!("sensor {} is paired with another patient", keys.id())));
+            }
+            let salt = held.first().map_or_else(|| self.random(), |record| record.salt);
+            for class in SENSOR_CLASSES {
+                let new = NewStream { author: keys.id(), patient: patient.id, class, first_epoch: epoch, salt };
+                streams.push(self.vault().make_stream(new)?.stream);
+            }
+            sensors.push((*keys, binding(self.genesis(), keys.id(), patient.id, &salt)));
+        }
+        let answer = self.vault().pairing_answer(&request, &streams, epoch)?.encode();
+        let mut tickets = self.register(&request, &sensors, now_ms)?;
+        for patient in &patients {
+            tickets.extend(self.monitor(patient, now_ms)?);
+            let mut beds = lock(&self.beds);
+            let bed = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
+            self.furnish(bed, patient, now_ms);
+        }
+        Ok(Paired { answer, gateway: request.gateway.id(), tickets })
+    }
+
+    fn register(
+        &self,
+        request: &PairingRequest,
+        sensors: &[(DeviceKeys, Hash)],
+        now_ms: u64,
+    ) -> Result<Vec<Ticket>, ClinicError> {
+        let gateway = request.gateway.id();
+        let carrier = [(request.gateway, DeviceKind::Gateway, [0; 32])];
+        let carried = sensors.iter().map(|(keys, binding)| (*keys, DeviceKind::Sensor, *binding));
+        let mut tickets = Vec::new();
+        for (keys, kind, binding) in carrier.into_iter().chain(carried) {
+            // Pairing again: what the ledger holds already stays as it is.
+            if self.ledger().device(keys.id())?.is_some() {
+                continue;
+            }
+            let act = Act::Register { kind, key: keys.key, wrap_key: keys.wrap_key, via: gateway, binding };
+            tickets.push(self.submit(act, "device registration", now_ms)?);
+        }
+        Ok(tickets)
+    }
+
+    /// The monitoring consent, unless one stands or is under way.
+    fn monitor(&self, patient: &Patient, now_ms: u64) -> Result<Option<Ticket>, ClinicError> {
+        let given = self.vault().terms_of(patient.id).into_iter().any(|record| {
+            record.terms.purpose == Purpose::Monitoring
+                && (self.nonce_under_way(record.grant).is_some()
+                    || self.ledger().grant(record.grant).is_ok_and(|grant| {
+                        grant.is_some_and(|grant| grant.revoked_at_ms == 0 && grant.until_ms > now_ms)
+                    }))
+        });
+        if given {
+            return Ok(None);
+        }
+        let wish = Wish {
+            grantee: PersonId::of_organisation(self.org()),
+            purpose: Purpose::Monitoring,
+            classes: MONITORED.to_vec(),
+            from_ms: now_ms.min(self.ledger().tip().time_ms.max(1)),
+            until_ms: now_ms + MONITORING_GRANT_MS,
+        };
+        self.sign_grant(patient, &wish, now_ms).map(|(_, ticket)| Some(ticket))
+    }
+
+    /// Ends a device's trust. Without a last trusted sequence number, everything admitted so far
+    /// stays trusted.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but administrators; the ledger's refusal otherwise.
+    pub fn revoke_device(
+        &self,
+        session: &Session,
+        device: DeviceId,
+        reason: RevokeReason,
+        last_trusted_seq: Option<u64>,
+        now_ms: u64,
+    ) -> Result<Ticket, ClinicError> {
+        self.require(session, &[Role::Administrator], now_ms).map_err(|why| self.denied(why))?;
+        let streams = self.vault().streams_by(device);
+        let heads = streams.iter().filter_map(|record| self.store().head(record.stream));
+        let admitted = heads.map(|head| head.last_seq).max().unwrap_or(0);
+        let last_trusted_seq = last_trusted_seq.unwrap_or(admitted);
+        self.submit(Act::Revoke { device, reason, last_trusted_seq }, "device revocation", now_ms)
+    }
+
+    /// Whom a patient may consent to: clinicians and relatives with an account here.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but patients.
+    pub fn colleagues(&self, session: &Session, now_ms: u64) -> Result<Vec<(PersonId, String, Role)>, ClinicError> {
+        self.require(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
+        let accounts = self.vault().accounts().into_iter();
+        let readers = accounts.filter(|account| matches!(account.role, Role::Clinician | Role::Family));
+        Ok(readers.map(|account| (account.person, account.name, account.role)).collect())
+    }
+
+    /// The patient's consents, newest first.
+    pub(crate) fn grants_of(&self, patient: &Patient, now_ms: u64) -> Vec<GrantView> {
+        let withdrawn = lock(&self.withdrawn).clone();
+        let ours = PersonId::of_organisation(self.org());
+        let mut views: Vec<GrantView> = Vec::new();
+        for record in self.vault().terms_of(patient.id) {
+            let grantee = match self.vault().account_of(record.grantee) {
+                Some(account) => account.name,
+                None if record.grantee == ours => "the ward's monitoring".into(),
+                None => "somebody of another organisation".into(),
+            };
+            let on_ledger = self.ledger().grant(record.grant).ok().flatten();
+            let state = match &on_ledger {
+                _ if withdrawn.contains(&record.grant) => GrantState::Withdrawn,
+                None => GrantState::Pending,
+                Some(grant) if grant.revoked_at_ms != 0 => GrantState::Withdrawn,
+                Some(grant) if now_ms >= grant.until_ms => GrantState::Ended,
+                Some(grant) if now_ms < grant.from_ms => GrantState::Future,
+                Some(_) => GrantState::Live,
+            };
+            views.push(GrantView {
+                grant: record.grant,
+                grantee,
+                person: record.grantee,
+                purpose: record.terms.purpose,
+                classes: record.terms.classes,
+                from_ms: on_ledger.as_ref().map_or(0, |grant| grant.from_ms),
+                until_ms: on_ledger.as_ref().map_or(0, |grant| grant.until_ms),
+                state,
+                vault_kept: true,
+            });
+        }
+        views.sort_by_key(|view| core::cmp::Reverse((view.from_ms, view.grant)));
+        views
+    }
+
+    /// New decisions need a fresh view of the ledger.
+    fn deciding(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), ClinicError> {
+        self.require(session, roles, now_ms)
+            .and_then(|()| self.view().fresh(now_ms))
+            .map_err(|why| self.denied(why))
+    }
+
+    fn own_patient(&self, session: &Session, now_ms: u64) -> Result<Patient, ClinicError> {
+        self.deciding(session, &[Role::Patient], now_ms)?;
+        let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
+        self.patient(id).map_err(|why| self.denied(why))
+    }
+
+    fn submit(&self, act: Act, what: &'static str, now_ms: u64) -> Result<Ticket, ClinicError> {
+        let ticket = Ticket { act: self.ledger().submit(act.clone())?, what };
+        let mut acts = lock(&self.acts);
+        if acts.pending.len() == ACTS_MAX {
+            acts.pending.pop_front();
+        }
+        acts.pending.push_back(Pending { ticket, act, since_ms: now_ms, tried_ms: now_ms, outcome: Outcome::Pending });
+        Ok(ticket)
+    }
+
+    /// What became of an act.
+    #[must_use]
+    pub fn settle(&self, ticket: &Ticket) -> Outcome {
+        self.ledger().outcome(ticket.act)
+    }
+
+    /// Forgets acts that are final, hands in again what the ledger lost.
+    pub(crate) fn settle_acts(&self, now_ms: u64) {
+        let mut acts = lock(&self.acts);
+        for pending in &mut acts.pending {
+            pending.outcome = self.ledger().outcome(pending.ticket.act);
+            let lost = pending.outcome == Outcome::Unknown && now_ms.saturating_sub(pending.tried_ms) >= RESUBMIT_MS;
+            if lost {
+                pending.tried_ms = now_ms;
+                if let Ok(act) = self.ledger().submit(pending.act.clone()) {
+                    pending.ticket.act = act;
+                }
+            }
+        }
+        acts.pending.retain(|pending| match pending.outcome {
+            Outcome::Done { .. } => false,
+            Outcome::Refused { .. } => now_ms.saturating_sub(pending.since_ms) < SHOW_REFUSED_MS,
+            Outcome::Pending | Outcome::Unknown => true,
+        });
+    }
+
+    pub(crate) fn acts_under_way(&self) -> Vec<PendingAct> {
+        let acts = lock(&self.acts);
+        let view = |pending: &Pending| PendingAct {
+            act: pending.ticket.act,
+            what: pending.ticket.what,
+            since_ms: pending.since_ms,
+            outcome: pending.outcome.clone(),
+        };
+        acts.pending.iter().map(view).collect()
+    }
 }

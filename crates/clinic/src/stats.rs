@@ -61,6 +61,34 @@ impl Counters {
     }
 }
 
+/// Counters and the histograms behind their latencies.
+#[derive(Debug, Clone)]
+pub(crate) struct Stats {
+    pub(crate) counters: Counters,
+    pub(crate) seal_to_live: Histogram,
+    pub(crate) seal_to_final: Histogram,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            counters: Counters::default(),
+            seal_to_live: Histogram::new(),
+            seal_to_final: Histogram::new(),
+        }
+    }
+}
+
+impl Stats {
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            seal_to_live: self.seal_to_live.latency(),
+            seal_to_final: self.seal_to_final.latency(),
+            ..self.counters.clone()
+        }
+    }
+}
+
 /// A histogram of fixed size: eight buckets per doubling.
 #[derive(Debug, Clone)]
 pub(crate) struct Histogram {

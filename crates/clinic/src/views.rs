@@ -19,7 +19,6 @@ macro_rules! silent_debug {
         })*
     };
 }
-pub(crate) use silent_debug;
 
 silent_debug!(
     ValueNow, SparkPoint, AlarmView, Technical, Tile, Wall, Point, Series, EnvelopeRef, AlarmMark, Gap, Chart,

@@ -1,0 +1,132 @@
+//! From a session to a decision, and from a decision to the trace it leaves.
+
+use crate::clinic::{Clinic, lock};
+use crate::errors::Denied;
+use crate::policy::{self, Consent, Permit, Reader, Request};
+use crate::sessions::Session;
+use std::collections::HashMap;
+use std::sync::Arc;
+use vault::{DurableAccess, Patient};
+use vitals::body::AccessEntry;
+use vitals::ids::{Class, Hash};
+use vitals::ledger::{Purpose, Role};
+use vitals::{PatientId, PersonId};
+
+/// Classes the wall and the alarm engine ask for; they make do with what the patient allows.
+pub const MONITORED: [Class; 4] = [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile];
+
+/// A permit with the classes it was given for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    pub(crate) permit: Permit,
+    pub(crate) classes: Vec<Class>,
+}
+
+/// The entry a session left when it began to follow a patient: written once, before the first value.
+#[derive(Debug, Clone)]
+pub(crate) struct Trace {
+    pub(crate) allowed: Allowed,
+    pub(crate) hash: Hash,
+    pub(crate) index: u64,
+    /// Opens the own record again within the session.
+    pub(crate) own: Option<Arc<DurableAccess>>,
+}
+
+/// Traces by session, patient and purpose.
+pub(crate) type Traces = HashMap<([u8; 16], PatientId, Purpose), Trace>;
+
+impl Clinic {
+    pub(crate) fn reader(&self, session: &Session) -> Reader {
+        Reader::Person { person: session.person, role: session.role, org: self.org() }
+    }
+
+    pub(crate) fn patient(&self, id: PatientId) -> Result<Patient, Denied> {
+        self.vault().patient(id).ok_or(Denied::NoSuchPatient)
+    }
+
+    /// The decision every exit passes, with everything this node and its ledger view know.
+    pub(crate) fn decide(
+        &self,
+        reader: Reader,
+        patient: &Patient,
+        purpose: Purpose,
+        classes: &[Class],
+        now_ms: u64,
+    ) -> Result<Permit, Denied> {
+        let view = self.view();
+        let standing = match reader {
+            Reader::Person { person, .. } => self.ledger().person(person).map_err(|_| Denied::LedgerDown)?,
+            Reader::Engine(_) => None,
+        };
+        let consents = if purpose == Purpose::Own { Vec::new() } else { self.consents(patient, purpose)? };
+        let request = Request { reader, patient: patient.person, purpose, classes };
+        policy::decide(&request, standing.as_ref(), &consents, &view, now_ms)
+    }
+
+    /// All consents of a patient that the ledger knows, with the terms kept here. Those whose terms
+    /// say another purpose are left out: they could not decide anything.
+    fn consents(&self, patient: &Patient, purpose: Purpose) -> Result<Vec<Consent>, Denied> {
+        let withdrawn = lock(&self.withdrawn).clone();
+        let mut consents = Vec::new();
+        for record in self.vault().terms_of(patient.id) {
+            if record.terms.purpose != purpose {
+                continue;
+            }
+            if let Some(grant) = self.ledger().grant(record.grant).map_err(|_| Denied::LedgerDown)? {
+                let withdrawn_here = withdrawn.contains(&record.grant);
+                consents.push(Consent { id: record.grant, grant, terms: Some(record.terms), withdrawn_here });
+            }
+        }
+        Ok(consents)
+    }
+
+    /// As much of `wanted` as one consent allows.
+    pub(crate) fn decide_most(
+        &self,
+        reader: Reader,
+        patient: &Patient,
+        purpose: Purpose,
+        wanted: &[Class],
+        now_ms: u64,
+    ) -> Result<Allowed, Denied> {
+        let mut classes = wanted.to_vec();
+        loop {
+            match self.decide(reader, patient, purpose, &classes, now_ms) {
+                Ok(permit) => return Ok(Allowed { permit, classes }),
+                Err(Denied::ClassNotCovered { class }) if classes.len() > 1 => classes.retain(|c| *c != class),
+                Err(why) => return Err(why),
+            }
+        }
+    }
+
+    /// The access entry of a session, for the vault to write down.
+    pub(crate) fn entry(
+        &self,
+        session: &Session,
+        purpose: Purpose,
+        allowed: &Allowed,
+        span_ms: (u64, u64),
+        now_ms: u64,
+    ) -> AccessEntry {
+        let reader =
+            if purpose == Purpose::Monitoring { PersonId::of_organisation(self.org()) } else { session.person };
+        AccessEntry {
+            at_ms: now_ms,
+            reader,
+            reader_name: session.name.clone(),
+            purpose,
+            grant: allowed.permit.grant,
+            classes: allowed.classes.clone(),
+            span_ms,
+            session: session.id,
+        }
+    }
+
+    /// Which accounts may do what the clinic does for people, beyond reading.
+    pub(crate) fn require(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), Denied> {
+        if !lock(&self.sessions).is_open(&session.id, now_ms) {
+            return Err(Denied::SignedOut);
+        }
+        if roles.contains(&session.role) { Ok(()) } else { Err(Denied::Role { role: session.role }) }
+    }
+}

@@ -1,0 +1,381 @@
+//! The alarm engine of one patient: pure, fed with readings, the bedside's own alarm events and the
+//! passing of time. One open episode per condition, whoever noticed first.
+
+use crate::views::{AlarmPhase, AlarmView};
+use std::collections::BTreeMap;
+use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Limits, Priority, Side, State};
+use vitals::metric::{Absence, Metric, Reading, Sample};
+use vitals::{PatientId, PersonId};
+
+/// Without anything fresh for this long, the patient's data is stale. A reading older than this when
+/// it arrives (or as far in the future) goes into the record and raises nothing.
+pub const STALE_MS: u64 = 15_000;
+/// A sensor must be without signal for this long before that is an alarm.
+const SENSOR_OFF_AFTER_MS: u64 = 10_000;
+/// An episode the bedside has not called over is held open at most this long after the node itself
+/// sees the value back within limits: the bedside may have restarted and forgotten it.
+const BEDSIDE_HOLD_MS: u64 = 60_000;
+
+#[derive(Debug, Clone)]
+struct Watch {
+    alarm: Alarm,
+    owner: Option<String>,
+    escalated: u8,
+    /// What the node's own evaluation says.
+    own: Option<Priority>,
+    own_over: bool,
+    own_over_since_ms: u64,
+    /// What the bedside says, and since when.
+    bedside: Option<(Priority, u64)>,
+}
+
+impl Watch {
+    fn new(condition: Condition) -> Self {
+        Self {
+            alarm: Alarm::new(condition),
+            owner: None,
+            escalated: 0,
+            own: None,
+            own_over: true,
+            own_over_since_ms: 0,
+            bedside: None,
+        }
+    }
+
+    /// Both opinions, put to the one machine.
+    fn put(&mut self, value: i32, persistence_ms: u64, at_ms: u64) -> Option<AlarmEvent> {
+        let held = self.bedside.filter(|_| {
+            !self.own_over || at_ms.saturating_sub(self.own_over_since_ms) < BEDSIDE_HOLD_MS
+        });
+        if held.is_none() {
+            self.bedside = None;
+        }
+        let violated = self.own.max(held.map(|(priority, _)| priority));
+        let over = self.own_over && held.is_none();
+        let event = self.alarm.observe(violated, over, value, persistence_ms, at_ms);
+        if event.is_some_and(|e| !matches!(e.happening, Happening::Acknowledged | Happening::Recovered)) {
+            self.owner = None;
+            self.escalated = 0;
+        }
+        event
+    }
+
+    fn says(&mut self, violated: Option<Priority>, over: bool, at_ms: u64) {
+        if over && !self.own_over {
+            self.own_over_since_ms = at_ms;
+        }
+        self.own = violated;
+        self.own_over = over;
+    }
+}
+
+/// What one patient's engine noticed: to be recorded and shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Noticed {
+    /// Events the node has to write into the record.
+    pub(crate) record: Vec<AlarmEvent>,
+    /// Conditions whose episode changed, for the live view.
+    pub(crate) changed: Vec<Condition>,
+}
+
+impl Noticed {
+    fn own(&mut self, event: Option<AlarmEvent>) {
+        if let Some(event) = event {
+            self.changed.push(event.condition);
+            self.record.push(event);
+        }
+    }
+
+    /// The bedside has sealed this event itself.
+    fn theirs(&mut self, event: Option<AlarmEvent>) {
+        self.changed.extend(event.map(|event| event.condition));
+    }
+
+    /// Did anything happen?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.record.is_empty() && self.changed.is_empty()
+    }
+
+    /// Episodes that began.
+    pub(crate) fn raised(&self) -> u64 {
+        self.record.iter().filter(|event| event.happening == Happening::Raised).count() as u64
+    }
+}
+
+/// One patient's engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Bedside {
+    patient: PatientId,
+    watches: BTreeMap<Condition, Watch>,
+    limits: BTreeMap<Metric, Limits>,
+    /// Newest reading of each metric that was evaluated.
+    newest_ms: BTreeMap<Metric, u64>,
+    absent: BTreeMap<Metric, Absence>,
+    /// When something fresh arrived last, by the node's clock.
+    fresh_ms: u64,
+    stale: bool,
+}
+
+impl Bedside {
+    /// Watching begins now: data is expected within [`STALE_MS`].
+    pub(crate) fn new(patient: PatientId, now_ms: u64) -> Self {
+        let limits = Metric::ALL.iter().filter_map(|m| Some((*m, Limits::adult(*m)?))).collect();
+        Self {
+            patient,
+            watches: BTreeMap::new(),
+            limits,
+            newest_ms: BTreeMap::new(),
+            absent: BTreeMap::new(),
+            fresh_ms: now_ms,
+            stale: false,
+        }
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    pub(crate) fn absent(&self) -> Vec<(Metric, Absence)> {
+        self.absent.iter().map(|(metric, why)| (*metric, *why)).collect()
+    }
+
+    pub(crate) fn limits(&self) -> Vec<Limits> {
+        self.limits.values().copied().collect()
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits.insert(limits.metric, limits);
+    }
+
+    fn watch(&mut self, condition: Condition) -> &mut Watch {
+        let held_back = self.stale && !condition.is_technical()
+            || condition.metric().is_some_and(|m| !condition.is_technical() && self.absent.contains_key(&m));
+        self.watches.entry(condition).or_insert_with(|| {
+            let mut watch = Watch::new(condition);
+            watch.alarm.inhibit(held_back);
+            watch
+        })
+    }
+
+    /// Holds vital alarms back, or lets them go, by what is stale and absent now.
+    fn inhibit(&mut self) {
+        for (condition, watch) in &mut self.watches {
+            if !condition.is_technical() {
+                let absent = condition.metric().is_some_and(|metric| self.absent.contains_key(&metric));
+                watch.alarm.inhibit(self.stale || absent);
+            }
+        }
+    }
+
+    /// Is a time close enough to now to alarm on?
+    fn is_fresh(at_ms: u64, now_ms: u64) -> bool {
+        at_ms.abs_diff(now_ms) <= STALE_MS
+    }
+
+    /// Readings arrived. Old, repeated and late ones raise nothing.
+    pub(crate) fn readings(&mut self, readings: &[Reading], now_ms: u64) -> Noticed {
+        let mut noticed = Noticed::default();
+        let fresh: Vec<&Reading> = readings.iter().filter(|r| Self::is_fresh(r.at_ms, now_ms)).collect();
+        if !fresh.is_empty() {
+            self.fresh_ms = now_ms;
+            if self.stale {
+                self.stale = false;
+                let event = self.watch(Condition::Stale).alarm.observe(None, true, 0, 0, now_ms);
+                noticed.own(event);
+                self.inhibit();
+            }
+        }
+        for reading in fresh {
+            let newest = self.newest_ms.entry(reading.metric).or_insert(0);
+            if reading.at_ms > *newest {
+                *newest = reading.at_ms;
+                self.evaluate(reading, &mut noticed);
+            }
+        }
+        noticed
+    }
+
+    fn evaluate(&mut self, reading: &Reading, noticed: &mut Noticed) {
+        let (metric, at_ms) = (reading.metric, reading.at_ms);
+        let off = Condition::SensorOff(metric);
+        match reading.sample {
+            Sample::Absent(Absence::WarmingUp) => {}
+            Sample::Absent(why) => {
+                if self.absent.insert(metric, why).is_none() {
+                    self.inhibit();
+                    noticed.changed.push(off);
+                }
+                let watch = self.watch(off);
+                watch.says(Some(Priority::Technical), false, at_ms);
+                noticed.own(watch.put(0, SENSOR_OFF_AFTER_MS, at_ms));
+            }
+            Sample::Measured(value) => {
+                if self.absent.remove(&metric).is_some() {
+                    self.inhibit();
+                    noticed.changed.push(off);
+                }
+                if let Some(watch) = self.watches.get_mut(&off) {
+                    watch.says(None, true, at_ms);
+                    noticed.own(watch.put(0, SENSOR_OFF_AFTER_MS, at_ms));
+                }
+                let Some(limits) = self.limits.get(&metric).copied() else { return };
+                let sides = [(Side::Above, Condition::Above(metric)), (Side::Below, Condition::Below(metric))];
+                for (side, condition) in sides {
+                    let violated = limits.violated(side, value);
+                    if violated.is_none() && !self.watches.contains_key(&condition) {
+                        continue;
+                    }
+                    let watch = self.watch(condition);
+                    watch.says(violated, limits.recovered(side, value), at_ms);
+                    noticed.own(watch.put(value, limits.persistence_ms, at_ms));
+                }
+            }
+        }
+    }
+
+    /// The bedside's own alarm events arrived. What it raises is raised here at once, as the same
+    /// episode; what it raised long ago stands in the record and raises nothing now.
+    pub(crate) fn events(&mut self, events: &[AlarmEvent], now_ms: u64) -> Noticed {
+        let mut noticed = Noticed::default();
+        for event in events {
+            if matches!(event.condition, Condition::Stale | Condition::Equivocation | Condition::Gap) {
+                continue;
+            }
+            let at_ms = event.at_ms.min(now_ms);
+            match event.happening {
+                Happening::Raised | Happening::Worsened | Happening::Returned
+                    if Self::is_fresh(event.at_ms, now_ms) =>
+                {
+                    let watch = self.watch(event.condition);
+                    // A value the node has not seen yet: until it has, the bedside's word counts.
+                    watch.bedside = Some((event.priority, at_ms));
+                    watch.own_over = false;
+                    noticed.theirs(watch.put(event.value, 0, now_ms));
+                }
+                Happening::Recovered | Happening::Closed => {
+                    let Some(watch) = self.watches.get_mut(&event.condition) else { continue };
+                    if watch.bedside.is_some_and(|(_, since_ms)| since_ms <= at_ms) {
+                        watch.bedside = None;
+                        if watch.own.is_none() {
+                            watch.own_over = true;
+                        }
+                        noticed.theirs(watch.put(event.value, 0, now_ms));
+                    }
+                }
+                _ => {}
+            }
+        }
+        noticed
+    }
+
+    /// Something of the equipment: an equivocation, a gap that opened or closed.
+    pub(crate) fn technical(&mut self, condition: Condition, open: bool, now_ms: u64) -> Noticed {
+        let mut noticed = Noticed::default();
+        let watch = self.watch(condition);
+        watch.says(open.then_some(Priority::Technical), !open, now_ms);
+        noticed.own(watch.put(0, 0, now_ms));
+        noticed
+    }
+
+    /// Time passes: data goes stale, unanswered high alarms escalate.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Noticed {
+        let mut noticed = Noticed::default();
+        if !self.stale && now_ms.saturating_sub(self.fresh_ms) >= STALE_MS {
+            self.stale = true;
+            self.inhibit();
+            let event =
+                self.watch(Condition::Stale).alarm.observe(Some(Priority::Technical), false, 0, 0, now_ms);
+            noticed.own(event);
+        }
+        for watch in self.watches.values_mut() {
+            if !watch.alarm.is_inhibited() {
+                let event = watch.alarm.tick(now_ms);
+                watch.escalated += u8::from(event.is_some());
+                noticed.own(event);
+            }
+        }
+        noticed
+    }
+
+    /// Somebody answers.
+    pub(crate) fn acknowledge(
+        &mut self,
+        condition: Condition,
+        by: PersonId,
+        name: &str,
+        now_ms: u64,
+    ) -> Noticed {
+        let mut noticed = Noticed::default();
+        if let Some(watch) = self.watches.get_mut(&condition) {
+            let event = watch.alarm.acknowledge(by, now_ms);
+            if event.is_some() {
+                watch.owner = Some(name.to_owned());
+            }
+            noticed.own(event);
+            // Two hands on one stream do not go away by themselves: the answer ends the episode,
+            // and the next foreign envelope opens another.
+            if condition == Condition::Equivocation && event.is_some() {
+                watch.says(None, true, now_ms);
+                noticed.own(watch.put(0, 0, now_ms));
+            }
+        }
+        noticed
+    }
+
+    /// Somebody turns the sound off for a while.
+    pub(crate) fn silence(
+        &mut self,
+        condition: Condition,
+        by: PersonId,
+        for_ms: u64,
+        now_ms: u64,
+    ) -> Noticed {
+        let mut noticed = Noticed::default();
+        if let Some(watch) = self.watches.get_mut(&condition) {
+            noticed.own(watch.alarm.silence(by, for_ms, now_ms));
+        }
+        noticed
+    }
+
+    /// The episode of a condition, closed or open; none if there never was one.
+    pub(crate) fn view(&self, condition: Condition) -> Option<AlarmView> {
+        let watch = self.watches.get(&condition).filter(|watch| watch.alarm.episode() > 0)?;
+        let alarm = &watch.alarm;
+        let phase = match alarm.state() {
+            State::Active => AlarmPhase::Active,
+            State::Acknowledged => AlarmPhase::Acknowledged,
+            State::Recovered => AlarmPhase::Recovered,
+            State::Normal | State::Pending { .. } => AlarmPhase::Closed,
+        };
+        Some(AlarmView {
+            patient: self.patient,
+            condition,
+            episode: alarm.episode(),
+            priority: alarm.priority(),
+            phase,
+            value: alarm.value(),
+            raised_at_ms: alarm.raised_at_ms(),
+            owner: watch.owner.clone(),
+            silenced_until_ms: alarm.silenced_until_ms(),
+            inhibited: alarm.is_inhibited(),
+            escalated: watch.escalated,
+        })
+    }
+
+    /// Open episodes, most urgent first, then oldest first.
+    pub(crate) fn open(&self) -> Vec<AlarmView> {
+        let mut open: Vec<AlarmView> = self
+            .watches
+            .iter()
+            .filter(|(_, watch)| watch.alarm.is_open())
+            .filter_map(|(condition, _)| self.view(*condition))
+            .collect();
+        open.sort_by_key(urgency);
+        open
+    }
+}
+
+/// Sort key: most urgent first, unanswered before answered, then oldest first.
+pub(crate) fn urgency(view: &AlarmView) -> (core::cmp::Reverse<Priority>, bool, u64) {
+    (core::cmp::Reverse(view.priority), view.phase != AlarmPhase::Active, view.raised_at_ms)
+}

@@ -1,0 +1,233 @@
+//! The clinic itself: what it holds, and in which order its locks are taken.
+
+use crate::access::Traces;
+use crate::admit::Fresh;
+use crate::anchors::Anchoring;
+use crate::errors::{ClinicError, Denied};
+use crate::live::Bed;
+use crate::people::Acts;
+use crate::policy::View;
+use crate::registry::Registry;
+use crate::sessions::SessionBook;
+use crate::stats::{Counters, Stats};
+use crate::views::{EnvelopeRef, LedgerHealth, LiveEvent, ProofState};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::broadcast;
+use vault::{Entropy, Store, StreamRecord, Vault, VaultError};
+use vitals::ids::{Hash, StreamId};
+use vitals::ledger::Ledger;
+use vitals::receipt::{SignedHead, TreeHead};
+use vitals::{DeviceId, Genesis, GrantId, OrgId, PatientId};
+
+/// Events a slow listener may fall behind before it has to read its tiles anew.
+pub(crate) const EVENTS_LEN_MAX: usize = 1024;
+/// Admitted envelopes that may wait for the live view; beyond that the oldest go into the record
+/// only.
+pub(crate) const FRESH_LEN_MAX: usize = 65_536;
+
+/// One organisation's rules over its vault, its record store and its view of the ledger.
+///
+/// Locks are taken in the order of the fields and never across a call into the ledger's consensus,
+/// so that alarms and admission wait for nobody.
+pub struct Clinic {
+    vault: Arc<Vault>,
+    store: Arc<Store>,
+    ledger: Arc<dyn Ledger>,
+    genesis: Genesis,
+    org: OrgId,
+    pub(crate) entropy: Entropy,
+    pub(crate) registry: Mutex<Registry>,
+    pub(crate) acts: Mutex<Acts>,
+    pub(crate) sessions: Mutex<SessionBook>,
+    pub(crate) traces: Mutex<Traces>,
+    pub(crate) beds: Mutex<BTreeMap<PatientId, Bed>>,
+    /// Patients whose streams showed two hands since anybody looked.
+    pub(crate) suspects: Mutex<BTreeSet<PatientId>>,
+    pub(crate) fresh: Mutex<VecDeque<Fresh>>,
+    pub(crate) anchoring: Mutex<Anchoring>,
+    /// When each device was heard last. At most the devices that streams were made for.
+    pub(crate) seen: Mutex<HashMap<DeviceId, u64>>,
+    /// Consents withdrawn at this node; the ledger will follow.
+    pub(crate) withdrawn: Mutex<BTreeSet<GrantId>>,
+    generation: AtomicU64,
+    pub(crate) stats: Mutex<Stats>,
+    events: broadcast::Sender<Arc<LiveEvent>>,
+}
+
+impl core::fmt::Debug for Clinic {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Clinic").field("org", &self.org).finish_non_exhaustive()
+    }
+}
+
+/// A lock whose holder panicked is taken all the same: no holder leaves half a change behind that
+/// the next could not live with, and an alarm engine that stops is worse.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Clinic {
+    /// Opens the clinic over an opened vault (bound to this ledger) and record store. Limits and the
+    /// last two hours are read back for patients who consent to monitoring.
+    ///
+    /// # Errors
+    /// The vault belongs to another ledger, or cannot be read.
+    pub fn open(
+        vault: Arc<Vault>,
+        store: Arc<Store>,
+        ledger: Arc<dyn Ledger>,
+        entropy: Entropy,
+        now_ms: u64,
+    ) -> Result<Arc<Self>, ClinicError> {
+        let genesis = vault.genesis()?;
+        if genesis != ledger.genesis() || genesis != store.genesis() {
+            return Err(VaultError::OtherGenesis.into());
+        }
+        let org = vault.org();
+        let clinic = Arc::new(Self {
+            vault,
+            store,
+            ledger,
+            genesis,
+            org,
+            entropy,
+            registry: Mutex::default(),
+            acts: Mutex::default(),
+            sessions: Mutex::default(),
+            traces: Mutex::default(),
+            beds: Mutex::default(),
+            suspects: Mutex::default(),
+            fresh: Mutex::default(),
+            anchoring: Mutex::default(),
+            seen: Mutex::default(),
+            withdrawn: Mutex::default(),
+            generation: AtomicU64::new(0),
+            stats: Mutex::default(),
+            events: broadcast::channel(EVENTS_LEN_MAX).0,
+        });
+        clinic.note_anchor(now_ms);
+        clinic.make_beds(now_ms);
+        Ok(clinic)
+    }
+
+    /// The vault, for the process that wires it to TLS, the ledger and backups.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
+    /// The record store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The organisation.
+    #[must_use]
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+
+    /// The ledger's name.
+    #[must_use]
+    pub fn genesis(&self) -> Genesis {
+        self.genesis
+    }
+
+    pub(crate) fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
+    }
+
+    pub(crate) fn view(&self) -> View {
+        View { genesis: self.genesis, tip: self.ledger.tip(), home: self.org }
+    }
+
+    pub(crate) fn stream(&self, id: StreamId) -> Option<StreamRecord> {
+        self.vault.stream(id)
+    }
+
+    /// The log's head now, signed by the record key.
+    pub(crate) fn signed_head(&self, now_ms: u64) -> SignedHead {
+        let (size, root) = self.store.log_head();
+        self.vault.sign_head(TreeHead { genesis: self.genesis, org: self.org, size, root, at_ms: now_ms })
+    }
+
+    /// Live events of all patients. Only [`Follow`](crate::live::Follow) hands them to people.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn tell(&self, event: LiveEvent) {
+        // Nobody listening is no fault.
+        let _ = self.events.send(Arc::new(event));
+    }
+
+    pub(crate) fn envelope_ref(&self, hash: Hash, index: u64) -> EnvelopeRef {
+        EnvelopeRef { hash, index, proof: self.proof_state(index) }
+    }
+
+    /// How far the leaf `index` is vouched for.
+    #[must_use]
+    pub fn proof_state(&self, index: u64) -> ProofState {
+        lock(&self.anchoring).proof_state(index)
+    }
+
+    /// The node's view of the ledger and its own log.
+    #[must_use]
+    pub fn health(&self, now_ms: u64) -> LedgerHealth {
+        let view = self.view();
+        let (anchored_size, final_size) = lock(&self.anchoring).sizes();
+        LedgerHealth {
+            height: view.tip.height,
+            tip_ms: view.tip.time_ms,
+            stale: view.fresh(now_ms).is_err(),
+            log_size: self.store.size(),
+            anchored_size,
+            final_size,
+        }
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        lock(&self.stats).counters()
+    }
+
+    /// Counts withdrawals at this node: decisions made at another count are made again.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn withdraw_here(&self, grant: GrantId) {
+        lock(&self.withdrawn).insert(grant);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts and passes on a denial.
+    pub(crate) fn denied(&self, why: Denied) -> ClinicError {
+        lock(&self.stats).counters.denied += 1;
+        ClinicError::Denied(why)
+    }
+
+    /// Fresh random bytes.
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut out = [0; N];
+        (self.entropy)(&mut out);
+        out
+    }
+
+    /// Time passes: call it about four times a second. Data goes stale, alarms escalate, anchors are
+    /// handed to the ledger and noticed, sessions end. Waits for nobody.
+    pub fn tick(&self, now_ms: u64) {
+        self.attend(now_ms);
+        self.tick_beds(now_ms);
+        self.tend_anchors(now_ms);
+        self.settle_acts(now_ms);
+        let ended = lock(&self.sessions).sweep(now_ms);
+        if !ended.is_empty() {
+            lock(&self.traces).retain(|(session, ..), _| !ended.contains(session));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Following live: an exit like any other. It passes the same decision before the first value, again
+//! whenever the ledger moves or a consent is withdrawn, and closes when the answer becomes no.
+
+use crate::access::{MONITORED, Trace};
+use crate::clinic::{Clinic, lock};
+use crate::errors::{ClinicError, Denied};
+use crate::sessions::Session;
+use crate::views::{LiveEvent, Tile, Wall};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use vault::Patient;
+use vitals::PatientId;
+use vitals::ids::Class;
+use vitals::ledger::{Purpose, Role};
+
+/// What somebody who follows one patient asks for; they make do with what the patient allows.
+const FOLLOWED: [Class; 4] = MONITORED;
+
+/// One open live stream.
+pub struct Follow {
+    clinic: Arc<Clinic>,
+    session: Session,
+    purpose: Purpose,
+    /// A wall goes on without a patient who withdraws; a patient's page closes.
+    wall: bool,
+    scope: BTreeMap<PatientId, Vec<Class>>,
+    events: Receiver<Arc<LiveEvent>>,
+    checked: (u64, u64),
+    owed: VecDeque<Arc<LiveEvent>>,
+}
+
+impl core::fmt::Debug for Follow {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Follow").field("patients", &self.scope.len()).finish_non_exhaustive()
+    }
+}
+
+impl Clinic {
+    /// The wall: every patient who consents to monitoring. Leaves one entry per patient and session
+    /// before the first value.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but clinicians.
+    pub fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError> {
+        let scope = self.monitored(session, now_ms)?;
+        let mut tiles: Vec<Tile> =
+            scope.iter().map(|(patient, classes)| self.tile_of(patient, classes, now_ms)).collect();
+        tiles.sort_by(|a, b| (&a.bed, a.patient).cmp(&(&b.bed, b.patient)));
+        let mut strip: Vec<_> = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
+        strip.sort_by_key(crate::bedside::urgency);
+        let unmonitored = self.vault().patients().len().saturating_sub(tiles.len());
+        Ok(Wall { tiles, strip, unmonitored, ledger: self.health(now_ms), at_ms: now_ms })
+    }
+
+    /// Follows the wall.
+    ///
+    /// # Errors
+    /// As [`Clinic::wall`].
+    pub fn follow_wall(self: &Arc<Self>, session: &Session, now_ms: u64) -> Result<Follow, ClinicError> {
+        let events = self.listen();
+        let scope = self.monitored(session, now_ms)?;
+        let scope = scope.into_iter().map(|(patient, classes)| (patient.id, classes)).collect();
+        Ok(self.follow(session, Purpose::Monitoring, true, scope, events))
+    }
+
+    /// Follows one patient.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] with the reason; then nothing was shown.
+    pub fn follow_patient(
+        self: &Arc<Self>,
+        session: &Session,
+        patient: PatientId,
+        purpose: Purpose,
+        now_ms: u64,
+    ) -> Result<Follow, ClinicError> {
+        self.require(session, &[Role::Clinician, Role::Family, Role::Patient], now_ms)
+            .map_err(|why| self.denied(why))?;
+        let events = self.listen();
+        let classes = if purpose == Purpose::Own {
+            let (own, trace) = self.own_trace(session, now_ms)?;
+            if own.id != patient {
+                return Err(self.denied(Denied::NoSuchPatient));
+            }
+            trace.allowed.classes
+        } else {
+            let patient = self.patient(patient).map_err(|why| self.denied(why))?;
+            self.trace(session, &patient, purpose, now_ms)?
+        };
+        Ok(self.follow(session, purpose, false, BTreeMap::from([(patient, classes)]), events))
+    }
+
+    fn follow(
+        self: &Arc<Self>,
+        session: &Session,
+        purpose: Purpose,
+        wall: bool,
+        scope: BTreeMap<PatientId, Vec<Class>>,
+        events: Receiver<Arc<LiveEvent>>,
+    ) -> Follow {
+        let checked = (self.ledger().tip().height, self.generation());
+        let (clinic, session) = (Arc::clone(self), session.clone());
+        Follow { clinic, session, purpose, wall, scope, events, checked, owed: VecDeque::new() }
+    }
+
+    /// Patients this session may see on the wall, each with a trace left.
+    fn monitored(&self, session: &Session, now_ms: u64) -> Result<Vec<(Patient, Vec<Class>)>, ClinicError> {
+        self.require(session, &[Role::Clinician], now_ms).map_err(|why| self.denied(why))?;
+        let mut monitored = Vec::new();
+        for patient in self.vault().patients() {
+            match self.trace(session, &patient, Purpose::Monitoring, now_ms) {
+                Ok(classes) => monitored.push((patient, classes)),
+                Err(ClinicError::Denied(Denied::NotEnrolled)) => return Err(self.denied(Denied::NotEnrolled)),
+                Err(ClinicError::Denied(_)) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(monitored)
+    }
+
+    /// Decides, and leaves the session's one entry for this patient and purpose if it is not there
+    /// yet (or the consent it stands on changed).
+    fn trace(
+        &self,
+        session: &Session,
+        patient: &Patient,
+        purpose: Purpose,
+        now_ms: u64,
+    ) -> Result<Vec<Class>, ClinicError> {
+        let allowed = self.decide_most(self.reader(session), patient, purpose, &FOLLOWED, now_ms)?;
+        let key = (session.id, patient.id, purpose);
+        if let Some(trace) = lock(&self.traces).get(&key)
+            && trace.allowed == allowed
+        {
+            return Ok(allowed.classes);
+        }
+        let span_ms = (now_ms.saturating_sub(crate::recent::RECENT_MS), session.until_ms.max(now_ms));
+        let entry = self.entry(session, purpose, &allowed, span_ms, now_ms);
+        let (store, ledger) = (self.store(), self.ledger());
+        let written = if purpose == Purpose::Monitoring {
+            let until_ms = session.until_ms;
+            let lease = self.vault().log_monitoring(store, ledger, patient.id, entry, until_ms, now_ms)?;
+            (lease.written().hash, lease.written().index)
+        } else {
+            let access = self.vault().log_access(store, ledger, patient.id, entry, now_ms)?;
+            (access.written().hash, access.written().index)
+        };
+        let (hash, index) = written;
+        let classes = allowed.classes.clone();
+        lock(&self.stats).counters.authored += 1;
+        lock(&self.traces).insert(key, Trace { allowed, hash, index, own: None });
+        self.tell(LiveEvent::Access { patient: patient.id });
+        Ok(classes)
+    }
+}
+
+impl Follow {
+    /// The next event this session may see.
+    ///
+    /// # Errors
+    /// Why the stream has to close; say so to the reader and close it.
+    pub async fn next(&mut self, clock: &(dyn Fn() -> u64 + Send + Sync)) -> Result<Arc<LiveEvent>, Denied> {
+        loop {
+            if let Some(event) = self.owed.pop_front() {
+                return Ok(event);
+            }
+            match self.events.recv().await {
+                Ok(event) => {
+                    self.check(clock())?;
+                    if let Some(event) = self.pass(&event) {
+                        return Ok(event);
+                    }
+                }
+                // Too slow to be told everything: told to look again.
+                Err(RecvError::Lagged(_)) => {
+                    self.check(clock())?;
+                    let again = self.scope.keys().map(|patient| LiveEvent::Changed { patient: *patient });
+                    self.owed = again.map(Arc::new).collect();
+                }
+                Err(RecvError::Closed) => return Err(Denied::SignedOut),
+            }
+        }
+    }
+
+    /// May the stream stay open? Cheap while nothing changed.
+    ///
+    /// # Errors
+    /// Why it has to close.
+    pub fn check(&mut self, now_ms: u64) -> Result<(), Denied> {
+        if !lock(&self.clinic.sessions).is_open(&self.session.id, now_ms) {
+            return Err(Denied::SignedOut);
+        }
+        let now = (self.clinic.ledger().tip().height, self.clinic.generation());
+        if now == self.checked {
+            return Ok(());
+        }
+        let reader = self.clinic.reader(&self.session);
+        let mut gone = Vec::new();
+        for (id, classes) in &self.scope {
+            let decided = self.clinic.patient(*id).and_then(|patient| {
+                self.clinic.decide(reader, &patient, self.purpose, classes, now_ms)
+            });
+            match decided {
+                Ok(_) | Err(Denied::LedgerDown) => {}
+                Err(why) if self.wall && why != Denied::NotEnrolled => gone.push(*id),
+                Err(why) => return Err(why),
+            }
+        }
+        for id in gone {
+            self.scope.remove(&id);
+            self.owed.push_back(Arc::new(LiveEvent::Changed { patient: id }));
+        }
+        self.checked = now;
+        Ok(())
+    }
+
+    /// One patient as this stream may show them.
+    ///
+    /// # Errors
+    /// [`Denied::NoSuchPatient`] for anybody this stream does not follow (any more).
+    pub fn tile(&self, patient: PatientId, now_ms: u64) -> Result<Tile, Denied> {
+        let classes = self.scope.get(&patient).ok_or(Denied::NoSuchPatient)?;
+        let patient = self.clinic.patient(patient)?;
+        self.clinic
+            .decide(self.clinic.reader(&self.session), &patient, self.purpose, classes, now_ms)?;
+        Ok(self.clinic.tile_of(&patient, classes, now_ms))
+    }
+
+    /// Patients this stream shows.
+    pub fn patients(&self) -> impl Iterator<Item = PatientId> {
+        self.scope.keys().copied()
+    }
+
+    /// The event as this stream may show it, if at all.
+    fn pass(&self, event: &Arc<LiveEvent>) -> Option<Arc<LiveEvent>> {
+        let may = |patient: &PatientId, class: Class| {
+            self.scope.get(patient).is_some_and(|classes| classes.contains(&class))
+        };
+        match &**event {
+            LiveEvent::Readings { patient, readings, envelope, sealed_at_ms, live_at_ms } => {
+                let seen: Vec<_> =
+                    readings.iter().filter(|r| may(patient, r.metric.info().class)).copied().collect();
+                if seen.len() == readings.len() {
+                    return Some(Arc::clone(event));
+                }
+                let (patient, envelope) = (*patient, *envelope);
+                let (sealed_at_ms, live_at_ms) = (*sealed_at_ms, *live_at_ms);
+                (!seen.is_empty()).then(|| {
+                    Arc::new(LiveEvent::Readings { patient, readings: seen, envelope, sealed_at_ms, live_at_ms })
+                })
+            }
+            LiveEvent::Alarm(view) => may(&view.patient, Class::Alarms).then(|| Arc::clone(event)),
+            LiveEvent::Changed { patient } => self.scope.contains_key(patient).then(|| Arc::clone(event)),
+            LiveEvent::Access { patient } => {
+                let own = self.purpose == Purpose::Own && self.scope.contains_key(patient);
+                own.then(|| Arc::clone(event))
+            }
+            LiveEvent::Proof { .. } => Some(Arc::clone(event)),
+        }
+    }
+}

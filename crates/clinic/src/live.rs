@@ -1,0 +1,380 @@
+//! The live view: what was just admitted is opened under the monitoring consent, watched for alarms,
+//! kept for two hours and told to whoever may see it.
+
+use crate::access::{Allowed, MONITORED};
+use crate::admit::Fresh;
+use crate::bedside::{Bedside, Noticed};
+use crate::clinic::{Clinic, FRESH_LEN_MAX, lock};
+use crate::errors::Denied;
+use crate::policy::Reader;
+use crate::recent::{RECENT_MS, Recent};
+use crate::views::{LiveEvent, Technical, Tile, ValueNow};
+use std::collections::BTreeSet;
+use vault::{Entry, MONITORING_MS_MAX, MonitoringLease, OpenError, Patient};
+use vitals::alarm::Condition;
+use vitals::body::{AccessEntry, Body};
+use vitals::envelope::{ClockQuality, Envelope, TIME_MAX_MS};
+use vitals::ids::{Class, StreamId};
+use vitals::ledger::Purpose;
+use vitals::metric::Metric;
+use vitals::{DeviceId, PatientId, PersonId};
+
+/// A denied monitoring is asked for again after this long (or when the ledger moves).
+const RETRY_MS: u64 = 1_000;
+
+/// One patient as the node watches them.
+pub(crate) struct Bed {
+    pub(crate) bedside: Bedside,
+    pub(crate) recent: Recent,
+    pub(crate) name: String,
+    pub(crate) place: String,
+    pub(crate) clock: ClockQuality,
+    /// Has anything been paired with the patient? Nobody waits for data before.
+    pub(crate) expected: bool,
+    gapped: BTreeSet<StreamId>,
+    watch: Watch,
+}
+
+/// The engine's own permission to look.
+enum Watch {
+    /// Asked at this time and ledger height, and denied.
+    Blind { asked: Option<(u64, u64)> },
+    /// Looking; the consent was checked at this height and generation of withdrawals.
+    Looking { lease: Box<MonitoringLease>, checked: (u64, u64) },
+}
+
+/// What attending one group brought about, applied once the beds are let go.
+#[derive(Default)]
+struct Aftermath {
+    entries: Vec<Entry>,
+    events: Vec<LiveEvent>,
+    latencies_ms: Vec<u64>,
+    raised: u64,
+    unreadable: u64,
+}
+
+impl Aftermath {
+    fn noticed(&mut self, patient: PatientId, bedside: &Bedside, noticed: Noticed) {
+        if noticed.is_empty() {
+            return;
+        }
+        self.raised += noticed.raised();
+        let conditions: BTreeSet<Condition> = noticed.changed.into_iter().collect();
+        let views = conditions.iter().filter_map(|condition| bedside.view(*condition));
+        self.events.extend(views.map(LiveEvent::Alarm));
+        self.events.push(LiveEvent::Changed { patient });
+        if !noticed.record.is_empty() {
+            self.entries.push(Entry { patient, class: Class::Alarms, body: Body::Alarms(noticed.record) });
+        }
+    }
+}
+
+impl Bed {
+    pub(crate) fn new(patient: PatientId, now_ms: u64) -> Self {
+        Self {
+            bedside: Bedside::new(patient, now_ms),
+            recent: Recent::default(),
+            name: String::new(),
+            place: String::new(),
+            clock: ClockQuality::Unset,
+            expected: false,
+            gapped: BTreeSet::new(),
+            watch: Watch::Blind { asked: None },
+        }
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        matches!(self.watch, Watch::Looking { .. })
+    }
+
+    fn lease(&self) -> Option<&MonitoringLease> {
+        match &self.watch {
+            Watch::Looking { lease, .. } => Some(lease),
+            Watch::Blind { .. } => None,
+        }
+    }
+}
+
+impl Clinic {
+    /// Makes a bed for every patient and reads back what the wall shows.
+    pub(crate) fn make_beds(&self, now_ms: u64) {
+        let patients = self.vault().patients();
+        let mut beds = lock(&self.beds);
+        for patient in patients {
+            let bed = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
+            self.furnish(bed, &patient, now_ms);
+        }
+    }
+
+    /// Notes whether anything is paired with the patient, and looks if the patient lets us.
+    pub(crate) fn furnish(&self, bed: &mut Bed, patient: &Patient, now_ms: u64) {
+        let own = self.vault().author();
+        bed.expected = self.vault().streams_of(patient.id).iter().any(|record| record.author != own);
+        if bed.name.is_empty()
+            && let Some(account) = self.vault().account_of(patient.person)
+        {
+            bed.name = account.name;
+        }
+        self.watch(bed, patient, now_ms);
+    }
+
+    /// Keeps the engine's permission current: looks again whenever the ledger moved or somebody
+    /// withdrew a consent, and stops looking when the patient no longer allows it.
+    fn watch(&self, bed: &mut Bed, patient: &Patient, now_ms: u64) {
+        let now = (self.ledger().tip().height, self.generation());
+        match &mut bed.watch {
+            Watch::Looking { lease, checked } => {
+                let ends = now_ms + RETRY_MS >= lease.until_ms();
+                if !ends && *checked == now {
+                    return;
+                }
+                let classes = lease.entry().classes.clone();
+                let still = self.decide(Reader::Engine(self.org()), patient, Purpose::Monitoring, &classes, now_ms);
+                match still {
+                    Ok(_) if !ends => *checked = now,
+                    // A halted ledger does not blind the engine: the last decision stands.
+                    Err(Denied::LedgerDown) if !ends => {}
+                    _ => {
+                        bed.watch = Watch::Blind { asked: None };
+                        self.watch(bed, patient, now_ms);
+                    }
+                }
+            }
+            Watch::Blind { asked } => {
+                if asked.is_some_and(|(at_ms, height)| height == now.0 && now_ms < at_ms + RETRY_MS) {
+                    return;
+                }
+                *asked = Some((now_ms, now.0));
+                let reader = Reader::Engine(self.org());
+                let allowed = self.decide_most(reader, patient, Purpose::Monitoring, &MONITORED, now_ms);
+                match allowed.and_then(|allowed| self.lease(patient, &allowed, now_ms)) {
+                    Ok(lease) => {
+                        self.read_back(bed, patient, &lease, now_ms);
+                        bed.watch = Watch::Looking { lease: Box::new(lease), checked: now };
+                    }
+                    Err(_) => bed.recent = Recent::default(),
+                }
+            }
+        }
+    }
+
+    fn lease(&self, patient: &Patient, allowed: &Allowed, now_ms: u64) -> Result<MonitoringLease, Denied> {
+        let entry = AccessEntry {
+            at_ms: now_ms,
+            reader: PersonId::of_organisation(self.org()),
+            reader_name: "alarm engine".into(),
+            purpose: Purpose::Monitoring,
+            grant: allowed.permit.grant,
+            classes: allowed.classes.clone(),
+            // Whatever time a bedside clock claims: the engine looks at what arrives.
+            span_ms: (0, TIME_MAX_MS),
+            session: [0; 16],
+        };
+        let until_ms = now_ms.saturating_add(MONITORING_MS_MAX);
+        let (store, ledger) = (self.store(), self.ledger());
+        self.vault().log_monitoring(store, ledger, patient.id, entry, until_ms, now_ms).map_err(|why| {
+            tracing::warn!(reason = %why, "Monitoring of a patient did not begin");
+            Denied::NoConsent
+        })
+    }
+
+    /// Profile, limits and the last two hours, from the record.
+    fn read_back(&self, bed: &mut Bed, patient: &Patient, lease: &MonitoringLease, now_ms: u64) {
+        bed.recent = Recent::default();
+        for record in self.vault().streams_of(patient.id) {
+            if !lease.entry().classes.contains(&record.class) {
+                continue;
+            }
+            let own = record.author == self.vault().author();
+            let from_ms = match record.class {
+                Class::Vitals | Class::Environment => now_ms.saturating_sub(RECENT_MS),
+                Class::Profile | Class::Alarms if own => 0,
+                _ => continue,
+            };
+            for found in self.store().scan(record.stream, from_ms, TIME_MAX_MS) {
+                let Ok((located, bytes)) = found else { continue };
+                let Ok(envelope) = Envelope::decode(&bytes) else { continue };
+                match self.vault().open_monitored(lease, &envelope, now_ms) {
+                    Ok(Body::Readings(readings)) => bed.recent.add(&readings, envelope.hash(), located.index),
+                    Ok(Body::Profile(profile)) => (bed.name, bed.place) = (profile.name, profile.bed),
+                    Ok(Body::Limits(change)) => bed.bedside.set_limits(change.limits),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    pub(crate) fn hand_to_live(&self, fresh: Vec<Fresh>) {
+        let skipped = {
+            let mut waiting = lock(&self.fresh);
+            waiting.extend(fresh);
+            let over = waiting.len().saturating_sub(FRESH_LEN_MAX);
+            waiting.drain(..over).count()
+        };
+        if skipped > 0 {
+            lock(&self.stats).counters.live_skipped += skipped as u64;
+        }
+    }
+
+    /// Looks at everything admitted since the last call: opens it, watches it, tells it. Call it
+    /// right after the answers of [`Clinic::admit`] are on their way.
+    pub fn attend(&self, now_ms: u64) {
+        let suspects: Vec<PatientId> = core::mem::take(&mut *lock(&self.suspects)).into_iter().collect();
+        let fresh: Vec<Fresh> = lock(&self.fresh).drain(..).collect();
+        if suspects.is_empty() && fresh.is_empty() {
+            return;
+        }
+        let mut after = Aftermath::default();
+        {
+            let mut beds = lock(&self.beds);
+            for patient in suspects {
+                let bed = beds.entry(patient).or_insert_with(|| Bed::new(patient, now_ms));
+                let noticed = bed.bedside.technical(Condition::Equivocation, true, now_ms);
+                after.noticed(patient, &bed.bedside, noticed);
+            }
+            {
+                let mut anchoring = lock(&self.anchoring);
+                fresh.iter().for_each(|one| anchoring.sealed(one.index, one.envelope.header.last_ms));
+            }
+            for one in fresh {
+                let bed = beds.entry(one.patient).or_insert_with(|| Bed::new(one.patient, now_ms));
+                self.look(bed, &one, now_ms, &mut after);
+            }
+        }
+        self.conclude(after, now_ms);
+    }
+
+    fn look(&self, bed: &mut Bed, one: &Fresh, now_ms: u64, after: &mut Aftermath) {
+        let header = &one.envelope.header;
+        bed.expected = true;
+        bed.clock = header.clock;
+        lock(&self.seen).insert(header.author, now_ms);
+        if one.jumped {
+            self.note_gaps(bed, one.patient, header.stream, now_ms, after);
+        }
+        let Ok(patient) = self.patient(one.patient) else { return };
+        self.watch(bed, &patient, now_ms);
+        let Some(lease) = bed.lease() else { return };
+        match self.vault().open_monitored(lease, &one.envelope, now_ms) {
+            Ok(Body::Readings(readings)) => {
+                let hash = one.envelope.hash();
+                bed.recent.add(&readings, hash, one.index);
+                let noticed = bed.bedside.readings(&readings, now_ms);
+                after.latencies_ms.push(now_ms.saturating_sub(header.last_ms));
+                after.events.push(LiveEvent::Readings {
+                    patient: one.patient,
+                    readings,
+                    envelope: self.envelope_ref(hash, one.index),
+                    sealed_at_ms: header.last_ms,
+                    live_at_ms: now_ms,
+                });
+                after.noticed(one.patient, &bed.bedside, noticed);
+            }
+            Ok(Body::Alarms(events)) => {
+                let noticed = bed.bedside.events(&events, now_ms);
+                after.noticed(one.patient, &bed.bedside, noticed);
+            }
+            // A sensor writes nothing else; what it is not allowed to show is not looked at.
+            Ok(_) | Err(OpenError::NotCovered(_) | OpenError::LeaseEnded) => {}
+            Err(why) => {
+                tracing::warn!(reason = %why, log.index = one.index, "An envelope did not open");
+                after.unreadable += 1;
+            }
+        }
+    }
+
+    fn note_gaps(&self, bed: &mut Bed, patient: PatientId, stream: StreamId, now_ms: u64, after: &mut Aftermath) {
+        if self.store().gaps(stream).is_empty() {
+            bed.gapped.remove(&stream);
+        } else {
+            bed.gapped.insert(stream);
+        }
+        let noticed = bed.bedside.technical(Condition::Gap, !bed.gapped.is_empty(), now_ms);
+        after.noticed(patient, &bed.bedside, noticed);
+    }
+
+    pub(crate) fn tick_beds(&self, now_ms: u64) {
+        let mut after = Aftermath::default();
+        {
+            let mut beds = lock(&self.beds);
+            for (id, bed) in beds.iter_mut() {
+                if let Ok(patient) = self.patient(*id) {
+                    let before = bed.is_watched();
+                    self.watch(bed, &patient, now_ms);
+                    if before != bed.is_watched() {
+                        after.events.push(LiveEvent::Changed { patient: *id });
+                    }
+                }
+                if bed.expected && bed.is_watched() {
+                    let noticed = bed.bedside.tick(now_ms);
+                    after.noticed(*id, &bed.bedside, noticed);
+                }
+            }
+        }
+        self.conclude(after, now_ms);
+    }
+
+    /// Writes what the engine noticed into the record, counts, and tells. The screen does not wait
+    /// for a disk that fails: an alarm that cannot be recorded is still an alarm.
+    fn conclude(&self, after: Aftermath, now_ms: u64) {
+        if !after.entries.is_empty() {
+            match self.vault().write(self.store(), &after.entries, ClockQuality::Synced, now_ms) {
+                Ok(written) => lock(&self.stats).counters.authored += written.len() as u64,
+                Err(why) => tracing::error!(reason = %why, "Alarm events could not be recorded"),
+            }
+        }
+        {
+            let mut stats = lock(&self.stats);
+            stats.counters.alarms_raised += after.raised;
+            stats.counters.unreadable += after.unreadable;
+            after.latencies_ms.into_iter().for_each(|latency_ms| stats.seal_to_live.add(latency_ms));
+        }
+        after.events.into_iter().for_each(|event| self.tell(event));
+    }
+
+    /// Records and tells what a person's action on one bed brought about.
+    pub(crate) fn conclude_action(&self, patient: PatientId, bedside: &Bedside, noticed: Noticed, now_ms: u64) {
+        let mut after = Aftermath::default();
+        after.noticed(patient, bedside, noticed);
+        self.conclude(after, now_ms);
+    }
+
+    /// The patient as these classes let them be seen.
+    pub(crate) fn draw(&self, id: PatientId, bed: &Bed, classes: &[Class], now_ms: u64) -> Tile {
+        let may = |class: Class| classes.contains(&class);
+        let values: Vec<ValueNow> = bed
+            .recent
+            .newest()
+            .filter(|newest| may(newest.reading.metric.info().class))
+            .map(|newest| ValueNow {
+                metric: newest.reading.metric,
+                sample: newest.reading.sample,
+                at_ms: newest.reading.at_ms,
+                envelope: self.envelope_ref(newest.envelope, newest.index),
+            })
+            .collect();
+        let sparkline =
+            if may(Class::Vitals) { bed.recent.sparkline(Metric::HeartRate, now_ms) } else { Vec::new() };
+        let profile = may(Class::Profile);
+        Tile {
+            patient: id,
+            name: if profile { bed.name.clone() } else { String::new() },
+            bed: if profile { bed.place.clone() } else { String::new() },
+            values,
+            sparkline,
+            alarms: if may(Class::Alarms) { bed.bedside.open() } else { Vec::new() },
+            technical: Technical {
+                stale: bed.bedside.is_stale(),
+                last_ms: bed.recent.last_ms(),
+                absent: bed.bedside.absent().into_iter().filter(|(m, _)| may(m.info().class)).collect(),
+                clock: bed.clock,
+            },
+            limits: if may(Class::Alarms) { bed.bedside.limits() } else { Vec::new() },
+        }
+    }
+
+    /// When a device was heard last, milliseconds.
+    pub(crate) fn last_seen_ms(&self, device: DeviceId) -> Option<u64> {
+        lock(&self.seen).get(&device).copied()
+    }
+}

@@ -1,0 +1,132 @@
+//! The last two hours of one patient in memory: what the wall shows without reading the record.
+
+use crate::views::SparkPoint;
+use std::collections::{BTreeMap, VecDeque};
+use vitals::ids::Hash;
+use vitals::metric::{Metric, Reading, Sample};
+
+/// How far back the live view reaches.
+pub const RECENT_MS: u64 = 2 * 3_600_000;
+/// Most samples kept per metric: two hours at one per second.
+pub(crate) const SAMPLES_MAX: usize = 7_200;
+/// Points of a wall tile's small curve.
+pub(crate) const SPARK_POINTS: u64 = 60;
+/// The curve never shows less than this, so that a new patient's noise is not blown up.
+const SPARK_SPAN_MIN_MS: u64 = 5 * 60_000;
+
+/// The newest sample of a metric and where it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Newest {
+    pub(crate) reading: Reading,
+    pub(crate) envelope: Hash,
+    pub(crate) index: u64,
+}
+
+/// Recent samples per metric, bounded in time and number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recent {
+    samples: BTreeMap<Metric, VecDeque<(u64, Sample)>>,
+    newest: BTreeMap<Metric, Newest>,
+}
+
+impl Recent {
+    /// Adds readings of one envelope. Late ones find their place, repeated ones change nothing.
+    pub(crate) fn add(&mut self, readings: &[Reading], envelope: Hash, index: u64) {
+        for reading in readings {
+            let kept = self.samples.entry(reading.metric).or_default();
+            let at = kept.partition_point(|(at_ms, _)| *at_ms <= reading.at_ms);
+            if at.checked_sub(1).and_then(|before| kept.get(before)).is_some_and(|b| b.0 == reading.at_ms) {
+                continue;
+            }
+            kept.insert(at, (reading.at_ms, reading.sample));
+            let last_ms = kept.back().map_or(0, |(at_ms, _)| *at_ms);
+            while kept.len() > SAMPLES_MAX
+                || kept.front().is_some_and(|(at_ms, _)| at_ms + RECENT_MS < last_ms)
+            {
+                kept.pop_front();
+            }
+            let newer = self.newest.get(&reading.metric).is_none_or(|n| n.reading.at_ms <= reading.at_ms);
+            if newer {
+                self.newest.insert(reading.metric, Newest { reading: *reading, envelope, index });
+            }
+        }
+    }
+
+    /// Newest sample of each metric, in metric order.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &Newest> {
+        self.newest.values()
+    }
+
+    /// Time of the newest reading of all.
+    pub(crate) fn last_ms(&self) -> Option<u64> {
+        self.newest.values().map(|newest| newest.reading.at_ms).max()
+    }
+
+    /// The metric's last two hours (less while there is less), lowest and highest per slice; slices
+    /// without a value are left out, so that gaps stay open.
+    pub(crate) fn sparkline(&self, metric: Metric, now_ms: u64) -> Vec<SparkPoint> {
+        let Some(kept) = self.samples.get(&metric) else { return Vec::new() };
+        let oldest_ms = kept.front().map_or(now_ms, |(at_ms, _)| *at_ms);
+        let span_ms = now_ms.saturating_sub(oldest_ms).clamp(SPARK_SPAN_MIN_MS, RECENT_MS);
+        let slice_ms = span_ms.div_ceil(SPARK_POINTS);
+        let mut points: Vec<SparkPoint> = Vec::new();
+        for (at_ms, sample) in kept.iter().skip_while(|(at_ms, _)| at_ms + span_ms < now_ms) {
+            let Sample::Measured(value) = *sample else { continue };
+            let start_ms = at_ms - at_ms % slice_ms;
+            match points.last_mut() {
+                Some(point) if point.at_ms == start_ms => {
+                    point.low = point.low.min(value);
+                    point.high = point.high.max(value);
+                }
+                _ => points.push(SparkPoint { at_ms: start_ms, low: value, high: value }),
+            }
+        }
+        points
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pulse(at_ms: u64, tenths: i32) -> Reading {
+        Reading { metric: Metric::HeartRate, at_ms, sample: Sample::Measured(tenths) }
+    }
+
+    #[test]
+    fn late_readings_find_their_place_and_do_not_become_the_newest() {
+        let mut recent = Recent::default();
+        recent.add(&[pulse(10_000, 700), pulse(12_000, 720)], [1; 32], 0);
+        recent.add(&[pulse(11_000, 710)], [2; 32], 1);
+        let times: Vec<u64> = recent.samples[&Metric::HeartRate].iter().map(|(at_ms, _)| *at_ms).collect();
+        assert_eq!(times, [10_000, 11_000, 12_000]);
+        recent.add(&[pulse(11_000, 990)], [3; 32], 2);
+        assert_eq!(recent.samples[&Metric::HeartRate].len(), 3, "a repeated one changes nothing");
+        assert_eq!(recent.newest().next().map(|newest| newest.index), Some(0));
+        assert_eq!(recent.last_ms(), Some(12_000));
+    }
+
+    #[test]
+    fn memory_is_bounded_in_time_and_number() {
+        let mut recent = Recent::default();
+        for second in 0..10_000 {
+            recent.add(&[pulse(second * 1000, 700)], [1; 32], second);
+        }
+        assert!(recent.samples[&Metric::HeartRate].len() <= SAMPLES_MAX);
+        recent.add(&[pulse(100_000_000, 700)], [1; 32], 10_001);
+        assert_eq!(recent.samples[&Metric::HeartRate].len(), 1, "all others are older than two hours");
+    }
+
+    #[test]
+    fn the_curve_keeps_extremes_and_leaves_gaps_open() {
+        let mut recent = Recent::default();
+        let off = Reading {
+            metric: Metric::HeartRate,
+            at_ms: 60_000,
+            sample: Sample::Absent(vitals::metric::Absence::SensorOff),
+        };
+        recent.add(&[pulse(1_000, 700), pulse(2_000, 1900), pulse(3_000, 650), off, pulse(90_000, 800)], [1; 32], 0);
+        let curve = recent.sparkline(Metric::HeartRate, 91_000);
+        assert_eq!(curve.iter().map(|p| (p.low, p.high)).collect::<Vec<_>>(), [(650, 1900), (800, 800)]);
+    }
+}

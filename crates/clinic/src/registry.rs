@@ -1,0 +1,41 @@
+//! The device registry as this node knows it: read from the finalized view, kept while the view
+//! stands, and still answered from memory when the ledger does not.
+
+use std::collections::HashMap;
+use vitals::DeviceId;
+use vitals::ledger::{Device, Ledger};
+
+/// Most devices kept in memory.
+const KEPT_MAX: usize = 65_536;
+
+/// Devices by id, each with the height it was read at.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    kept: HashMap<DeviceId, (u64, Device)>,
+}
+
+/// The ledger does not answer and the device was never seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unanswered;
+
+impl Registry {
+    /// A device as the finalized view holds it; as it was seen last when the ledger is down.
+    pub(crate) fn device(&mut self, ledger: &dyn Ledger, height: u64, id: DeviceId) -> Result<Option<Device>, Unanswered> {
+        if let Some((at, device)) = self.kept.get(&id)
+            && *at == height
+        {
+            return Ok(Some(device.clone()));
+        }
+        match ledger.device(id) {
+            Ok(Some(device)) => {
+                if self.kept.len() >= KEPT_MAX {
+                    self.kept.clear();
+                }
+                self.kept.insert(id, (height, device.clone()));
+                Ok(Some(device))
+            }
+            Ok(None) => Ok(None),
+            Err(_) => self.kept.get(&id).map(|(_, device)| Some(device.clone())).ok_or(Unanswered),
+        }
+    }
+}
