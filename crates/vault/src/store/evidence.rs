@@ -1,7 +1,7 @@
 //! Envelopes that were refused because another one holds their sequence number: kept, apart from
 //! the log, as evidence that an author signed two different things.
 
-use super::segment::{FRAME_BYTES, HEADER_BYTES, Kind, SegmentHeader, put_frame, take_frame};
+use super::segment::{FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, SegmentHeader, put_frame, take_frame};
 use super::{Corruption, Disk, DiskFile, Store, StoreError, recover};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +43,10 @@ impl Evidence {
             file => file?,
         };
         let bytes = recover::read_all(&*file)?;
-        SegmentHeader::check(&bytes, &header(genesis)).map_err(|what| damaged(0, what))?;
+        SegmentHeader::check(&bytes, &header(genesis)).map_err(|fault| match fault {
+            HeaderFault::Here(what) => damaged(0, what),
+            HeaderFault::BeforeIsShort => damaged(0, "the header names another segment"),
+        })?;
         let mut kept: HashMap<StreamId, Vec<_>> = HashMap::new();
         let mut at = HEADER_BYTES;
         while at < bytes.len() {
@@ -97,7 +100,7 @@ impl Store {
         }
         kept.push((hash, evidence.bytes, bytes.len()));
         evidence.bytes += frame.len() as u64;
-        let size = tail.mark.size;
+        let size = tail.mark.newest().size;
         tail.put_mark(size);
         Ok(true)
     }

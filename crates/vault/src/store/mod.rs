@@ -8,8 +8,11 @@ mod disk;
 mod error;
 mod evidence;
 mod index;
+mod mark;
 mod recover;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 pub use disk::{Disk, DiskFile, Folder, FolderLock, LOCK_FILE};
 pub use error::{Corruption, StoreError};
@@ -18,7 +21,8 @@ pub use index::GAPS_MAX;
 
 use evidence::Evidence;
 use index::{Entry, StreamIndex};
-use segment::{FRAME_BYTES, Kind, Mark, SegmentHeader, file_name, put_frame, take_frame};
+use mark::MarkFile;
+use segment::{FRAME_BYTES, Kind, SegmentHeader, file_name, put_frame, take_frame};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -127,8 +131,8 @@ struct State {
 }
 
 impl State {
-    fn add(&mut self, header: &Header, header_bytes: &[u8], place: Place) -> u64 {
-        let index = self.log.push(log::leaf(header_bytes));
+    fn add(&mut self, header: &Header, header_bytes: &[u8], leaf: Hash, place: Place) -> u64 {
+        let index = self.log.push(leaf);
         self.places.push(place);
         let stream = self.streams.entry(header.stream).or_default();
         if stream.last_seq().is_none_or(|last| header.seq > last) {
@@ -164,12 +168,12 @@ impl State {
     }
 }
 
+/// The end of the log, where the one writer works.
 struct Tail {
     file: Arc<dyn DiskFile>,
     number: u64,
     bytes: u64,
-    mark_file: Arc<dyn DiskFile>,
-    mark: Mark,
+    mark: MarkFile,
     evidence: Evidence,
     /// Set when a sync failed: nobody knows what is on the disk until it is read again.
     stopped: Option<String>,
@@ -254,12 +258,12 @@ impl Store {
         if fresh.is_empty() {
             return Ok(answers);
         }
-        let payload: u64 = fresh.iter().map(|item| (item.bytes.len() + FRAME_BYTES) as u64).sum();
+        let payload: u64 = fresh.iter().map(|(item, _)| (item.bytes.len() + FRAME_BYTES) as u64).sum();
         self.roll_if_full(tail, payload)?;
         let number = tail.number;
         let mut buffer = Vec::with_capacity(usize::try_from(payload).unwrap_or(0));
         let mut places = Vec::with_capacity(fresh.len());
-        for item in &fresh {
+        for (item, _) in &fresh {
             let offset = tail.bytes + buffer.len() as u64;
             put_frame(&mut buffer, number, offset, Kind::Envelope, item.bytes);
             places.push(place(number, offset, item.bytes.len()));
@@ -267,8 +271,8 @@ impl Store {
         tail.write(&buffer)?;
         let size = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            for (item, place) in fresh.iter().zip(places) {
-                state.add(item.header, item.header_bytes, place);
+            for ((item, leaf), place) in fresh.iter().zip(places) {
+                state.add(item.header, item.header_bytes, *leaf, place);
             }
             state.log.size()
         };
@@ -277,9 +281,9 @@ impl Store {
     }
 
     /// What each envelope is, and those that are new, in order.
-    fn judge<'g, 'a>(&self, group: &'g [Admitted<'a>]) -> (Vec<Appended>, Vec<&'g Admitted<'a>>) {
+    fn judge<'g, 'a>(&self, group: &'g [Admitted<'a>]) -> (Vec<Appended>, Vec<(&'g Admitted<'a>, Hash)>) {
         let state = self.state();
-        let mut fresh: Vec<&Admitted<'_>> = Vec::with_capacity(group.len());
+        let mut fresh = Vec::with_capacity(group.len());
         let mut earlier: HashMap<(StreamId, u64), (u64, Hash)> = HashMap::with_capacity(group.len());
         let answers = group.iter().map(|item| {
             let key = (item.header.stream, item.header.seq);
@@ -294,7 +298,7 @@ impl Store {
                 None => {
                     let index = state.log.size() + fresh.len() as u64;
                     earlier.insert(key, (index, leaf));
-                    fresh.push(item);
+                    fresh.push((item, leaf));
                     Appended::Stored { index }
                 }
             }
@@ -308,7 +312,7 @@ impl Store {
             return Ok(());
         }
         // The mark must not be lost behind a segment's end, or a missing segment would go unseen.
-        tail.mark_file.sync().map_err(StoreError::Busy)?;
+        tail.mark.sync().map_err(StoreError::Busy)?;
         let (number, header) = {
             let state = self.state();
             let number = tail.number + 1;
@@ -514,19 +518,9 @@ impl Tail {
         Ok(())
     }
 
-    /// Notes how far everything is durable. Not synced, and allowed to fail: a mark that lags only
-    /// makes the next start more forgiving of a torn tail.
+    /// Notes how far everything is durable.
     fn put_mark(&mut self, size: u64) {
-        self.mark = Mark {
-            counter: self.mark.counter + 1,
-            segment: self.number,
-            bytes: self.bytes,
-            size,
-            evidence_bytes: self.evidence.bytes(),
-        };
-        if self.mark_file.write_at(&self.mark.encode(), self.mark.offset()).is_err() {
-            tracing::warn!("The record store could not note how far it is durable");
-        }
+        self.mark.put(self.number, self.bytes, size, self.evidence.bytes());
     }
 }
 

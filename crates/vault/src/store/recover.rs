@@ -2,8 +2,9 @@
 //! what a crash may have left half written is told apart from damage.
 
 use super::evidence::Evidence;
+use super::mark::MarkFile;
 use super::segment::{
-    FRAME_BYTES, HEADER_BYTES, Kind, Mark, SLOT_BYTES, SLOT_STEP, SegmentHeader, file_name, number_of, take_frame,
+    FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, Mark, SegmentHeader, file_name, number_of, take_frame,
 };
 use super::{Bounds, Corruption, Disk, DiskFile, State, Store, StoreError, Tail, place};
 use std::io;
@@ -12,8 +13,7 @@ use vitals::cbor::Reader;
 use vitals::cose;
 use vitals::envelope::{HEADER_BYTES_MAX, Header};
 use vitals::ids::Genesis;
-
-pub(crate) const MARK_FILE: &str = "durable";
+use vitals::log;
 
 /// Makes a file with its header, durably.
 pub(super) fn new_file(disk: &dyn Disk, name: &str, header: &SegmentHeader) -> io::Result<Arc<dyn DiskFile>> {
@@ -39,13 +39,43 @@ pub(super) fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read_mark(file: &dyn DiskFile) -> Option<Mark> {
-    let slot = |at: u64| {
-        let mut bytes = [0; SLOT_BYTES];
-        file.read_at(&mut bytes, at).ok()?;
-        Mark::decode(&bytes)
-    };
-    [slot(0), slot(SLOT_STEP)].into_iter().flatten().max_by_key(|mark| mark.counter)
+/// What a folder holds.
+enum Found {
+    Nothing,
+    /// What a crash left of the making of a store: these files, none of which holds a frame.
+    Unfinished(Vec<String>),
+    /// Segments, but no mark to say how much of them was acknowledged.
+    NoMark(&'static str),
+    Store {
+        mark: MarkFile,
+        /// Of the segments, ascending.
+        numbers: Vec<u64>,
+    },
+}
+
+impl Found {
+    fn on(disk: &dyn Disk) -> io::Result<Self> {
+        let mut names = disk.list()?;
+        names.retain(|name| name == MarkFile::NAME || name == Evidence::FILE || number_of(name).is_some());
+        if names.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        let mut what = "the file is missing";
+        if names.iter().any(|name| name == MarkFile::NAME) {
+            if let Some(mark) = MarkFile::open(disk)? {
+                let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
+                numbers.sort_unstable();
+                return Ok(Self::Store { mark, numbers });
+            }
+            what = "no slot has its checksum";
+        }
+        for name in names.iter().filter(|name| *name != MarkFile::NAME) {
+            if disk.open(name)?.size()? > HEADER_BYTES as u64 {
+                return Ok(Self::NoMark(what));
+            }
+        }
+        Ok(Self::Unfinished(names))
+    }
 }
 
 /// One segment read.
@@ -62,16 +92,15 @@ impl Store {
     /// # Errors
     /// As [`Store::create`].
     pub fn create_on(disk: Box<dyn Disk>, genesis: Genesis, bounds: Bounds) -> Result<Self, StoreError> {
-        let names = disk.list()?;
-        if names.iter().any(|name| name == MARK_FILE) {
-            return Err(StoreError::Exists);
-        }
-        // A crash while the first files were made leaves them without a mark: nothing was promised.
-        for name in names.iter().filter(|name| *name == Evidence::FILE || **name == file_name(0)) {
-            if disk.open(name)?.size()? > HEADER_BYTES as u64 {
-                return Err(Corruption::at(MARK_FILE, 0, "the file is missing").into());
+        match Found::on(&*disk)? {
+            Found::Nothing => {}
+            Found::Unfinished(names) => {
+                for name in names {
+                    disk.remove(&name)?;
+                }
+                disk.sync_names()?;
             }
-            disk.remove(name)?;
+            Found::Store { .. } | Found::NoMark(_) => return Err(StoreError::Exists),
         }
         let state = State::default();
         let header = SegmentHeader {
@@ -83,15 +112,10 @@ impl Store {
         };
         let file = new_file(&*disk, &file_name(0), &header)?;
         let evidence = Evidence::create(&*disk, genesis)?;
-        let mark_file = disk.create(MARK_FILE)?;
         let bytes = HEADER_BYTES as u64;
-        let mark = Mark { counter: 0, segment: 0, bytes, size: 0, evidence_bytes: bytes };
-        let mut slots = vec![0; SLOT_BYTES];
-        slots.copy_from_slice(&mark.encode());
-        mark_file.write_at(&slots, 0)?;
-        mark_file.sync()?;
-        disk.sync_names()?;
-        let tail = Tail { file, number: 0, bytes, mark_file, mark, evidence, stopped: None };
+        let first = Mark { counter: 0, segment: 0, bytes, size: 0, evidence_bytes: bytes };
+        let mark = MarkFile::create(&*disk, first)?;
+        let tail = Tail { file, number: 0, bytes, mark, evidence, stopped: None };
         Ok(Self::of(disk, genesis, bounds, state, tail))
     }
 
@@ -111,23 +135,21 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_on(disk: Box<dyn Disk>, genesis: Genesis, bounds: Bounds) -> Result<Self, StoreError> {
-        let names = disk.list()?;
-        let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
-        numbers.sort_unstable();
-        if !names.iter().any(|name| name == MARK_FILE) {
-            let held = numbers.len() > 1
-                || (numbers.len() == 1 && disk.open(&file_name(numbers[0]))?.size()? > HEADER_BYTES as u64);
-            return Err(if held { Corruption::at(MARK_FILE, 0, "the file is missing").into() } else { StoreError::Missing });
-        }
-        let mark_file = disk.open(MARK_FILE)?;
-        let mark = read_mark(&*mark_file).ok_or_else(|| Corruption::at(MARK_FILE, 0, "no slot has its checksum"))?;
+        let (mut mark_file, numbers) = match Found::on(&*disk)? {
+            Found::Nothing | Found::Unfinished(_) => return Err(StoreError::Missing),
+            Found::NoMark(what) => return Err(Corruption::at(MarkFile::NAME, 0, what).into()),
+            Found::Store { mark, numbers } => (mark, numbers),
+        };
+        mark_file.sync()?;
+        let mark = mark_file.newest();
         let mut last = numbers.last().copied().unwrap_or(0).max(mark.segment);
         for number in 0..=last {
             if numbers.binary_search(&number).is_err() {
                 return Err(Corruption::at(file_name(number), 0, "the file is missing").into());
             }
         }
-        if last > mark.segment && is_half_made(&*disk, last)? {
+        // A segment after the mark that holds no frame was just being made; it is made anew when needed.
+        if last > mark.segment && disk.open(&file_name(last))?.size()? <= HEADER_BYTES as u64 {
             disk.remove(&file_name(last))?;
             disk.sync_names()?;
             last -= 1;
@@ -161,20 +183,10 @@ impl Store {
         let (file, bytes) = open.expect("the loop ends with the last segment");
         let evidence = Evidence::open(&*disk, genesis, mark.evidence_bytes)?;
         let size = state.log.size();
-        let mut tail = Tail { file, number: last, bytes, mark_file, mark, evidence, stopped: None };
+        let mut tail = Tail { file, number: last, bytes, mark: mark_file, evidence, stopped: None };
         tail.put_mark(size);
         Ok(Self::of(disk, genesis, bounds, state, tail))
     }
-}
-
-/// Did a crash interrupt the making of this segment? Then it holds no frame.
-fn is_half_made(disk: &dyn Disk, number: u64) -> io::Result<bool> {
-    let file = disk.open(&file_name(number))?;
-    let size = file.size()?;
-    if size > HEADER_BYTES as u64 {
-        return Ok(false);
-    }
-    Ok(size < HEADER_BYTES as u64 || !SegmentHeader::is_whole(&read_all(file.as_ref())?))
 }
 
 fn scan(file: &dyn DiskFile, number: u64, genesis: Genesis, state: &mut State) -> Result<Scanned, StoreError> {
@@ -187,7 +199,13 @@ fn scan(file: &dyn DiskFile, number: u64, genesis: Genesis, state: &mut State) -
         genesis,
         root: state.log.root(),
     };
-    SegmentHeader::check(&bytes, &wanted).map_err(|what| Corruption::at(name(), 0, what))?;
+    SegmentHeader::check(&bytes, &wanted).map_err(|fault| match fault {
+        HeaderFault::BeforeIsShort if number > 0 => {
+            Corruption::at(file_name(number - 1), 0, "the file ends before what it held")
+        }
+        HeaderFault::BeforeIsShort => Corruption::at(name(), 0, "the first segment does not begin the log"),
+        HeaderFault::Here(what) => Corruption::at(name(), 0, what),
+    })?;
     let mut at = HEADER_BYTES;
     while at < bytes.len() {
         let offset = at as u64;
@@ -200,7 +218,7 @@ fn scan(file: &dyn DiskFile, number: u64, genesis: Genesis, state: &mut State) -
         if state.streams.get(&header.stream).is_some_and(|stream| stream.get(header.seq).is_some()) {
             return Err(Corruption::at(name(), offset, "a sequence number is stored twice").into());
         }
-        state.add(&header, header_bytes, place(number, offset, envelope.len()));
+        state.add(&header, header_bytes, log::leaf(header_bytes), place(number, offset, envelope.len()));
         at += FRAME_BYTES + envelope.len();
     }
     Ok(Scanned { bytes: at as u64, broken: None })

@@ -24,9 +24,10 @@
 //! over from a file that was cut, are not taken for a frame.
 //!
 //! The file `durable` says how far everything is known to be on the disk: two slots of 64 bytes, at
-//! 0 and 512 (so that no torn write spoils both), written in turn after each sync and itself synced
-//! only when a segment ends. It may lag, but never leads. Damage before it is corruption; a broken
-//! frame after it is the torn tail of a group nobody was told about.
+//! 0 and 512. One is durable and left alone; the other is written after each sync of the segment, not
+//! synced itself. When a segment ends, and at each start, the file is synced and the slots change
+//! places, so that no torn write spoils both. It may lag, but never leads. Damage before it is
+//! corruption; a broken frame after it is the torn tail of a group nobody was told about.
 //!
 //! | slot, 64 bytes | |
 //! |---|---|
@@ -72,6 +73,17 @@ pub(crate) struct SegmentHeader {
     pub(crate) root: Hash,
 }
 
+const DISCONTINUED: &str = "the header does not continue the log of the segments before it";
+
+/// What is wrong with a segment's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderFault {
+    /// The header itself.
+    Here(&'static str),
+    /// It begins after more envelopes than the segments before it hold.
+    BeforeIsShort,
+}
+
 /// The name of segment `number`.
 pub(crate) fn file_name(number: u64) -> String {
     format!("segment-{number:08}")
@@ -97,20 +109,25 @@ impl SegmentHeader {
         out
     }
 
-    /// Are these bytes a header of this or another segment, as it was written?
-    pub(crate) fn is_whole(bytes: &[u8]) -> bool {
-        bytes.len() >= HEADER_BYTES
-            && crc32c(&bytes[..HEADER_BYTES - 4]).to_le_bytes() == bytes[HEADER_BYTES - 4..HEADER_BYTES]
+    /// Is `bytes` a whole header, and are its fields the ones `wanted`?
+    pub(crate) fn check(bytes: &[u8], wanted: &Self) -> Result<(), HeaderFault> {
+        let what = match Self::fault(bytes, wanted) {
+            Ok(()) => return Ok(()),
+            Err(what) => what,
+        };
+        let mut first_index = [0; 8];
+        first_index.copy_from_slice(bytes.get(24..32).unwrap_or(&[0; 8]));
+        let more = what == DISCONTINUED && u64::from_le_bytes(first_index) > wanted.first_index;
+        Err(if more { HeaderFault::BeforeIsShort } else { HeaderFault::Here(what) })
     }
 
-    /// Is `bytes` a whole header, and are its fields the ones `wanted`? Says in words what is not.
-    pub(crate) fn check(bytes: &[u8], wanted: &Self) -> Result<(), &'static str> {
+    fn fault(bytes: &[u8], wanted: &Self) -> Result<(), &'static str> {
         let bytes = bytes.get(..HEADER_BYTES).ok_or("the header is cut short")?;
         let wanted_bytes = wanted.encode();
         if bytes == wanted_bytes {
             return Ok(());
         }
-        if !Self::is_whole(bytes) {
+        if crc32c(&bytes[..HEADER_BYTES - 4]).to_le_bytes() != bytes[HEADER_BYTES - 4..] {
             return Err("the header does not have its checksum");
         }
         let differs = |from: usize, to: usize| bytes[from..to] != wanted_bytes[from..to];
@@ -121,7 +138,7 @@ impl SegmentHeader {
         } else if differs(12, 24) {
             "the header names another segment"
         } else {
-            "the header does not continue the log of the segments before it"
+            DISCONTINUED
         })
     }
 }
@@ -172,11 +189,6 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Where the slot of this counter stands.
-    pub(crate) fn offset(&self) -> u64 {
-        (self.counter % 2) * SLOT_STEP
-    }
-
     pub(crate) fn encode(&self) -> [u8; SLOT_BYTES] {
         let mut out = [0; SLOT_BYTES];
         out[..8].copy_from_slice(MARK_MAGIC);
