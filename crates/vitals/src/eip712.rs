@@ -92,3 +92,35 @@ fn word(value: u64) -> Word {
     word[24..].copy_from_slice(&value.to_be_bytes());
     word
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::golden::golden;
+
+    /// Both digests, as the contract computes them (`docs/decisions/013`): the domain of chain 84001,
+    /// contract 0x11…11, genesis 0x22…22; the message's fields count up from 0x33.
+    #[test]
+    fn digests_patients_sign_are_the_golden_ones() {
+        let domain = ConsentDomain::new(Genesis([0x22; 32]), 84_001, &[0x11; 20], [0x12; 20]);
+        let message = ConsentMessage {
+            patient: PersonId([0x33; 32]),
+            grantee: PersonId([0x34; 32]),
+            terms: [0x35; 32],
+            from_ms: 1_800_000_000_000,
+            until_ms: 1_800_086_400_000,
+            nonce: [0x36; 32],
+            deadline_ms: 1_800_000_600_000,
+        };
+        let id = grant_id(message.patient, &message.nonce);
+        let digests = [domain.consent_digest(&message), domain.revocation_digest(id), id.0].concat();
+        golden!("consent_digests_v1", digests);
+    }
+
+    #[test]
+    fn signer_of_a_p256_key_names_the_verifier_first() {
+        let domain = ConsentDomain::new(Genesis([1; 32]), 1, &[2; 20], [3; 20]);
+        let signer = domain.p256_signer(&[4; 64]);
+        assert_eq!((signer.len(), &signer[..20], &signer[20..]), (84, &[3; 20][..], &[4; 64][..]));
+    }
+}

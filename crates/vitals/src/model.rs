@@ -267,3 +267,66 @@ impl LedgerModel {
 fn refuse_if(wrong: bool, why: Refusal) -> Result<(), Refusal> {
     if wrong { Err(why) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Genesis;
+    use crate::log::MerkleLog;
+    use alloc::vec;
+
+    const SENDER: [u8; 20] = [9; 20];
+
+    fn ward() -> (LedgerModel, OrgId) {
+        let org = OrgId::of(&[1; 32]);
+        let founder = Organisation { record_key: [1; 32], sender: SENDER, active: true };
+        let domain = ConsentDomain::new(Genesis([0; 32]), 1, &[2; 20], [3; 20]);
+        (LedgerModel::new(domain, |_, _, signature| signature == b"signed", [(org, founder)]), org)
+    }
+
+    fn gateway() -> Act {
+        let key = [5; 32];
+        let (kind, via) = (DeviceKind::Gateway, DeviceId::of(&key));
+        Act::Register { kind, key, wrap_key: [6; 32], via, binding: [0; 32] }
+    }
+
+    #[test]
+    fn stranger_changes_nothing() {
+        let (mut model, _) = ward();
+        let refused = model.apply([0; 20], &gateway(), 1, 1_000);
+        assert_eq!(refused, Err(Refusal::SenderNotAnOrganisation));
+        assert!(model.devices.is_empty());
+    }
+
+    #[test]
+    fn sensor_of_a_revoked_gateway_is_refused() {
+        let (mut model, org) = ward();
+        model.apply(SENDER, &gateway(), 1, 1_999).unwrap();
+        let via = DeviceId::of(&[5; 32]);
+        assert_eq!(model.devices[&via].since_ms, 1_000);
+        assert_eq!(model.devices[&via].org, org);
+        let reason = RevokeReason::Retired;
+        model.apply(SENDER, &Act::Revoke { device: via, reason, last_trusted_seq: 3 }, 2, 2_000).unwrap();
+        let (kind, key) = (DeviceKind::Sensor, [7; 32]);
+        let sensor = Act::Register { kind, key, wrap_key: [6; 32], via, binding: [8; 32] };
+        assert_eq!(model.apply(SENDER, &sensor, 3, 3_000), Err(Refusal::ViaNotALiveGateway));
+    }
+
+    #[test]
+    fn log_head_is_replaced_only_by_one_that_extends_it() {
+        let (mut model, org) = ward();
+        let mut log = MerkleLog::new();
+        for leaf in 0..5 {
+            log.push([leaf; 32]);
+        }
+        let head = |size| log.root_at(size).unwrap();
+        let anchor = |size, root, consistency| Act::Anchor { size, root, consistency };
+        model.apply(SENDER, &anchor(3, head(3), vec![]), 1, 0).unwrap();
+        let proof = log.consistency(3, 5).unwrap();
+        let forged = model.apply(SENDER, &anchor(5, [0; 32], proof.clone()), 2, 0);
+        assert_eq!(forged, Err(Refusal::ConsistencyWrong));
+        model.apply(SENDER, &anchor(5, head(5), proof), 2, 0).unwrap();
+        assert_eq!(model.anchors[&org], Anchor { size: 5, root: head(5), height: 2 });
+        assert_eq!(model.apply(SENDER, &anchor(3, head(3), vec![]), 3, 0), Err(Refusal::LogShrunk));
+    }
+}
