@@ -28,6 +28,39 @@ fn envelopes_are_golden() {
     assert_eq!(second.header.nonce()[11], 1);
 }
 
+/// A seal as docs/wire.md says, by a cipher of its own: what a stranger would write.
+#[test]
+fn a_sealed_envelope_opens_as_the_page_says() {
+    use aes_gcm::aead::{Aead, KeyInit, Payload};
+    use aes_gcm::{Aes256Gcm, Key, Nonce};
+    let ward = Ward::new(1, 1);
+    let mut stream = ward.stream(0, Class::Vitals);
+    ward.seal(&mut stream, 20);
+    let plain = crate::fixture::golden::read("body_readings_v1");
+    let mut header = Envelope::decode(&ward.seal(&mut stream, 20)).unwrap().header;
+    let chain = crate::keys::ChainKey::new([0x11; 32]);
+    let (key, commitment) =
+        chain.content().message(header.genesis, header.stream, header.epoch, &header.run);
+    header.first_ms = crate::fixture::NOON_MS;
+    header.last_ms = header.first_ms + 3000;
+    header.count = 5;
+    header.key_commitment = commitment;
+    let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key.expose()));
+    let (nonce, aad) = (Nonce::from(header.nonce()), header.associated_data());
+    let ciphertext = cipher.encrypt(&nonce, Payload { msg: &plain, aad: &aad }).unwrap();
+    header.ciphertext_hash = sha256(&[&ciphertext]);
+    let bytes = header.encode();
+    let signature = crate::fixture::sign(&ward.sensors[0], Domain::Envelope, header.genesis, &bytes);
+    let sealed = Envelope::encode_parts(&bytes, &signature, &ciphertext);
+    golden!("envelope_sealed_v1", sealed);
+    let read = Envelope::decode(&sealed).unwrap();
+    let opened = cipher.decrypt(&nonce, Payload { msg: &read.ciphertext, aad: &aad }).unwrap();
+    let body = crate::body::Body::decode(&opened, read.header.first_ms).unwrap();
+    assert_eq!(body.span_ms(), Some((read.header.first_ms, read.header.last_ms)));
+    assert_eq!(body.count(), read.header.count);
+    assert!(body.fits(read.header.class));
+}
+
 #[test]
 fn every_changed_byte_is_refused_or_breaks_the_signature() {
     let (ward, good) = one();
