@@ -31,7 +31,7 @@ const INTERVAL_MIN_MS: u32 = 250;
 /// Longest time between two beats (20 a minute), milliseconds.
 const INTERVAL_MAX_MS: u32 = 3_000;
 /// No second beat within this share of the median interval: the dicrotic wave, percent.
-const REFRACTORY_PERCENT: u32 = 55;
+const REFRACTORY_PERCENT: u32 = 48;
 /// The interval expected before anything is known, milliseconds.
 const EXPECTED_MS: u32 = 1_000;
 /// The intervals must agree with the rhythm of the whole signal to this share, percent.

@@ -7,7 +7,7 @@ use super::push_bounded;
 use alloc::collections::VecDeque;
 
 /// The slope is summed to about this rate, hertz.
-const RATE_HZ: u32 = 25;
+const RATE_HZ: u32 = 50;
 /// Seconds looked at.
 const SPAN_S: u32 = 5;
 /// Seconds needed at least.
@@ -20,6 +20,8 @@ const PERIOD_MIN_MS: u32 = 250;
 const LIKENESS_MIN: i64 = 45;
 /// The shortest period nearly as good as the best is the rhythm; its multiples are as good, percent.
 const NEARLY: i64 = 85;
+/// The whole power.
+const FULL: i64 = 1_000;
 /// Jolts count no more than so many times the mean slope.
 const CLIP: i64 = 4;
 
@@ -94,23 +96,30 @@ impl Rhythm {
         if power == 0 {
             return None;
         }
-        // Percent of the power, per lag; one lag beyond each end, to see what is a peak.
+        // Share of the power, per lag; one lag beyond each end, to see what is a peak.
         let from = self.steps_in(PERIOD_MIN_MS).max(2) - 1;
         let to = (self.steps_in(PERIOD_MAX_MS) + 1).min(len * 2 / 3);
         let likeness: alloc::vec::Vec<i64> = (from..=to)
             .map(|lag| {
                 let product: i64 = clipped.iter().zip(clipped.get(lag..).unwrap_or(&[])).map(|(a, b)| a * b).sum();
-                product * 100 / i64::try_from(len - lag).unwrap_or(1).max(1) / power
+                product * FULL / i64::try_from(len - lag).unwrap_or(1).max(1) / power
             })
             .collect();
-        let is_peak = |triple: &[i64]| triple[1] >= triple[0] && triple[1] > triple[2];
-        let peaks = || likeness.windows(3).enumerate().filter(|(_, triple)| is_peak(triple));
-        let best = peaks().map(|(_, triple)| triple[1]).max()?;
-        if best < LIKENESS_MIN {
+        let peaks = || likeness.windows(3).enumerate().filter_map(|(index, three)| Some((index, top(three)?)));
+        let best = peaks().map(|(_, height)| height).max()?;
+        if best * 100 < LIKENESS_MIN * FULL {
             return None;
         }
-        let (index, _) = peaks().find(|(_, triple)| triple[1] * 100 >= best * NEARLY)?;
+        let (index, _) = peaks().find(|(_, height)| height * 100 >= best * NEARLY)?;
         let lag = u64::try_from(from + index + 1).ok()?;
         u32::try_from(lag * 1_000_000 / u64::from(self.rate_mhz)).ok()
     }
+}
+
+/// The height of the parabola through three neighbours, if the middle one is a peak: a period between
+/// two steps must not look less alike than its multiple that falls on one.
+fn top(three: &[i64]) -> Option<i64> {
+    let &[before, middle, after] = three else { return None };
+    let is_peak = middle >= before && middle > after;
+    is_peak.then(|| middle + (after - before).pow(2) / (8 * (2 * middle - before - after)))
 }
