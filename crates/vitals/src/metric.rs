@@ -89,11 +89,8 @@ impl Metric {
     /// The value in its unit, for drawing; records and rules use the integer.
     #[must_use]
     pub fn in_unit(self, raw: i32) -> f64 {
-        let mut value = f64::from(raw);
-        for _ in 0..self.info().decimals {
-            value /= 10.0;
-        }
-        value
+        // One division, so that the result is the nearest number to the decimal one.
+        f64::from(raw) / (0..self.info().decimals).fold(1.0, |scale, _| scale * 10.0)
     }
 }
 
@@ -149,4 +146,34 @@ pub struct Reading {
     pub at_ms: u64,
     /// The sample.
     pub sample: Sample,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_their_unit_are_the_nearest_numbers() {
+        for raw in 0..50_000 {
+            let exact: f64 = alloc::format!("{}.{:02}", raw / 100, raw % 100).parse().unwrap_or(f64::NAN);
+            assert_eq!(Metric::BodyTemperature.in_unit(raw), exact, "{raw}");
+        }
+        assert_eq!(Metric::AmbientTemperature.in_unit(-5), -0.5);
+        assert_eq!(Metric::Co2.in_unit(400), 400.0);
+    }
+
+    #[test]
+    fn codes_and_names_are_unique_and_lead_back() {
+        for metric in Metric::ALL.iter().copied() {
+            assert_eq!(Metric::from_code(metric.code()), Some(metric));
+            assert_eq!(Metric::from_name(metric.info().name), Some(metric));
+            assert!(metric.info().plausible.0 < metric.info().plausible.1);
+        }
+        assert_eq!(Metric::from_code(0), None);
+    }
+
+    #[test]
+    fn a_value_does_not_print() {
+        assert_eq!(alloc::format!("{:?}", Sample::Measured(1234)), "Measured(..)");
+    }
 }

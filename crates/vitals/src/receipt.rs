@@ -16,7 +16,7 @@ pub const HEAD_BYTES_MAX: usize = 256;
 /// Longest receipt, bytes.
 pub const RECEIPT_BYTES_MAX: usize = 4096;
 /// Longest ledger proof inside a delivery, bytes.
-pub const LEDGER_PROOF_BYTES_MAX: usize = 256 * 1024;
+pub const LEDGER_PROOF_BYTES_MAX: usize = crate::proof::LEDGER_PROOF_BYTES_MAX;
 /// Most envelopes proven by one delivery.
 pub const PROVEN_MAX: usize = 256;
 /// Longest proof delivery, bytes.

@@ -16,11 +16,11 @@ pub const LEDGER_PROOF_BYTES_MAX: usize = 256 * 1024;
 /// Most accounts in one proof.
 pub const ACCOUNTS_MAX: usize = 64;
 /// Most storage slots proven of one account.
-pub const SLOTS_MAX: usize = 64;
+pub const SLOTS_MAX: usize = state::SLOTS_MAX;
 /// Most trie nodes on one path: 64 nibbles of a hashed key, and the root.
-pub const NODES_MAX: usize = 65;
-/// Longest trie node: a branch of 16 hashes.
-pub const NODE_BYTES_MAX: usize = 1024;
+pub const NODES_MAX: usize = state::NODES_MAX;
+/// Longest trie node.
+pub const NODE_BYTES_MAX: usize = state::NODE_BYTES_MAX;
 const VERSION: u64 = 1;
 
 /// Contract state at one certified height. Encoded by [`LedgerProof::encode`].
