@@ -1,6 +1,6 @@
 //! Measures execution without consensus: `cargo run --release -p ledger --example execution`.
 //!
-//! One organisation registers a gateway and sensors, then anchors its log, in blocks of 1,000. Printed are
+//! One organisation registers a gateway and sensors, then anchors its log, 1,000 acts at a time. Printed are
 //! microseconds a transaction for signing and admission, execution where senders are known (the node that
 //! took the transactions) and where they are not, and the durable commit; then reads, proofs and reopening.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
@@ -17,8 +17,8 @@ use vitals::log::MerkleLog;
 use vitals::proof::genesis::Founder;
 use vitals::proof::header::BlockHeader;
 
-const BLOCK_TXS: u64 = 1_000;
-const BLOCKS: u64 = 20;
+const BATCH: u64 = 1_000;
+const BATCHES: u64 = 20;
 const SECRET: [u8; 32] = [1; 32];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -44,25 +44,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let via = DeviceId::of(&gateway);
     let kind = DeviceKind::Gateway;
     account.submit(&Act::Register { kind, key: gateway, wrap_key: [5; 32], via, binding: [0; 32] })?;
-    block(&machine, &follower, &pool, &mut Times::default())?;
+    blocks(&machine, &follower, &pool, &mut Times::default())?;
 
     let sensor_key = |n: u64| sha256(&[b"sensor", &n.to_be_bytes()]);
     let mut registers = Times::default();
-    for b in 0..BLOCKS {
+    for b in 0..BATCHES {
         let start = Instant::now();
-        for n in 0..BLOCK_TXS {
-            let (key, kind) = (sensor_key(b * BLOCK_TXS + n), DeviceKind::Sensor);
+        for n in 0..BATCH {
+            let (key, kind) = (sensor_key(b * BATCH + n), DeviceKind::Sensor);
             account.submit(&Act::Register { kind, key, wrap_key: [5; 32], via, binding: [6; 32] })?;
         }
         registers.submit += start.elapsed();
-        block(&machine, &follower, &pool, &mut registers)?;
+        blocks(&machine, &follower, &pool, &mut registers)?;
     }
-    registers.print("register a sensor", BLOCKS * BLOCK_TXS);
+    registers.print("register a sensor", BATCHES * BATCH);
 
     let mut log = MerkleLog::new();
     let mut anchors = Times::default();
-    for _ in 0..BLOCKS {
-        let acts: Vec<Act> = (0..BLOCK_TXS)
+    for _ in 0..BATCHES {
+        let acts: Vec<Act> = (0..BATCH)
             .map(|_| {
                 let old = log.size();
                 for leaf in old..old + 1_000 {
@@ -78,9 +78,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             account.submit(act)?;
         }
         anchors.submit += start.elapsed();
-        block(&machine, &follower, &pool, &mut anchors)?;
+        blocks(&machine, &follower, &pool, &mut anchors)?;
     }
-    anchors.print("anchor 1,000 leaves", BLOCKS * BLOCK_TXS);
+    anchors.print("anchor 1,000 leaves", BATCHES * BATCH);
 
     let view = machine.view();
     let ids: Vec<_> = (0..1_000).map(|n| DeviceId::of(&sensor_key(n))).collect();
@@ -105,7 +105,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop((view, account, pool, machine));
     let start = Instant::now();
     let machine = Machine::open(dir.path(), &genesis)?;
-    println!("reopen with {} devices: {:.0} ms", BLOCKS * BLOCK_TXS, start.elapsed().as_secs_f64() * 1e3);
+    println!("reopen with {} devices: {:.0} ms", BATCHES * BATCH, start.elapsed().as_secs_f64() * 1e3);
     assert_eq!(machine.tip(), tip);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Transactions waiting for a block: checked once, queued by sender and nonce, taken first come first
-//! served. Gas is free here, so the caps are what keeps one sender from crowding out the others.
+//! Transactions waiting for a block: checked once, queued by sender and nonce, taken from all senders in
+//! turn. Gas is free here, so turns and caps are what keeps one sender from crowding out the others.
 
 use crate::machine::{
     BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, CheckedTx, InvalidTx, Machine, Snapshot, StoreError, View,
@@ -17,8 +17,6 @@ mod tests;
 
 /// Most transactions of one sender that wait; also how far ahead a nonce may be.
 pub const SENDER_TXS_MAX: usize = 4096;
-/// Most transactions of one sender in a block.
-pub const BLOCK_SENDER_TXS_MAX: usize = 2048;
 /// Longest sum of all waiting transactions.
 pub const POOL_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -99,23 +97,23 @@ impl Pool {
         Ok(tx.hash)
     }
 
-    /// The transactions of the next block on `parent`, in order: first come first served among those
-    /// whose nonce is next. They stay in the pool until [`Self::committed`].
+    /// The transactions of the next block on `parent`, in order: one of each sender by arrival, then the
+    /// next one of each, so that a flood of one sender delays nobody else. They stay in the pool until
+    /// [`Self::committed`].
     #[must_use]
     pub fn next_batch(&self, parent: &Snapshot) -> Vec<Vec<u8>> {
         let queues = self.queues();
-        // By arrival: the next transaction of each sender.
         let mut next = BinaryHeap::new();
         for (sender, queue) in &queues.senders {
             let nonce = parent.nonce(*sender);
             if let Some(waiting) = queue.get(&nonce)
                 && self.0.machine.may_send(parent, *sender)
             {
-                next.push(Reverse((waiting.arrival, *sender, nonce, 1)));
+                next.push(Reverse((0, waiting.arrival, *sender, nonce)));
             }
         }
         let (mut batch, mut bytes, mut gas) = (Vec::new(), 0, 0);
-        while let Some(Reverse((_, sender, nonce, taken))) = next.pop() {
+        while let Some(Reverse((round, _, sender, nonce))) = next.pop() {
             let queue = &queues.senders[&sender];
             let waiting = &queue[&nonce];
             if bytes + waiting.raw.len() > BLOCK_BYTES_MAX
@@ -127,10 +125,8 @@ impl Pool {
             bytes += waiting.raw.len();
             gas += waiting.gas;
             batch.push(waiting.raw.clone());
-            if let Some(following) = queue.get(&(nonce + 1))
-                && taken < BLOCK_SENDER_TXS_MAX
-            {
-                next.push(Reverse((following.arrival, sender, nonce + 1, taken + 1)));
+            if let Some(following) = queue.get(&(nonce + 1)) {
+                next.push(Reverse((round + 1, following.arrival, sender, nonce + 1)));
             }
         }
         batch

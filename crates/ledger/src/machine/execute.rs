@@ -15,6 +15,7 @@ use revm::database::states::changes::StateChangeset;
 use revm::database::{OriginalValuesKnown, State as Scratch};
 use revm::primitives::hardfork::SpecId;
 use revm::{Context, ExecuteCommitEvm, MainBuilder, MainContext};
+use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 use vitals::ids::Hash;
 
@@ -26,8 +27,8 @@ pub const BLOCK_TXS_MAX: usize = 4096;
 pub const BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most gas one transaction may ask for (EIP-7825).
 pub const TX_GAS_MAX: u64 = 1 << 24;
-/// Most gas all transactions of a block may ask for.
-pub const BLOCK_GAS_MAX: u64 = 1 << 30;
+/// Most gas all transactions of a block may ask for: some seconds of the dearest computation there is.
+pub const BLOCK_GAS_MAX: u64 = 1 << 28;
 
 /// Where in the chain a block stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,12 +207,12 @@ impl Rules {
             return Err(Invalid::TooLarge);
         }
         let mut checked = Vec::with_capacity(txs.len());
-        let mut gas = 0u64;
+        let (mut gas, mut senders) = (0u64, HashSet::new());
         for (index, raw) in txs.iter().enumerate() {
             let invalid = |why| Invalid::Transaction { index, why };
             let tx = self.check(raw.as_ref()).map_err(invalid)?;
             // The parent's word counts: an organisation added here acts from the next block on.
-            if !self.may_send(&parent.state, tx.sender) {
+            if senders.insert(tx.sender) && !self.may_send(&parent.state, tx.sender) {
                 return Err(invalid(InvalidTx::Sender { sender: tx.sender }));
             }
             gas = gas.saturating_add(tx.gas_limit());
