@@ -1,1 +1,130 @@
-//! gateway
+//! The bedside gateway: reads boards, alarms at the bed, seals what was measured, keeps it in a
+//! journal until the home organisation has proven it recorded, and forgets it then.
+//!
+//! An envelope goes through four states: *sent* (or waiting to be), *receipted* (the node signed that
+//! it is durable and in its log), *proven* (the log's head is in a finalized ledger state, checked
+//! here from the pinned genesis), *forgotten*. Only the gateway's own check moves it on.
+//!
+//! The core is one thread that owns monitors, sealers and journal; serial lines and
+//! the connection to the node are tokio tasks around it. Alarms reach LCD and buzzer without either
+//! network or disk.
+
+mod bed;
+mod board;
+mod config;
+mod core;
+mod counters;
+mod files;
+pub mod journal;
+pub mod keys;
+mod outbox;
+mod trust;
+mod uplink;
+
+pub use config::{CONFIG_TOML, Config};
+pub use counters::{Counters, Latency, Summary};
+pub use keys::{KeyError, Paired, accept, first_boot};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Milliseconds since 1970, asked whenever a time is needed.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// Fills a buffer with random bytes.
+pub type Entropy = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+pub use link::Stop;
+
+/// Why a gateway cannot start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The configuration is wrong: mend the file.
+    #[error("configuration: {0}")]
+    Config(String),
+    /// Another gateway runs in this folder.
+    #[error("another gateway uses {0}; stop it first")]
+    InUse(PathBuf),
+    /// The folder cannot be used: mend the disk or its permissions.
+    #[error("{path}: {source}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Keys are missing or damaged.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The journal is damaged: nothing is sealed before somebody has looked.
+    #[error(transparent)]
+    Journal(#[from] journal::JournalError),
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] link::tls::TlsError),
+    /// A part of the gateway ended unexpectedly.
+    #[error("the gateway's {0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// A gateway with its keys read and its journal open, not running yet.
+pub struct Gateway {
+    config: Config,
+    clock: Clock,
+    entropy: Entropy,
+    counters: Arc<Counters>,
+    core: core::Core,
+    uplink: uplink::Uplink,
+    _lock: std::fs::File,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gateway")
+    }
+}
+
+impl Gateway {
+    /// Opens the data folder: takes its lock, reads keys and pairing, opens the journal and cuts a
+    /// torn tail. Everything that was not proven will be sent again.
+    pub fn open(config: Config, clock: Clock, entropy: Entropy) -> Result<Self, GatewayError> {
+        config.check().map_err(GatewayError::Config)?;
+        let lock = files::lock(&config.data_dir)?;
+        let paired = keys::load(&config.data_dir, config.boards.len())?;
+        let (certificate, key) = link::tls::self_signed(&paired.gateway_seed)?;
+        let tls = Arc::new(link::tls::client_config(certificate, key, paired.record_key)?);
+        let uplink = uplink::Uplink {
+            address: config.node.clone(),
+            tls,
+            gateway: paired.gateway,
+            entropy: entropy.clone(),
+        };
+        let counters = Arc::new(Counters::default());
+        let core = core::Core::open(&config, paired, clock.clone(), &entropy, counters.clone())?;
+        Ok(Self { config, clock, entropy, counters, core, uplink, _lock: lock })
+    }
+
+    /// The live counters.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Runs until `stop`. Then the boards are read no more, and if `drain` is given, what is sealed is
+    /// brought home first, for at most that long. Gives the final figures.
+    pub async fn run(self, stop: Stop, drain: Option<Duration>) -> Result<Summary, GatewayError> {
+        let Self { config, counters, core, uplink, clock: _clock, entropy: _entropy, _lock } = self;
+        core::run(core, uplink, &config.boards, config.baud, stop, drain).await?;
+        Ok(counters.summary())
+    }
+}
+
+/// [`Gateway::open`] and [`Gateway::run`] in one.
+pub async fn run(
+    config: Config,
+    clock: Clock,
+    entropy: Entropy,
+    drain: Option<Duration>,
+    stop: Stop,
+) -> Result<Summary, GatewayError> {
+    Gateway::open(config, clock, entropy)?.run(stop, drain).await
+}

@@ -1,0 +1,407 @@
+//! The gateway's heart: one thread that owns monitors, sealers and journal, fed by a bounded channel.
+//! It is a thread because it waits for the disk; everything it waits for else comes as [`Input`].
+
+use crate::bed::{Bed, Look};
+use crate::counters::{Counters, add};
+use crate::journal::Journal;
+use crate::keys::{self, Loaded, StreamState};
+use crate::outbox::Outbox;
+use crate::trust::Trust;
+use crate::uplink::Uplink;
+use crate::{Clock, Config, Entropy, GatewayError, Stop, board};
+use device::{MonitorConfig, Sealer, SealerState};
+use link::{Client, Event, PublishId};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use vitals::StreamId;
+use vitals::alarm::Condition;
+use vitals::envelope::ClockQuality;
+use vitals::metric::Sample;
+
+/// Inputs waiting for the core.
+const INPUTS_MAX: usize = 1024;
+/// Inputs taken before the beds are looked at again.
+const INPUTS_AT_ONCE_MAX: usize = 256;
+const TICK: Duration = Duration::from_millis(100);
+/// Longest step of the core's clock; the machine's may leap.
+const STEP_MAX_MS: u64 = 2_000;
+const CODE_CONFLICT: u8 = 0x83;
+
+/// What happens to the core.
+pub(crate) enum Input {
+    Board {
+        there: bool,
+    },
+    Bytes {
+        n: usize,
+        bytes: Vec<u8>,
+    },
+    Connected(Client),
+    Disconnected,
+    Node(Event),
+    Tick,
+    /// Read no more from the boards; end once nothing waits, or now.
+    Stop {
+        drain: bool,
+    },
+}
+
+pub(crate) struct Core {
+    beds: Vec<Bed>,
+    outbox: Outbox,
+    streams: BTreeMap<StreamId, StreamState>,
+    trust: Trust,
+    dir: PathBuf,
+    clock: Clock,
+    quality: ClockQuality,
+    counters: Arc<Counters>,
+    client: Option<Client>,
+    under_way: HashMap<PublishId, u64>,
+    journal_newest: u32,
+    steady_ms: u64,
+    now_ms: u64,
+    stopping: Option<bool>,
+    /// Disk or journal failed: readings are counted as lost, alarms at the bed go on. Only a new start
+    /// finds out where the journal stands.
+    failure: Option<GatewayError>,
+}
+
+impl Core {
+    pub(crate) fn open(
+        config: &Config,
+        paired: Loaded,
+        clock: Clock,
+        entropy: &Entropy,
+        counters: Arc<Counters>,
+    ) -> Result<Self, GatewayError> {
+        let dir = config.data_dir.clone();
+        let (journal, kept) =
+            Journal::open(&dir.join("journal"), paired.gateway, paired.journal_newest, config.segment_bytes)?;
+        let genesis = paired.document.hash();
+        let mut beds = Vec::with_capacity(config.boards.len());
+        for sensor in paired.sensors.iter().take(config.boards.len()) {
+            let mut sealers = Vec::new();
+            for (stream, state) in paired.streams.iter().filter(|(_, state)| state.author == sensor.id()) {
+                let head = journal.head(*stream);
+                counters.knows(*stream, head.next_seq);
+                let mut run = [0; 16];
+                entropy(&mut run);
+                let state = SealerState {
+                    chain: state.chain.clone(),
+                    epoch: state.epoch,
+                    next_seq: head.next_seq,
+                    prev: head.prev,
+                };
+                let class = paired.streams[stream].class;
+                sealers.push(Sealer::new(genesis, sensor.signing_key(), *stream, class, run, state));
+            }
+            beds.push(Bed::new(MonitorConfig::default(), sealers));
+        }
+        let outbox = Outbox::new(journal, kept, counters.clone());
+        let now_ms = clock();
+        let mut core = Self {
+            beds,
+            outbox,
+            streams: paired.streams,
+            trust: Trust { document: paired.document, record_key: paired.record_key },
+            dir,
+            clock,
+            quality: config.clock.into(),
+            counters,
+            client: None,
+            under_way: HashMap::new(),
+            journal_newest: paired.journal_newest,
+            steady_ms: now_ms,
+            now_ms,
+            stopping: None,
+            failure: None,
+        };
+        core.remember()?;
+        Ok(core)
+    }
+
+    /// Persists chain keys that have stepped, and how far the journal goes.
+    fn remember(&mut self) -> Result<(), GatewayError> {
+        let mut changed = self.outbox.journal().newest() != self.journal_newest;
+        for sealer in self.beds.iter().flat_map(Bed::sealers) {
+            let (state, now) = (self.streams.get_mut(&sealer.stream()), sealer.state());
+            if let Some(state) = state.filter(|state| state.epoch != now.epoch) {
+                state.epoch = now.epoch;
+                state.chain = now.chain.clone();
+                changed = true;
+            }
+        }
+        if changed {
+            let newest = self.outbox.journal().newest();
+            keys::write_streams(&self.dir, &self.streams, newest)?;
+            self.journal_newest = newest;
+        }
+        Ok(())
+    }
+
+    /// Runs until told to stop, on its own thread.
+    fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        boards: Vec<mpsc::Sender<Vec<u8>>>,
+    ) -> Result<(), GatewayError> {
+        while let Some(input) = inputs.blocking_recv() {
+            self.time();
+            self.take(input);
+            for _ in 1..INPUTS_AT_ONCE_MAX {
+                let Ok(input) = inputs.try_recv() else { break };
+                self.take(input);
+            }
+            self.look(&boards);
+            if self.failure.is_none()
+                && let Err(why) = self.send()
+            {
+                self.fail(why, 0);
+            }
+            let done = match self.stopping {
+                None => false,
+                Some(false) => true,
+                Some(true) => self.outbox.pending() == 0 || self.failure.is_some(),
+            };
+            if done {
+                break;
+            }
+        }
+        // Dropping the client says goodbye to the node.
+        self.client = None;
+        if let Some(why) = self.failure {
+            return Err(why);
+        }
+        self.outbox.close()?;
+        self.remember()
+    }
+
+    fn fail(&mut self, why: GatewayError, readings: u64) {
+        add(&self.counters.readings_lost, readings);
+        tracing::error!(%why, "Readings are no longer stored: {why}; alarms at the bed go on");
+        self.failure.get_or_insert(why);
+        for bed in &mut self.beds {
+            bed.report(Condition::Gap, self.now_ms);
+        }
+    }
+
+    fn time(&mut self) {
+        let now_ms = (self.clock)();
+        self.steady_ms += now_ms.saturating_sub(self.now_ms).min(STEP_MAX_MS);
+        self.now_ms = now_ms;
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Board { there } => add(&self.counters.boards_connected, u64::from(there)),
+            Input::Bytes { n, bytes } => {
+                if let Some(bed) = self.beds.get_mut(n).filter(|_| self.stopping.is_none()) {
+                    add(&self.counters.frames_bad, bed.hear(&bytes, self.now_ms));
+                }
+            }
+            Input::Connected(client) => {
+                add(&self.counters.node_connections, 1);
+                self.disconnected();
+                self.client = Some(client);
+            }
+            Input::Disconnected => self.disconnected(),
+            Input::Node(event) => {
+                if self.failure.is_none()
+                    && let Err(why) = self.hear_node(event)
+                {
+                    self.fail(why, 0);
+                }
+            }
+            Input::Tick => self.outbox.tick(self.steady_ms),
+            Input::Stop { drain } => self.stopping = Some(drain),
+        }
+    }
+
+    fn disconnected(&mut self) {
+        self.client = None;
+        self.under_way.clear();
+        self.outbox.disconnected();
+    }
+
+    fn hear_node(&mut self, event: Event) -> Result<(), GatewayError> {
+        let (now_ms, steady_ms) = (self.now_ms, self.steady_ms);
+        match event {
+            Event::Acked { id } => {
+                if let Some(id) = self.under_way.remove(&id) {
+                    self.outbox.acked(id, steady_ms);
+                }
+            }
+            Event::Refused { id, code, reason } => {
+                let Some(id) = self.under_way.remove(&id) else { return Ok(()) };
+                let aside = self.outbox.refused(id, code, steady_ms)?;
+                let Some(aside) = aside else { return Ok(()) };
+                tracing::error!(code, %reason, "The node refused an envelope (0x{code:02x}): {reason}; it is kept aside");
+                keep_aside(&self.dir, aside.code, &aside.bytes)?;
+                self.outbox.drop_aside(id)?;
+                let condition = if code == CODE_CONFLICT { Condition::Equivocation } else { Condition::Gap };
+                let author = vitals::envelope::Envelope::decode(&aside.bytes).ok().map(|e| e.header.stream);
+                for bed in &mut self.beds {
+                    if bed.sealers().iter().any(|sealer| Some(sealer.stream()) == author) {
+                        bed.report(condition, now_ms);
+                    }
+                }
+            }
+            Event::Receipt(bytes) => {
+                if let Err(why) = self.outbox.receipt(&bytes, &self.trust, now_ms, steady_ms)? {
+                    tracing::error!(%why, "A receipt does not check: {why}");
+                }
+            }
+            Event::Proof(bytes) => match self.outbox.delivery(&bytes, &self.trust, now_ms)? {
+                Ok(0) => {}
+                Ok(wrong) => {
+                    tracing::error!(wrong, "{wrong} envelopes are not where the node claims they are proven")
+                }
+                Err(why) => tracing::error!(%why, "A proof does not check: {why}"),
+            },
+            Event::Closed(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Looks at every bed: first what the boards shall show, then what is to be sealed and kept.
+    fn look(&mut self, boards: &[mpsc::Sender<Vec<u8>>]) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let offline = self.client.is_none();
+        let mut looks = Vec::with_capacity(self.beds.len());
+        for (bed, board) in self.beds.iter_mut().zip(boards) {
+            let mut look = bed.look(offline, self.now_ms);
+            let down = std::mem::take(&mut look.down);
+            if !down.is_empty() {
+                // A board that is gone or does not drain is told again when it is back.
+                let _ = board.try_send(down);
+            }
+            looks.push(look);
+        }
+        let (mut sealed, mut readings) = (Vec::new(), 0);
+        let stores = self.failure.is_none() && !self.outbox.is_full();
+        for (bed, look) in self.beds.iter_mut().zip(looks) {
+            readings += self.counters.saw(&look);
+            if stores {
+                bed.seal(look, self.quality, &mut sealed);
+            }
+        }
+        if !stores {
+            add(&self.counters.readings_lost, readings);
+        } else if !sealed.is_empty() {
+            let kept = self.outbox.keep(&sealed, self.now_ms).map_err(GatewayError::from);
+            if let Err(why) = kept.and_then(|()| self.remember()) {
+                self.fail(why, readings);
+            }
+        }
+    }
+
+    fn send(&mut self) -> Result<(), GatewayError> {
+        while let Some(client) = &self.client
+            && client.room() > 0
+            && let Some((id, alarm, bytes)) = self.outbox.next()?
+        {
+            match client.publish(alarm, bytes) {
+                Ok(publish) => {
+                    self.under_way.insert(publish, id);
+                }
+                // Its end is on its way as an input.
+                Err(_) => self.disconnected(),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Counters {
+    fn saw(&self, look: &Look) -> u64 {
+        add(&self.alarms_raised, look.raised());
+        add(&self.alarm_events, look.alarms.len() as u64);
+        let readings = look.readings.len() as u64;
+        add(&self.readings_sampled, readings);
+        let measured = look.readings.iter().filter(|reading| matches!(reading.sample, Sample::Measured(_)));
+        add(&self.readings_measured, measured.count() as u64);
+        readings
+    }
+}
+
+/// Appends a refused envelope to `aside/`, durable before the journal forgets it. It is sealed, like
+/// everything else on this disk.
+fn keep_aside(dir: &Path, code: u8, envelope: &[u8]) -> Result<(), GatewayError> {
+    let folder = dir.join("aside");
+    let hash = vitals::ids::sha256(&[envelope]);
+    let path = folder.join(format!("{}-{code:02x}.envelope", hex::encode(&hash[..8])));
+    let write = || {
+        crate::files::private_dir(&folder)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(envelope)?;
+        file.sync_all()?;
+        crate::files::sync_dir(&folder)
+    };
+    write().map_err(|source| GatewayError::Io { path: path.clone(), source })
+}
+
+/// Starts the core's thread and the tasks around it, and ends them when `stop` says so.
+pub(crate) async fn run(
+    core: Core,
+    uplink: Uplink,
+    boards: &[PathBuf],
+    baud: u32,
+    mut stop: Stop,
+    drain: Option<Duration>,
+) -> Result<(), GatewayError> {
+    let (inputs, core_inputs) = mpsc::channel(INPUTS_MAX);
+    let (ended, mut end) = oneshot::channel();
+    let mut tasks = JoinSet::new();
+    let mut downs = Vec::with_capacity(boards.len());
+    for (n, path) in boards.iter().enumerate() {
+        let (down, board_down) = mpsc::channel(board::DOWN_MAX);
+        downs.push(down);
+        tasks.spawn(board::serve(n, path.clone(), baud, inputs.clone(), board_down));
+    }
+    tasks.spawn(uplink.run(inputs.clone()));
+    let ticks = inputs.clone();
+    tasks.spawn(async move {
+        let mut every = interval(TICK);
+        every.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            every.tick().await;
+            if ticks.send(Input::Tick).await.is_err() {
+                return;
+            }
+        }
+    });
+    let thread = std::thread::Builder::new()
+        .name("bedside".into())
+        .spawn(move || {
+            let _ = ended.send(core.run(core_inputs, downs));
+        })
+        .map_err(|source| GatewayError::Io { path: PathBuf::from("thread"), source })?;
+    let outcome = tokio::select! {
+        outcome = &mut end => outcome,
+        () = link::stopped(&mut stop) => {
+            let _ = inputs.send(Input::Stop { drain: drain.is_some() }).await;
+            match tokio::time::timeout(drain.unwrap_or(Duration::MAX), &mut end).await {
+                Ok(outcome) => outcome,
+                Err(_too_long) => {
+                    let _ = inputs.send(Input::Stop { drain: false }).await;
+                    end.await
+                }
+            }
+        }
+    };
+    drop(inputs);
+    // The core's end closes every task's channel.
+    while tasks.join_next().await.is_some() {}
+    let _ = thread.join();
+    outcome.map_err(|_| GatewayError::Ended("bedside thread"))?
+}

@@ -1,0 +1,166 @@
+//! What a gateway counts, live and at its end.
+
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use vitals::StreamId;
+use vitals::ids::Hash;
+
+/// Latest samples kept per latency, and latest seals.
+const RING_MAX: usize = 65_536;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// The live figures of a gateway.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: AtomicU64,)*
+            rings: Mutex<Rings>,
+        }
+
+        /// The figures at one moment.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+        pub struct Summary {
+            $($(#[$doc])* pub $name: u64,)*
+            /// From sealing to the checked receipt.
+            pub sealed_to_receipt_ms: Latency,
+            /// From sealing to the checked proof.
+            pub sealed_to_proven_ms: Latency,
+            /// Per stream, the next sequence number.
+            pub streams: BTreeMap<String, u64>,
+        }
+
+        impl Counters {
+            /// The figures now.
+            #[must_use]
+            pub fn summary(&self) -> Summary {
+                let rings = self.rings();
+                Summary {
+                    $($name: self.$name.load(Ordering::Relaxed),)*
+                    sealed_to_receipt_ms: Latency::of(&rings.receipted_ms),
+                    sealed_to_proven_ms: Latency::of(&rings.proven_ms),
+                    streams: rings.streams.iter().map(|(stream, next)| (stream.to_string(), *next)).collect(),
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Readings the boards gave.
+    readings_sampled,
+    /// Readings among them that hold a value.
+    readings_measured,
+    /// Readings whose proof was checked.
+    readings_proven,
+    /// Readings given up because they could not be stored.
+    readings_lost,
+    /// Envelopes sealed and durable in the journal.
+    envelopes_sealed,
+    /// Publishes handed to the connection, repeats included.
+    envelopes_sent,
+    /// Publishes the node acknowledged.
+    envelopes_acked,
+    /// Acknowledgements of what was sent before.
+    envelopes_resent,
+    /// Envelopes the node refused for good; kept aside.
+    envelopes_refused,
+    /// Receipts checked and found right.
+    receipts_checked,
+    /// Receipts that did not check.
+    receipts_failed,
+    /// Envelopes whose proof was checked and found right.
+    proofs_checked,
+    /// Proofs that did not check.
+    proofs_failed,
+    /// Envelopes forgotten after their proof.
+    envelopes_forgotten,
+    /// Envelopes that wait for receipt or proof.
+    envelopes_pending,
+    /// Alarm episodes raised.
+    alarms_raised,
+    /// Alarm events of any kind.
+    alarm_events,
+    /// Times a board came or came back.
+    boards_connected,
+    /// Times the node was reached.
+    node_connections,
+    /// Frames from boards that were no frames.
+    frames_bad,
+    /// Journal syncs.
+    journal_syncs,
+}
+
+#[derive(Debug, Default)]
+struct Rings {
+    receipted_ms: VecDeque<u64>,
+    proven_ms: VecDeque<u64>,
+    seals: VecDeque<(Hash, u64)>,
+    streams: BTreeMap<StreamId, u64>,
+}
+
+/// Median and 99th percentile, milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Half took no longer.
+    pub p50: f64,
+    /// 99 of 100 took no longer.
+    pub p99: f64,
+    /// How many were measured.
+    pub samples: u64,
+}
+
+impl Latency {
+    fn of(samples: &VecDeque<u64>) -> Self {
+        let mut sorted: Vec<u64> = samples.iter().copied().collect();
+        sorted.sort_unstable();
+        let at = |percent: usize| {
+            let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+            // Milliseconds of a latency are far below what a double holds exactly.
+            sorted.get(place).map_or(0.0, |ms| *ms as f64)
+        };
+        Self { p50: at(50), p99: at(99), samples: sorted.len() as u64 }
+    }
+}
+
+fn push<T>(ring: &mut VecDeque<T>, value: T) {
+    if ring.len() == RING_MAX {
+        ring.pop_front();
+    }
+    ring.push_back(value);
+}
+
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+impl Counters {
+    fn rings(&self) -> MutexGuard<'_, Rings> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The latest envelopes and when they were sealed, for latencies measured elsewhere.
+    #[must_use]
+    pub fn seals(&self) -> Vec<(Hash, u64)> {
+        self.rings().seals.iter().copied().collect()
+    }
+
+    pub(crate) fn sealed(&self, stream: StreamId, next_seq: u64, hash: Hash, at_ms: u64) {
+        let mut rings = self.rings();
+        push(&mut rings.seals, (hash, at_ms));
+        rings.streams.insert(stream, next_seq);
+    }
+
+    pub(crate) fn knows(&self, stream: StreamId, next_seq: u64) {
+        self.rings().streams.insert(stream, next_seq);
+    }
+
+    pub(crate) fn receipted(&self, after_ms: u64) {
+        push(&mut self.rings().receipted_ms, after_ms);
+    }
+
+    pub(crate) fn proven(&self, after_ms: u64) {
+        push(&mut self.rings().proven_ms, after_ms);
+    }
+}

@@ -1,0 +1,433 @@
+//! The journal: append-only segments that hold every sealed envelope until it is proven.
+//!
+//! Nothing is sent before [`Journal::sync`] has returned, so a sequence number that may have left the
+//! gateway is never sealed again with other content. Each segment begins with where every stream
+//! stood, so that older segments can go once all they hold is proven.
+//!
+//! A record is `length u32 | kind u8 | crc32c of those 5 bytes | body | crc32c of the body`,
+//! little-endian. A crash can leave the last write short: such a tail is cut. Anything else that does
+//! not read back is damage, named by file and offset, and nothing is sealed until somebody looked:
+//! going on would seal a sequence number twice.
+
+mod record;
+
+use crate::files;
+use record::{Found, HEAD_BYTES, Head};
+pub use record::{Kept, Record};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use vitals::envelope::Envelope;
+use vitals::ids::Hash;
+use vitals::{DeviceId, StreamId, log};
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk failed or is full.
+    #[error("journal {path}: {source}")]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file does not read back as it was written.
+    #[error("journal {path} is damaged at byte {offset}: {what}; keep the folder and call a technician")]
+    Damaged {
+        /// File.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// A write failed earlier; what is on disk is unknown until the gateway starts again.
+    #[error("the journal failed earlier and takes nothing more until the gateway starts again")]
+    Broken,
+}
+
+/// Where an envelope stands in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    segment: u32,
+    offset: u64,
+    len: u32,
+}
+
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    /// Envelopes in it that are not forgotten.
+    live: u64,
+}
+
+/// The journal of one gateway.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    gateway: DeviceId,
+    segment_bytes_max: u64,
+    segments: BTreeMap<u32, Segment>,
+    current: u32,
+    heads: BTreeMap<StreamId, Head>,
+    dirty: bool,
+    broken: bool,
+}
+
+/// Where a stream goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StreamHead {
+    /// Sequence number of the next envelope.
+    pub next_seq: u64,
+    /// Header hash of the last one; zero when there is none.
+    pub prev: Hash,
+}
+
+impl Journal {
+    /// Opens or creates the journal in `dir`, cuts a torn tail, and gives what is not forgotten, in
+    /// the order it was written. `newest_at_least` is the number of a segment known to have existed
+    /// (0: none): a journal that ends before it has lost its end.
+    pub fn open(
+        dir: &Path,
+        gateway: DeviceId,
+        newest_at_least: u32,
+        segment_bytes_max: u64,
+    ) -> Result<(Self, Vec<Kept>), JournalError> {
+        let io = |source| JournalError::Io { path: dir.to_owned(), source };
+        files::private_dir(dir).map_err(io)?;
+        let mut journal = Self {
+            dir: dir.to_owned(),
+            gateway,
+            segment_bytes_max,
+            segments: BTreeMap::new(),
+            current: 0,
+            heads: BTreeMap::new(),
+            dirty: false,
+            broken: false,
+        };
+        let mut kept = Recovered::default();
+        let numbers = journal.numbers()?;
+        for (at, number) in numbers.iter().copied().enumerate() {
+            journal.recover(number, at == 0, at + 1 == numbers.len(), &mut kept)?;
+        }
+        if journal.current < newest_at_least {
+            return Err(JournalError::Damaged {
+                path: journal.path(newest_at_least),
+                offset: 0,
+                what: "the segment is missing".into(),
+            });
+        }
+        let live: Vec<Kept> = kept.in_order.into_iter().flatten().collect();
+        for kept in &live {
+            if let Some(segment) = journal.segments.get_mut(&kept.place.segment) {
+                segment.live += 1;
+            }
+        }
+        if journal.segments.is_empty() {
+            journal.begin_segment(1)?;
+        }
+        // What a killed process left in the page cache counts from now on, so it must be durable.
+        journal.dirty = true;
+        journal.sync()?;
+        Ok((journal, live))
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("{number:08}.journal"))
+    }
+
+    fn numbers(&self) -> Result<Vec<u32>, JournalError> {
+        let io = |source| JournalError::Io { path: self.dir.clone(), source };
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&self.dir).map_err(io)? {
+            let name = entry.map_err(io)?.file_name();
+            numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".journal")?.parse::<u32>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn recover(
+        &mut self,
+        number: u32,
+        oldest: bool,
+        newest: bool,
+        kept: &mut Recovered,
+    ) -> Result<(), JournalError> {
+        let path = self.path(number);
+        let damaged =
+            |offset: u64, what: &str| JournalError::Damaged { path: path.clone(), offset, what: what.into() };
+        let io = |source| JournalError::Io { path: path.clone(), source };
+        if !oldest && number != self.current + 1 {
+            return Err(JournalError::Damaged {
+                path: self.path(self.current + 1),
+                offset: 0,
+                what: "the segment is missing".into(),
+            });
+        }
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(io)?;
+        let bytes = std::fs::read(&path).map_err(io)?;
+        let mut at = 0;
+        let mut begun = false;
+        while at < bytes.len() {
+            let offset = at as u64;
+            match record::read(&bytes, &mut at) {
+                Ok(Found::Begin { gateway, segment, heads }) if !begun => {
+                    begun = true;
+                    if gateway != self.gateway {
+                        return Err(damaged(offset, "it belongs to another gateway"));
+                    }
+                    if segment != number || !(oldest || heads == self.heads) {
+                        return Err(damaged(offset, "it does not follow the segment before it"));
+                    }
+                    self.heads = heads;
+                }
+                Ok(Found::Envelope { alarm, sealed_at_ms, bytes }) if begun => {
+                    let place = Place { segment: number, offset, len: length(bytes.len()) };
+                    let envelope =
+                        Envelope::decode(bytes).map_err(|why| damaged(offset, &why.to_string()))?;
+                    if !self.advance(&envelope) {
+                        return Err(damaged(
+                            offset,
+                            "the envelope does not follow the one before it in its stream",
+                        ));
+                    }
+                    kept.push(Kept::of(place, alarm, sealed_at_ms, &envelope));
+                }
+                Ok(Found::Receipted(hash)) if begun => {
+                    if let Some(Some(kept)) = kept.slot(&hash) {
+                        kept.receipted = true;
+                    }
+                }
+                Ok(Found::Forgotten(hash)) if begun => {
+                    if let Some(slot) = kept.slot(&hash) {
+                        *slot = None;
+                    }
+                }
+                Ok(_) => return Err(damaged(offset, "a segment begins with where its streams stand, once")),
+                Err(record::Unreadable::Torn) if newest => {
+                    tracing::warn!(offset, "Cut a torn write off the journal's end");
+                    file.set_len(offset).map_err(io)?;
+                    break;
+                }
+                Err(why) => return Err(damaged(offset, why.what())),
+            }
+        }
+        let len = file.metadata().map_err(io)?.len();
+        if !begun {
+            // The crash came while the segment was begun; nothing was ever written after it.
+            if newest && !oldest {
+                std::fs::remove_file(&path).map_err(io)?;
+                files::sync_dir(&self.dir).map_err(io)?;
+                return Ok(());
+            }
+            if newest && number == 1 {
+                std::fs::remove_file(&path).map_err(io)?;
+                return Ok(());
+            }
+            return Err(damaged(0, "the segment is empty"));
+        }
+        self.segments.insert(number, Segment { path, file, bytes: len, live: 0 });
+        self.current = number;
+        Ok(())
+    }
+
+    /// Moves the stream's head over `envelope`; false if it does not follow.
+    fn advance(&mut self, envelope: &Envelope) -> bool {
+        let head = self.heads.entry(envelope.header.stream).or_default();
+        let follows = head.next_seq == envelope.header.seq && head.prev == envelope.header.prev;
+        if follows {
+            *head = Head { next_seq: head.next_seq.saturating_add(1), prev: envelope.hash() };
+        }
+        follows
+    }
+
+    /// Where a stream goes on.
+    #[must_use]
+    pub fn head(&self, stream: StreamId) -> StreamHead {
+        let head = self.heads.get(&stream).copied().unwrap_or_default();
+        StreamHead { next_seq: head.next_seq, prev: head.prev }
+    }
+
+    /// Number of the newest segment: what [`Self::open`] may be told next time.
+    #[must_use]
+    pub fn newest(&self) -> u32 {
+        self.current
+    }
+
+    /// Segments on disk.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    fn begin_segment(&mut self, number: u32) -> Result<(), JournalError> {
+        let path = self.path(number);
+        let io = |source| JournalError::Io { path: path.clone(), source };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
+        let begin = record::begin(self.gateway, number, &self.heads);
+        file.write_all_at(&begin, 0).map_err(io)?;
+        file.sync_all().map_err(io)?;
+        files::sync_dir(&self.dir).map_err(io)?;
+        self.segments.insert(number, Segment { path, file, bytes: begin.len() as u64, live: 0 });
+        self.current = number;
+        Ok(())
+    }
+
+    /// Appends records in one write; durable after [`Self::sync`]. Gives the places of the envelopes
+    /// among them. Envelopes must follow their streams' heads.
+    pub fn append(&mut self, records: &[Record<'_>]) -> Result<Vec<Place>, JournalError> {
+        if self.broken {
+            return Err(JournalError::Broken);
+        }
+        let outcome = self.try_append(records);
+        // After a failed write the file's end is unknown; the next start finds out.
+        self.broken = outcome.is_err();
+        outcome
+    }
+
+    fn try_append(&mut self, records: &[Record<'_>]) -> Result<Vec<Place>, JournalError> {
+        if self.segments.get(&self.current).is_some_and(|segment| segment.bytes >= self.segment_bytes_max) {
+            self.sync()?;
+            self.begin_segment(self.current + 1)?;
+        }
+        let number = self.current;
+        let start = self.segments.get(&number).map_or(0, |segment| segment.bytes);
+        let path = self.path(number);
+        let (mut out, mut places) = (Vec::new(), Vec::new());
+        for record in records {
+            let offset = start + out.len() as u64;
+            record.write(&mut out);
+            if let Record::Envelope { bytes, .. } = record {
+                let damaged =
+                    |what: &str| JournalError::Damaged { path: path.clone(), offset, what: what.into() };
+                let envelope = Envelope::decode(bytes).map_err(|why| damaged(&why.to_string()))?;
+                if !self.advance(&envelope) {
+                    return Err(damaged(
+                        "refused an envelope that does not follow the one before it in its stream",
+                    ));
+                }
+                places.push(Place { segment: number, offset, len: length(bytes.len()) });
+            }
+        }
+        let Some(segment) = self.segments.get_mut(&number) else { return Err(JournalError::Broken) };
+        segment
+            .file
+            .write_all_at(&out, start)
+            .map_err(|source| JournalError::Io { path: segment.path.clone(), source })?;
+        segment.bytes += out.len() as u64;
+        segment.live += places.len() as u64;
+        self.dirty = true;
+        Ok(places)
+    }
+
+    /// Makes everything appended durable.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        if self.broken {
+            return Err(JournalError::Broken);
+        }
+        let Some(segment) = self.segments.get(&self.current).filter(|_| self.dirty) else { return Ok(()) };
+        match segment.file.sync_data() {
+            Ok(()) => {
+                self.dirty = false;
+                Ok(())
+            }
+            Err(source) => {
+                let path = segment.path.clone();
+                self.broken = true;
+                Err(JournalError::Io { path, source })
+            }
+        }
+    }
+
+    /// The envelope at a place, checked again.
+    pub fn read(&self, place: Place) -> Result<Vec<u8>, JournalError> {
+        let segment = self.segments.get(&place.segment).ok_or(JournalError::Broken)?;
+        let mut bytes = vec![0; HEAD_BYTES + record::ENVELOPE_HEAD_BYTES + place.len as usize + 4];
+        segment
+            .file
+            .read_exact_at(&mut bytes, place.offset)
+            .map_err(|source| JournalError::Io { path: segment.path.clone(), source })?;
+        match record::read(&bytes, &mut 0) {
+            Ok(Found::Envelope { bytes, .. }) => Ok(bytes.to_vec()),
+            Ok(_) | Err(_) => Err(JournalError::Damaged {
+                path: segment.path.clone(),
+                offset: place.offset,
+                what: "the envelope does not read back".into(),
+            }),
+        }
+    }
+
+    /// Notes that the envelope at `place` is forgotten; removes the oldest segments that hold nothing
+    /// else any more. The caller has appended [`Record::Forgotten`].
+    pub fn forget(&mut self, place: Place) -> Result<(), JournalError> {
+        if let Some(segment) = self.segments.get_mut(&place.segment) {
+            segment.live = segment.live.saturating_sub(1);
+        }
+        let mut removed = false;
+        while let Some((number, segment)) = self.segments.first_key_value()
+            && *number != self.current
+            && segment.live == 0
+        {
+            let (number, path) = (*number, segment.path.clone());
+            std::fs::remove_file(&path).map_err(|source| JournalError::Io { path, source })?;
+            self.segments.remove(&number);
+            removed = true;
+        }
+        if removed {
+            let dir = &self.dir;
+            files::sync_dir(dir).map_err(|source| JournalError::Io { path: dir.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+fn length(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// What recovery has found so far.
+#[derive(Default)]
+struct Recovered {
+    in_order: Vec<Option<Kept>>,
+    by_hash: HashMap<Hash, usize>,
+}
+
+impl Recovered {
+    fn push(&mut self, kept: Kept) {
+        self.by_hash.insert(kept.hash, self.in_order.len());
+        self.in_order.push(Some(kept));
+    }
+
+    /// None for an envelope whose segment is gone already.
+    fn slot(&mut self, hash: &Hash) -> Option<&mut Option<Kept>> {
+        self.in_order.get_mut(*self.by_hash.get(hash)?)
+    }
+}
+
+impl Kept {
+    fn of(place: Place, alarm: bool, sealed_at_ms: u64, envelope: &Envelope) -> Self {
+        Self {
+            place,
+            alarm,
+            sealed_at_ms,
+            hash: envelope.hash(),
+            leaf: log::leaf(&envelope.header_bytes),
+            class: envelope.header.class,
+            count: envelope.header.count,
+            receipted: false,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The connection to the node: made, kept, made again.
+
+use crate::Entropy;
+use crate::core::Input;
+use link::{Client, Event, tls};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use vitals::DeviceId;
+
+const PAUSE_MIN_MS: u64 = 100;
+const PAUSE_MAX_MS: u64 = 10_000;
+
+pub(crate) struct Uplink {
+    pub(crate) address: String,
+    pub(crate) tls: Arc<tls::Config>,
+    pub(crate) gateway: DeviceId,
+    pub(crate) entropy: Entropy,
+}
+
+impl Uplink {
+    /// Connects, hands the client to the core, carries events until the connection ends; again, until
+    /// the core is gone.
+    pub(crate) async fn run(self, inputs: mpsc::Sender<Input>) {
+        let mut pause_ms = PAUSE_MIN_MS;
+        loop {
+            let attempt = tokio::select! {
+                attempt = Client::connect(&self.address, self.tls.clone(), self.gateway) => attempt,
+                () = inputs.closed() => return,
+            };
+            match attempt {
+                Ok((client, mut events)) => {
+                    pause_ms = PAUSE_MIN_MS;
+                    tracing::info!("Connected to the node");
+                    if inputs.send(Input::Connected(client)).await.is_err() {
+                        return;
+                    }
+                    while let Some(event) = events.next().await {
+                        let input = match event {
+                            Event::Closed(why) => {
+                                tracing::warn!(%why, "The connection to the node ended: {why}");
+                                break;
+                            }
+                            event => Input::Node(event),
+                        };
+                        if inputs.send(input).await.is_err() {
+                            return;
+                        }
+                    }
+                    if inputs.send(Input::Disconnected).await.is_err() {
+                        return;
+                    }
+                }
+                Err(why) => {
+                    tracing::warn!(%why, "No connection to the node: {why}");
+                    pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
+                }
+            }
+            tokio::select! {
+                () = sleep(self.jittered(pause_ms)) => {}
+                () = inputs.closed() => return,
+            }
+        }
+    }
+
+    /// Between half and all of the pause, so that a ward's gateways do not come back in step.
+    fn jittered(&self, pause_ms: u64) -> Duration {
+        let mut dice = [0; 1];
+        (self.entropy)(&mut dice);
+        Duration::from_millis(pause_ms / 2 + pause_ms * u64::from(dice[0]) / 512)
+    }
+}
