@@ -75,6 +75,8 @@ struct Held {
 pub struct Monitor {
     watch: Watch,
     beats: Option<BeatDetector>,
+    /// The board named a rate no pulse can be seen at.
+    rate_refused: bool,
     /// Per slow metric what came last; none until the sensor gave its first value, so that a sensor
     /// that is not fitted is not missed.
     slow: [Option<Held>; Slow::VALUES],
@@ -100,6 +102,7 @@ impl Monitor {
         Self {
             watch: Watch::new(config.limits),
             beats: None,
+            rate_refused: false,
             slow: [None; Slow::VALUES],
             counter: None,
             frames_lost: 0,
@@ -124,6 +127,7 @@ impl Monitor {
             Up::Hello { rate_mhz, .. } => {
                 if self.beats.as_ref().is_none_or(|beats| beats.rate_mhz() != rate_mhz) {
                     self.beats = BeatDetector::new(rate_mhz);
+                    self.rate_refused = self.beats.is_none();
                 }
             }
             Up::Ppg { counter, samples, .. } => {
@@ -189,6 +193,8 @@ impl Monitor {
         }
         if stale {
             self.latest.clear();
+            // Beats from before the silence say nothing about the heart after it.
+            self.beats = self.beats.take().and_then(|beats| BeatDetector::new(beats.rate_mhz()));
         }
         self.watch.tick(steady_ms);
         let events = self.watch.take_events();
@@ -209,7 +215,8 @@ impl Monitor {
             let fresh = steady_ms.saturating_sub(pulse_at_ms) <= FRESH_MS;
             put(Metric::HeartRate, match &self.beats {
                 Some(beats) if fresh => beats.heart_rate(),
-                // Samples of a rate not yet known, or out of bounds, tell nothing.
+                None if self.rate_refused => Sample::Absent(Absence::OutOfRange),
+                // Samples of a rate not yet known tell nothing.
                 None if fresh => Sample::Absent(Absence::WarmingUp),
                 _ => Sample::Absent(Absence::SensorOff),
             });

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 /// Samples in a light frame; ten frames a second at 100 Hz.
 const SAMPLES: u64 = 10;
-/// A board names its rate again after so many light frames.
-const HELLO_FRAMES: u64 = 50;
+/// A board names its rate again after so long.
+const HELLO_MS: u64 = 5_000;
 
 /// How a virtual board is set.
 #[derive(Debug, Clone, Default)]
@@ -158,7 +158,8 @@ impl VirtualBoard {
                 Pulse::Recorded(_) => u16::MAX,
             })
             .collect();
-        let hello = self.frames.is_multiple_of(HELLO_FRAMES);
+        let every = (HELLO_MS * u64::from(self.rate_mhz) / 1_000_000 / SAMPLES).max(1);
+        let hello = self.frames.is_multiple_of(every);
         self.frames += 1;
         if scenario == Scenario::Unplugged {
             return;

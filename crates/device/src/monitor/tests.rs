@@ -273,3 +273,54 @@ fn a_monitor_that_heard_nothing_says_nothing() {
     let mut monitor = Monitor::new(MonitorConfig::default());
     assert!((0..100u64).all(|step| monitor.poll(START_MS + step * 1_000).is_empty()));
 }
+
+#[test]
+fn beats_from_before_a_silence_are_no_heart_rate_after_it() {
+    let mut monitor = Monitor::new(MonitorConfig::default());
+    let (mut now_ms, mut counter, mut index) = (START_MS, 0, 0u32);
+    let mut light = |monitor: &mut Monitor, now_ms: u64| {
+        // 75 a minute: a saw tooth with a steep edge every 0.8 s.
+        let samples = (0..10).map(|_| {
+            index += 1;
+            let at = index % 80;
+            u16::try_from(if at < 12 { 400 + 25 * at } else { 700 - 4 * (at - 12) }).unwrap()
+        });
+        let frame = Up::Ppg { counter, board_ms: 0, samples: samples.collect() };
+        counter += 1;
+        monitor.on_frame(frame, now_ms);
+        monitor.poll(now_ms)
+    };
+    monitor.on_frame(Up::Hello { rate_mhz: 100_000, board: 1 }, now_ms);
+    let pulse = |actions: &[Action]| {
+        actions.iter().find_map(|action| match action {
+            Action::Readings(readings) => Some(readings[0].sample),
+            _ => None,
+        })
+    };
+    let mut last = None;
+    for _ in 0..150 {
+        now_ms += 100;
+        last = pulse(&light(&mut monitor, now_ms)).or(last);
+    }
+    assert_eq!(last, Some(Sample::Measured(750)));
+    for _ in 0..100 {
+        now_ms += 100;
+        monitor.poll(now_ms);
+    }
+    for _ in 0..30 {
+        now_ms += 100;
+        if let Some(sample) = pulse(&light(&mut monitor, now_ms)) {
+            assert_eq!(sample, Sample::Absent(Absence::WarmingUp));
+        }
+    }
+}
+
+#[test]
+fn a_rate_no_pulse_can_be_seen_at_is_a_fault() {
+    let mut monitor = Monitor::new(MonitorConfig::default());
+    monitor.on_frame(Up::Hello { rate_mhz: 1_000, board: 1 }, START_MS);
+    monitor.on_frame(Up::Ppg { counter: 0, board_ms: 0, samples: vec![1] }, START_MS);
+    let actions = monitor.poll(START_MS);
+    let Some(Action::Readings(readings)) = actions.first() else { panic!("{actions:?}") };
+    assert_eq!(readings[0].sample, Sample::Absent(Absence::OutOfRange));
+}
