@@ -3,8 +3,7 @@
 //!
 //! Start with [`embedded`], the ledger inside a node. [`consensus`] agrees on blocks, [`machine`]
 //! executes and keeps them, [`contracts`] and [`genesis`] say what runs, [`pool`] and [`account`]
-//! bring acts in. No type of the engines leaves this crate's public surface but by accident of a
-//! key or an address.
+//! bring acts in. Keys, ids and proofs go in and out as the bytes and words of `vitals`.
 
 pub mod account;
 pub mod consensus;

@@ -1,18 +1,27 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{certificate::transcode, *};
+use super::{
+    block::{Block, NotABlock},
+    certificate::transcode,
+    *,
+};
+use crate::machine::{TX_BYTES_MAX, list_root};
 use bytes::Bytes;
-use commonware_codec::DecodeExt as _;
+use commonware_codec::{DecodeExt as _, Encode as _, EncodeSize as _};
 use commonware_consensus::{
+    Block as _, CertifiableBlock as _, Heightable as _,
     simplex::types::{Finalize, Proposal},
     types::{Epoch, Round, View},
 };
-use commonware_cryptography::Signer as _;
+use commonware_cryptography::{Digestible as _, Signer as _};
 use commonware_parallel::Sequential;
 use commonware_utils::{iter::NonEmpty, ordered::Set};
 use vitals::{
     ids::Genesis,
-    proof::certificate::{Certificate, namespace, quorum},
+    proof::{
+        certificate::{Certificate, namespace, quorum},
+        header::BlockHeader,
+    },
 };
 
 const GENESIS: Genesis = Genesis([3; 32]);
@@ -64,4 +73,56 @@ fn the_engine_and_the_stranger_agree_on_a_certificate() {
             }
         }
     }
+}
+
+fn header(transactions: &[Bytes]) -> BlockHeader {
+    let (_, _, seats) = committee(3);
+    BlockHeader {
+        epoch: 1,
+        view: 300,
+        leader: seats[1],
+        parent_view: 299,
+        parent: [2; 32],
+        height: 9,
+        time_ms: 10,
+        state_root: [3; 32],
+        transactions_root: list_root(transactions.iter().map(AsRef::as_ref)),
+        receipts_root: [4; 32],
+        extra: [0; 32],
+        committee: seats,
+    }
+}
+
+#[test]
+fn a_block_reads_back_and_says_of_itself_what_its_header_says() {
+    let transactions = vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from(vec![7; 300])];
+    let header = header(&transactions);
+    let block = Block::new(header.clone(), transactions).unwrap();
+    let bytes = block.encode();
+    assert_eq!(bytes.len(), block.encode_size());
+    assert_eq!(Block::decode(bytes.clone()).unwrap(), block);
+    assert_eq!(block.digest().0, header.digest());
+    assert_eq!((block.height().get(), block.parent().0), (9, [2; 32]));
+    let context = block.context();
+    assert_eq!((context.round.epoch().get(), context.round.view().get()), (1, 300));
+    assert_eq!((context.parent.0.get(), context.parent.1.0), (299, [2; 32]));
+    assert_eq!(context.leader.as_ref(), header.leader);
+    for at in 0..bytes.len() {
+        let mut bad = bytes.to_vec();
+        bad[at] ^= 1;
+        // Another block, or none: never the same one.
+        let read = Block::decode(Bytes::from(bad));
+        assert!(read.is_err() || read.unwrap().digest() != block.digest(), "byte {at}");
+        assert!(Block::decode(bytes.slice(..at)).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn a_block_is_refused_with_foreign_or_too_many_transactions() {
+    let (mine, foreign) = (vec![Bytes::from_static(b"a")], vec![Bytes::from_static(b"b")]);
+    assert_eq!(Block::new(header(&mine), foreign), Err(NotABlock::Transactions));
+    let long = vec![Bytes::from(vec![0; TX_BYTES_MAX + 1])];
+    assert_eq!(Block::new(header(&long), long.clone()), Err(NotABlock::TooLong));
+    let unled = BlockHeader { leader: [2; 32], ..header(&mine) };
+    assert_eq!(Block::new(unled, mine), Err(NotABlock::Leader));
 }

@@ -43,6 +43,17 @@ struct Ward {
     log: MerkleLog,
 }
 
+impl EmbeddedChain {
+    /// Waits for a block; fails if the ledger goes down instead.
+    fn moved(&self, tip: &mut watch::Receiver<Tip>) {
+        let mut status = self.watch_status();
+        let down = std::pin::pin!(status.wait_for(|status| *status != Status::Running));
+        let block = std::pin::pin!(tip.changed());
+        futures::executor::block_on(futures::future::select(block, down));
+        assert_eq!(self.status(), Status::Running);
+    }
+}
+
 impl Ward {
     fn open(folder: &Path) -> Self {
         let chain = EmbeddedChain::start(&Config::new(folder.to_owned()), &document(), &KEYS).unwrap();
@@ -72,7 +83,7 @@ impl Ward {
                 other => panic!("{other:?}"),
             }
             assert!(start.elapsed() < PATIENCE, "{:?}", self.chain.status());
-            futures::executor::block_on(tip.changed()).unwrap();
+            self.chain.moved(&mut tip);
         }
     }
 
@@ -135,7 +146,7 @@ fn a_contract_says_why_it_refuses() {
     let fork = Act::Anchor { size: 1, root: [1; 32], consistency: Vec::new() };
     let id = ward.chain.submit(fork).unwrap();
     while ward.chain.outcome(id) == Outcome::Pending {
-        futures::executor::block_on(tip.changed()).unwrap();
+        ward.chain.moved(&mut tip);
     }
     assert!(matches!(ward.chain.outcome(id), Outcome::Refused { .. }));
     assert_eq!(ward.chain.outcome([9; 32]), Outcome::Unknown);
@@ -150,7 +161,7 @@ fn an_idle_chain_beats_and_does_not_spin() {
     let mut tip = chain.watch_tip();
     let start = Instant::now();
     for _ in 0..3 {
-        futures::executor::block_on(tip.changed()).unwrap();
+        chain.moved(&mut tip);
     }
     let took = start.elapsed();
     assert!(took >= Duration::from_millis(350), "three beats in {took:?}");
