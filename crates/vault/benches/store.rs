@@ -1,0 +1,204 @@
+//! The record store beside its alternatives, in one run on one disk: durable groups through our own
+//! segments, through redb (one commit per group), and through a bare loop of append and sync that
+//! keeps no index, no log and no checksum. Then how fast a store opens and reads.
+//!
+//! `cargo bench -p vault --bench store --profile release` prints a table; every figure is a median
+//! over rounds in which the candidates take turns. `-- 500000` sets how many envelopes are opened.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss, reason = "a benchmark prints")]
+
+use redb::{Database, TableDefinition};
+use std::fs::{File, OpenOptions};
+use std::hint::black_box;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use vault::{Admitted, Store};
+use vitals::envelope::{ClockQuality, Envelope, Header};
+use vitals::ids::{Class, DeviceId, Genesis, StreamId, sha256};
+
+const GENESIS: Genesis = Genesis([7; 32]);
+const STREAMS: u64 = 9;
+/// Ciphertext of one second of a bedside board, about.
+const CIPHERTEXT_BYTES: usize = 60;
+const GROUPS: [usize; 5] = [1, 16, 64, 256, 1024];
+const ROUNDS: usize = 9;
+/// Envelopes written per candidate, round and group size, at least one group.
+const ROUND_ENVELOPES: usize = 512;
+const OPENED_ENVELOPES: u64 = 300_000;
+
+type Item = (Envelope, Vec<u8>);
+
+fn item(number: u64) -> Item {
+    let (stream, seq) = (number % STREAMS, number / STREAMS);
+    let ciphertext: Vec<u8> = sha256(&[&number.to_be_bytes()]).into_iter().cycle().take(CIPHERTEXT_BYTES).collect();
+    let id = u8::try_from(stream).unwrap();
+    let header = Header {
+        genesis: GENESIS,
+        stream: StreamId([id; 16]),
+        class: Class::Vitals,
+        author: DeviceId([id; 16]),
+        epoch: 20_000,
+        run: [5; 16],
+        seq,
+        prev: if seq == 0 { [0; 32] } else { sha256(&[&seq.to_be_bytes()]) },
+        first_ms: seq * 1000,
+        last_ms: seq * 1000 + 999,
+        clock: ClockQuality::Synced,
+        count: 4,
+        key_commitment: [2; 16],
+        ciphertext_hash: sha256(&[&ciphertext]),
+    };
+    let header_bytes = header.encode();
+    let envelope = Envelope { header, header_bytes, signature: [3; 64], ciphertext };
+    let bytes = envelope.encode();
+    (envelope, bytes)
+}
+
+trait Candidate {
+    fn name(&self) -> &'static str;
+    fn append(&mut self, group: &[Item]);
+}
+
+struct Segments(Store);
+
+impl Candidate for Segments {
+    fn name(&self) -> &'static str {
+        "segments"
+    }
+    fn append(&mut self, group: &[Item]) {
+        let group: Vec<_> = group.iter().map(|(envelope, bytes)| Admitted::new(envelope, bytes)).collect();
+        black_box(self.0.append(&group).unwrap());
+    }
+}
+
+struct Redb(Database, u64);
+
+const ENVELOPES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("envelopes");
+const BY_STREAM: TableDefinition<'static, (&[u8], u64), u64> = TableDefinition::new("by stream");
+
+impl Candidate for Redb {
+    fn name(&self) -> &'static str {
+        "redb"
+    }
+    fn append(&mut self, group: &[Item]) {
+        let write = self.0.begin_write().unwrap();
+        {
+            let mut envelopes = write.open_table(ENVELOPES).unwrap();
+            let mut by_stream = write.open_table(BY_STREAM).unwrap();
+            for (envelope, bytes) in group {
+                envelopes.insert(self.1, bytes.as_slice()).unwrap();
+                by_stream.insert((envelope.header.stream.0.as_slice(), envelope.header.seq), self.1).unwrap();
+                self.1 += 1;
+            }
+        }
+        write.commit().unwrap();
+    }
+}
+
+struct Bare(File);
+
+impl Candidate for Bare {
+    fn name(&self) -> &'static str {
+        "bare"
+    }
+    fn append(&mut self, group: &[Item]) {
+        let mut buffer = Vec::new();
+        group.iter().for_each(|(_, bytes)| buffer.extend_from_slice(bytes));
+        self.0.write_all(&buffer).unwrap();
+        self.0.sync_data().unwrap();
+    }
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn appending(folder: &Path) {
+    println!("Durable groups: envelopes per second, and time of one group against the bare loop (medians of {ROUNDS})");
+    println!("{:>6} {:>12} {:>12} {:>12} {:>16} {:>14}", "group", "segments/s", "redb/s", "bare/s", "segments/bare", "redb/segments");
+    for group_len in GROUPS {
+        let at = folder.join(format!("group-{group_len}"));
+        std::fs::create_dir_all(&at).unwrap();
+        let bare = OpenOptions::new().append(true).create(true).open(at.join("bare")).unwrap();
+        let mut candidates: Vec<Box<dyn Candidate>> = vec![
+            Box::new(Segments(Store::create(&at.join("segments"), GENESIS).unwrap())),
+            Box::new(Redb(Database::create(at.join("redb")).unwrap(), 0)),
+            Box::new(Bare(bare)),
+        ];
+        let groups = ROUND_ENVELOPES.div_ceil(group_len).min(64);
+        let mut times = vec![Vec::new(); candidates.len()];
+        let mut next = 0;
+        for round in 0..=ROUNDS {
+            let items: Vec<_> = (next..).take(groups * group_len).map(item).collect();
+            next += items.len() as u64;
+            // Taking turns at who comes first: the disk is not the same from one second to the next.
+            for turn in 0..candidates.len() {
+                let which = (round + turn) % candidates.len();
+                let started = Instant::now();
+                items.chunks(group_len).for_each(|group| candidates[which].append(group));
+                // The first round warms up.
+                if round > 0 {
+                    times[which].push(started.elapsed() / u32::try_from(groups).unwrap());
+                }
+            }
+        }
+        let medians: Vec<_> = times.iter_mut().map(|times| median(times).as_secs_f64()).collect();
+        debug_assert_eq!(candidates[0].name(), "segments");
+        let rate = |which: usize| group_len as f64 / medians[which];
+        println!(
+            "{group_len:>6} {:>12.0} {:>12.0} {:>12.0} {:>16.2} {:>14.2}",
+            rate(0),
+            rate(1),
+            rate(2),
+            medians[0] / medians[2],
+            medians[1] / medians[0],
+        );
+    }
+}
+
+fn opening(folder: &Path, envelopes: u64) {
+    let at = folder.join("opened");
+    let store = Store::create(&at, GENESIS).unwrap();
+    let mut bytes = 0;
+    for from in (0..envelopes).step_by(4096) {
+        let items: Vec<_> = (from..envelopes.min(from + 4096)).map(item).collect();
+        bytes += items.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+        let group: Vec<_> = items.iter().map(|(envelope, bytes)| Admitted::new(envelope, bytes)).collect();
+        store.append(&group).unwrap();
+    }
+    let head = store.log_head();
+    drop(store);
+    let mut times: Vec<_> = (0..3)
+        .map(|_| {
+            let started = Instant::now();
+            let store = Store::open(&at, GENESIS).unwrap();
+            assert_eq!(store.log_head(), head);
+            started.elapsed()
+        })
+        .collect();
+    let time = median(&mut times).as_secs_f64();
+    let per_100k = time * 1e5 / envelopes as f64;
+    println!("\nOpening {envelopes} envelopes of {} bytes: {time:.3} s, {:.0} ms per 100,000", bytes as u64 / envelopes, per_100k * 1e3);
+
+    let store = Store::open(&at, GENESIS).unwrap();
+    let stream = StreamId([0; 16]);
+    let started = Instant::now();
+    let read = store.scan(stream, 0, u64::MAX).map(|item| item.unwrap().1.len()).filter(|len| *len > 0).count();
+    let each = started.elapsed().as_secs_f64() / read as f64;
+    println!("Reading a stream in order: {:.2} µs each, checksum included ({:.0}/s)", each * 1e6, 1.0 / each);
+    let last_ms = envelopes / STREAMS * 1000;
+    let started = Instant::now();
+    for _ in 0..1000 {
+        black_box(store.find(stream, last_ms - 60_000, last_ms));
+    }
+    println!("Finding the last minute of a stream: {:.2} µs", started.elapsed().as_secs_f64() * 1e3);
+}
+
+fn main() {
+    let envelopes = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(OPENED_ENVELOPES);
+    let base = std::env::var_os("BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
+    let folder = tempfile::tempdir_in(base).unwrap();
+    appending(folder.path());
+    opening(folder.path(), envelopes);
+}

@@ -1,0 +1,70 @@
+use super::*;
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use p256::ecdsa::{Signature, VerifyingKey};
+
+fn new<'a>(login: &'a str, person: u8) -> NewAccount<'a> {
+    NewAccount { login, name: "Name", role: Role::Clinician, person: PersonId([person; 32]), password: "secret" }
+}
+
+#[test]
+fn a_password_opens_its_own_account_only() {
+    let scene = Scene::new();
+    let lee = scene.vault.put_account(new("lee", 1)).unwrap();
+    scene.vault.put_account(NewAccount { password: "other", ..new("kim", 2) }).unwrap();
+    assert_eq!(scene.vault.verify_password("lee", "secret").unwrap(), Some(lee.clone()));
+    assert_eq!(scene.vault.verify_password("lee", "other").unwrap(), None);
+    assert_eq!(scene.vault.verify_password("kim", "secret").unwrap(), None);
+    assert_eq!(scene.vault.verify_password("nobody", "secret").unwrap(), None);
+    assert_eq!(scene.vault.verify_password("lee", &"x".repeat(5000)).unwrap(), None);
+    scene.vault.set_password(lee.person, "changed").unwrap();
+    assert_eq!(scene.vault.verify_password("lee", "secret").unwrap(), None);
+    assert_eq!(scene.vault.verify_password("lee", "changed").unwrap(), Some(lee));
+}
+
+#[test]
+fn a_login_and_a_person_have_one_account() {
+    let scene = Scene::new();
+    scene.vault.put_account(new("lee", 1)).unwrap();
+    assert!(matches!(scene.vault.put_account(new("lee", 2)), Err(VaultError::LoginTaken)));
+    assert!(matches!(scene.vault.put_account(new("kim", 1)), Err(VaultError::PersonTaken)));
+    assert!(matches!(scene.vault.put_account(new("", 3)), Err(VaultError::Unfit(_))));
+    assert!(matches!(scene.vault.put_account(NewAccount { password: "", ..new("kim", 3) }), Err(VaultError::Unfit(_))));
+    assert_eq!(scene.vault.accounts().len(), 1);
+}
+
+#[test]
+fn a_signature_verifies_and_its_s_is_low() {
+    let scene = Scene::new();
+    let lee = scene.vault.put_account(new("lee", 1)).unwrap();
+    let point = [&[4], lee.public_key.as_slice()].concat();
+    let key = VerifyingKey::from_sec1_bytes(&point).unwrap();
+    for number in 0..32 {
+        let digest = sha256(&[&[number]]);
+        let signature = Signature::from_slice(&scene.vault.sign_as(lee.person, &digest).unwrap()).unwrap();
+        key.verify_prehash(&digest, &signature).unwrap();
+        assert_eq!(signature.normalize_s(), signature);
+    }
+    let nobody = scene.vault.sign_as(PersonId([7; 32]), &[0; 32]);
+    assert!(matches!(nobody, Err(VaultError::NoSigner)));
+}
+
+#[test]
+fn a_patient_and_a_person_stay_joined() {
+    let scene = Scene::new();
+    scene.vault.put_patient(scene.amira).unwrap();
+    let other = PersonId([1; 32]);
+    let taken = |patient| matches!(scene.vault.put_patient(patient), Err(VaultError::PatientTaken));
+    assert!(taken(Patient { person: other, ..scene.amira }));
+    assert!(taken(Patient { id: PatientId([1; 16]), ..scene.amira }));
+    assert_eq!(scene.vault.patient_of(scene.amira.person), Some(scene.amira));
+    assert_eq!(scene.vault.patient_of(other), None);
+}
+
+#[test]
+fn terms_once_kept_are_never_replaced() {
+    let scene = Scene::new();
+    let mut record = scene.vault.terms(scene.grant).unwrap();
+    scene.vault.put_terms(record.clone()).unwrap();
+    record.terms.classes.push(Class::Access);
+    assert!(matches!(scene.vault.put_terms(record), Err(VaultError::Unfit(_))));
+}
