@@ -1,1 +1,146 @@
-//! web
+//! Everything that listens on HTTP: pages, live streams, assets, metrics.
+//!
+//! A page is a document first: it is rendered on the server, works without scripts, and one address
+//! gives the full page or, to htmx, its fragment. The pages decide nothing: they ask the
+//! [`station::Station`], which answers for one session at a time.
+//!
+//! Where things go: addresses in [`router`]; what surrounds every answer in [`guard`]; who is asking
+//! in [`session`]; what a page says in `pages`, from the clinic's views; how it says it in
+//! `templates/`; what moves in [`live`] and `assets/aceso.js`. Where they must not go: no markup in
+//! Rust, no inline script or style, nothing from another origin, no rule about who may see what.
+
+pub mod assets;
+pub mod draw;
+pub mod guard;
+pub mod live;
+mod metrics;
+mod pages;
+pub mod session;
+pub mod shell;
+pub mod station;
+pub mod wired;
+pub mod words;
+
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use station::Station;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
+
+/// Milliseconds since 1970, handed in.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Most live streams at once; a further one is asked to try again.
+pub const STREAMS_MAX: usize = 1024;
+
+/// What the pages are told at start.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The organisation's name, shown on every page.
+    pub hospital: String,
+    /// True when browsers reach this server over TLS only: cookies become `Secure`.
+    pub behind_tls: bool,
+}
+
+struct Inner {
+    station: Arc<dyn Station>,
+    clock: Clock,
+    settings: Settings,
+    streams: Arc<Semaphore>,
+    served: AtomicU64,
+}
+
+/// Everything a handler needs.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+impl App {
+    /// Pages over this station.
+    #[must_use]
+    pub fn new(station: Arc<dyn Station>, clock: Clock, settings: Settings) -> Self {
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        Self(Arc::new(Inner { station, clock, settings, streams, served: AtomicU64::new(0) }))
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        (self.0.clock)()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// What the pages were told at start.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn station(&self) -> &Arc<dyn Station> {
+        &self.0.station
+    }
+
+    pub(crate) fn streams(&self) -> &Arc<Semaphore> {
+        &self.0.streams
+    }
+
+    /// Open live streams.
+    #[must_use]
+    pub fn streams_open(&self) -> usize {
+        STREAMS_MAX - self.0.streams.available_permits()
+    }
+
+    pub(crate) fn count_page(&self) {
+        self.0.served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn pages_served(&self) -> u64 {
+        self.0.served.load(Ordering::Relaxed)
+    }
+
+    /// Asks the station off the event loop: an answer may wait for a disk.
+    pub(crate) async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&dyn Station, u64) -> T + Send + 'static) -> Option<T> {
+        let (station, now_ms) = (self.0.station.clone(), self.now_ms());
+        tokio::task::spawn_blocking(move || question(&*station, now_ms)).await.ok()
+    }
+}
+
+/// All addresses. Whatever is not listed here is not found.
+pub fn router(app: App) -> Router {
+    let live = Router::new()
+        .route("/live", get(live::wall))
+        .route("/patients/{patient}/live", get(live::patient))
+        .route("/me/live", get(live::own));
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/sign-in", get(pages::sign_in::form).post(pages::sign_in::submit))
+        .route("/sign-out", post(pages::sign_in::leave))
+        .route("/theme", post(pages::sign_in::theme))
+        .route("/wall", get(pages::wall::page))
+        .route("/patients", get(pages::to_wall))
+        .route("/patients/{patient}", get(pages::patient::page))
+        .route("/patients/{patient}/limits", post(pages::limits::submit))
+        .route("/patients/{patient}/alarms/{condition}/acknowledge", post(pages::alarms::acknowledge))
+        .route("/patients/{patient}/alarms/{condition}/silence", post(pages::alarms::silence))
+        .route("/me", get(pages::me::page))
+        .route("/me/consents/{grant}/revoke", post(pages::me::revoke))
+        .route("/proof/{index}", get(pages::proof::page))
+        .route("/admin", get(pages::admin::page))
+        .route("/help", get(pages::help))
+        .route("/healthz", get(metrics::health))
+        .route("/metrics", get(metrics::metrics))
+        .route("/assets/{hash}/{name}", get(assets::serve))
+        .merge(live)
+        .fallback(pages::not_found)
+        .method_not_allowed_fallback(pages::not_found)
+        .layer(DefaultBodyLimit::max(guard::FORM_BYTES_MAX))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), guard::around))
+        .with_state(app)
+}

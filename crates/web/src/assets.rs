@@ -1,0 +1,65 @@
+//! Styles, scripts and pictures, compiled in and served under names that hold their content's hash:
+//! a browser may keep them for ever, and a changed file is a new address.
+
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use std::sync::LazyLock;
+
+/// One file that pages load.
+pub struct Asset {
+    /// Name in templates and at the end of its address.
+    pub name: &'static str,
+    /// Media type.
+    pub media: &'static str,
+    /// Content.
+    pub bytes: &'static [u8],
+}
+
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// All files.
+pub const ASSETS: &[Asset] = &[
+    Asset { name: "aceso.css", media: CSS, bytes: include_bytes!("../assets/aceso.css") },
+    Asset { name: "aceso.js", media: JS, bytes: include_bytes!("../assets/aceso.js") },
+    Asset { name: "charts.js", media: JS, bytes: include_bytes!("../assets/charts.js") },
+    Asset { name: "aceso.svg", media: "image/svg+xml", bytes: include_bytes!("../assets/aceso.svg") },
+    Asset { name: "htmx.js", media: JS, bytes: include_bytes!("../assets/vendor/htmx-2.0.11.min.js") },
+    Asset { name: "uplot.js", media: JS, bytes: include_bytes!("../assets/vendor/uplot-1.6.32.iife.min.js") },
+    Asset { name: "uplot.css", media: CSS, bytes: include_bytes!("../assets/vendor/uplot-1.6.32.min.css") },
+];
+
+/// Hex digits of the hash that stand in an address.
+const DIGITS: usize = 16;
+
+static HREFS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    ASSETS
+        .iter()
+        .map(|asset| {
+            let hash = hex::encode(vitals::ids::sha256(&[asset.bytes]));
+            format!("/assets/{}/{}", &hash[..DIGITS], asset.name)
+        })
+        .collect()
+});
+
+/// The address of the asset with this name.
+///
+/// # Panics
+/// If there is none: templates name only what [`ASSETS`] lists, and a test loads each.
+#[must_use]
+pub fn href(name: &str) -> &'static str {
+    let at = ASSETS.iter().position(|asset| asset.name == name).expect("templates name only assets that are listed");
+    &HREFS[at]
+}
+
+/// Serves one asset. A wrong hash is not found: it belongs to another version.
+pub(crate) async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
+    let wanted = format!("/assets/{hash}/{name}");
+    let Some(at) = HREFS.iter().position(|known| *known == wanted) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let headers =
+        [(header::CONTENT_TYPE, ASSETS[at].media), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    (headers, ASSETS[at].bytes).into_response()
+}

@@ -1,0 +1,197 @@
+//! Curves as SVG coordinates, and the thinning of a record to what a screen can show. Nothing is
+//! ever drawn across a gap.
+
+use clinic::views::Point;
+use vitals::alarm::Limits;
+use vitals::metric::{Metric, Sample};
+
+/// Width of every drawing's own coordinate system.
+pub const WIDTH: f64 = 1000.0;
+/// Buckets of a chart over its whole span: one per two or three screen columns.
+pub const BUCKETS: u64 = 450;
+/// Two samples further apart than this are not joined, whatever the span.
+pub const GAP_MS: u64 = 15_000;
+/// Top and bottom of a drawing that stay free.
+const PADDING: f64 = 3.0;
+
+/// A stretch of time with at least one value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket {
+    /// Its start, milliseconds.
+    pub at_ms: u64,
+    /// Lowest value, raw units.
+    pub min: i32,
+    /// Mean value, raw units.
+    pub mean: f64,
+    /// Highest value, raw units.
+    pub max: i32,
+    /// Values in it.
+    pub count: u32,
+    /// The newest envelope in it: position in the chart's list.
+    pub envelope: u32,
+}
+
+/// Thins samples in time order to buckets of `bucket_ms`. Buckets without a value are left out.
+#[must_use]
+pub fn thin(points: &[Point], bucket_ms: u64) -> Vec<Bucket> {
+    let mut buckets: Vec<Bucket> = Vec::new();
+    for point in points {
+        let Sample::Measured(value) = point.sample else { continue };
+        let at_ms = point.at_ms - point.at_ms % bucket_ms.max(1);
+        match buckets.last_mut() {
+            Some(bucket) if bucket.at_ms == at_ms => {
+                bucket.min = bucket.min.min(value);
+                bucket.max = bucket.max.max(value);
+                bucket.count += 1;
+                bucket.mean += (f64::from(value) - bucket.mean) / f64::from(bucket.count);
+                bucket.envelope = point.envelope;
+            }
+            _ => buckets.push(Bucket { at_ms, min: value, mean: f64::from(value), max: value, count: 1, envelope: point.envelope }),
+        }
+    }
+    buckets
+}
+
+/// The lowest and highest value an axis shows, raw units: a usual range, widened to hold the data.
+/// A fixed range keeps small changes small.
+#[must_use]
+pub fn axis(metric: Metric, lowest: i32, highest: i32) -> (i32, i32) {
+    let (low, high) = match metric {
+        Metric::HeartRate => (400, 1400),
+        Metric::BodyTemperature => (3500, 4000),
+        Metric::AmbientTemperature => (150, 320),
+        Metric::RelativeHumidity => (200, 800),
+        Metric::Pm25 => (0, 600),
+        Metric::Pm10 => (0, 1000),
+        Metric::Co2 => (400, 2200),
+        Metric::Tvoc => (0, 600),
+        Metric::Aqi => (0, 200),
+    };
+    (low.min(lowest), high.max(highest))
+}
+
+/// One unbroken piece of a curve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Polygon from the highest values back along the lowest.
+    pub band: String,
+    /// Polyline of the means.
+    pub line: String,
+}
+
+/// A place between two limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Band {
+    /// Its upper edge.
+    pub top: String,
+    /// Its height.
+    pub height: String,
+}
+
+/// How a drawing's axes lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// First and last millisecond.
+    pub span_ms: (u64, u64),
+    /// Lowest and highest raw value.
+    pub axis: (i32, i32),
+    /// Height of the drawing.
+    pub height: f64,
+    /// Values further apart than this are not joined.
+    pub gap_ms: u64,
+}
+
+impl Frame {
+    #[allow(clippy::cast_precision_loss, reason = "a few days of milliseconds fit an f64 exactly")]
+    fn x(&self, at_ms: u64) -> f64 {
+        let span = self.span_ms.1.saturating_sub(self.span_ms.0).max(1) as f64;
+        at_ms.saturating_sub(self.span_ms.0) as f64 / span * WIDTH
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        let (low, high) = (f64::from(self.axis.0), f64::from(self.axis.1));
+        let inner = self.height - 2.0 * PADDING;
+        let y = self.height - PADDING - (value - low) / (high - low).max(1.0) * inner;
+        y.clamp(0.0, self.height)
+    }
+
+    /// The curve through buckets in time order, broken at gaps.
+    #[must_use]
+    pub fn runs(&self, buckets: &[Bucket]) -> Vec<Run> {
+        buckets
+            .chunk_by(|before, after| after.at_ms.saturating_sub(before.at_ms) <= self.gap_ms)
+            .map(|run| self.run(run))
+            .collect()
+    }
+
+    fn run(&self, buckets: &[Bucket]) -> Run {
+        let at = |bucket: &Bucket, value: f64| format!("{:.1},{:.1}", self.x(bucket.at_ms), self.y(value));
+        let upper = buckets.iter().map(|bucket| at(bucket, f64::from(bucket.max)));
+        let lower = buckets.iter().rev().map(|bucket| at(bucket, f64::from(bucket.min)));
+        let mut line: Vec<String> = buckets.iter().map(|bucket| at(bucket, bucket.mean)).collect();
+        if let [only] = buckets {
+            // A single value is a dot: a line of one pixel.
+            line.push(format!("{:.1},{:.1}", self.x(only.at_ms) + 1.0, self.y(only.mean)));
+        }
+        Run { band: upper.chain(lower).collect::<Vec<_>>().join(" "), line: line.join(" ") }
+    }
+
+    /// Where thresholds lie, as far as the axis shows them.
+    #[must_use]
+    pub fn lines(&self, limits: &Limits) -> Vec<String> {
+        limits
+            .above
+            .iter()
+            .chain(&limits.below)
+            .flatten()
+            .filter(|limit| (self.axis.0..=self.axis.1).contains(limit))
+            .map(|limit| format!("{:.1}", self.y(f64::from(*limit))))
+            .collect()
+    }
+
+    /// The place between the innermost limits.
+    #[must_use]
+    pub fn band(&self, limits: &Limits) -> Option<Band> {
+        let low = limits.below.iter().flatten().max().copied();
+        let high = limits.above.iter().flatten().min().copied();
+        if low.is_none() && high.is_none() {
+            return None;
+        }
+        let top = self.y(f64::from(high.unwrap_or(self.axis.1)));
+        let foot = self.y(f64::from(low.unwrap_or(self.axis.0)));
+        Some(Band { top: format!("{top:.1}"), height: format!("{:.1}", (foot - top).max(0.0)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(at_ms: u64, value: Option<i32>) -> Point {
+        let sample = value.map_or(Sample::Absent(vitals::metric::Absence::Noisy), Sample::Measured);
+        Point { at_ms, sample, envelope: 0 }
+    }
+
+    #[test]
+    fn thinning_keeps_extremes_and_leaves_gaps_open() {
+        let points = [point(0, Some(700)), point(500, Some(900)), point(1000, None), point(4000, Some(800))];
+        let buckets = thin(&points, 2000);
+        assert_eq!(buckets.len(), 2);
+        assert_eq!((buckets[0].min, buckets[0].max, buckets[0].count), (700, 900, 2));
+        assert!((buckets[0].mean - 800.0).abs() < 1e-9);
+        assert_eq!(buckets[1].at_ms, 4000);
+    }
+
+    #[test]
+    fn a_curve_is_broken_where_data_is_missing() {
+        let frame = Frame { span_ms: (0, 100_000), axis: (400, 1400), height: 40.0, gap_ms: GAP_MS };
+        let points: Vec<Point> = [0, 1000, 2000, 60_000, 61_000].iter().map(|at| point(*at, Some(800))).collect();
+        assert_eq!(frame.runs(&thin(&points, 1000)).len(), 2);
+    }
+
+    #[test]
+    fn an_axis_never_hides_danger() {
+        assert_eq!(axis(Metric::HeartRate, 700, 750), (400, 1400));
+        assert_eq!(axis(Metric::HeartRate, 300, 1900), (300, 1900));
+    }
+}

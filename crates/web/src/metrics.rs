@@ -1,0 +1,90 @@
+//! Health, and counters in the Prometheus text format. No names, no values, no ids.
+
+use crate::App;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use clinic::{Counters, Latency};
+use std::fmt::Write;
+
+/// One counter.
+pub(crate) struct CounterLine {
+    /// Name after `aceso_`, before `_total`.
+    pub(crate) name: &'static str,
+    /// What it counts, for people.
+    pub(crate) words: &'static str,
+    pub(crate) value: u64,
+}
+
+/// All counters of the clinic.
+pub(crate) fn counter_lines(counters: &Counters) -> Vec<CounterLine> {
+    let line = |name, words, value| CounterLine { name, words, value };
+    vec![
+        line("envelopes_admitted", "Envelopes admitted", counters.admitted),
+        line("readings_admitted", "Readings in them", counters.admitted_readings),
+        line("envelopes_duplicate", "Envelopes acknowledged again", counters.duplicate),
+        line("envelopes_refused", "Envelopes refused", counters.refused_total()),
+        line("envelopes_quarantined", "Envelopes of stolen devices kept apart", counters.quarantined),
+        line("envelopes_authored", "Envelopes this node wrote itself", counters.authored),
+        line("envelopes_unreadable", "Envelopes that did not open under their key", counters.unreadable),
+        line("envelopes_live_skipped", "Envelopes too fast for the live view", counters.live_skipped),
+        line("anchors_final", "Anchors that became final", counters.anchors),
+        line("alarms_raised", "Alarms raised", counters.alarms_raised),
+        line("records_opened", "Records opened", counters.charts_opened),
+        line("requests_denied", "Requests denied by policy", counters.denied),
+    ]
+}
+
+fn latency(out: &mut String, name: &str, help: &str, latency: Latency) {
+    let milliseconds = [("0.5", latency.p50_ms), ("0.99", latency.p99_ms), ("1", latency.max_ms)];
+    let _ = writeln!(out, "# HELP aceso_{name}_milliseconds {help}\n# TYPE aceso_{name}_milliseconds summary");
+    for (quantile, value) in milliseconds {
+        let _ = writeln!(out, "aceso_{name}_milliseconds{{quantile=\"{quantile}\"}} {value}");
+    }
+    let _ = writeln!(out, "aceso_{name}_milliseconds_count {}", latency.count);
+}
+
+/// The metrics as text.
+pub(crate) fn text(app: &App) -> String {
+    let (counters, health) = (app.station().counters(), app.station().health(app.now_ms()));
+    let mut out = String::new();
+    for line in counter_lines(&counters) {
+        let _ = writeln!(out, "# HELP aceso_{0}_total {1}.\n# TYPE aceso_{0}_total counter\naceso_{0}_total {2}", line.name, line.words, line.value);
+    }
+    let _ = writeln!(out, "# HELP aceso_refused_total Envelopes refused, by reason.\n# TYPE aceso_refused_total counter");
+    for (code, count) in &counters.refused {
+        let _ = writeln!(out, "aceso_refused_total{{code=\"{code}\"}} {count}");
+    }
+    let gauges = [
+        ("ledger_height", "Height of the last finalized block.", health.height),
+        ("ledger_tip_milliseconds", "Time of that block, milliseconds since 1970.", health.tip_ms),
+        ("ledger_stale", "1 when the ledger view is too old to decide anything new.", u64::from(health.stale)),
+        ("log_size", "Leaves in the organisation's log.", health.log_size),
+        ("log_anchored", "Leaves covered by anchors handed to the ledger.", health.anchored_size),
+        ("log_final", "Leaves covered by the finalized anchor.", health.final_size),
+        ("live_streams", "Open live pages.", app.streams_open() as u64),
+    ];
+    for (name, help, value) in gauges {
+        let _ = writeln!(out, "# HELP aceso_{name} {help}\n# TYPE aceso_{name} gauge\naceso_{name} {value}");
+    }
+    let _ = writeln!(out, "# HELP aceso_pages_total Pages served.\n# TYPE aceso_pages_total counter\naceso_pages_total {}", app.pages_served());
+    latency(&mut out, "seal_to_live", "From sealing to the live view.", counters.seal_to_live);
+    latency(&mut out, "seal_to_final", "From sealing to the finalized anchor.", counters.seal_to_final);
+    out
+}
+
+/// `/metrics`.
+pub(crate) async fn metrics(State(app): State<App>) -> Response {
+    let media = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (media, text(&app)).into_response()
+}
+
+/// `/healthz`: 200 while the ledger moves; 503 when nothing new can be decided. Monitoring goes on
+/// either way.
+pub(crate) async fn health(State(app): State<App>) -> Response {
+    if app.station().health(app.now_ms()).stale {
+        (StatusCode::SERVICE_UNAVAILABLE, "the ledger has not moved: monitoring goes on, nothing new can be decided\n").into_response()
+    } else {
+        "well\n".into_response()
+    }
+}

@@ -1,0 +1,140 @@
+//! The administrator's page: devices, people, ledger, counters. Nothing clinical.
+
+use crate::App;
+use crate::metrics::counter_lines;
+use crate::session::Caller;
+use crate::shell::{Answer, Shell};
+use crate::words::{self, Moment};
+use askama::Template;
+use axum::extract::State;
+use clinic::views::{AdminPage as View, DeviceRow};
+use vitals::ledger::{DeviceKind, Outcome, RevokeReason};
+
+struct Fact {
+    label: &'static str,
+    value: String,
+    note: String,
+}
+
+struct DeviceLine {
+    id: String,
+    short: String,
+    kind: &'static str,
+    via: String,
+    since: Moment,
+    seen: Option<Moment>,
+    seen_age: String,
+    trust: String,
+}
+
+struct PersonLine {
+    name: String,
+    login: String,
+    role: &'static str,
+    enrolled: bool,
+    vault_kept: bool,
+}
+
+struct PendingLine {
+    what: String,
+    since: Moment,
+    outcome: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/admin.html")]
+struct AdminPage {
+    shell: Shell,
+    facts: Vec<Fact>,
+    devices: Vec<DeviceLine>,
+    people: Vec<PersonLine>,
+    pending: Vec<PendingLine>,
+    counters: Vec<(&'static str, String)>,
+    genesis: String,
+}
+
+fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
+    let ledger = view.ledger;
+    let behind = ledger.log_size.saturating_sub(ledger.final_size);
+    let fact = |label, value: String, note: String| Fact { label, value, note };
+    vec![
+        fact(
+            "Ledger height",
+            words::count(ledger.height),
+            format!("newest block {} ago{}", words::age(now_ms.saturating_sub(ledger.tip_ms)), if ledger.stale { ": too old to decide anything new" } else { "" }),
+        ),
+        fact(
+            "Log",
+            words::count(ledger.log_size),
+            match behind {
+                0 => "all of it final".into(),
+                n => format!("{} not final yet", words::count(n)),
+            },
+        ),
+        fact("Sealed to live", format!("{} ms", view.counters.seal_to_live.p50_ms), format!("half of all; 99 of 100 within {} ms", view.counters.seal_to_live.p99_ms)),
+        fact("Sealed to final", format!("{} ms", view.counters.seal_to_final.p50_ms), format!("half of all; 99 of 100 within {} ms", view.counters.seal_to_final.p99_ms)),
+        fact("Open live pages", app.streams_open().to_string(), format!("{} pages served", words::count(app.pages_served()))),
+    ]
+}
+
+fn device(row: &DeviceRow, now_ms: u64) -> DeviceLine {
+    DeviceLine {
+        id: row.device.to_string(),
+        short: words::short_hex(&row.device.0),
+        kind: match row.kind {
+            DeviceKind::Sensor => "sensor",
+            DeviceKind::Gateway => "gateway",
+        },
+        via: if row.via == row.device { "itself".into() } else { words::short_hex(&row.via.0) },
+        since: Moment(row.since_ms),
+        seen: row.last_seen_ms.map(Moment),
+        seen_age: row.last_seen_ms.map_or_else(String::new, |at| words::age(now_ms.saturating_sub(at))),
+        trust: match row.revoked {
+            None => "trusted".into(),
+            Some(end) => match end.reason {
+                RevokeReason::Retired => format!("retired on {}", Moment(end.at_ms).date()),
+                RevokeReason::Stolen => format!("stolen; ended on {}", Moment(end.at_ms).date()),
+            },
+        },
+    }
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Pending => "waiting for a block".into(),
+        Outcome::Done { height } => format!("final at height {}", words::count(*height)),
+        Outcome::Refused { reason } => format!("refused by the contract: {reason}"),
+        Outcome::Unknown => "not known to the ledger; it will be handed in again".into(),
+    }
+}
+
+/// `/admin`.
+pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.admin_page(&session, now_ms)).await;
+    let view = app.granted(&caller, answer)?;
+    let now_ms = app.now_ms();
+    Ok(app.render(&AdminPage {
+        shell: Shell::of(&app, &caller, "/admin"),
+        facts: facts(&view, &app, now_ms),
+        devices: view.devices.iter().map(|row| device(row, now_ms)).collect(),
+        people: view
+            .people
+            .iter()
+            .map(|row| PersonLine {
+                name: row.name.clone(),
+                login: row.login.clone(),
+                role: words::role(row.role),
+                enrolled: row.enrolled,
+                vault_kept: row.vault_kept,
+            })
+            .collect(),
+        pending: view
+            .pending
+            .iter()
+            .map(|act| PendingLine { what: words::capital(act.what), since: Moment(act.since_ms), outcome: outcome(&act.outcome) })
+            .collect(),
+        counters: counter_lines(&view.counters).into_iter().map(|line| (line.words, words::count(line.value))).collect(),
+        genesis: app.station().genesis().to_string(),
+    }))
+}

@@ -1,0 +1,146 @@
+//! The alarm strip, and what one can do about an alarm.
+
+use super::bed::name_of;
+use crate::App;
+use crate::session::Posted;
+use crate::shell::Answer;
+use crate::words::{self, Moment};
+use askama::Template;
+use askama::filters::HtmlSafe;
+use axum::extract::{Path, State};
+use clinic::views::{AlarmPhase, AlarmView, Tile};
+use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
+use vitals::ledger::Role;
+
+/// One alarm in the strip.
+pub(crate) struct AlarmCard {
+    pub(crate) key: String,
+    pub(crate) patient: String,
+    pub(crate) code: u16,
+    pub(crate) style: &'static str,
+    pub(crate) icon: &'static str,
+    pub(crate) stars: &'static str,
+    pub(crate) word: String,
+    pub(crate) what: String,
+    pub(crate) place: String,
+    /// Does the place lead to the patient's page?
+    pub(crate) linked: bool,
+    pub(crate) raised: Moment,
+    pub(crate) lasted: String,
+    pub(crate) owner: Option<String>,
+    pub(crate) silenced_until: Option<Moment>,
+    pub(crate) note: &'static str,
+    pub(crate) unanswered: bool,
+    pub(crate) answerable: bool,
+    pub(crate) silenceable: bool,
+    pub(crate) sounds: bool,
+}
+
+/// The strip: a fragment of wall and patient page.
+#[derive(Template)]
+#[template(path = "parts/alarms.html")]
+pub(crate) struct AlarmsPart {
+    pub(crate) alarms: Vec<AlarmCard>,
+    pub(crate) no_alarms: &'static str,
+    pub(crate) csrf: String,
+    pub(crate) back: String,
+}
+
+impl HtmlSafe for AlarmsPart {}
+
+/// The threshold an alarm's value violates at its priority.
+#[must_use]
+pub(crate) fn limit_of(condition: Condition, priority: Priority, limits: &[Limits]) -> Option<i32> {
+    let level = match priority {
+        Priority::Technical => return None,
+        Priority::Low => 0,
+        Priority::Medium => 1,
+        Priority::High => 2,
+    };
+    let limits = limits.iter().find(|limits| Some(limits.metric) == condition.metric())?;
+    match condition {
+        Condition::Above(_) => limits.above[level],
+        Condition::Below(_) => limits.below[level],
+        _ => None,
+    }
+}
+
+/// An alarm in one line.
+#[must_use]
+pub(crate) fn what(alarm: &AlarmView, limits: &[Limits]) -> String {
+    words::alarm(alarm.condition, alarm.value, limit_of(alarm.condition, alarm.priority, limits))
+}
+
+impl AlarmCard {
+    /// How an alarm is told, on the wall (`linked`) or on its patient's page.
+    pub(crate) fn of(alarm: &AlarmView, tile: &Tile, linked: bool, role: Role, now_ms: u64) -> Self {
+        let text = what(alarm, &tile.limits);
+        let over = alarm.phase == AlarmPhase::Recovered;
+        let (name, place) = name_of(tile);
+        let silenced = now_ms < alarm.silenced_until_ms;
+        let unanswered = alarm.phase != AlarmPhase::Acknowledged;
+        Self {
+            key: format!("alarm-{}-{}", alarm.patient, alarm.condition.code()),
+            patient: alarm.patient.to_string(),
+            code: alarm.condition.code(),
+            style: words::priority_style(alarm.priority),
+            icon: words::priority_icon(alarm.priority),
+            stars: alarm.priority.stars(),
+            word: words::capital(alarm.priority.word()),
+            what: if over { format!("Over: {text}") } else { text },
+            place: format!("{place} · {name}"),
+            linked,
+            raised: Moment(alarm.raised_at_ms),
+            lasted: words::age(now_ms.saturating_sub(alarm.raised_at_ms)),
+            owner: alarm.owner.clone(),
+            silenced_until: silenced.then_some(Moment(alarm.silenced_until_ms)),
+            note: note(alarm),
+            unanswered,
+            answerable: role == Role::Clinician,
+            silenceable: alarm.phase == AlarmPhase::Active && !silenced,
+            sounds: alarm.phase == AlarmPhase::Active && !silenced && !alarm.inhibited,
+        }
+    }
+}
+
+fn note(alarm: &AlarmView) -> &'static str {
+    match (alarm.phase, alarm.priority, alarm.escalated) {
+        (AlarmPhase::Recovered, ..) => "back in limits, nobody has acknowledged it",
+        _ if alarm.inhibited => "held: its sensor gives no usable signal now",
+        (_, Priority::Technical, _) => "vital alarms held until it is back",
+        (AlarmPhase::Active, Priority::High, 1) => "the team has been told",
+        (AlarmPhase::Active, Priority::High, 2..) => "everybody on call has been told",
+        _ => "",
+    }
+}
+
+/// Most urgent first, then oldest first.
+pub(crate) fn sort(alarms: &mut [AlarmView]) {
+    let phase = |phase| u8::from(phase != AlarmPhase::Active);
+    alarms.sort_by_key(|alarm| (phase_last(alarm), words::urgency(alarm.priority), phase(alarm.phase), alarm.raised_at_ms));
+}
+
+/// What is over comes after what is not.
+fn phase_last(alarm: &AlarmView) -> bool {
+    alarm.phase == AlarmPhase::Recovered
+}
+
+/// Somebody takes care of an alarm.
+pub(crate) async fn acknowledge(State(app): State<App>, Path((patient, code)): Path<(String, String)>, posted: Posted) -> Answer {
+    let id = super::patient_id(&app, &posted.caller, &patient)?;
+    let condition = super::condition(&app, &posted.caller, &code)?;
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.acknowledge(&session, id, condition, now_ms)).await;
+    app.granted(&posted.caller, answer)?;
+    super::done(&posted, "/wall")
+}
+
+/// Somebody turns the sound of an alarm off for two minutes.
+pub(crate) async fn silence(State(app): State<App>, Path((patient, code)): Path<(String, String)>, posted: Posted) -> Answer {
+    let id = super::patient_id(&app, &posted.caller, &patient)?;
+    let condition = super::condition(&app, &posted.caller, &code)?;
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms)).await;
+    app.granted(&posted.caller, answer)?;
+    super::done(&posted, "/wall")
+}

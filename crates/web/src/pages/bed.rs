@@ -1,0 +1,279 @@
+//! One patient's newest values, as tiles and strips show them.
+
+use crate::draw::{Band, Bucket, Frame, Run, axis};
+use crate::words::{self, Moment, Trend};
+use clinic::views::{AlarmPhase, AlarmView, EnvelopeRef, ProofState, SparkPoint, Tile, ValueNow};
+use vitals::alarm::{Condition, Limits, Priority};
+use vitals::metric::{Absence, Metric, Sample};
+
+/// A change is told against the value this long ago.
+const TREND_MS: u64 = 15 * 60_000;
+/// And not before this much is known.
+const TREND_MIN_MS: u64 = 60_000;
+/// Height of a small curve.
+const SPARK_HEIGHT: f64 = 40.0;
+
+/// The quiet mark that says how far a value is vouched for.
+#[derive(Clone)]
+pub(crate) struct ProofMark {
+    pub(crate) href: String,
+    pub(crate) index: u64,
+    /// Filled dots.
+    pub(crate) steps: u8,
+    pub(crate) word: &'static str,
+}
+
+impl ProofMark {
+    pub(crate) fn of(envelope: &EnvelopeRef) -> Self {
+        Self {
+            href: format!("/proof/{}", envelope.index),
+            index: envelope.index,
+            steps: steps(envelope.proof),
+            word: envelope.proof.word(),
+        }
+    }
+}
+
+/// Filled dots of a proof state.
+#[must_use]
+pub(crate) fn steps(proof: ProofState) -> u8 {
+    match proof {
+        ProofState::Received => 1,
+        ProofState::Anchored => 2,
+        ProofState::Final { .. } => 3,
+    }
+}
+
+/// A small curve.
+pub(crate) struct Spark {
+    pub(crate) label: String,
+    pub(crate) band: Option<Band>,
+    pub(crate) lines: Vec<String>,
+    pub(crate) runs: Vec<Run>,
+}
+
+/// One metric's newest value.
+pub(crate) struct Cell {
+    pub(crate) metric: Metric,
+    pub(crate) code: u8,
+    pub(crate) style: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) value: Option<i32>,
+    /// The value, or a dash and why.
+    pub(crate) shown: String,
+    pub(crate) at: Moment,
+    pub(crate) age: String,
+    /// Style of the worst alarm on it, or nothing.
+    pub(crate) out: &'static str,
+    pub(crate) has_trend: bool,
+    pub(crate) trend: Trend,
+    pub(crate) change: String,
+    /// Raw units per shown unit, and decimals shown: how the page's script writes new values.
+    pub(crate) scale: u32,
+    pub(crate) decimals: u8,
+    pub(crate) proof: Option<ProofMark>,
+}
+
+/// A mark on a tile: icon, stars, word, always all three.
+pub(crate) struct Chip {
+    pub(crate) style: &'static str,
+    pub(crate) icon: &'static str,
+    pub(crate) stars: &'static str,
+    pub(crate) word: String,
+}
+
+/// One patient as tiles and pages show them.
+pub(crate) struct BedView {
+    pub(crate) patient: String,
+    pub(crate) name: String,
+    pub(crate) place: String,
+    pub(crate) style: &'static str,
+    pub(crate) chip: Chip,
+    pub(crate) stale: bool,
+    pub(crate) last: Option<Moment>,
+    pub(crate) age: String,
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) spark: Option<Spark>,
+    /// Owner of the worst alarm, and how long it has lasted.
+    pub(crate) line: Option<String>,
+    pub(crate) proof: Option<ProofMark>,
+}
+
+/// Name and place, with words where the consent covers neither.
+#[must_use]
+pub(crate) fn name_of(tile: &Tile) -> (String, String) {
+    let name = if tile.name.is_empty() { "Name not shown".into() } else { tile.name.clone() };
+    let place = if tile.bed.is_empty() { format!("Patient {}", words::short_hex(&tile.patient.0)) } else { tile.bed.clone() };
+    (name, place)
+}
+
+impl BedView {
+    /// A tile with just these metrics, whether they have a value or not.
+    pub(crate) fn for_wall(tile: &Tile, now_ms: u64) -> Self {
+        Self::with(tile, &[Metric::HeartRate, Metric::BodyTemperature], now_ms)
+    }
+
+    /// A strip with all metrics that have a value; the body's first.
+    pub(crate) fn for_page(tile: &Tile, now_ms: u64) -> Self {
+        let metrics: Vec<Metric> = tile.values.iter().map(|value| value.metric).collect();
+        Self::with(tile, &metrics, now_ms)
+    }
+
+    fn with(tile: &Tile, metrics: &[Metric], now_ms: u64) -> Self {
+        let (name, place) = name_of(tile);
+        let worst = tile.alarms.first();
+        let last = tile.technical.last_ms.map(Moment);
+        let newest = tile.values.iter().max_by_key(|value| value.envelope.index);
+        Self {
+            patient: tile.patient.to_string(),
+            name,
+            place,
+            style: match worst {
+                None if last.is_none() => "wait",
+                None if tile.technical.stale => "tech",
+                None => "",
+                Some(alarm) => words::priority_style(alarm.priority),
+            },
+            chip: chip(tile, worst),
+            stale: tile.technical.stale,
+            last,
+            age: last.map_or_else(String::new, |last| words::age(now_ms.saturating_sub(last.0))),
+            cells: metrics.iter().map(|metric| cell(tile, *metric, now_ms)).collect(),
+            spark: spark(&tile.sparkline, tile.limits.iter().find(|limits| limits.metric == Metric::HeartRate), now_ms),
+            line: worst.map(|alarm| owner_line(alarm, now_ms)),
+            proof: newest.map(|value| ProofMark::of(&value.envelope)),
+        }
+    }
+}
+
+fn chip(tile: &Tile, worst: Option<&AlarmView>) -> Chip {
+    let plain = |style, icon, word: &str| Chip { style, icon, stars: "", word: word.into() };
+    match worst {
+        Some(alarm) => Chip {
+            style: words::priority_style(alarm.priority),
+            icon: words::priority_icon(alarm.priority),
+            stars: alarm.priority.stars(),
+            word: match alarm.phase {
+                AlarmPhase::Recovered => "Recovered".into(),
+                _ => words::capital(alarm.priority.word()),
+            },
+        },
+        None if tile.technical.last_ms.is_none() => plain("flag", "stale", "Waiting"),
+        None if tile.technical.stale => plain("tech", "stale", "No data"),
+        None if tile.limits.is_empty() => plain("ok", "live", "No limits set"),
+        None => plain("ok", "check", "In limits"),
+    }
+}
+
+fn owner_line(alarm: &AlarmView, now_ms: u64) -> String {
+    let lasted = words::age(now_ms.saturating_sub(alarm.raised_at_ms));
+    match (&alarm.owner, alarm.phase) {
+        (_, AlarmPhase::Recovered) => format!("Over, nobody has acknowledged it · raised {lasted} ago"),
+        (Some(owner), _) => format!("{owner} · for {lasted}"),
+        (None, _) => format!("No owner yet · for {lasted}"),
+    }
+}
+
+fn cell(tile: &Tile, metric: Metric, now_ms: u64) -> Cell {
+    let info = metric.info();
+    let now = tile.value(metric);
+    let value = now.and_then(|now| match now.sample {
+        Sample::Measured(value) => Some(value),
+        Sample::Absent(_) => None,
+    });
+    let change = if metric == Metric::HeartRate { value.and_then(|value| change_of(&tile.sparkline, value, now_ms)) } else { None };
+    let at = Moment(now.map_or(0, |now| now.at_ms));
+    let decimals = words::shown_decimals(metric);
+    Cell {
+        metric,
+        code: metric.code(),
+        style: words::metric_style(metric),
+        label: info.label,
+        unit: info.unit,
+        value,
+        shown: value.map_or_else(|| absence(now), |value| words::value(metric, value)),
+        at,
+        age: words::age(now_ms.saturating_sub(at.0)),
+        out: worst_on(&tile.alarms, metric).map_or("", words::priority_style),
+        has_trend: change.is_some(),
+        trend: change.map_or(Trend::Flat, |change| Trend::of(metric, change)),
+        change: change.map_or_else(String::new, |change| words::change(metric, change)),
+        scale: 10u32.pow(u32::from(info.decimals)),
+        decimals,
+        proof: now.map(|now| ProofMark::of(&now.envelope)),
+    }
+}
+
+fn absence(now: Option<&ValueNow>) -> String {
+    match now.map(|now| now.sample) {
+        Some(Sample::Absent(Absence::SensorOff)) => "off",
+        Some(Sample::Absent(Absence::Noisy)) => "noisy",
+        Some(Sample::Absent(Absence::WarmingUp)) => "…",
+        Some(Sample::Absent(Absence::OutOfRange)) => "fault",
+        Some(Sample::Measured(_)) | None => "–",
+    }
+    .into()
+}
+
+/// The worst open physiological alarm on a metric.
+fn worst_on(alarms: &[AlarmView], metric: Metric) -> Option<Priority> {
+    let physiological = |alarm: &&AlarmView| {
+        matches!(alarm.condition, Condition::Above(m) | Condition::Below(m) if m == metric)
+            && matches!(alarm.phase, AlarmPhase::Active | AlarmPhase::Acknowledged)
+    };
+    alarms.iter().filter(physiological).map(|alarm| alarm.priority).max()
+}
+
+/// How the value differs from a quarter of an hour ago, or from the oldest that is known.
+fn change_of(points: &[SparkPoint], value: i32, now_ms: u64) -> Option<i32> {
+    let then = points.iter().find(|point| point.at_ms + TREND_MS >= now_ms)?;
+    (then.at_ms + TREND_MIN_MS <= now_ms).then(|| value - i32::midpoint(then.low, then.high))
+}
+
+/// Room for the data and the innermost limits, and a little beyond.
+fn spark_axis(limits: Option<&Limits>, lowest: i32, highest: i32) -> (i32, i32) {
+    const MARGIN: i32 = 40;
+    let Some(limits) = limits else { return axis(Metric::HeartRate, lowest, highest) };
+    let low = limits.below.iter().flatten().max().copied().unwrap_or(lowest).min(lowest);
+    let high = limits.above.iter().flatten().min().copied().unwrap_or(highest).max(highest);
+    (low - MARGIN, high + MARGIN)
+}
+
+/// The small curve of the heart rate.
+pub(crate) fn spark(points: &[SparkPoint], limits: Option<&Limits>, now_ms: u64) -> Option<Spark> {
+    let (first, last) = (points.first()?, points.last()?);
+    let lowest = points.iter().map(|point| point.low).min()?;
+    let highest = points.iter().map(|point| point.high).max()?;
+    let step_ms = points.windows(2).map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms)).min().unwrap_or(0);
+    let frame = Frame {
+        span_ms: (first.at_ms, now_ms.max(last.at_ms + 1)),
+        axis: spark_axis(limits, lowest, highest),
+        height: SPARK_HEIGHT,
+        gap_ms: (step_ms * 3 / 2).max(crate::draw::GAP_MS),
+    };
+    let buckets: Vec<Bucket> = points
+        .iter()
+        .map(|point| Bucket {
+            at_ms: point.at_ms,
+            min: point.low,
+            mean: f64::midpoint(f64::from(point.low), f64::from(point.high)),
+            max: point.high,
+            count: 1,
+            envelope: 0,
+        })
+        .collect();
+    let range = limits.and_then(words::limits_range).map_or_else(String::new, |range| format!(", {range}"));
+    let label = format!(
+        "Heart rate, last {}: from {} to {} bpm{range}",
+        words::age(now_ms.saturating_sub(first.at_ms)),
+        words::value(Metric::HeartRate, lowest),
+        words::value(Metric::HeartRate, highest),
+    );
+    let band = limits.and_then(|limits| frame.band(limits));
+    let lines = band.iter().flat_map(|band| {
+        let foot = band.top.parse::<f64>().unwrap_or(0.0) + band.height.parse::<f64>().unwrap_or(0.0);
+        [band.top.clone(), format!("{foot:.1}")]
+    });
+    Some(Spark { label, lines: lines.collect(), band, runs: frame.runs(&buckets) })
+}

@@ -1,0 +1,149 @@
+//! The alarm history of a chart: as episodes on the time axis, and as lines to read.
+
+use super::alarms::limit_of;
+use super::bed::ProofMark;
+use crate::words::{self, Moment};
+use clinic::views::{AlarmSource, Chart};
+use vitals::alarm::{Condition, Happening, Priority};
+
+/// Most lines of history on a page; the newest are shown.
+const LINES_MAX: usize = 40;
+
+/// One stretch of time in which something was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Episode {
+    /// What was wrong.
+    pub(crate) condition: Condition,
+    /// The worst it came to.
+    pub(crate) priority: Priority,
+    /// The value that decided the worst, raw units.
+    pub(crate) value: i32,
+    /// From, milliseconds.
+    pub(crate) from_ms: u64,
+    /// Until, milliseconds.
+    pub(crate) until_ms: u64,
+}
+
+impl Episode {
+    /// Code of the metric concerned; 0 for none.
+    #[must_use]
+    pub(crate) fn metric_code(&self) -> u8 {
+        self.condition.metric().map_or(0, vitals::Metric::code)
+    }
+
+    /// Stars and value: `***134`.
+    #[must_use]
+    pub(crate) fn label(&self) -> String {
+        let value = match self.condition {
+            Condition::Above(metric) | Condition::Below(metric) => words::value(metric, self.value),
+            _ => "off".into(),
+        };
+        format!("{}{value}", self.priority.stars())
+    }
+}
+
+/// The episodes of a chart. Bedside and node alarm on their own; where they speak of the same
+/// condition at the same time, it is one episode.
+#[must_use]
+pub(crate) fn episodes(chart: &Chart) -> Vec<Episode> {
+    let mut found: Vec<Episode> = Vec::new();
+    let mut open: Vec<(AlarmSource, Episode)> = Vec::new();
+    for mark in &chart.alarms {
+        let event = mark.event;
+        let known = open.iter().position(|(source, episode)| *source == mark.source && episode.condition == event.condition);
+        match (event.happening, known) {
+            (Happening::Closed | Happening::Recovered, Some(at)) => {
+                let (_, mut episode) = open.swap_remove(at);
+                episode.until_ms = event.at_ms;
+                found.push(episode);
+            }
+            (Happening::Closed | Happening::Recovered, None) => {}
+            (_, Some(at)) if event.priority > open[at].1.priority => {
+                open[at].1.priority = event.priority;
+                open[at].1.value = event.value;
+            }
+            (_, Some(_)) => {}
+            (Happening::Raised | Happening::Returned | Happening::Worsened, None) => {
+                let until_ms = chart.span_ms.1;
+                open.push((
+                    mark.source,
+                    Episode { condition: event.condition, priority: event.priority, value: event.value, from_ms: event.at_ms, until_ms },
+                ));
+            }
+            (_, None) => {}
+        }
+    }
+    found.extend(open.into_iter().map(|(_, episode)| episode));
+    merge(found)
+}
+
+fn merge(mut episodes: Vec<Episode>) -> Vec<Episode> {
+    episodes.sort_by_key(|episode| (episode.condition, episode.from_ms));
+    let mut merged: Vec<Episode> = Vec::new();
+    for episode in episodes {
+        match merged.last_mut() {
+            Some(last) if last.condition == episode.condition && episode.from_ms <= last.until_ms => {
+                last.until_ms = last.until_ms.max(episode.until_ms);
+                if episode.priority > last.priority {
+                    last.priority = episode.priority;
+                    last.value = episode.value;
+                }
+            }
+            _ => merged.push(episode),
+        }
+    }
+    merged
+}
+
+/// One line of history.
+pub(crate) struct HistoryLine {
+    pub(crate) style: &'static str,
+    pub(crate) icon: &'static str,
+    pub(crate) stars: &'static str,
+    pub(crate) word: String,
+    pub(crate) at: Moment,
+    pub(crate) what: String,
+    pub(crate) by: String,
+    pub(crate) proof: ProofMark,
+}
+
+/// The history to read, newest first.
+pub(crate) fn lines(chart: &Chart) -> Vec<HistoryLine> {
+    let line = |mark: &clinic::views::AlarmMark| {
+        let event = mark.event;
+        let limit = limit_of(event.condition, event.priority, &chart.now.limits);
+        let told = words::alarm(event.condition, event.value, limit);
+        HistoryLine {
+            style: words::priority_style(event.priority),
+            icon: words::priority_icon(event.priority),
+            stars: event.priority.stars(),
+            word: words::capital(event.priority.word()),
+            at: Moment(event.at_ms),
+            what: match event.happening {
+                Happening::Raised | Happening::Returned | Happening::Worsened => format!("{}: {told}.", happening(event.happening)),
+                Happening::Escalated => format!("Nobody answered, more people were told: {}.", words::condition(event.condition)),
+                _ => format!("{}: {}.", happening(event.happening), words::condition(event.condition)),
+            },
+            by: match (&mark.by, mark.source) {
+                (Some(name), _) => format!("by {name}"),
+                (None, AlarmSource::Bedside) => "at the bedside".into(),
+                (None, AlarmSource::Node) => "on the ward".into(),
+            },
+            proof: ProofMark::of(&mark.envelope),
+        }
+    };
+    chart.alarms.iter().rev().take(LINES_MAX).map(line).collect()
+}
+
+fn happening(happening: Happening) -> &'static str {
+    match happening {
+        Happening::Raised => "Raised",
+        Happening::Worsened => "Got worse",
+        Happening::Acknowledged => "Acknowledged",
+        Happening::Silenced => "Sound off for a while",
+        Happening::Recovered => "Back in limits",
+        Happening::Returned => "Came back",
+        Happening::Closed => "Over",
+        Happening::Escalated => "Escalated",
+    }
+}

@@ -1,0 +1,185 @@
+//! Changing a patient's alarm limits.
+
+use super::patient;
+use super::trends::RANGES;
+use crate::App;
+use crate::session::{Fields, Posted};
+use crate::shell::Answer;
+use crate::words;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use clinic::ClinicError;
+use vitals::Metric;
+use vitals::alarm::{Limits, Priority};
+
+/// Names of the six fields: side, then priority from low to high, as in [`Limits`].
+const FIELDS: [(&str, Priority); 6] = [
+    ("above_low", Priority::Low),
+    ("above_medium", Priority::Medium),
+    ("above_high", Priority::High),
+    ("below_low", Priority::Low),
+    ("below_medium", Priority::Medium),
+    ("below_high", Priority::High),
+];
+
+/// One field of the form.
+pub(crate) struct LimitField {
+    pub(crate) name: &'static str,
+    pub(crate) style: &'static str,
+    pub(crate) icon: &'static str,
+    pub(crate) stars: &'static str,
+    pub(crate) word: String,
+    pub(crate) side: &'static str,
+    pub(crate) value: String,
+}
+
+/// The limits of one metric, and the form that changes them.
+pub(crate) struct LimitsForm {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) inside: String,
+    pub(crate) unit: &'static str,
+    pub(crate) sentence: String,
+    pub(crate) usual: bool,
+    pub(crate) changeable: bool,
+    pub(crate) open: bool,
+    pub(crate) persistence: String,
+    pub(crate) fields: Vec<LimitField>,
+}
+
+impl LimitsForm {
+    /// The form for these limits, filled with what was entered if that did not fit.
+    pub(crate) fn of(limits: &Limits, changeable: bool, entered: Option<&Fields>) -> Self {
+        let info = limits.metric.info();
+        let entered = entered.filter(|fields| fields.get("metric").is_some_and(|name| name == info.name));
+        let values = limits.above.iter().chain(&limits.below);
+        let field = |((name, priority), value): ((&'static str, Priority), &Option<i32>)| LimitField {
+            name,
+            style: words::priority_style(priority),
+            icon: words::priority_icon(priority),
+            stars: priority.stars(),
+            word: words::capital(priority.word()),
+            side: if name.starts_with("above") { "at or above" } else { "at or below" },
+            value: entered
+                .and_then(|fields| fields.get(name).cloned())
+                .unwrap_or_else(|| value.map_or_else(String::new, |raw| words::value(limits.metric, raw).replace('−', "-"))),
+        };
+        Self {
+            name: info.name,
+            label: info.label,
+            inside: words::inside(limits.metric),
+            unit: info.unit,
+            sentence: words::limits_range(limits).map_or_else(|| "No alarm on this value.".into(), |range| words::capital(&range)),
+            usual: Limits::adult(limits.metric).as_ref() == Some(limits),
+            changeable,
+            open: entered.is_some(),
+            persistence: words::age(limits.persistence_ms),
+            fields: FIELDS.into_iter().zip(values).map(field).collect(),
+        }
+    }
+}
+
+/// Reads limits from a form; the sentence says which field does not fit.
+pub(crate) fn read(metric: Metric, fields: &Fields, before: &Limits) -> Result<Limits, String> {
+    let mut values = [None; 6];
+    for ((name, priority), value) in FIELDS.into_iter().zip(&mut values) {
+        let text = fields.get(name).map_or("", String::as_str).trim();
+        if text.is_empty() {
+            continue;
+        }
+        let side = if name.starts_with("above") { "upper" } else { "lower" };
+        let raw = raw(metric, text).ok_or_else(|| {
+            let (low, high) = metric.info().plausible;
+            format!(
+                "The {side} {} limit must be a number from {} to {}.",
+                priority.word(),
+                words::value(metric, low),
+                words::value(metric, high)
+            )
+        })?;
+        *value = Some(raw);
+    }
+    let [a, b, c, d, e, f] = values;
+    let limits = Limits { metric, above: [a, b, c], below: [d, e, f], ..*before };
+    if limits.in_order() {
+        Ok(limits)
+    } else {
+        Err("A more urgent limit must lie further out, and the upper limits above the lower ones.".into())
+    }
+}
+
+/// A decimal number in the metric's unit, as raw units; none beyond what its sensor can say.
+fn raw(metric: Metric, text: &str) -> Option<i32> {
+    let text = text.replace(',', ".").replace('−', "-");
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text.as_str()), |rest| (-1, rest));
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let decimals = usize::from(metric.info().decimals);
+    let plain = |text: &str| text.len() <= 6 && text.bytes().all(|c| c.is_ascii_digit());
+    if whole.is_empty() || !plain(whole) || !plain(part) || part.len() > decimals {
+        return None;
+    }
+    let raw: i64 = format!("{whole}{part:0<decimals$}").parse().ok()?;
+    let raw = i32::try_from(sign * raw).ok()?;
+    let (low, high) = metric.info().plausible;
+    (low..=high).contains(&raw).then_some(raw)
+}
+
+/// New limits for one metric of one patient.
+pub(crate) async fn submit(State(app): State<App>, Path(patient): Path<String>, posted: Posted) -> Answer {
+    let caller = &posted.caller;
+    let id = super::patient_id(&app, caller, &patient)?;
+    let purpose = patient::purpose(&app, caller, posted.field("for"))?;
+    let metric = Metric::from_name(posted.field("metric"));
+    let before = metric.and_then(Limits::adult);
+    let (Some(metric), Some(before)) = (metric, before) else {
+        return Err(app.refusal(Some(caller), &crate::shell::Message::wrong("There are no limits for this value.")));
+    };
+    let problem = match read(metric, &posted.fields, &before) {
+        Ok(limits) => {
+            let session = caller.session.clone();
+            let answer = app.ask(move |station, now_ms| station.set_limits(&session, id, limits, now_ms)).await;
+            match answer {
+                Some(Err(ClinicError::Wrong(why))) => crate::shell::sentence(&why),
+                answer => {
+                    app.granted(caller, answer)?;
+                    let address = format!("/patients/{id}?for={}&saved=limits#limits", patient::purpose_word(purpose));
+                    return Ok(Redirect::to(&address).into_response());
+                }
+            }
+        }
+        Err(why) => why,
+    };
+    // The page again, with what was entered and why it does not fit.
+    let chart = patient::open(&app, caller, id, purpose, RANGES[0]).await?;
+    let mut response = patient::render(&app, caller, &chart, RANGES[0], false, Some((problem, posted.fields.clone())));
+    *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_in_the_metrics_unit() {
+        assert_eq!(raw(Metric::HeartRate, "120"), Some(1200));
+        assert_eq!(raw(Metric::BodyTemperature, "38,1"), Some(3810));
+        assert_eq!(raw(Metric::AmbientTemperature, "-5.5"), Some(-55));
+        for wrong in ["", ".", "-", "12a", "1e3", "38.123", "9999999", "−", "10", "١٢"] {
+            assert_eq!(raw(Metric::BodyTemperature, wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn limits_out_of_order_are_refused_in_a_sentence() {
+        let before = Limits::adult(Metric::HeartRate).expect("the heart rate has limits");
+        let form = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect::<Fields>();
+        let good = read(Metric::HeartRate, &form(&[("above_low", "100"), ("above_high", "140"), ("below_high", "40")]), &before).expect("these are in order");
+        assert_eq!((good.above, good.below), ([Some(1000), None, Some(1400)], [None, None, Some(400)]));
+        assert!(read(Metric::HeartRate, &form(&[("above_low", "140"), ("above_high", "100")]), &before).is_err());
+        assert!(read(Metric::HeartRate, &form(&[("above_low", "40"), ("below_low", "60")]), &before).is_err());
+        let why = read(Metric::HeartRate, &form(&[("above_medium", "fast")]), &before).expect_err("not a number");
+        assert!(why.contains("upper medium"), "{why}");
+    }
+}

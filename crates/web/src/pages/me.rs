@@ -1,0 +1,272 @@
+//! The patient's own page: values in sentences, who read them, and what they allow.
+
+use super::alarms::AlarmCard;
+use super::bed::{BedView, Cell, ProofMark, Spark, spark};
+use crate::App;
+use crate::session::{Caller, Posted};
+use crate::shell::{Answer, Message, Shell};
+use crate::words::{self, Moment};
+use askama::Template;
+use askama::filters::HtmlSafe;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect};
+use clinic::views::{AccessView, GrantState, GrantView, OwnPage, Tile};
+use std::collections::BTreeMap;
+use vitals::Metric;
+use vitals::alarm::Limits;
+use vitals::ledger::{Purpose, Role};
+
+/// Lines of the access log that are shown at first.
+const LINES: usize = 20;
+/// Readings by one reader for one reason this close together are told in one line.
+const TOGETHER_MS: u64 = 10 * 60_000;
+
+struct Card {
+    cell: Cell,
+    title: &'static str,
+    unit: &'static str,
+    sentence: String,
+    main: bool,
+    spark: Option<Spark>,
+}
+
+/// The values: what a live stream replaces.
+#[derive(Template)]
+#[template(path = "parts/me_now.html")]
+pub(crate) struct MeNowPart {
+    bed: BedView,
+    lead: String,
+    alarms: Vec<AlarmCard>,
+    cards: Vec<Card>,
+}
+
+impl HtmlSafe for MeNowPart {}
+
+struct AccessLine {
+    reader: String,
+    what: String,
+    why: String,
+    at: Moment,
+    first: Moment,
+    times: usize,
+    proof: ProofMark,
+}
+
+struct ConsentLine {
+    grant: String,
+    grantee: String,
+    sentence: String,
+    state: String,
+    live: bool,
+    vault_kept: bool,
+}
+
+#[derive(Template)]
+#[template(path = "pages/me.html")]
+struct MePage {
+    shell: Shell,
+    now: MeNowPart,
+    saved: Option<&'static str>,
+    access: Vec<AccessLine>,
+    more: usize,
+    consents: Vec<ConsentLine>,
+    device: String,
+    genesis: String,
+}
+
+impl MeNowPart {
+    pub(crate) fn of(tile: &Tile, now_ms: u64) -> Self {
+        let bed = BedView::for_page(tile, now_ms);
+        let alarms: Vec<AlarmCard> = tile.alarms.iter().map(|alarm| AlarmCard::of(alarm, tile, false, Role::Patient, now_ms)).collect();
+        let mut cells = BedView::for_page(tile, now_ms).cells;
+        cells.sort_by_key(|cell| cell.metric);
+        let cards = cells.into_iter().map(|cell| card(cell, tile, now_ms)).collect();
+        Self { lead: lead(tile), bed, alarms, cards }
+    }
+}
+
+fn lead(tile: &Tile) -> String {
+    match (tile.technical.last_ms, tile.technical.stale, tile.alarms.is_empty()) {
+        (None, ..) => "Your device has not sent a value yet.",
+        (_, true, _) => "Your device has been silent for a while. The values below are old.",
+        (_, false, true) => "Your values are in your limits, and your device is working.",
+        (_, false, false) => "Your device is working. Something needs attention; your care team sees it too.",
+    }
+    .into()
+}
+
+fn card(cell: Cell, tile: &Tile, now_ms: u64) -> Card {
+    let limits = tile.limits.iter().find(|limits| limits.metric == cell.metric);
+    let (title, unit) = match cell.metric {
+        Metric::HeartRate => ("Heart rate", "beats a minute"),
+        Metric::BodyTemperature => ("Body temperature", "°C"),
+        Metric::AmbientTemperature => ("Room", "°C"),
+        _ => (cell.label, cell.unit),
+    };
+    let main = matches!(cell.metric, Metric::HeartRate | Metric::BodyTemperature);
+    let sentence = match cell.value {
+        None => "Nothing could be measured just now.".into(),
+        Some(value) => said(cell.metric, value, limits),
+    };
+    let spark = if cell.metric == Metric::HeartRate { spark(&tile.sparkline, limits, now_ms) } else { None };
+    Card { title, unit, sentence, main, spark, cell }
+}
+
+/// What a value means, in words a patient uses.
+fn said(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
+    let low = limits.and_then(|limits| limits.below.iter().flatten().max().copied());
+    let high = limits.and_then(|limits| limits.above.iter().flatten().min().copied());
+    let above = high.is_some_and(|high| value >= high);
+    let below = low.is_some_and(|low| value <= low);
+    match metric {
+        Metric::HeartRate if above => "Faster than your limits allow.".into(),
+        Metric::HeartRate if below => "Slower than your limits allow.".into(),
+        Metric::HeartRate => match (low, high) {
+            (Some(low), Some(high)) => {
+                format!("Within your limits ({} to {}).", words::value(metric, low), words::value(metric, high))
+            }
+            _ => "Your heart beats regularly enough to be counted.".into(),
+        },
+        Metric::BodyTemperature if above => "You have a raised temperature.".into(),
+        Metric::BodyTemperature if below => "You are rather cool.".into(),
+        Metric::BodyTemperature => "No fever.".into(),
+        Metric::AmbientTemperature if above => "It is warm in your room.".into(),
+        Metric::AmbientTemperature if below => "It is cold in your room.".into(),
+        Metric::AmbientTemperature => "Comfortable.".into(),
+        Metric::RelativeHumidity => match value {
+            ..300 => "The air is dry.",
+            300..=650 => "Comfortable.",
+            _ => "The air is damp.",
+        }
+        .into(),
+        Metric::Co2 => match value {
+            ..1000 => "Fresh air.",
+            1000..2000 => "A little stuffy; an open window helps.",
+            _ => "Stuffy. Please ask for fresh air.",
+        }
+        .into(),
+        Metric::Pm25 | Metric::Pm10 if above => "There is a lot of fine dust in the air.".into(),
+        Metric::Pm25 | Metric::Pm10 => "Fine dust in the air.".into(),
+        Metric::Tvoc => "Vapours in the air.".into(),
+        Metric::Aqi => match value {
+            ..=50 => "Good air.",
+            51..=100 => "Acceptable air.",
+            101..=150 => "Unhealthy for sensitive people.",
+            _ => "Unhealthy air.",
+        }
+        .into(),
+    }
+}
+
+/// Access entries as lines; what one reader did for one reason within minutes is one line.
+fn access_lines(entries: &[AccessView], own: vitals::PersonId) -> Vec<AccessLine> {
+    let mut lines: Vec<(&AccessView, AccessLine)> = Vec::new();
+    for entry in entries {
+        if let Some((last, line)) = lines.last_mut()
+            && last.person == entry.person
+            && last.purpose == entry.purpose
+            && last.classes == entry.classes
+            && line.first.0.saturating_sub(entry.at_ms) <= TOGETHER_MS
+        {
+            line.first = Moment(entry.at_ms);
+            line.times += 1;
+            continue;
+        }
+        lines.push((entry, access_line(entry, own)));
+    }
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+fn access_line(entry: &AccessView, own: vitals::PersonId) -> AccessLine {
+    let mine = entry.person == own;
+    let classes = words::classes(&entry.classes);
+    let what = match (mine, entry.purpose) {
+        (true, _) => format!("looked at your own {classes}"),
+        (false, Purpose::Monitoring) => format!("watched your {classes}"),
+        (false, _) => format!("looked at your {classes}"),
+    };
+    AccessLine {
+        reader: if mine { "You".into() } else { entry.reader.clone() },
+        what,
+        why: match entry.purpose {
+            Purpose::Own => "your own record".into(),
+            purpose => format!("{}, under your consent", words::purpose(purpose)),
+        },
+        at: Moment(entry.at_ms),
+        first: Moment(entry.at_ms),
+        times: 1,
+        proof: ProofMark::of(&entry.envelope),
+    }
+}
+
+fn consent_line(grant: &GrantView) -> ConsentLine {
+    let until = Moment(grant.until_ms);
+    let verb = match grant.state {
+        GrantState::Pending | GrantState::Live => "may see",
+        GrantState::Future => "will be able to see",
+        GrantState::Ended | GrantState::Withdrawn => "could see",
+    };
+    ConsentLine {
+        grant: grant.grant.to_string(),
+        grantee: grant.grantee.clone(),
+        sentence: format!("{verb} your {} {} until {}.", words::classes(&grant.classes), words::purpose(grant.purpose), until.date()),
+        state: match grant.state {
+            GrantState::Pending => "On its way to the ledger".into(),
+            GrantState::Future => format!("Begins on {}", Moment(grant.from_ms).date()),
+            GrantState::Live => format!("In force since {}", Moment(grant.from_ms).date()),
+            GrantState::Ended => "Has ended".into(),
+            GrantState::Withdrawn => "Revoked by you".into(),
+        },
+        live: matches!(grant.state, GrantState::Live | GrantState::Future | GrantState::Pending),
+        vault_kept: grant.vault_kept,
+    }
+}
+
+fn device(own: &OwnPage, now_ms: u64) -> String {
+    match own.now.technical.last_ms {
+        None => "Your bedside device is paired and has not sent anything yet.".into(),
+        Some(last_ms) if own.now.technical.stale => {
+            format!("Your bedside device was last heard {} ago. If this stays so, please tell the ward.", words::age(now_ms.saturating_sub(last_ms)))
+        }
+        Some(_) => "Your bedside device is paired and working. What it seals only your hospital’s vault can open.".into(),
+    }
+}
+
+/// `/me`: the own record. A caller who has none finds nothing here.
+pub(crate) async fn page(State(app): State<App>, Query(query): Query<BTreeMap<String, String>>, caller: Caller) -> Answer {
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.own_page(&session, now_ms)).await;
+    let own = app.granted(&caller, answer)?;
+    let now_ms = app.now_ms();
+    let now = MeNowPart::of(&own.now, now_ms);
+    if caller.visit.htmx.fragment && caller.visit.htmx.target == "now" {
+        return Ok(app.render(&now));
+    }
+    let mut access = access_lines(&own.access, caller.session.person);
+    let more = if query.get("log").is_some_and(|log| log == "all") { 0 } else { access.len().saturating_sub(LINES) };
+    access.truncate(access.len() - more);
+    let saved = query.get("revoked").map(|_| "The consent is withdrawn. Nobody can open anything under it from now on.");
+    let mut shell = Shell::of(&app, &caller, "/me").live("/me/live".into(), false);
+    shell.path = "/me".into();
+    Ok(app.render(&MePage {
+        shell,
+        now,
+        saved,
+        access,
+        more,
+        consents: own.grants.iter().map(consent_line).collect(),
+        device: device(&own, now_ms),
+        genesis: app.station().genesis().to_string(),
+    }))
+}
+
+/// Withdraws one of the caller's own consents.
+pub(crate) async fn revoke(State(app): State<App>, Path(grant): Path<String>, posted: Posted) -> Answer {
+    let Ok(grant) = grant.parse() else {
+        return Err(app.refusal(Some(&posted.caller), &Message::not_found()));
+    };
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.revoke_grant(&session, grant, now_ms)).await;
+    app.granted(&posted.caller, answer)?;
+    Ok(Redirect::to("/me?revoked=1").into_response())
+}

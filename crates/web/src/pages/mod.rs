@@ -1,0 +1,72 @@
+//! What each page says. Templates in `templates/pages` say how.
+
+pub(crate) mod admin;
+pub(crate) mod alarms;
+pub(crate) mod bed;
+pub(crate) mod history;
+pub(crate) mod limits;
+pub(crate) mod me;
+pub(crate) mod patient;
+pub(crate) mod proof;
+pub(crate) mod sign_in;
+pub(crate) mod trends;
+pub(crate) mod wall;
+
+use crate::App;
+use crate::session::{Caller, Visit};
+use crate::shell::{Answer, Message, Refusal, Shell, home as home_of};
+use askama::Template;
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use vitals::PatientId;
+use vitals::alarm::Condition;
+
+/// Sends everybody to their own first page.
+pub(crate) async fn home(caller: Caller) -> Redirect {
+    Redirect::to(home_of(caller.session.role))
+}
+
+/// Patients are listed on the wall.
+pub(crate) async fn to_wall(_: Caller) -> Redirect {
+    Redirect::to("/wall")
+}
+
+#[derive(Template)]
+#[template(path = "pages/help.html")]
+struct HelpPage {
+    shell: Shell,
+}
+
+/// Short help, for everybody.
+pub(crate) async fn help(State(app): State<App>, parts: Parts) -> Response {
+    let caller = crate::session::caller(&parts, &app).await;
+    let visit = Visit::of(&parts);
+    app.render(&HelpPage { shell: Shell::new(&app, &visit, caller.as_ref(), "/help") })
+}
+
+/// What is not there.
+pub(crate) async fn not_found(State(app): State<App>, parts: Parts) -> Response {
+    let caller = crate::session::caller(&parts, &app).await;
+    app.message_to(&Visit::of(&parts), caller.as_ref(), &Message::not_found())
+}
+
+/// A patient's id from an address; anything else is simply not found.
+pub(crate) fn patient_id(app: &App, caller: &Caller, text: &str) -> Result<PatientId, Refusal> {
+    text.parse().map_err(|_| app.refusal(Some(caller), &Message::not_found()))
+}
+
+/// A condition from an address.
+pub(crate) fn condition(app: &App, caller: &Caller, text: &str) -> Result<Condition, Refusal> {
+    let known = text.parse().ok().and_then(Condition::from_code);
+    known.ok_or_else(|| app.refusal(Some(caller), &Message::not_found()))
+}
+
+/// What a post gives to htmx (a sign that the page should look again) or to a plain browser (the
+/// page it came from).
+pub(crate) fn done(posted: &crate::session::Posted, otherwise: &str) -> Answer {
+    if posted.caller.visit.htmx.fragment {
+        return Ok((axum::http::StatusCode::NO_CONTENT, [("hx-trigger", "ward:changed")]).into_response());
+    }
+    Ok(posted.back(otherwise))
+}

@@ -1,0 +1,205 @@
+//! A patient's page for those who treat them: everything now, and how it came to be.
+
+use super::alarms::AlarmsPart;
+use super::bed::{BedView, ProofMark};
+use super::history::{HistoryLine, lines};
+use super::limits::LimitsForm;
+use super::trends::{Range, TrendsPart, range};
+use super::wall::alarms_of;
+use crate::App;
+use crate::session::Caller;
+use crate::shell::{Answer, Refusal, Shell};
+use crate::words::{self, Moment};
+use askama::Template;
+use askama::filters::HtmlSafe;
+use axum::extract::{Path, Query, State};
+use clinic::ChartRequest;
+use clinic::views::{Chart, Tile};
+use std::collections::BTreeMap;
+use vitals::PatientId;
+use vitals::ids::Class;
+use vitals::ledger::{Purpose, Role};
+
+/// What a page of this kind shows, ascending.
+pub(crate) const CLASSES: [Class; 4] = [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile];
+
+/// The alarms and newest values: what a live stream replaces.
+#[derive(Template)]
+#[template(path = "parts/now.html")]
+pub(crate) struct NowPart {
+    bed: BedView,
+    alarms: AlarmsPart,
+}
+
+impl HtmlSafe for NowPart {}
+
+impl NowPart {
+    pub(crate) fn of(tile: &Tile, csrf: String, role: Role, now_ms: u64) -> Self {
+        Self { bed: BedView::for_page(tile, now_ms), alarms: alarms_of(tile, csrf, role, now_ms) }
+    }
+}
+
+struct Reason {
+    word: &'static str,
+    label: String,
+    current: bool,
+}
+
+struct OpeningView {
+    sentence: String,
+    word: &'static str,
+    trace: ProofMark,
+    others: Vec<Reason>,
+}
+
+struct GapLine {
+    count: String,
+    class: &'static str,
+    from: Moment,
+    until: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "pages/patient.html")]
+struct PatientPage {
+    shell: Shell,
+    now: NowPart,
+    trends: TrendsPart,
+    opening: OpeningView,
+    limits: Vec<LimitsForm>,
+    history: Vec<HistoryLine>,
+    gaps: Vec<GapLine>,
+    unreadable: u32,
+    saved: Option<&'static str>,
+    problem: Option<String>,
+}
+
+/// The purposes a role may read for, the usual one first.
+#[must_use]
+pub(crate) fn purposes(role: Role) -> &'static [Purpose] {
+    match role {
+        Role::Clinician => &[Purpose::Treatment, Purpose::Monitoring],
+        Role::Family => &[Purpose::Family],
+        Role::Auditor => &[Purpose::Audit],
+        Role::Patient => &[Purpose::Own],
+        Role::Administrator => &[],
+    }
+}
+
+/// A purpose in addresses.
+pub(crate) fn purpose_word(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Own => "own",
+        other => other.word(),
+    }
+}
+
+/// The purpose an address names, if the role may read for it; the usual one otherwise.
+pub(crate) fn purpose(app: &App, caller: &Caller, word: &str) -> Result<Purpose, Refusal> {
+    let allowed = purposes(caller.session.role);
+    let named = allowed.iter().find(|purpose| purpose_word(**purpose) == word);
+    let not_found = || app.refusal(Some(caller), &crate::shell::Message::not_found());
+    named.or_else(|| allowed.first()).copied().ok_or_else(not_found)
+}
+
+/// Opens a record for a caller: the widest set of classes that is granted.
+pub(crate) async fn open(app: &App, caller: &Caller, patient: PatientId, purpose: Purpose, range: Range) -> Result<Chart, Refusal> {
+    let session = caller.session.clone();
+    let answer = app
+        .ask(move |station, now_ms| {
+            let span_ms = (now_ms.saturating_sub(range.length_ms), now_ms);
+            let mut classes = CLASSES.to_vec();
+            loop {
+                let request = ChartRequest { patient, purpose, classes: classes.clone(), span_ms };
+                match station.open_chart(&session, &request, now_ms) {
+                    // A narrower consent opens a narrower page.
+                    Err(clinic::ClinicError::Denied(clinic::Denied::ClassNotCovered { class })) if classes.len() > 1 && classes.contains(&class) => {
+                        classes.retain(|wanted| *wanted != class);
+                    }
+                    other => return other,
+                }
+            }
+        })
+        .await;
+    app.granted(caller, answer)
+}
+
+fn opening(chart: &Chart, role: Role) -> OpeningView {
+    let scope = words::classes(&chart.classes);
+    let sentence = match chart.purpose {
+        Purpose::Own => format!("This is your own record: {scope}."),
+        purpose => format!("The patient’s consent lets you see {scope} {}.", words::purpose(purpose)),
+    };
+    let choices = purposes(role);
+    OpeningView {
+        sentence,
+        word: purpose_word(chart.purpose),
+        trace: ProofMark::of(&chart.trace),
+        others: if choices.len() < 2 {
+            Vec::new()
+        } else {
+            let choice = |purpose: &Purpose| Reason {
+                word: purpose_word(*purpose),
+                label: words::capital(words::purpose(*purpose)),
+                current: *purpose == chart.purpose,
+            };
+            choices.iter().map(choice).collect()
+        },
+    }
+}
+
+/// The page of an opened record. `problem` and `entered` come from a form that did not fit.
+pub(crate) fn render(app: &App, caller: &Caller, chart: &Chart, range: Range, saved: bool, problem: Option<(String, crate::session::Fields)>) -> axum::response::Response {
+    let now_ms = app.now_ms();
+    let role = caller.session.role;
+    let word = purpose_word(chart.purpose);
+    let address = format!("/patients/{}?for={word}", chart.now.patient);
+    let trends = TrendsPart::of(chart, range, &address);
+    if caller.visit.htmx.fragment && caller.visit.htmx.target == "trends" {
+        return app.render(&trends);
+    }
+    let entered = problem.as_ref().map(|(_, fields)| fields);
+    let changeable = role == Role::Clinician;
+    let mut shell = Shell::of(app, caller, "").live(format!("/patients/{}/live?for={word}", chart.now.patient), true);
+    shell.path = address;
+    let page = PatientPage {
+        now: NowPart::of(&chart.now, caller.csrf(), role, now_ms),
+        trends,
+        opening: opening(chart, role),
+        limits: chart.now.limits.iter().map(|limits| LimitsForm::of(limits, changeable, entered)).collect(),
+        history: lines(chart),
+        gaps: chart
+            .gaps
+            .iter()
+            .map(|gap| GapLine {
+                count: match gap.until_seq.saturating_sub(gap.from_seq) {
+                    1 => "1 sealed record is missing".into(),
+                    n => format!("{} sealed records are missing", words::count(n)),
+                },
+                class: words::class(gap.class),
+                from: Moment(gap.from_ms),
+                until: Moment(gap.until_ms),
+            })
+            .collect(),
+        unreadable: chart.unreadable,
+        saved: saved.then_some("The new limits are in force on the ward, and written into the record."),
+        problem: problem.map(|(text, _)| text),
+        shell,
+    };
+    app.render(&page)
+}
+
+/// `/patients/{patient}`: the record, under the consent that covers it.
+pub(crate) async fn page(
+    State(app): State<App>,
+    Path(patient): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+    caller: Caller,
+) -> Answer {
+    let field = |name: &str| query.get(name).map_or("", String::as_str);
+    let id = super::patient_id(&app, &caller, &patient)?;
+    let purpose = purpose(&app, &caller, field("for"))?;
+    let range = range(field("range"));
+    let chart = open(&app, &caller, id, purpose, range).await?;
+    Ok(render(&app, &caller, &chart, range, field("saved") == "limits", None))
+}

@@ -1,0 +1,145 @@
+//! What is proven about one sealed envelope, step by step. The page shows what this node says;
+//! proof against the node itself is `aceso verify`.
+
+use crate::App;
+use crate::session::Caller;
+use crate::shell::{Answer, Message, Shell};
+use crate::words::{self, Moment};
+use askama::Template;
+use axum::extract::{Path, State};
+use clinic::views::{EnvelopeProof, ProofState};
+use vitals::envelope::ClockQuality;
+use vitals::ids::Class;
+
+struct Step {
+    title: &'static str,
+    done: bool,
+    at: Option<Moment>,
+    text: String,
+    detail: Vec<(&'static str, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "pages/proof.html")]
+struct ProofPage {
+    shell: Shell,
+    lead: String,
+    from: Moment,
+    verdict_icon: &'static str,
+    verdict: &'static str,
+    verdict_text: &'static str,
+    steps: Vec<Step>,
+    genesis: String,
+}
+
+fn holds(proof: &EnvelopeProof) -> String {
+    match (proof.class, proof.count) {
+        (Class::Access, _) => "An entry of the access log".into(),
+        (Class::Alarms, 1) => "An alarm, or a change of its limits".into(),
+        (Class::Alarms, n) => format!("{n} events of an alarm"),
+        (Class::Profile, _) => "A name and a bed".into(),
+        (class, 1) => format!("One value of the {}", words::class(class)),
+        (class, n) => format!("{n} {}", words::class(class)),
+    }
+}
+
+fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
+    let anchored = proof.anchored.as_ref();
+    let handed = proof.proof != ProofState::Received;
+    let clock = match proof.clock {
+        ClockQuality::Synced => "set by the network",
+        ClockQuality::Holding => "running on its own",
+        ClockQuality::Unset => "never set: its times are uncertain",
+    };
+    vec![
+        Step {
+            title: "Sealed",
+            done: true,
+            at: Some(Moment(proof.span_ms.1)),
+            text: match proof.class {
+                Class::Access | Class::Profile => format!("{hospital}’s node wrote it, encrypted it and signed it."),
+                _ => "Its author encrypted it and signed it. Only the organisation’s vault can open it.".into(),
+            },
+            detail: vec![
+                ("author", proof.author.to_string()),
+                ("place in its stream", words::count(proof.seq)),
+                ("header hash", words::hex(&proof.hash)),
+                ("bytes", words::count(proof.bytes as u64)),
+                ("author’s clock", clock.into()),
+            ],
+        },
+        Step {
+            title: "Received",
+            done: true,
+            at: None,
+            text: format!("{hospital} wrote it durably into its log, which can only grow."),
+            detail: vec![("leaf", words::count(proof.index)), ("log", "RFC 6962, SHA-256".into())],
+        },
+        Step {
+            title: "Anchored",
+            done: handed,
+            at: None,
+            text: if handed {
+                "The state of that log was handed to the shared ledger.".into()
+            } else {
+                "The log’s newer state goes to the ledger within seconds.".into()
+            },
+            detail: anchored.map_or_else(Vec::new, |anchor| {
+                vec![
+                    ("log size", words::count(anchor.size)),
+                    ("log root", words::hex(&anchor.root)),
+                    ("steps from leaf to root", anchor.path.len().to_string()),
+                ]
+            }),
+        },
+        Step {
+            title: "Final",
+            done: anchored.is_some(),
+            at: anchored.map(|anchor| Moment(anchor.block_time_ms)),
+            text: anchored.map_or_else(
+                || "The validators have not made it final yet.".into(),
+                |anchor| match anchor.signers.len() {
+                    1 => "The ledger’s one validator signed the block. It cannot be taken back.".into(),
+                    n => format!("{n} validators signed the block. It cannot be taken back."),
+                },
+            ),
+            detail: anchored.map_or_else(Vec::new, |anchor| {
+                vec![("height", words::count(anchor.height)), ("block", words::hex(&anchor.block))]
+            }),
+        },
+        Step {
+            title: "Rooted",
+            done: anchored.is_some(),
+            at: None,
+            text: "The block belongs to the ledger with this name. Compare it with the one you noted down.".into(),
+            detail: vec![("genesis", genesis.into())],
+        },
+    ]
+}
+
+/// `/proof/{index}`: the envelope at this place of the log, for those who may see its record.
+pub(crate) async fn page(State(app): State<App>, Path(index): Path<String>, caller: Caller) -> Answer {
+    let Ok(index) = index.parse::<u64>() else {
+        return Err(app.refusal(Some(&caller), &Message::not_found()));
+    };
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.proof_page(&session, index, now_ms)).await;
+    let proof = app.granted(&caller, answer)?;
+    let genesis = app.station().genesis().to_string();
+    let (verdict_icon, verdict, verdict_text) = match proof.proof {
+        ProofState::Final { .. } => ("shield", "All five steps hold", "This is what was sealed. Nobody has changed or removed it since."),
+        ProofState::Anchored => ("stale", "On its way", "It is durable here and handed to the ledger. It becomes final in a moment."),
+        ProofState::Received => ("stale", "Received", "It is durable here. The ledger follows within seconds; reload to see."),
+    };
+    let shell = Shell::of(&app, &caller, "/proof");
+    Ok(app.render(&ProofPage {
+        lead: holds(&proof),
+        from: Moment(proof.span_ms.0),
+        verdict_icon,
+        verdict,
+        verdict_text,
+        steps: steps(&proof, &shell.hospital, &genesis),
+        genesis,
+        shell,
+    }))
+}

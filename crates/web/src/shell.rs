@@ -1,0 +1,270 @@
+//! What surrounds a page's content, and the pages that say no.
+
+use crate::App;
+use crate::session::{Caller, Visit};
+use crate::words::{self, Moment};
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use clinic::{ClinicError, Denied};
+use vitals::ledger::Role;
+
+/// A link of the main navigation.
+pub struct Link {
+    /// Where to.
+    pub href: &'static str,
+    /// Its words.
+    pub label: &'static str,
+    /// The page one is on.
+    pub current: bool,
+}
+
+/// Who is signed in, as the top bar says it.
+pub struct Viewer {
+    /// Name.
+    pub name: String,
+    /// Role.
+    pub role: &'static str,
+}
+
+/// The frame of a page.
+pub struct Shell {
+    pub(crate) hospital: String,
+    pub(crate) viewer: Option<Viewer>,
+    pub(crate) nav: Vec<Link>,
+    pub(crate) theme: Option<&'static str>,
+    pub(crate) csrf: String,
+    pub(crate) path: String,
+    pub(crate) now: Moment,
+    /// Address of the page's live stream.
+    pub(crate) live: Option<String>,
+    /// Does this page ring?
+    pub(crate) sound: bool,
+    pub(crate) ledger_stale: bool,
+}
+
+impl Shell {
+    /// The frame of a page for this visit; `caller` when somebody is signed in.
+    pub(crate) fn new(app: &App, visit: &Visit, caller: Option<&Caller>, here: &str) -> Self {
+        let nav = caller.map_or_else(Vec::new, |caller| nav(caller.session.role, here));
+        Self {
+            hospital: app.settings().hospital.clone(),
+            viewer: caller.map(|caller| Viewer { name: caller.session.name.clone(), role: words::role(caller.session.role) }),
+            nav,
+            theme: visit.theme,
+            csrf: caller.map(Caller::csrf).unwrap_or_default(),
+            path: visit.path.clone(),
+            now: Moment(app.now_ms()),
+            live: None,
+            sound: false,
+            ledger_stale: caller.is_some() && app.station().health(app.now_ms()).stale,
+        }
+    }
+
+    /// The frame of a signed-in caller's page.
+    pub(crate) fn of(app: &App, caller: &Caller, here: &str) -> Self {
+        Self::new(app, &caller.visit, Some(caller), here)
+    }
+
+    pub(crate) fn live(mut self, address: String, sound: bool) -> Self {
+        self.live = Some(address);
+        self.sound = sound;
+        self
+    }
+
+    pub(crate) fn signed_in(&self) -> bool {
+        self.viewer.is_some()
+    }
+
+    pub(crate) fn theme_word(&self) -> &'static str {
+        self.theme.unwrap_or("auto")
+    }
+
+    pub(crate) fn next_theme(&self) -> &'static str {
+        match self.theme {
+            None => "dark",
+            Some("dark") => "light",
+            Some(_) => "auto",
+        }
+    }
+}
+
+fn nav(role: Role, here: &str) -> Vec<Link> {
+    let link = |href, label| Link { href, label, current: href == here };
+    match role {
+        Role::Clinician => vec![link("/wall", "Wall"), link("/help", "Help")],
+        Role::Patient => vec![link("/me", "My values"), link("/help", "Help")],
+        Role::Administrator => vec![link("/admin", "Administration"), link("/help", "Help")],
+        Role::Family | Role::Auditor => vec![link("/help", "Help")],
+    }
+}
+
+/// The first page of a role.
+#[must_use]
+pub fn home(role: Role) -> &'static str {
+    match role {
+        Role::Clinician => "/wall",
+        Role::Patient => "/me",
+        Role::Administrator => "/admin",
+        Role::Family | Role::Auditor => "/help",
+    }
+}
+
+/// A page that says what happened, what still works and whose move it is.
+pub struct Message {
+    pub(crate) status: StatusCode,
+    pub(crate) icon: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) text: String,
+}
+
+impl Message {
+    fn new(status: StatusCode, icon: &'static str, title: &'static str, text: impl Into<String>) -> Self {
+        Self { status, icon, title, text: text.into() }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "lock",
+            "There is nothing here for you",
+            "Either this page does not exist, or you may not see it. If you should, ask the patient for a consent.",
+        )
+    }
+
+    pub(crate) fn foreign() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "lock",
+            "Not done",
+            "This request did not come from a page of this site, or your session has changed since the page was made. Nothing was changed. Go back, reload, and try again.",
+        )
+    }
+
+    pub(crate) fn too_long() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "low", "Too much at once", "This form is longer than any of ours. Nothing was changed.")
+    }
+
+    pub(crate) fn wrong(text: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "low", "That does not fit", text)
+    }
+
+    pub(crate) fn slow() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stale", "This takes too long", "Monitoring is not affected. Try again in a moment.")
+    }
+
+    pub(crate) fn failed() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "low",
+            "This page could not be made",
+            "Bedside alarms go on ringing. Try again in a moment, and tell the administrator if it stays so.",
+        )
+    }
+
+    fn waiting(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stale", "Not possible right now", text)
+    }
+}
+
+/// A page that says no, ready to be sent.
+#[derive(Debug)]
+pub struct Refusal(Box<Response>);
+
+impl Refusal {
+    pub(crate) fn new(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+/// What a handler gives.
+pub(crate) type Answer = Result<Response, Refusal>;
+
+#[derive(Template)]
+#[template(path = "pages/message.html")]
+struct MessagePage<'a> {
+    shell: Shell,
+    title: &'a str,
+    text: &'a str,
+    icon: &'a str,
+    links: Vec<Link>,
+}
+
+impl App {
+    /// Renders a page; a failing template is our fault and says so.
+    pub(crate) fn render(&self, page: &impl Template) -> Response {
+        self.count_page();
+        match page.render() {
+            Ok(text) => {
+                let headers = [
+                    (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+                    (header::VARY, HeaderValue::from_static("HX-Request, HX-Target, Cookie")),
+                ];
+                (headers, text).into_response()
+            }
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "This page could not be made.").into_response(),
+        }
+    }
+
+    /// A page that says no.
+    pub(crate) fn message(&self, caller: Option<&Caller>, message: &Message) -> Response {
+        let visit = caller.map(|caller| caller.visit.clone()).unwrap_or_default();
+        self.message_to(&visit, caller, message)
+    }
+
+    pub(crate) fn message_to(&self, visit: &Visit, caller: Option<&Caller>, message: &Message) -> Response {
+        let mut shell = Shell::new(self, visit, caller, "");
+        shell.path = "/".into();
+        let home = Link { href: "/", label: "To my first page", current: false };
+        let page = MessagePage { shell, title: message.title, text: &message.text, icon: message.icon, links: vec![home] };
+        let mut response = self.render(&page);
+        *response.status_mut() = message.status;
+        response
+    }
+
+    pub(crate) fn refusal(&self, caller: Option<&Caller>, message: &Message) -> Refusal {
+        Refusal::new(self.message(caller, message))
+    }
+
+    /// Turns the clinic's no into a page. Unknown and not permitted look the same.
+    pub(crate) fn no(&self, caller: &Caller, why: &ClinicError) -> Refusal {
+        let message = match why {
+            ClinicError::Denied(Denied::SignedOut) => {
+                return Refusal::new(axum::response::Redirect::to("/sign-in").into_response());
+            }
+            ClinicError::Denied(why @ (Denied::LedgerStale { .. } | Denied::LedgerDown)) => Message::waiting(sentence(&why.to_string())),
+            ClinicError::Denied(why @ Denied::Span { .. }) => Message::wrong(&sentence(&why.to_string())),
+            ClinicError::Denied(_) => Message::not_found(),
+            ClinicError::Wrong(why) => Message::wrong(&sentence(why)),
+            ClinicError::Ledger(why) => Message::waiting(sentence(&why.to_string())),
+            // The vault or the store failed: their words are for the operator's log.
+            _ => Message::failed(),
+        };
+        self.refusal(Some(caller), &message)
+    }
+
+    /// The answer of [`App::ask`], or a page that says why there is none.
+    pub(crate) fn granted<T>(&self, caller: &Caller, answer: Option<Result<T, ClinicError>>) -> Result<T, Refusal> {
+        match answer {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(why)) => Err(self.no(caller, &why)),
+            None => Err(self.refusal(Some(caller), &Message::failed())),
+        }
+    }
+}
+
+/// A clinic's clause as a sentence.
+#[must_use]
+pub fn sentence(clause: &str) -> String {
+    let mut text = words::capital(clause);
+    if !text.ends_with('.') {
+        text.push('.');
+    }
+    text
+}

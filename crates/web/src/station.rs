@@ -1,0 +1,73 @@
+//! The nurses' station: everything the pages may ask of the clinic.
+//!
+//! The pages know no other way to a record. [`clinic::Clinic`] answers in a node; the demo ward of
+//! the tests and of `examples/demo.rs` answers from memory. Every question names the session, and
+//! each answer is decided anew: a consent withdrawn a moment ago hides the record. Calls may wait
+//! for a disk, so handlers make them off the event loop.
+
+use clinic::views::{AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall};
+use clinic::{ChartRequest, ClinicError, Counters, Denied, Session, SignInRefused, Ticket};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use vitals::alarm::{Condition, Limits};
+use vitals::ids::{Class, Hash};
+use vitals::ledger::Purpose;
+use vitals::{Genesis, GrantId, PatientId};
+
+/// What the pages may ask; each method is the clinic's of the same name.
+pub trait Station: Send + Sync + 'static {
+    /// The name of the ledger this node belongs to.
+    fn genesis(&self) -> Genesis;
+    /// Starts a session and gives its token, 64 hex digits. Slow on purpose.
+    fn sign_in(&self, login: &str, password: &str, now_ms: u64) -> Result<(String, Session), SignInRefused>;
+    /// Ends a session; an unknown token is fine.
+    fn sign_out(&self, token: &str);
+    /// The living session of a token; renews its idle time.
+    fn session(&self, token: &str, now_ms: u64) -> Result<Session, Denied>;
+    /// The wall, after one access entry per patient and session.
+    fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError>;
+    /// Opens a record; its access entry is durable first.
+    fn open_chart(&self, session: &Session, request: &ChartRequest, now_ms: u64) -> Result<Chart, ClinicError>;
+    /// The patient's own page.
+    fn own_page(&self, session: &Session, now_ms: u64) -> Result<OwnPage, ClinicError>;
+    /// The patient's own record.
+    fn own_chart(&self, session: &Session, classes: &[Class], span_ms: (u64, u64), now_ms: u64) -> Result<Chart, ClinicError>;
+    /// Who read the patient's own record.
+    fn access_log(&self, session: &Session, now_ms: u64) -> Result<Vec<AccessView>, ClinicError>;
+    /// What is proven about the envelope with this index in the log.
+    fn proof_page(&self, session: &Session, index: u64, now_ms: u64) -> Result<EnvelopeProof, ClinicError>;
+    /// The administrator's page.
+    fn admin_page(&self, session: &Session, now_ms: u64) -> Result<AdminPage, ClinicError>;
+    /// The node's view of the ledger.
+    fn health(&self, now_ms: u64) -> LedgerHealth;
+    /// What was counted since the node started.
+    fn counters(&self) -> Counters;
+    /// Answers an alarm.
+    fn acknowledge(&self, session: &Session, patient: PatientId, condition: Condition, now_ms: u64) -> Result<AlarmView, ClinicError>;
+    /// Turns an alarm's sound off for a while.
+    fn silence(&self, session: &Session, patient: PatientId, condition: Condition, for_ms: u64, now_ms: u64) -> Result<AlarmView, ClinicError>;
+    /// Changes the limits of one metric.
+    fn set_limits(&self, session: &Session, patient: PatientId, limits: Limits, now_ms: u64) -> Result<(), ClinicError>;
+    /// Withdraws one of the patient's own consents.
+    fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError>;
+    /// Follows the wall.
+    fn follow_wall(&self, session: &Session, now_ms: u64) -> Result<Box<dyn Following>, ClinicError>;
+    /// Follows one record.
+    fn follow_patient(&self, session: &Session, patient: PatientId, purpose: Purpose, now_ms: u64) -> Result<Box<dyn Following>, ClinicError>;
+}
+
+/// A live stream that hands out only what its session may see, decided at every event.
+pub trait Following: Send {
+    /// The next event; an error means: say why, and close.
+    fn next<'a>(&'a mut self, clock: &'a (dyn Fn() -> u64 + Send + Sync)) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>>;
+    /// May the stream go on?
+    fn check(&mut self, now_ms: u64) -> Result<(), Denied>;
+    /// A patient's tile as it is now.
+    fn tile(&self, patient: PatientId, now_ms: u64) -> Result<Tile, Denied>;
+}
+
+/// The header hash of the envelope whose proof page this is, for people.
+#[must_use]
+pub fn envelope_word(hash: &Hash) -> String {
+    crate::words::short_hex(hash)
+}

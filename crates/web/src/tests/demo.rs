@@ -1,0 +1,579 @@
+//! A ward made up in memory: every state a page can show, values that move with the clock, and no
+//! rule worth trusting. For the pages' own tests and for looking at them (`examples/demo.rs`).
+
+use super::web::station::{Following, Station};
+use clinic::views::*;
+use clinic::{ChartRequest, ClinicError, Counters, Denied, Latency, Session, SignInRefused, Ticket};
+use futures::future::BoxFuture;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use vitals::alarm::{AlarmEvent, Condition, Happening, Limits, Priority};
+use vitals::envelope::ClockQuality;
+use vitals::ids::{Class, sha256};
+use vitals::ledger::{DeviceKind, Outcome, Purpose, Role};
+use vitals::metric::{Absence, Metric, Reading, Sample};
+use vitals::{DeviceId, Genesis, GrantId, PatientId, PersonId};
+
+/// Everybody's password in the demo ward.
+pub const PASSWORD: &str = "demo-only";
+const RAISED_AGO_MS: u64 = 152_000;
+
+/// Logins, names and roles.
+pub const PEOPLE: [(&str, &str, Role); 4] = [
+    ("lee", "Dr Lee Demo", Role::Clinician),
+    ("amira", "Amira Demo", Role::Patient),
+    ("root", "Robin Demo", Role::Administrator),
+    ("auditor", "Avery Demo", Role::Auditor),
+];
+
+/// The state a made-up patient is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Well,
+    High,
+    Medium,
+    SensorOff,
+    Stale,
+    Waiting,
+}
+
+const BEDS: [(&str, Mood); 6] = [
+    ("Amira Demo", Mood::Well),
+    ("B. Sample", Mood::High),
+    ("C. Example", Mood::Medium),
+    ("D. Test", Mood::SensorOff),
+    ("E. Sample", Mood::Stale),
+    ("F. Example", Mood::Waiting),
+];
+
+#[derive(Default)]
+struct Memory {
+    sessions: BTreeMap<String, Session>,
+    tries: u32,
+    acknowledged: BTreeMap<(PatientId, u16), String>,
+    silenced: BTreeMap<(PatientId, u16), u64>,
+    limits: BTreeMap<(PatientId, u8), Limits>,
+    access: Vec<AccessView>,
+    revoked: bool,
+    raised: Option<u64>,
+}
+
+/// The made-up ward.
+pub struct Demo {
+    start_ms: u64,
+    /// The first patient's name.
+    name: String,
+    /// While this file exists, the first patient has a high alarm.
+    alarm: Option<PathBuf>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+pub fn patient(number: usize) -> PatientId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&sha256(&[b"demo patient", &[u8::try_from(number).expect("few patients")]])[..16]);
+    PatientId(id)
+}
+
+pub fn grant() -> GrantId {
+    GrantId(sha256(&[b"demo grant"]))
+}
+
+fn person(login: &str) -> PersonId {
+    PersonId(sha256(&[b"demo person", login.as_bytes()]))
+}
+
+impl Demo {
+    pub fn new(start_ms: u64, name: &str, alarm: Option<PathBuf>) -> Self {
+        Self { start_ms, name: name.into(), alarm, memory: Arc::default() }
+    }
+
+    fn copy(&self) -> Self {
+        Self { start_ms: self.start_ms, name: self.name.clone(), alarm: self.alarm.clone(), memory: self.memory.clone() }
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().expect("no holder of this lock panics")
+    }
+
+    /// Ends what the doctor may see, as a revocation would.
+    pub fn revoke_everything(&self) {
+        self.memory().revoked = true;
+    }
+
+    fn raised(&self, now_ms: u64) -> Option<u64> {
+        let wanted = self.alarm.as_ref().is_some_and(|file| file.exists());
+        let mut memory = self.memory();
+        memory.raised = if wanted { memory.raised.or(Some(now_ms)) } else { None };
+        memory.raised
+    }
+
+    fn index(&self, at_ms: u64) -> u64 {
+        at_ms.saturating_sub(self.start_ms.saturating_sub(86_400_000)) / 1000 * 4
+    }
+
+    fn envelope(&self, at_ms: u64, now_ms: u64) -> EnvelopeRef {
+        let proof = match now_ms.saturating_sub(at_ms) {
+            ..2000 => ProofState::Received,
+            2000..4000 => ProofState::Anchored,
+            _ => ProofState::Final { height: at_ms / 1000 % 100_000 },
+        };
+        EnvelopeRef { hash: sha256(&[&at_ms.to_be_bytes()]), index: self.index(at_ms), proof }
+    }
+
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "made-up curves")]
+    fn value(&self, number: usize, metric: Metric, at_ms: u64) -> Sample {
+        let (_, mood) = BEDS[number];
+        let t = at_ms as f64 / 1000.0 + number as f64 * 977.0;
+        let slow = (t / 997.0).sin() * 0.6 + (t / 311.0).sin() * 0.4;
+        let fast = (t / 7.3).sin() * 0.5 + (t / 2.9).sin() * 0.3 + (t * 12.9898).sin() * 0.2;
+        if at_ms / 60_000 % 45 == 17 {
+            return Sample::Absent(Absence::SensorOff);
+        }
+        let value = match metric {
+            Metric::HeartRate if mood == Mood::SensorOff => return Sample::Absent(Absence::SensorOff),
+            Metric::HeartRate => {
+                let base = match mood {
+                    Mood::High => 1340.0,
+                    Mood::Medium => 760.0,
+                    _ if number == 0 && self.raised(at_ms).is_some() => 1380.0,
+                    _ => 720.0,
+                };
+                base + 40.0 * slow + 18.0 * fast
+            }
+            Metric::BodyTemperature => (if mood == Mood::Medium { 3925.0 } else { 3680.0 }) + 12.0 * slow + 2.0 * fast,
+            Metric::AmbientTemperature => 224.0 + 9.0 * slow,
+            Metric::RelativeHumidity => 440.0 + 40.0 * slow,
+            Metric::Pm25 => 82.0 + 40.0 * slow + 8.0 * fast,
+            Metric::Co2 => 780.0 + 200.0 * slow + 20.0 * fast,
+            Metric::Aqi => 45.0 + 20.0 * slow,
+            Metric::Pm10 | Metric::Tvoc => return Sample::Absent(Absence::OutOfRange),
+        };
+        Sample::Measured(value.round() as i32)
+    }
+
+    fn metrics() -> impl Iterator<Item = Metric> {
+        Metric::ALL.iter().copied().filter(|metric| !matches!(metric, Metric::Pm10 | Metric::Tvoc))
+    }
+
+    fn last_ms(number: usize, now_ms: u64) -> Option<u64> {
+        match BEDS[number].1 {
+            Mood::Waiting => None,
+            Mood::Stale => Some(now_ms / 1000 * 1000 - 240_000),
+            _ => Some(now_ms / 1000 * 1000),
+        }
+    }
+
+    fn limits(&self, number: usize) -> Vec<Limits> {
+        let memory = self.memory();
+        Metric::ALL
+            .iter()
+            .filter_map(|metric| memory.limits.get(&(patient(number), metric.code())).copied().or_else(|| Limits::adult(*metric)))
+            .collect()
+    }
+
+    fn alarms(&self, number: usize, now_ms: u64) -> Vec<AlarmView> {
+        let raised = self.raised(now_ms);
+        let memory = self.memory();
+        let open = |condition, priority, value, raised_at_ms, owner: Option<&str>| {
+            let key = (patient(number), Condition::code(condition));
+            let by = memory.acknowledged.get(&key).cloned().or_else(|| owner.map(ToString::to_string));
+            AlarmView {
+                patient: patient(number),
+                condition,
+                episode: 1,
+                priority,
+                phase: if by.is_some() { AlarmPhase::Acknowledged } else { AlarmPhase::Active },
+                value,
+                raised_at_ms,
+                owner: by,
+                silenced_until_ms: memory.silenced.get(&key).copied().unwrap_or(0),
+                inhibited: false,
+                escalated: 0,
+            }
+        };
+        let since = self.start_ms.saturating_sub(RAISED_AGO_MS);
+        match BEDS[number].1 {
+            Mood::High => vec![open(Condition::Above(Metric::HeartRate), Priority::High, 1342, since, None)],
+            Mood::Medium => vec![open(Condition::Above(Metric::BodyTemperature), Priority::Medium, 3921, since, Some("Nurse Kim Demo"))],
+            Mood::SensorOff => vec![open(Condition::SensorOff(Metric::HeartRate), Priority::Technical, 0, since, None)],
+            Mood::Stale => vec![open(Condition::Stale, Priority::Technical, 0, since, None)],
+            Mood::Well if number == 0 => raised
+                .map(|at_ms| open(Condition::Above(Metric::HeartRate), Priority::High, 1380, at_ms, None))
+                .into_iter()
+                .collect(),
+            Mood::Well | Mood::Waiting => Vec::new(),
+        }
+    }
+
+    pub fn tile_of(&self, number: usize, now_ms: u64) -> Tile {
+        let last_ms = Self::last_ms(number, now_ms);
+        let values = last_ms.map_or_else(Vec::new, |at_ms| {
+            Self::metrics()
+                .map(|metric| ValueNow { metric, sample: self.value(number, metric, at_ms), at_ms, envelope: self.envelope(at_ms, now_ms) })
+                .collect()
+        });
+        let spark = |at_ms| match (self.value(number, Metric::HeartRate, at_ms), self.value(number, Metric::HeartRate, at_ms + 60_000)) {
+            (Sample::Measured(one), Sample::Measured(two)) => Some(SparkPoint { at_ms, low: one.min(two) - 12, high: one.max(two) + 12 }),
+            _ => None,
+        };
+        let from_ms = now_ms / 120_000 * 120_000 - 7_200_000;
+        Tile {
+            patient: patient(number),
+            name: if number == 0 { self.name.clone() } else { BEDS[number].0.into() },
+            bed: format!("Bed {:02}", number + 1),
+            values,
+            sparkline: last_ms.map_or_else(Vec::new, |last| (0..60).map(|n| from_ms + n * 120_000).filter(|at| *at < last).filter_map(spark).collect()),
+            alarms: self.alarms(number, now_ms),
+            technical: Technical {
+                stale: BEDS[number].1 == Mood::Stale,
+                last_ms,
+                absent: Vec::new(),
+                clock: ClockQuality::Synced,
+            },
+            limits: self.limits(number),
+        }
+    }
+
+    fn record(&self, number: usize, request: &ChartRequest, session: &Session, now_ms: u64) -> Chart {
+        let (from, until) = request.span_ms;
+        let step = if until - from > 3_600_000 { 10_000 } else { 1000 };
+        let times: Vec<u64> = match Self::last_ms(number, now_ms) {
+            None => Vec::new(),
+            Some(last) => (from.div_ceil(step)..=until.min(last) / step).map(|n| n * step).collect(),
+        };
+        let envelopes: Vec<EnvelopeRef> = times.iter().map(|at| self.envelope(*at, now_ms)).collect();
+        let series = Self::metrics()
+            .filter(|metric| request.classes.contains(&metric.info().class))
+            .map(|metric| Series {
+                metric,
+                points: (0u32..)
+                    .zip(&times)
+                    .map(|(envelope, at_ms)| Point { at_ms: *at_ms, sample: self.value(number, metric, *at_ms), envelope })
+                    .collect(),
+            })
+            .collect();
+        let event = |at_ms, happening, by| AlarmMark {
+            event: AlarmEvent { at_ms, condition: Condition::Above(Metric::HeartRate), episode: 1, happening, priority: Priority::Medium, value: 1124, by: PersonId([0; 32]) },
+            source: AlarmSource::Node,
+            by,
+            envelope: self.envelope(at_ms, now_ms),
+        };
+        let trace = self.envelope(now_ms, now_ms);
+        let entry = AccessView {
+            at_ms: now_ms,
+            reader: session.name.clone(),
+            person: session.person,
+            purpose: request.purpose,
+            grant: grant(),
+            classes: request.classes.clone(),
+            span_ms: request.span_ms,
+            envelope: trace,
+        };
+        if number == 0 {
+            self.memory().access.insert(0, entry);
+        }
+        Chart {
+            now: self.tile_of(number, now_ms),
+            purpose: request.purpose,
+            grant: grant(),
+            classes: request.classes.clone(),
+            span_ms: request.span_ms,
+            series,
+            alarms: vec![
+                event(now_ms - 700_000, Happening::Raised, None),
+                event(now_ms - 640_000, Happening::Acknowledged, Some("Nurse Kim Demo".into())),
+                event(now_ms - 500_000, Happening::Closed, None),
+            ],
+            gaps: vec![Gap { class: Class::Vitals, from_seq: 10, until_seq: 14, from_ms: now_ms - 400_000, until_ms: now_ms - 396_000 }],
+            envelopes,
+            unreadable: 0,
+            trace,
+        }
+    }
+
+    fn number(session: &Session, wanted: PatientId, revoked: bool) -> Result<usize, ClinicError> {
+        let number = (0..BEDS.len()).find(|number| patient(*number) == wanted);
+        match (session.role, number) {
+            (Role::Clinician, Some(_)) if revoked => Err(Denied::Withdrawn.into()),
+            (Role::Clinician, Some(number)) => Ok(number),
+            (Role::Patient, Some(number)) if session.patient == Some(wanted) => Ok(number),
+            _ => Err(Denied::NoSuchPatient.into()),
+        }
+    }
+
+    fn clinician(session: &Session) -> Result<(), ClinicError> {
+        if session.role == Role::Clinician { Ok(()) } else { Err(Denied::Role { role: session.role }.into()) }
+    }
+}
+
+impl Station for Demo {
+    fn genesis(&self) -> Genesis {
+        Genesis(sha256(&[b"demo genesis"]))
+    }
+
+    fn sign_in(&self, login: &str, password: &str, now_ms: u64) -> Result<(String, Session), SignInRefused> {
+        let mut memory = self.memory();
+        if memory.tries >= 5 {
+            return Err(SignInRefused::Wait { wait_s: 30 });
+        }
+        let Some((login, name, role)) = PEOPLE.iter().find(|person| person.0 == login && password == PASSWORD) else {
+            memory.tries += 1;
+            return Err(SignInRefused::Wrong);
+        };
+        let token = hex::encode(sha256(&[login.as_bytes(), &now_ms.to_be_bytes(), &memory.sessions.len().to_be_bytes()]));
+        let session = Session {
+            id: [1; 16],
+            person: person(login),
+            login: (*login).into(),
+            name: (*name).into(),
+            role: *role,
+            patient: (*role == Role::Patient).then(|| patient(0)),
+            idle_until_ms: now_ms + 900_000,
+            until_ms: now_ms + 43_200_000,
+        };
+        memory.sessions.insert(token.clone(), session.clone());
+        Ok((token, session))
+    }
+
+    fn sign_out(&self, token: &str) {
+        self.memory().sessions.remove(token);
+    }
+
+    fn session(&self, token: &str, _: u64) -> Result<Session, Denied> {
+        self.memory().sessions.get(token).cloned().ok_or(Denied::SignedOut)
+    }
+
+    fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError> {
+        Self::clinician(session)?;
+        let shown = if self.memory().revoked { 0 } else { BEDS.len() };
+        let tiles: Vec<Tile> = (0..shown).map(|number| self.tile_of(number, now_ms)).collect();
+        let strip = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
+        Ok(Wall { tiles, strip, unmonitored: 0, ledger: self.health(now_ms), at_ms: now_ms })
+    }
+
+    fn open_chart(&self, session: &Session, request: &ChartRequest, now_ms: u64) -> Result<Chart, ClinicError> {
+        let revoked = self.memory().revoked;
+        let number = Self::number(session, request.patient, revoked)?;
+        Ok(self.record(number, request, session, now_ms))
+    }
+
+    fn own_page(&self, session: &Session, now_ms: u64) -> Result<OwnPage, ClinicError> {
+        let Some(_) = session.patient else { return Err(Denied::Role { role: session.role }.into()) };
+        let revoked = self.memory().revoked;
+        let grant_to = |grantee: &str, purpose, classes: &[Class], id, state| GrantView {
+            grant: id,
+            grantee: grantee.into(),
+            person: PersonId([7; 32]),
+            purpose,
+            classes: classes.to_vec(),
+            from_ms: self.start_ms - 86_400_000,
+            until_ms: self.start_ms + 90 * 86_400_000,
+            state,
+            vault_kept: true,
+        };
+        let state = if revoked { GrantState::Withdrawn } else { GrantState::Live };
+        let care = [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile];
+        Ok(OwnPage {
+            now: self.tile_of(0, now_ms),
+            grants: vec![
+                grant_to("Dr Lee Demo", Purpose::Treatment, &care, grant(), state),
+                grant_to("Ward monitoring", Purpose::Monitoring, &care, GrantId([9; 32]), GrantState::Live),
+                grant_to("Sam Demo", Purpose::Family, &[Class::Vitals], GrantId([8; 32]), GrantState::Ended),
+            ],
+            access: self.memory().access.clone(),
+            trace: self.envelope(now_ms, now_ms),
+            ledger: self.health(now_ms),
+        })
+    }
+
+    fn own_chart(&self, session: &Session, classes: &[Class], span_ms: (u64, u64), now_ms: u64) -> Result<Chart, ClinicError> {
+        let Some(own) = session.patient else { return Err(Denied::Role { role: session.role }.into()) };
+        let request = ChartRequest { patient: own, purpose: Purpose::Own, classes: classes.to_vec(), span_ms };
+        self.open_chart(session, &request, now_ms)
+    }
+
+    fn access_log(&self, session: &Session, now_ms: u64) -> Result<Vec<AccessView>, ClinicError> {
+        Ok(self.own_page(session, now_ms)?.access)
+    }
+
+    fn proof_page(&self, session: &Session, index: u64, now_ms: u64) -> Result<EnvelopeProof, ClinicError> {
+        if session.role == Role::Administrator || index > self.index(now_ms) {
+            return Err(Denied::NoSuchPatient.into());
+        }
+        let at_ms = self.start_ms.saturating_sub(86_400_000) + index / 4 * 1000;
+        let envelope = self.envelope(at_ms, now_ms);
+        Ok(EnvelopeProof {
+            hash: envelope.hash,
+            index,
+            proof: envelope.proof,
+            class: Class::Vitals,
+            author: DeviceId([0x9c; 16]),
+            seq: index / 4,
+            span_ms: (at_ms, at_ms + 999),
+            count: 2,
+            bytes: 389,
+            clock: ClockQuality::Synced,
+            anchored: matches!(envelope.proof, ProofState::Final { .. }).then(|| AnchoredProof {
+                size: index + 40,
+                root: sha256(&[b"root"]),
+                path: vec![[0; 32]; 17],
+                height: 88_412,
+                block: sha256(&[b"block"]),
+                block_time_ms: at_ms + 2500,
+                signers: vec![0],
+            }),
+        })
+    }
+
+    fn admin_page(&self, session: &Session, now_ms: u64) -> Result<AdminPage, ClinicError> {
+        if session.role != Role::Administrator {
+            return Err(Denied::Role { role: session.role }.into());
+        }
+        let device = |byte: u8, kind| DeviceRow {
+            device: DeviceId([byte; 16]),
+            kind,
+            via: DeviceId([1; 16]),
+            patient: None,
+            since_ms: self.start_ms - 86_400_000,
+            revoked: None,
+            last_seen_ms: Some(now_ms - 800),
+        };
+        Ok(AdminPage {
+            devices: vec![device(1, DeviceKind::Gateway), device(2, DeviceKind::Sensor), device(3, DeviceKind::Sensor)],
+            people: PEOPLE
+                .iter()
+                .map(|(login, name, role)| PersonRow {
+                    person: person(login),
+                    login: (*login).into(),
+                    name: if *login == "amira" { self.name.clone() } else { (*name).into() },
+                    role: *role,
+                    enrolled: true,
+                    vault_kept: true,
+                })
+                .collect(),
+            ledger: self.health(now_ms),
+            pending: vec![PendingAct { act: [0; 32], what: "anchor", since_ms: now_ms - 700, outcome: Outcome::Pending }],
+            counters: self.counters(),
+        })
+    }
+
+    fn health(&self, now_ms: u64) -> LedgerHealth {
+        LedgerHealth {
+            height: now_ms / 1000 % 100_000,
+            tip_ms: now_ms / 1000 * 1000,
+            stale: false,
+            log_size: self.index(now_ms) + 4,
+            anchored_size: self.index(now_ms.saturating_sub(2000)) + 4,
+            final_size: self.index(now_ms.saturating_sub(4000)) + 4,
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let latency = |p50_ms| Latency { count: 1000, p50_ms, p99_ms: p50_ms * 3, max_ms: p50_ms * 5 };
+        Counters { admitted: 12_345, admitted_readings: 98_765, seal_to_live: latency(6), seal_to_final: latency(640), ..Counters::default() }
+    }
+
+    fn acknowledge(&self, session: &Session, wanted: PatientId, condition: Condition, now_ms: u64) -> Result<AlarmView, ClinicError> {
+        Self::clinician(session)?;
+        let number = Self::number(session, wanted, self.memory().revoked)?;
+        self.memory().acknowledged.insert((wanted, condition.code()), session.name.clone());
+        self.alarms(number, now_ms).first().cloned().ok_or_else(|| ClinicError::Wrong("there is no such alarm".into()))
+    }
+
+    fn silence(&self, session: &Session, wanted: PatientId, condition: Condition, for_ms: u64, now_ms: u64) -> Result<AlarmView, ClinicError> {
+        Self::clinician(session)?;
+        let number = Self::number(session, wanted, self.memory().revoked)?;
+        self.memory().silenced.insert((wanted, condition.code()), now_ms + for_ms);
+        self.alarms(number, now_ms).first().cloned().ok_or_else(|| ClinicError::Wrong("there is no such alarm".into()))
+    }
+
+    fn set_limits(&self, session: &Session, wanted: PatientId, limits: Limits, _: u64) -> Result<(), ClinicError> {
+        Self::clinician(session)?;
+        Self::number(session, wanted, self.memory().revoked)?;
+        self.memory().limits.insert((wanted, limits.metric.code()), limits);
+        Ok(())
+    }
+
+    fn revoke_grant(&self, session: &Session, wanted: GrantId, _: u64) -> Result<Ticket, ClinicError> {
+        if session.role != Role::Patient || wanted != grant() {
+            return Err(Denied::NoConsent.into());
+        }
+        self.revoke_everything();
+        Ok(Ticket { act: [0; 32], what: "revocation" })
+    }
+
+    fn follow_wall(&self, session: &Session, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {
+        Self::clinician(session)?;
+        Ok(Box::new(Flow { demo: self.copy(), session: session.clone(), only: None, next_ms: now_ms, ready: VecDeque::new(), rings: None }))
+    }
+
+    fn follow_patient(&self, session: &Session, wanted: PatientId, _: Purpose, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {
+        let number = Self::number(session, wanted, self.memory().revoked)?;
+        Ok(Box::new(Flow { demo: self.copy(), session: session.clone(), only: Some(number), next_ms: now_ms, ready: VecDeque::new(), rings: None }))
+    }
+}
+
+struct Flow {
+    demo: Demo,
+    session: Session,
+    only: Option<usize>,
+    next_ms: u64,
+    ready: VecDeque<LiveEvent>,
+    rings: Option<bool>,
+}
+
+impl Flow {
+    fn refill(&mut self, now_ms: u64) {
+        let rings = self.demo.raised(now_ms).is_some();
+        if self.rings.replace(rings).is_some_and(|before| before != rings) && self.only.is_none_or(|only| only == 0) {
+            match self.demo.alarms(0, now_ms).first() {
+                Some(alarm) => self.ready.push_back(LiveEvent::Alarm(alarm.clone())),
+                None => self.ready.push_back(LiveEvent::Changed { patient: patient(0) }),
+            }
+        }
+        if now_ms < self.next_ms {
+            return;
+        }
+        self.next_ms = now_ms / 1000 * 1000 + 1000;
+        for number in (0..BEDS.len()).filter(|number| self.only.is_none_or(|only| only == *number)) {
+            if matches!(BEDS[number].1, Mood::Stale | Mood::Waiting) {
+                continue;
+            }
+            let at_ms = now_ms / 1000 * 1000;
+            let readings = Demo::metrics().map(|metric| Reading { metric, at_ms, sample: self.demo.value(number, metric, at_ms) }).collect();
+            let envelope = self.demo.envelope(at_ms, at_ms);
+            self.ready.push_back(LiveEvent::Readings { patient: patient(number), readings, envelope, sealed_at_ms: at_ms, live_at_ms: now_ms });
+        }
+        let health = self.demo.health(now_ms);
+        self.ready.push_back(LiveEvent::Proof { anchored_size: health.anchored_size, final_size: health.final_size, height: health.height });
+    }
+}
+
+impl Following for Flow {
+    fn next<'a>(&'a mut self, clock: &'a (dyn Fn() -> u64 + Send + Sync)) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>> {
+        Box::pin(async move {
+            loop {
+                if let Some(event) = self.ready.pop_front() {
+                    return Ok(Arc::new(event));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                self.refill(clock());
+            }
+        })
+    }
+
+    fn check(&mut self, _: u64) -> Result<(), Denied> {
+        let memory = self.demo.memory();
+        if !memory.sessions.values().any(|session| *session == self.session) {
+            return Err(Denied::SignedOut);
+        }
+        if memory.revoked && self.session.role == Role::Clinician { Err(Denied::Withdrawn) } else { Ok(()) }
+    }
+
+    fn tile(&self, wanted: PatientId, now_ms: u64) -> Result<Tile, Denied> {
+        let number = (0..BEDS.len()).find(|number| patient(*number) == wanted).ok_or(Denied::NoSuchPatient)?;
+        Ok(self.demo.tile_of(number, now_ms))
+    }
+}

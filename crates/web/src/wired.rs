@@ -1,0 +1,116 @@
+//! The real clinic as the pages' station: every answer is the clinic's own.
+
+use crate::station::{Following, Station};
+use crate::{App, Clock, Settings};
+use clinic::views::{AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall};
+use clinic::{ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, Session, SignInRefused, Ticket};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use vitals::alarm::{Condition, Limits};
+use vitals::ids::Class;
+use vitals::ledger::Purpose;
+use vitals::{Genesis, GrantId, PatientId};
+
+/// A clinic behind pages.
+struct Wired(Arc<Clinic>);
+
+impl App {
+    /// The pages of this clinic.
+    #[must_use]
+    pub fn of_clinic(clinic: Arc<Clinic>, clock: Clock, settings: Settings) -> Self {
+        Self::new(Arc::new(Wired(clinic)), clock, settings)
+    }
+}
+
+impl Station for Wired {
+    fn genesis(&self) -> Genesis {
+        self.0.genesis()
+    }
+
+    fn sign_in(&self, login: &str, password: &str, now_ms: u64) -> Result<(String, Session), SignInRefused> {
+        let (token, session) = self.0.sign_in(login, password, now_ms)?;
+        Ok((token.expose().to_string(), session))
+    }
+
+    fn sign_out(&self, token: &str) {
+        self.0.sign_out(token);
+    }
+
+    fn session(&self, token: &str, now_ms: u64) -> Result<Session, Denied> {
+        self.0.session(token, now_ms)
+    }
+
+    fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError> {
+        self.0.wall(session, now_ms)
+    }
+
+    fn open_chart(&self, session: &Session, request: &ChartRequest, now_ms: u64) -> Result<Chart, ClinicError> {
+        self.0.open_chart(session, request, now_ms)
+    }
+
+    fn own_page(&self, session: &Session, now_ms: u64) -> Result<OwnPage, ClinicError> {
+        self.0.own_page(session, now_ms)
+    }
+
+    fn own_chart(&self, session: &Session, classes: &[Class], span_ms: (u64, u64), now_ms: u64) -> Result<Chart, ClinicError> {
+        self.0.own_chart(session, classes, span_ms, now_ms)
+    }
+
+    fn access_log(&self, session: &Session, now_ms: u64) -> Result<Vec<AccessView>, ClinicError> {
+        self.0.access_log(session, now_ms)
+    }
+
+    fn proof_page(&self, session: &Session, index: u64, now_ms: u64) -> Result<EnvelopeProof, ClinicError> {
+        self.0.proof_page(session, index, now_ms)
+    }
+
+    fn admin_page(&self, session: &Session, now_ms: u64) -> Result<AdminPage, ClinicError> {
+        self.0.admin_page(session, now_ms)
+    }
+
+    fn health(&self, now_ms: u64) -> LedgerHealth {
+        self.0.health(now_ms)
+    }
+
+    fn counters(&self) -> Counters {
+        self.0.counters()
+    }
+
+    fn acknowledge(&self, session: &Session, patient: PatientId, condition: Condition, now_ms: u64) -> Result<AlarmView, ClinicError> {
+        self.0.acknowledge(session, patient, condition, now_ms)
+    }
+
+    fn silence(&self, session: &Session, patient: PatientId, condition: Condition, for_ms: u64, now_ms: u64) -> Result<AlarmView, ClinicError> {
+        self.0.silence(session, patient, condition, for_ms, now_ms)
+    }
+
+    fn set_limits(&self, session: &Session, patient: PatientId, limits: Limits, now_ms: u64) -> Result<(), ClinicError> {
+        self.0.set_limits(session, patient, limits, now_ms)
+    }
+
+    fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError> {
+        self.0.revoke_grant(session, grant, now_ms)
+    }
+
+    fn follow_wall(&self, session: &Session, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {
+        Ok(Box::new(self.0.follow_wall(session, now_ms)?))
+    }
+
+    fn follow_patient(&self, session: &Session, patient: PatientId, purpose: Purpose, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {
+        Ok(Box::new(self.0.follow_patient(session, patient, purpose, now_ms)?))
+    }
+}
+
+impl Following for Follow {
+    fn next<'a>(&'a mut self, clock: &'a (dyn Fn() -> u64 + Send + Sync)) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>> {
+        Box::pin(Self::next(self, clock))
+    }
+
+    fn check(&mut self, now_ms: u64) -> Result<(), Denied> {
+        Self::check(self, now_ms)
+    }
+
+    fn tile(&self, patient: PatientId, now_ms: u64) -> Result<Tile, Denied> {
+        Self::tile(self, patient, now_ms)
+    }
+}

@@ -1,0 +1,232 @@
+// What a doctor and a patient see, in a real Chromium.
+//
+//   node run.mjs --url URL --logins FILE.json --out DIR [--alarm-command CMD] [--alarm-clear CMD]
+//
+// FILE.json: {"doctor":{"login":"…","password":"…"},"patient":{…},"administrator":{…}}
+// CMD must make an alarm begin for a patient on the wall; it may end at once or stay.
+// Every check prints a line; the first failing one ends the run with status 1.
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import axe from 'axe-core';
+import { chromium } from 'playwright-core';
+
+const LAUNCH = {
+  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--ignore-certificate-errors'],
+};
+const ALARM_WITHIN_MS = 1000;
+const ALARM_WAIT_MS = 60_000;
+const CHANGE_WAIT_MS = 15_000;
+const SIZES = [{ width: 390, height: 844 }, { width: 1440, height: 900 }];
+
+const { values: options } = parseArgs({
+  options: {
+    url: { type: 'string' }, logins: { type: 'string' }, out: { type: 'string' },
+    'alarm-command': { type: 'string' }, 'alarm-clear': { type: 'string' },
+  },
+});
+for (const name of ['url', 'logins', 'out']) if (!options[name]) throw new Error(`--${name} is missing`);
+const url = options.url.replace(/\/$/, '');
+const logins = JSON.parse(readFileSync(options.logins, 'utf8'));
+mkdirSync(options.out, { recursive: true });
+
+let checks = 0;
+const said = (text) => { checks += 1; console.log(`ok ${checks} ${text}`); };
+const must = (holds, text) => { if (!holds) throw new Error(text); said(text); };
+
+const browser = await chromium.launch(LAUNCH);
+const complaints = [];
+const foreign = new Set();
+
+async function visit(settings = {}) {
+  const context = await browser.newContext({ viewport: SIZES[1], colorScheme: 'dark', timezoneId: 'Europe/Berlin', ignoreHTTPSErrors: true, ...settings });
+  const page = await context.newPage();
+  page.on('pageerror', (why) => complaints.push(`script error: ${why.message}`));
+  page.on('console', (line) => { if (line.type() === 'error' && !/status of 404|status of 401/.test(line.text())) complaints.push(`console: ${line.text()}`); });
+  page.on('request', (request) => { if (!request.url().startsWith(url) && !request.url().startsWith('data:')) foreign.add(request.url()); });
+  return { context, page };
+}
+
+async function signIn(page, who) {
+  await page.goto(`${url}/sign-in`);
+  await page.fill('#login', who.login);
+  await page.fill('#password', who.password);
+  await Promise.all([page.waitForURL((to) => !to.pathname.startsWith('/sign-in')), page.click('main button[type=submit]')]);
+}
+
+async function accessible(page, name) {
+  // axe is handed to the page by the browser itself: the page's own policy forbids foreign scripts.
+  await page.evaluate(`${axe.source};0`);
+  const found = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+  const list = found.violations.map((v) => `${v.id}: ${v.help}\n    ${v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + n.failureSummary.split('\n').slice(1, 2)).join('\n    ')}`);
+  must(list.length === 0, `${name}: axe finds nothing${list.length ? `, but:\n  ${list.join('\n  ')}` : ''}`);
+}
+
+async function fits(page, name) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  must(over <= 0, `${name}: nothing runs out of the screen${over > 0 ? ` (${over} px)` : ''}`);
+}
+
+async function pictures(who, name, path) {
+  for (const viewport of SIZES) {
+    for (const colorScheme of ['light', 'dark']) {
+      const { context, page } = await visit({ viewport, colorScheme });
+      if (who) await signIn(page, who);
+      await page.goto(url + path, { waitUntil: 'load' });
+      await page.waitForTimeout(1600);
+      await page.screenshot({ path: join(options.out, `${name}-${viewport.width}-${colorScheme}.png`), fullPage: true });
+      await fits(page, `${name} at ${viewport.width} px, ${colorScheme}`);
+      await accessible(page, `${name} at ${viewport.width} px, ${colorScheme}`);
+      await context.close();
+    }
+  }
+}
+
+const run = (command) => new Promise((done) => { spawn('/bin/sh', ['-c', command], { stdio: 'inherit' }).on('close', done); });
+
+async function changes(page, selector, name) {
+  const before = await page.locator(selector).allTextContents();
+  await page.waitForFunction(
+    ([where, old]) => JSON.stringify([...document.querySelectorAll(where)].map((node) => node.textContent)) !== old,
+    [selector, JSON.stringify(before)], { timeout: CHANGE_WAIT_MS },
+  );
+  said(`${name}: values change by themselves`);
+}
+
+try {
+  // A wrong password says so, and nothing more.
+  {
+    const { context, page } = await visit();
+    await page.goto(`${url}/wall`);
+    must(new URL(page.url()).pathname === '/sign-in', 'the wall asks to sign in first');
+    await page.fill('#login', logins.doctor.login);
+    await page.fill('#password', 'certainly wrong');
+    await page.click('main button[type=submit]');
+    await page.waitForSelector('[role=alert] b');
+    must(/wrong|wait/i.test(await page.locator('#problem').innerText()), 'a wrong password is told in a sentence');
+    await context.close();
+  }
+
+  // The doctor: wall, alarm, patient, proof.
+  const doctor = await visit();
+  await signIn(doctor.page, logins.doctor);
+  must(new URL(doctor.page.url()).pathname === '/wall', 'the doctor lands on the wall');
+  await doctor.page.waitForSelector('.tile [data-value]');
+  must((await doctor.page.locator('.tile').count()) > 0, 'patients are on the wall');
+  await changes(doctor.page, '.tile [data-value]', 'wall');
+  await doctor.page.waitForSelector('.proof[data-steps="3"]', { timeout: ALARM_WAIT_MS, state: 'attached' })
+    .then(() => said('wall: a value becomes final before one’s eyes'), () => must(false, 'wall: a value becomes final'));
+
+  if (options['alarm-command']) {
+    // Watches for alarms that are not there yet, and notes the moment each is painted.
+    await doctor.page.evaluate(() => {
+      const known = new Set([...document.querySelectorAll('.alarm')].map((node) => node.id + node.dataset.raisedMs));
+      window.seenAlarm = new Promise((done) => {
+        const look = () => {
+          const fresh = [...document.querySelectorAll('.alarm')].find((node) => !known.has(node.id + node.dataset.raisedMs));
+          if (fresh) requestAnimationFrame(() => done({ raised: Number(fresh.dataset.raisedMs), shown: Date.now(), what: fresh.querySelector('.what').textContent, priority: fresh.dataset.priority, shout: document.querySelector('#shout').textContent }));
+          else setTimeout(look, 5);
+        };
+        look();
+      });
+    });
+    const told = run(options['alarm-command']);
+    const alarm = await Promise.race([
+      doctor.page.evaluate(() => window.seenAlarm),
+      new Promise((_, no) => { setTimeout(() => no(new Error('no alarm came to the wall')), ALARM_WAIT_MS).unref(); }),
+    ]);
+    await Promise.race([told, new Promise((go) => { setTimeout(go, 1000).unref(); })]);
+    const late = alarm.shown - alarm.raised;
+    must(late < ALARM_WITHIN_MS, `wall: an alarm (${alarm.priority}) is shown ${late} ms after it was raised`);
+    if (alarm.priority === 'high') must(alarm.shout.length > 0, 'a high alarm is announced to screen readers at once');
+    await doctor.page.screenshot({ path: join(options.out, 'wall-alarm.png'), fullPage: true });
+    const acknowledge = doctor.page.locator('.alarm.unacked form[action$="/acknowledge"] button').first();
+    if (await acknowledge.count()) {
+      const key = await doctor.page.locator('.alarm.unacked:has(form[action$="/acknowledge"])').first().getAttribute('id');
+      await acknowledge.click();
+      await doctor.page.waitForFunction((id) => { const node = document.getElementById(id); return !node || /owner (?!yet)/.test(node.textContent.replace('no owner yet', '')); }, key, { timeout: CHANGE_WAIT_MS });
+      said('an acknowledged alarm shows its owner');
+    }
+    if (options['alarm-clear']) await run(options['alarm-clear']);
+  }
+
+  const patientHref = await openablePatient(doctor.page);
+  await doctor.page.goto(url + patientHref);
+  await doctor.page.waitForSelector('.uplot canvas');
+  must((await doctor.page.locator('.uplot canvas').count()) >= 2, 'the patient page draws its curves');
+  await changes(doctor.page, '#now [data-value], #now [data-age-ms]', 'patient page');
+  await doctor.page.click('.seg a:has-text("1 h")');
+  await doctor.page.waitForSelector('.seg a[aria-current]:has-text("1 h")');
+  await doctor.page.waitForSelector('#trends.drawn .uplot canvas');
+  said('another range is drawn without leaving the page');
+  await doctor.page.locator('#now .proof').first().click();
+  await doctor.page.waitForSelector('.chain li.ok');
+  said('a value leads to its proof');
+
+  // The patient: own values, and the doctor's reading in the log.
+  const patient = await visit();
+  await signIn(patient.page, logins.patient);
+  must(new URL(patient.page.url()).pathname === '/me', 'the patient lands on the own page');
+  await patient.page.waitForSelector('#now [data-value]');
+  await changes(patient.page, '#now [data-value], #now [data-age-ms]', 'own page');
+  const log = await patient.page.locator('#access').innerText();
+  must(/looked at your/.test(log) && log.includes(logins.doctor.name || ''), 'the doctor’s reading stands in the patient’s log');
+  const theirs = await doctor.page.request.get(`${url}/me`);
+  must(theirs.status() === 404, 'the doctor has no page of their own record');
+  const walled = await patient.page.request.get(`${url}/wall`);
+  must(walled.status() === 404, 'the patient finds no wall');
+
+  // A silent line is told, and struck through.
+  await doctor.page.goto(`${url}/wall`);
+  await doctor.page.waitForSelector('.tile [data-value]');
+  await doctor.context.setOffline(true);
+  await doctor.page.waitForSelector('#lost:not([hidden])', { timeout: 40_000 });
+  must((await doctor.page.locator('.tile .v.stale').count()) > 0, 'a lost connection is told, and old values are struck through');
+  await doctor.page.screenshot({ path: join(options.out, 'wall-lost.png') });
+  await doctor.context.setOffline(false);
+  await doctor.page.waitForSelector('#lost', { state: 'hidden', timeout: 40_000 });
+  said('the connection comes back by itself');
+
+  // Without JavaScript.
+  const plain = await visit({ javaScriptEnabled: false });
+  await signIn(plain.page, logins.doctor);
+  must((await plain.page.locator('.tile').count()) > 0, 'without JavaScript: the wall is there');
+  await plain.page.goto(url + patientHref);
+  must((await plain.page.locator('figure.plot svg polyline').count()) > 0, 'without JavaScript: the curves are there');
+  await plain.page.click('.seg a:has-text("8 h")');
+  must((await plain.page.locator('.seg a[aria-current]').innerText()).includes('8 h'), 'without JavaScript: ranges can be chosen');
+  await plain.page.screenshot({ path: join(options.out, 'patient-nojs.png'), fullPage: true });
+  await plain.context.close();
+
+  await pictures(null, 'sign-in', '/sign-in');
+  await pictures(logins.doctor, 'wall', '/wall');
+  await pictures(logins.doctor, 'patient', patientHref);
+  await pictures(logins.patient, 'me', '/me');
+  await pictures(logins.doctor, 'not-found', '/nothing-here');
+  await pictures(logins.doctor, 'help', '/help');
+  const proof = await doctor.page.locator('.tile .proof').first().getAttribute('href');
+  await pictures(logins.doctor, 'proof', proof);
+  if (logins.administrator) await pictures(logins.administrator, 'admin', '/admin');
+
+  must(foreign.size === 0, `no request went to another origin${foreign.size ? `: ${[...foreign]}` : ''}`);
+  const real = complaints.filter((line) => !/net::ERR_INTERNET_DISCONNECTED|ERR_NETWORK_CHANGED/.test(line));
+  must(real.length === 0, `no script error, no violation of the page’s policy${real.length ? `: ${real.join('; ')}` : ''}`);
+  console.log(`${checks} checks passed`);
+} catch (why) {
+  console.log(`not ok ${why.message}`);
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
+
+// The first patient of the wall whose record the doctor may open.
+async function openablePatient(page) {
+  const links = await page.locator('.tile h3 a').evaluateAll((found) => found.map((link) => link.getAttribute('href')));
+  for (const link of links) {
+    const answer = await page.request.get(url + link);
+    if (answer.status() === 200 && (await answer.text()).includes('class="plot"')) return link;
+  }
+  throw new Error('no patient of the wall can be opened');
+}
