@@ -11,7 +11,7 @@ use crate::signatures;
 use std::collections::HashMap;
 use vault::{Admitted, Appended, StoreError, StreamRecord};
 use vitals::envelope::{Envelope, Header};
-use vitals::ids::{Hash, StreamId, binding};
+use vitals::ids::{Class, Hash, StreamId, binding};
 use vitals::keys::STEPS_MAX;
 use vitals::ledger::{Device, DeviceKind, RevokeReason};
 use vitals::log;
@@ -301,6 +301,7 @@ impl Clinic {
         let mut appended = appended.into_iter();
         let mut settled: Vec<(Verdict, Option<(Hash, u64)>)> = Vec::with_capacity(stages.len());
         let mut fresh = Vec::with_capacity(group.len());
+        let mut readings = 0;
         for stage in stages {
             settled.push(match stage {
                 Stage::Done(verdict) => (verdict, None),
@@ -313,6 +314,9 @@ impl Clinic {
                         let next = expected.get(&(header.stream, header.seq));
                         let jumped = next.is_none_or(|expected| !expected);
                         let patient = candidate.record.patient;
+                        if matches!(header.class, Class::Vitals | Class::Environment) {
+                            readings += u64::from(header.count);
+                        }
                         fresh.push(Fresh { envelope: candidate.envelope, index, patient, jumped });
                         (Verdict::Admitted { index }, Some((hash, index)))
                     }
@@ -329,6 +333,7 @@ impl Clinic {
         let answers = self.receipts(&settled, now_ms)?;
         self.await_proofs(arrivals, &settled);
         self.hand_to_live(fresh);
+        lock(&self.stats).counters.admitted_readings += readings;
         Ok(settled.into_iter().zip(answers).map(|((verdict, _), receipt)| Answer { verdict, receipt }).collect())
     }
 

@@ -284,6 +284,10 @@ impl Clinic {
         self.deciding(session, &[Role::Administrator], now_ms)?;
         let request = PairingRequest::decode(request)
             .map_err(|why| ClinicError::Wrong(format!("the pairing request cannot be used: {why}")))?;
+        let keys = core::iter::once(&request.gateway).chain(&request.sensors);
+        if !keys.into_iter().all(|keys| vitals::cose::is_strong(&keys.key)) {
+            return Err(ClinicError::Wrong("a key in the pairing request is weak: signatures by it prove nothing".into()));
+        }
         if request.sensors.len() != assignment.len() {
             let (asked, given) = (request.sensors.len(), assignment.len());
             return Err(ClinicError::Wrong(format!("the gateway has {asked} boards, {given} patients are assigned")));

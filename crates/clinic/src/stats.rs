@@ -25,8 +25,8 @@ pub struct Latency {
 pub struct Counters {
     /// Envelopes admitted.
     pub admitted: u64,
-    /// Readings and events in them, as their headers say.
-    pub admitted_items: u64,
+    /// Readings in them, as their headers say.
+    pub admitted_readings: u64,
     /// Envelopes acknowledged again.
     pub duplicate: u64,
     /// Envelopes refused, by code.

@@ -1,0 +1,291 @@
+//! A ledger of one validator in memory: the model of the contracts, one block whenever a test says
+//! so, and real proofs.
+
+use crate::trie::{self, Trie};
+use ed25519_zebra::{SigningKey, VerificationKey};
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+use vitals::eip712::{ConsentDomain, grant_id};
+use vitals::ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId, sha256};
+use vitals::ledger::{
+    Act, ActId, Anchor, ConsentMessage, Device, DeviceKind, Fact, Grant, Ledger, LedgerError, Organisation,
+    Outcome, Person, Tip,
+};
+use vitals::model::LedgerModel;
+use vitals::proof::certificate::{self, Certificate};
+use vitals::proof::contracts::{self, Word};
+use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
+use vitals::proof::header::BlockHeader;
+use vitals::proof::{AccountProof, LedgerProof, SlotProof};
+
+const SENDER: [u8; 20] = [0x5e; 20];
+
+pub(crate) struct PaperLedger {
+    pub(crate) document: GenesisDocument,
+    validator: SigningKey,
+    state: Mutex<State>,
+}
+
+struct State {
+    model: LedgerModel,
+    height: u64,
+    time_ms: u64,
+    pool: Vec<(ActId, Act)>,
+    outcomes: HashMap<ActId, Outcome>,
+    submitted: u64,
+    down: bool,
+}
+
+fn p256_says(signer: &[u8], digest: &Hash, signature: &[u8]) -> bool {
+    let Some(point) = signer.get(20..84) else { return false };
+    let sec1 = [&[4], point].concat();
+    let (Ok(key), Ok(signature)) = (
+        p256::ecdsa::VerifyingKey::from_sec1_bytes(&sec1),
+        p256::ecdsa::Signature::from_slice(signature),
+    ) else {
+        return false;
+    };
+    key.verify_prehash(digest, &signature).is_ok()
+}
+
+impl PaperLedger {
+    /// Founded by the organisation with this record key.
+    pub(crate) fn founded_by(record_key: [u8; 32], now_ms: u64) -> Self {
+        let validator = SigningKey::from([0xa1; 32]);
+        let predeploy = |name: &str, low: u8| {
+            let mut address = [0; 20];
+            address[19] = low;
+            Predeploy { name: name.into(), address, code: sha256(&[name.as_bytes()]) }
+        };
+        let document = GenesisDocument {
+            chain_id: 2026,
+            name: "Ward 7".into(),
+            time_ms: now_ms,
+            epoch_blocks: 1 << 40,
+            committee: vec![VerificationKey::from(&validator).into()],
+            founders: vec![Founder { record_key, sender: SENDER }],
+            contracts: vec![
+                predeploy(contracts::DIRECTORY, 1),
+                predeploy(contracts::DEVICES, 2),
+                predeploy(contracts::CONSENTS, 3),
+                predeploy(contracts::ANCHORS, 4),
+                predeploy(contracts::P256_VERIFIER, 5),
+            ],
+            salt: [9; 32],
+        };
+        let founder = Organisation { record_key, sender: SENDER, active: true };
+        let domain = ConsentDomain::of(&document).unwrap();
+        let model = LedgerModel::new(domain, p256_says, [(OrgId::of(&record_key), founder)]);
+        let state = State {
+            model,
+            height: 1,
+            time_ms: now_ms,
+            pool: Vec::new(),
+            outcomes: HashMap::new(),
+            submitted: 0,
+            down: false,
+        };
+        Self { document, validator, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A block with everything that waits.
+    pub(crate) fn block(&self, now_ms: u64) {
+        let mut state = self.state();
+        state.height += 1;
+        state.time_ms = now_ms;
+        let height = state.height;
+        for (id, act) in std::mem::take(&mut state.pool) {
+            let outcome = match state.model.apply(SENDER, &act, height, now_ms) {
+                Ok(()) => Outcome::Done { height },
+                Err(why) => Outcome::Refused { reason: why.to_string() },
+            };
+            state.outcomes.insert(id, outcome);
+        }
+    }
+
+    /// The ledger stops answering, or answers again.
+    pub(crate) fn set_down(&self, down: bool) {
+        self.state().down = down;
+    }
+
+    /// Anchors waiting for a block.
+    pub(crate) fn waiting_anchors(&self) -> usize {
+        self.state().pool.iter().filter(|(_, act)| matches!(act, Act::Anchor { .. })).count()
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&LedgerModel) -> T) -> Result<T, LedgerError> {
+        let state = self.state();
+        if state.down { Err(LedgerError::Down("unplugged".into())) } else { Ok(question(&state.model)) }
+    }
+
+    fn prove_at(&self, state: &State, facts: &[Fact]) -> LedgerProof {
+        let model = &state.model;
+        let tries: HashMap<&str, Trie> =
+            self.document.contracts.iter().map(|c| (c.name.as_str(), storage(model, &c.name))).collect();
+        let mut accounts = Trie::default();
+        for contract in &self.document.contracts {
+            let root = tries[contract.name.as_str()].root();
+            let account =
+                [trie::string(&[1]), trie::string(&[]), trie::string(&root), trie::string(&contract.code)];
+            accounts.insert(&contract.address, trie::list(&account));
+        }
+        let header = BlockHeader {
+            epoch: 0,
+            view: state.height + 2,
+            leader: self.document.committee[0],
+            parent_view: state.height + 1,
+            parent: [1; 32],
+            height: state.height,
+            time_ms: state.time_ms,
+            state_root: accounts.root(),
+            transactions_root: [2; 32],
+            receipts_root: [3; 32],
+            extra: [0; 32],
+            committee: vec![],
+        };
+        let genesis = self.document.hash();
+        let message = certificate::message(genesis, 0, header.view, header.parent_view, &header.digest());
+        let signature = self.validator.sign(&message).into();
+        let signed = Certificate {
+            epoch: 0,
+            view: header.view,
+            parent_view: header.parent_view,
+            signatures: vec![(0, signature)],
+        };
+        let account = |fact: &Fact| {
+            let name = contracts::contract_of(*fact);
+            let address = self.document.address(name).unwrap();
+            let slot = |key: Word| SlotProof { key, nodes: tries[name].prove(&key) };
+            let slots = contracts::slots_of(*fact).into_iter().map(slot).collect();
+            AccountProof { address, nodes: accounts.prove(&address), slots }
+        };
+        let accounts = facts.iter().map(account).collect();
+        LedgerProof { header: header.encode(), certificate: signed.encode(), accounts }
+    }
+}
+
+fn pack(word: &mut Word, offset: usize, bytes: &[u8]) {
+    let end = 32 - offset;
+    word[end - bytes.len()..end].copy_from_slice(bytes);
+}
+
+fn storage(model: &LedgerModel, contract: &str) -> Trie {
+    let mut storage = Trie::default();
+    let mut put = |slots: &[Word], words: &[Word]| {
+        for (slot, word) in slots.iter().zip(words).filter(|(_, word)| **word != [0; 32]) {
+            storage.insert(slot, trie::integer(word));
+        }
+    };
+    match contract {
+        contracts::DIRECTORY => {
+            for (id, org) in &model.organisations {
+                let mut word = [0; 32];
+                pack(&mut word, 0, &org.sender);
+                pack(&mut word, 28, &[u8::from(org.active)]);
+                put(&contracts::organisation_slots(*id), &[org.record_key, word]);
+            }
+        }
+        contracts::DEVICES => {
+            for (id, device) in &model.devices {
+                let (mut places, mut rest) = ([0; 32], [0; 32]);
+                pack(&mut places, 0, &device.via.0);
+                pack(&mut places, 16, &device.org.0);
+                pack(&mut rest, 0, &device.since_ms.to_be_bytes());
+                pack(&mut rest, 8, &[if device.kind == DeviceKind::Sensor { 1 } else { 2 }]);
+                if let Some(revocation) = device.revoked {
+                    pack(&mut rest, 9, &revocation.at_ms.to_be_bytes());
+                    pack(&mut rest, 17, &[revocation.reason as u8 + 1]);
+                    pack(&mut rest, 18, &revocation.last_trusted_seq.to_be_bytes());
+                }
+                let words = [device.key, device.wrap_key, device.binding, places, rest];
+                put(&contracts::device_slots(*id), &words);
+            }
+        }
+        contracts::ANCHORS => {
+            for (org, anchor) in &model.anchors {
+                let mut word = [0; 32];
+                pack(&mut word, 0, &anchor.size.to_be_bytes());
+                pack(&mut word, 8, &anchor.height.to_be_bytes());
+                put(&contracts::anchor_slots(*org), &[anchor.root, word]);
+            }
+        }
+        _ => {}
+    }
+    storage
+}
+
+impl Ledger for PaperLedger {
+    fn genesis(&self) -> Genesis {
+        self.document.hash()
+    }
+
+    fn tip(&self) -> Tip {
+        let state = self.state();
+        Tip { height: state.height, time_ms: state.time_ms, digest: [0; 32], state_root: [0; 32] }
+    }
+
+    fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, LedgerError> {
+        self.ask(|model| model.organisations.get(&org).cloned())
+    }
+
+    fn device(&self, id: DeviceId) -> Result<Option<Device>, LedgerError> {
+        self.ask(|model| model.devices.get(&id).cloned())
+    }
+
+    fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
+        self.ask(|model| model.people.get(&id).cloned())
+    }
+
+    fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
+        self.ask(|model| model.grants.get(&id).cloned())
+    }
+
+    fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError> {
+        self.ask(|model| model.anchors.get(&org).copied())
+    }
+
+    fn grant_id(&self, message: &ConsentMessage) -> GrantId {
+        grant_id(message.patient, &message.nonce)
+    }
+
+    fn consent_digest(&self, message: &ConsentMessage) -> Hash {
+        self.state().model.domain().consent_digest(message)
+    }
+
+    fn revocation_digest(&self, grant: GrantId) -> Hash {
+        self.state().model.domain().revocation_digest(grant)
+    }
+
+    fn p256_signer(&self, public_key: &[u8; 64]) -> Vec<u8> {
+        self.state().model.domain().p256_signer(public_key)
+    }
+
+    fn submit(&self, act: Act) -> Result<ActId, LedgerError> {
+        let mut state = self.state();
+        if state.down {
+            return Err(LedgerError::Down("unplugged".into()));
+        }
+        state.submitted += 1;
+        let id = sha256(&[b"act", &state.submitted.to_be_bytes()]);
+        state.pool.push((id, act));
+        state.outcomes.insert(id, Outcome::Pending);
+        Ok(id)
+    }
+
+    fn outcome(&self, act: ActId) -> Outcome {
+        self.state().outcomes.get(&act).cloned().unwrap_or(Outcome::Unknown)
+    }
+
+    fn prove(&self, facts: &[Fact]) -> Result<LedgerProof, LedgerError> {
+        let state = self.state();
+        if state.down {
+            return Err(LedgerError::Down("unplugged".into()));
+        }
+        Ok(self.prove_at(&state, facts))
+    }
+}

@@ -1,0 +1,21 @@
+//! Stories of a ward: a real vault and record store in a temporary directory, real devices sealing,
+//! and the Rust model of the contracts as the ledger.
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stdout, reason = "measurements are printed")]
+
+extern crate alloc;
+
+mod admission;
+mod alarms;
+mod consent;
+mod ledger;
+mod proofs;
+mod speed;
+/// The same small trie that the proof checker's own tests prove with.
+#[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
+#[path = "../../../vitals/src/fixture/trie.rs"]
+mod trie;
+mod ward;
+
+// The trie names these as its crate's own.
+use vitals::{ids, proof};
