@@ -102,3 +102,36 @@ impl Config {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_configuration_is_a_valid_one() {
+        let config: Config = toml::from_str(CONFIG_TOML).unwrap();
+        config.check().unwrap();
+        assert_eq!(
+            (config.boards.len(), config.baud, config.segment_bytes),
+            (2, default_baud(), default_segment_bytes())
+        );
+    }
+
+    #[test]
+    fn a_misspelt_or_impossible_field_is_named() {
+        let text = "data_dir = '/d'\nnode = 'n:1'\nboards = []\n";
+        let wrong = toml::from_str::<Config>(&format!("{text}bord = []")).unwrap_err().to_string();
+        assert!(wrong.contains("bord"), "{wrong}");
+        let good: Config = toml::from_str(text).unwrap();
+        for (config, word) in [
+            (Config { node: "nohost".into(), ..good.clone() }, "node"),
+            (Config { node: ":1".into(), ..good.clone() }, "node"),
+            (Config { node: "h:99999".into(), ..good.clone() }, "node"),
+            (Config { boards: vec![PathBuf::new(); 65], ..good.clone() }, "boards"),
+            (Config { segment_bytes: 1, ..good.clone() }, "segment_bytes"),
+        ] {
+            assert!(config.check().unwrap_err().contains(word));
+        }
+    }
+}

@@ -431,3 +431,6 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

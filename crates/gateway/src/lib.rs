@@ -21,7 +21,7 @@ mod outbox;
 mod trust;
 mod uplink;
 
-pub use config::{CONFIG_TOML, Config};
+pub use config::{CONFIG_TOML, ClockTrust, Config};
 pub use counters::{Counters, Latency, Summary};
 pub use keys::{KeyError, Paired, accept, first_boot};
 

@@ -3,12 +3,12 @@
 //! that a revoked key is seen at the next handshake.
 
 use crate::ingress::Registry;
+pub use rustls::ClientConfig as Config;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate};
-pub use rustls::ClientConfig as Config;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig};
 use rustls::{Error, SignatureScheme};
 use std::{fmt, sync::Arc};
