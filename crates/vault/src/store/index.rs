@@ -3,7 +3,6 @@
 //! without believing that a device's clock only goes forward.
 
 use std::collections::BTreeMap;
-use vitals::ids::Hash;
 
 /// Entries summed up by one block's span.
 const BLOCK_LEN: usize = 256;
@@ -44,8 +43,9 @@ pub(crate) struct StreamIndex {
     pub(crate) count: u64,
     /// Latest time any envelope claims.
     pub(crate) latest_ms: u64,
-    /// Header hash of the envelope with the highest sequence number.
-    pub(crate) last_hash: Hash,
+    /// Header of the envelope with the highest sequence number. Kept as bytes: hashing it when asked
+    /// is cheaper than hashing every header on the way in.
+    pub(crate) last_header: Vec<u8>,
 }
 
 impl StreamIndex {

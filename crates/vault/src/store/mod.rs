@@ -131,23 +131,27 @@ struct State {
 }
 
 impl State {
-    fn add(&mut self, header: &Header, header_bytes: &[u8], leaf: Hash, place: Place) -> u64 {
+    /// Adds an envelope; nothing, and no change, if its sequence number is taken.
+    fn add(&mut self, header: &Header, header_bytes: &[u8], leaf: Hash, place: Place) -> Option<u64> {
+        let stream = self.streams.entry(header.stream).or_default();
+        if stream.get(header.seq).is_some() {
+            return None;
+        }
+        if stream.last_seq().is_none_or(|last| header.seq > last) {
+            stream.last_header.clear();
+            stream.last_header.extend_from_slice(header_bytes);
+        }
         let index = self.log.push(leaf);
         self.places.push(place);
-        let stream = self.streams.entry(header.stream).or_default();
-        if stream.last_seq().is_none_or(|last| header.seq > last) {
-            stream.last_hash = header_hash(header_bytes);
-        }
-        let entry = Entry { index, first_ms: header.first_ms, last_ms: header.last_ms };
-        stream.insert(header.seq, entry);
-        index
+        stream.insert(header.seq, Entry { index, first_ms: header.first_ms, last_ms: header.last_ms });
+        Some(index)
     }
 
     fn head(&self, stream: StreamId) -> Option<StreamHead> {
         let index = self.streams.get(&stream)?;
         Some(StreamHead {
             last_seq: index.last_seq()?,
-            last_hash: index.last_hash,
+            last_hash: header_hash(&index.last_header),
             latest_ms: index.latest_ms,
             count: index.count,
         })
@@ -272,7 +276,8 @@ impl Store {
         let size = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for ((item, leaf), place) in fresh.iter().zip(places) {
-                state.add(item.header, item.header_bytes, *leaf, place);
+                let added = state.add(item.header, item.header_bytes, *leaf, place);
+                debug_assert!(added.is_some(), "judged to be new under the same writer's lock");
             }
             state.log.size()
         };

@@ -215,10 +215,10 @@ fn scan(file: &dyn DiskFile, number: u64, genesis: Genesis, state: &mut State) -
         };
         let (header, header_bytes) =
             header_of(envelope).ok_or_else(|| Corruption::at(name(), offset, "not an envelope"))?;
-        if state.streams.get(&header.stream).is_some_and(|stream| stream.get(header.seq).is_some()) {
-            return Err(Corruption::at(name(), offset, "a sequence number is stored twice").into());
-        }
-        state.add(&header, header_bytes, log::leaf(header_bytes), place(number, offset, envelope.len()));
+        let place = place(number, offset, envelope.len());
+        state
+            .add(&header, header_bytes, log::leaf(header_bytes), place)
+            .ok_or_else(|| Corruption::at(name(), offset, "a sequence number is stored twice"))?;
         at += FRAME_BYTES + envelope.len();
     }
     Ok(Scanned { bytes: at as u64, broken: None })

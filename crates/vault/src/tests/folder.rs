@@ -52,7 +52,7 @@ fn everything_is_there_after_a_restart() {
     let signature = scene.vault.sign_as(scene.amira.person, &digest).unwrap();
     drop(scene.vault);
     let vault = open(&scene.folder.path().join("vault"), PASSPHRASE).unwrap();
-    assert_eq!(vault.accounts(), [account.clone()]);
+    assert_eq!(vault.accounts(), std::slice::from_ref(&account));
     assert_eq!(vault.verify_password("amira", "pw").unwrap(), Some(account));
     assert_eq!(vault.patients(), [scene.amira]);
     assert_eq!(vault.streams_by(stream.author), [stream]);
