@@ -21,9 +21,6 @@ pub mod station;
 pub mod wired;
 pub mod words;
 
-#[cfg(test)]
-mod tests;
-
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -112,6 +109,18 @@ impl App {
     }
 }
 
+/// Serves the pages on `listener` until `stop` resolves; open requests may end first.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    app: App,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(app)).with_graceful_shutdown(stop).await
+}
+
 /// All addresses. Whatever is not listed here is not found.
 pub fn router(app: App) -> Router {
     let live = Router::new()
@@ -130,6 +139,7 @@ pub fn router(app: App) -> Router {
         .route("/patients/{patient}/alarms/{condition}/acknowledge", post(pages::alarms::acknowledge))
         .route("/patients/{patient}/alarms/{condition}/silence", post(pages::alarms::silence))
         .route("/me", get(pages::me::page))
+        .route("/me/record", get(pages::record::download))
         .route("/me/consents/{grant}/revoke", post(pages::me::revoke))
         .route("/proof/{index}", get(pages::proof::page))
         .route("/admin", get(pages::admin::page))

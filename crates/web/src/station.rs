@@ -1,7 +1,7 @@
 //! The nurses' station: everything the pages may ask of the clinic.
 //!
-//! The pages know no other way to a record. [`clinic::Clinic`] answers in a node; the demo ward of
-//! the tests and of `examples/demo.rs` answers from memory. Every question names the session, and
+//! The pages know no other way to a record. [`clinic::Clinic`] answers in a node; the made-up ward of
+//! `examples/demo` answers from memory. Every question names the session, and
 //! each answer is decided anew: a consent withdrawn a moment ago hides the record. Calls may wait
 //! for a disk, so handlers make them off the event loop.
 
@@ -10,7 +10,7 @@ use clinic::{ChartRequest, ClinicError, Counters, Denied, Session, SignInRefused
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::{Condition, Limits};
-use vitals::ids::{Class, Hash};
+use vitals::ids::Class;
 use vitals::ledger::Purpose;
 use vitals::{Genesis, GrantId, PatientId};
 
@@ -48,6 +48,8 @@ pub trait Station: Send + Sync + 'static {
     fn silence(&self, session: &Session, patient: PatientId, condition: Condition, for_ms: u64, now_ms: u64) -> Result<AlarmView, ClinicError>;
     /// Changes the limits of one metric.
     fn set_limits(&self, session: &Session, patient: PatientId, limits: Limits, now_ms: u64) -> Result<(), ClinicError>;
+    /// Writes a bundle of the patient's own record, for checking offline.
+    fn export_own(&self, session: &Session, now_ms: u64, sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), ClinicError>;
     /// Withdraws one of the patient's own consents.
     fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError>;
     /// Follows the wall.
@@ -64,10 +66,4 @@ pub trait Following: Send {
     fn check(&mut self, now_ms: u64) -> Result<(), Denied>;
     /// A patient's tile as it is now.
     fn tile(&self, patient: PatientId, now_ms: u64) -> Result<Tile, Denied>;
-}
-
-/// The header hash of the envelope whose proof page this is, for people.
-#[must_use]
-pub fn envelope_word(hash: &Hash) -> String {
-    crate::words::short_hex(hash)
 }

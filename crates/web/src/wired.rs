@@ -3,7 +3,7 @@
 use crate::station::{Following, Station};
 use crate::{App, Clock, Settings};
 use clinic::views::{AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall};
-use clinic::{ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, Session, SignInRefused, Ticket};
+use clinic::{ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, Scope, Session, SignInRefused, Ticket};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::{Condition, Limits};
@@ -86,6 +86,12 @@ impl Station for Wired {
 
     fn set_limits(&self, session: &Session, patient: PatientId, limits: Limits, now_ms: u64) -> Result<(), ClinicError> {
         self.0.set_limits(session, patient, limits, now_ms)
+    }
+
+    fn export_own(&self, session: &Session, now_ms: u64, sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), ClinicError> {
+        let own = session.patient.ok_or(Denied::Role { role: session.role })?;
+        self.0.export(session, Scope::Patient(own), now_ms, sink)?;
+        Ok(())
     }
 
     fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError> {

@@ -8,6 +8,7 @@ pub(crate) mod limits;
 pub(crate) mod me;
 pub(crate) mod patient;
 pub(crate) mod proof;
+pub(crate) mod record;
 pub(crate) mod sign_in;
 pub(crate) mod trends;
 pub(crate) mod wall;

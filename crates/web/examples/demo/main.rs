@@ -2,11 +2,7 @@
 //! demo -- ADDRESS [ALARM_FILE]`. While ALARM_FILE exists, the first patient has a high alarm.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a tool for people at work on the pages")]
 
-extern crate web;
-
-#[path = "../src/tests/demo.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests, which use more of it")]
-mod demo;
+mod ward;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,7 +17,7 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".into());
     let alarm = arguments.next().map(Into::into);
-    let station = Arc::new(demo::Demo::new(now_ms(), "Amira Demo", alarm));
+    let station = Arc::new(ward::Demo::new(now_ms(), "Amira Demo", alarm));
     let settings = web::Settings { hospital: "Example Hospital".into(), behind_tls: false };
     let router = web::router(web::App::new(station, Arc::new(now_ms), settings));
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();

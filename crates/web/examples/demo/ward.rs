@@ -1,7 +1,7 @@
 //! A ward made up in memory: every state a page can show, values that move with the clock, and no
-//! rule worth trusting. For the pages' own tests and for looking at them (`examples/demo.rs`).
+//! rule worth trusting. For looking at the pages.
 
-use super::web::station::{Following, Station};
+use web::station::{Following, Station};
 use clinic::views::*;
 use clinic::{ChartRequest, ClinicError, Counters, Denied, Latency, Session, SignInRefused, Ticket};
 use futures::future::BoxFuture;
@@ -17,11 +17,11 @@ use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{DeviceId, Genesis, GrantId, PatientId, PersonId};
 
 /// Everybody's password in the demo ward.
-pub const PASSWORD: &str = "demo-only";
+pub(crate) const PASSWORD: &str = "demo-only";
 const RAISED_AGO_MS: u64 = 152_000;
 
 /// Logins, names and roles.
-pub const PEOPLE: [(&str, &str, Role); 4] = [
+pub(crate) const PEOPLE: [(&str, &str, Role); 4] = [
     ("lee", "Dr Lee Demo", Role::Clinician),
     ("amira", "Amira Demo", Role::Patient),
     ("root", "Robin Demo", Role::Administrator),
@@ -61,7 +61,7 @@ struct Memory {
 }
 
 /// The made-up ward.
-pub struct Demo {
+pub(crate) struct Demo {
     start_ms: u64,
     /// The first patient's name.
     name: String,
@@ -70,13 +70,13 @@ pub struct Demo {
     memory: Arc<Mutex<Memory>>,
 }
 
-pub fn patient(number: usize) -> PatientId {
+pub(crate) fn patient(number: usize) -> PatientId {
     let mut id = [0; 16];
     id.copy_from_slice(&sha256(&[b"demo patient", &[u8::try_from(number).expect("few patients")]])[..16]);
     PatientId(id)
 }
 
-pub fn grant() -> GrantId {
+pub(crate) fn grant() -> GrantId {
     GrantId(sha256(&[b"demo grant"]))
 }
 
@@ -85,7 +85,7 @@ fn person(login: &str) -> PersonId {
 }
 
 impl Demo {
-    pub fn new(start_ms: u64, name: &str, alarm: Option<PathBuf>) -> Self {
+    pub(crate) fn new(start_ms: u64, name: &str, alarm: Option<PathBuf>) -> Self {
         Self { start_ms, name: name.into(), alarm, memory: Arc::default() }
     }
 
@@ -98,7 +98,7 @@ impl Demo {
     }
 
     /// Ends what the doctor may see, as a revocation would.
-    pub fn revoke_everything(&self) {
+    pub(crate) fn revoke_everything(&self) {
         self.memory().revoked = true;
     }
 
@@ -207,7 +207,7 @@ impl Demo {
         }
     }
 
-    pub fn tile_of(&self, number: usize, now_ms: u64) -> Tile {
+    pub(crate) fn tile_of(&self, number: usize, now_ms: u64) -> Tile {
         let last_ms = Self::last_ms(number, now_ms);
         let values = last_ms.map_or_else(Vec::new, |at_ms| {
             Self::metrics()
@@ -494,6 +494,11 @@ impl Station for Demo {
         Self::number(session, wanted, self.memory().revoked)?;
         self.memory().limits.insert((wanted, limits.metric.code()), limits);
         Ok(())
+    }
+
+    fn export_own(&self, session: &Session, _: u64, sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), ClinicError> {
+        session.patient.ok_or(Denied::Role { role: session.role })?;
+        sink(b"made up").map_err(|why| ClinicError::Wrong(why.to_string()))
     }
 
     fn revoke_grant(&self, session: &Session, wanted: GrantId, _: u64) -> Result<Ticket, ClinicError> {
