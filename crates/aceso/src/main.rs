@@ -1,2 +1,21 @@
-//! aceso
-fn main() {}
+//! The one binary: wiring, command line, configuration, telemetry.
+
+mod child;
+mod cli;
+mod clock;
+mod config;
+mod control;
+mod gateway_role;
+mod node;
+mod report;
+mod simulate;
+mod telemetry;
+mod verify;
+mod ward;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(cli::Cli::parse())
+}

@@ -147,8 +147,7 @@ impl Clinic {
         arrival: &'a Arrival,
     ) -> Result<Stage<'a>, Verdict> {
         let refused = Verdict::Refused;
-        let envelope =
-            Envelope::decode(&arrival.bytes).map_err(|why| refused(Refusal::Malformed(why)))?;
+        let envelope = Envelope::decode(&arrival.bytes).map_err(|why| refused(Refusal::Malformed(why)))?;
         let header = &envelope.header;
         if header.genesis != self.genesis() {
             return Err(refused(Refusal::OtherLedger));
@@ -334,7 +333,11 @@ impl Clinic {
         self.await_proofs(arrivals, &settled);
         self.hand_to_live(fresh);
         lock(&self.stats).counters.admitted_readings += readings;
-        Ok(settled.into_iter().zip(answers).map(|((verdict, _), receipt)| Answer { verdict, receipt }).collect())
+        Ok(settled
+            .into_iter()
+            .zip(answers)
+            .map(|((verdict, _), receipt)| Answer { verdict, receipt })
+            .collect())
     }
 
     /// For each envelope of the group: does it simply follow what was there before it?
@@ -421,8 +424,6 @@ fn trusted(device: &Device, seq: u64, author: DeviceId) -> Result<bool, Refusal>
         None => Ok(false),
         Some(revocation) if seq <= revocation.last_trusted_seq => Ok(false),
         Some(revocation) if revocation.reason == RevokeReason::Stolen => Ok(true),
-        Some(revocation) => {
-            Err(Refusal::Retired { author, last_trusted_seq: revocation.last_trusted_seq })
-        }
+        Some(revocation) => Err(Refusal::Retired { author, last_trusted_seq: revocation.last_trusted_seq }),
     }
 }

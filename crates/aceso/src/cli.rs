@@ -1,0 +1,107 @@
+//! The command line.
+
+use crate::{config, gateway_role, node, simulate, telemetry, verify, ward};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Aceso: readings sealed at the bedside, provable at the hospital.
+#[derive(Debug, Parser)]
+#[command(name = "aceso", version, about, long_about = None)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Write logs as JSON lines.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a whole ward on this machine: one node, one gateway, virtual patients.
+    Ward(ward::Options),
+    /// Run an organisation's node.
+    Node {
+        /// Configuration file; see `aceso config node`.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Run a bedside gateway.
+    Gateway(gateway_role::Options),
+    /// Run virtual boards on pseudo-terminals.
+    Simulate(simulate::Options),
+    /// Check an exported bundle offline.
+    Verify {
+        /// The bundle.
+        file: PathBuf,
+        /// Genesis hash you trust, 64 hex digits, from a source other than the bundle.
+        #[arg(long)]
+        genesis: Option<String>,
+    },
+    /// Print a documented configuration file.
+    Config {
+        /// Whose.
+        #[arg(value_enum)]
+        role: config::ConfigRole,
+    },
+}
+
+/// Runs the command; errors become sentences on standard error and exit code 1.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let log_json = cli.log_json;
+    let outcome = match cli.command {
+        Command::Verify { file, genesis } => return verify::run(&file, genesis.as_deref()),
+        Command::Config { role } => {
+            config::print(role);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Ward(options) => ward::run(options),
+        Command::Node { config } => {
+            telemetry::start(log_json);
+            node::run(&config)
+        }
+        Command::Gateway(options) => {
+            telemetry::start(log_json);
+            gateway_role::run(&options)
+        }
+        Command::Simulate(options) => {
+            telemetry::start(log_json);
+            simulate::run(&options)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })
+}
+
+#[allow(clippy::print_stderr, reason = "errors of a command go to the person who typed it")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("aceso: {error:#}");
+}
+
+/// Reads `500ms`, `30s`, `10m` or `2h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let count: u64 = digits.parse().map_err(|_| format!("`{text}` is not a duration; write for example 30s or 10m"))?;
+    match &text[digits.len()..] {
+        "ms" => Ok(Duration::from_millis(count)),
+        "s" => Ok(Duration::from_secs(count)),
+        "m" => Ok(Duration::from_secs(count * 60)),
+        "h" => Ok(Duration::from_secs(count * 3600)),
+        unit => Err(format!("`{unit}` is not a unit of time; use ms, s, m or h")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn durations_are_read_with_their_unit() {
+        assert_eq!(super::duration("30s").unwrap().as_secs(), 30);
+        assert_eq!(super::duration("250ms").unwrap().as_millis(), 250);
+        assert_eq!(super::duration("2h").unwrap().as_secs(), 7200);
+        assert!(super::duration("30").unwrap_err().contains("unit of time"));
+        assert!(super::duration("soon").unwrap_err().contains("not a duration"));
+    }
+}

@@ -1,0 +1,104 @@
+//! The operator's door: JSON lines over a Unix socket in the data folder, for the user who owns it.
+//! The ward uses it to set itself up; an operator uses it for what has no page yet.
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+/// Longest request or answer line, bytes.
+const LINE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What can be asked of a node.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// The first account of a new node.
+    FirstAdministrator { login: String, name: String, password: String },
+    /// Answers with a session's token; every other change names one.
+    SignIn { login: String, password: String },
+    /// Create an account for staff.
+    Staff { token: String, login: String, name: String, password: String, role: StaffRole },
+    /// Create a patient with an account; answers with the patient's id.
+    Patient { token: String, login: String, name: String, bed: String, password: String },
+    /// Pair a gateway: its request and, per board, the patient's id. Answers with the pairing answer.
+    Pair { token: String, request: String, patients: Vec<String> },
+    /// The signed-in patient lets the clinician with login `to` treat; signed by the vault-kept key.
+    Grant { token: String, to: String, days: u64 },
+    /// Figures for a report.
+    Report,
+    /// Export a verification bundle to a file.
+    Bundle { token: String, file: PathBuf },
+}
+
+/// Roles of staff accounts.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StaffRole {
+    Clinician,
+    Administrator,
+    Auditor,
+}
+
+/// Serves requests until dropped; one at a time per connection.
+pub(crate) async fn serve<F, R>(socket: &Path, answer: F) -> Result<()>
+where
+    F: Fn(Request) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Value>> + Send,
+{
+    let _ = std::fs::remove_file(socket);
+    let listener = UnixListener::bind(socket).with_context(|| format!("opening {}", socket.display()))?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                if let Err(error) = converse(stream, answer.as_ref()).await {
+                    tracing::warn!("A control connection ended: {error:#}");
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+async fn converse<F, R>(stream: UnixStream, answer: &F) -> Result<()>
+where
+    F: Fn(Request) -> R,
+    R: Future<Output = Result<Value>>,
+{
+    let (reading, mut writing) = stream.into_split();
+    let mut lines = BufReader::new(reading.take(LINE_BYTES_MAX)).lines();
+    while let Some(line) = lines.next_line().await? {
+        let said = match serde_json::from_str::<Request>(&line) {
+            Ok(request) => answer(request).await,
+            Err(error) => Err(anyhow::anyhow!("not a request: {error}")),
+        };
+        let said = match said {
+            Ok(value) => serde_json::json!({ "ok": value }),
+            Err(error) => serde_json::json!({ "error": format!("{error:#}") }),
+        };
+        writing.write_all(format!("{said}\n").as_bytes()).await?;
+        lines.get_mut().get_mut().set_limit(LINE_BYTES_MAX);
+    }
+    Ok(())
+}
+
+/// Asks a node one thing.
+pub(crate) async fn ask(socket: &Path, request: &Request) -> Result<Value> {
+    let stream = UnixStream::connect(socket).await.with_context(|| format!("reaching the node at {}", socket.display()))?;
+    let (reading, mut writing) = stream.into_split();
+    writing.write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes()).await?;
+    let line = BufReader::new(reading).lines().next_line().await?.context("the node closed the connection")?;
+    let mut said: Value = serde_json::from_str(&line)?;
+    match said.get("error").and_then(Value::as_str) {
+        Some(error) => bail!("{error}"),
+        None => Ok(said["ok"].take()),
+    }
+}

@@ -1,0 +1,153 @@
+//! An organisation's node: one process, wired together here.
+//!
+//! Threads: the tokio runtime (pages, MQTT, control); the admission thread (verifies and syncs); the
+//! keeper (live view, alarms, anchors, proofs); the ledger's own. They meet in bounded queues.
+
+mod desk;
+mod found;
+mod ingest;
+mod keeper;
+mod ports;
+
+use crate::child;
+use crate::config::{self, NodeConfig};
+use crate::{clock, control};
+use anyhow::{Context, Result};
+use clinic::Clinic;
+use found::Foundation;
+use ingest::{Door, LedgerRegistry, Queue};
+use link::{Bounds, Sessions};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use vitals::ledger::Ledger;
+
+/// How long open pages may take to close when the node stops.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Runs a node until it is told to stop.
+pub(crate) fn run(path: &Path) -> Result<ExitCode> {
+    let config = config::read_node(path)?;
+    let foundation = found::open(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(serve(&config, &foundation));
+    foundation.chain.stop();
+    outcome?;
+    child::say("DONE", &serde_json::json!({}));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The threads of a node and how to end them.
+struct Workers {
+    queue: Arc<Queue>,
+    admission: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    keep: std::sync::mpsc::SyncSender<()>,
+    over: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Workers {
+    fn end(self) {
+        self.queue.close();
+        let _ = self.admission.join();
+        self.over.store(true, std::sync::atomic::Ordering::Release);
+        let _ = self.keep.try_send(());
+        let _ = self.keeper.join();
+    }
+}
+
+async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
+    let Foundation { vault, store, chain, document } = foundation;
+    let ledger: Arc<dyn Ledger> = chain.clone();
+    let clinic = Clinic::open(vault.clone(), store.clone(), ledger.clone(), found::entropy(), clock::now_ms())
+        .context("opening the clinic")?;
+    let sessions = Arc::new(Sessions::new());
+    let (stop, stopping) = watch::channel(false);
+    let (halted, halt) = oneshot::channel();
+    let (workers, door) = start_workers(&clinic, &sessions, halted)?;
+
+    let mut kept = ports::Kept::read(&config.data_dir);
+    let mqtt = kept.bind("mqtt", config.mqtt).await?;
+    let web = kept.bind("web", config.web).await?;
+    kept.save().context("keeping the chosen ports")?;
+    let (mqtt_address, web_address) = (mqtt.local_addr()?, web.local_addr()?);
+
+    let registry = Arc::new(LedgerRegistry(ledger.clone()));
+    let (certificate, key) = link::tls::self_signed(vault.record_key_seed().expose()).context("making the node's certificate")?;
+    let tls = Arc::new(link::tls::server_config(certificate, key, registry.clone()).context("setting up TLS")?);
+    let mqtt = tokio::spawn(link::serve(mqtt, tls, door, registry, sessions, Bounds::default(), stopping.clone()));
+    let pages = tokio::spawn(serve_pages(web, pages(config, &clinic), stopping.clone()));
+    keeper::wake_on_tip(chain, workers.keep.clone());
+    let desk = Arc::new(desk::Desk { clinic: clinic.clone(), chain: chain.clone() });
+    control::serve(&config.data_dir.join("control.sock"), move |request| {
+        let desk = desk.clone();
+        async move { desk.answer(request).await }
+    })
+    .await?;
+
+    tracing::info!(height = ledger.tip().height, mqtt = %mqtt_address, web = %web_address, "The node serves");
+    child::say(
+        "READY",
+        &serde_json::json!({
+            "web": web_address.to_string(),
+            "mqtt": mqtt_address.to_string(),
+            "genesis": document.hash().to_string(),
+            "org": clinic.org().to_string(),
+            "record_key": hex::encode(vault.record_key()),
+        }),
+    );
+    let outcome = tokio::select! {
+        () = child::told_to_stop() => Ok(()),
+        halted = halt => Err(anyhow::anyhow!("{}", halted.unwrap_or_else(|_| "the admission thread ended".to_owned()))),
+    };
+    let _ = stop.send(true);
+    let _ = tokio::time::timeout(CLOSE_WITHIN, mqtt).await;
+    let _ = tokio::time::timeout(CLOSE_WITHIN, pages).await;
+    tokio::task::spawn_blocking(|| workers.end()).await?;
+    outcome
+}
+
+fn start_workers(
+    clinic: &Arc<Clinic>,
+    sessions: &Arc<Sessions>,
+    halted: oneshot::Sender<String>,
+) -> Result<(Workers, Arc<Door>)> {
+    let queue = Arc::new(Queue::default());
+    let (keep, kept) = sync_channel(1);
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let admission = {
+        let (queue, clinic, sessions, keep) = (queue.clone(), clinic.clone(), sessions.clone(), keep.clone());
+        std::thread::Builder::new().name("admission".to_owned()).spawn(move || {
+            if let Err(why) = ingest::admit_until_closed(&queue, &clinic, &sessions, &keep) {
+                tracing::error!(%why, "Admission halted: {why}");
+                let _ = halted.send(why.to_string());
+            }
+        })?
+    };
+    let keeper = {
+        let (clinic, sessions, over) = (clinic.clone(), sessions.clone(), over.clone());
+        std::thread::Builder::new()
+            .name("keeper".to_owned())
+            .spawn(move || keeper::keep(&clinic, &sessions, &kept, &over))?
+    };
+    let door = Arc::new(Door { queue: queue.clone(), clinic: clinic.clone(), wake: keep.clone() });
+    Ok((Workers { queue, admission, keeper, keep, over }, door))
+}
+
+fn pages(config: &NodeConfig, clinic: &Arc<Clinic>) -> web::App {
+    let settings = web::Settings { hospital: config.name.clone(), ..web::Settings::default() };
+    web::App::of_clinic(clinic.clone(), Arc::new(clock::now_ms), settings)
+}
+
+async fn serve_pages(listener: TcpListener, app: web::App, stop: watch::Receiver<bool>) {
+    let mut stop = stop;
+    let stopped = async move { link::stopped(&mut stop).await };
+    if let Err(error) = web::serve(listener, app, stopped).await {
+        tracing::error!(%error, "Pages are not served any more");
+    }
+}

@@ -1,0 +1,31 @@
+//! What a user meets at the command line.
+
+use crate::support::{aceso, stdout};
+
+#[test]
+fn the_printed_configurations_are_documented_and_name_every_field() {
+    for (role, fields) in [("node", ["data_dir", "passphrase_file", "mqtt"]), ("gateway", ["data_dir", "node", "boards"])] {
+        let output = aceso(&["config", role]);
+        assert!(output.status.success());
+        for field in fields {
+            assert!(stdout(&output).contains(&format!("{field} =")), "{role} has no {field}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_configuration_is_named_in_a_sentence() {
+    let output = aceso(&["node", "--config", "/nonexistent/node.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("reading /nonexistent/node.toml"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_bundle_is_refused_by_name() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"not a bundle").unwrap();
+    let genesis = "00".repeat(32);
+    let output = aceso(&["verify", file.path().to_str().unwrap(), "--genesis", &genesis]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+}

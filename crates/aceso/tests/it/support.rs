@@ -1,0 +1,72 @@
+//! Runs the binary and reads what it leaves behind.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A ward's files, gone when the test ends.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    pub(crate) fn report(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path("report.json")).unwrap()).unwrap()
+    }
+}
+
+/// Runs `aceso` with these arguments to its end.
+pub(crate) fn aceso(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_aceso")).args(arguments).output().unwrap()
+}
+
+/// Runs a ward in `folder` with report and bundle; further options as given.
+pub(crate) fn ward(folder: &Folder, options: &[&str]) -> Output {
+    let (data, report, bundle) = (folder.text("data"), folder.text("report.json"), folder.text("bundle"));
+    let mut arguments = vec!["ward", "--data", &data, "--report", &report, "--bundle", &bundle];
+    arguments.extend(options);
+    aceso(&arguments)
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Everything a run said, for the message of a failing assertion.
+pub(crate) fn said(output: &Output, folder: &Folder) -> String {
+    let mut text = format!("{}{}", stdout(output), String::from_utf8_lossy(&output.stderr));
+    for name in ["boards", "node", "gateway"] {
+        if let Ok(log) = std::fs::read_to_string(folder.path(&format!("data/logs/{name}.log"))) {
+            text.push_str(&format!("--- {name} ---\n{log}"));
+        }
+    }
+    text
+}
+
+/// Every file below `folder`.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,50 @@
+//! A whole ward, from simulated boards to an offline check of its bundle.
+
+use crate::support::{Folder, aceso, said, stdout, ward};
+
+#[test]
+fn every_reading_of_three_patients_is_admitted_anchored_and_proven() {
+    let folder = Folder::new();
+    let output = ward(&folder, &["--patients", "3", "--duration", "20s", "--seed", "5"]);
+    assert!(output.status.success(), "{}", said(&output, &folder));
+    let report = folder.report();
+    assert_eq!(report["complete"], true);
+    assert!(report["gateway"]["readings_sampled"].as_u64().unwrap() > 100, "{report}");
+    assert_eq!(report["gateway"]["readings_sampled"], report["node"]["readings_admitted"]);
+    assert_eq!(report["gateway"]["envelopes_sealed"], report["gateway"]["proofs_checked"]);
+    assert!(report["node"]["anchors"].as_u64().unwrap() <= 60, "anchors at most once a second: {report}");
+
+    let bundle = folder.text("bundle");
+    let genesis = report["genesis"].as_str().unwrap();
+    let proven = aceso(&["verify", &bundle, "--genesis", genesis]);
+    assert_eq!(proven.status.code(), Some(0), "{}", said(&proven, &folder));
+
+    let unpinned = aceso(&["verify", &bundle]);
+    assert_eq!(unpinned.status.code(), Some(2));
+    assert!(stdout(&unpinned).contains(genesis) || said(&unpinned, &folder).contains(genesis));
+
+    let other = aceso(&["verify", &bundle, "--genesis", &"11".repeat(32)]);
+    assert_eq!(other.status.code(), Some(1));
+
+    let mut bytes = std::fs::read(folder.path("bundle")).unwrap();
+    let step = bytes.len() / 40;
+    for place in (0..bytes.len()).step_by(step) {
+        bytes[place] ^= 1;
+        std::fs::write(folder.path("altered"), &bytes).unwrap();
+        let altered = aceso(&["verify", &folder.text("altered"), "--genesis", genesis]);
+        assert_eq!(altered.status.code(), Some(1), "byte {place} of {} was changed unnoticed", bytes.len());
+        bytes[place] ^= 1;
+    }
+}
+
+#[test]
+fn a_ward_goes_on_from_its_data_folder() {
+    let folder = Folder::new();
+    let first = ward(&folder, &["--patients", "1", "--duration", "8s"]);
+    assert!(first.status.success(), "{}", said(&first, &folder));
+    let (genesis, size) = (folder.report()["genesis"].clone(), folder.report()["node"]["log_size"].as_u64().unwrap());
+    let second = ward(&folder, &["--patients", "1", "--duration", "8s"]);
+    assert!(second.status.success(), "{}", said(&second, &folder));
+    assert_eq!(folder.report()["genesis"], genesis);
+    assert!(folder.report()["node"]["log_size"].as_u64().unwrap() > size);
+}
