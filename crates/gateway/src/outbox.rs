@@ -11,7 +11,7 @@ use vitals::envelope::Envelope;
 use vitals::ids::{Class, Hash};
 use vitals::log;
 
-/// Most envelopes kept; three boards for about a week.
+/// Most envelopes kept: three boards for almost four days.
 pub(crate) const PENDING_MAX: usize = 2_000_000;
 /// An acknowledged envelope without its receipt is sent again after this long.
 const RECEIPT_WAIT_MS: u64 = 5_000;

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use vitals::cose::{self, Domain};
 use vitals::envelope::Envelope;
 use vitals::ids::{Class, DeviceId, Hash, OrgId, PatientId, StreamId};
 use vitals::keys::{ChainKey, epoch_of};
