@@ -93,7 +93,9 @@ impl Clinic {
         loop {
             match self.decide(reader, patient, purpose, &classes, now_ms) {
                 Ok(permit) => return Ok(Allowed { permit, classes }),
-                Err(Denied::ClassNotCovered { class }) if classes.len() > 1 => classes.retain(|c| *c != class),
+                Err(Denied::ClassNotCovered { class }) if classes.len() > 1 => {
+                    classes.retain(|c| *c != class)
+                }
                 Err(why) => return Err(why),
             }
         }
@@ -108,8 +110,11 @@ impl Clinic {
         span_ms: (u64, u64),
         now_ms: u64,
     ) -> AccessEntry {
-        let reader =
-            if purpose == Purpose::Monitoring { PersonId::of_organisation(self.org()) } else { session.person };
+        let reader = if purpose == Purpose::Monitoring {
+            PersonId::of_organisation(self.org())
+        } else {
+            session.person
+        };
         AccessEntry {
             at_ms: now_ms,
             reader,

@@ -299,7 +299,7 @@ impl Clinic {
         };
         let mut appended = appended.into_iter();
         let mut settled: Vec<(Verdict, Option<(Hash, u64)>)> = Vec::with_capacity(stages.len());
-        let mut fresh = Vec::with_capacity(group.len());
+        let mut fresh: Vec<Fresh> = Vec::with_capacity(group.len());
         let mut readings = 0;
         for stage in stages {
             settled.push(match stage {

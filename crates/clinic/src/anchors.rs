@@ -151,7 +151,8 @@ impl Clinic {
             }
             anchoring.in_flight = None;
         }
-        let rested = anchoring.last_ms.is_none_or(|last_ms| now_ms.saturating_sub(last_ms) >= ANCHOR_EVERY_MS);
+        let rested =
+            anchoring.last_ms.is_none_or(|last_ms| now_ms.saturating_sub(last_ms) >= ANCHOR_EVERY_MS);
         let size = self.store().size();
         (rested && size > anchoring.final_size).then_some((anchoring.final_size, size))
     }
@@ -209,7 +210,11 @@ impl Clinic {
         let due: Vec<DeviceId> = {
             let anchoring = lock(&self.anchoring);
             let has_due = |id: &&DeviceId| {
-                anchoring.gateways.get(id).and_then(|one| one.owed.first()).is_some_and(|o| o.index < anchoring.final_size)
+                anchoring
+                    .gateways
+                    .get(id)
+                    .and_then(|one| one.owed.first())
+                    .is_some_and(|o| o.index < anchoring.final_size)
             };
             connected.iter().filter(has_due).copied().collect()
         };
@@ -295,7 +300,8 @@ impl Clinic {
         let height = self.ledger().tip().height;
         let carried: Vec<_> = {
             let mut registry = lock(&self.registry);
-            let mut via = |author| registry.device(self.ledger(), height, author).ok().flatten().map(|d| d.via);
+            let mut via =
+                |author| registry.device(self.ledger(), height, author).ok().flatten().map(|d| d.via);
             streams.into_iter().filter(|record| via(record.author) == Some(gateway)).collect()
         };
         let each = HANDED_MAX / carried.len().max(1);
@@ -305,7 +311,9 @@ impl Clinic {
             let first = (head.last_seq + 1).saturating_sub(each as u64);
             for seq in first..=head.last_seq {
                 let located = self.store().locate(record.stream, seq);
-                if let (Some(located), Ok(Some(envelope))) = (located, self.store().hash_at(record.stream, seq)) {
+                if let (Some(located), Ok(Some(envelope))) =
+                    (located, self.store().hash_at(record.stream, seq))
+                {
                     owed.push(Owed { index: located.index, envelope });
                 }
             }
@@ -313,4 +321,3 @@ impl Clinic {
         owed
     }
 }
-

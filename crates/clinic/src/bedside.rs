@@ -44,9 +44,9 @@ impl Watch {
 
     /// Both opinions, put to the one machine.
     fn put(&mut self, value: i32, persistence_ms: u64, at_ms: u64) -> Option<AlarmEvent> {
-        let held = self.bedside.filter(|_| {
-            !self.own_over || at_ms.saturating_sub(self.own_over_since_ms) < BEDSIDE_HOLD_MS
-        });
+        let held = self
+            .bedside
+            .filter(|_| !self.own_over || at_ms.saturating_sub(self.own_over_since_ms) < BEDSIDE_HOLD_MS);
         if held.is_none() {
             self.bedside = None;
         }
@@ -219,7 +219,8 @@ impl Bedside {
                     noticed.own(watch.put(0, SENSOR_OFF_AFTER_MS, at_ms));
                 }
                 let Some(limits) = self.limits.get(&metric).copied() else { return };
-                let sides = [(Side::Above, Condition::Above(metric)), (Side::Below, Condition::Below(metric))];
+                let sides =
+                    [(Side::Above, Condition::Above(metric)), (Side::Below, Condition::Below(metric))];
                 for (side, condition) in sides {
                     let violated = limits.violated(side, value);
                     if violated.is_none() && !self.watches.contains_key(&condition) {

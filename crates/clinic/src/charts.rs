@@ -58,7 +58,12 @@ impl Clinic {
     /// # Errors
     /// [`ClinicError::Denied`] with the reason; then nothing was read. A failed write of the trace
     /// opens nothing either.
-    pub fn open_chart(&self, session: &Session, request: &ChartRequest, now_ms: u64) -> Result<Chart, ClinicError> {
+    pub fn open_chart(
+        &self,
+        session: &Session,
+        request: &ChartRequest,
+        now_ms: u64,
+    ) -> Result<Chart, ClinicError> {
         self.require(session, &[Role::Clinician, Role::Family, Role::Patient], now_ms)
             .map_err(|why| self.denied(why))?;
         let mut classes = request.classes.clone();
@@ -73,7 +78,8 @@ impl Clinic {
             .decide(self.reader(session), &patient, request.purpose, &classes, now_ms)
             .map_err(|why| self.denied(why))?;
         let allowed = Allowed { permit, classes };
-        let access = self.log_access(session, &patient, request.purpose, &allowed, request.span_ms, now_ms)?;
+        let access =
+            self.log_access(session, &patient, request.purpose, &allowed, request.span_ms, now_ms)?;
         let read = self.read(&patient, &access, request.span_ms)?;
         let written = access.written();
         lock(&self.stats).counters.charts_opened += 1;
@@ -207,7 +213,12 @@ impl Clinic {
         Ok(access)
     }
 
-    fn read(&self, patient: &Patient, access: &DurableAccess, span_ms: (u64, u64)) -> Result<Opened, ClinicError> {
+    fn read(
+        &self,
+        patient: &Patient,
+        access: &DurableAccess,
+        span_ms: (u64, u64),
+    ) -> Result<Opened, ClinicError> {
         let released = self.vault().release(access);
         let mut read = Opened::default();
         for record in self.vault().streams_of(patient.id) {
@@ -224,7 +235,13 @@ impl Clinic {
                 });
                 match opened {
                     Some((hash, body)) => {
-                        self.sort_in(&mut read, body, self.envelope_ref(hash, located.index), source, span_ms);
+                        self.sort_in(
+                            &mut read,
+                            body,
+                            self.envelope_ref(hash, located.index),
+                            source,
+                            span_ms,
+                        );
                     }
                     None => read.unreadable += 1,
                 }
@@ -235,7 +252,14 @@ impl Clinic {
         Ok(read)
     }
 
-    fn sort_in(&self, read: &mut Opened, body: Body, envelope: EnvelopeRef, source: AlarmSource, span_ms: (u64, u64)) {
+    fn sort_in(
+        &self,
+        read: &mut Opened,
+        body: Body,
+        envelope: EnvelopeRef,
+        source: AlarmSource,
+        span_ms: (u64, u64),
+    ) {
         let within = |at_ms: u64| at_ms >= span_ms.0 && at_ms <= span_ms.1;
         match body {
             Body::Readings(readings) => {
@@ -301,7 +325,8 @@ fn fill_in(tile: &mut Tile, read: &Opened) {
         if let (None, Some(last)) = (tile.value(*metric), points.last())
             && let Some(envelope) = read.envelopes.get(last.envelope as usize)
         {
-            let value = ValueNow { metric: *metric, sample: last.sample, at_ms: last.at_ms, envelope: *envelope };
+            let value =
+                ValueNow { metric: *metric, sample: last.sample, at_ms: last.at_ms, envelope: *envelope };
             tile.values.push(value);
             tile.technical.last_ms = tile.technical.last_ms.max(Some(last.at_ms));
         }

@@ -108,6 +108,8 @@ impl Clinic {
             events: broadcast::channel(EVENTS_LEN_MAX).0,
         });
         clinic.note_anchor(now_ms);
+        // What was anchored before this start is not counted by it.
+        *lock(&clinic.stats) = Stats::default();
         clinic.make_beds(now_ms);
         Ok(clinic)
     }

@@ -18,7 +18,12 @@ impl Clinic {
     ///
     /// # Errors
     /// [`SignInRefused`]; it never tells whether the login exists.
-    pub fn sign_in(&self, login: &str, password: &str, now_ms: u64) -> Result<(Token, Session), SignInRefused> {
+    pub fn sign_in(
+        &self,
+        login: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<(Token, Session), SignInRefused> {
         lock(&self.sessions).may_try(login, now_ms)?;
         let account = match self.vault().verify_password(login, password) {
             Ok(Some(account)) => account,
@@ -56,7 +61,9 @@ impl Clinic {
 
     /// Ends a session; its live streams close.
     pub fn sign_out(&self, token: &str) {
-        lock(&self.sessions).close(token);
+        if let Some(ended) = lock(&self.sessions).close(token) {
+            lock(&self.traces).retain(|(session, ..), _| *session != ended);
+        }
     }
 
     /// Answers an alarm: "seen, I am on it". Written into the record.
@@ -71,9 +78,13 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
-        self.act(patient, condition, now_ms, "there is nothing to answer: the alarm is closed or answered", |bed| {
-            bed.bedside.acknowledge(condition, session.person, &session.name, now_ms)
-        })
+        self.act(
+            patient,
+            condition,
+            now_ms,
+            "there is nothing to answer: the alarm is closed or answered",
+            |bed| bed.bedside.acknowledge(condition, session.person, &session.name, now_ms),
+        )
     }
 
     /// Turns an alarm's sound off for a while (at most [`vitals::alarm::SILENCE_MAX_MS`]). Not an
@@ -90,9 +101,13 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
-        self.act(patient, condition, now_ms, "there is no sound to turn off: the alarm does not sound", |bed| {
-            bed.bedside.silence(condition, session.person, for_ms, now_ms)
-        })
+        self.act(
+            patient,
+            condition,
+            now_ms,
+            "there is no sound to turn off: the alarm does not sound",
+            |bed| bed.bedside.silence(condition, session.person, for_ms, now_ms),
+        )
     }
 
     fn act(

@@ -48,7 +48,13 @@ impl Clinic {
     /// # Errors
     /// [`ClinicError::Denied`]; [`ClinicError::Ledger`] while nothing is final or no certificate is
     /// at hand (try again); [`ClinicError::Wrong`] if the sink does not take it.
-    pub fn export(&self, session: &Session, scope: Scope, now_ms: u64, sink: Sink<'_>) -> Result<Exported, ClinicError> {
+    pub fn export(
+        &self,
+        session: &Session,
+        scope: Scope,
+        now_ms: u64,
+        sink: Sink<'_>,
+    ) -> Result<Exported, ClinicError> {
         self.may_export(session, scope, now_ms).map_err(|why| self.denied(why))?;
         let streams = self.streams_in(scope);
         let (height, anchor) = self.standing(&streams)?;
@@ -151,7 +157,12 @@ impl Clinic {
         by_device.into_values().collect()
     }
 
-    fn write_proofs(&self, writer: &mut BundleWriter, devices: &[DeviceId], anchor: Anchor) -> Result<(), ClinicError> {
+    fn write_proofs(
+        &self,
+        writer: &mut BundleWriter,
+        devices: &[DeviceId],
+        anchor: Anchor,
+    ) -> Result<(), ClinicError> {
         let (first, rest) = devices.split_at(devices.len().min(DEVICES_PER_PROOF_MAX));
         let facts = |devices: &[DeviceId]| devices.iter().map(|id| Fact::Device(*id)).collect::<Vec<_>>();
         let head = [vec![Fact::Organisation(self.org()), Fact::Anchor(self.org())], facts(first)].concat();
@@ -174,7 +185,12 @@ impl Clinic {
         self.vault().sign_head(TreeHead { genesis, org, size: anchor.size, root: anchor.root, at_ms: now_ms })
     }
 
-    fn write_sealed(&self, writer: &mut BundleWriter, index: u64, head: SignedHead) -> Result<(), ClinicError> {
+    fn write_sealed(
+        &self,
+        writer: &mut BundleWriter,
+        index: u64,
+        head: SignedHead,
+    ) -> Result<(), ClinicError> {
         let missing = || ClinicError::Wrong(format!("leaf {index} is not in the record store"));
         let bytes = self.store().read_index(index)?.ok_or_else(missing)?;
         let envelope: Hash = Envelope::decode(&bytes).map_err(|_| missing())?.hash();

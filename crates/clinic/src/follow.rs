@@ -199,9 +199,10 @@ impl Follow {
         let reader = self.clinic.reader(&self.session);
         let mut gone = Vec::new();
         for (id, classes) in &self.scope {
-            let decided = self.clinic.patient(*id).and_then(|patient| {
-                self.clinic.decide(reader, &patient, self.purpose, classes, now_ms)
-            });
+            let decided = self
+                .clinic
+                .patient(*id)
+                .and_then(|patient| self.clinic.decide(reader, &patient, self.purpose, classes, now_ms));
             match decided {
                 Ok(_) | Err(Denied::LedgerDown) => {}
                 Err(why) if self.wall && why != Denied::NotEnrolled => gone.push(*id),
@@ -223,8 +224,7 @@ impl Follow {
     pub fn tile(&self, patient: PatientId, now_ms: u64) -> Result<Tile, Denied> {
         let classes = self.scope.get(&patient).ok_or(Denied::NoSuchPatient)?;
         let patient = self.clinic.patient(patient)?;
-        self.clinic
-            .decide(self.clinic.reader(&self.session), &patient, self.purpose, classes, now_ms)?;
+        self.clinic.decide(self.clinic.reader(&self.session), &patient, self.purpose, classes, now_ms)?;
         Ok(self.clinic.tile_of(&patient, classes, now_ms))
     }
 
@@ -248,7 +248,13 @@ impl Follow {
                 let (patient, envelope) = (*patient, *envelope);
                 let (sealed_at_ms, live_at_ms) = (*sealed_at_ms, *live_at_ms);
                 (!seen.is_empty()).then(|| {
-                    Arc::new(LiveEvent::Readings { patient, readings: seen, envelope, sealed_at_ms, live_at_ms })
+                    Arc::new(LiveEvent::Readings {
+                        patient,
+                        readings: seen,
+                        envelope,
+                        sealed_at_ms,
+                        live_at_ms,
+                    })
                 })
             }
             LiveEvent::Alarm(view) => may(&view.patient, Class::Alarms).then(|| Arc::clone(event)),

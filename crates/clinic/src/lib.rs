@@ -33,7 +33,15 @@
 //! revoke_grant(&self, &Session, GrantId, now_ms) -> Result<Ticket, ClinicError>
 //! colleagues(&self, &Session, now_ms) -> Result<Vec<(PersonId, String, Role)>, ClinicError>   whom a patient may consent to
 //! settle(&self, &Ticket) -> Outcome
+//! export(&self, &Session, Scope, now_ms, sink) -> Result<Exported, ClinicError>      a bundle for offline verification
 //! ```
+//!
+//! # How a node drives it
+//!
+//! One thread calls [`Clinic::admit`] with a group of arrivals, sends answers and receipts, and wakes
+//! another, which calls [`Clinic::attend`], [`Clinic::tick`] about four times a second and
+//! [`Clinic::tend_anchors`] whenever the ledger's view moves, and sends what
+//! [`Clinic::deliveries`] gives. [`Clinic::connected`] is told of every gateway that connects.
 
 mod access;
 pub mod admit;
@@ -47,6 +55,7 @@ pub mod export;
 mod follow;
 mod live;
 mod office;
+pub mod pairing;
 pub mod people;
 pub mod policy;
 mod recent;
@@ -66,7 +75,8 @@ pub use clinic::Clinic;
 pub use errors::{ClinicError, Denied, role_word};
 pub use export::{Exported, Scope};
 pub use follow::Follow;
-pub use people::{NewPerson, Paired, Ticket, Wish};
+pub use pairing::Paired;
+pub use people::{NewPerson, Ticket, Wish};
 pub use recent::RECENT_MS;
 pub use refusal::{MqttClass, Refusal};
 pub use sessions::{Session, SignInRefused, Token};

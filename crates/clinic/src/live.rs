@@ -129,7 +129,8 @@ impl Clinic {
                     return;
                 }
                 let classes = lease.entry().classes.clone();
-                let still = self.decide(Reader::Engine(self.org()), patient, Purpose::Monitoring, &classes, now_ms);
+                let still =
+                    self.decide(Reader::Engine(self.org()), patient, Purpose::Monitoring, &classes, now_ms);
                 match still {
                     Ok(_) if !ends => *checked = now,
                     // A halted ledger does not blind the engine: the last decision stands.
@@ -283,7 +284,14 @@ impl Clinic {
         }
     }
 
-    fn note_gaps(&self, bed: &mut Bed, patient: PatientId, stream: StreamId, now_ms: u64, after: &mut Aftermath) {
+    fn note_gaps(
+        &self,
+        bed: &mut Bed,
+        patient: PatientId,
+        stream: StreamId,
+        now_ms: u64,
+        after: &mut Aftermath,
+    ) {
         if self.store().gaps(stream).is_empty() {
             bed.gapped.remove(&stream);
         } else {
@@ -333,7 +341,13 @@ impl Clinic {
     }
 
     /// Records and tells what a person's action on one bed brought about.
-    pub(crate) fn conclude_action(&self, patient: PatientId, bedside: &Bedside, noticed: Noticed, now_ms: u64) {
+    pub(crate) fn conclude_action(
+        &self,
+        patient: PatientId,
+        bedside: &Bedside,
+        noticed: Noticed,
+        now_ms: u64,
+    ) {
         let mut after = Aftermath::default();
         after.noticed(patient, bedside, noticed);
         self.conclude(after, now_ms);

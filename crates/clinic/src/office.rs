@@ -17,7 +17,12 @@ impl Clinic {
     ///
     /// # Errors
     /// [`ClinicError::Denied`]; also for a leaf that is not there.
-    pub fn proof_page(&self, session: &Session, index: u64, now_ms: u64) -> Result<EnvelopeProof, ClinicError> {
+    pub fn proof_page(
+        &self,
+        session: &Session,
+        index: u64,
+        now_ms: u64,
+    ) -> Result<EnvelopeProof, ClinicError> {
         let everybody = [Role::Patient, Role::Clinician, Role::Administrator, Role::Family, Role::Auditor];
         self.require(session, &everybody, now_ms).map_err(|why| self.denied(why))?;
         let nothing = || self.denied(Denied::NoSuchPatient);
@@ -48,7 +53,13 @@ impl Clinic {
         })
     }
 
-    fn may_see(&self, session: &Session, patient: PatientId, class: Class, now_ms: u64) -> Result<(), Denied> {
+    fn may_see(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        class: Class,
+        now_ms: u64,
+    ) -> Result<(), Denied> {
         let patient = self.patient(patient)?;
         let purposes: &[Purpose] = match session.role {
             Role::Patient => &[Purpose::Own],

@@ -1,22 +1,17 @@
-//! People, consents and devices: each change is an act handed to the ledger.
+//! People and consents: each change is an act handed to the ledger.
 
-use crate::access::MONITORED;
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::live::Bed;
 use crate::sessions::Session;
 use crate::views::{GrantState, GrantView, PendingAct};
 use std::collections::VecDeque;
-use vault::{Entry, NewAccount, NewStream, Patient, TermsRecord};
+use vault::{Entry, NewAccount, Patient, TermsRecord};
 use vitals::body::{Body, Profile};
 use vitals::envelope::ClockQuality;
-use vitals::ids::{Class, Hash, binding};
-use vitals::keys::epoch_of;
-use vitals::ledger::{
-    Act, ActId, ConsentMessage, DeviceKind, Outcome, Purpose, RevokeReason, Role, SignedGrant, Terms,
-};
-use vitals::pairing::{DeviceKeys, PairingRequest};
-use vitals::{DeviceId, GrantId, PatientId, PersonId};
+use vitals::ids::{Class, Hash};
+use vitals::ledger::{Act, ActId, ConsentMessage, Outcome, Purpose, Role, SignedGrant, Terms};
+use vitals::{GrantId, PatientId, PersonId};
 
 /// A consent the patient wants to give.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +37,6 @@ pub struct Ticket {
     pub what: &'static str,
 }
 
-/// How long a monitoring consent signed at pairing lasts: a hospital stay.
-pub const MONITORING_GRANT_MS: u64 = 30 * 86_400_000;
 /// A signed consent must reach a block within this time.
 pub const RELAY_MS: u64 = 10 * 60_000;
 /// The longest consent: a year.
@@ -54,9 +47,6 @@ pub const ACTS_MAX: usize = 1024;
 const RESUBMIT_MS: u64 = 5_000;
 /// A refused act stays on the administrator's page for this long.
 const SHOW_REFUSED_MS: u64 = 10 * 60_000;
-/// Classes of a sensor's streams.
-const SENSOR_CLASSES: [Class; 3] = [Class::Vitals, Class::Environment, Class::Alarms];
-
 struct Pending {
     ticket: Ticket,
     act: Act,
@@ -90,17 +80,6 @@ impl core::fmt::Debug for NewPerson<'_> {
     }
 }
 
-/// A paired gateway.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paired {
-    /// Encoded [`vitals::pairing::PairingAnswer`], to be carried to the gateway.
-    pub answer: Vec<u8>,
-    /// The gateway.
-    pub gateway: DeviceId,
-    /// Registrations and monitoring consents under way; the gateway is admitted once they are final.
-    pub tickets: Vec<Ticket>,
-}
-
 impl Clinic {
     /// The first account of a new organisation: its administrator.
     ///
@@ -114,7 +93,9 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<Ticket, ClinicError> {
         if !self.vault().accounts().is_empty() {
-            return Err(ClinicError::Wrong("there are accounts already: let an administrator make more".into()));
+            return Err(ClinicError::Wrong(
+                "there are accounts already: let an administrator make more".into(),
+            ));
         }
         let new = NewPerson { login, name, password, role: Role::Administrator };
         self.enrol(&new, now_ms).map(|(_, ticket)| ticket)
@@ -213,7 +194,12 @@ impl Clinic {
         }
     }
 
-    fn sign_grant(&self, patient: &Patient, wish: &Wish, now_ms: u64) -> Result<(GrantId, Ticket), ClinicError> {
+    pub(crate) fn sign_grant(
+        &self,
+        patient: &Patient,
+        wish: &Wish,
+        now_ms: u64,
+    ) -> Result<(GrantId, Ticket), ClinicError> {
         let mut classes = wish.classes.clone();
         classes.sort_unstable();
         classes.dedup();
@@ -228,7 +214,8 @@ impl Clinic {
             deadline_ms: now_ms.max(self.ledger().tip().time_ms) + RELAY_MS,
         };
         let grant = self.ledger().grant_id(&message);
-        let signature = self.vault().sign_as(patient.person, &self.ledger().consent_digest(&message))?.to_vec();
+        let signature =
+            self.vault().sign_as(patient.person, &self.ledger().consent_digest(&message))?.to_vec();
         // The terms first: a consent on the ledger whose terms are lost would open nothing.
         let record = TermsRecord { grant, terms, grantee: wish.grantee, patient: patient.id };
         self.vault().put_terms(record)?;
@@ -241,7 +228,12 @@ impl Clinic {
     /// # Errors
     /// [`ClinicError::Denied`] for anybody but the patient whose consent it is. If the ledger does
     /// not take the act now, the consent is withdrawn here all the same.
-    pub fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError> {
+    pub fn revoke_grant(
+        &self,
+        session: &Session,
+        grant: GrantId,
+        now_ms: u64,
+    ) -> Result<Ticket, ClinicError> {
         self.require(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
         let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
         let patient = self.patient(id).map_err(|why| self.denied(why))?;
@@ -260,135 +252,25 @@ impl Clinic {
         self.submit(act, "withdrawal of a consent", now_ms)
     }
 
-    fn nonce_under_way(&self, grant: GrantId) -> Option<Hash> {
+    pub(crate) fn nonce_under_way(&self, grant: GrantId) -> Option<Hash> {
         let acts = lock(&self.acts);
         acts.pending.iter().find_map(|pending| match &pending.act {
-            Act::Grant(signed) if self.ledger().grant_id(&signed.message) == grant => Some(signed.message.nonce),
+            Act::Grant(signed) if self.ledger().grant_id(&signed.message) == grant => {
+                Some(signed.message.nonce)
+            }
             _ => None,
         })
-    }
-
-    /// Pairs a gateway and its sensors, one patient per sensor in the request's order, and signs the
-    /// monitoring consents of patients who have given none (vault-kept keys, labelled so).
-    ///
-    /// # Errors
-    /// [`ClinicError::Denied`], or what is wrong with request or assignment; then nothing was
-    /// registered.
-    pub fn pair(
-        &self,
-        session: &Session,
-        request: &[u8],
-        assignment: &[PatientId],
-        now_ms: u64,
-    ) -> Result<Paired, ClinicError> {
-        self.deciding(session, &[Role::Administrator], now_ms)?;
-        let request = PairingRequest::decode(request)
-            .map_err(|why| ClinicError::Wrong(format!("the pairing request cannot be used: {why}")))?;
-        let keys = core::iter::once(&request.gateway).chain(&request.sensors);
-        if !keys.into_iter().all(|keys| vitals::cose::is_strong(&keys.key)) {
-            return Err(ClinicError::Wrong("a key in the pairing request is weak: signatures by it prove nothing".into()));
-        }
-        if request.sensors.len() != assignment.len() {
-            let (asked, given) = (request.sensors.len(), assignment.len());
-            return Err(ClinicError::Wrong(format!("the gateway has {asked} boards, {given} patients are assigned")));
-        }
-        let patients =
-            assignment.iter().map(|id| self.patient(*id)).collect::<Result<Vec<_>, _>>().map_err(|why| self.denied(why))?;
-        let epoch = epoch_of(now_ms);
-        let mut streams = Vec::new();
-        let mut sensors = Vec::new();
-        for (keys, patient) in request.sensors.iter().zip(&patients) {
-            let held = self.vault().streams_by(keys.id());
-            if held.iter().any(|record| record.patient != patient.id) {
-                return Err(ClinicError::Wrong(format!("sensor {} is paired with another patient", keys.id())));
-            }
-            let salt = held.first().map_or_else(|| self.random(), |record| record.salt);
-            for class in SENSOR_CLASSES {
-                let new = NewStream { author: keys.id(), patient: patient.id, class, first_epoch: epoch, salt };
-                streams.push(self.vault().make_stream(new)?.stream);
-            }
-            sensors.push((*keys, binding(self.genesis(), keys.id(), patient.id, &salt)));
-        }
-        let answer = self.vault().pairing_answer(&request, &streams, epoch)?.encode();
-        let mut tickets = self.register(&request, &sensors, now_ms)?;
-        for patient in &patients {
-            tickets.extend(self.monitor(patient, now_ms)?);
-            let mut beds = lock(&self.beds);
-            let bed = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
-            self.furnish(bed, patient, now_ms);
-        }
-        Ok(Paired { answer, gateway: request.gateway.id(), tickets })
-    }
-
-    fn register(
-        &self,
-        request: &PairingRequest,
-        sensors: &[(DeviceKeys, Hash)],
-        now_ms: u64,
-    ) -> Result<Vec<Ticket>, ClinicError> {
-        let gateway = request.gateway.id();
-        let carrier = [(request.gateway, DeviceKind::Gateway, [0; 32])];
-        let carried = sensors.iter().map(|(keys, binding)| (*keys, DeviceKind::Sensor, *binding));
-        let mut tickets = Vec::new();
-        for (keys, kind, binding) in carrier.into_iter().chain(carried) {
-            // Pairing again: what the ledger holds already stays as it is.
-            if self.ledger().device(keys.id())?.is_some() {
-                continue;
-            }
-            let act = Act::Register { kind, key: keys.key, wrap_key: keys.wrap_key, via: gateway, binding };
-            tickets.push(self.submit(act, "device registration", now_ms)?);
-        }
-        Ok(tickets)
-    }
-
-    /// The monitoring consent, unless one stands or is under way.
-    fn monitor(&self, patient: &Patient, now_ms: u64) -> Result<Option<Ticket>, ClinicError> {
-        let given = self.vault().terms_of(patient.id).into_iter().any(|record| {
-            record.terms.purpose == Purpose::Monitoring
-                && (self.nonce_under_way(record.grant).is_some()
-                    || self.ledger().grant(record.grant).is_ok_and(|grant| {
-                        grant.is_some_and(|grant| grant.revoked_at_ms == 0 && grant.until_ms > now_ms)
-                    }))
-        });
-        if given {
-            return Ok(None);
-        }
-        let wish = Wish {
-            grantee: PersonId::of_organisation(self.org()),
-            purpose: Purpose::Monitoring,
-            classes: MONITORED.to_vec(),
-            from_ms: now_ms.min(self.ledger().tip().time_ms.max(1)),
-            until_ms: now_ms + MONITORING_GRANT_MS,
-        };
-        self.sign_grant(patient, &wish, now_ms).map(|(_, ticket)| Some(ticket))
-    }
-
-    /// Ends a device's trust. Without a last trusted sequence number, everything admitted so far
-    /// stays trusted.
-    ///
-    /// # Errors
-    /// [`ClinicError::Denied`] for anybody but administrators; the ledger's refusal otherwise.
-    pub fn revoke_device(
-        &self,
-        session: &Session,
-        device: DeviceId,
-        reason: RevokeReason,
-        last_trusted_seq: Option<u64>,
-        now_ms: u64,
-    ) -> Result<Ticket, ClinicError> {
-        self.require(session, &[Role::Administrator], now_ms).map_err(|why| self.denied(why))?;
-        let streams = self.vault().streams_by(device);
-        let heads = streams.iter().filter_map(|record| self.store().head(record.stream));
-        let admitted = heads.map(|head| head.last_seq).max().unwrap_or(0);
-        let last_trusted_seq = last_trusted_seq.unwrap_or(admitted);
-        self.submit(Act::Revoke { device, reason, last_trusted_seq }, "device revocation", now_ms)
     }
 
     /// Whom a patient may consent to: clinicians and relatives with an account here.
     ///
     /// # Errors
     /// [`ClinicError::Denied`] for anybody but patients.
-    pub fn colleagues(&self, session: &Session, now_ms: u64) -> Result<Vec<(PersonId, String, Role)>, ClinicError> {
+    pub fn colleagues(
+        &self,
+        session: &Session,
+        now_ms: u64,
+    ) -> Result<Vec<(PersonId, String, Role)>, ClinicError> {
         self.require(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
         let accounts = self.vault().accounts().into_iter();
         let readers = accounts.filter(|account| matches!(account.role, Role::Clinician | Role::Family));
@@ -432,7 +314,7 @@ impl Clinic {
     }
 
     /// New decisions need a fresh view of the ledger.
-    fn deciding(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), ClinicError> {
+    pub(crate) fn deciding(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), ClinicError> {
         self.require(session, roles, now_ms)
             .and_then(|()| self.view().fresh(now_ms))
             .map_err(|why| self.denied(why))
@@ -444,13 +326,19 @@ impl Clinic {
         self.patient(id).map_err(|why| self.denied(why))
     }
 
-    fn submit(&self, act: Act, what: &'static str, now_ms: u64) -> Result<Ticket, ClinicError> {
+    pub(crate) fn submit(&self, act: Act, what: &'static str, now_ms: u64) -> Result<Ticket, ClinicError> {
         let ticket = Ticket { act: self.ledger().submit(act.clone())?, what };
         let mut acts = lock(&self.acts);
         if acts.pending.len() == ACTS_MAX {
             acts.pending.pop_front();
         }
-        acts.pending.push_back(Pending { ticket, act, since_ms: now_ms, tried_ms: now_ms, outcome: Outcome::Pending });
+        acts.pending.push_back(Pending {
+            ticket,
+            act,
+            since_ms: now_ms,
+            tried_ms: now_ms,
+            outcome: Outcome::Pending,
+        });
         Ok(ticket)
     }
 
@@ -465,7 +353,8 @@ impl Clinic {
         let mut acts = lock(&self.acts);
         for pending in &mut acts.pending {
             pending.outcome = self.ledger().outcome(pending.ticket.act);
-            let lost = pending.outcome == Outcome::Unknown && now_ms.saturating_sub(pending.tried_ms) >= RESUBMIT_MS;
+            let lost =
+                pending.outcome == Outcome::Unknown && now_ms.saturating_sub(pending.tried_ms) >= RESUBMIT_MS;
             if lost {
                 pending.tried_ms = now_ms;
                 if let Ok(act) = self.ledger().submit(pending.act.clone()) {

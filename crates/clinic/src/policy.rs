@@ -112,7 +112,11 @@ pub fn decide(
             fitting(role, request.purpose)?;
             enrolled(standing, role, org, now_ms)?;
             if request.purpose == Purpose::Own {
-                return if person == request.patient { Ok(Permit { grant: GrantId([0; 32]) }) } else { Err(Denied::NoSuchPatient) };
+                return if person == request.patient {
+                    Ok(Permit { grant: GrantId([0; 32]) })
+                } else {
+                    Err(Denied::NoSuchPatient)
+                };
             }
             if request.purpose == Purpose::Monitoring { PersonId::of_organisation(org) } else { person }
         }

@@ -125,7 +125,11 @@ mod tests {
             at_ms: 60_000,
             sample: Sample::Absent(vitals::metric::Absence::SensorOff),
         };
-        recent.add(&[pulse(1_000, 700), pulse(2_000, 1900), pulse(3_000, 650), off, pulse(90_000, 800)], [1; 32], 0);
+        recent.add(
+            &[pulse(1_000, 700), pulse(2_000, 1900), pulse(3_000, 650), off, pulse(90_000, 800)],
+            [1; 32],
+            0,
+        );
         let curve = recent.sparkline(Metric::HeartRate, 91_000);
         assert_eq!(curve.iter().map(|p| (p.low, p.high)).collect::<Vec<_>>(), [(650, 1900), (800, 800)]);
     }

@@ -20,7 +20,12 @@ pub(crate) struct Unanswered;
 
 impl Registry {
     /// A device as the finalized view holds it; as it was seen last when the ledger is down.
-    pub(crate) fn device(&mut self, ledger: &dyn Ledger, height: u64, id: DeviceId) -> Result<Option<Device>, Unanswered> {
+    pub(crate) fn device(
+        &mut self,
+        ledger: &dyn Ledger,
+        height: u64,
+        id: DeviceId,
+    ) -> Result<Option<Device>, Unanswered> {
         if let Some((at, device)) = self.kept.get(&id)
             && *at == height
         {

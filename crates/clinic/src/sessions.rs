@@ -172,8 +172,9 @@ impl SessionBook {
         self.open.values().any(|one| one.id == *id && now_ms < one.idle_until_ms && now_ms < one.until_ms)
     }
 
-    pub(crate) fn close(&mut self, token: &str) {
-        self.open.remove(&token_hash(token));
+    /// Ends a session; says which.
+    pub(crate) fn close(&mut self, token: &str) -> Option<[u8; 16]> {
+        self.open.remove(&token_hash(token)).map(|session| session.id)
     }
 
     /// Forgets sessions that ended; says which.

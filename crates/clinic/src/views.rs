@@ -21,8 +21,23 @@ macro_rules! silent_debug {
 }
 
 silent_debug!(
-    ValueNow, SparkPoint, AlarmView, Technical, Tile, Wall, Point, Series, EnvelopeRef, AlarmMark, Gap, Chart,
-    AccessView, GrantView, OwnPage, LiveEvent, PersonRow
+    ValueNow,
+    SparkPoint,
+    AlarmView,
+    Technical,
+    Tile,
+    Wall,
+    Point,
+    Series,
+    EnvelopeRef,
+    AlarmMark,
+    Gap,
+    Chart,
+    AccessView,
+    GrantView,
+    OwnPage,
+    LiveEvent,
+    PersonRow
 );
 
 /// How far a value is vouched for.

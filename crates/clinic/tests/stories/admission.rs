@@ -8,7 +8,6 @@ use vitals::ids::Class;
 use vitals::ledger::RevokeReason;
 use vitals::receipt::Receipt;
 
-
 #[test]
 fn a_paired_sensor_is_admitted_and_its_receipt_holds() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
@@ -140,7 +139,10 @@ fn a_gap_is_reported_and_its_late_filler_accepted() {
     let late = ward.carry(gateway.id(), &[beats[2].clone()]);
     assert!(matches!(late[0].verdict, Verdict::Admitted { .. }));
     let wall = ward.clinic.wall(&ward.as_("lee"), ward.now_ms).unwrap();
-    assert!(wall.tiles[0].alarms.iter().any(|alarm| alarm.condition == Condition::Gap), "one is still missing");
+    assert!(
+        wall.tiles[0].alarms.iter().any(|alarm| alarm.condition == Condition::Gap),
+        "one is still missing"
+    );
     ward.carry(gateway.id(), &[beats[1].clone()]);
     let wall = ward.clinic.wall(&ward.as_("lee"), ward.now_ms).unwrap();
     assert!(wall.tiles[0].alarms.is_empty(), "nothing is missing any more");
@@ -167,7 +169,10 @@ fn two_hands_on_one_stream_are_refused_kept_and_alarmed() {
     let wall = ward.clinic.wall(&ward.as_("lee"), ward.now_ms).unwrap();
     assert!(wall.tiles[0].alarms.iter().any(|alarm| alarm.condition == Condition::Equivocation));
     let next = gateway.sensors[0].pulse(710, NOON_MS + 2000);
-    assert!(matches!(ward.carry(gateway.id(), &[next])[0].verdict, Verdict::Admitted { .. }), "the first goes on");
+    assert!(
+        matches!(ward.carry(gateway.id(), &[next])[0].verdict, Verdict::Admitted { .. }),
+        "the first goes on"
+    );
 }
 
 #[test]
@@ -204,7 +209,8 @@ fn a_retired_sensor_ends_and_what_it_sealed_before_stays_welcome() {
     let beats: Vec<_> = (0..4).map(|n| gateway.sensors[0].pulse(700, NOON_MS + 1000 * n)).collect();
     ward.carry(gateway.id(), &beats[..1]);
     let sensor = gateway.sensors[0].id();
-    let ticket = ward.clinic.revoke_device(&ward.admin, sensor, RevokeReason::Retired, Some(2), ward.now_ms).unwrap();
+    let ticket =
+        ward.clinic.revoke_device(&ward.admin, sensor, RevokeReason::Retired, Some(2), ward.now_ms).unwrap();
     ward.block();
     ward.done(&ticket);
     let answers = ward.carry(gateway.id(), &beats);

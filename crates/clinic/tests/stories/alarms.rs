@@ -74,8 +74,11 @@ fn bedside_and_node_share_one_episode() {
     assert!(conditions(&ward).is_empty());
     let sources: Vec<_> = history(&mut ward, amira).into_iter().map(|(what, who, _)| (what, who)).collect();
     let bedside = AlarmSource::Bedside;
-    let expected =
-        [(Happening::Raised, bedside), (Happening::Acknowledged, AlarmSource::Node), (Happening::Closed, bedside)];
+    let expected = [
+        (Happening::Raised, bedside),
+        (Happening::Acknowledged, AlarmSource::Node),
+        (Happening::Closed, bedside),
+    ];
     assert_eq!(sources, expected, "each written once, by whoever noticed");
 }
 
@@ -113,7 +116,10 @@ fn no_vital_alarm_is_raised_on_stale_data() {
     ward.beats(&mut gateway, 720, 1);
     assert!(conditions(&ward).is_empty(), "fresh data ends it");
     let story = history(&mut ward, amira);
-    assert_eq!(story.iter().filter(|(what, who, _)| (*what, *who) == (Happening::Raised, AlarmSource::Node)).count(), 1);
+    assert_eq!(
+        story.iter().filter(|(what, who, _)| (*what, *who) == (Happening::Raised, AlarmSource::Node)).count(),
+        1
+    );
 }
 
 #[test]

@@ -52,7 +52,8 @@ fn a_read_leaves_its_trace_before_the_value() {
     ward.beats(&mut gateway, 720, 1);
     ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
     let before = ward.clinic.store().size();
-    let chart = ward.clinic.open_chart(&ward.as_("lee"), &today(amira, &[Class::Vitals]), ward.now_ms).unwrap();
+    let chart =
+        ward.clinic.open_chart(&ward.as_("lee"), &today(amira, &[Class::Vitals]), ward.now_ms).unwrap();
     assert_eq!(chart.trace.index, before, "written by the opening itself");
     let bytes = ward.clinic.store().read_index(chart.trace.index).unwrap().unwrap();
     let envelope = Envelope::decode(&bytes).unwrap();
@@ -94,7 +95,8 @@ fn another_patient_s_data_never_leaves() {
         ward.carry(gateway.id(), &group);
     }
     ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
-    let chart = ward.clinic.open_chart(&ward.as_("lee"), &today(amira, &[Class::Vitals]), ward.now_ms).unwrap();
+    let chart =
+        ward.clinic.open_chart(&ward.as_("lee"), &today(amira, &[Class::Vitals]), ward.now_ms).unwrap();
     let values: Vec<_> = chart.series[0].points.iter().map(|point| point.sample).collect();
     assert_eq!(values, [vitals::metric::Sample::Measured(720); 3]);
     let why = denied(ward.clinic.open_chart(&ward.as_("lee"), &today(bruno, &[Class::Vitals]), ward.now_ms));
@@ -126,7 +128,10 @@ fn roles_open_what_is_theirs_and_nothing_else() {
     let grant = ward.granting("amira", "nadia", Purpose::Family, &[Class::Vitals, Class::Alarms]);
     let ask = |purpose| ChartRequest { purpose, ..today(amira, &[Class::Vitals]) };
     let now_ms = ward.now_ms;
-    assert_eq!(ward.clinic.open_chart(&ward.as_("nadia"), &ask(Purpose::Family), now_ms).unwrap().grant, grant);
+    assert_eq!(
+        ward.clinic.open_chart(&ward.as_("nadia"), &ask(Purpose::Family), now_ms).unwrap().grant,
+        grant
+    );
     let treating = denied(ward.clinic.open_chart(&ward.as_("nadia"), &ask(Purpose::Treatment), now_ms));
     assert_eq!(treating, Denied::Role { role: Role::Family });
     for role in ["orin"] {
@@ -165,7 +170,10 @@ fn the_wall_writes_one_entry_per_patient_and_session() {
     assert_eq!(accesses(&ward, amira), before + 2, "another session, another entry");
     let page = ward.clinic.own_page(&ward.as_("amira"), ward.now_ms).unwrap();
     assert!(page.access.iter().any(|entry| entry.reader == "lee" && entry.purpose == Purpose::Monitoring));
-    assert!(page.access.iter().any(|entry| entry.reader == "alarm engine"), "the engine's looking is on record");
+    assert!(
+        page.access.iter().any(|entry| entry.reader == "alarm engine"),
+        "the engine's looking is on record"
+    );
     assert!(page.grants.iter().all(|grant| grant.vault_kept), "labelled as kept by the vault");
 }
 
@@ -220,7 +228,8 @@ async fn live_events_reach_only_those_who_may_see_them() {
     let now_ms = ward.now_ms;
     let clock = move || now_ms;
     let event = follow.next(&clock).await.unwrap();
-    let clinic::views::LiveEvent::Readings { patient, readings, sealed_at_ms, live_at_ms, .. } = &*event else {
+    let clinic::views::LiveEvent::Readings { patient, readings, sealed_at_ms, live_at_ms, .. } = &*event
+    else {
         panic!("readings come first")
     };
     assert_eq!((*patient, readings.len(), readings[0].metric), (amira, 1, Metric::HeartRate));
@@ -307,7 +316,10 @@ fn wishes_that_make_no_sense_are_told_so() {
     wrong(Wish { purpose: Purpose::Family, ..good.clone() });
     wrong(Wish { grantee: vitals::PersonId([7; 32]), ..good.clone() });
     wrong(Wish { grantee: vitals::PersonId::of_organisation(ward.clinic.org()), ..good.clone() });
-    assert_eq!(denied(ward.clinic.grant(&ward.as_("lee"), &good, NOON_MS)), Denied::Role { role: Role::Clinician });
+    assert_eq!(
+        denied(ward.clinic.grant(&ward.as_("lee"), &good, NOON_MS)),
+        Denied::Role { role: Role::Clinician }
+    );
     let ticket = ward.clinic.grant(&amira_s, &good, NOON_MS).unwrap();
     assert_eq!(ward.clinic.settle(&ticket), Outcome::Pending);
     ward.block();
@@ -321,6 +333,9 @@ fn a_span_upside_down_or_endless_is_refused() {
     ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
     for span_ms in [(2, 1), (0, u64::MAX), (0, 32 * 86_400_000)] {
         let ask = ChartRequest { span_ms, ..today(amira, &[Class::Vitals]) };
-        assert_eq!(denied(ward.clinic.open_chart(&ward.as_("lee"), &ask, NOON_MS)), Denied::Span { max_days: 31 });
+        assert_eq!(
+            denied(ward.clinic.open_chart(&ward.as_("lee"), &ask, NOON_MS)),
+            Denied::Span { max_days: 31 }
+        );
     }
 }

@@ -40,10 +40,9 @@ struct State {
 fn p256_says(signer: &[u8], digest: &Hash, signature: &[u8]) -> bool {
     let Some(point) = signer.get(20..84) else { return false };
     let sec1 = [&[4], point].concat();
-    let (Ok(key), Ok(signature)) = (
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(&sec1),
-        p256::ecdsa::Signature::from_slice(signature),
-    ) else {
+    let (Ok(key), Ok(signature)) =
+        (p256::ecdsa::VerifyingKey::from_sec1_bytes(&sec1), p256::ecdsa::Signature::from_slice(signature))
+    else {
         return false;
     };
     key.verify_prehash(digest, &signature).is_ok()

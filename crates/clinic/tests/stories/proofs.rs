@@ -3,13 +3,13 @@
 use crate::ward::{NOON_MS, Ward, denied};
 use clinic::views::ProofState;
 use clinic::{Denied, Scope};
+use vitals::envelope::Envelope;
 use vitals::ids::Class;
 use vitals::ledger::{Fact, Ledger, Purpose};
 use vitals::log;
 use vitals::metric::Metric;
 use vitals::proof::{LedgerProof, contracts, verify_header};
 use vitals::receipt::{DELIVERY_BYTES_MAX, Delivery};
-use vitals::envelope::Envelope;
 
 #[test]
 fn at_most_one_anchor_a_second_and_none_without_growth() {
@@ -84,8 +84,12 @@ fn deliveries_prove_themselves_and_come_again_when_lost() {
         let delivery = Delivery::decode(&one.bytes).unwrap();
         let proof = LedgerProof::decode(&delivery.ledger).unwrap();
         let header = verify_header(&ward.ledger.document, &proof).unwrap();
-        let anchor =
-            contracts::read_anchor(&header.state_root, &ward.ledger.document, delivery.org, &proof.accounts[0]);
+        let anchor = contracts::read_anchor(
+            &header.state_root,
+            &ward.ledger.document,
+            delivery.org,
+            &proof.accounts[0],
+        );
         let anchor = anchor.unwrap().unwrap();
         for one in &delivery.proven {
             let bytes = ward.clinic.store().read_index(one.index).unwrap().unwrap();
@@ -103,7 +107,11 @@ fn deliveries_prove_themselves_and_come_again_when_lost() {
     let reopened = ward.reopened();
     reopened.clinic.connected(gateway.id());
     let again = reopened.clinic.deliveries(&[gateway.id()]);
-    assert_eq!(again.iter().map(clinic::Outgoing::proves).sum::<usize>(), 20, "also after a restart of the node");
+    assert_eq!(
+        again.iter().map(clinic::Outgoing::proves).sum::<usize>(),
+        20,
+        "also after a restart of the node"
+    );
 }
 
 #[test]

@@ -9,9 +9,8 @@ fn admission_of_large_groups_is_measured() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);
     let from = gateway.id();
-    let arrivals: Vec<Arrival> = (0..ENVELOPES)
-        .map(|n| Arrival { from, bytes: gateway.sensors[0].pulse(700, NOON_MS + n) })
-        .collect();
+    let arrivals: Vec<Arrival> =
+        (0..ENVELOPES).map(|n| Arrival { from, bytes: gateway.sensors[0].pulse(700, NOON_MS + n) }).collect();
     #[allow(clippy::disallowed_methods, reason = "a measurement")]
     let begun = std::time::Instant::now();
     for group in arrivals.chunks(512) {
@@ -22,6 +21,10 @@ fn admission_of_large_groups_is_measured() {
     ward.clinic.attend(NOON_MS);
     let attended = begun.elapsed() - admitted;
     let each = |spent: std::time::Duration| spent.as_micros() as f64 / ENVELOPES as f64;
-    println!("admitted: {:.1} µs each; opened, watched and told: {:.1} µs each", each(admitted), each(attended));
+    println!(
+        "admitted: {:.1} µs each; opened, watched and told: {:.1} µs each",
+        each(admitted),
+        each(attended)
+    );
     assert_eq!(ward.clinic.counters().admitted, ENVELOPES);
 }

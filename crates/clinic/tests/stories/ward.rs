@@ -42,11 +42,15 @@ pub(crate) fn entropy(label: &'static str) -> Entropy {
 impl Ward {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let vault = Vault::create(&folder.path().join("vault"), "correct horse", Costs::TEST_ONLY, entropy("vault")).unwrap();
+        let vault =
+            Vault::create(&folder.path().join("vault"), "correct horse", Costs::TEST_ONLY, entropy("vault"))
+                .unwrap();
         let ledger = Arc::new(PaperLedger::founded_by(vault.record_key(), NOON_MS));
         let genesis = vault.put_genesis_document(&ledger.document.encode()).unwrap();
         let store = Store::create(&folder.path().join("record"), genesis).unwrap();
-        let clinic = Clinic::open(Arc::new(vault), Arc::new(store), ledger.clone(), entropy("clinic"), NOON_MS).unwrap();
+        let clinic =
+            Clinic::open(Arc::new(vault), Arc::new(store), ledger.clone(), entropy("clinic"), NOON_MS)
+                .unwrap();
         clinic.first_administrator("admin", "Administrator", "secret", NOON_MS).unwrap();
         ledger.block(NOON_MS);
         let (_, admin) = clinic.sign_in("admin", "secret", NOON_MS).unwrap();
@@ -67,9 +71,12 @@ impl Ward {
         let Self { clinic, ledger, now_ms, sessions, folder, .. } = self;
         let genesis = clinic.genesis();
         drop(Arc::into_inner(clinic).expect("nobody else holds the clinic"));
-        let vault = Vault::open(&folder.path().join("vault"), "correct horse", entropy("vault again")).unwrap();
+        let vault =
+            Vault::open(&folder.path().join("vault"), "correct horse", entropy("vault again")).unwrap();
         let store = Store::open(&folder.path().join("record"), genesis).unwrap();
-        let clinic = Clinic::open(Arc::new(vault), Arc::new(store), ledger.clone(), entropy("clinic again"), now_ms).unwrap();
+        let clinic =
+            Clinic::open(Arc::new(vault), Arc::new(store), ledger.clone(), entropy("clinic again"), now_ms)
+                .unwrap();
         let (_, admin) = clinic.sign_in("admin", "secret", now_ms).unwrap();
         let again = |login: String| {
             let (_, session) = clinic.sign_in(&login, "secret", now_ms).unwrap();

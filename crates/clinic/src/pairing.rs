@@ -1,0 +1,159 @@
+//! Devices: pairing a gateway and its sensors with patients, and the end of their trust.
+
+use crate::access::MONITORED;
+use crate::clinic::{Clinic, lock};
+use crate::errors::ClinicError;
+use crate::live::Bed;
+use crate::people::{Ticket, Wish};
+use crate::sessions::Session;
+use vault::{NewStream, Patient};
+use vitals::ids::{Class, Hash, binding};
+use vitals::keys::epoch_of;
+use vitals::ledger::{Act, DeviceKind, Purpose, RevokeReason, Role};
+use vitals::pairing::{DeviceKeys, PairingRequest};
+use vitals::{DeviceId, PatientId, PersonId};
+
+/// How long a monitoring consent signed at pairing lasts: a hospital stay.
+pub const MONITORING_GRANT_MS: u64 = 30 * 86_400_000;
+/// Classes of a sensor's streams.
+const SENSOR_CLASSES: [Class; 3] = [Class::Vitals, Class::Environment, Class::Alarms];
+
+/// A paired gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paired {
+    /// Encoded [`vitals::pairing::PairingAnswer`], to be carried to the gateway.
+    pub answer: Vec<u8>,
+    /// The gateway.
+    pub gateway: DeviceId,
+    /// Registrations and monitoring consents under way; the gateway is admitted once they are final.
+    pub tickets: Vec<Ticket>,
+}
+
+impl Clinic {
+    /// Pairs a gateway and its sensors, one patient per sensor in the request's order, and signs the
+    /// monitoring consents of patients who have given none (vault-kept keys, labelled so).
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`], or what is wrong with request or assignment; then nothing was
+    /// registered.
+    pub fn pair(
+        &self,
+        session: &Session,
+        request: &[u8],
+        assignment: &[PatientId],
+        now_ms: u64,
+    ) -> Result<Paired, ClinicError> {
+        self.deciding(session, &[Role::Administrator], now_ms)?;
+        let request = PairingRequest::decode(request)
+            .map_err(|why| ClinicError::Wrong(format!("the pairing request cannot be used: {why}")))?;
+        let keys = core::iter::once(&request.gateway).chain(&request.sensors);
+        if !keys.into_iter().all(|keys| vitals::cose::is_strong(&keys.key)) {
+            return Err(ClinicError::Wrong(
+                "a key in the pairing request is weak: signatures by it prove nothing".into(),
+            ));
+        }
+        if request.sensors.len() != assignment.len() {
+            let (asked, given) = (request.sensors.len(), assignment.len());
+            return Err(ClinicError::Wrong(format!(
+                "the gateway has {asked} boards, {given} patients are assigned"
+            )));
+        }
+        let patients = assignment
+            .iter()
+            .map(|id| self.patient(*id))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|why| self.denied(why))?;
+        let epoch = epoch_of(now_ms);
+        let mut streams = Vec::new();
+        let mut sensors = Vec::new();
+        for (keys, patient) in request.sensors.iter().zip(&patients) {
+            let held = self.vault().streams_by(keys.id());
+            if held.iter().any(|record| record.patient != patient.id) {
+                return Err(ClinicError::Wrong(format!(
+                    "sensor {} is paired with another patient",
+                    keys.id()
+                )));
+            }
+            let salt = held.first().map_or_else(|| self.random(), |record| record.salt);
+            for class in SENSOR_CLASSES {
+                let new =
+                    NewStream { author: keys.id(), patient: patient.id, class, first_epoch: epoch, salt };
+                streams.push(self.vault().make_stream(new)?.stream);
+            }
+            sensors.push((*keys, binding(self.genesis(), keys.id(), patient.id, &salt)));
+        }
+        let answer = self.vault().pairing_answer(&request, &streams, epoch)?.encode();
+        let mut tickets = self.register(&request, &sensors, now_ms)?;
+        for patient in &patients {
+            tickets.extend(self.monitor(patient, now_ms)?);
+            let mut beds = lock(&self.beds);
+            let bed = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
+            self.furnish(bed, patient, now_ms);
+        }
+        Ok(Paired { answer, gateway: request.gateway.id(), tickets })
+    }
+
+    fn register(
+        &self,
+        request: &PairingRequest,
+        sensors: &[(DeviceKeys, Hash)],
+        now_ms: u64,
+    ) -> Result<Vec<Ticket>, ClinicError> {
+        let gateway = request.gateway.id();
+        let carrier = [(request.gateway, DeviceKind::Gateway, [0; 32])];
+        let carried = sensors.iter().map(|(keys, binding)| (*keys, DeviceKind::Sensor, *binding));
+        let mut tickets = Vec::new();
+        for (keys, kind, binding) in carrier.into_iter().chain(carried) {
+            // Pairing again: what the ledger holds already stays as it is.
+            if self.ledger().device(keys.id())?.is_some() {
+                continue;
+            }
+            let act = Act::Register { kind, key: keys.key, wrap_key: keys.wrap_key, via: gateway, binding };
+            tickets.push(self.submit(act, "device registration", now_ms)?);
+        }
+        Ok(tickets)
+    }
+
+    /// The monitoring consent, unless one stands or is under way.
+    fn monitor(&self, patient: &Patient, now_ms: u64) -> Result<Option<Ticket>, ClinicError> {
+        let given = self.vault().terms_of(patient.id).into_iter().any(|record| {
+            record.terms.purpose == Purpose::Monitoring
+                && (self.nonce_under_way(record.grant).is_some()
+                    || self.ledger().grant(record.grant).is_ok_and(|grant| {
+                        grant.is_some_and(|grant| grant.revoked_at_ms == 0 && grant.until_ms > now_ms)
+                    }))
+        });
+        if given {
+            return Ok(None);
+        }
+        let wish = Wish {
+            grantee: PersonId::of_organisation(self.org()),
+            purpose: Purpose::Monitoring,
+            classes: MONITORED.to_vec(),
+            from_ms: now_ms.min(self.ledger().tip().time_ms.max(1)),
+            until_ms: now_ms + MONITORING_GRANT_MS,
+        };
+        self.sign_grant(patient, &wish, now_ms).map(|(_, ticket)| Some(ticket))
+    }
+
+    /// Ends a device's trust. Without a last trusted sequence number, everything admitted so far
+    /// stays trusted.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but administrators; the ledger's refusal otherwise.
+    pub fn revoke_device(
+        &self,
+        session: &Session,
+        device: DeviceId,
+        reason: RevokeReason,
+        last_trusted_seq: Option<u64>,
+        now_ms: u64,
+    ) -> Result<Ticket, ClinicError> {
+        self.require(session, &[Role::Administrator], now_ms).map_err(|why| self.denied(why))?;
+        let streams = self.vault().streams_by(device);
+        let heads = streams.iter().filter_map(|record| self.store().head(record.stream));
+        let admitted = heads.map(|head| head.last_seq).max().unwrap_or(0);
+        let last_trusted_seq = last_trusted_seq.unwrap_or(admitted);
+        self.submit(Act::Revoke { device, reason, last_trusted_seq }, "device revocation", now_ms)
+    }
+}
