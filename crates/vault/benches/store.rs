@@ -6,7 +6,13 @@
 //! over groups that the candidates append in turn. The second table runs in memory (`/dev/shm`), where
 //! a sync costs nothing and only the work shows. `-- 500000` sets how many envelopes are opened,
 //! `BENCH_DIR` the folder of the first table.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the clock and prints"
+)]
 
 use redb::{Database, TableDefinition};
 use std::fs::{File, OpenOptions};
@@ -32,7 +38,8 @@ type Item = (Envelope, Vec<u8>);
 
 fn item(number: u64) -> Item {
     let (stream, seq) = (number % STREAMS, number / STREAMS);
-    let ciphertext: Vec<u8> = sha256(&[&number.to_be_bytes()]).into_iter().cycle().take(CIPHERTEXT_BYTES).collect();
+    let ciphertext: Vec<u8> =
+        sha256(&[&number.to_be_bytes()]).into_iter().cycle().take(CIPHERTEXT_BYTES).collect();
     let id = u8::try_from(stream).unwrap();
     let header = Header {
         genesis: GENESIS,
@@ -107,7 +114,9 @@ fn median(times: &mut [Duration]) -> Duration {
 }
 
 fn appending(what: &str, folder: &Path) {
-    println!("Durable groups {what}: envelopes per second, and time of one group beside the others (medians of {ROUNDS})");
+    println!(
+        "Durable groups {what}: envelopes per second, and time of one group beside the others (medians of {ROUNDS})"
+    );
     println!(
         "{:>6} {:>12} {:>12} {:>12} {:>16} {:>14}",
         "group", "segments/s", "redb/s", "bare/s", "segments/bare", "redb/segments"
@@ -170,12 +179,17 @@ fn opening(folder: &Path, envelopes: u64) {
         .collect();
     let time = median(&mut times).as_secs_f64();
     let per_100k = time * 1e5 / envelopes as f64;
-    println!("\nOpening {envelopes} envelopes of {} bytes: {time:.3} s, {:.0} ms per 100,000", bytes as u64 / envelopes, per_100k * 1e3);
+    println!(
+        "\nOpening {envelopes} envelopes of {} bytes: {time:.3} s, {:.0} ms per 100,000",
+        bytes as u64 / envelopes,
+        per_100k * 1e3
+    );
 
     let store = Store::open(&at, GENESIS).unwrap();
     let stream = StreamId([0; 16]);
     let started = Instant::now();
-    let read = store.scan(stream, 0, u64::MAX).map(|item| item.unwrap().1.len()).filter(|len| *len > 0).count();
+    let read =
+        store.scan(stream, 0, u64::MAX).map(|item| item.unwrap().1.len()).filter(|len| *len > 0).count();
     let each = started.elapsed().as_secs_f64() / read as f64;
     println!("Reading a stream in order: {:.2} µs each, checksum included ({:.0}/s)", each * 1e6, 1.0 / each);
     let last_ms = envelopes / STREAMS * 1000;

@@ -185,14 +185,24 @@ impl Vault {
     ///
     /// # Errors
     /// [`OpenError::LeaseEnded`], else as [`Released::open`].
-    pub fn open_monitored(&self, lease: &MonitoringLease, envelope: &Envelope, now_ms: u64) -> Result<Body, OpenError> {
+    pub fn open_monitored(
+        &self,
+        lease: &MonitoringLease,
+        envelope: &Envelope,
+        now_ms: u64,
+    ) -> Result<Body, OpenError> {
         if now_ms >= lease.until_ms {
             return Err(OpenError::LeaseEnded);
         }
         self.open_covered(&lease.access, &self.chains, envelope)
     }
 
-    fn open_covered(&self, access: &DurableAccess, keys: &KeyCache, envelope: &Envelope) -> Result<Body, OpenError> {
+    fn open_covered(
+        &self,
+        access: &DurableAccess,
+        keys: &KeyCache,
+        envelope: &Envelope,
+    ) -> Result<Body, OpenError> {
         let record = self.stream(envelope.header.stream).ok_or(OpenError::NoStream)?;
         access.covers(&record, envelope)?;
         let (key, commitment) = keys.message(self, &record, &envelope.header)?;
@@ -223,7 +233,9 @@ impl Vault {
         now_ms: u64,
     ) -> Result<u64, AccessError> {
         let denied = |why| Err(AccessError::Denied(why));
-        let Some(grant) = ledger.grant(entry.grant)? else { return denied("the ledger holds no such consent") };
+        let Some(grant) = ledger.grant(entry.grant)? else {
+            return denied("the ledger holds no such consent");
+        };
         if grant.patient != patient.person {
             return denied("the consent is another patient's");
         }
@@ -236,7 +248,9 @@ impl Vault {
         if now_ms < grant.from_ms || now_ms >= grant.until_ms {
             return denied("the consent is not valid now");
         }
-        let Some(record) = self.terms(entry.grant) else { return denied("the terms of the consent are not here") };
+        let Some(record) = self.terms(entry.grant) else {
+            return denied("the terms of the consent are not here");
+        };
         if record.terms.commitment(self.genesis()?) != grant.terms {
             return denied("the terms here are not the ones the patient signed");
         }

@@ -58,7 +58,9 @@ pub enum VaultError {
     #[error("no such stream here")]
     NoStream,
     /// The pairing request does not vouch for the keys it asks for.
-    #[error("the pairing request is not signed by the keys in it, or names no author of the streams asked for")]
+    #[error(
+        "the pairing request is not signed by the keys in it, or names no author of the streams asked for"
+    )]
     Unpaired,
     /// A chain key would be handed out for an earlier day than before.
     #[error("the stream's chain key was handed out for day {given} already, day {asked} is before it")]
@@ -83,6 +85,12 @@ impl<E: Into<redb::Error>> From<DatabaseFault<E>> for VaultError {
     fn from(DatabaseFault(why): DatabaseFault<E>) -> Self {
         match why.into() {
             redb::Error::Corrupted(what) => Self::Damaged(what),
+            // How the database says that a file is not one of its own, or ends too early.
+            redb::Error::Io(why)
+                if matches!(why.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+            {
+                Self::Damaged(why.to_string())
+            }
             redb::Error::DatabaseAlreadyOpen => Self::Locked,
             other => Self::Database(Box::new(other)),
         }

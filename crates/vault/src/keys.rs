@@ -40,7 +40,12 @@ impl KeyCache {
     }
 
     /// The content key of the header's epoch in the stream `record`.
-    pub(crate) fn content(&self, vault: &Vault, record: &StreamRecord, epoch: u32) -> Result<ContentKey, OpenError> {
+    pub(crate) fn content(
+        &self,
+        vault: &Vault,
+        record: &StreamRecord,
+        epoch: u32,
+    ) -> Result<ContentKey, OpenError> {
         let start = self.held().get(&record.stream).filter(|held| held.epoch <= epoch).map(|held| {
             let content = (held.epoch == epoch).then(|| held.content.clone());
             (held.epoch, held.chain.clone(), content)

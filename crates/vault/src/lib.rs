@@ -28,6 +28,5 @@ pub use terms::TermsRecord;
 pub use vault::{VAULT_FILE, Vault};
 pub use write::{Entry, Written};
 
-
 #[cfg(test)]
 mod tests;

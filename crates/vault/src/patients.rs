@@ -30,7 +30,9 @@ impl PatientBook {
     pub(crate) fn load(tables: &Tables) -> Result<Self, VaultError> {
         let mut book = Self::default();
         for row in tables.all(Table::Patients)? {
-            book.add(Patient::read(&row).map_err(|_| VaultError::Damaged("a patient is not readable".into()))?);
+            book.add(
+                Patient::read(&row).map_err(|_| VaultError::Damaged("a patient is not readable".into()))?,
+            );
         }
         Ok(book)
     }

@@ -37,7 +37,10 @@ pub struct Account {
 /// Names stay out of logs.
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("person", &self.person).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("person", &self.person)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 
@@ -58,7 +61,10 @@ pub struct NewAccount<'a> {
 
 impl std::fmt::Debug for NewAccount<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewAccount").field("person", &self.person).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("NewAccount")
+            .field("person", &self.person)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +78,9 @@ impl PeopleBook {
     pub(crate) fn load(tables: &Tables) -> Result<Self, VaultError> {
         let mut book = Self::default();
         for row in tables.all(Table::Accounts)? {
-            book.add(Account::read(&row).map_err(|_| VaultError::Damaged("an account is not readable".into()))?);
+            book.add(
+                Account::read(&row).map_err(|_| VaultError::Damaged("an account is not readable".into()))?,
+            );
         }
         Ok(book)
     }

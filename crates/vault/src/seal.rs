@@ -21,7 +21,11 @@ pub fn open_body(envelope: &Envelope, key: &ContentKey) -> Result<Body, OpenErro
     open_with(envelope, &key, &commitment)
 }
 
-pub(crate) fn open_with(envelope: &Envelope, key: &MessageKey, commitment: &[u8; 16]) -> Result<Body, OpenError> {
+pub(crate) fn open_with(
+    envelope: &Envelope,
+    key: &MessageKey,
+    commitment: &[u8; 16],
+) -> Result<Body, OpenError> {
     let header = &envelope.header;
     if header.key_commitment != *commitment {
         return Err(OpenError::Key);

@@ -56,7 +56,10 @@ impl StreamBook {
     pub(crate) fn load(tables: &Tables) -> Result<Self, VaultError> {
         let mut book = Self::default();
         for row in tables.all(Table::Streams)? {
-            book.add(StreamRecord::read(&row).map_err(|_| VaultError::Damaged("a stream is not readable".into()))?);
+            book.add(
+                StreamRecord::read(&row)
+                    .map_err(|_| VaultError::Damaged("a stream is not readable".into()))?,
+            );
         }
         for of_one in book.by_patient.values_mut().chain(book.by_author.values_mut()) {
             of_one.sort_unstable();
@@ -144,7 +147,8 @@ impl Vault {
         let record = StreamRecord { stream: id, author, patient, class, first_epoch, salt };
         let first = ChainKey::new(*Secret32::random(&self.entropy).expose());
         let chain = ChainRow { first, given_epoch: first_epoch };
-        self.tables.put(&[(Table::Streams, &id.0, &record.encode()), (Table::Chains, &id.0, &chain.encode())])?;
+        self.tables
+            .put(&[(Table::Streams, &id.0, &record.encode()), (Table::Chains, &id.0, &chain.encode())])?;
         self.books_mut().streams.add(record);
         Ok(record)
     }

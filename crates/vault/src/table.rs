@@ -101,7 +101,8 @@ impl Tables {
                 .expect("HKDF-SHA-256 gives up to 8,160 bytes");
             key
         };
-        let keys = Table::ALL.map(|table| TableKeys { values: derive(table, "values"), names: derive(table, "names") });
+        let keys = Table::ALL
+            .map(|table| TableKeys { values: derive(table, "values"), names: derive(table, "names") });
         Self { database, keys: keys.into(), entropy }
     }
 
@@ -111,7 +112,8 @@ impl Tables {
 
     fn name(&self, table: Table, id: &[u8]) -> [u8; 32] {
         let key = self.keys(table).names.expose();
-        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+        let mut mac =
+            <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
         mac.update(id);
         mac.finalize().into_bytes().into()
     }

@@ -32,8 +32,8 @@ impl TermsBook {
     pub(crate) fn load(tables: &Tables) -> Result<Self, VaultError> {
         let mut book = Self::default();
         for row in tables.all(Table::Terms)? {
-            let record =
-                TermsRecord::read(&row).map_err(|_| VaultError::Damaged("a consent's terms are not readable".into()))?;
+            let record = TermsRecord::read(&row)
+                .map_err(|_| VaultError::Damaged("a consent's terms are not readable".into()))?;
             book.by_grant.insert(record.grant, record);
         }
         Ok(book)
@@ -105,7 +105,8 @@ impl Vault {
 
     fn terms_where(&self, wanted: impl Fn(&TermsRecord) -> bool) -> Vec<TermsRecord> {
         let books = self.books();
-        let mut found: Vec<_> = books.terms.by_grant.values().filter(|record| wanted(record)).cloned().collect();
+        let mut found: Vec<_> =
+            books.terms.by_grant.values().filter(|record| wanted(record)).cloned().collect();
         found.sort_by_key(|record| record.grant);
         found
     }

@@ -70,7 +70,12 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::Exists`] if the folder holds one, [`VaultError::Locked`] if it is in use.
-    pub fn create(folder: &Path, passphrase: &str, costs: Costs, entropy: Entropy) -> Result<Self, VaultError> {
+    pub fn create(
+        folder: &Path,
+        passphrase: &str,
+        costs: Costs,
+        entropy: Entropy,
+    ) -> Result<Self, VaultError> {
         if passphrase.is_empty() {
             return Err(VaultError::Unfit("the passphrase is empty"));
         }
@@ -149,11 +154,8 @@ impl Vault {
             let bytes: [u8; 32] = keys.get(at * 32..at * 32 + 32)?.try_into().ok()?;
             Some(Secret32::new(bytes))
         };
-        let (record_seed, sender, validator) = (
-            secret(0).ok_or_else(damaged)?,
-            secret(1).ok_or_else(damaged)?,
-            secret(2).ok_or_else(damaged)?,
-        );
+        let (record_seed, sender, validator) =
+            (secret(0).ok_or_else(damaged)?, secret(1).ok_or_else(damaged)?, secret(2).ok_or_else(damaged)?);
         let record = SigningKey::from(*record_seed.expose());
         let genesis = tables
             .get(Table::Organisation, ORG_GENESIS)?

@@ -68,7 +68,9 @@ impl Vault {
             let sealed = drafts.iter().map(|draft| {
                 let stream = draft.record.stream;
                 let before = ends.get(&stream).copied();
-                let before = before.or_else(|| head_of(stream).map(|StreamHead { last_seq, last_hash, .. }| (last_seq, last_hash)));
+                let before = before.or_else(|| {
+                    head_of(stream).map(|StreamHead { last_seq, last_hash, .. }| (last_seq, last_hash))
+                });
                 let (seq, prev) = before.map_or((0, [0; 32]), |(seq, hash)| (seq + 1, hash));
                 let header = Header {
                     genesis,
@@ -86,14 +88,18 @@ impl Vault {
                     key_commitment: [0; 16],
                     ciphertext_hash: [0; 32],
                 };
-                let sealed = seal::seal(header, &draft.plaintext.bytes, &draft.key, |message| self.sign_record(message));
+                let sealed = seal::seal(header, &draft.plaintext.bytes, &draft.key, |message| {
+                    self.sign_record(message)
+                });
                 ends.insert(stream, (seq, sealed.0.hash()));
                 sealed
             });
             Ok(sealed.collect())
         })?;
         let written = written.into_iter().map(|(envelope, bytes, answer)| match answer {
-            Appended::Stored { index } => Ok(Written { index, hash: envelope.hash(), header: envelope.header, bytes }),
+            Appended::Stored { index } => {
+                Ok(Written { index, hash: envelope.hash(), header: envelope.header, bytes })
+            }
             Appended::Duplicate { .. } | Appended::Conflict { .. } => Err(WriteError::Conflict),
         });
         written.collect()

@@ -39,7 +39,9 @@ impl Evidence {
     pub(super) fn open(disk: &dyn Disk, genesis: Genesis, durable_bytes: u64) -> Result<Self, StoreError> {
         let damaged = |offset: u64, what: &str| StoreError::from(Corruption::at(Self::FILE, offset, what));
         let file = match disk.open(Self::FILE) {
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Err(damaged(0, "the file is missing")),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+                return Err(damaged(0, "the file is missing"));
+            }
             file => file?,
         };
         let bytes = recover::read_all(&*file)?;

@@ -18,7 +18,11 @@ fn read_slot(file: &dyn DiskFile, slot: u64) -> Option<Mark> {
     file.read_at(&mut bytes, slot * SLOT_STEP).ok()?;
     let mark = Mark::decode(&bytes);
     if mark.is_none() && bytes != [0; SLOT_BYTES] {
-        tracing::warn!(file = MarkFile::NAME, slot, "A slot of the record store's mark is torn or damaged; the other one counts");
+        tracing::warn!(
+            file = MarkFile::NAME,
+            slot,
+            "A slot of the record store's mark is torn or damaged; the other one counts"
+        );
     }
     mark
 }

@@ -159,7 +159,8 @@ impl Store {
         for number in 0..=last {
             let file = disk.open(&file_name(number))?;
             let scanned = scan(&*file, number, genesis, &mut state)?;
-            let damaged = |offset: u64, what: &str| Err(Corruption::at(file_name(number), offset, what).into());
+            let damaged =
+                |offset: u64, what: &str| Err(Corruption::at(file_name(number), offset, what).into());
             if number == mark.segment && scanned.bytes < mark.bytes {
                 return damaged(scanned.bytes, scanned.broken.unwrap_or("the file ends before what it held"));
             }
@@ -168,7 +169,11 @@ impl Store {
                 if number < last {
                     return damaged(scanned.bytes, what);
                 }
-                tracing::info!(segment = number, offset = scanned.bytes, "Cut the torn tail of the last segment");
+                tracing::info!(
+                    segment = number,
+                    offset = scanned.bytes,
+                    "Cut the torn tail of the last segment"
+                );
                 file.cut(scanned.bytes)?;
             }
             if number == last {
@@ -189,7 +194,12 @@ impl Store {
     }
 }
 
-fn scan(file: &dyn DiskFile, number: u64, genesis: Genesis, state: &mut State) -> Result<Scanned, StoreError> {
+fn scan(
+    file: &dyn DiskFile,
+    number: u64,
+    genesis: Genesis,
+    state: &mut State,
+) -> Result<Scanned, StoreError> {
     let name = || file_name(number);
     let bytes = read_all(file)?;
     let wanted = SegmentHeader {

@@ -124,11 +124,20 @@ fn without_a_consent_that_covers_it_nothing_opens() {
     refused(&scene, AccessEntry { reader: PersonId([9; 32]), ..entry() }, "somebody else");
     refused(&scene, AccessEntry { purpose: Purpose::Family, ..entry() }, "another purpose");
     refused(&scene, AccessEntry { classes: vec![Class::Notes], ..entry() }, "does not cover the class");
-    refused(&scene, AccessEntry { classes: vec![Class::Vitals, Class::Access], ..entry() }, "does not cover the class");
+    refused(
+        &scene,
+        AccessEntry { classes: vec![Class::Vitals, Class::Access], ..entry() },
+        "does not cover the class",
+    );
     refused(&scene, AccessEntry { classes: vec![], ..entry() }, "ascending order");
-    refused(&scene, AccessEntry { classes: vec![Class::Profile, Class::Vitals], ..entry() }, "ascending order");
+    refused(
+        &scene,
+        AccessEntry { classes: vec![Class::Profile, Class::Vitals], ..entry() },
+        "ascending order",
+    );
     refused(&scene, AccessEntry { span_ms: (5, 4), ..entry() }, "span");
-    let late = scene.vault.log_access(&scene.store, &scene.ledger, scene.amira.id, entry(), NOW_MS + EPOCH_MS);
+    let late =
+        scene.vault.log_access(&scene.store, &scene.ledger, scene.amira.id, entry(), NOW_MS + EPOCH_MS);
     assert!(matches!(late, Err(AccessError::Denied("the consent is not valid now"))));
     scene.ledger.people.lock().unwrap().get_mut(&scene.doctor).unwrap().suspended_at_ms = 1;
     refused(&scene, entry(), "suspended");
@@ -170,7 +179,11 @@ fn monitoring_opens_until_its_lease_ends() {
     assert!(scene.vault.open_monitored(&short, &sealed.envelope, NOW_MS + 4999).is_ok());
     let ended = scene.vault.open_monitored(&short, &sealed.envelope, NOW_MS + 5000);
     assert_eq!(ended, Err(OpenError::LeaseEnded));
-    assert_eq!(lease(entry.clone(), u64::MAX).unwrap().until_ms(), NOW_MS + EPOCH_MS / 2, "the grant ends first");
+    assert_eq!(
+        lease(entry.clone(), u64::MAX).unwrap().until_ms(),
+        NOW_MS + EPOCH_MS / 2,
+        "the grant ends first"
+    );
     assert!(matches!(lease(entry.clone(), NOW_MS), Err(AccessError::Denied(_))));
     assert!(matches!(lease(scene.reading(), u64::MAX), Err(AccessError::Denied(_))));
     let other = AccessEntry { reader: scene.doctor, ..entry };
@@ -229,7 +242,8 @@ fn the_nodes_own_envelopes_link_and_never_repeat_a_run() {
         class: Class::Profile,
         body: Body::Profile(Profile { at_ms: NOW_MS, name: "Amira".into(), bed: bed.into() }),
     };
-    let write = |entries: &[Entry]| scene.vault.write(&scene.store, entries, ClockQuality::Synced, NOW_MS).unwrap();
+    let write =
+        |entries: &[Entry]| scene.vault.write(&scene.store, entries, ClockQuality::Synced, NOW_MS).unwrap();
     let mut all = write(&[profile("1"), profile("2")]);
     all.extend(write(&[profile("3")]));
     for (seq, written) in all.iter().enumerate() {
@@ -241,7 +255,10 @@ fn the_nodes_own_envelopes_link_and_never_repeat_a_run() {
     let runs: std::collections::HashSet<_> = all.iter().map(|written| written.header.run).collect();
     assert_eq!(runs.len(), all.len());
     assert_eq!(scene.store.gaps(all[0].header.stream), []);
-    let long = Entry { body: Body::Profile(Profile { at_ms: 1, name: "x".repeat(300), bed: String::new() }), ..profile("") };
+    let long = Entry {
+        body: Body::Profile(Profile { at_ms: 1, name: "x".repeat(300), bed: String::new() }),
+        ..profile("")
+    };
     let unreadable = scene.vault.write(&scene.store, &[profile("4"), long], ClockQuality::Synced, NOW_MS);
     assert!(matches!(unreadable, Err(WriteError::Unfit)));
     assert_eq!(scene.store.head(all[0].header.stream).unwrap().count, 3);

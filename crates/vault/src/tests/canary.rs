@@ -32,9 +32,19 @@ fn no_name_login_password_or_body_is_readable_in_any_file() {
     let mut plaintexts: Vec<Vec<u8>> = vec![PASSPHRASE.into(), DOCUMENT.into()];
     plaintexts.extend([&login, &name, &password, &bed].map(|text| text.clone().into_bytes()));
 
-    let new = NewAccount { login: &login, name: &name, role: Role::Patient, person: scene.amira.person, password: &password };
+    let new = NewAccount {
+        login: &login,
+        name: &name,
+        role: Role::Patient,
+        person: scene.amira.person,
+        password: &password,
+    };
     let account = scene.vault.put_account(new).unwrap();
-    plaintexts.extend([account.public_key.to_vec(), scene.amira.person.0.to_vec(), scene.amira.id.0.to_vec()]);
+    plaintexts.extend([
+        account.public_key.to_vec(),
+        scene.amira.person.0.to_vec(),
+        scene.amira.id.0.to_vec(),
+    ]);
     plaintexts.extend([scene.doctor.0.to_vec(), scene.grant.0.to_vec()]);
     let keys = [scene.vault.record_key_seed(), scene.vault.sender_key(), scene.vault.validator_seed()];
     plaintexts.extend(keys.map(|key| key.expose().to_vec()));
@@ -63,7 +73,13 @@ fn no_name_login_password_or_body_is_readable_in_any_file() {
     scene.vault.write(&scene.store, &[entry], ClockQuality::Synced, NOW_MS).unwrap();
     let access = scene
         .vault
-        .log_access(&scene.store, &scene.ledger, scene.amira.id, AccessEntry { reader_name: name, ..scene.reading() }, NOW_MS)
+        .log_access(
+            &scene.store,
+            &scene.ledger,
+            scene.amira.id,
+            AccessEntry { reader_name: name, ..scene.reading() },
+            NOW_MS,
+        )
         .unwrap();
     plaintexts.push(Body::Access(access.entry().clone()).encode(NOW_MS));
 

@@ -44,7 +44,13 @@ fn a_vault_is_bound_to_one_ledger() {
 #[test]
 fn everything_is_there_after_a_restart() {
     let scene = Scene::new();
-    let new = NewAccount { login: "amira", name: "Amira N.", role: Role::Patient, person: scene.amira.person, password: "pw" };
+    let new = NewAccount {
+        login: "amira",
+        name: "Amira N.",
+        role: Role::Patient,
+        person: scene.amira.person,
+        password: "pw",
+    };
     let account = scene.vault.put_account(new).unwrap();
     let (stream, _) = Sensor::new(5).pair(&scene, Class::Vitals);
     let terms = scene.vault.terms_of(scene.amira.id);
@@ -87,6 +93,36 @@ fn a_damaged_row_is_found_at_the_start() {
         }
     }
     assert!(found > 0);
+}
+
+#[test]
+fn a_vault_file_changed_or_cut_anywhere_opens_whole_or_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = new_vault(folder.path(), 1);
+    vault.put_patient(Patient { id: PatientId([1; 16]), person: PersonId([1; 32]), since_ms: 1 }).unwrap();
+    let (key, patients) = (vault.record_key(), vault.patients());
+    drop(vault);
+    let path = folder.path().join(VAULT_FILE);
+    let whole = std::fs::read(&path).unwrap();
+    let check = |bytes: &[u8], what: String| {
+        std::fs::write(&path, bytes).unwrap();
+        match std::panic::catch_unwind(|| open(folder.path(), PASSPHRASE)) {
+            Ok(Ok(vault)) => {
+                assert_eq!((vault.record_key(), vault.patients()), (key, patients.clone()), "{what}")
+            }
+            Ok(Err(VaultError::WrongPassphrase)) => {}
+            Ok(Err(why)) => assert!(why.to_string().contains("vault"), "{what}: {why}"),
+            Err(_) => panic!("{what}: the database panicked"),
+        }
+    };
+    for at in (0..320).chain((320..whole.len()).step_by(whole.len() / 150)) {
+        let mut changed = whole.clone();
+        changed[at] ^= 1 << (at % 8);
+        check(&changed, format!("byte {at}"));
+    }
+    for size in (0..whole.len()).step_by(whole.len() / 30) {
+        check(&whole[..size], format!("cut to {size}"));
+    }
 }
 
 #[test]

@@ -116,7 +116,8 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let vault = new_vault(&folder.path().join("vault"), 1);
         let store = Store::create(&folder.path().join("records"), vault.genesis().unwrap()).unwrap();
-        let amira = Patient { id: PatientId(vault.random()), person: PersonId(vault.random()), since_ms: NOW_MS };
+        let amira =
+            Patient { id: PatientId(vault.random()), person: PersonId(vault.random()), since_ms: NOW_MS };
         vault.put_patient(amira).unwrap();
         let mut scene = Self {
             doctor: PersonId(vault.random()),
@@ -128,7 +129,14 @@ impl Scene {
             amira,
         };
         let org = scene.vault.org();
-        let doctor = Person { role: Role::Clinician, org, signer: vec![1], vault_kept: true, since_ms: 0, suspended_at_ms: 0 };
+        let doctor = Person {
+            role: Role::Clinician,
+            org,
+            signer: vec![1],
+            vault_kept: true,
+            since_ms: 0,
+            suspended_at_ms: 0,
+        };
         scene.ledger.people.lock().unwrap().insert(scene.doctor, doctor);
         scene.grant = scene.consent(scene.doctor, Purpose::Treatment, &[Class::Vitals, Class::Profile]);
         scene
@@ -205,12 +213,20 @@ impl Sensor {
                 salt: [4; 32],
             })
             .unwrap();
-        let answer = scene.vault.pairing_answer(&self.request(), &[stream.stream], stream.first_epoch).unwrap();
+        let answer =
+            scene.vault.pairing_answer(&self.request(), &[stream.stream], stream.first_epoch).unwrap();
         (stream, pairing::unwrap(self, &answer.streams[0], answer.genesis()).unwrap())
     }
 
     /// Seals as a device does: one run from start to start.
-    pub(crate) fn seal(&self, stream: &StreamRecord, chain: &ChainKey, epoch: u32, seq: u64, body: &Body) -> Sealed {
+    pub(crate) fn seal(
+        &self,
+        stream: &StreamRecord,
+        chain: &ChainKey,
+        epoch: u32,
+        seq: u64,
+        body: &Body,
+    ) -> Sealed {
         let (first_ms, last_ms) = body.span_ms().unwrap();
         let header = Header {
             genesis: vitals::proof::genesis::GenesisDocument::hash_of(DOCUMENT),

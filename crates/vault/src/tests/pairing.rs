@@ -27,9 +27,13 @@ fn a_paired_sensor_gets_its_chain_key_and_nobody_else_does() {
     let scene = Scene::new();
     let sensor = Sensor::new(5);
     let (stream, chain) = sensor.pair(&scene, Class::Vitals);
-    let later = scene.vault.pairing_answer(&sensor.request(), &[stream.stream], stream.first_epoch + 3).unwrap();
+    let later =
+        scene.vault.pairing_answer(&sensor.request(), &[stream.stream], stream.first_epoch + 3).unwrap();
     let decoded = PairingAnswer::decode(&later.encode()).unwrap();
-    assert_eq!((decoded.record_key, decoded.genesis()), (scene.vault.record_key(), scene.vault.genesis().unwrap()));
+    assert_eq!(
+        (decoded.record_key, decoded.genesis()),
+        (scene.vault.record_key(), scene.vault.genesis().unwrap())
+    );
     let key = &decoded.streams[0];
     let stepped = unwrap(&sensor, key, decoded.genesis()).unwrap();
     assert_eq!(stepped.expose(), chain.forward(3).unwrap().expose());
@@ -57,12 +61,14 @@ fn keys_are_wrapped_only_to_what_their_author_signed() {
     let scene = Scene::new();
     let sensor = Sensor::new(5);
     let (stream, _) = sensor.pair(&scene, Class::Vitals);
-    let answer = |request: &PairingRequest| scene.vault.pairing_answer(request, &[stream.stream], stream.first_epoch);
+    let answer =
+        |request: &PairingRequest| scene.vault.pairing_answer(request, &[stream.stream], stream.first_epoch);
     let mut swapped = sensor.request();
     swapped.sensors[0].wrap_key = Sensor::new(6).keys.wrap_key;
     assert!(matches!(answer(&swapped), Err(VaultError::Unpaired)));
     assert!(matches!(answer(&Sensor::new(6).request()), Err(VaultError::Unpaired)));
-    let unknown = scene.vault.pairing_answer(&sensor.request(), &[vitals::StreamId([0; 16])], stream.first_epoch);
+    let unknown =
+        scene.vault.pairing_answer(&sensor.request(), &[vitals::StreamId([0; 16])], stream.first_epoch);
     assert!(matches!(unknown, Err(VaultError::NoStream)));
 }
 

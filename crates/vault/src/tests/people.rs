@@ -3,7 +3,13 @@ use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::ecdsa::{Signature, VerifyingKey};
 
 fn new<'a>(login: &'a str, person: u8) -> NewAccount<'a> {
-    NewAccount { login, name: "Name", role: Role::Clinician, person: PersonId([person; 32]), password: "secret" }
+    NewAccount {
+        login,
+        name: "Name",
+        role: Role::Clinician,
+        person: PersonId([person; 32]),
+        password: "secret",
+    }
 }
 
 #[test]
@@ -28,7 +34,10 @@ fn a_login_and_a_person_have_one_account() {
     assert!(matches!(scene.vault.put_account(new("lee", 2)), Err(VaultError::LoginTaken)));
     assert!(matches!(scene.vault.put_account(new("kim", 1)), Err(VaultError::PersonTaken)));
     assert!(matches!(scene.vault.put_account(new("", 3)), Err(VaultError::Unfit(_))));
-    assert!(matches!(scene.vault.put_account(NewAccount { password: "", ..new("kim", 3) }), Err(VaultError::Unfit(_))));
+    assert!(matches!(
+        scene.vault.put_account(NewAccount { password: "", ..new("kim", 3) }),
+        Err(VaultError::Unfit(_))
+    ));
     assert_eq!(scene.vault.accounts().len(), 1);
 }
 

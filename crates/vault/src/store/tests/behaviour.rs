@@ -26,7 +26,8 @@ fn the_same_envelope_again_is_a_duplicate_and_another_one_a_conflict() {
     let first = second(1, 0);
     let other = envelope(1, 0, 0, 900, 9);
     let answers = append(&store, &[first.clone(), first.clone(), other.clone()]).unwrap();
-    let wanted = [Appended::Stored { index: 0 }, Appended::Duplicate { index: 0 }, Appended::Conflict { index: 0 }];
+    let wanted =
+        [Appended::Stored { index: 0 }, Appended::Duplicate { index: 0 }, Appended::Conflict { index: 0 }];
     assert_eq!(answers, wanted);
     assert_eq!(append(&store, &[first.clone(), other]).unwrap(), wanted[1..]);
     assert_eq!((store.size(), store.read(stream(1), 0).unwrap()), (1, Some(first.1)));
@@ -178,7 +179,8 @@ fn many_readers_and_one_writer_see_only_whole_groups() {
             });
         }
         for group in 0..100 {
-            append(&store, &(group * 4..group * 4 + 4).map(|seq| second(1, seq)).collect::<Vec<_>>()).unwrap();
+            append(&store, &(group * 4..group * 4 + 4).map(|seq| second(1, seq)).collect::<Vec<_>>())
+                .unwrap();
         }
     });
 }

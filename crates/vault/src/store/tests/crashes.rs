@@ -44,7 +44,9 @@ fn work(world: &Lossy) -> Promised {
         let Ok(answers) = append(&store, &group) else { return promised };
         for ((_, bytes), answer) in group.into_iter().zip(answers) {
             match answer {
-                Appended::Stored { index } | Appended::Duplicate { index } => promised.leaves.push((index, bytes)),
+                Appended::Stored { index } | Appended::Duplicate { index } => {
+                    promised.leaves.push((index, bytes))
+                }
                 Appended::Conflict { .. } => panic!("nothing conflicts here"),
             }
         }
@@ -59,7 +61,11 @@ fn work(world: &Lossy) -> Promised {
 /// Holds a store against what was promised, and the store against itself.
 fn check(store: &Store, promised: &Promised, scene: &str) {
     for (index, bytes) in &promised.leaves {
-        assert_eq!(store.read_index(*index).unwrap().as_ref(), Some(bytes), "{scene}: leaf {index} was acknowledged");
+        assert_eq!(
+            store.read_index(*index).unwrap().as_ref(),
+            Some(bytes),
+            "{scene}: leaf {index} was acknowledged"
+        );
     }
     if promised.evidence {
         assert_eq!(store.evidence(stream(1)).unwrap(), [evidence().1], "{scene}");

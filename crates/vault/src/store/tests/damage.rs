@@ -85,7 +85,8 @@ fn a_deleted_file_is_found_and_named() {
 #[test]
 fn bytes_after_the_end_are_the_torn_tail_only_in_the_last_segment() {
     let scene = scene();
-    let last = scene.world.names().into_iter().filter(|name| segment::number_of(name).is_some()).max().unwrap();
+    let last =
+        scene.world.names().into_iter().filter(|name| segment::number_of(name).is_some()).max().unwrap();
     for name in scene.world.names().into_iter().filter(|name| segment::number_of(name).is_some()) {
         for tail in [vec![0; 100], vec![0xff; 7], scene.world.bytes(&name)[100..300].to_vec()] {
             let longer = [scene.world.bytes(&name), tail].concat();

@@ -21,7 +21,13 @@ pub(crate) fn stream(number: u8) -> StreamId {
 
 /// An envelope as admission would let through; the store never looks at signature or ciphertext.
 /// `variant` tells apart envelopes for one place in a stream.
-pub(crate) fn envelope(number: u8, seq: u64, first_ms: u64, last_ms: u64, variant: u8) -> (Envelope, Vec<u8>) {
+pub(crate) fn envelope(
+    number: u8,
+    seq: u64,
+    first_ms: u64,
+    last_ms: u64,
+    variant: u8,
+) -> (Envelope, Vec<u8>) {
     let ciphertext = vec![number ^ variant; 40 + (seq % 50) as usize];
     let header = Header {
         genesis: GENESIS,

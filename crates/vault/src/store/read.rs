@@ -1,0 +1,171 @@
+//! Reading: the log's heads and paths, what the index knows, and envelopes as they arrived. Readers
+//! see only what is durable, and never wait for the disk that the writer waits for.
+
+use super::index::StreamIndex;
+use super::segment::{FRAME_BYTES, Kind, file_name, take_frame};
+use super::{Corruption, DiskFile, Located, Store, StoreError, StreamHead, recover};
+use std::sync::{Arc, PoisonError};
+use vitals::envelope::header_hash;
+use vitals::ids::{Genesis, Hash, StreamId};
+
+/// Most segments held open for reading.
+const HANDLES_MAX: usize = 64;
+
+impl Store {
+    /// The ledger whose envelopes this holds.
+    #[must_use]
+    pub fn genesis(&self) -> Genesis {
+        self.genesis
+    }
+
+    /// Leaves in the log.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.state().log.size()
+    }
+
+    /// Size and root of the log, read together.
+    #[must_use]
+    pub fn log_head(&self) -> (u64, Hash) {
+        let state = self.state();
+        (state.log.size(), state.log.root())
+    }
+
+    /// Root over the first `size` leaves.
+    #[must_use]
+    pub fn root_at(&self, size: u64) -> Option<Hash> {
+        self.state().log.root_at(size)
+    }
+
+    /// The leaf at `index`.
+    #[must_use]
+    pub fn leaf(&self, index: u64) -> Option<Hash> {
+        self.state().log.leaf(index)
+    }
+
+    /// Inclusion path of leaf `index` in the first `size` leaves.
+    #[must_use]
+    pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
+        self.state().log.inclusion(index, size)
+    }
+
+    /// Consistency proof from the first `old` to the first `new` leaves.
+    #[must_use]
+    pub fn consistency(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
+        self.state().log.consistency(old, new)
+    }
+
+    /// The end of a stream; nothing for a stream without envelopes.
+    #[must_use]
+    pub fn head(&self, stream: StreamId) -> Option<StreamHead> {
+        self.state().head(stream)
+    }
+
+    /// Missing sequence numbers below the highest one, as inclusive ranges; the first [`GAPS_MAX`].
+    #[must_use]
+    pub fn gaps(&self, stream: StreamId) -> Vec<(u64, u64)> {
+        self.state().streams.get(&stream).map_or_else(Vec::new, StreamIndex::gaps)
+    }
+
+    /// All streams that hold an envelope.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamId> {
+        self.state().streams.keys().copied().collect()
+    }
+
+    /// What the index knows about an envelope.
+    #[must_use]
+    pub fn locate(&self, stream: StreamId, seq: u64) -> Option<Located> {
+        let state = self.state();
+        Some(state.located(seq, state.streams.get(&stream)?.get(seq)?))
+    }
+
+    /// Envelopes of a stream whose times touch `from_ms..=to_ms`, in sequence order.
+    #[must_use]
+    pub fn find(&self, stream: StreamId, from_ms: u64, to_ms: u64) -> Vec<Located> {
+        let state = self.state();
+        let Some(index) = state.streams.get(&stream) else { return Vec::new() };
+        index.touching(from_ms, to_ms).into_iter().map(|(seq, entry)| state.located(seq, entry)).collect()
+    }
+
+    /// Reads what [`Self::find`] finds, one by one, without holding up the writer.
+    pub fn scan(
+        &self,
+        stream: StreamId,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> impl Iterator<Item = Result<(Located, Vec<u8>), StoreError>> + use<'_> {
+        self.find(stream, from_ms, to_ms).into_iter().map(|located| {
+            let bytes = self.read_index(located.index)?;
+            Ok((located, bytes.expect("what the index located has a place")))
+        })
+    }
+
+    /// An envelope, as it arrived.
+    ///
+    /// # Errors
+    /// [`StoreError::Halt`] if the disk no longer holds what was stored.
+    pub fn read(&self, stream: StreamId, seq: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.locate(stream, seq) {
+            Some(located) => self.read_index(located.index),
+            None => Ok(None),
+        }
+    }
+
+    /// The envelope that is leaf `index`, as it arrived.
+    ///
+    /// # Errors
+    /// [`StoreError::Halt`] if the disk no longer holds what was stored.
+    pub fn read_index(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(place) = self.state().place(index) else { return Ok(None) };
+        let number = u64::from(place.segment);
+        let damaged = |what: &str| Corruption::at(file_name(number), u64::from(place.offset), what);
+        let file = self.handle(number).map_err(|_| damaged("the file cannot be opened"))?;
+        let mut frame = vec![0; FRAME_BYTES + place.len as usize];
+        file.read_at(&mut frame, u64::from(place.offset)).map_err(|_| damaged("a frame cannot be read"))?;
+        let envelope = take_frame(&frame, number, u64::from(place.offset), Kind::Envelope);
+        if let Err(what) = envelope.map(<[u8]>::len) {
+            return Err(damaged(what).into());
+        }
+        frame.drain(..FRAME_BYTES);
+        Ok(Some(frame))
+    }
+
+    /// Header hash of an envelope: from memory for the last of its stream, else read from the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Halt`] if the disk no longer holds what was stored.
+    pub fn hash_at(&self, stream: StreamId, seq: u64) -> Result<Option<Hash>, StoreError> {
+        if let Some(head) = self.head(stream)
+            && head.last_seq == seq
+        {
+            return Ok(Some(head.last_hash));
+        }
+        let Some(located) = self.locate(stream, seq) else { return Ok(None) };
+        let bytes = self.read_index(located.index)?.expect("what the index located has a place");
+        let header = recover::header_of(&bytes);
+        let hash = header.map(|(_, header_bytes)| header_hash(header_bytes));
+        hash.map(Some).ok_or_else(|| {
+            let place = self.state().place(located.index).expect("located above");
+            Corruption::at(file_name(u64::from(place.segment)), u64::from(place.offset), "not an envelope")
+                .into()
+        })
+    }
+
+    fn handle(&self, number: u64) -> std::io::Result<Arc<dyn DiskFile>> {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = handles.iter().position(|(held, _)| *held == number) {
+            // The one used last stands last, so that the front is the one to drop.
+            let held = handles.remove(at);
+            let file = Arc::clone(&held.1);
+            handles.push(held);
+            return Ok(file);
+        }
+        let file = self.disk.open(&file_name(number))?;
+        if handles.len() == HANDLES_MAX {
+            handles.remove(0);
+        }
+        handles.push((number, Arc::clone(&file)));
+        Ok(file)
+    }
+}
