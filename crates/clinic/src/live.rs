@@ -322,22 +322,23 @@ impl Clinic {
         self.conclude(after, now_ms);
     }
 
-    /// Writes what the engine noticed into the record, counts, and tells. The screen does not wait
-    /// for a disk that fails: an alarm that cannot be recorded is still an alarm.
+    /// Tells, counts, and writes what the engine noticed into the record. The screen does not wait for
+    /// a disk, and an alarm that cannot be recorded is still an alarm.
     fn conclude(&self, after: Aftermath, now_ms: u64) {
-        if !after.entries.is_empty() {
-            match self.vault().write(self.store(), &after.entries, ClockQuality::Synced, now_ms) {
-                Ok(written) => lock(&self.stats).counters.authored += written.len() as u64,
-                Err(why) => tracing::error!(reason = %why, "Alarm events could not be recorded"),
-            }
-        }
+        after.events.into_iter().for_each(|event| self.tell(event));
         {
             let mut stats = lock(&self.stats);
             stats.counters.alarms_raised += after.raised;
             stats.counters.unreadable += after.unreadable;
             after.latencies_ms.into_iter().for_each(|latency_ms| stats.seal_to_live.add(latency_ms));
         }
-        after.events.into_iter().for_each(|event| self.tell(event));
+        if after.entries.is_empty() {
+            return;
+        }
+        match self.vault().write(self.store(), &after.entries, ClockQuality::Synced, now_ms) {
+            Ok(written) => lock(&self.stats).counters.authored += written.len() as u64,
+            Err(why) => tracing::error!(reason = %why, "Alarm events could not be recorded"),
+        }
     }
 
     /// Records and tells what a person's action on one bed brought about.
