@@ -221,8 +221,8 @@
 
   // --- start ------------------------------------------------------------------------------------
   const settle = (root) => { localise(root); proveAll(); watch(); };
-  document.addEventListener('htmx:afterSwap', (event) => {
-    alive();
+  // After settling: until then htmx lends a new element the attributes of the one it replaces.
+  document.addEventListener('htmx:afterSettle', (event) => {
     settle(document);
     document.dispatchEvent(new CustomEvent('aceso:drawn', { detail: event.detail && event.detail.elt }));
   });

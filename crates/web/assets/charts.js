@@ -11,6 +11,7 @@
   const minute = (s) => clock(s).slice(0, 5);
   let plots = [];
   let frame = null;
+  let drawn = null; // the element the plots belong to
   let dirty = false;
 
   const colour = (name) => {
@@ -133,6 +134,7 @@
     plots.forEach((plot) => plot.u.destroy());
     plots = [];
     const trends = one('#trends');
+    drawn = trends;
     if (!trends || !window.uPlot) return;
     const data = trends.dataset;
     frame = {
@@ -194,5 +196,5 @@
     plots.forEach((plot) => plot.u.setSize({ width: Math.max(200, one('.canvas', plot.figure).clientWidth), height: plot.u.height }));
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', start);
-  document.addEventListener('aceso:drawn', () => { if (one('#trends:not(.drawn)')) start(); });
+  document.addEventListener('aceso:drawn', () => { if (one('#trends') !== drawn) start(); });
 })();
