@@ -94,8 +94,10 @@ impl Bed {
         look
     }
 
-    /// Seals what was sampled: one envelope per class, alarms apart.
-    pub(crate) fn seal(&mut self, look: Look, clock: ClockQuality, out: &mut Vec<(bool, Sealed)>) {
+    /// Seals what was sampled: one envelope per class, alarms apart. Gives how many readings and events
+    /// could not be.
+    pub(crate) fn seal(&mut self, look: Look, clock: ClockQuality, out: &mut Vec<(bool, Sealed)>) -> u64 {
+        let mut lost = 0;
         let mut bodies = Vec::new();
         if !look.alarms.is_empty() {
             bodies.push((Class::Alarms, Body::Alarms(look.alarms)));
@@ -114,13 +116,18 @@ impl Bed {
         for (class, body) in bodies {
             let Some(sealer) = self.sealers.iter_mut().find(|sealer| sealer.class() == class) else {
                 tracing::warn!(class = class.word(), "No stream was paired for class {}", class.word());
+                lost += u64::from(body.count());
                 continue;
             };
             match sealer.seal(&body, clock) {
                 Ok(sealed) => out.push((class == Class::Alarms, sealed)),
-                Err(why) => tracing::error!(%why, class = class.word(), "Could not seal: {why}"),
+                Err(why) => {
+                    lost += u64::from(body.count());
+                    tracing::error!(%why, class = class.word(), "Could not seal: {why}");
+                }
             }
         }
+        lost
     }
 }
 

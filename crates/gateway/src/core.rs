@@ -292,7 +292,7 @@ impl Core {
         for (bed, look) in self.beds.iter_mut().zip(looks) {
             readings += self.counters.saw(&look);
             if stores {
-                bed.seal(look, self.quality, &mut sealed);
+                add(&self.counters.readings_lost, bed.seal(look, self.quality, &mut sealed));
             }
         }
         if !stores {

@@ -1,6 +1,12 @@
 //! A home organisation in miniature: a node that admits what is signed and in sequence, gives
 //! receipts, and proves against a ledger of one validator, all with fixed keys.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, unreachable_pub, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    dead_code,
+    reason = "tests share this"
+)]
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 use gateway::{Clock, Config, Entropy, Gateway, Summary};
@@ -186,8 +192,12 @@ impl Running {
     }
 
     pub async fn stop(self) -> Summary {
+        self.end().await.unwrap()
+    }
+
+    pub async fn end(self) -> Result<Summary, gateway::GatewayError> {
         self.stop.send(true).unwrap();
-        self.task.await.unwrap().unwrap()
+        self.task.await.unwrap()
     }
 }
 
