@@ -27,7 +27,7 @@ use axum::routing::{get, post};
 use station::Station;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Milliseconds since 1970, handed in.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -50,6 +50,8 @@ struct Inner {
     settings: Settings,
     streams: Arc<Semaphore>,
     served: AtomicU64,
+    /// True once the server stops: live streams end, so that stopping does not wait for them.
+    closing: watch::Sender<bool>,
 }
 
 /// Everything a handler needs.
@@ -61,7 +63,7 @@ impl App {
     #[must_use]
     pub fn new(station: Arc<dyn Station>, clock: Clock, settings: Settings) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        Self(Arc::new(Inner { station, clock, settings, streams, served: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { station, clock, settings, streams, served: AtomicU64::new(0), closing: watch::Sender::new(false) }))
     }
 
     /// The time.
@@ -86,6 +88,10 @@ impl App {
 
     pub(crate) fn streams(&self) -> &Arc<Semaphore> {
         &self.0.streams
+    }
+
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.0.closing.subscribe()
     }
 
     /// Open live streams.
@@ -118,6 +124,11 @@ pub async fn serve(
     app: App,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let closing = app.clone();
+    let stop = async move {
+        stop.await;
+        closing.0.closing.send_replace(true);
+    };
     axum::serve(listener, router(app)).with_graceful_shutdown(stop).await
 }
 

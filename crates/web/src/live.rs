@@ -21,7 +21,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 use vitals::PatientId;
 use vitals::alarm::Priority;
@@ -99,6 +99,7 @@ struct Flow {
     ticks: u32,
     ready: VecDeque<Event>,
     ended: bool,
+    closing: watch::Receiver<bool>,
     /// Held while the stream is open: bounds how many there are.
     _permit: OwnedSemaphorePermit,
 }
@@ -215,11 +216,14 @@ impl Flow {
                 return None;
             }
             let clock = self.app.clock().clone();
+            let mut closing = self.closing.clone();
             tokio::select! {
                 next = self.following.next(&*clock) => match next {
                     Ok(event) => self.take(&event),
                     Err(why) => self.end(&why),
                 },
+                // The node stops: the browser will ask again, and say so until it is answered.
+                _ = closing.wait_for(|closing| *closing) => return None,
                 _ = self.tick.tick() => {
                     self.ticks += 1;
                     match self.following.check(self.app.now_ms()) {
@@ -242,7 +246,7 @@ fn flow(app: &App, caller: Caller, page: Page, answer: Option<Result<Box<dyn Fol
     let permit = app.streams().clone().try_acquire_owned().map_err(|_| busy(app, &caller))?;
     let mut tick = tokio::time::interval(CHECK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut flow = Flow { app: app.clone(), caller, page, following, tick, ticks: 0, ready: VecDeque::new(), ended: false, _permit: permit };
+    let mut flow = Flow { app: app.clone(), caller, page, following, tick, ticks: 0, ready: VecDeque::new(), ended: false, closing: app.closing(), _permit: permit };
     flow.beat();
     let unbuffered = [("x-accel-buffering", "no")];
     Ok((unbuffered, Sse::new(events(flow))).into_response())
