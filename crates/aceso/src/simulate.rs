@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Board 0 replays this pulse recording (CSV) at its own rate.
     #[arg(long)]
     recording: Option<PathBuf>,
+    /// Seconds of the boards that pass in one second of the clock.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50))]
+    speed: u32,
     /// Timed events at the last board, for example "at 8 s: tachycardia for 20 s; at 1 min: fever".
     #[arg(long)]
     script: Option<Script>,
@@ -72,7 +75,7 @@ async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
             recording: recording.clone().filter(|_| number == 0),
             ..BoardConfig::default()
         });
-        let board = RunningBoard::start(board, 1, Arc::new(clock::now_ms)).context("opening a pseudo-terminal")?;
+        let board = RunningBoard::start(board, options.speed, Arc::new(clock::now_ms)).context("opening a pseudo-terminal")?;
         // The terminal's own name changes from start to start; the link's does not.
         let link = dir.join(format!("board-{number}"));
         let _ = std::fs::remove_file(&link);

@@ -46,6 +46,12 @@ pub(crate) struct Options {
     /// Seed of the virtual patients.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Seconds of the boards that pass in one second, to replay a long recording quickly.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50))]
+    speed: u32,
+    /// Timed events at the last patient's board, for example "at 8 s: tachycardia for 20 s".
+    #[arg(long)]
+    script: Option<String>,
     /// Kill node or gateway (SIGKILL) this many times at random moments and start it again.
     #[arg(long, default_value_t = 0, requires = "duration")]
     kills: usize,
@@ -387,7 +393,11 @@ fn save(path: &Path, bytes: &[u8]) -> Result<()> {
 
 async fn start_boards(places: &Places, options: &Options, patients: usize) -> Result<(Role, Vec<PathBuf>)> {
     let (folder, count, seed) = (places.boards().display().to_string(), patients.to_string(), options.seed.to_string());
-    let mut arguments = vec!["simulate", "--dir", &folder, "--boards", &count, "--seed", &seed];
+    let speed = options.speed.to_string();
+    let mut arguments = vec!["simulate", "--dir", &folder, "--boards", &count, "--seed", &seed, "--speed", &speed];
+    if let Some(script) = &options.script {
+        arguments.extend(["--script", script]);
+    }
     let recording = options.recording.as_ref().map(|path| path.display().to_string());
     if let Some(recording) = &recording {
         arguments.extend(["--recording", recording]);

@@ -1,1 +1,118 @@
 //! No name and no plaintext reaches a disk, a log or a metric.
+
+use crate::record;
+use crate::support::{Folder, files, stdout};
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use vitals::body::Body;
+
+/// Plaintext of this length found in a file is no coincidence.
+const WINDOW_BYTES: usize = 12;
+type Window = [u8; WINDOW_BYTES];
+
+fn windows(bytes: &[u8]) -> impl Iterator<Item = Window> {
+    bytes.windows(WINDOW_BYTES).map(|window| window.try_into().unwrap())
+}
+
+/// Bytes of a window that may belong to an id before the window says nothing of its own.
+const PUBLIC_BYTES_MAX: usize = 4;
+
+/// Ids that stand on the ledger too, in the clear by design.
+fn public_ids(body: &Body) -> Vec<[u8; 32]> {
+    match body {
+        Body::Access(entry) => vec![entry.reader.0, entry.grant.0],
+        Body::Alarms(events) => events.iter().map(|event| event.by.0).collect(),
+        Body::Limits(change) => vec![change.by.0],
+        _ => Vec::new(),
+    }
+}
+
+/// Windows of one plaintext, less those that lie in a public id.
+fn telling(opened: &record::Opened) -> Vec<Window> {
+    let plaintext = opened.body.encode(opened.first_ms);
+    let mut public = vec![false; plaintext.len()];
+    for id in public_ids(&opened.body) {
+        let places = plaintext.windows(id.len()).enumerate().filter(|(_, bytes)| *bytes == id);
+        for (place, _) in places.collect::<Vec<_>>() {
+            public[place..place + id.len()].fill(true);
+        }
+    }
+    let own = |place: usize| public[place..place + WINDOW_BYTES].iter().filter(|public| **public).count();
+    windows(&plaintext).enumerate().filter(|(place, _)| own(*place) <= PUBLIC_BYTES_MAX).map(|(_, window)| window).collect()
+}
+
+/// Every window of the plaintext bodies.
+fn secrets(bodies: &[record::Opened]) -> HashSet<Window> {
+    bodies.iter().flat_map(telling).collect()
+}
+
+fn readable(folder: &Path, secrets: &HashSet<Window>) -> Vec<String> {
+    let hits = files(folder).into_iter().filter_map(|path| {
+        let bytes = std::fs::read(&path).unwrap();
+        let place = bytes.windows(WINDOW_BYTES).position(|window| secrets.contains(window))?;
+        Some(format!("{} at byte {place}", path.display()))
+    });
+    hits.collect()
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn no_name_and_no_plaintext_is_readable_in_files_logs_or_metrics() {
+    let folder = Folder::new();
+    let mut random = [0u8; 16];
+    getrandom::fill(&mut random).unwrap();
+    let canaries = [format!("Canary{}", hex::encode(&random[..8])), format!("Canary{}", hex::encode(&random[8..]))];
+    std::fs::write(folder.path("names"), canaries.join("\n")).unwrap();
+    let (data, names) = (folder.text("data"), folder.text("names"));
+    let script = "at 1 s: tachycardia for 30 s";
+    let arguments = ["ward", "--patients", "2", "--duration", "25s", "--data", &data, "--names", &names, "--script", script];
+    let mut child =
+        Command::new(env!("CARGO_BIN_EXE_aceso")).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| Some(line.strip_prefix("Open http://")?.trim_end_matches('/').to_owned())).unwrap();
+    let metrics = get(&address, "/metrics");
+    assert!(metrics.contains("aceso_"), "{metrics}");
+    let rest: String = lines.collect::<Vec<_>>().join("\n");
+    assert!(child.wait().unwrap().success(), "{rest}");
+    let spoken = metrics + &rest + &get_missing();
+
+    let bodies = record::open(&folder);
+    let secret = secrets(&bodies);
+    assert!(secret.len() > 500, "only {} windows to look for", secret.len());
+    assert!(bodies.iter().any(|opened| matches!(&opened.body, Body::Profile(profile) if profile.name == canaries[0])));
+    assert!(bodies.iter().any(|opened| matches!(&opened.body, Body::Alarms(_))), "the script raises an alarm");
+
+    let found = readable(&folder.path("data"), &secret);
+    assert!(found.is_empty(), "plaintext is readable: {found:#?}");
+    for canary in &canaries {
+        let bytes = canary.as_bytes();
+        for path in files(&folder.path("data")) {
+            let content = std::fs::read(&path).unwrap();
+            assert!(!content.windows(bytes.len()).any(|window| window == bytes), "a name is readable in {}", path.display());
+        }
+        assert!(!spoken.contains(canary.as_str()), "a name is in the output or the metrics");
+    }
+    assert!(!windows(spoken.as_bytes()).any(|window| secret.contains(&window)));
+
+    // The control: one unsealed body, found by the same search.
+    let control = folder.path("control");
+    std::fs::create_dir(&control).unwrap();
+    let body = bodies.iter().find(|opened| matches!(opened.body, Body::Readings(_))).unwrap();
+    let leak = [vec![7; 1000], body.body.encode(body.first_ms), vec![9; 1000]].concat();
+    std::fs::write(control.join("segment"), leak).unwrap();
+    assert_eq!(readable(&control, &secret).len(), 1);
+}
+
+/// What the command says of a file that is not there: an error text to search as well.
+fn get_missing() -> String {
+    stdout(&crate::support::aceso(&["verify", "/nonexistent"]))
+}

@@ -4,6 +4,8 @@
 mod canary;
 mod cli;
 mod kills;
+mod record;
+mod recordings;
 mod support;
 mod tidy;
 mod ward;

@@ -1,0 +1,65 @@
+//! Real pulse recordings, from the board's wire to the node's record.
+
+use crate::record::{self, Opened};
+use crate::support::{Folder, said, ward};
+use std::path::PathBuf;
+use vitals::body::Body;
+use vitals::metric::{Metric, Sample};
+
+fn recording(name: &str) -> String {
+    let folder = std::env::var_os("ACESO_RECORDINGS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/recordings"), PathBuf::from);
+    let file = folder.join(name);
+    assert!(file.is_file(), "{} is missing: run scripts/fetch-recordings.sh", file.display());
+    file.display().to_string()
+}
+
+/// Median heart rate of the first patient in the record, beats per minute, over measured values.
+fn median_bpm(bodies: &[Opened]) -> f64 {
+    let mut tenths: Vec<i32> = bodies
+        .iter()
+        .filter(|opened| opened.patient == 0)
+        .filter_map(|opened| match &opened.body {
+            Body::Readings(readings) => Some(readings),
+            _ => None,
+        })
+        .flatten()
+        .filter(|reading| reading.metric == Metric::HeartRate)
+        .filter_map(|reading| match reading.sample {
+            Sample::Measured(value) => Some(value),
+            Sample::Absent(_) => None,
+        })
+        .collect();
+    assert!(tenths.len() >= 8, "only {} heart rates in the record", tenths.len());
+    tenths.sort_unstable();
+    f64::from(tenths[tenths.len() / 2]) / 10.0
+}
+
+fn recorded_bpm(name: &str, speed: &str, duration: &str) -> f64 {
+    let folder = Folder::new();
+    let file = recording(name);
+    let options = ["--patients", "1", "--recording", &file, "--speed", speed, "--duration", duration];
+    let output = ward(&folder, &options);
+    assert!(output.status.success(), "{}", said(&output, &folder));
+    let bpm = median_bpm(&record::open(&folder));
+    println!("{name}: {bpm} bpm in the record");
+    bpm
+}
+
+#[test]
+fn a_clean_recording_shows_its_rate_in_the_record() {
+    let bpm = recorded_bpm("data.csv", "1", "26s");
+    assert!((bpm - 58.9).abs() <= 2.0, "{bpm} bpm in the record, 58.9 in truth");
+}
+
+#[test]
+fn a_noisy_recording_shows_its_median_rate_in_the_record() {
+    let bpm = recorded_bpm("data2.csv", "8", "17s");
+    assert!((bpm - 62.3).abs() <= 3.0, "{bpm} bpm in the record, 62.3 in truth");
+}
+
+#[test]
+fn a_long_recording_shows_its_median_rate_in_the_record() {
+    let bpm = recorded_bpm("data3.csv", "10", "69s");
+    assert!((bpm - 97.3).abs() <= 3.0, "{bpm} bpm in the record, 97.3 in truth");
+}
