@@ -98,7 +98,11 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
         let info = metric.info();
         let unit = if metric == Metric::HeartRate { String::new() } else { format!(" {}", info.unit) };
         match limit {
-            Some(limit) => format!("{} {} {sign} {}{unit}", info.label, value(metric, raw), value(metric, limit)),
+            Some(limit) if beyond(sign, raw, limit) => {
+                format!("{} {} {sign} {}{unit}", info.label, value(metric, raw), value(metric, limit))
+            }
+            // Better than the alarm's priority says, and not yet over.
+            Some(limit) => format!("{} {}{unit}, was {sign} {}", info.label, value(metric, raw), value(metric, limit)),
             None => format!("{} {word}: {}{unit}", info.label, value(metric, raw)),
         }
     };
@@ -110,6 +114,10 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
         Condition::Equivocation => "Two different records under one number".into(),
         Condition::Gap => "Records are missing".into(),
     }
+}
+
+fn beyond(sign: &str, raw: i32, limit: i32) -> bool {
+    if sign == "≥" { raw >= limit } else { raw <= limit }
 }
 
 /// What is wrong, without figures.
@@ -381,6 +389,7 @@ mod tests {
     fn an_alarm_names_value_and_limit() {
         assert_eq!(alarm(Condition::Above(Metric::HeartRate), 1342, Some(1310)), "Heart rate 134 ≥ 131");
         assert_eq!(alarm(Condition::Below(Metric::BodyTemperature), 3480, Some(3500)), "Temperature 34.8 ≤ 35.0 °C");
+        assert_eq!(alarm(Condition::Above(Metric::HeartRate), 1150, Some(1310)), "Heart rate 115, was ≥ 131");
         assert_eq!(alarm(Condition::SensorOff(Metric::HeartRate), 0, None), "Sensor off: heart rate");
     }
 

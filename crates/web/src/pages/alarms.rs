@@ -31,6 +31,7 @@ pub(crate) struct AlarmCard {
     pub(crate) silenced_until: Option<Moment>,
     pub(crate) note: &'static str,
     pub(crate) unanswered: bool,
+    pub(crate) over: bool,
     pub(crate) answerable: bool,
     pub(crate) silenceable: bool,
     pub(crate) sounds: bool,
@@ -83,11 +84,11 @@ impl AlarmCard {
             key: format!("alarm-{}-{}", alarm.patient, alarm.condition.code()),
             patient: alarm.patient.to_string(),
             code: alarm.condition.code(),
-            style: words::priority_style(alarm.priority),
-            icon: words::priority_icon(alarm.priority),
+            style: style(alarm),
+            icon: if over { "low" } else { words::priority_icon(alarm.priority) },
             stars: alarm.priority.stars(),
-            word: words::capital(alarm.priority.word()),
-            what: if over { format!("Over: {text}") } else { text },
+            word: if over { "Over".into() } else { words::capital(alarm.priority.word()) },
+            what: if over { format!("Was: {}", words::condition(alarm.condition)) } else { text },
             place: format!("{place} · {name}"),
             linked,
             raised: Moment(alarm.raised_at_ms),
@@ -96,10 +97,19 @@ impl AlarmCard {
             silenced_until: silenced.then_some(Moment(alarm.silenced_until_ms)),
             note: note(alarm),
             unanswered,
+            over,
             answerable: role == Role::Clinician,
             silenceable: alarm.phase == AlarmPhase::Active && !silenced,
             sounds: alarm.phase == AlarmPhase::Active && !silenced && !alarm.inhibited,
         }
+    }
+}
+
+/// Style of an alarm: its priority's, and the quietest once it is over.
+pub(crate) fn style(alarm: &AlarmView) -> &'static str {
+    match alarm.phase {
+        AlarmPhase::Recovered | AlarmPhase::Closed => "low",
+        AlarmPhase::Active | AlarmPhase::Acknowledged => words::priority_style(alarm.priority),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One patient's newest values, as tiles and strips show them.
 
+use super::alarms::style;
 use crate::draw::{Band, Bucket, Frame, Run, axis};
 use crate::words::{self, Moment, Trend};
 use clinic::views::{AlarmPhase, AlarmView, EnvelopeRef, ProofState, SparkPoint, Tile, ValueNow};
@@ -133,7 +134,7 @@ impl BedView {
                 None if last.is_none() => "wait",
                 None if tile.technical.stale => "tech",
                 None => "",
-                Some(alarm) => words::priority_style(alarm.priority),
+                Some(alarm) => style(alarm),
             },
             chip: chip(tile, worst),
             stale: tile.technical.stale,
@@ -151,11 +152,11 @@ fn chip(tile: &Tile, worst: Option<&AlarmView>) -> Chip {
     let plain = |style, icon, word: &str| Chip { style, icon, stars: "", word: word.into() };
     match worst {
         Some(alarm) => Chip {
-            style: words::priority_style(alarm.priority),
-            icon: words::priority_icon(alarm.priority),
+            style: style(alarm),
+            icon: if alarm.phase == AlarmPhase::Recovered { "low" } else { words::priority_icon(alarm.priority) },
             stars: alarm.priority.stars(),
             word: match alarm.phase {
-                AlarmPhase::Recovered => "Recovered".into(),
+                AlarmPhase::Recovered => "Over".into(),
                 _ => words::capital(alarm.priority.word()),
             },
         },
@@ -169,7 +170,7 @@ fn chip(tile: &Tile, worst: Option<&AlarmView>) -> Chip {
 fn owner_line(alarm: &AlarmView, now_ms: u64) -> String {
     let lasted = words::age(now_ms.saturating_sub(alarm.raised_at_ms));
     match (&alarm.owner, alarm.phase) {
-        (_, AlarmPhase::Recovered) => format!("Over, nobody has acknowledged it · raised {lasted} ago"),
+        (_, AlarmPhase::Recovered) => format!("Not acknowledged · raised {lasted} ago"),
         (Some(owner), _) => format!("{owner} · for {lasted}"),
         (None, _) => format!("No owner yet · for {lasted}"),
     }

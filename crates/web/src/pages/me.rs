@@ -20,6 +20,8 @@ use vitals::ledger::{Purpose, Role};
 const LINES: usize = 20;
 /// Readings by one reader for one reason this close together are told in one line.
 const TOGETHER_MS: u64 = 10 * 60_000;
+/// Lines among which such a one is looked for.
+const KINDS_MAX: usize = 16;
 
 struct Card {
     cell: Cell,
@@ -162,12 +164,13 @@ fn said(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
 fn access_lines(entries: &[AccessView], own: vitals::PersonId) -> Vec<AccessLine> {
     let mut lines: Vec<(&AccessView, AccessLine)> = Vec::new();
     for entry in entries {
-        if let Some((last, line)) = lines.last_mut()
-            && last.person == entry.person
-            && last.purpose == entry.purpose
-            && last.classes == entry.classes
-            && line.first.0.saturating_sub(entry.at_ms) <= TOGETHER_MS
-        {
+        let same = |(last, line): &&mut (&AccessView, AccessLine)| {
+            last.person == entry.person
+                && last.purpose == entry.purpose
+                && last.classes == entry.classes
+                && line.first.0.saturating_sub(entry.at_ms) <= TOGETHER_MS
+        };
+        if let Some((_, line)) = lines.iter_mut().rev().take(KINDS_MAX).find(same) {
             line.first = Moment(entry.at_ms);
             line.times += 1;
             continue;
@@ -190,6 +193,7 @@ fn access_line(entry: &AccessView, own: vitals::PersonId) -> AccessLine {
         what,
         why: match entry.purpose {
             Purpose::Own => "your own record".into(),
+            Purpose::Family => "to keep an eye on you, under your consent".into(),
             purpose => format!("{}, under your consent", words::purpose(purpose)),
         },
         at: Moment(entry.at_ms),
@@ -208,8 +212,8 @@ fn consent_line(grant: &GrantView) -> ConsentLine {
     };
     ConsentLine {
         grant: grant.grant.to_string(),
-        grantee: grant.grantee.clone(),
-        sentence: format!("{verb} your {} {} until {}.", words::classes(&grant.classes), words::purpose(grant.purpose), until.date()),
+        grantee: words::capital(&grant.grantee),
+        sentence: format!("{verb} your {} {} until {}.", words::classes(&grant.classes), if grant.purpose == Purpose::Family { "to keep an eye on you" } else { words::purpose(grant.purpose) }, until.date()),
         state: match grant.state {
             GrantState::Pending => "On its way to the ledger".into(),
             GrantState::Future => format!("Begins on {}", Moment(grant.from_ms).date()),
