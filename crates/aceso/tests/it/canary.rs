@@ -40,7 +40,10 @@ fn telling(opened: &record::Opened) -> Vec<Window> {
         }
     }
     let own = |place: usize| public[place..place + WINDOW_BYTES].iter().filter(|public| **public).count();
-    windows(&plaintext).enumerate().filter(|(place, _)| own(*place) <= PUBLIC_BYTES_MAX).map(|(_, window)| window).collect()
+    // A run of zeros (an absent id, a session that is none) says nothing of anybody either.
+    let blank = |window: &Window| window.iter().filter(|byte| **byte == 0).count() >= 8;
+    let kept = windows(&plaintext).enumerate().filter(|(place, window)| own(*place) <= PUBLIC_BYTES_MAX && !blank(window));
+    kept.map(|(_, window)| window).collect()
 }
 
 /// Every window of the plaintext bodies.

@@ -8,4 +8,5 @@ mod record;
 mod recordings;
 mod support;
 mod tidy;
+mod virtual_bed;
 mod ward;

@@ -1,7 +1,7 @@
 //! Opens the record of a ward that has ended, the way only its own vault and passphrase can: on a
 //! copy of the node's folder, as the patient, leaving a trace in that copy.
 
-use crate::support::Folder;
+use crate::support::{Folder, now_ms};
 use ledger::EmbeddedChain;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,12 +33,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the ward under test ran by the machine's clock")]
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_millis()).unwrap()
-}
-
 /// Every body in the record of the ward in `folder`, patients in the order of their registration.
 pub(crate) fn open(folder: &Folder) -> Vec<Opened> {
     let node = folder.path("opened");
@@ -50,7 +44,11 @@ pub(crate) fn open(folder: &Folder) -> Vec<Opened> {
     let store = Store::open(&node.join("records"), document.hash()).unwrap();
     let keys = ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
     let chain = EmbeddedChain::start(&ledger::Config::new(node.join("ledger")), &document, &keys).unwrap();
-    let now_ms = now_ms();
+    bodies(&vault, &store, &chain, now_ms())
+}
+
+/// Every body in the record, opened as each patient.
+pub(crate) fn bodies(vault: &Vault, store: &Store, chain: &EmbeddedChain, now_ms: u64) -> Vec<Opened> {
     let mut opened = Vec::new();
     for (number, patient) in vault.patients().into_iter().enumerate() {
         let entry = AccessEntry {
@@ -63,7 +61,7 @@ pub(crate) fn open(folder: &Folder) -> Vec<Opened> {
             span_ms: (0, vitals::envelope::TIME_MAX_MS),
             session: [0; 16],
         };
-        let access = vault.log_access(&store, &chain, patient.id, entry, now_ms).unwrap();
+        let access = vault.log_access(store, chain, patient.id, entry, now_ms).unwrap();
         let released = vault.release(&access);
         for stream in vault.streams_of(patient.id) {
             for item in store.scan(stream.stream, 0, u64::MAX) {

@@ -70,3 +70,10 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+/// Milliseconds since 1970: wards under test run by the machine's clock.
+#[allow(clippy::disallowed_methods, reason = "a test of real processes, at the rim")]
+pub(crate) fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
