@@ -21,6 +21,12 @@ for _ in $(seq 1 600); do
 done
 url=$(sed -n 's/^Open \(http[^ ]*\).*/\1/p' "$log")
 [ -n "$url" ] || { cat "$log"; echo "the ward printed no address within 60 s"; exit 1; }
-node tests-browser/run.mjs --url "$url" --logins "$data/ward/ward.json" --out "$shots" \
-  --alarm-command "$binary simulate --tell $data/ward/boards/control.sock '0 tachycardia 60s'"
+node -e '
+  const ward = JSON.parse(require("fs").readFileSync(process.argv[1]));
+  const of = (role) => ward.logins.find((entry) => entry.role === role);
+  console.log(JSON.stringify({ doctor: of("doctor"), patient: of("patient"), administrator: of("administrator") }));
+' "$data/ward/ward.json" >"$data/logins.json"
+tell="$binary simulate --tell $data/ward/boards/control.sock"
+node tests-browser/run.mjs --url "$url" --logins "$data/logins.json" --out "$shots" \
+  --alarm-command "$tell '0 tachycardia'" --alarm-clear "$tell '0 healthy'"
 echo "screenshots in $shots"

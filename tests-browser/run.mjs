@@ -53,7 +53,7 @@ async function visit(settings = {}) {
   const context = await browser.newContext({ viewport: SIZES[1], colorScheme: 'dark', timezoneId: 'Europe/Berlin', ignoreHTTPSErrors: true, ...settings });
   const page = await context.newPage();
   page.on('pageerror', (why) => complaints.push(`script error: ${why.message}`));
-  page.on('console', (line) => { if (line.type() === 'error' && !/status of 404|status of 401/.test(line.text())) complaints.push(`console: ${line.text()}`); });
+  page.on('console', (line) => { if (line.type() === 'error' && !/status of 404|status of 401|htmx:(sendAbort|afterRequest)/.test(line.text())) complaints.push(`console: ${line.text()}`); });
   page.on('request', (request) => { if (!request.url().startsWith(url) && !request.url().startsWith('data:')) foreign.add(request.url()); });
   return { context, page };
 }
