@@ -76,29 +76,27 @@ pub(crate) struct Noticed {
     pub(crate) record: Vec<AlarmEvent>,
     /// Conditions whose episode changed, for the live view.
     pub(crate) changed: Vec<Condition>,
+    /// Episodes that began, here or at the bedside.
+    pub(crate) raised: u64,
 }
 
 impl Noticed {
     fn own(&mut self, event: Option<AlarmEvent>) {
-        if let Some(event) = event {
-            self.changed.push(event.condition);
-            self.record.push(event);
-        }
+        self.theirs(event);
+        self.record.extend(event);
     }
 
     /// The bedside has sealed this event itself.
     fn theirs(&mut self, event: Option<AlarmEvent>) {
-        self.changed.extend(event.map(|event| event.condition));
+        if let Some(event) = event {
+            self.changed.push(event.condition);
+            self.raised += u64::from(event.happening == Happening::Raised);
+        }
     }
 
     /// Did anything happen?
     pub(crate) fn is_empty(&self) -> bool {
         self.record.is_empty() && self.changed.is_empty()
-    }
-
-    /// Episodes that began.
-    pub(crate) fn raised(&self) -> u64 {
-        self.record.iter().filter(|event| event.happening == Happening::Raised).count() as u64
     }
 }
 

@@ -58,7 +58,7 @@ impl Aftermath {
         if noticed.is_empty() {
             return;
         }
-        self.raised += noticed.raised();
+        self.raised += noticed.raised;
         let conditions: BTreeSet<Condition> = noticed.changed.into_iter().collect();
         let views = conditions.iter().filter_map(|condition| bedside.view(*condition));
         self.events.extend(views.map(LiveEvent::Alarm));

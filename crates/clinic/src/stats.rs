@@ -41,7 +41,7 @@ pub struct Counters {
     pub live_skipped: u64,
     /// Anchors that became final.
     pub anchors: u64,
-    /// Alarm episodes raised by the engine.
+    /// Alarm episodes that began, at the bedside or here.
     pub alarms_raised: u64,
     /// Records opened.
     pub charts_opened: u64,
