@@ -19,8 +19,12 @@ build:
 	$(CARGO) build --release --locked
 
 ward: build ## Build and run a ward: one node, one gateway, three patients; Ctrl-C stops it.
-	scripts/fetch-recordings.sh || true
-	"$(BINARY)" ward --data "$(WARD_DATA)"
+	@scripts/fetch-recordings.sh || true
+	if [ -f "$(ACESO_RECORDINGS)/data3.csv" ]; then
+	  exec "$(BINARY)" ward --data "$(WARD_DATA)" --recording "$(ACESO_RECORDINGS)/data3.csv"
+	fi
+	echo "No pulse recording at hand: all three patients are simulated."
+	exec "$(BINARY)" ward --data "$(WARD_DATA)"
 
 ward-clean: ## Forget the ward's data.
 	rm -rf -- "$(WARD_DATA)"

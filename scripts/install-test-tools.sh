@@ -9,6 +9,10 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
   as_root apt-get update -q
   as_root apt-get install -qy --no-install-recommends nodejs npm
 fi
+if ! python3 -m pip --version >/dev/null 2>&1; then
+  as_root apt-get update -q
+  as_root apt-get install -qy --no-install-recommends python3-pip
+fi
 if ! command -v chromium >/dev/null; then
   as_root apt-get update -q
   as_root apt-get install -qy --no-install-recommends chromium fonts-dejavu-core
