@@ -64,6 +64,8 @@ mod registry;
 pub mod sessions;
 mod signatures;
 pub mod stats;
+#[cfg(test)]
+mod stories;
 pub mod views;
 
 pub use access::MONITORED;
@@ -82,3 +84,9 @@ pub use refusal::{MqttClass, Refusal};
 pub use sessions::{Session, SignInRefused, Token};
 pub use stats::{Counters, Latency};
 pub use vault::Entropy;
+
+// The trie that the stories prove with names these as its crate's own.
+#[cfg(test)]
+extern crate alloc;
+#[cfg(test)]
+use vitals::{ids, proof};

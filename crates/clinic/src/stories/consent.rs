@@ -1,7 +1,7 @@
 //! Who reads what, and the trace it leaves.
 
-use crate::ward::{NOON_MS, Ward, denied};
-use clinic::{ChartRequest, ClinicError, Denied, Wish};
+use super::ward::{NOON_MS, Ward, denied};
+use crate::{ChartRequest, ClinicError, Denied, Wish};
 use std::collections::BTreeSet;
 use vitals::PatientId;
 use vitals::alarm::Condition;
@@ -228,7 +228,7 @@ async fn live_events_reach_only_those_who_may_see_them() {
     let now_ms = ward.now_ms;
     let clock = move || now_ms;
     let event = follow.next(&clock).await.unwrap();
-    let clinic::views::LiveEvent::Readings { patient, readings, sealed_at_ms, live_at_ms, .. } = &*event
+    let crate::views::LiveEvent::Readings { patient, readings, sealed_at_ms, live_at_ms, .. } = &*event
     else {
         panic!("readings come first")
     };

@@ -1,7 +1,7 @@
 //! A ward in a temporary directory. One line sets the scene.
 
-use crate::ledger::PaperLedger;
-use clinic::{Answer, Arrival, Clinic, ClinicError, NewPerson, Session, Ticket, Verdict, Wish};
+use super::ledger::PaperLedger;
+use crate::{Answer, Arrival, Clinic, ClinicError, NewPerson, Session, Ticket, Verdict, Wish};
 use device::{Identity, Sealed, Sealer, SealerState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -199,7 +199,7 @@ pub(crate) fn refusal(answer: &Answer) -> &'static str {
     }
 }
 
-pub(crate) fn denied<T>(result: Result<T, ClinicError>) -> clinic::Denied {
+pub(crate) fn denied<T>(result: Result<T, ClinicError>) -> crate::Denied {
     match result {
         Err(ClinicError::Denied(why)) => why,
         Err(why) => panic!("failed instead of denying: {why}"),

@@ -1,8 +1,8 @@
 //! When an alarm is an alarm.
 
-use crate::ward::{NOON_MS, Ward, denied};
-use clinic::views::{AlarmPhase, AlarmSource, AlarmView};
-use clinic::{ChartRequest, ClinicError, Denied};
+use super::ward::{NOON_MS, Ward, denied};
+use crate::views::{AlarmPhase, AlarmSource, AlarmView};
+use crate::{ChartRequest, ClinicError, Denied};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Happening, Limits, Priority};
 use vitals::ids::Class;

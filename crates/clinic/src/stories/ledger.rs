@@ -1,7 +1,7 @@
 //! A ledger of one validator in memory: the model of the contracts, one block whenever a test says
 //! so, and real proofs.
 
-use crate::trie::{self, Trie};
+use super::trie::{self, Trie};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use std::collections::HashMap;

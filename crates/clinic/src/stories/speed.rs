@@ -1,7 +1,7 @@
 //! A quick measure of admission, printed; not a promise. `--no-capture` shows it.
 
-use crate::ward::{NOON_MS, Ward};
-use clinic::{Arrival, Verdict};
+use super::ward::{NOON_MS, Ward};
+use crate::{Arrival, Verdict};
 use std::time::Duration;
 use vitals::PatientId;
 
@@ -17,7 +17,7 @@ fn measured(boards: usize, seconds: u64) -> (f64, f64) {
     let from = gateway.id();
     let mut arrivals = Vec::new();
     for second in 0..seconds {
-        let beat = |sensor: &mut crate::ward::Sensor| sensor.pulse(700, NOON_MS + second);
+        let beat = |sensor: &mut super::ward::Sensor| sensor.pulse(700, NOON_MS + second);
         arrivals.extend(gateway.sensors.iter_mut().map(|sensor| Arrival { from, bytes: beat(sensor) }));
     }
     #[allow(clippy::disallowed_methods, reason = "a measurement")]

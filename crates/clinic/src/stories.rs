@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::print_stdout, reason = "measurements are printed")]
 
-extern crate alloc;
-
 mod admission;
 mod alarms;
 mod consent;
@@ -13,9 +11,6 @@ mod proofs;
 mod speed;
 /// The same small trie that the proof checker's own tests prove with.
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
-#[path = "../../../vitals/src/fixture/trie.rs"]
+#[path = "../../vitals/src/fixture/trie.rs"]
 mod trie;
 mod ward;
-
-// The trie names these as its crate's own.
-use vitals::{ids, proof};

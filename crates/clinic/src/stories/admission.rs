@@ -1,7 +1,7 @@
 //! From the gateway's hands to "durable, and in my log".
 
-use crate::ward::{Gateway, NOON_MS, Ward, refusal};
-use clinic::{MqttClass, Verdict};
+use super::ward::{Gateway, NOON_MS, Ward, refusal};
+use crate::{MqttClass, Verdict};
 use vitals::alarm::Condition;
 use vitals::envelope::Envelope;
 use vitals::ids::Class;

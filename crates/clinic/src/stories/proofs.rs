@@ -1,8 +1,8 @@
 //! From the log to the ledger and back to the gateway.
 
-use crate::ward::{NOON_MS, Ward, denied};
-use clinic::views::ProofState;
-use clinic::{Denied, Scope};
+use super::ward::{NOON_MS, Ward, denied};
+use crate::views::ProofState;
+use crate::{Denied, Scope};
 use vitals::envelope::Envelope;
 use vitals::ids::Class;
 use vitals::ledger::{Fact, Ledger, Purpose};
@@ -77,7 +77,7 @@ fn deliveries_prove_themselves_and_come_again_when_lost() {
     assert!(ward.clinic.deliveries(&[]).is_empty(), "nobody is connected");
     ward.clinic.connected(gateway.id());
     let outgoing = ward.clinic.deliveries(&[gateway.id()]);
-    let proven: usize = outgoing.iter().map(clinic::Outgoing::proves).sum();
+    let proven: usize = outgoing.iter().map(crate::Outgoing::proves).sum();
     assert_eq!(proven, 20);
     for one in &outgoing {
         assert!(one.bytes.len() <= 64 * 1024 && one.bytes.len() <= DELIVERY_BYTES_MAX);
@@ -108,7 +108,7 @@ fn deliveries_prove_themselves_and_come_again_when_lost() {
     reopened.clinic.connected(gateway.id());
     let again = reopened.clinic.deliveries(&[gateway.id()]);
     assert_eq!(
-        again.iter().map(clinic::Outgoing::proves).sum::<usize>(),
+        again.iter().map(crate::Outgoing::proves).sum::<usize>(),
         20,
         "also after a restart of the node"
     );
@@ -124,7 +124,7 @@ fn large_deliveries_are_split_to_fit_the_connection() {
     let outgoing = ward.clinic.deliveries(&[gateway.id()]);
     assert!(outgoing.len() > 1);
     assert!(outgoing.iter().all(|one| one.bytes.len() <= 64 * 1024));
-    assert_eq!(outgoing.iter().map(clinic::Outgoing::proves).sum::<usize>(), 500);
+    assert_eq!(outgoing.iter().map(crate::Outgoing::proves).sum::<usize>(), 500);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn the_proof_page_shows_who_certified() {
     let mut gateway = ward.gateway(1, &[amira]);
     let bytes = gateway.sensors[0].pulse(720, NOON_MS);
     let answers = ward.carry(gateway.id(), &[bytes]);
-    let clinic::Verdict::Admitted { index } = answers[0].verdict else { panic!() };
+    let crate::Verdict::Admitted { index } = answers[0].verdict else { panic!() };
     let early = ward.clinic.proof_page(&ward.as_("amira"), index, ward.now_ms).unwrap();
     assert_eq!((early.proof, early.anchored), (ProofState::Received, None));
     ward.pass(1_000);
