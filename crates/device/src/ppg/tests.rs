@@ -1,5 +1,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "made-up waves, all in range")]
 
+mod recordings;
+
 use super::*;
 use proptest::prelude::*;
 use std::vec::Vec;

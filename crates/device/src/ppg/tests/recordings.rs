@@ -8,19 +8,27 @@
     reason = "a test of one file after another, which prints what it measured"
 )]
 
-use device::BeatDetector;
+use crate::BeatDetector;
 use std::path::PathBuf;
+use std::println;
+use std::string::String;
+use std::vec::Vec;
 use vitals::metric::Sample;
 
 fn recording(name: &str) -> String {
-    let folder = std::env::var_os("ACESO_RECORDINGS")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/recordings")), PathBuf::from);
+    let folder = std::env::var_os("ACESO_RECORDINGS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/recordings")),
+        PathBuf::from,
+    );
     std::fs::read_to_string(folder.join(name))
         .unwrap_or_else(|why| panic!("{name} is not there ({why}): run scripts/fetch-recordings.sh"))
 }
 
 fn column(name: &str, column: usize, separator: char) -> Vec<f64> {
-    recording(name).lines().filter_map(|line| line.split(separator).nth(column)?.trim().parse().ok()).collect()
+    recording(name)
+        .lines()
+        .filter_map(|line| line.split(separator).nth(column)?.trim().parse().ok())
+        .collect()
 }
 
 /// Heart rate, beats per minute, after each second of signal; none where there is none.
@@ -31,10 +39,13 @@ fn heart_rates(samples: &[u16], rate_mhz: u32) -> Vec<(usize, Option<f64>)> {
         detector.push(*raw);
         let seconds = |count: usize| count as u64 * 1_000 / u64::from(rate_mhz);
         if seconds(index + 1) != seconds(index) {
-            rates.push((index, match detector.heart_rate() {
-                Sample::Measured(tenths) => Some(f64::from(tenths) / 10.0),
-                Sample::Absent(_) => None,
-            }));
+            rates.push((
+                index,
+                match detector.heart_rate() {
+                    Sample::Measured(tenths) => Some(f64::from(tenths) / 10.0),
+                    Sample::Absent(_) => None,
+                },
+            ));
         }
     }
     rates
