@@ -18,6 +18,8 @@ mod files;
 pub mod journal;
 pub mod keys;
 mod outbox;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod uplink;
 

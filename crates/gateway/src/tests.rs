@@ -1,6 +1,7 @@
 //! A gateway with virtual boards on pseudo-terminals, with and without its home organisation.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod full_disk;
 mod home;
 
 use home::{Home, Running, clock, paired, until};
@@ -28,7 +29,7 @@ fn now(counter: &AtomicU64) -> u64 {
 }
 
 /// Boards that run ten times as fast as the machine, like the gateway's clock.
-fn boards(scenarios: &[Scenario]) -> (Vec<RunningBoard>, Vec<PathBuf>, gateway::Clock) {
+fn boards(scenarios: &[Scenario]) -> (Vec<RunningBoard>, Vec<PathBuf>, crate::Clock) {
     let clock = clock(SPEED.into());
     let boards: Vec<RunningBoard> = scenarios
         .iter()
@@ -280,22 +281,22 @@ async fn a_gateway_restored_from_an_old_copy_says_so_and_gets_past_it() {
 async fn two_gateways_do_not_share_a_folder() {
     let dir = paired(1);
     let config = home::config(dir.path(), vec![], nobody());
-    let first = gateway::Gateway::open(config.clone(), clock(1), home::entropy()).unwrap();
-    let second = gateway::Gateway::open(config.clone(), clock(1), home::entropy()).unwrap_err();
-    assert!(matches!(second, gateway::GatewayError::InUse(_)), "{second}");
+    let first = crate::Gateway::open(config.clone(), clock(1), home::entropy()).unwrap();
+    let second = crate::Gateway::open(config.clone(), clock(1), home::entropy()).unwrap_err();
+    assert!(matches!(second, crate::GatewayError::InUse(_)), "{second}");
     drop(first);
-    gateway::Gateway::open(config, clock(1), home::entropy()).unwrap();
+    crate::Gateway::open(config, clock(1), home::entropy()).unwrap();
 }
 
 mod pairing {
     use super::*;
-    use gateway::KeyError;
+    use crate::KeyError;
     use home::{NOON_MS, RECORD, answer, entropy, record_key};
     use vitals::keys::{ChainKey, epoch_of};
 
     fn request(dir: &std::path::Path, boards: usize) -> vitals::pairing::PairingRequest {
         let entropy = entropy();
-        gateway::first_boot(dir, boards, &mut |out| entropy(out)).unwrap()
+        crate::first_boot(dir, boards, &mut |out| entropy(out)).unwrap()
     }
 
     #[test]
@@ -319,7 +320,7 @@ mod pairing {
         let request = request(dir.path(), 2);
         let day = epoch_of(NOON_MS);
         let good = answer(&request, RECORD, [6; 32], day);
-        let accept = |answer: &[u8]| gateway::accept(dir.path(), answer, Some(record_key()));
+        let accept = |answer: &[u8]| crate::accept(dir.path(), answer, Some(record_key()));
         assert!(matches!(
             accept(&answer(&request, [8; 32], [6; 32], day)),
             Err(KeyError::ForeignOrganisation)
@@ -354,7 +355,7 @@ mod pairing {
         let dir = tempfile::tempdir().unwrap();
         let open = || {
             let config = home::config(dir.path(), vec!["/dev/null".into()], nobody());
-            gateway::Gateway::open(config, clock(1), entropy()).unwrap_err().to_string()
+            crate::Gateway::open(config, clock(1), entropy()).unwrap_err().to_string()
         };
         assert!(open().contains("first boot"));
         request(dir.path(), 1);
@@ -372,12 +373,12 @@ mod pairing {
                 bad[at] ^= 4;
                 std::fs::write(&path, &bad).unwrap();
                 let config = home::config(dir.path(), vec!["/dev/null".into()], nobody());
-                let why = gateway::Gateway::open(config, clock(1), entropy()).unwrap_err().to_string();
+                let why = crate::Gateway::open(config, clock(1), entropy()).unwrap_err().to_string();
                 assert!(why.contains(name), "{why}");
             }
             std::fs::write(&path, good).unwrap();
         }
         let config = home::config(dir.path(), vec!["/dev/null".into()], nobody());
-        gateway::Gateway::open(config, clock(1), entropy()).unwrap();
+        crate::Gateway::open(config, clock(1), entropy()).unwrap();
     }
 }

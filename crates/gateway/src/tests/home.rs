@@ -1,15 +1,9 @@
 //! A home organisation in miniature: a node that admits what is signed and in sequence, gives
 //! receipts, and proves against a ledger of one validator, all with fixed keys.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    unreachable_pub,
-    dead_code,
-    reason = "tests share this"
-)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, unreachable_pub, reason = "tests share this")]
 
+use crate::{Clock, Config, Entropy, Gateway, Summary};
 use ed25519_zebra::{SigningKey, VerificationKey};
-use gateway::{Clock, Config, Entropy, Gateway, Summary};
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeS, Serializable};
 use link::{Bounds, Busy, Ingress, Lane, RefusalCode, Registry, Reply, Sessions, Verdict, tls};
@@ -163,17 +157,17 @@ pub fn clock(speed: u64) -> Clock {
 pub fn paired(boards: usize) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let entropy = entropy();
-    let request = gateway::first_boot(dir.path(), boards, &mut |out| entropy(out)).unwrap();
+    let request = crate::first_boot(dir.path(), boards, &mut |out| entropy(out)).unwrap();
     let answer = answer(&request, RECORD, [6; 32], epoch_of(NOON_MS));
-    gateway::accept(dir.path(), &answer, Some(record_key())).unwrap();
+    crate::accept(dir.path(), &answer, Some(record_key())).unwrap();
     dir
 }
 
 /// A gateway that runs.
 pub struct Running {
-    pub counters: Arc<gateway::Counters>,
+    pub counters: Arc<crate::Counters>,
     stop: watch::Sender<bool>,
-    task: JoinHandle<Result<Summary, gateway::GatewayError>>,
+    task: JoinHandle<Result<Summary, crate::GatewayError>>,
 }
 
 impl Running {
@@ -195,7 +189,7 @@ impl Running {
         self.end().await.unwrap()
     }
 
-    pub async fn end(self) -> Result<Summary, gateway::GatewayError> {
+    pub async fn end(self) -> Result<Summary, crate::GatewayError> {
         self.stop.send(true).unwrap();
         self.task.await.unwrap()
     }
@@ -207,7 +201,7 @@ pub fn config(dir: &Path, boards: Vec<PathBuf>, node: SocketAddr) -> Config {
         node: node.to_string(),
         boards,
         baud: 115_200,
-        clock: gateway::ClockTrust::Synced,
+        clock: crate::ClockTrust::Synced,
         segment_bytes: 65_536,
     }
 }

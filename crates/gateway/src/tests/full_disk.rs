@@ -1,10 +1,8 @@
-//! A disk that takes no more. In a file of its own: the limit is the process's.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+//! A disk that takes no more. The limit is the process's, and each test runs in one of its own.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod home;
-
-use gateway::GatewayError;
-use home::{Home, Running, clock, paired, until};
+use super::home::{Home, Running, clock, paired, until};
+use crate::GatewayError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use simulator::pty::RunningBoard;
 use simulator::{Scenario, VirtualBoard};
