@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod bundle;
+
 use super::*;
 use crate::{account::address_of, genesis::Founding};
 use std::{

@@ -2,8 +2,8 @@
 //! by a verifier that knows none of it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use crate::{Config, EPOCH_BLOCKS, EmbeddedChain, Keys, account::address_of, genesis, validator_key};
 use ed25519_zebra::{SigningKey, VerificationKey};
-use ledger::{Config, EPOCH_BLOCKS, EmbeddedChain, Keys, account::address_of, genesis, validator_key};
 use std::time::{Duration, Instant};
 use vitals::bundle::{self, BundleWriter, Counts, DEVICES_PER_PROOF_MAX, Opening, Sealed};
 use vitals::cose::{self, Domain};
