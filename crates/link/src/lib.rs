@@ -9,6 +9,8 @@ pub mod client;
 pub mod ingress;
 pub mod server;
 pub mod session;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 pub mod topic;
 pub mod uplink;

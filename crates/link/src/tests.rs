@@ -1,10 +1,10 @@
 //! A node and its gateways on real sockets.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
-use link::{
+use crate::{
     Bounds, Busy, Client, ConnectError, Event, Events, Ingress, Lane, Registry, Reply, Sessions, Verdict,
 };
-use link::{PublishError, RECEIVE_MAXIMUM, RefusalCode, tls};
+use crate::{PublishError, RECEIVE_MAXIMUM, RefusalCode, tls};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -77,7 +77,7 @@ impl Node {
         let (offer, admission) = mpsc::channel(100);
         let (stop, stopped) = watch::channel(false);
         let sessions = Arc::new(Sessions::new());
-        let serving = tokio::spawn(link::serve(
+        let serving = tokio::spawn(crate::serve(
             listener,
             Arc::new(config),
             Arc::new(Admission(offer)),
