@@ -209,6 +209,9 @@ fn scaled(values: &[f64]) -> Vec<u16> {
 }
 
 #[cfg(test)]
+mod replayed;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

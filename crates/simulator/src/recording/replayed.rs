@@ -3,18 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests that print what they measured")]
 
+use crate::recording::{Hints, Recording};
+use crate::{BoardConfig, VirtualBoard};
 use device::frame::Message;
 use device::{Action, Decoder, Monitor, MonitorConfig, Up};
-use simulator::recording::{Hints, Recording};
-use simulator::{BoardConfig, VirtualBoard};
 use std::path::PathBuf;
 use std::sync::Arc;
 use vitals::Metric;
 use vitals::metric::Sample;
 
 fn recording(name: &str) -> Recording {
-    let folder = std::env::var_os("ACESO_RECORDINGS")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/recordings")), PathBuf::from);
+    let folder = std::env::var_os("ACESO_RECORDINGS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/recordings")),
+        PathBuf::from,
+    );
     let path = folder.join(name);
     assert!(path.exists(), "{name} is not there: run scripts/fetch-recordings.sh");
     Recording::from_csv(&path, &Hints::default()).unwrap()
@@ -64,9 +66,12 @@ fn the_rate_of_each_recording_is_found_in_the_file() {
 
 #[test]
 fn the_readings_of_a_bed_show_the_recorded_heart_rate() {
-    for (name, truth, within) in
-        [("data.csv", 589, 20), ("data2.csv", 623, 30), ("data3.csv", 973, 30), ("201902020222_Data.csv", 800, 40)]
-    {
+    for (name, truth, within) in [
+        ("data.csv", 589, 20),
+        ("data2.csv", 623, 30),
+        ("data3.csv", 973, 30),
+        ("201902020222_Data.csv", 800, 40),
+    ] {
         let median = median_tenths(name, recording(name));
         assert!((median - truth).abs() <= within, "{name}: {median} tenths instead of {truth}");
     }
@@ -75,5 +80,7 @@ fn the_readings_of_a_bed_show_the_recorded_heart_rate() {
 #[test]
 fn the_wearable_brings_its_own_heart_rate() {
     let recording = recording("201902020222_Data.csv");
-    assert!((0..recording.samples().len()).filter_map(|index| recording.own_rate_bpm(index)).count() > 14_000);
+    assert!(
+        (0..recording.samples().len()).filter_map(|index| recording.own_rate_bpm(index)).count() > 14_000
+    );
 }
