@@ -46,7 +46,9 @@ impl Role {
         let mut role = Self { name, child, lines: BufReader::new(stdout).lines(), _stdin: stdin };
         let ready = tokio::time::timeout(READY_WITHIN, role.wait_for("READY "))
             .await
-            .with_context(|| format!("the {name} did not become ready within {READY_WITHIN:?}; see {}", log.display()))?
+            .with_context(|| {
+                format!("the {name} did not become ready within {READY_WITHIN:?}; see {}", log.display())
+            })?
             .with_context(|| format!("the {name} stopped before it was ready; see {}", log.display()))?;
         Ok((role, ready))
     }
@@ -54,7 +56,8 @@ impl Role {
     async fn wait_for(&mut self, word: &str) -> Result<Value> {
         while let Some(line) = self.lines.next_line().await? {
             if let Some(json) = line.strip_prefix(word) {
-                return serde_json::from_str(json).with_context(|| format!("reading what the {} said", self.name));
+                return serde_json::from_str(json)
+                    .with_context(|| format!("reading what the {} said", self.name));
             }
         }
         bail!("the {} ended without saying {}", self.name, word.trim())
@@ -94,7 +97,9 @@ impl Role {
 /// Resolves when this process should stop: SIGTERM, SIGINT, or the parent is gone.
 pub(crate) async fn told_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::warn!("No signal handlers: this process stops only when killed");
         return std::future::pending().await;
     };

@@ -84,7 +84,8 @@ fn complain(error: &anyhow::Error) {
 /// Reads `500ms`, `30s`, `10m` or `2h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let count: u64 = digits.parse().map_err(|_| format!("`{text}` is not a duration; write for example 30s or 10m"))?;
+    let count: u64 =
+        digits.parse().map_err(|_| format!("`{text}` is not a duration; write for example 30s or 10m"))?;
     match &text[digits.len()..] {
         "ms" => Ok(Duration::from_millis(count)),
         "s" => Ok(Duration::from_secs(count)),

@@ -97,13 +97,17 @@ fn check_node(config: &NodeConfig) -> Result<()> {
         "heartbeat_ms = {} is outside 100 to 10000",
         config.heartbeat_ms
     );
-    anyhow::ensure!(!config.name.trim().is_empty() && config.name.len() <= 64, "name must have 1 to 64 bytes");
+    anyhow::ensure!(
+        !config.name.trim().is_empty() && config.name.len() <= 64,
+        "name must have 1 to 64 bytes"
+    );
     Ok(())
 }
 
 /// Reads the first line of a secret file.
 pub(crate) fn read_secret(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading the passphrase file {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("reading the passphrase file {}", path.display()))?;
     let line = text.lines().next().unwrap_or_default().to_owned();
     anyhow::ensure!(!line.is_empty(), "the passphrase file {} is empty", path.display());
     Ok(line)
@@ -121,13 +125,16 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_is_named() {
-        let error = toml::from_str::<NodeConfig>("data_dir = '/d'\npassphrase_file = '/p'\nwep = '127.0.0.1:1'").unwrap_err();
+        let error =
+            toml::from_str::<NodeConfig>("data_dir = '/d'\npassphrase_file = '/p'\nwep = '127.0.0.1:1'")
+                .unwrap_err();
         assert!(error.to_string().contains("wep"), "{error}");
     }
 
     #[test]
     fn pages_are_not_served_in_the_clear_to_the_network() {
-        let config: NodeConfig = toml::from_str("data_dir = '/d'\npassphrase_file = '/p'\nweb = '0.0.0.0:80'").unwrap();
+        let config: NodeConfig =
+            toml::from_str("data_dir = '/d'\npassphrase_file = '/p'\nweb = '0.0.0.0:80'").unwrap();
         assert!(check_node(&config).unwrap_err().to_string().contains("loopback"));
     }
 }

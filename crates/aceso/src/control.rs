@@ -92,10 +92,13 @@ where
 
 /// Asks a node one thing.
 pub(crate) async fn ask(socket: &Path, request: &Request) -> Result<Value> {
-    let stream = UnixStream::connect(socket).await.with_context(|| format!("reaching the node at {}", socket.display()))?;
+    let stream = UnixStream::connect(socket)
+        .await
+        .with_context(|| format!("reaching the node at {}", socket.display()))?;
     let (reading, mut writing) = stream.into_split();
     writing.write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes()).await?;
-    let line = BufReader::new(reading).lines().next_line().await?.context("the node closed the connection")?;
+    let line =
+        BufReader::new(reading).lines().next_line().await?.context("the node closed the connection")?;
     let mut said: Value = serde_json::from_str(&line)?;
     match said.get("error").and_then(Value::as_str) {
         Some(error) => bail!("{error}"),

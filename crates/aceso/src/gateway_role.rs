@@ -45,7 +45,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if let Some(file) = &options.pair_answer {
         let answer = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-        gateway::accept(&config.data_dir, &answer, options.record_key.as_deref().map(record_key).transpose()?)?;
+        gateway::accept(
+            &config.data_dir,
+            &answer,
+            options.record_key.as_deref().map(record_key).transpose()?,
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

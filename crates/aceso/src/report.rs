@@ -86,7 +86,9 @@ impl Report {
         problems.unless(!gateway.streams.is_empty(), || "the gateway has no stream".to_owned());
         for (stream, sealed) in &gateway.streams {
             let stored = node.streams.get(stream).copied().unwrap_or(0);
-            problems.unless(stored == *sealed, || format!("stream {stream}: {sealed} envelopes were sealed, {stored} stored"));
+            problems.unless(stored == *sealed, || {
+                format!("stream {stream}: {sealed} envelopes were sealed, {stored} stored")
+            });
         }
         problems.unless(gateway.envelopes_pending == 0, || {
             format!("{} envelopes still wait for their proof", gateway.envelopes_pending)
@@ -94,7 +96,8 @@ impl Report {
         problems.unless(gateway.envelopes_refused + node.envelopes_refused == 0, || {
             format!("{} envelopes were refused", gateway.envelopes_refused.max(node.envelopes_refused))
         });
-        problems.unless(gateway.proofs_failed == 0, || format!("{} proofs did not check", gateway.proofs_failed));
+        problems
+            .unless(gateway.proofs_failed == 0, || format!("{} proofs did not check", gateway.proofs_failed));
         problems.unless(node.anchors > 0, || "the ledger holds no anchor".to_owned());
         problems.0
     }
@@ -110,10 +113,16 @@ impl Report {
             format!("{} readings were sampled, {} admitted", gateway.readings_sampled, node.readings_admitted)
         });
         problems.unless(gateway.proofs_checked == gateway.envelopes_sealed, || {
-            format!("{} envelopes were sealed, {} proofs checked", gateway.envelopes_sealed, gateway.proofs_checked)
+            format!(
+                "{} envelopes were sealed, {} proofs checked",
+                gateway.envelopes_sealed, gateway.proofs_checked
+            )
         });
         problems.unless(node.envelopes_admitted == gateway.envelopes_sealed, || {
-            format!("{} envelopes were sealed, {} admitted", gateway.envelopes_sealed, node.envelopes_admitted)
+            format!(
+                "{} envelopes were sealed, {} admitted",
+                gateway.envelopes_sealed, node.envelopes_admitted
+            )
         });
         problems.0
     }
@@ -152,7 +161,10 @@ mod tests {
             },
             node: NodeFigures {
                 streams: BTreeMap::from([("ab".to_owned(), 2)]),
-                envelopes_admitted: 2, readings_admitted: 10, anchors: 1, ..NodeFigures::default()
+                envelopes_admitted: 2,
+                readings_admitted: 10,
+                anchors: 1,
+                ..NodeFigures::default()
             },
         }
     }
@@ -182,7 +194,9 @@ mod tests {
 
     #[test]
     fn a_refused_envelope_or_a_failed_proof_spoils_the_run() {
-        for spoil in [|r: &mut Report| r.node.envelopes_refused = 1, |r: &mut Report| r.gateway.proofs_failed = 1] {
+        for spoil in
+            [|r: &mut Report| r.node.envelopes_refused = 1, |r: &mut Report| r.gateway.proofs_failed = 1]
+        {
             let mut report = good();
             spoil(&mut report);
             report.judge();

@@ -45,7 +45,11 @@ pub(crate) struct Options {
 
 /// Runs boards until told to stop, or tells running ones something.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    anyhow::ensure!((1..=BOARDS_MAX).contains(&options.boards), "--boards {} is outside 1 to {BOARDS_MAX}", options.boards);
+    anyhow::ensure!(
+        (1..=BOARDS_MAX).contains(&options.boards),
+        "--boards {} is outside 1 to {BOARDS_MAX}",
+        options.boards
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match (&options.tell, &options.dir) {
         (Some(tell), _) => runtime.block_on(tell_boards(Path::new(&tell[0]), &tell[1])),
@@ -75,11 +79,13 @@ async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
             recording: recording.clone().filter(|_| number == 0),
             ..BoardConfig::default()
         });
-        let board = RunningBoard::start(board, options.speed, Arc::new(clock::now_ms)).context("opening a pseudo-terminal")?;
+        let board = RunningBoard::start(board, options.speed, Arc::new(clock::now_ms))
+            .context("opening a pseudo-terminal")?;
         // The terminal's own name changes from start to start; the link's does not.
         let link = dir.join(format!("board-{number}"));
         let _ = std::fs::remove_file(&link);
-        std::os::unix::fs::symlink(board.path(), &link).with_context(|| format!("linking {}", link.display()))?;
+        std::os::unix::fs::symlink(board.path(), &link)
+            .with_context(|| format!("linking {}", link.display()))?;
         links.push(link.display().to_string());
         running.push(board);
     }
@@ -121,7 +127,11 @@ fn take_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>) -> Result<()> {
 /// `BOARD SCENARIO [DURATION]`: afterwards the board is healthy again.
 fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<()> {
     let mut words = line.split_whitespace();
-    let number: usize = words.next().context("an order begins with the board's number")?.parse().context("the board's number")?;
+    let number: usize = words
+        .next()
+        .context("an order begins with the board's number")?
+        .parse()
+        .context("the board's number")?;
     anyhow::ensure!(number < boards.len(), "there is no board {number}; there are {}", boards.len());
     let scenario: Scenario = words.next().context("an order names a scenario")?.parse()?;
     let lasts = words.next().map(crate::cli::duration).transpose().map_err(anyhow::Error::msg)?;
@@ -137,10 +147,13 @@ fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<()> {
 }
 
 async fn tell_boards(socket: &Path, order: &str) -> Result<ExitCode> {
-    let stream = UnixStream::connect(socket).await.with_context(|| format!("reaching the boards at {}", socket.display()))?;
+    let stream = UnixStream::connect(socket)
+        .await
+        .with_context(|| format!("reaching the boards at {}", socket.display()))?;
     let (reading, mut writing) = stream.into_split();
     writing.write_all(format!("{order}\n").as_bytes()).await?;
-    let said = BufReader::new(reading).lines().next_line().await?.context("the boards closed the connection")?;
+    let said =
+        BufReader::new(reading).lines().next_line().await?.context("the boards closed the connection")?;
     anyhow::ensure!(said == "ok", "{said}");
     Ok(ExitCode::SUCCESS)
 }

@@ -78,7 +78,10 @@ struct Memory {
 
 impl Memory {
     fn login(&self, login: &str) -> Result<&Login> {
-        self.logins.iter().find(|entry| entry.login == login).with_context(|| format!("this ward has no login {login}"))
+        self.logins
+            .iter()
+            .find(|entry| entry.login == login)
+            .with_context(|| format!("this ward has no login {login}"))
     }
 
     async fn sign_in(&self, socket: &Path, login: &str) -> Result<String> {
@@ -178,9 +181,16 @@ struct NodeReady {
 impl NodeReady {
     fn read(ready: &Value) -> Result<Self> {
         let field = |name: &str| {
-            Ok::<_, anyhow::Error>(ready[name].as_str().with_context(|| format!("the node did not say its {name}"))?.to_owned())
+            Ok::<_, anyhow::Error>(
+                ready[name].as_str().with_context(|| format!("the node did not say its {name}"))?.to_owned(),
+            )
         };
-        Ok(Self { web: field("web")?, mqtt: field("mqtt")?, genesis: field("genesis")?, record_key: field("record_key")? })
+        Ok(Self {
+            web: field("web")?,
+            mqtt: field("mqtt")?,
+            genesis: field("genesis")?,
+            record_key: field("record_key")?,
+        })
     }
 }
 
@@ -226,7 +236,8 @@ async fn ward(options: &Options, data: &Path) -> Result<ExitCode> {
     let Running { boards: boards_role, node: node_role, gateway: gateway_role } = running;
     tell("Stopping: boards first, then the gateway once everything it sealed is proven, then the node");
     boards_role.stop(STOP_WITHIN).await?;
-    let gateway = serde_json::from_value(gateway_role.stop(DRAIN_WITHIN).await?).context("reading the gateway's figures")?;
+    let gateway = serde_json::from_value(gateway_role.stop(DRAIN_WITHIN).await?)
+        .context("reading the gateway's figures")?;
     let node = serde_json::from_value(control::ask(&places.socket(), &Request::Report).await?)
         .context("reading the node's figures")?;
     if let Some(file) = &options.bundle {
@@ -292,11 +303,13 @@ async fn live(options: &Options, places: &Places, running: &mut Running) -> Resu
             running.gateway = restart_gateway(places).await?;
             "gateway"
         };
-        let ready_again_ms = u64::try_from(clock::instant().duration_since(killed).as_millis()).unwrap_or(u64::MAX);
+        let ready_again_ms =
+            u64::try_from(clock::instant().duration_since(killed).as_millis()).unwrap_or(u64::MAX);
         tell(&format!("Killed the {role} after {after_s:.1} s; ready again in {ready_again_ms} ms"));
         kills.push(Kill { after_s, role, ready_again_ms });
     }
-    let rest = options.duration.map(|duration| duration.saturating_sub(clock::instant().duration_since(began)));
+    let rest =
+        options.duration.map(|duration| duration.saturating_sub(clock::instant().duration_since(began)));
     wait(rest, places, running).await?;
     Ok(kills)
 }
@@ -340,10 +353,14 @@ fn lock(data: &Path) -> Result<std::fs::File> {
 /// Reads what an earlier start remembered, or draws passwords for a new ward.
 fn remember(places: &Places, options: &Options) -> Result<Memory> {
     if let Ok(bytes) = std::fs::read(places.memory()) {
-        let memory: Memory = serde_json::from_slice(&bytes)
-            .with_context(|| format!("reading {}; `make ward-clean` forgets this ward", places.memory().display()))?;
+        let memory: Memory = serde_json::from_slice(&bytes).with_context(|| {
+            format!("reading {}; `make ward-clean` forgets this ward", places.memory().display())
+        })?;
         if memory.paired && memory.patients != options.patients {
-            tell(&format!("This ward has {} patients already; --patients is used only at its first start", memory.patients));
+            tell(&format!(
+                "This ward has {} patients already; --patients is used only at its first start",
+                memory.patients
+            ));
         }
         if memory.paired {
             return Ok(memory);
@@ -392,9 +409,11 @@ fn save(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 async fn start_boards(places: &Places, options: &Options, patients: usize) -> Result<(Role, Vec<PathBuf>)> {
-    let (folder, count, seed) = (places.boards().display().to_string(), patients.to_string(), options.seed.to_string());
+    let (folder, count, seed) =
+        (places.boards().display().to_string(), patients.to_string(), options.seed.to_string());
     let speed = options.speed.to_string();
-    let mut arguments = vec!["simulate", "--dir", &folder, "--boards", &count, "--seed", &seed, "--speed", &speed];
+    let mut arguments =
+        vec!["simulate", "--dir", &folder, "--boards", &count, "--seed", &seed, "--speed", &speed];
     if let Some(script) = &options.script {
         arguments.extend(["--script", script]);
     }
@@ -436,7 +455,8 @@ async fn restart_gateway(places: &Places) -> Result<Role> {
     Ok(role)
 }
 
-const DEMO_NAMES: [&str; 6] = ["Amira Demo", "Bo Sample", "Cleo Example", "Dana Test", "Emil Demo", "Fay Sample"];
+const DEMO_NAMES: [&str; 6] =
+    ["Amira Demo", "Bo Sample", "Cleo Example", "Dana Test", "Emil Demo", "Fay Sample"];
 
 fn names(options: &Options, patients: usize) -> Result<Vec<String>> {
     let given = match &options.names {
@@ -450,7 +470,9 @@ fn names(options: &Options, patients: usize) -> Result<Vec<String>> {
     Ok((0..patients)
         .map(|n| match given.get(n) {
             Some(name) => name.clone(),
-            None => DEMO_NAMES.get(n).map_or_else(|| format!("Patient {} Demo", n + 1), |name| (*name).to_owned()),
+            None => {
+                DEMO_NAMES.get(n).map_or_else(|| format!("Patient {} Demo", n + 1), |name| (*name).to_owned())
+            }
         })
         .collect())
 }
@@ -485,15 +507,20 @@ async fn people(places: &Places, memory: &Memory, options: &Options, ready: &Nod
     }
     tell(&format!("People:      1 doctor, 1 administrator, {} patients registered", patients.len()));
     let request = gateway::first_boot(&places.gateway(), patients.len(), &mut clock::entropy)?;
-    let answer = ask(Request::Pair { token, request: hex::encode(request.encode()), patients: patients.clone() }).await?;
+    let answer =
+        ask(Request::Pair { token, request: hex::encode(request.encode()), patients: patients.clone() })
+            .await?;
     let answer = hex::decode(answer["answer"].as_str().context("the node answers the pairing")?)?;
-    let record_key: [u8; 32] = hex::decode(&ready.record_key)?.try_into().ok().context("a record key of 32 bytes")?;
+    let record_key: [u8; 32] =
+        hex::decode(&ready.record_key)?.try_into().ok().context("a record key of 32 bytes")?;
     gateway::accept(&places.gateway(), &answer, Some(record_key))?;
     tell(&format!("Devices:     1 gateway and {} sensors paired", patients.len()));
     for n in 1..=memory.patients {
         let token = memory.sign_in(&socket, &format!("patient-{n}")).await?;
         ask(Request::Grant { token, to: "doctor".to_owned(), days: CONSENT_DAYS }).await?;
     }
-    tell("Consents:    each patient lets the doctor see vitals, environment and alarms (keys kept by the vault)");
+    tell(
+        "Consents:    each patient lets the doctor see vitals, environment and alarms (keys kept by the vault)",
+    );
     Ok(())
 }

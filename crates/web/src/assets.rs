@@ -49,7 +49,10 @@ static HREFS: LazyLock<Vec<String>> = LazyLock::new(|| {
 /// If there is none: templates name only what [`ASSETS`] lists, and a test loads each.
 #[must_use]
 pub fn href(name: &str) -> &'static str {
-    let at = ASSETS.iter().position(|asset| asset.name == name).expect("templates name only assets that are listed");
+    let at = ASSETS
+        .iter()
+        .position(|asset| asset.name == name)
+        .expect("templates name only assets that are listed");
     &HREFS[at]
 }
 
@@ -59,7 +62,9 @@ pub(crate) async fn serve(Path((hash, name)): Path<(String, String)>) -> Respons
     let Some(at) = HREFS.iter().position(|known| *known == wanted) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let headers =
-        [(header::CONTENT_TYPE, ASSETS[at].media), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let headers = [
+        (header::CONTENT_TYPE, ASSETS[at].media),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
     (headers, ASSETS[at].bytes).into_response()
 }

@@ -46,7 +46,14 @@ pub fn thin(points: &[Point], bucket_ms: u64) -> Vec<Bucket> {
                 bucket.mean += (f64::from(value) - bucket.mean) / f64::from(bucket.count);
                 bucket.envelope = point.envelope;
             }
-            _ => buckets.push(Bucket { at_ms, min: value, mean: f64::from(value), max: value, count: 1, envelope: point.envelope }),
+            _ => buckets.push(Bucket {
+                at_ms,
+                min: value,
+                mean: f64::from(value),
+                max: value,
+                count: 1,
+                envelope: point.envelope,
+            }),
         }
     }
     buckets
@@ -185,7 +192,8 @@ mod tests {
     #[test]
     fn a_curve_is_broken_where_data_is_missing() {
         let frame = Frame { span_ms: (0, 100_000), axis: (400, 1400), height: 40.0, gap_ms: GAP_MS };
-        let points: Vec<Point> = [0, 1000, 2000, 60_000, 61_000].iter().map(|at| point(*at, Some(800))).collect();
+        let points: Vec<Point> =
+            [0, 1000, 2000, 60_000, 61_000].iter().map(|at| point(*at, Some(800))).collect();
         assert_eq!(frame.runs(&thin(&points, 1000)).len(), 2);
     }
 

@@ -21,6 +21,19 @@ pub mod station;
 pub mod wired;
 pub mod words;
 
+// The tests name this crate as a stranger does; the scenes they share with the clinic, and the trie
+// these prove with, name what they need as their own crate's.
+#[cfg(test)]
+extern crate alloc;
+#[cfg(test)]
+extern crate self as web;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+use clinic::{Answer, Arrival, Clinic, ClinicError, Denied, NewPerson, Session, Ticket, Verdict, Wish};
+#[cfg(test)]
+use vitals::{ids, proof};
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -63,7 +76,14 @@ impl App {
     #[must_use]
     pub fn new(station: Arc<dyn Station>, clock: Clock, settings: Settings) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        Self(Arc::new(Inner { station, clock, settings, streams, served: AtomicU64::new(0), closing: watch::Sender::new(false) }))
+        Self(Arc::new(Inner {
+            station,
+            clock,
+            settings,
+            streams,
+            served: AtomicU64::new(0),
+            closing: watch::Sender::new(false),
+        }))
     }
 
     /// The time.
@@ -109,7 +129,10 @@ impl App {
     }
 
     /// Asks the station off the event loop: an answer may wait for a disk.
-    pub(crate) async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&dyn Station, u64) -> T + Send + 'static) -> Option<T> {
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Station, u64) -> T + Send + 'static,
+    ) -> Option<T> {
         let (station, now_ms) = (self.0.station.clone(), self.now_ms());
         tokio::task::spawn_blocking(move || question(&*station, now_ms)).await.ok()
     }

@@ -116,7 +116,10 @@ impl Flow {
         let now = self.app.now_ms();
         let health = self.app.station().health(now);
         self.push("beat", &Beat { now, stale: health.stale });
-        self.push("proof", &Proof { anchored: health.anchored_size, finalized: health.final_size, height: health.height });
+        self.push(
+            "proof",
+            &Proof { anchored: health.anchored_size, finalized: health.final_size, height: health.height },
+        );
     }
 
     fn end(&mut self, why: &Denied) {
@@ -146,8 +149,14 @@ impl Flow {
                         (reading.metric.code(), reading.at_ms, value)
                     })
                     .collect();
-                let values =
-                    Values { p: patient.to_string(), index: envelope.index, steps: steps(envelope.proof), sealed: *sealed_at_ms, now, r };
+                let values = Values {
+                    p: patient.to_string(),
+                    index: envelope.index,
+                    steps: steps(envelope.proof),
+                    sealed: *sealed_at_ms,
+                    now,
+                    r,
+                };
                 self.push("values", &values);
             }
             LiveEvent::Alarm(alarm) => {
@@ -160,7 +169,10 @@ impl Flow {
             }
             LiveEvent::Access { patient } => self.push("access", &Changed { p: patient.to_string() }),
             LiveEvent::Proof { anchored_size, final_size, height } => {
-                self.push("proof", &Proof { anchored: *anchored_size, finalized: *final_size, height: *height });
+                self.push(
+                    "proof",
+                    &Proof { anchored: *anchored_size, finalized: *final_size, height: *height },
+                );
             }
         }
     }
@@ -195,12 +207,14 @@ impl Flow {
     fn redraw(&mut self, patient: PatientId, now: u64) {
         let drawn = match self.page {
             Page::Wall => return,
-            Page::Patient => self
+            Page::Patient => self.following.tile(patient, now).ok().and_then(|tile| {
+                NowPart::of(&tile, self.caller.csrf(), self.caller.session.role, now).render().ok()
+            }),
+            Page::Own => self
                 .following
                 .tile(patient, now)
                 .ok()
-                .and_then(|tile| NowPart::of(&tile, self.caller.csrf(), self.caller.session.role, now).render().ok()),
-            Page::Own => self.following.tile(patient, now).ok().and_then(|tile| MeNowPart::of(&tile, now).render().ok()),
+                .and_then(|tile| MeNowPart::of(&tile, now).render().ok()),
         };
         if let Some(text) = drawn {
             self.ready.push_back(Event::default().event("now").data(text));
@@ -241,12 +255,28 @@ fn events(flow: Flow) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::unfold(flow, Flow::advance)
 }
 
-fn flow(app: &App, caller: Caller, page: Page, answer: Option<Result<Box<dyn Following>, ClinicError>>) -> Answer {
+fn flow(
+    app: &App,
+    caller: Caller,
+    page: Page,
+    answer: Option<Result<Box<dyn Following>, ClinicError>>,
+) -> Answer {
     let following = app.granted(&caller, answer)?;
     let permit = app.streams().clone().try_acquire_owned().map_err(|_| busy(app, &caller))?;
     let mut tick = tokio::time::interval(CHECK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut flow = Flow { app: app.clone(), caller, page, following, tick, ticks: 0, ready: VecDeque::new(), ended: false, closing: app.closing(), _permit: permit };
+    let mut flow = Flow {
+        app: app.clone(),
+        caller,
+        page,
+        following,
+        tick,
+        ticks: 0,
+        ready: VecDeque::new(),
+        ended: false,
+        closing: app.closing(),
+        _permit: permit,
+    };
     flow.beat();
     let unbuffered = [("x-accel-buffering", "no")];
     Ok((unbuffered, Sse::new(events(flow))).into_response())

@@ -37,7 +37,8 @@ pub(crate) fn counter_lines(counters: &Counters) -> Vec<CounterLine> {
 
 fn latency(out: &mut String, name: &str, help: &str, latency: Latency) {
     let milliseconds = [("0.5", latency.p50_ms), ("0.99", latency.p99_ms), ("1", latency.max_ms)];
-    let _ = writeln!(out, "# HELP aceso_{name}_milliseconds {help}\n# TYPE aceso_{name}_milliseconds summary");
+    let _ =
+        writeln!(out, "# HELP aceso_{name}_milliseconds {help}\n# TYPE aceso_{name}_milliseconds summary");
     for (quantile, value) in milliseconds {
         let _ = writeln!(out, "aceso_{name}_milliseconds{{quantile=\"{quantile}\"}} {value}");
     }
@@ -49,16 +50,27 @@ pub(crate) fn text(app: &App) -> String {
     let (counters, health) = (app.station().counters(), app.station().health(app.now_ms()));
     let mut out = String::new();
     for line in counter_lines(&counters) {
-        let _ = writeln!(out, "# HELP aceso_{0}_total {1}.\n# TYPE aceso_{0}_total counter\naceso_{0}_total {2}", line.name, line.words, line.value);
+        let _ = writeln!(
+            out,
+            "# HELP aceso_{0}_total {1}.\n# TYPE aceso_{0}_total counter\naceso_{0}_total {2}",
+            line.name, line.words, line.value
+        );
     }
-    let _ = writeln!(out, "# HELP aceso_refused_total Envelopes refused, by reason.\n# TYPE aceso_refused_total counter");
+    let _ = writeln!(
+        out,
+        "# HELP aceso_refused_total Envelopes refused, by reason.\n# TYPE aceso_refused_total counter"
+    );
     for (code, count) in &counters.refused {
         let _ = writeln!(out, "aceso_refused_total{{code=\"{code}\"}} {count}");
     }
     let gauges = [
         ("ledger_height", "Height of the last finalized block.", health.height),
         ("ledger_tip_milliseconds", "Time of that block, milliseconds since 1970.", health.tip_ms),
-        ("ledger_stale", "1 when the ledger view is too old to decide anything new.", u64::from(health.stale)),
+        (
+            "ledger_stale",
+            "1 when the ledger view is too old to decide anything new.",
+            u64::from(health.stale),
+        ),
         ("log_size", "Leaves in the organisation's log.", health.log_size),
         ("log_anchored", "Leaves covered by anchors handed to the ledger.", health.anchored_size),
         ("log_final", "Leaves covered by the finalized anchor.", health.final_size),
@@ -67,7 +79,11 @@ pub(crate) fn text(app: &App) -> String {
     for (name, help, value) in gauges {
         let _ = writeln!(out, "# HELP aceso_{name} {help}\n# TYPE aceso_{name} gauge\naceso_{name} {value}");
     }
-    let _ = writeln!(out, "# HELP aceso_pages_total Pages served.\n# TYPE aceso_pages_total counter\naceso_pages_total {}", app.pages_served());
+    let _ = writeln!(
+        out,
+        "# HELP aceso_pages_total Pages served.\n# TYPE aceso_pages_total counter\naceso_pages_total {}",
+        app.pages_served()
+    );
     latency(&mut out, "seal_to_live", "From sealing to the live view.", counters.seal_to_live);
     latency(&mut out, "seal_to_final", "From sealing to the finalized anchor.", counters.seal_to_final);
     out
@@ -83,7 +99,11 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 /// either way.
 pub(crate) async fn health(State(app): State<App>) -> Response {
     if app.station().health(app.now_ms()).stale {
-        (StatusCode::SERVICE_UNAVAILABLE, "the ledger has not moved: monitoring goes on, nothing new can be decided\n").into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the ledger has not moved: monitoring goes on, nothing new can be decided\n",
+        )
+            .into_response()
     } else {
         "well\n".into_response()
     }

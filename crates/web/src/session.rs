@@ -144,7 +144,11 @@ fn sign_in_first(parts: &Parts) -> Response {
         return (StatusCode::UNAUTHORIZED, [("hx-redirect", "/sign-in")]).into_response();
     }
     let next: String = visit.path.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let address = if parts.method == axum::http::Method::GET { format!("/sign-in?next={next}") } else { "/sign-in".into() };
+    let address = if parts.method == axum::http::Method::GET {
+        format!("/sign-in?next={next}")
+    } else {
+        "/sign-in".into()
+    };
     Redirect::to(&address).into_response()
 }
 
@@ -169,8 +173,12 @@ pub(crate) async fn read_form(request: Request, app: &App) -> Result<Fields, Ref
     }
     match axum::extract::Form::<Fields>::from_request(request, app).await {
         Ok(form) => Ok(form.0),
-        Err(why) if why.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(app.refusal(None, &Message::too_long())),
-        Err(_) => Err(app.refusal(None, &Message::wrong("This form could not be read. Nothing was changed."))),
+        Err(why) if why.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(app.refusal(None, &Message::too_long()))
+        }
+        Err(_) => {
+            Err(app.refusal(None, &Message::wrong("This form could not be read. Nothing was changed.")))
+        }
     }
 }
 

@@ -49,7 +49,10 @@ impl Shell {
         let nav = caller.map_or_else(Vec::new, |caller| nav(caller.session.role, here));
         Self {
             hospital: app.settings().hospital.clone(),
-            viewer: caller.map(|caller| Viewer { name: caller.session.name.clone(), role: words::role(caller.session.role) }),
+            viewer: caller.map(|caller| Viewer {
+                name: caller.session.name.clone(),
+                role: words::role(caller.session.role),
+            }),
             nav,
             theme: visit.theme,
             csrf: caller.map(Caller::csrf).unwrap_or_default(),
@@ -142,7 +145,12 @@ impl Message {
     }
 
     pub(crate) fn too_long() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "low", "Too much at once", "This form is longer than any of ours. Nothing was changed.")
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "low",
+            "Too much at once",
+            "This form is longer than any of ours. Nothing was changed.",
+        )
     }
 
     pub(crate) fn wrong(text: &str) -> Self {
@@ -150,7 +158,12 @@ impl Message {
     }
 
     pub(crate) fn slow() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stale", "This takes too long", "Monitoring is not affected. Try again in a moment.")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "stale",
+            "This takes too long",
+            "Monitoring is not affected. Try again in a moment.",
+        )
     }
 
     pub(crate) fn failed() -> Self {
@@ -222,7 +235,13 @@ impl App {
         let mut shell = Shell::new(self, visit, caller, "");
         shell.path = "/".into();
         let home = Link { href: "/", label: "To my first page", current: false };
-        let page = MessagePage { shell, title: message.title, text: &message.text, icon: message.icon, links: vec![home] };
+        let page = MessagePage {
+            shell,
+            title: message.title,
+            text: &message.text,
+            icon: message.icon,
+            links: vec![home],
+        };
         let mut response = self.render(&page);
         *response.status_mut() = message.status;
         response
@@ -238,7 +257,9 @@ impl App {
             ClinicError::Denied(Denied::SignedOut) => {
                 return Refusal::new(axum::response::Redirect::to("/sign-in").into_response());
             }
-            ClinicError::Denied(why @ (Denied::LedgerStale { .. } | Denied::LedgerDown)) => Message::waiting(sentence(&why.to_string())),
+            ClinicError::Denied(why @ (Denied::LedgerStale { .. } | Denied::LedgerDown)) => {
+                Message::waiting(sentence(&why.to_string()))
+            }
             ClinicError::Denied(why @ Denied::Span { .. }) => Message::wrong(&sentence(&why.to_string())),
             ClinicError::Denied(_) => Message::not_found(),
             ClinicError::Wrong(why) => Message::wrong(&sentence(why)),
@@ -250,7 +271,11 @@ impl App {
     }
 
     /// The answer of [`App::ask`], or a page that says why there is none.
-    pub(crate) fn granted<T>(&self, caller: &Caller, answer: Option<Result<T, ClinicError>>) -> Result<T, Refusal> {
+    pub(crate) fn granted<T>(
+        &self,
+        caller: &Caller,
+        answer: Option<Result<T, ClinicError>>,
+    ) -> Result<T, Refusal> {
         match answer {
             Some(Ok(value)) => Ok(value),
             Some(Err(why)) => Err(self.no(caller, &why)),

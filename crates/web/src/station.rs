@@ -5,7 +5,9 @@
 //! each answer is decided anew: a consent withdrawn a moment ago hides the record. Calls may wait
 //! for a disk, so handlers make them off the event loop.
 
-use clinic::views::{AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall};
+use clinic::views::{
+    AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall,
+};
 use clinic::{ChartRequest, ClinicError, Counters, Denied, Session, SignInRefused, Ticket};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -27,11 +29,22 @@ pub trait Station: Send + Sync + 'static {
     /// The wall, after one access entry per patient and session.
     fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError>;
     /// Opens a record; its access entry is durable first.
-    fn open_chart(&self, session: &Session, request: &ChartRequest, now_ms: u64) -> Result<Chart, ClinicError>;
+    fn open_chart(
+        &self,
+        session: &Session,
+        request: &ChartRequest,
+        now_ms: u64,
+    ) -> Result<Chart, ClinicError>;
     /// The patient's own page.
     fn own_page(&self, session: &Session, now_ms: u64) -> Result<OwnPage, ClinicError>;
     /// The patient's own record.
-    fn own_chart(&self, session: &Session, classes: &[Class], span_ms: (u64, u64), now_ms: u64) -> Result<Chart, ClinicError>;
+    fn own_chart(
+        &self,
+        session: &Session,
+        classes: &[Class],
+        span_ms: (u64, u64),
+        now_ms: u64,
+    ) -> Result<Chart, ClinicError>;
     /// Who read the patient's own record.
     fn access_log(&self, session: &Session, now_ms: u64) -> Result<Vec<AccessView>, ClinicError>;
     /// What is proven about the envelope with this index in the log.
@@ -43,25 +56,58 @@ pub trait Station: Send + Sync + 'static {
     /// What was counted since the node started.
     fn counters(&self) -> Counters;
     /// Answers an alarm.
-    fn acknowledge(&self, session: &Session, patient: PatientId, condition: Condition, now_ms: u64) -> Result<AlarmView, ClinicError>;
+    fn acknowledge(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        condition: Condition,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError>;
     /// Turns an alarm's sound off for a while.
-    fn silence(&self, session: &Session, patient: PatientId, condition: Condition, for_ms: u64, now_ms: u64) -> Result<AlarmView, ClinicError>;
+    fn silence(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        condition: Condition,
+        for_ms: u64,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError>;
     /// Changes the limits of one metric.
-    fn set_limits(&self, session: &Session, patient: PatientId, limits: Limits, now_ms: u64) -> Result<(), ClinicError>;
+    fn set_limits(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        limits: Limits,
+        now_ms: u64,
+    ) -> Result<(), ClinicError>;
     /// Writes a bundle of the patient's own record, for checking offline.
-    fn export_own(&self, session: &Session, now_ms: u64, sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), ClinicError>;
+    fn export_own(
+        &self,
+        session: &Session,
+        now_ms: u64,
+        sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), ClinicError>;
     /// Withdraws one of the patient's own consents.
     fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError>;
     /// Follows the wall.
     fn follow_wall(&self, session: &Session, now_ms: u64) -> Result<Box<dyn Following>, ClinicError>;
     /// Follows one record.
-    fn follow_patient(&self, session: &Session, patient: PatientId, purpose: Purpose, now_ms: u64) -> Result<Box<dyn Following>, ClinicError>;
+    fn follow_patient(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        purpose: Purpose,
+        now_ms: u64,
+    ) -> Result<Box<dyn Following>, ClinicError>;
 }
 
 /// A live stream that hands out only what its session may see, decided at every event.
 pub trait Following: Send {
     /// The next event; an error means: say why, and close.
-    fn next<'a>(&'a mut self, clock: &'a (dyn Fn() -> u64 + Send + Sync)) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>>;
+    fn next<'a>(
+        &'a mut self,
+        clock: &'a (dyn Fn() -> u64 + Send + Sync),
+    ) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>>;
     /// May the stream go on?
     fn check(&mut self, now_ms: u64) -> Result<(), Denied>;
     /// A patient's tile as it is now.

@@ -2,8 +2,12 @@
 
 use crate::station::{Following, Station};
 use crate::{App, Clock, Settings};
-use clinic::views::{AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall};
-use clinic::{ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, Scope, Session, SignInRefused, Ticket};
+use clinic::views::{
+    AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall,
+};
+use clinic::{
+    ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, Scope, Session, SignInRefused, Ticket,
+};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::{Condition, Limits};
@@ -44,7 +48,12 @@ impl Station for Wired {
         self.0.wall(session, now_ms)
     }
 
-    fn open_chart(&self, session: &Session, request: &ChartRequest, now_ms: u64) -> Result<Chart, ClinicError> {
+    fn open_chart(
+        &self,
+        session: &Session,
+        request: &ChartRequest,
+        now_ms: u64,
+    ) -> Result<Chart, ClinicError> {
         self.0.open_chart(session, request, now_ms)
     }
 
@@ -52,7 +61,13 @@ impl Station for Wired {
         self.0.own_page(session, now_ms)
     }
 
-    fn own_chart(&self, session: &Session, classes: &[Class], span_ms: (u64, u64), now_ms: u64) -> Result<Chart, ClinicError> {
+    fn own_chart(
+        &self,
+        session: &Session,
+        classes: &[Class],
+        span_ms: (u64, u64),
+        now_ms: u64,
+    ) -> Result<Chart, ClinicError> {
         self.0.own_chart(session, classes, span_ms, now_ms)
     }
 
@@ -76,19 +91,43 @@ impl Station for Wired {
         self.0.counters()
     }
 
-    fn acknowledge(&self, session: &Session, patient: PatientId, condition: Condition, now_ms: u64) -> Result<AlarmView, ClinicError> {
+    fn acknowledge(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        condition: Condition,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError> {
         self.0.acknowledge(session, patient, condition, now_ms)
     }
 
-    fn silence(&self, session: &Session, patient: PatientId, condition: Condition, for_ms: u64, now_ms: u64) -> Result<AlarmView, ClinicError> {
+    fn silence(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        condition: Condition,
+        for_ms: u64,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError> {
         self.0.silence(session, patient, condition, for_ms, now_ms)
     }
 
-    fn set_limits(&self, session: &Session, patient: PatientId, limits: Limits, now_ms: u64) -> Result<(), ClinicError> {
+    fn set_limits(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        limits: Limits,
+        now_ms: u64,
+    ) -> Result<(), ClinicError> {
         self.0.set_limits(session, patient, limits, now_ms)
     }
 
-    fn export_own(&self, session: &Session, now_ms: u64, sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), ClinicError> {
+    fn export_own(
+        &self,
+        session: &Session,
+        now_ms: u64,
+        sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), ClinicError> {
         let own = session.patient.ok_or(Denied::Role { role: session.role })?;
         self.0.export(session, Scope::Patient(own), now_ms, sink)?;
         Ok(())
@@ -102,13 +141,22 @@ impl Station for Wired {
         Ok(Box::new(self.0.follow_wall(session, now_ms)?))
     }
 
-    fn follow_patient(&self, session: &Session, patient: PatientId, purpose: Purpose, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {
+    fn follow_patient(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        purpose: Purpose,
+        now_ms: u64,
+    ) -> Result<Box<dyn Following>, ClinicError> {
         Ok(Box::new(self.0.follow_patient(session, patient, purpose, now_ms)?))
     }
 }
 
 impl Following for Follow {
-    fn next<'a>(&'a mut self, clock: &'a (dyn Fn() -> u64 + Send + Sync)) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>> {
+    fn next<'a>(
+        &'a mut self,
+        clock: &'a (dyn Fn() -> u64 + Send + Sync),
+    ) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>> {
         Box::pin(Self::next(self, clock))
     }
 

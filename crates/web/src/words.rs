@@ -102,7 +102,9 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
                 format!("{} {} {sign} {}{unit}", info.label, value(metric, raw), value(metric, limit))
             }
             // Better than the alarm's priority says, and not yet over.
-            Some(limit) => format!("{} {}{unit}, was {sign} {}", info.label, value(metric, raw), value(metric, limit)),
+            Some(limit) => {
+                format!("{} {}{unit}, was {sign} {}", info.label, value(metric, raw), value(metric, limit))
+            }
             None => format!("{} {word}: {}{unit}", info.label, value(metric, raw)),
         }
     };
@@ -301,8 +303,18 @@ pub fn count(number: u64) -> String {
 pub struct Moment(pub u64);
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 impl Moment {
@@ -388,7 +400,10 @@ mod tests {
     #[test]
     fn an_alarm_names_value_and_limit() {
         assert_eq!(alarm(Condition::Above(Metric::HeartRate), 1342, Some(1310)), "Heart rate 134 ≥ 131");
-        assert_eq!(alarm(Condition::Below(Metric::BodyTemperature), 3480, Some(3500)), "Temperature 34.8 ≤ 35.0 °C");
+        assert_eq!(
+            alarm(Condition::Below(Metric::BodyTemperature), 3480, Some(3500)),
+            "Temperature 34.8 ≤ 35.0 °C"
+        );
         assert_eq!(alarm(Condition::Above(Metric::HeartRate), 1150, Some(1310)), "Heart rate 115, was ≥ 131");
         assert_eq!(alarm(Condition::SensorOff(Metric::HeartRate), 0, None), "Sensor off: heart rate");
     }
@@ -405,7 +420,10 @@ mod tests {
     fn counts_and_lists_read_as_in_speech() {
         assert_eq!(count(1_204_991), "1\u{202f}204\u{202f}991");
         assert_eq!(count(999), "999");
-        assert_eq!(classes(&[Class::Vitals, Class::Environment, Class::Alarms]), "vital signs, room values and alarms");
+        assert_eq!(
+            classes(&[Class::Vitals, Class::Environment, Class::Alarms]),
+            "vital signs, room values and alarms"
+        );
         assert_eq!(short_hex(&[0xab; 32]), "ababab…abab");
     }
 }

@@ -47,13 +47,15 @@ impl Desk {
                 match self.clinic.settle(ticket) {
                     Outcome::Done { .. } => return Ok(()),
                     Outcome::Refused { reason } => bail!("the ledger refused the {}: {reason}", ticket.what),
-                    Outcome::Pending | Outcome::Unknown => tip.changed().await.context("the ledger stopped")?,
+                    Outcome::Pending | Outcome::Unknown => {
+                        tip.changed().await.context("the ledger stopped")?
+                    }
                 }
             }
         };
-        tokio::time::timeout(SETTLE_WITHIN, settled)
-            .await
-            .with_context(|| format!("the {} is not final after {SETTLE_WITHIN:?}; is the ledger running?", ticket.what))?
+        tokio::time::timeout(SETTLE_WITHIN, settled).await.with_context(|| {
+            format!("the {} is not final after {SETTLE_WITHIN:?}; is the ledger running?", ticket.what)
+        })?
     }
 
     fn decide(&self, request: Request) -> Result<(Value, Vec<Ticket>)> {
@@ -85,7 +87,8 @@ impl Desk {
                 let patients: Vec<PatientId> =
                     patients.iter().map(|id| id.parse()).collect::<Result<_, _>>().context("a patient id")?;
                 let paired = self.clinic.pair(&session, &request, &patients, now_ms)?;
-                let said = json!({ "answer": hex::encode(&paired.answer), "gateway": paired.gateway.to_string() });
+                let said =
+                    json!({ "answer": hex::encode(&paired.answer), "gateway": paired.gateway.to_string() });
                 Ok((said, paired.tickets))
             }
             Request::Grant { token, to, days } => {
@@ -106,7 +109,8 @@ impl Desk {
     }
 
     fn grant(&self, session: &Session, to: &str, days: u64, now_ms: u64) -> Result<Ticket> {
-        let account = self.clinic.vault().account(to).with_context(|| format!("nobody signs in as {to} here"))?;
+        let account =
+            self.clinic.vault().account(to).with_context(|| format!("nobody signs in as {to} here"))?;
         let wish = Wish {
             grantee: account.person,
             purpose: Purpose::Treatment,
@@ -120,7 +124,8 @@ impl Desk {
     fn export(&self, session: &Session, file: &Path) -> Result<Value> {
         let mut tries = 0;
         loop {
-            let output = std::fs::File::create(file).with_context(|| format!("writing {}", file.display()))?;
+            let output =
+                std::fs::File::create(file).with_context(|| format!("writing {}", file.display()))?;
             let mut output = std::io::BufWriter::new(output);
             let mut sink = |bytes: &[u8]| output.write_all(bytes);
             match self.clinic.export(session, Scope::Everything, clock::now_ms(), &mut sink) {
@@ -134,7 +139,9 @@ impl Desk {
                     }));
                 }
                 // A block may come between reading the anchor and proving it.
-                Err(clinic::ClinicError::Ledger(vitals::ledger::LedgerError::Busy(_))) if tries < EXPORT_TRIES => {
+                Err(clinic::ClinicError::Ledger(vitals::ledger::LedgerError::Busy(_)))
+                    if tries < EXPORT_TRIES =>
+                {
                     tries += 1;
                     clock::pause(Duration::from_millis(100));
                 }

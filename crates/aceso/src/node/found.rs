@@ -45,7 +45,9 @@ pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
     let keys =
         ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
     let document = match vault.genesis_document() {
-        Some(bytes) => GenesisDocument::decode(&bytes).context("reading the genesis document in the vault")?,
+        Some(bytes) => {
+            GenesisDocument::decode(&bytes).context("reading the genesis document in the vault")?
+        }
         None => found(config, &vault, &keys)?,
     };
     let mut settings = ledger::Config::new(config.data_dir.join("ledger"));

@@ -5,9 +5,9 @@ use crate::clock;
 use clinic::Clinic;
 use ledger::EmbeddedChain;
 use link::{Lane, Sessions};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Time passes for alarms and anchors at least this often.

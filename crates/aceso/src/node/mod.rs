@@ -19,8 +19,8 @@ use ingest::{Door, LedgerRegistry, Queue};
 use link::{Bounds, Sessions};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::sync_channel;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -64,8 +64,9 @@ impl Workers {
 async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let Foundation { vault, store, chain, document } = foundation;
     let ledger: Arc<dyn Ledger> = chain.clone();
-    let clinic = Clinic::open(vault.clone(), store.clone(), ledger.clone(), found::entropy(), clock::now_ms())
-        .context("opening the clinic")?;
+    let clinic =
+        Clinic::open(vault.clone(), store.clone(), ledger.clone(), found::entropy(), clock::now_ms())
+            .context("opening the clinic")?;
     let sessions = Arc::new(Sessions::new());
     let (stop, stopping) = watch::channel(false);
     let (halted, halt) = oneshot::channel();
@@ -78,9 +79,12 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let (mqtt_address, web_address) = (mqtt.local_addr()?, web.local_addr()?);
 
     let registry = Arc::new(LedgerRegistry(ledger.clone()));
-    let (certificate, key) = link::tls::self_signed(vault.record_key_seed().expose()).context("making the node's certificate")?;
-    let tls = Arc::new(link::tls::server_config(certificate, key, registry.clone()).context("setting up TLS")?);
-    let mqtt = tokio::spawn(link::serve(mqtt, tls, door, registry, sessions, Bounds::default(), stopping.clone()));
+    let (certificate, key) =
+        link::tls::self_signed(vault.record_key_seed().expose()).context("making the node's certificate")?;
+    let tls =
+        Arc::new(link::tls::server_config(certificate, key, registry.clone()).context("setting up TLS")?);
+    let mqtt =
+        tokio::spawn(link::serve(mqtt, tls, door, registry, sessions, Bounds::default(), stopping.clone()));
     let pages = tokio::spawn(serve_pages(web, pages(config, &clinic), stopping.clone()));
     keeper::wake_on_tip(chain, workers.keep.clone());
     let desk = Arc::new(desk::Desk { clinic: clinic.clone(), chain: chain.clone() });

@@ -16,7 +16,10 @@ impl Kept {
     /// Reads them; a missing or unreadable file means none.
     pub(super) fn read(folder: &Path) -> Self {
         let file = folder.join("ports.json");
-        let ports = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let ports = std::fs::read(&file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
         Self { file, ports }
     }
 

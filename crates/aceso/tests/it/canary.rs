@@ -42,7 +42,9 @@ fn telling(opened: &record::Opened) -> Vec<Window> {
     let own = |place: usize| public[place..place + WINDOW_BYTES].iter().filter(|public| **public).count();
     // A run of zeros (an absent id, a session that is none) says nothing of anybody either.
     let blank = |window: &Window| window.iter().filter(|byte| **byte == 0).count() >= 8;
-    let kept = windows(&plaintext).enumerate().filter(|(place, window)| own(*place) <= PUBLIC_BYTES_MAX && !blank(window));
+    let kept = windows(&plaintext)
+        .enumerate()
+        .filter(|(place, window)| own(*place) <= PUBLIC_BYTES_MAX && !blank(window));
     kept.map(|(_, window)| window).collect()
 }
 
@@ -73,15 +75,30 @@ fn no_name_and_no_plaintext_is_readable_in_files_logs_or_metrics() {
     let folder = Folder::new();
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).unwrap();
-    let canaries = [format!("Canary{}", hex::encode(&random[..8])), format!("Canary{}", hex::encode(&random[8..]))];
+    let canaries =
+        [format!("Canary{}", hex::encode(&random[..8])), format!("Canary{}", hex::encode(&random[8..]))];
     std::fs::write(folder.path("names"), canaries.join("\n")).unwrap();
     let (data, names) = (folder.text("data"), folder.text("names"));
     let script = "at 1 s: tachycardia for 30 s";
-    let arguments = ["ward", "--patients", "2", "--duration", "25s", "--data", &data, "--names", &names, "--script", script];
+    let arguments = [
+        "ward",
+        "--patients",
+        "2",
+        "--duration",
+        "25s",
+        "--data",
+        &data,
+        "--names",
+        &names,
+        "--script",
+        script,
+    ];
     let mut child =
         Command::new(env!("CARGO_BIN_EXE_aceso")).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let address = lines.find_map(|line| Some(line.strip_prefix("Open http://")?.trim_end_matches('/').to_owned())).unwrap();
+    let address = lines
+        .find_map(|line| Some(line.strip_prefix("Open http://")?.trim_end_matches('/').to_owned()))
+        .unwrap();
     let metrics = get(&address, "/metrics");
     assert!(metrics.contains("aceso_"), "{metrics}");
     let rest: String = lines.collect::<Vec<_>>().join("\n");
@@ -91,8 +108,15 @@ fn no_name_and_no_plaintext_is_readable_in_files_logs_or_metrics() {
     let bodies = record::open(&folder);
     let secret = secrets(&bodies);
     assert!(secret.len() > 500, "only {} windows to look for", secret.len());
-    assert!(bodies.iter().any(|opened| matches!(&opened.body, Body::Profile(profile) if profile.name == canaries[0])));
-    assert!(bodies.iter().any(|opened| matches!(&opened.body, Body::Alarms(_))), "the script raises an alarm");
+    assert!(
+        bodies
+            .iter()
+            .any(|opened| matches!(&opened.body, Body::Profile(profile) if profile.name == canaries[0]))
+    );
+    assert!(
+        bodies.iter().any(|opened| matches!(&opened.body, Body::Alarms(_))),
+        "the script raises an alarm"
+    );
 
     let found = readable(&folder.path("data"), &secret);
     assert!(found.is_empty(), "plaintext is readable: {found:#?}");
@@ -100,7 +124,11 @@ fn no_name_and_no_plaintext_is_readable_in_files_logs_or_metrics() {
         let bytes = canary.as_bytes();
         for path in files(&folder.path("data")) {
             let content = std::fs::read(&path).unwrap();
-            assert!(!content.windows(bytes.len()).any(|window| window == bytes), "a name is readable in {}", path.display());
+            assert!(
+                !content.windows(bytes.len()).any(|window| window == bytes),
+                "a name is readable in {}",
+                path.display()
+            );
         }
         assert!(!spoken.contains(canary.as_str()), "a name is in the output or the metrics");
     }

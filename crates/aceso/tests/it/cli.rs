@@ -4,7 +4,9 @@ use crate::support::{aceso, stdout};
 
 #[test]
 fn the_printed_configurations_are_documented_and_name_every_field() {
-    for (role, fields) in [("node", ["data_dir", "passphrase_file", "mqtt"]), ("gateway", ["data_dir", "node", "boards"])] {
+    for (role, fields) in
+        [("node", ["data_dir", "passphrase_file", "mqtt"]), ("gateway", ["data_dir", "node", "boards"])]
+    {
         let output = aceso(&["config", role]);
         assert!(output.status.success());
         for field in fields {

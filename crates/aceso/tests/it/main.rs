@@ -1,5 +1,5 @@
 //! End-to-end: the real binary, real sockets, real files. The only integration-test binary.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests that print what they measured")]
 
 mod canary;
 mod cli;

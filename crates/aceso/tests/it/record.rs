@@ -42,7 +42,8 @@ pub(crate) fn open(folder: &Folder) -> Vec<Opened> {
     let vault = Vault::open(&node.join("vault"), passphrase.trim_end(), entropy).unwrap();
     let document = GenesisDocument::decode(&vault.genesis_document().unwrap()).unwrap();
     let store = Store::open(&node.join("records"), document.hash()).unwrap();
-    let keys = ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
+    let keys =
+        ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
     let chain = EmbeddedChain::start(&ledger::Config::new(node.join("ledger")), &document, &keys).unwrap();
     bodies(&vault, &store, &chain, now_ms())
 }

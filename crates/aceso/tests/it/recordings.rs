@@ -8,8 +8,10 @@ use vitals::body::Body;
 use vitals::metric::{Metric, Sample};
 
 fn recording(name: &str) -> String {
-    let folder = std::env::var_os("ACESO_RECORDINGS")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/recordings"), PathBuf::from);
+    let folder = std::env::var_os("ACESO_RECORDINGS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/recordings"),
+        PathBuf::from,
+    );
     let file = folder.join(name);
     assert!(file.is_file(), "{} is missing: run scripts/fetch-recordings.sh", file.display());
     file.display().to_string()
@@ -61,7 +63,8 @@ fn a_noisy_recording_at_eight_times_its_speed_shows_its_median_in_the_record() {
 
 #[test]
 fn whole_recordings_in_virtual_time_show_their_median_in_the_record() {
-    for (name, truth, within) in [("data.csv", 58.9, 2.0), ("data2.csv", 62.3, 3.0), ("data3.csv", 97.3, 3.0)] {
+    for (name, truth, within) in [("data.csv", 58.9, 2.0), ("data2.csv", 62.3, 3.0), ("data3.csv", 97.3, 3.0)]
+    {
         let bpm = median_bpm(&virtual_bed::play(Path::new(&recording(name))));
         println!("{name}: {bpm} bpm in the record, {truth} in truth");
         assert!((bpm - truth).abs() <= within, "{name}: {bpm} bpm in the record, {truth} in truth");

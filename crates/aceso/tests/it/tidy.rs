@@ -16,8 +16,10 @@ fn sources(extensions: &[&str]) -> Vec<PathBuf> {
         found.extend(files(&root().join(folder)));
     }
     let wanted = |path: &PathBuf| {
-        let vendored = path.components().any(|part| part.as_os_str() == "vendor" || part.as_os_str() == "node_modules");
-        !vendored && path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted))
+        let vendored =
+            path.components().any(|part| part.as_os_str() == "vendor" || part.as_os_str() == "node_modules");
+        !vendored
+            && path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted))
     };
     found.retain(wanted);
     found
@@ -38,7 +40,8 @@ fn no_file_is_too_long_to_hold_in_the_head() {
 #[test]
 fn nothing_is_left_unfinished_or_switched_off() {
     // Written in two parts, so that this file does not find itself.
-    let words = [["TO", "DO"], ["FIX", "ME"], ["todo", "!("], ["unimplemented", "!("], ["#[ig", "nore"]].map(|word| word.concat());
+    let words = [["TO", "DO"], ["FIX", "ME"], ["todo", "!("], ["unimplemented", "!("], ["#[ig", "nore"]]
+        .map(|word| word.concat());
     let mut found = Vec::new();
     for path in sources(&["rs", "sol", "js", "md", "sh", "html"]) {
         let text = std::fs::read_to_string(&path).unwrap();

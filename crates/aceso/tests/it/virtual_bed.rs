@@ -36,8 +36,10 @@ struct Node {
 
 fn found(folder: &Path) -> Node {
     let entropy: vault::Entropy = Arc::new(|out: &mut [u8]| getrandom::fill(out).unwrap());
-    let vault = Arc::new(Vault::create(&folder.join("vault"), PASSWORD, Costs::TEST_ONLY, entropy.clone()).unwrap());
-    let keys = ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
+    let vault =
+        Arc::new(Vault::create(&folder.join("vault"), PASSWORD, Costs::TEST_ONLY, entropy.clone()).unwrap());
+    let keys =
+        ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
     let sender = ledger::account::address_of(&keys.sender).unwrap();
     let document = ledger::genesis::document(Founding {
         chain_id: 1,
@@ -49,7 +51,9 @@ fn found(folder: &Path) -> Node {
         salt: [7; 32],
     });
     vault.put_genesis_document(&document.encode()).unwrap();
-    let chain = Arc::new(EmbeddedChain::start(&ledger::Config::new(folder.join("ledger")), &document, &keys).unwrap());
+    let chain = Arc::new(
+        EmbeddedChain::start(&ledger::Config::new(folder.join("ledger")), &document, &keys).unwrap(),
+    );
     std::fs::create_dir_all(folder.join("records")).unwrap();
     let store = Arc::new(Store::create(&folder.join("records"), document.hash()).unwrap());
     let clinic = Clinic::open(vault.clone(), store.clone(), chain.clone(), entropy, now_ms()).unwrap();
@@ -83,7 +87,8 @@ impl Node {
     }
 
     fn admit(&self, from: &Identity, group: &mut Vec<Vec<u8>>, now_ms: u64) {
-        let arrivals: Vec<Arrival> = group.drain(..).map(|bytes| Arrival { from: from.id(), bytes }).collect();
+        let arrivals: Vec<Arrival> =
+            group.drain(..).map(|bytes| Arrival { from: from.id(), bytes }).collect();
         for answer in self.clinic.admit(&arrivals, now_ms).unwrap() {
             assert!(matches!(answer.verdict, Verdict::Admitted { .. }), "{:?}", answer.verdict);
         }
@@ -94,7 +99,8 @@ impl Node {
 pub(crate) fn play(file: &Path) -> Vec<Opened> {
     let folder = tempfile::tempdir().unwrap();
     let node = found(folder.path());
-    let (gateway, sensor) = (Identity::from_seeds(&[1; 32], &[2; 32]), Identity::from_seeds(&[3; 32], &[4; 32]));
+    let (gateway, sensor) =
+        (Identity::from_seeds(&[1; 32], &[2; 32]), Identity::from_seeds(&[3; 32], &[4; 32]));
     let (_, answer) = node.patient(&gateway, &sensor);
     let genesis = node.chain.genesis();
     let key = answer.streams.iter().find(|key| key.class == Class::Vitals).unwrap();
@@ -126,5 +132,5 @@ pub(crate) fn play(file: &Path) -> Vec<Opened> {
         }
     }
     node.admit(&gateway, &mut group, start_ms + length_ms);
-    record::bodies(&node.vault, &node.store, &*node.chain, start_ms + length_ms)
+    record::bodies(&node.vault, &node.store, &node.chain, start_ms + length_ms)
 }

@@ -42,7 +42,8 @@ fn a_ward_goes_on_from_its_data_folder() {
     let folder = Folder::new();
     let first = ward(&folder, &["--patients", "1", "--duration", "8s"]);
     assert!(first.status.success(), "{}", said(&first, &folder));
-    let (genesis, size) = (folder.report()["genesis"].clone(), folder.report()["node"]["log_size"].as_u64().unwrap());
+    let (genesis, size) =
+        (folder.report()["genesis"].clone(), folder.report()["node"]["log_size"].as_u64().unwrap());
     let second = ward(&folder, &["--patients", "1", "--duration", "8s"]);
     assert!(second.status.success(), "{}", said(&second, &folder));
     assert_eq!(folder.report()["genesis"], genesis);

@@ -1,6 +1,11 @@
 //! Serves the pages over a made-up ward, for looking at them: `cargo run --release -p web --example
 //! demo -- ADDRESS [ALARM_FILE]`. While ALARM_FILE exists, the first patient has a high alarm.
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a tool for people at work on the pages")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a tool for people at work on the pages"
+)]
 
 mod ward;
 

@@ -1,7 +1,6 @@
 //! A ward made up in memory: every state a page can show, values that move with the clock, and no
 //! rule worth trusting. For looking at the pages.
 
-use web::station::{Following, Station};
 use clinic::views::*;
 use clinic::{ChartRequest, ClinicError, Counters, Denied, Latency, Session, SignInRefused, Ticket};
 use futures::future::BoxFuture;
@@ -15,6 +14,7 @@ use vitals::ids::{Class, sha256};
 use vitals::ledger::{DeviceKind, Outcome, Purpose, Role};
 use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{DeviceId, Genesis, GrantId, PatientId, PersonId};
+use web::station::{Following, Station};
 
 /// Everybody's password in the demo ward.
 pub(crate) const PASSWORD: &str = "demo-only";
@@ -90,7 +90,12 @@ impl Demo {
     }
 
     fn copy(&self) -> Self {
-        Self { start_ms: self.start_ms, name: self.name.clone(), alarm: self.alarm.clone(), memory: self.memory.clone() }
+        Self {
+            start_ms: self.start_ms,
+            name: self.name.clone(),
+            alarm: self.alarm.clone(),
+            memory: self.memory.clone(),
+        }
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -142,7 +147,9 @@ impl Demo {
                 };
                 base + 40.0 * slow + 18.0 * fast
             }
-            Metric::BodyTemperature => (if mood == Mood::Medium { 3925.0 } else { 3680.0 }) + 12.0 * slow + 2.0 * fast,
+            Metric::BodyTemperature => {
+                (if mood == Mood::Medium { 3925.0 } else { 3680.0 }) + 12.0 * slow + 2.0 * fast
+            }
             Metric::AmbientTemperature => 224.0 + 9.0 * slow,
             Metric::RelativeHumidity => 440.0 + 40.0 * slow,
             Metric::Pm25 => 82.0 + 40.0 * slow + 8.0 * fast,
@@ -169,7 +176,13 @@ impl Demo {
         let memory = self.memory();
         Metric::ALL
             .iter()
-            .filter_map(|metric| memory.limits.get(&(patient(number), metric.code())).copied().or_else(|| Limits::adult(*metric)))
+            .filter_map(|metric| {
+                memory
+                    .limits
+                    .get(&(patient(number), metric.code()))
+                    .copied()
+                    .or_else(|| Limits::adult(*metric))
+            })
             .collect()
     }
 
@@ -196,8 +209,16 @@ impl Demo {
         let since = self.start_ms.saturating_sub(RAISED_AGO_MS);
         match BEDS[number].1 {
             Mood::High => vec![open(Condition::Above(Metric::HeartRate), Priority::High, 1342, since, None)],
-            Mood::Medium => vec![open(Condition::Above(Metric::BodyTemperature), Priority::Medium, 3921, since, Some("Nurse Kim Demo"))],
-            Mood::SensorOff => vec![open(Condition::SensorOff(Metric::HeartRate), Priority::Technical, 0, since, None)],
+            Mood::Medium => vec![open(
+                Condition::Above(Metric::BodyTemperature),
+                Priority::Medium,
+                3921,
+                since,
+                Some("Nurse Kim Demo"),
+            )],
+            Mood::SensorOff => {
+                vec![open(Condition::SensorOff(Metric::HeartRate), Priority::Technical, 0, since, None)]
+            }
             Mood::Stale => vec![open(Condition::Stale, Priority::Technical, 0, since, None)],
             Mood::Well if number == 0 => raised
                 .map(|at_ms| open(Condition::Above(Metric::HeartRate), Priority::High, 1380, at_ms, None))
@@ -211,11 +232,21 @@ impl Demo {
         let last_ms = Self::last_ms(number, now_ms);
         let values = last_ms.map_or_else(Vec::new, |at_ms| {
             Self::metrics()
-                .map(|metric| ValueNow { metric, sample: self.value(number, metric, at_ms), at_ms, envelope: self.envelope(at_ms, now_ms) })
+                .map(|metric| ValueNow {
+                    metric,
+                    sample: self.value(number, metric, at_ms),
+                    at_ms,
+                    envelope: self.envelope(at_ms, now_ms),
+                })
                 .collect()
         });
-        let spark = |at_ms| match (self.value(number, Metric::HeartRate, at_ms), self.value(number, Metric::HeartRate, at_ms + 60_000)) {
-            (Sample::Measured(one), Sample::Measured(two)) => Some(SparkPoint { at_ms, low: one.min(two) - 12, high: one.max(two) + 12 }),
+        let spark = |at_ms| match (
+            self.value(number, Metric::HeartRate, at_ms),
+            self.value(number, Metric::HeartRate, at_ms + 60_000),
+        ) {
+            (Sample::Measured(one), Sample::Measured(two)) => {
+                Some(SparkPoint { at_ms, low: one.min(two) - 12, high: one.max(two) + 12 })
+            }
             _ => None,
         };
         let from_ms = now_ms / 120_000 * 120_000 - 7_200_000;
@@ -224,7 +255,9 @@ impl Demo {
             name: if number == 0 { self.name.clone() } else { BEDS[number].0.into() },
             bed: format!("Bed {:02}", number + 1),
             values,
-            sparkline: last_ms.map_or_else(Vec::new, |last| (0..60).map(|n| from_ms + n * 120_000).filter(|at| *at < last).filter_map(spark).collect()),
+            sparkline: last_ms.map_or_else(Vec::new, |last| {
+                (0..60).map(|n| from_ms + n * 120_000).filter(|at| *at < last).filter_map(spark).collect()
+            }),
             alarms: self.alarms(number, now_ms),
             technical: Technical {
                 stale: BEDS[number].1 == Mood::Stale,
@@ -250,12 +283,24 @@ impl Demo {
                 metric,
                 points: (0u32..)
                     .zip(&times)
-                    .map(|(envelope, at_ms)| Point { at_ms: *at_ms, sample: self.value(number, metric, *at_ms), envelope })
+                    .map(|(envelope, at_ms)| Point {
+                        at_ms: *at_ms,
+                        sample: self.value(number, metric, *at_ms),
+                        envelope,
+                    })
                     .collect(),
             })
             .collect();
         let event = |at_ms, happening, by| AlarmMark {
-            event: AlarmEvent { at_ms, condition: Condition::Above(Metric::HeartRate), episode: 1, happening, priority: Priority::Medium, value: 1124, by: PersonId([0; 32]) },
+            event: AlarmEvent {
+                at_ms,
+                condition: Condition::Above(Metric::HeartRate),
+                episode: 1,
+                happening,
+                priority: Priority::Medium,
+                value: 1124,
+                by: PersonId([0; 32]),
+            },
             source: AlarmSource::Node,
             by,
             envelope: self.envelope(at_ms, now_ms),
@@ -286,7 +331,13 @@ impl Demo {
                 event(now_ms - 640_000, Happening::Acknowledged, Some("Nurse Kim Demo".into())),
                 event(now_ms - 500_000, Happening::Closed, None),
             ],
-            gaps: vec![Gap { class: Class::Vitals, from_seq: 10, until_seq: 14, from_ms: now_ms - 400_000, until_ms: now_ms - 396_000 }],
+            gaps: vec![Gap {
+                class: Class::Vitals,
+                from_seq: 10,
+                until_seq: 14,
+                from_ms: now_ms - 400_000,
+                until_ms: now_ms - 396_000,
+            }],
             envelopes,
             unreadable: 0,
             trace,
@@ -318,11 +369,17 @@ impl Station for Demo {
         if memory.tries >= 5 {
             return Err(SignInRefused::Wait { wait_s: 30 });
         }
-        let Some((login, name, role)) = PEOPLE.iter().find(|person| person.0 == login && password == PASSWORD) else {
+        let Some((login, name, role)) =
+            PEOPLE.iter().find(|person| person.0 == login && password == PASSWORD)
+        else {
             memory.tries += 1;
             return Err(SignInRefused::Wrong);
         };
-        let token = hex::encode(sha256(&[login.as_bytes(), &now_ms.to_be_bytes(), &memory.sessions.len().to_be_bytes()]));
+        let token = hex::encode(sha256(&[
+            login.as_bytes(),
+            &now_ms.to_be_bytes(),
+            &memory.sessions.len().to_be_bytes(),
+        ]));
         let session = Session {
             id: [1; 16],
             person: person(login),
@@ -353,7 +410,12 @@ impl Station for Demo {
         Ok(Wall { tiles, strip, unmonitored: 0, ledger: self.health(now_ms), at_ms: now_ms })
     }
 
-    fn open_chart(&self, session: &Session, request: &ChartRequest, now_ms: u64) -> Result<Chart, ClinicError> {
+    fn open_chart(
+        &self,
+        session: &Session,
+        request: &ChartRequest,
+        now_ms: u64,
+    ) -> Result<Chart, ClinicError> {
         let revoked = self.memory().revoked;
         let number = Self::number(session, request.patient, revoked)?;
         Ok(self.record(number, request, session, now_ms))
@@ -388,9 +450,16 @@ impl Station for Demo {
         })
     }
 
-    fn own_chart(&self, session: &Session, classes: &[Class], span_ms: (u64, u64), now_ms: u64) -> Result<Chart, ClinicError> {
+    fn own_chart(
+        &self,
+        session: &Session,
+        classes: &[Class],
+        span_ms: (u64, u64),
+        now_ms: u64,
+    ) -> Result<Chart, ClinicError> {
         let Some(own) = session.patient else { return Err(Denied::Role { role: session.role }.into()) };
-        let request = ChartRequest { patient: own, purpose: Purpose::Own, classes: classes.to_vec(), span_ms };
+        let request =
+            ChartRequest { patient: own, purpose: Purpose::Own, classes: classes.to_vec(), span_ms };
         self.open_chart(session, &request, now_ms)
     }
 
@@ -441,7 +510,11 @@ impl Station for Demo {
             last_seen_ms: Some(now_ms - 800),
         };
         Ok(AdminPage {
-            devices: vec![device(1, DeviceKind::Gateway), device(2, DeviceKind::Sensor), device(3, DeviceKind::Sensor)],
+            devices: vec![
+                device(1, DeviceKind::Gateway),
+                device(2, DeviceKind::Sensor),
+                device(3, DeviceKind::Sensor),
+            ],
             people: PEOPLE
                 .iter()
                 .map(|(login, name, role)| PersonRow {
@@ -454,7 +527,12 @@ impl Station for Demo {
                 })
                 .collect(),
             ledger: self.health(now_ms),
-            pending: vec![PendingAct { act: [0; 32], what: "anchor", since_ms: now_ms - 700, outcome: Outcome::Pending }],
+            pending: vec![PendingAct {
+                act: [0; 32],
+                what: "anchor",
+                since_ms: now_ms - 700,
+                outcome: Outcome::Pending,
+            }],
             counters: self.counters(),
         })
     }
@@ -472,31 +550,67 @@ impl Station for Demo {
 
     fn counters(&self) -> Counters {
         let latency = |p50_ms| Latency { count: 1000, p50_ms, p99_ms: p50_ms * 3, max_ms: p50_ms * 5 };
-        Counters { admitted: 12_345, admitted_readings: 98_765, seal_to_live: latency(6), seal_to_final: latency(640), ..Counters::default() }
+        Counters {
+            admitted: 12_345,
+            admitted_readings: 98_765,
+            seal_to_live: latency(6),
+            seal_to_final: latency(640),
+            ..Counters::default()
+        }
     }
 
-    fn acknowledge(&self, session: &Session, wanted: PatientId, condition: Condition, now_ms: u64) -> Result<AlarmView, ClinicError> {
+    fn acknowledge(
+        &self,
+        session: &Session,
+        wanted: PatientId,
+        condition: Condition,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError> {
         Self::clinician(session)?;
         let number = Self::number(session, wanted, self.memory().revoked)?;
         self.memory().acknowledged.insert((wanted, condition.code()), session.name.clone());
-        self.alarms(number, now_ms).first().cloned().ok_or_else(|| ClinicError::Wrong("there is no such alarm".into()))
+        self.alarms(number, now_ms)
+            .first()
+            .cloned()
+            .ok_or_else(|| ClinicError::Wrong("there is no such alarm".into()))
     }
 
-    fn silence(&self, session: &Session, wanted: PatientId, condition: Condition, for_ms: u64, now_ms: u64) -> Result<AlarmView, ClinicError> {
+    fn silence(
+        &self,
+        session: &Session,
+        wanted: PatientId,
+        condition: Condition,
+        for_ms: u64,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError> {
         Self::clinician(session)?;
         let number = Self::number(session, wanted, self.memory().revoked)?;
         self.memory().silenced.insert((wanted, condition.code()), now_ms + for_ms);
-        self.alarms(number, now_ms).first().cloned().ok_or_else(|| ClinicError::Wrong("there is no such alarm".into()))
+        self.alarms(number, now_ms)
+            .first()
+            .cloned()
+            .ok_or_else(|| ClinicError::Wrong("there is no such alarm".into()))
     }
 
-    fn set_limits(&self, session: &Session, wanted: PatientId, limits: Limits, _: u64) -> Result<(), ClinicError> {
+    fn set_limits(
+        &self,
+        session: &Session,
+        wanted: PatientId,
+        limits: Limits,
+        _: u64,
+    ) -> Result<(), ClinicError> {
         Self::clinician(session)?;
         Self::number(session, wanted, self.memory().revoked)?;
         self.memory().limits.insert((wanted, limits.metric.code()), limits);
         Ok(())
     }
 
-    fn export_own(&self, session: &Session, _: u64, sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), ClinicError> {
+    fn export_own(
+        &self,
+        session: &Session,
+        _: u64,
+        sink: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), ClinicError> {
         session.patient.ok_or(Denied::Role { role: session.role })?;
         sink(b"made up").map_err(|why| ClinicError::Wrong(why.to_string()))
     }
@@ -511,12 +625,32 @@ impl Station for Demo {
 
     fn follow_wall(&self, session: &Session, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {
         Self::clinician(session)?;
-        Ok(Box::new(Flow { demo: self.copy(), session: session.clone(), only: None, next_ms: now_ms, ready: VecDeque::new(), rings: None }))
+        Ok(Box::new(Flow {
+            demo: self.copy(),
+            session: session.clone(),
+            only: None,
+            next_ms: now_ms,
+            ready: VecDeque::new(),
+            rings: None,
+        }))
     }
 
-    fn follow_patient(&self, session: &Session, wanted: PatientId, _: Purpose, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {
+    fn follow_patient(
+        &self,
+        session: &Session,
+        wanted: PatientId,
+        _: Purpose,
+        now_ms: u64,
+    ) -> Result<Box<dyn Following>, ClinicError> {
         let number = Self::number(session, wanted, self.memory().revoked)?;
-        Ok(Box::new(Flow { demo: self.copy(), session: session.clone(), only: Some(number), next_ms: now_ms, ready: VecDeque::new(), rings: None }))
+        Ok(Box::new(Flow {
+            demo: self.copy(),
+            session: session.clone(),
+            only: Some(number),
+            next_ms: now_ms,
+            ready: VecDeque::new(),
+            rings: None,
+        }))
     }
 }
 
@@ -532,7 +666,9 @@ struct Flow {
 impl Flow {
     fn refill(&mut self, now_ms: u64) {
         let rings = self.demo.raised(now_ms).is_some();
-        if self.rings.replace(rings).is_some_and(|before| before != rings) && self.only.is_none_or(|only| only == 0) {
+        if self.rings.replace(rings).is_some_and(|before| before != rings)
+            && self.only.is_none_or(|only| only == 0)
+        {
             match self.demo.alarms(0, now_ms).first() {
                 Some(alarm) => self.ready.push_back(LiveEvent::Alarm(alarm.clone())),
                 None => self.ready.push_back(LiveEvent::Changed { patient: patient(0) }),
@@ -547,17 +683,32 @@ impl Flow {
                 continue;
             }
             let at_ms = now_ms / 1000 * 1000;
-            let readings = Demo::metrics().map(|metric| Reading { metric, at_ms, sample: self.demo.value(number, metric, at_ms) }).collect();
+            let readings = Demo::metrics()
+                .map(|metric| Reading { metric, at_ms, sample: self.demo.value(number, metric, at_ms) })
+                .collect();
             let envelope = self.demo.envelope(at_ms, at_ms);
-            self.ready.push_back(LiveEvent::Readings { patient: patient(number), readings, envelope, sealed_at_ms: at_ms, live_at_ms: now_ms });
+            self.ready.push_back(LiveEvent::Readings {
+                patient: patient(number),
+                readings,
+                envelope,
+                sealed_at_ms: at_ms,
+                live_at_ms: now_ms,
+            });
         }
         let health = self.demo.health(now_ms);
-        self.ready.push_back(LiveEvent::Proof { anchored_size: health.anchored_size, final_size: health.final_size, height: health.height });
+        self.ready.push_back(LiveEvent::Proof {
+            anchored_size: health.anchored_size,
+            final_size: health.final_size,
+            height: health.height,
+        });
     }
 }
 
 impl Following for Flow {
-    fn next<'a>(&'a mut self, clock: &'a (dyn Fn() -> u64 + Send + Sync)) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>> {
+    fn next<'a>(
+        &'a mut self,
+        clock: &'a (dyn Fn() -> u64 + Send + Sync),
+    ) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>> {
         Box::pin(async move {
             loop {
                 if let Some(event) = self.ready.pop_front() {
@@ -578,7 +729,8 @@ impl Following for Flow {
     }
 
     fn tile(&self, wanted: PatientId, now_ms: u64) -> Result<Tile, Denied> {
-        let number = (0..BEDS.len()).find(|number| patient(*number) == wanted).ok_or(Denied::NoSuchPatient)?;
+        let number =
+            (0..BEDS.len()).find(|number| patient(*number) == wanted).ok_or(Denied::NoSuchPatient)?;
         Ok(self.demo.tile_of(number, now_ms))
     }
 }

@@ -61,7 +61,11 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
         fact(
             "Ledger height",
             words::count(ledger.height),
-            format!("newest block {} ago{}", words::age(now_ms.saturating_sub(ledger.tip_ms)), if ledger.stale { ": too old to decide anything new" } else { "" }),
+            format!(
+                "newest block {} ago{}",
+                words::age(now_ms.saturating_sub(ledger.tip_ms)),
+                if ledger.stale { ": too old to decide anything new" } else { "" }
+            ),
         ),
         fact(
             "Log",
@@ -71,9 +75,21 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
                 n => format!("{} not final yet", words::count(n)),
             },
         ),
-        fact("Sealed to live", format!("{} ms", view.counters.seal_to_live.p50_ms), format!("half of all; 99 of 100 within {} ms", view.counters.seal_to_live.p99_ms)),
-        fact("Sealed to final", format!("{} ms", view.counters.seal_to_final.p50_ms), format!("half of all; 99 of 100 within {} ms", view.counters.seal_to_final.p99_ms)),
-        fact("Open live pages", app.streams_open().to_string(), format!("{} pages served", words::count(app.pages_served()))),
+        fact(
+            "Sealed to live",
+            format!("{} ms", view.counters.seal_to_live.p50_ms),
+            format!("half of all; 99 of 100 within {} ms", view.counters.seal_to_live.p99_ms),
+        ),
+        fact(
+            "Sealed to final",
+            format!("{} ms", view.counters.seal_to_final.p50_ms),
+            format!("half of all; 99 of 100 within {} ms", view.counters.seal_to_final.p99_ms),
+        ),
+        fact(
+            "Open live pages",
+            app.streams_open().to_string(),
+            format!("{} pages served", words::count(app.pages_served())),
+        ),
     ]
 }
 
@@ -132,9 +148,16 @@ pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
         pending: view
             .pending
             .iter()
-            .map(|act| PendingLine { what: words::capital(act.what), since: Moment(act.since_ms), outcome: outcome(&act.outcome) })
+            .map(|act| PendingLine {
+                what: words::capital(act.what),
+                since: Moment(act.since_ms),
+                outcome: outcome(&act.outcome),
+            })
             .collect(),
-        counters: counter_lines(&view.counters).into_iter().map(|line| (line.words, words::count(line.value))).collect(),
+        counters: counter_lines(&view.counters)
+            .into_iter()
+            .map(|line| (line.words, words::count(line.value)))
+            .collect(),
         genesis: app.station().genesis().to_string(),
     }))
 }

@@ -127,7 +127,9 @@ fn note(alarm: &AlarmView) -> &'static str {
 /// Most urgent first, then oldest first.
 pub(crate) fn sort(alarms: &mut [AlarmView]) {
     let phase = |phase| u8::from(phase != AlarmPhase::Active);
-    alarms.sort_by_key(|alarm| (phase_last(alarm), words::urgency(alarm.priority), phase(alarm.phase), alarm.raised_at_ms));
+    alarms.sort_by_key(|alarm| {
+        (phase_last(alarm), words::urgency(alarm.priority), phase(alarm.phase), alarm.raised_at_ms)
+    });
 }
 
 /// What is over comes after what is not.
@@ -136,7 +138,11 @@ fn phase_last(alarm: &AlarmView) -> bool {
 }
 
 /// Somebody takes care of an alarm.
-pub(crate) async fn acknowledge(State(app): State<App>, Path((patient, code)): Path<(String, String)>, posted: Posted) -> Answer {
+pub(crate) async fn acknowledge(
+    State(app): State<App>,
+    Path((patient, code)): Path<(String, String)>,
+    posted: Posted,
+) -> Answer {
     let id = super::patient_id(&app, &posted.caller, &patient)?;
     let condition = super::condition(&app, &posted.caller, &code)?;
     let session = posted.caller.session.clone();
@@ -146,11 +152,17 @@ pub(crate) async fn acknowledge(State(app): State<App>, Path((patient, code)): P
 }
 
 /// Somebody turns the sound of an alarm off for two minutes.
-pub(crate) async fn silence(State(app): State<App>, Path((patient, code)): Path<(String, String)>, posted: Posted) -> Answer {
+pub(crate) async fn silence(
+    State(app): State<App>,
+    Path((patient, code)): Path<(String, String)>,
+    posted: Posted,
+) -> Answer {
     let id = super::patient_id(&app, &posted.caller, &patient)?;
     let condition = super::condition(&app, &posted.caller, &code)?;
     let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms)).await;
+    let answer = app
+        .ask(move |station, now_ms| station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms))
+        .await;
     app.granted(&posted.caller, answer)?;
     super::done(&posted, "/wall")
 }

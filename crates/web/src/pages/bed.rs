@@ -105,7 +105,11 @@ pub(crate) struct BedView {
 #[must_use]
 pub(crate) fn name_of(tile: &Tile) -> (String, String) {
     let name = if tile.name.is_empty() { "Name not shown".into() } else { tile.name.clone() };
-    let place = if tile.bed.is_empty() { format!("Patient {}", words::short_hex(&tile.patient.0)) } else { tile.bed.clone() };
+    let place = if tile.bed.is_empty() {
+        format!("Patient {}", words::short_hex(&tile.patient.0))
+    } else {
+        tile.bed.clone()
+    };
     (name, place)
 }
 
@@ -141,7 +145,11 @@ impl BedView {
             last,
             age: last.map_or_else(String::new, |last| words::age(now_ms.saturating_sub(last.0))),
             cells: metrics.iter().map(|metric| cell(tile, *metric, now_ms)).collect(),
-            spark: spark(&tile.sparkline, tile.limits.iter().find(|limits| limits.metric == Metric::HeartRate), now_ms),
+            spark: spark(
+                &tile.sparkline,
+                tile.limits.iter().find(|limits| limits.metric == Metric::HeartRate),
+                now_ms,
+            ),
             line: worst.map(|alarm| owner_line(alarm, now_ms)),
             proof: newest.map(|value| ProofMark::of(&value.envelope)),
         }
@@ -153,7 +161,11 @@ fn chip(tile: &Tile, worst: Option<&AlarmView>) -> Chip {
     match worst {
         Some(alarm) => Chip {
             style: style(alarm),
-            icon: if alarm.phase == AlarmPhase::Recovered { "low" } else { words::priority_icon(alarm.priority) },
+            icon: if alarm.phase == AlarmPhase::Recovered {
+                "low"
+            } else {
+                words::priority_icon(alarm.priority)
+            },
             stars: alarm.priority.stars(),
             word: match alarm.phase {
                 AlarmPhase::Recovered => "Over".into(),
@@ -183,7 +195,11 @@ fn cell(tile: &Tile, metric: Metric, now_ms: u64) -> Cell {
         Sample::Measured(value) => Some(value),
         Sample::Absent(_) => None,
     });
-    let change = if metric == Metric::HeartRate { value.and_then(|value| change_of(&tile.sparkline, value, now_ms)) } else { None };
+    let change = if metric == Metric::HeartRate {
+        value.and_then(|value| change_of(&tile.sparkline, value, now_ms))
+    } else {
+        None
+    };
     let at = Moment(now.map_or(0, |now| now.at_ms));
     let decimals = words::shown_decimals(metric);
     Cell {
@@ -246,7 +262,8 @@ pub(crate) fn spark(points: &[SparkPoint], limits: Option<&Limits>, now_ms: u64)
     let (first, last) = (points.first()?, points.last()?);
     let lowest = points.iter().map(|point| point.low).min()?;
     let highest = points.iter().map(|point| point.high).max()?;
-    let step_ms = points.windows(2).map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms)).min().unwrap_or(0);
+    let step_ms =
+        points.windows(2).map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms)).min().unwrap_or(0);
     let frame = Frame {
         span_ms: (first.at_ms, now_ms.max(last.at_ms + 1)),
         axis: spark_axis(limits, lowest, highest),

@@ -50,7 +50,9 @@ pub(crate) fn episodes(chart: &Chart) -> Vec<Episode> {
     let mut open: Vec<(AlarmSource, Episode)> = Vec::new();
     for mark in &chart.alarms {
         let event = mark.event;
-        let known = open.iter().position(|(source, episode)| *source == mark.source && episode.condition == event.condition);
+        let known = open
+            .iter()
+            .position(|(source, episode)| *source == mark.source && episode.condition == event.condition);
         match (event.happening, known) {
             (Happening::Closed | Happening::Recovered, Some(at)) => {
                 let (_, mut episode) = open.swap_remove(at);
@@ -67,7 +69,13 @@ pub(crate) fn episodes(chart: &Chart) -> Vec<Episode> {
                 let until_ms = chart.span_ms.1;
                 open.push((
                     mark.source,
-                    Episode { condition: event.condition, priority: event.priority, value: event.value, from_ms: event.at_ms, until_ms },
+                    Episode {
+                        condition: event.condition,
+                        priority: event.priority,
+                        value: event.value,
+                        from_ms: event.at_ms,
+                        until_ms,
+                    },
                 ));
             }
             (_, None) => {}
@@ -120,8 +128,12 @@ pub(crate) fn lines(chart: &Chart) -> Vec<HistoryLine> {
             word: words::capital(event.priority.word()),
             at: Moment(event.at_ms),
             what: match event.happening {
-                Happening::Raised | Happening::Returned | Happening::Worsened => format!("{}: {told}.", happening(event.happening)),
-                Happening::Escalated => format!("Nobody answered, more people were told: {}.", words::condition(event.condition)),
+                Happening::Raised | Happening::Returned | Happening::Worsened => {
+                    format!("{}: {told}.", happening(event.happening))
+                }
+                Happening::Escalated => {
+                    format!("Nobody answered, more people were told: {}.", words::condition(event.condition))
+                }
                 _ => format!("{}: {}.", happening(event.happening), words::condition(event.condition)),
             },
             by: match (&mark.by, mark.source) {

@@ -61,16 +61,17 @@ impl LimitsForm {
             stars: priority.stars(),
             word: words::capital(priority.word()),
             side: if name.starts_with("above") { "at or above" } else { "at or below" },
-            value: entered
-                .and_then(|fields| fields.get(name).cloned())
-                .unwrap_or_else(|| value.map_or_else(String::new, |raw| words::value(limits.metric, raw).replace('−', "-"))),
+            value: entered.and_then(|fields| fields.get(name).cloned()).unwrap_or_else(|| {
+                value.map_or_else(String::new, |raw| words::value(limits.metric, raw).replace('−', "-"))
+            }),
         };
         Self {
             name: info.name,
             label: info.label,
             inside: words::inside(limits.metric),
             unit: info.unit,
-            sentence: words::limits_range(limits).map_or_else(|| "No alarm on this value.".into(), |range| words::capital(&range)),
+            sentence: words::limits_range(limits)
+                .map_or_else(|| "No alarm on this value.".into(), |range| words::capital(&range)),
             usual: Limits::adult(limits.metric).as_ref() == Some(limits),
             changeable,
             open: entered.is_some(),
@@ -133,17 +134,21 @@ pub(crate) async fn submit(State(app): State<App>, Path(patient): Path<String>, 
     let metric = Metric::from_name(posted.field("metric"));
     let before = metric.and_then(Limits::adult);
     let (Some(metric), Some(before)) = (metric, before) else {
-        return Err(app.refusal(Some(caller), &crate::shell::Message::wrong("There are no limits for this value.")));
+        return Err(
+            app.refusal(Some(caller), &crate::shell::Message::wrong("There are no limits for this value."))
+        );
     };
     let problem = match read(metric, &posted.fields, &before) {
         Ok(limits) => {
             let session = caller.session.clone();
-            let answer = app.ask(move |station, now_ms| station.set_limits(&session, id, limits, now_ms)).await;
+            let answer =
+                app.ask(move |station, now_ms| station.set_limits(&session, id, limits, now_ms)).await;
             match answer {
                 Some(Err(ClinicError::Wrong(why))) => crate::shell::sentence(&why),
                 answer => {
                     app.granted(caller, answer)?;
-                    let address = format!("/patients/{id}?for={}&saved=limits#limits", patient::purpose_word(purpose));
+                    let address =
+                        format!("/patients/{id}?for={}&saved=limits#limits", patient::purpose_word(purpose));
                     return Ok(Redirect::to(&address).into_response());
                 }
             }
@@ -152,7 +157,8 @@ pub(crate) async fn submit(State(app): State<App>, Path(patient): Path<String>, 
     };
     // The page again, with what was entered and why it does not fit.
     let chart = patient::open(&app, caller, id, purpose, RANGES[0]).await?;
-    let mut response = patient::render(&app, caller, &chart, RANGES[0], false, Some((problem, posted.fields.clone())));
+    let mut response =
+        patient::render(&app, caller, &chart, RANGES[0], false, Some((problem, posted.fields.clone())));
     *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(response)
 }
@@ -174,12 +180,24 @@ mod tests {
     #[test]
     fn limits_out_of_order_are_refused_in_a_sentence() {
         let before = Limits::adult(Metric::HeartRate).expect("the heart rate has limits");
-        let form = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect::<Fields>();
-        let good = read(Metric::HeartRate, &form(&[("above_low", "100"), ("above_high", "140"), ("below_high", "40")]), &before).expect("these are in order");
+        let form = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect::<Fields>()
+        };
+        let good = read(
+            Metric::HeartRate,
+            &form(&[("above_low", "100"), ("above_high", "140"), ("below_high", "40")]),
+            &before,
+        )
+        .expect("these are in order");
         assert_eq!((good.above, good.below), ([Some(1000), None, Some(1400)], [None, None, Some(400)]));
-        assert!(read(Metric::HeartRate, &form(&[("above_low", "140"), ("above_high", "100")]), &before).is_err());
-        assert!(read(Metric::HeartRate, &form(&[("above_low", "40"), ("below_low", "60")]), &before).is_err());
-        let why = read(Metric::HeartRate, &form(&[("above_medium", "fast")]), &before).expect_err("not a number");
+        assert!(
+            read(Metric::HeartRate, &form(&[("above_low", "140"), ("above_high", "100")]), &before).is_err()
+        );
+        assert!(
+            read(Metric::HeartRate, &form(&[("above_low", "40"), ("below_low", "60")]), &before).is_err()
+        );
+        let why =
+            read(Metric::HeartRate, &form(&[("above_medium", "fast")]), &before).expect_err("not a number");
         assert!(why.contains("upper medium"), "{why}");
     }
 }

@@ -79,7 +79,11 @@ struct MePage {
 impl MeNowPart {
     pub(crate) fn of(tile: &Tile, now_ms: u64) -> Self {
         let bed = BedView::for_page(tile, now_ms);
-        let alarms: Vec<AlarmCard> = tile.alarms.iter().map(|alarm| AlarmCard::of(alarm, tile, false, Role::Patient, now_ms)).collect();
+        let alarms: Vec<AlarmCard> = tile
+            .alarms
+            .iter()
+            .map(|alarm| AlarmCard::of(alarm, tile, false, Role::Patient, now_ms))
+            .collect();
         let mut cells = BedView::for_page(tile, now_ms).cells;
         cells.sort_by_key(|cell| cell.metric);
         let cards = cells.into_iter().map(|cell| card(cell, tile, now_ms)).collect();
@@ -125,7 +129,11 @@ fn said(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
         Metric::HeartRate if below => "Slower than your limits allow.".into(),
         Metric::HeartRate => match (low, high) {
             (Some(low), Some(high)) => {
-                format!("Within your limits ({} to {}).", words::value(metric, low), words::value(metric, high))
+                format!(
+                    "Within your limits ({} to {}).",
+                    words::value(metric, low),
+                    words::value(metric, high)
+                )
             }
             _ => "Your heart beats regularly enough to be counted.".into(),
         },
@@ -213,7 +221,16 @@ fn consent_line(grant: &GrantView) -> ConsentLine {
     ConsentLine {
         grant: grant.grant.to_string(),
         grantee: words::capital(&grant.grantee),
-        sentence: format!("{verb} your {} {} until {}.", words::classes(&grant.classes), if grant.purpose == Purpose::Family { "to keep an eye on you" } else { words::purpose(grant.purpose) }, until.date()),
+        sentence: format!(
+            "{verb} your {} {} until {}.",
+            words::classes(&grant.classes),
+            if grant.purpose == Purpose::Family {
+                "to keep an eye on you"
+            } else {
+                words::purpose(grant.purpose)
+            },
+            until.date()
+        ),
         state: match grant.state {
             GrantState::Pending => "On its way to the ledger".into(),
             GrantState::Future => format!("Begins on {}", Moment(grant.from_ms).date()),
@@ -230,14 +247,24 @@ fn device(own: &OwnPage, now_ms: u64) -> String {
     match own.now.technical.last_ms {
         None => "Your bedside device is paired and has not sent anything yet.".into(),
         Some(last_ms) if own.now.technical.stale => {
-            format!("Your bedside device was last heard {} ago. If this stays so, please tell the ward.", words::age(now_ms.saturating_sub(last_ms)))
+            format!(
+                "Your bedside device was last heard {} ago. If this stays so, please tell the ward.",
+                words::age(now_ms.saturating_sub(last_ms))
+            )
         }
-        Some(_) => "Your bedside device is paired and working. What it seals only your hospital’s vault can open.".into(),
+        Some(_) => {
+            "Your bedside device is paired and working. What it seals only your hospital’s vault can open."
+                .into()
+        }
     }
 }
 
 /// `/me`: the own record. A caller who has none finds nothing here.
-pub(crate) async fn page(State(app): State<App>, Query(query): Query<BTreeMap<String, String>>, caller: Caller) -> Answer {
+pub(crate) async fn page(
+    State(app): State<App>,
+    Query(query): Query<BTreeMap<String, String>>,
+    caller: Caller,
+) -> Answer {
     let session = caller.session.clone();
     let answer = app.ask(move |station, now_ms| station.own_page(&session, now_ms)).await;
     let own = app.granted(&caller, answer)?;
@@ -247,9 +274,12 @@ pub(crate) async fn page(State(app): State<App>, Query(query): Query<BTreeMap<St
         return Ok(app.render(&now));
     }
     let mut access = access_lines(&own.access, caller.session.person);
-    let more = if query.get("log").is_some_and(|log| log == "all") { 0 } else { access.len().saturating_sub(LINES) };
+    let more =
+        if query.get("log").is_some_and(|log| log == "all") { 0 } else { access.len().saturating_sub(LINES) };
     access.truncate(access.len() - more);
-    let saved = query.get("revoked").map(|_| "The consent is withdrawn. Nobody can open anything under it from now on.");
+    let saved = query
+        .get("revoked")
+        .map(|_| "The consent is withdrawn. Nobody can open anything under it from now on.");
     let mut shell = Shell::of(&app, &caller, "/me").live("/me/live".into(), false);
     shell.path = "/me".into();
     Ok(app.render(&MePage {

@@ -103,7 +103,13 @@ pub(crate) fn purpose(app: &App, caller: &Caller, word: &str) -> Result<Purpose,
 }
 
 /// Opens a record for a caller: the widest set of classes that is granted.
-pub(crate) async fn open(app: &App, caller: &Caller, patient: PatientId, purpose: Purpose, range: Range) -> Result<Chart, Refusal> {
+pub(crate) async fn open(
+    app: &App,
+    caller: &Caller,
+    patient: PatientId,
+    purpose: Purpose,
+    range: Range,
+) -> Result<Chart, Refusal> {
     let session = caller.session.clone();
     let answer = app
         .ask(move |station, now_ms| {
@@ -113,7 +119,9 @@ pub(crate) async fn open(app: &App, caller: &Caller, patient: PatientId, purpose
                 let request = ChartRequest { patient, purpose, classes: classes.clone(), span_ms };
                 match station.open_chart(&session, &request, now_ms) {
                     // A narrower consent opens a narrower page.
-                    Err(clinic::ClinicError::Denied(clinic::Denied::ClassNotCovered { class })) if classes.len() > 1 && classes.contains(&class) => {
+                    Err(clinic::ClinicError::Denied(clinic::Denied::ClassNotCovered { class }))
+                        if classes.len() > 1 && classes.contains(&class) =>
+                    {
                         classes.retain(|wanted| *wanted != class);
                     }
                     other => return other,
@@ -149,7 +157,14 @@ fn opening(chart: &Chart, role: Role) -> OpeningView {
 }
 
 /// The page of an opened record. `problem` and `entered` come from a form that did not fit.
-pub(crate) fn render(app: &App, caller: &Caller, chart: &Chart, range: Range, saved: bool, problem: Option<(String, crate::session::Fields)>) -> axum::response::Response {
+pub(crate) fn render(
+    app: &App,
+    caller: &Caller,
+    chart: &Chart,
+    range: Range,
+    saved: bool,
+    problem: Option<(String, crate::session::Fields)>,
+) -> axum::response::Response {
     let now_ms = app.now_ms();
     let role = caller.session.role;
     let word = purpose_word(chart.purpose);
@@ -160,7 +175,8 @@ pub(crate) fn render(app: &App, caller: &Caller, chart: &Chart, range: Range, sa
     }
     let entered = problem.as_ref().map(|(_, fields)| fields);
     let changeable = role == Role::Clinician;
-    let mut shell = Shell::of(app, caller, "").live(format!("/patients/{}/live?for={word}", chart.now.patient), true);
+    let mut shell =
+        Shell::of(app, caller, "").live(format!("/patients/{}/live?for={word}", chart.now.patient), true);
     shell.path = address;
     let page = PatientPage {
         now: NowPart::of(&chart.now, caller.csrf(), role, now_ms),

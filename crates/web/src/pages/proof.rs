@@ -57,8 +57,12 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
             done: true,
             at: Some(Moment(proof.span_ms.1)),
             text: match proof.class {
-                Class::Access | Class::Profile => format!("{hospital}’s node wrote it, encrypted it and signed it."),
-                _ => "Its author encrypted it and signed it. Only the organisation’s vault can open it.".into(),
+                Class::Access | Class::Profile => {
+                    format!("{hospital}’s node wrote it, encrypted it and signed it.")
+                }
+                _ => {
+                    "Its author encrypted it and signed it. Only the organisation’s vault can open it.".into()
+                }
             },
             detail: vec![
                 ("author", proof.author.to_string()),
@@ -111,7 +115,8 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
             title: "Rooted",
             done: anchored.is_some(),
             at: None,
-            text: "The block belongs to the ledger with this name. Compare it with the one you noted down.".into(),
+            text: "The block belongs to the ledger with this name. Compare it with the one you noted down."
+                .into(),
             detail: vec![("genesis", genesis.into())],
         },
     ]
@@ -127,9 +132,19 @@ pub(crate) async fn page(State(app): State<App>, Path(index): Path<String>, call
     let proof = app.granted(&caller, answer)?;
     let genesis = app.station().genesis().to_string();
     let (verdict_icon, verdict, verdict_text) = match proof.proof {
-        ProofState::Final { .. } => ("shield", "All five steps hold", "This is what was sealed. Nobody has changed or removed it since."),
-        ProofState::Anchored => ("stale", "On its way", "It is durable here and handed to the ledger. It becomes final in a moment."),
-        ProofState::Received => ("stale", "Received", "It is durable here. The ledger follows within seconds; reload to see."),
+        ProofState::Final { .. } => (
+            "shield",
+            "All five steps hold",
+            "This is what was sealed. Nobody has changed or removed it since.",
+        ),
+        ProofState::Anchored => (
+            "stale",
+            "On its way",
+            "It is durable here and handed to the ledger. It becomes final in a moment.",
+        ),
+        ProofState::Received => {
+            ("stale", "Received", "It is durable here. The ledger follows within seconds; reload to see.")
+        }
     };
     let shell = Shell::of(&app, &caller, "/proof");
     Ok(app.render(&ProofPage {

@@ -34,8 +34,10 @@ pub(crate) async fn download(State(app): State<App>, caller: Caller) -> Answer {
         None => Err(app.refusal(Some(&caller), &Message::failed())),
         Some(Err(why)) => Err(app.no(&caller, &why)),
         Some(Ok(first)) => {
-            let rest = ReceiverStream::new(waiting).map(|piece| piece.map_err(|_| io::Error::other("the bundle could not be finished")));
-            let body = Body::from_stream(futures::stream::once(async { Ok::<Bytes, io::Error>(first) }).chain(rest));
+            let rest = ReceiverStream::new(waiting)
+                .map(|piece| piece.map_err(|_| io::Error::other("the bundle could not be finished")));
+            let body =
+                Body::from_stream(futures::stream::once(async { Ok::<Bytes, io::Error>(first) }).chain(rest));
             let headers = [
                 (header::CONTENT_TYPE, "application/octet-stream"),
                 (header::CONTENT_DISPOSITION, "attachment; filename=\"my-record.bundle\""),

@@ -34,7 +34,11 @@ fn page(app: &App, visit: &Visit, problem: Option<String>, login: &str, next: &s
 }
 
 /// `/sign-in`.
-pub(crate) async fn form(State(app): State<App>, Query(query): Query<BTreeMap<String, String>>, parts: Parts) -> Response {
+pub(crate) async fn form(
+    State(app): State<App>,
+    Query(query): Query<BTreeMap<String, String>>,
+    parts: Parts,
+) -> Response {
     if session::caller(&parts, &app).await.is_some() {
         return Redirect::to("/").into_response();
     }
@@ -54,7 +58,10 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
         let asked = login.clone();
         match app.ask(move |station, now_ms| station.sign_in(&asked, &password, now_ms)).await {
             Some(Ok((token, session))) => {
-                let to = local(&next).filter(|_| !next.starts_with("/sign-")).unwrap_or(home(session.role)).to_string();
+                let to = local(&next)
+                    .filter(|_| !next.starts_with("/sign-"))
+                    .unwrap_or(home(session.role))
+                    .to_string();
                 let cookie = session::cookie(&token, app.settings().behind_tls);
                 return Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(&to)).into_response());
             }

@@ -123,7 +123,14 @@ impl TrendsPart {
         let marks: Vec<String> = episodes(chart)
             .iter()
             .map(|episode| {
-                format!("{} {} {} {} {}", episode.metric_code(), episode.from_ms, episode.until_ms, words::priority_style(episode.priority), episode.label())
+                format!(
+                    "{} {} {} {} {}",
+                    episode.metric_code(),
+                    episode.from_ms,
+                    episode.until_ms,
+                    words::priority_style(episode.priority),
+                    episode.label()
+                )
             })
             .collect();
         let separator = if address.contains('?') { '&' } else { '?' };
@@ -141,8 +148,14 @@ impl TrendsPart {
                     current: *range == chosen,
                 })
                 .collect(),
-            plots: chart.series.iter().filter_map(|series| plot(chart, series, start_ms, bucket_ms)).collect(),
-            ticks: (0..TICKS).map(|tick| Moment(start_ms + (until_ms - start_ms) * tick / (TICKS - 1))).collect(),
+            plots: chart
+                .series
+                .iter()
+                .filter_map(|series| plot(chart, series, start_ms, bucket_ms))
+                .collect(),
+            ticks: (0..TICKS)
+                .map(|tick| Moment(start_ms + (until_ms - start_ms) * tick / (TICKS - 1)))
+                .collect(),
             slice: words::age(until_ms.saturating_sub(start_ms) / ROWS),
         }
     }
@@ -167,7 +180,15 @@ fn plot(chart: &Chart, series: &Series, start_ms: u64, bucket_ms: u64) -> Option
     };
     let points: Vec<String> = buckets
         .iter()
-        .map(|bucket| format!("{} {} {:.1} {}", bucket.at_ms.saturating_sub(start_ms) / bucket_ms, bucket.min, bucket.mean, bucket.max))
+        .map(|bucket| {
+            format!(
+                "{} {} {:.1} {}",
+                bucket.at_ms.saturating_sub(start_ms) / bucket_ms,
+                bucket.min,
+                bucket.mean,
+                bucket.max
+            )
+        })
         .collect();
     let info = metric.info();
     let spoken = format!(
@@ -210,7 +231,10 @@ fn plot(chart: &Chart, series: &Series, start_ms: u64, bucket_ms: u64) -> Option
 fn limits_data(limits: &Limits) -> String {
     let styles = ["low", "medium", "high"];
     let side = |name: &'static str, values: [Option<i32>; 3]| {
-        styles.into_iter().zip(values).filter_map(move |(style, value)| Some(format!("{style} {name} {}", value?)))
+        styles
+            .into_iter()
+            .zip(values)
+            .filter_map(move |(style, value)| Some(format!("{style} {name} {}", value?)))
     };
     side("above", limits.above).chain(side("below", limits.below)).collect::<Vec<_>>().join(";")
 }
@@ -228,19 +252,32 @@ fn weakest(one: &EnvelopeRef, other: &EnvelopeRef) -> EnvelopeRef {
 #[allow(clippy::cast_possible_truncation, reason = "a mean of i32 values lies between them")]
 fn rows(chart: &Chart, metric: Metric, buckets: &[Bucket], start_ms: u64) -> Vec<Row> {
     let slice_ms = (chart.span_ms.1.saturating_sub(start_ms) / ROWS).max(1);
-    let nothing = |from| Row { from, empty: true, min: String::new(), mean: String::new(), max: String::new(), proof: ProofMark::of(&chart.trace) };
+    let nothing = |from| Row {
+        from,
+        empty: true,
+        min: String::new(),
+        mean: String::new(),
+        max: String::new(),
+        proof: ProofMark::of(&chart.trace),
+    };
     (0..ROWS)
         .rev()
         .map(|slot| {
             let from_ms = start_ms + slot * slice_ms;
-            let here: Vec<&Bucket> = buckets.iter().filter(|bucket| (from_ms..from_ms + slice_ms).contains(&bucket.at_ms)).collect();
+            let here: Vec<&Bucket> = buckets
+                .iter()
+                .filter(|bucket| (from_ms..from_ms + slice_ms).contains(&bucket.at_ms))
+                .collect();
             let count: f64 = here.iter().map(|bucket| f64::from(bucket.count)).sum();
             let sum: f64 = here.iter().map(|bucket| bucket.mean * f64::from(bucket.count)).sum();
-            let envelopes = here.iter().filter_map(|bucket| chart.envelopes.get(usize::try_from(bucket.envelope).ok()?));
+            let envelopes =
+                here.iter().filter_map(|bucket| chart.envelopes.get(usize::try_from(bucket.envelope).ok()?));
             let proof = envelopes.copied().reduce(|one, other| weakest(&one, &other));
-            let (Some(min), Some(max), Some(proof)) =
-                (here.iter().map(|bucket| bucket.min).min(), here.iter().map(|bucket| bucket.max).max(), proof)
-            else {
+            let (Some(min), Some(max), Some(proof)) = (
+                here.iter().map(|bucket| bucket.min).min(),
+                here.iter().map(|bucket| bucket.max).max(),
+                proof,
+            ) else {
                 return nothing(Moment(from_ms));
             };
             Row {

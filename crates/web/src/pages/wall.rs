@@ -38,12 +38,17 @@ fn ward(wall: &Wall, caller: &Caller) -> WardPart {
         let tile = wall.tiles.iter().find(|tile| tile.patient == alarm.patient)?;
         Some(AlarmCard::of(alarm, tile, true, role, wall.at_ms))
     };
-    let worst = |priority| wall.tiles.iter().filter(|tile| tile.alarms.first().map(|alarm| alarm.priority) == priority).count();
-    let counts = [Some(Priority::High), Some(Priority::Medium), Some(Priority::Low), Some(Priority::Technical), None]
-        .into_iter()
-        .map(|priority| (worst(priority), priority.map_or_else(|| "without alarm".into(), |p| p.word().to_string())))
-        .filter(|(count, _)| *count != 0)
-        .collect();
+    let worst = |priority| {
+        wall.tiles.iter().filter(|tile| tile.alarms.first().map(|alarm| alarm.priority) == priority).count()
+    };
+    let counts =
+        [Some(Priority::High), Some(Priority::Medium), Some(Priority::Low), Some(Priority::Technical), None]
+            .into_iter()
+            .map(|priority| {
+                (worst(priority), priority.map_or_else(|| "without alarm".into(), |p| p.word().to_string()))
+            })
+            .filter(|(count, _)| *count != 0)
+            .collect();
     WardPart {
         beds: wall.tiles.iter().map(|tile| BedView::for_wall(tile, wall.at_ms)).collect(),
         alarms: AlarmsPart {
@@ -71,7 +76,12 @@ pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
 }
 
 /// The alarms of one patient, for the patient's page.
-pub(crate) fn alarms_of(tile: &clinic::views::Tile, csrf: String, role: vitals::ledger::Role, now_ms: u64) -> AlarmsPart {
+pub(crate) fn alarms_of(
+    tile: &clinic::views::Tile,
+    csrf: String,
+    role: vitals::ledger::Role,
+    now_ms: u64,
+) -> AlarmsPart {
     let mut alarms = tile.alarms.clone();
     sort(&mut alarms);
     AlarmsPart {

@@ -1,6 +1,6 @@
 //! What pages are made of: nothing inline, nothing from elsewhere, every asset under its hash.
 
-use crate::scene::Scene;
+use super::scene::Scene;
 use axum::http::{StatusCode, header};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,19 @@ fn templates_and_assets_name_no_other_origin() {
 fn templates_hold_no_inline_script_style_or_handler() {
     for path in files(&own("templates")) {
         let text = fs::read_to_string(&path).unwrap().to_lowercase();
-        for inline in [" style=", "<style", "javascript:", " onclick", " onload", " onerror", " onsubmit", "hx-on", "|safe", "js:", "hx-vals"] {
+        for inline in [
+            " style=",
+            "<style",
+            "javascript:",
+            " onclick",
+            " onload",
+            " onerror",
+            " onsubmit",
+            "hx-on",
+            "|safe",
+            "js:",
+            "hx-vals",
+        ] {
             assert!(!text.contains(inline), "{} holds {inline}", path.display());
         }
         for tag in text.match_indices("<script").map(|(at, _)| &text[at..]) {
@@ -58,7 +70,9 @@ fn templates_hold_no_inline_script_style_or_handler() {
 fn our_own_scripts_write_text_and_never_markup() {
     for name in ["assets/aceso.js", "assets/charts.js"] {
         let text = fs::read_to_string(own(name)).unwrap();
-        for wrong in ["innerHTML", "outerHTML =", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
+        for wrong in
+            ["innerHTML", "outerHTML =", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
+        {
             assert!(!text.contains(wrong), "{name} holds {wrong}");
         }
     }

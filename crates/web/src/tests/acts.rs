@@ -1,13 +1,14 @@
 //! What one can do: signing in and out, alarms, limits, consents; and what is refused.
 
-use crate::scene::{HOST, Scene, encode, goes_to, text};
+use super::scene::{HOST, Scene, encode, goes_to, text};
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 
 #[tokio::test]
 async fn signing_in_gives_a_session_that_signing_out_ends() {
     let scene = Scene::new();
-    let response = scene.post("/sign-in", "", &[("login", "lee"), ("password", "secret"), ("next", "/wall")]).await;
+    let response =
+        scene.post("/sign-in", "", &[("login", "lee"), ("password", "secret"), ("next", "/wall")]).await;
     assert_eq!((response.status(), goes_to(&response)), (StatusCode::SEE_OTHER, "/wall"));
     let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().to_string();
     for part in ["HttpOnly", "SameSite=Strict", "Path=/"] {
@@ -22,7 +23,9 @@ async fn signing_in_gives_a_session_that_signing_out_ends() {
 async fn a_wrong_password_says_nothing_about_the_login_and_soon_has_to_wait() {
     let scene = Scene::new();
     let scene = &scene;
-    let wrong = |login: &'static str| async move { scene.post("/sign-in", "", &[("login", login), ("password", "guess")]).await };
+    let wrong = |login: &'static str| async move {
+        scene.post("/sign-in", "", &[("login", login), ("password", "guess")]).await
+    };
     let (known, unknown) = (wrong("lee").await, wrong("nobody").await);
     assert_eq!((known.status(), unknown.status()), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
     assert_eq!(text(known).await.replace("lee", "x"), text(unknown).await.replace("nobody", "x"));
@@ -37,7 +40,8 @@ async fn a_wrong_password_says_nothing_about_the_login_and_soon_has_to_wait() {
 async fn after_signing_in_one_stays_on_this_site() {
     let scene = Scene::new();
     for next in ["https://evil.example", "//evil.example", "/\\evil.example", "", "/sign-out"] {
-        let response = scene.post("/sign-in", "", &[("login", "lee"), ("password", "secret"), ("next", next)]).await;
+        let response =
+            scene.post("/sign-in", "", &[("login", "lee"), ("password", "secret"), ("next", next)]).await;
         assert_eq!(goes_to(&response), "/wall", "{next}");
     }
 }
@@ -49,7 +53,9 @@ async fn a_post_that_is_not_ours_changes_nothing() {
     let good = encode([("csrf", scene.csrf("amira").as_str())]);
     let stranger = encode([("csrf", scene.csrf("bela").as_str())]);
     let plain = |origin: Option<&str>, body: String| {
-        let request = scene.request("POST", &revoke, "amira").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = scene
+            .request("POST", &revoke, "amira")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         let request = match origin {
             Some(origin) => request.header(header::ORIGIN, origin),
             None => request,
@@ -73,7 +79,10 @@ async fn a_post_that_is_not_ours_changes_nothing() {
 async fn a_form_that_is_too_long_or_no_form_is_refused() {
     let scene = Scene::new();
     let send = |media: &'static str, body: Vec<u8>| {
-        let request = scene.request("POST", "/sign-in", "").header(header::ORIGIN, format!("http://{HOST}")).header(header::CONTENT_TYPE, media);
+        let request = scene
+            .request("POST", "/sign-in", "")
+            .header(header::ORIGIN, format!("http://{HOST}"))
+            .header(header::CONTENT_TYPE, media);
         scene.send(request.body(Body::from(body)).unwrap())
     };
     let form = "application/x-www-form-urlencoded";
@@ -97,9 +106,16 @@ async fn an_alarm_is_shown_acknowledged_and_silenced() {
     assert_eq!((response.status(), goes_to(&response)), (StatusCode::SEE_OTHER, "/wall"));
     assert!(scene.page("/wall", "lee").await.contains("silenced until"));
     let body = encode([("csrf", scene.csrf("lee").as_str())]);
-    let quiet = scene.form(&format!("{alarm}/acknowledge"), "lee").header("hx-request", "true").body(Body::from(body)).unwrap();
+    let quiet = scene
+        .form(&format!("{alarm}/acknowledge"), "lee")
+        .header("hx-request", "true")
+        .body(Body::from(body))
+        .unwrap();
     let response = scene.send(quiet).await;
-    assert_eq!((response.status(), &response.headers()["hx-trigger"]), (StatusCode::NO_CONTENT, &"ward:changed".parse().unwrap()));
+    assert_eq!(
+        (response.status(), &response.headers()["hx-trigger"]),
+        (StatusCode::NO_CONTENT, &"ward:changed".parse().unwrap())
+    );
     assert!(scene.page("/wall", "lee").await.contains("owner lee"));
     let again = scene.post(&format!("{alarm}/acknowledge"), "lee", &[]).await;
     assert_eq!(again.status(), StatusCode::BAD_REQUEST, "there is nothing to answer any more");
@@ -112,7 +128,14 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
     let mut scene = Scene::new();
     scene.beats(720, 2);
     let path = format!("/patients/{}/limits", scene.amira);
-    let form = [("metric", "heart_rate"), ("above_low", "100"), ("above_medium", "120"), ("above_high", "140"), ("below_medium", "45"), ("below_high", "38")];
+    let form = [
+        ("metric", "heart_rate"),
+        ("above_low", "100"),
+        ("above_medium", "120"),
+        ("above_high", "140"),
+        ("below_medium", "45"),
+        ("below_high", "38"),
+    ];
     let response = scene.post(&path, "lee", &form).await;
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
     let page = scene.page(&goes_to(&response).replace("#limits", ""), "lee").await;
@@ -121,8 +144,13 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
     let response = scene.post(&path, "lee", &wrong).await;
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = text(response).await;
-    assert!(page.contains("must lie further out") && page.contains("value=\"150\""), "what was entered is still there");
-    for (who, status) in [("amira", StatusCode::NOT_FOUND), ("admin", StatusCode::NOT_FOUND), ("fay", StatusCode::NOT_FOUND)] {
+    assert!(
+        page.contains("must lie further out") && page.contains("value=\"150\""),
+        "what was entered is still there"
+    );
+    for (who, status) in
+        [("amira", StatusCode::NOT_FOUND), ("admin", StatusCode::NOT_FOUND), ("fay", StatusCode::NOT_FOUND)]
+    {
         assert_eq!(scene.post(&path, who, &form).await.status(), status, "{who}");
     }
     let odd = scene.post(&path, "lee", &[("metric", "humidity of the moon")]).await;
@@ -136,7 +164,11 @@ async fn a_revoked_consent_hides_the_record_at_once() {
     let record = format!("/patients/{}", scene.amira);
     assert_eq!(scene.get(&record, "lee").await.status(), StatusCode::OK);
     let revoke = format!("/me/consents/{}/revoke", scene.consent);
-    assert_eq!(scene.post(&revoke, "bela", &[]).await.status(), StatusCode::NOT_FOUND, "not Bela's to withdraw");
+    assert_eq!(
+        scene.post(&revoke, "bela", &[]).await.status(),
+        StatusCode::NOT_FOUND,
+        "not Bela's to withdraw"
+    );
     assert_eq!(scene.post(&revoke, "amira", &[]).await.status(), StatusCode::SEE_OTHER);
     assert_eq!(scene.get(&record, "lee").await.status(), StatusCode::NOT_FOUND);
     scene.settle();
@@ -149,8 +181,16 @@ async fn colours_can_be_chosen_by_anybody() {
     let response = scene.post("/theme", "", &[("theme", "dark"), ("back", "/help")]).await;
     assert_eq!(goes_to(&response), "/help");
     assert!(response.headers()[header::SET_COOKIE].to_str().unwrap().starts_with("aceso_theme=dark"));
-    let request = scene.request("GET", "/help", "").header(header::COOKIE, "aceso_theme=dark").body(Body::empty()).unwrap();
+    let request = scene
+        .request("GET", "/help", "")
+        .header(header::COOKIE, "aceso_theme=dark")
+        .body(Body::empty())
+        .unwrap();
     assert!(text(scene.send(request).await).await.contains("data-theme=\"dark\""));
-    let request = scene.request("GET", "/help", "").header(header::COOKIE, "aceso_theme=\"><script>").body(Body::empty()).unwrap();
+    let request = scene
+        .request("GET", "/help", "")
+        .header(header::COOKIE, "aceso_theme=\"><script>")
+        .body(Body::empty())
+        .unwrap();
     assert!(!text(scene.send(request).await).await.contains("data-theme"));
 }

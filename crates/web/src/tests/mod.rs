@@ -2,17 +2,15 @@
 //! that seal, and the model of the contracts as the ledger.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-extern crate alloc;
-
 /// The clinic's own test ledger and ward: the same scenes, seen through pages.
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
-#[path = "../../../clinic/tests/stories/ledger.rs"]
+#[path = "../../../clinic/src/stories/ledger.rs"]
 mod ledger;
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
 #[path = "../../../vitals/src/fixture/trie.rs"]
 mod trie;
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
-#[path = "../../../clinic/tests/stories/ward.rs"]
+#[path = "../../../clinic/src/stories/ward.rs"]
 mod ward;
 
 mod acts;
@@ -20,6 +18,3 @@ mod files;
 mod live;
 mod routes;
 mod scene;
-
-// The trie names these as its crate's own.
-use vitals::{ids, proof};

@@ -1,6 +1,6 @@
 //! Live streams: what they carry, and when they close.
 
-use crate::scene::Scene;
+use super::scene::Scene;
 use axum::body::BodyDataStream;
 use axum::http::{StatusCode, header};
 use futures::StreamExt;
@@ -98,5 +98,8 @@ async fn nobody_is_sent_another_patients_values() {
     while let Ok(Some(Ok(piece))) = tokio::time::timeout(WAIT, stream.0.next()).await {
         all.push_str(core::str::from_utf8(&piece).unwrap());
     }
-    assert!(all.contains("event: ended") && !all.contains("1400") && !all.contains(&scene.amira.to_string()), "{all}");
+    assert!(
+        all.contains("event: ended") && !all.contains("1400") && !all.contains(&scene.amira.to_string()),
+        "{all}"
+    );
 }

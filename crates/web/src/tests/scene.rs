@@ -1,7 +1,7 @@
 //! One line sets the scene: a ward with two patients, one of them watched and treated, and every
 //! answer checked for what all answers must have.
 
-use crate::ward::{Gateway, Ward};
+use super::ward::{Gateway, Ward};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
@@ -50,8 +50,11 @@ impl Scene {
         let now = Arc::new(AtomicU64::new(ward.now_ms));
         let clock = now.clone();
         let settings = Settings { hospital: "Test Hospital".into(), behind_tls: false };
-        let app = App::of_clinic(ward.clinic.clone(), Arc::new(move || clock.load(Ordering::SeqCst)), settings);
-        let sign_in = |login| (login, ward.clinic.sign_in(login, "secret", ward.now_ms).unwrap().0.expose().to_string());
+        let app =
+            App::of_clinic(ward.clinic.clone(), Arc::new(move || clock.load(Ordering::SeqCst)), settings);
+        let sign_in = |login| {
+            (login, ward.clinic.sign_in(login, "secret", ward.now_ms).unwrap().0.expose().to_string())
+        };
         let tokens = CALLERS.into_iter().filter(|login| !login.is_empty()).map(sign_in).collect();
         Self { ward, amira, bela, consent, gateway, router: web::router(app), now, tokens }
     }
@@ -82,7 +85,11 @@ impl Scene {
 
     pub(crate) fn request(&self, method: &str, path: &str, who: &str) -> axum::http::request::Builder {
         let request = Request::builder().method(method).uri(path).header(header::HOST, HOST);
-        if who.is_empty() { request } else { request.header(header::COOKIE, format!("aceso={}", self.token(who))) }
+        if who.is_empty() {
+            request
+        } else {
+            request.header(header::COOKIE, format!("aceso={}", self.token(who)))
+        }
     }
 
     /// Sends a request, and checks what every answer must have.
@@ -90,7 +97,8 @@ impl Scene {
         let path = request.uri().path().to_string();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-        for part in ["default-src 'self'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {
+        for part in ["default-src 'self'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"]
+        {
             assert!(policy.contains(part), "{path}: {policy}");
         }
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
@@ -127,7 +135,8 @@ impl Scene {
 
 pub(crate) fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let escape = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
-    let pairs: Vec<String> = fields.into_iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+    let pairs: Vec<String> =
+        fields.into_iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
     pairs.join("&")
 }
 

@@ -1,6 +1,6 @@
 //! Who gets what: every address, every role.
 
-use crate::scene::{CALLERS, HOSTILE, Scene, goes_to, text};
+use super::scene::{CALLERS, HOSTILE, Scene, goes_to, text};
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 
@@ -11,30 +11,30 @@ async fn every_address_answers_each_role_as_it_should() {
     let (amira, bela) = (scene.amira, scene.bela);
     // One column per caller:            nobody lee  kim  amira bela admin fay  ada
     let table: Vec<(String, [u16; 8])> = vec![
-        ("/".into(),                        [303, 303, 303, 303, 303, 303, 303, 303]),
-        ("/wall".into(),                    [303, 200, 200, 404, 404, 404, 404, 404]),
-        ("/live".into(),                    [303, 200, 200, 404, 404, 404, 404, 404]),
-        (format!("/patients/{amira}"),      [303, 200, 404, 200, 404, 404, 404, 404]),
+        ("/".into(), [303, 303, 303, 303, 303, 303, 303, 303]),
+        ("/wall".into(), [303, 200, 200, 404, 404, 404, 404, 404]),
+        ("/live".into(), [303, 200, 200, 404, 404, 404, 404, 404]),
+        (format!("/patients/{amira}"), [303, 200, 404, 200, 404, 404, 404, 404]),
         (format!("/patients/{amira}?for=monitoring"), [303, 200, 200, 200, 404, 404, 404, 404]),
         (format!("/patients/{amira}/live"), [303, 200, 404, 200, 404, 404, 404, 404]),
-        (format!("/patients/{bela}"),       [303, 404, 404, 404, 200, 404, 404, 404]),
-        (format!("/patients/{bela}/live"),  [303, 404, 404, 404, 200, 404, 404, 404]),
+        (format!("/patients/{bela}"), [303, 404, 404, 404, 200, 404, 404, 404]),
+        (format!("/patients/{bela}/live"), [303, 404, 404, 404, 200, 404, 404, 404]),
         ("/patients/00112233445566778899aabbccddeeff".into(), [303, 404, 404, 404, 404, 404, 404, 404]),
-        ("/patients/nonsense".into(),       [303, 404, 404, 404, 404, 404, 404, 404]),
-        ("/me".into(),                      [303, 404, 404, 200, 200, 404, 404, 404]),
-        ("/me/live".into(),                 [303, 404, 404, 200, 200, 404, 404, 404]),
-        ("/proof/0".into(),                 [303, 200, 200, 200, 404, 200, 404, 200]),
-        ("/proof/1".into(),                 [303, 404, 404, 404, 200, 200, 404, 200]),
-        ("/proof/999999999".into(),         [303, 404, 404, 404, 404, 404, 404, 404]),
-        ("/proof/-1".into(),                [303, 404, 404, 404, 404, 404, 404, 404]),
-        ("/admin".into(),                   [303, 404, 404, 404, 404, 200, 404, 404]),
-        ("/help".into(),                    [200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/sign-in".into(),                 [200, 303, 303, 303, 303, 303, 303, 303]),
-        ("/healthz".into(),                 [200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/metrics".into(),                 [200, 200, 200, 200, 200, 200, 200, 200]),
-        ("/nothing".into(),                 [404, 404, 404, 404, 404, 404, 404, 404]),
+        ("/patients/nonsense".into(), [303, 404, 404, 404, 404, 404, 404, 404]),
+        ("/me".into(), [303, 404, 404, 200, 200, 404, 404, 404]),
+        ("/me/live".into(), [303, 404, 404, 200, 200, 404, 404, 404]),
+        ("/proof/0".into(), [303, 200, 200, 200, 404, 200, 404, 200]),
+        ("/proof/1".into(), [303, 404, 404, 404, 200, 200, 404, 200]),
+        ("/proof/999999999".into(), [303, 404, 404, 404, 404, 404, 404, 404]),
+        ("/proof/-1".into(), [303, 404, 404, 404, 404, 404, 404, 404]),
+        ("/admin".into(), [303, 404, 404, 404, 404, 200, 404, 404]),
+        ("/help".into(), [200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/sign-in".into(), [200, 303, 303, 303, 303, 303, 303, 303]),
+        ("/healthz".into(), [200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/metrics".into(), [200, 200, 200, 200, 200, 200, 200, 200]),
+        ("/nothing".into(), [404, 404, 404, 404, 404, 404, 404, 404]),
         ("/assets/0000000000000000/aceso.css".into(), [404, 404, 404, 404, 404, 404, 404, 404]),
-        ("/sign-out".into(),                [404, 404, 404, 404, 404, 404, 404, 404]),
+        ("/sign-out".into(), [404, 404, 404, 404, 404, 404, 404, 404]),
     ];
     let mut wrong = Vec::new();
     for (path, wanted) in &table {
@@ -63,12 +63,17 @@ async fn a_dead_session_signs_in_first_and_comes_back() {
     let response = scene.get("/wall", "").await;
     assert_eq!(goes_to(&response), "/sign-in?next=%2f%77%61%6c%6c");
     for cookie in ["aceso=", "aceso=zz", &format!("aceso={}", "0".repeat(64)), "aceso=../../x"] {
-        let request = scene.request("GET", "/wall", "").header(header::COOKIE, cookie).body(Body::empty()).unwrap();
+        let request =
+            scene.request("GET", "/wall", "").header(header::COOKIE, cookie).body(Body::empty()).unwrap();
         assert_eq!(scene.send(request).await.status(), StatusCode::SEE_OTHER, "{cookie}");
     }
-    let fragment = scene.request("GET", "/wall", "").header("hx-request", "true").body(Body::empty()).unwrap();
+    let fragment =
+        scene.request("GET", "/wall", "").header("hx-request", "true").body(Body::empty()).unwrap();
     let response = scene.send(fragment).await;
-    assert_eq!((response.status(), &response.headers()["hx-redirect"]), (StatusCode::UNAUTHORIZED, &"/sign-in".parse().unwrap()));
+    assert_eq!(
+        (response.status(), &response.headers()["hx-redirect"]),
+        (StatusCode::UNAUTHORIZED, &"/sign-in".parse().unwrap())
+    );
 }
 
 #[tokio::test]
@@ -76,10 +81,19 @@ async fn one_address_gives_the_page_or_its_fragment() {
     let mut scene = Scene::new();
     scene.beats(720, 3);
     let patient = format!("/patients/{}?range=1h", scene.amira);
-    for (path, who, target) in [("/wall", "lee", "ward"), (patient.as_str(), "lee", "trends"), ("/me", "amira", "now")] {
+    for (path, who, target) in
+        [("/wall", "lee", "ward"), (patient.as_str(), "lee", "trends"), ("/me", "amira", "now")]
+    {
         let page = scene.page(path, who).await;
         assert!(page.starts_with("<!doctype html>"), "{path}");
-        let ask = |target| scene.request("GET", path, who).header("hx-request", "true").header("hx-target", target).body(Body::empty()).unwrap();
+        let ask = |target| {
+            scene
+                .request("GET", path, who)
+                .header("hx-request", "true")
+                .header("hx-target", target)
+                .body(Body::empty())
+                .unwrap()
+        };
         let fragment = text(scene.send(ask(target)).await).await;
         assert!(!fragment.contains("<html") && fragment.contains(&format!("id=\"{target}\"")), "{path}");
         assert!(page.contains(&format!("id=\"{target}\"")), "{path}");
@@ -108,7 +122,12 @@ async fn pages_show_the_values_and_say_how_far_they_are() {
 #[tokio::test]
 async fn a_hostile_name_stays_a_name() {
     let scene = Scene::new();
-    for (path, who) in [("/me", "bela"), ("/admin", "admin"), ("/wall?next=%3Cscript%3E", "lee"), ("/sign-in?next=/%22%3E%3Cscript%3E", "")] {
+    for (path, who) in [
+        ("/me", "bela"),
+        ("/admin", "admin"),
+        ("/wall?next=%3Cscript%3E", "lee"),
+        ("/sign-in?next=/%22%3E%3Cscript%3E", ""),
+    ] {
         let page = scene.page(path, who).await;
         assert!(!page.contains("<script>alert") && !page.contains("\"><script>"), "{path}");
         assert!(!page.contains(HOSTILE) && !page.contains("<b>bed</b>"), "{path}");
