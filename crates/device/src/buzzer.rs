@@ -147,8 +147,7 @@ mod tests {
         let on = Transaction::set(State::High);
         let off = Transaction::set(State::Low);
         let mut pin = Mock::new(&[on.clone(), off.clone(), on.clone(), off.clone(), on, off]);
-        let mut delay =
-            CheckedDelay::new(&[180, 180, 180, 180, 180].map(Wait::delay_ms));
+        let mut delay = CheckedDelay::new(&[180, 180, 180, 180, 180].map(Wait::delay_ms));
         let mut buzzer = Buzzer::new(pin.clone());
         buzzer.burst(Priority::Medium, &mut delay).unwrap();
         pin.done();

@@ -54,7 +54,7 @@ impl core::fmt::Display for Shown {
             1 => raw,
             _ => raw.saturating_add(5 * raw.signum()) / 10,
         };
-            // Beats and humidity are read in whole ones.
+        // Beats and humidity are read in whole ones.
         if matches!(metric, Metric::HeartRate | Metric::RelativeHumidity) {
             return write!(f, "{}", tenths.saturating_add(5 * tenths.signum()) / 10);
         }

@@ -138,9 +138,12 @@ impl core::error::Error for BadFrame {}
 #[must_use]
 pub fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xffff, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
-        })
+        (0..8).fold(
+            crc ^ u16::from(*byte) << 8,
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
+            },
+        )
     })
 }
 
@@ -241,9 +244,9 @@ impl sealed::Message for Up {
                 out.extend(slow.counter.to_be_bytes());
                 out.extend(slow.board_ms.to_be_bytes());
                 let values = slow.values();
-                let fitted = (0..).zip(&values).fold(0u8, |bits, (bit, value)| {
-                    bits | u8::from(value.is_some()) << bit
-                });
+                let fitted = (0..)
+                    .zip(&values)
+                    .fold(0u8, |bits, (bit, value)| bits | u8::from(value.is_some()) << bit);
                 out.push(fitted);
                 for value in values.iter().flatten() {
                     out.extend(value.to_be_bytes());

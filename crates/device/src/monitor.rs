@@ -198,7 +198,8 @@ impl Monitor {
         }
         self.watch.tick(steady_ms);
         let events = self.watch.take_events();
-        self.pending.extend(events.into_iter().map(|event| Action::Alarm(AlarmEvent { at_ms: now_ms, ..event })));
+        self.pending
+            .extend(events.into_iter().map(|event| Action::Alarm(AlarmEvent { at_ms: now_ms, ..event })));
         if self.heard_at_ms.is_some() {
             self.show(now_ms, steady_ms);
         }
@@ -213,13 +214,16 @@ impl Monitor {
         };
         if let Some(pulse_at_ms) = self.pulse_at_ms {
             let fresh = steady_ms.saturating_sub(pulse_at_ms) <= FRESH_MS;
-            put(Metric::HeartRate, match &self.beats {
-                Some(beats) if fresh => beats.heart_rate(),
-                None if self.rate_refused => Sample::Absent(Absence::OutOfRange),
-                // Samples of a rate not yet known tell nothing.
-                None if fresh => Sample::Absent(Absence::WarmingUp),
-                _ => Sample::Absent(Absence::SensorOff),
-            });
+            put(
+                Metric::HeartRate,
+                match &self.beats {
+                    Some(beats) if fresh => beats.heart_rate(),
+                    None if self.rate_refused => Sample::Absent(Absence::OutOfRange),
+                    // Samples of a rate not yet known tell nothing.
+                    None if fresh => Sample::Absent(Absence::WarmingUp),
+                    _ => Sample::Absent(Absence::SensorOff),
+                },
+            );
         }
         for (metric, held) in SLOW_METRICS.into_iter().zip(&self.slow) {
             let Some(held) = held else { continue };
@@ -230,11 +234,15 @@ impl Monitor {
             };
             put(metric, sample);
             if metric == Metric::Pm25 {
-                put(Metric::Aqi, match plausible(metric, sample) {
-                    Sample::Measured(raw) => aqi_of_pm2_5(raw)
-                        .map_or(Sample::Absent(Absence::OutOfRange), Sample::Measured),
-                    absent => absent,
-                });
+                put(
+                    Metric::Aqi,
+                    match plausible(metric, sample) {
+                        Sample::Measured(raw) => {
+                            aqi_of_pm2_5(raw).map_or(Sample::Absent(Absence::OutOfRange), Sample::Measured)
+                        }
+                        absent => absent,
+                    },
+                );
             }
         }
         readings

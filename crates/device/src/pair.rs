@@ -32,10 +32,8 @@ impl Identity {
     pub fn from_seeds(signing_seed: &[u8; 32], wrap_seed: &[u8; 32]) -> Self {
         let signing = SigningKey::from(*signing_seed);
         let wrap_key = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from(*wrap_seed));
-        let keys = DeviceKeys {
-            key: VerificationKeyBytes::from(&signing).into(),
-            wrap_key: wrap_key.to_bytes(),
-        };
+        let keys =
+            DeviceKeys { key: VerificationKeyBytes::from(&signing).into(), wrap_key: wrap_key.to_bytes() };
         Self { signing, wrap_secret: Zeroizing::new(*wrap_seed), keys }
     }
 
@@ -105,13 +103,18 @@ pub fn request(gateway: &Identity, sensors: &[Identity]) -> Option<PairingReques
     }
     let keys: Vec<DeviceKeys> = sensors.iter().map(Identity::keys).collect();
     let signed = PairingRequest::to_be_signed(&gateway.keys(), &keys);
-    let signatures = core::iter::once(gateway).chain(sensors).map(|identity| identity.sign(&signed)).collect();
+    let signatures =
+        core::iter::once(gateway).chain(sensors).map(|identity| identity.sign(&signed)).collect();
     Some(PairingRequest { gateway: gateway.keys(), sensors: keys, signatures })
 }
 
 /// Unwraps a chain key with an X25519 secret (HPKE base mode, DHKEM(X25519, HKDF-SHA256),
 /// HKDF-SHA256, AES-256-GCM, no associated data) and checks its commitment.
-pub fn unwrap_chain(key: &StreamKey, wrap_secret: &[u8; 32], genesis: Genesis) -> Result<ChainKey, UnwrapError> {
+pub fn unwrap_chain(
+    key: &StreamKey,
+    wrap_secret: &[u8; 32],
+    genesis: Genesis,
+) -> Result<ChainKey, UnwrapError> {
     type PrivateKey = <X25519HkdfSha256 as Kem>::PrivateKey;
     type Encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey;
     let secret = PrivateKey::from_bytes(wrap_secret).map_err(|_| UnwrapError::Wrap)?;

@@ -2,7 +2,7 @@
 //! one [`Ledger`].
 
 use crate::account::{Account, AccountError};
-use crate::consensus::{Config as ConsensusConfig, PrivateKey, StartError, Stats, Status, State, Validator};
+use crate::consensus::{Config as ConsensusConfig, PrivateKey, StartError, State, Stats, Status, Validator};
 use crate::machine::{Machine, MachineError, View};
 use crate::pool::Pool;
 use bytes::Bytes;
@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use vitals::{
     ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId},
     ledger::{
-        Act, ActId, Anchor, ConsentMessage, Device, Fact, Grant, Ledger, LedgerError, Organisation,
-        Outcome, Person, Tip,
+        Act, ActId, Anchor, ConsentMessage, Device, Fact, Grant, Ledger, LedgerError, Organisation, Outcome,
+        Person, Tip,
     },
     proof::{LedgerProof, genesis::GenesisDocument},
 };
@@ -125,8 +125,7 @@ impl EmbeddedChain {
     /// Names what is wrong, and whose move it is; nothing keeps running.
     pub fn start(config: &Config, document: &GenesisDocument, keys: &Keys) -> Result<Self, OpenError> {
         let folder = &config.folder;
-        fs::create_dir_all(folder)
-            .map_err(|source| OpenError::Folder { folder: folder.clone(), source })?;
+        fs::create_dir_all(folder).map_err(|source| OpenError::Folder { folder: folder.clone(), source })?;
         let key = Bytes::copy_from_slice(&keys.validator);
         let validator_key = PrivateKey::decode(key).map_err(|_| OpenError::NotAKey)?;
         let machine = Machine::open(folder, document)?;

@@ -22,10 +22,16 @@ fn main() {
     let mut board = VirtualBoard::new(Scenario::Healthy, 1);
     let started = Instant::now();
     let seconds: Vec<Vec<u8>> = (1..=SECONDS)
-        .map(|second| board.frames_until(u64::from(second) * 1_000).iter().flat_map(Message::encode).collect())
+        .map(|second| {
+            board.frames_until(u64::from(second) * 1_000).iter().flat_map(Message::encode).collect()
+        })
         .collect();
     let bytes: usize = seconds.iter().map(Vec::len).sum();
-    println!("simulated board: {:.1} µs/s, {} bytes/s", started.elapsed().as_secs_f64() * 1e6 / f64::from(SECONDS), bytes / SECONDS as usize);
+    println!(
+        "simulated board: {:.1} µs/s, {} bytes/s",
+        started.elapsed().as_secs_f64() * 1e6 / f64::from(SECONDS),
+        bytes / SECONDS as usize
+    );
 
     let (mut decoder, mut monitor) = (Decoder::<Up>::new(), Monitor::new(MonitorConfig::default()));
     let mut readings = 0;
@@ -41,11 +47,18 @@ fn main() {
             }
         }
     }
-    println!("decoder and monitor: {:.1} µs/s, {readings} readings", started.elapsed().as_secs_f64() * 1e6 / f64::from(SECONDS));
+    println!(
+        "decoder and monitor: {:.1} µs/s, {readings} readings",
+        started.elapsed().as_secs_f64() * 1e6 / f64::from(SECONDS)
+    );
 
     let mut load = Load::new(Genesis([1; 32]), 3, 1, START_MS);
     let count = 5_000;
     let started = Instant::now();
     let bytes: usize = black_box(load.envelopes(count)).iter().map(|loaded| loaded.sealed.bytes.len()).sum();
-    println!("sealing: {:.1} µs per envelope of {} bytes", started.elapsed().as_secs_f64() * 1e6 / count as f64, bytes / count);
+    println!(
+        "sealing: {:.1} µs per envelope of {} bytes",
+        started.elapsed().as_secs_f64() * 1e6 / count as f64,
+        bytes / count
+    );
 }

@@ -77,7 +77,11 @@ impl Heart {
         let breath = sin(TAU * self.breath_phase);
         let beat = bump(self.phase, 0.18, 0.065) + 0.32 * bump(self.phase, 0.50, 0.08);
         let noise = self.chance.random_range(-2.0..2.0);
-        let signal = 420.0 + self.height * (1.0 + 0.08 * breath) * beat + 12.0 * breath + noise + self.motion(scenario, hz);
+        let signal = 420.0
+            + self.height * (1.0 + 0.08 * breath) * beat
+            + 12.0 * breath
+            + noise
+            + self.motion(scenario, hz);
         let signal = if self.upside_down { ADC_MAX - signal } else { signal };
         counts(signal)
     }
@@ -131,7 +135,11 @@ fn bump(phase: f64, at: f64, width: f64) -> f64 {
 
 /// A converter count.
 fn counts(signal: f64) -> u16 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the converter's range")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the converter's range"
+    )]
     let counts = signal.clamp(0.0, ADC_MAX) as u16;
     counts
 }

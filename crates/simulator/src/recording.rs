@@ -76,13 +76,18 @@ impl Recording {
 
     /// Reads the text of a file.
     pub fn parse(text: &str, hints: &Hints) -> Result<Self, RecordingError> {
-        let mut lines =
-            text.lines().enumerate().map(|(index, line)| (index + 1, line.trim())).filter(|(_, line)| !line.is_empty()).peekable();
+        let mut lines = text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line.trim()))
+            .filter(|(_, line)| !line.is_empty())
+            .peekable();
         let first = lines.peek().map_or("", |(_, line)| *line);
         let separator = ['\t', ';', ','].into_iter().find(|c| first.contains(*c)).unwrap_or(',');
         let titles: Vec<String> =
             first.split(separator).map(|title| title.trim().trim_matches('"').to_ascii_lowercase()).collect();
-        let has_header = titles.iter().all(|title| title.parse::<f64>().is_err() && moment_ms(title).is_none());
+        let has_header =
+            titles.iter().all(|title| title.parse::<f64>().is_err() && moment_ms(title).is_none());
         if has_header {
             lines.next();
         }
@@ -93,7 +98,9 @@ impl Recording {
             Some(wanted) => {
                 let lower = wanted.to_ascii_lowercase();
                 let named = titles.iter().position(|title| has_header && *title == lower);
-                let numbered = || wanted.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|n| *n < titles.len());
+                let numbered = || {
+                    wanted.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|n| *n < titles.len())
+                };
                 named.or_else(numbered).ok_or_else(|| RecordingError::Column(wanted.clone()))?
             }
             None => titled(&SIGNAL_NAMES).unwrap_or(titles.len() - 1),
@@ -244,7 +251,12 @@ mod tests {
     #[test]
     fn a_wearable_with_tabs_and_large_counts_is_scaled() {
         let text = file("timestamp\tppg\thrm\taccx", |index| {
-            format!("{}\t{}.00\t{}.00\t-6.31", 1_549_066_937_018u64 + index as u64 * 51, 2_700_000 + index * 100, 80)
+            format!(
+                "{}\t{}.00\t{}.00\t-6.31",
+                1_549_066_937_018u64 + index as u64 * 51,
+                2_700_000 + index * 100,
+                80
+            )
         });
         let recording = parse(&text).unwrap();
         assert_eq!(recording.rate_mhz(), 19_608);
@@ -255,7 +267,9 @@ mod tests {
     #[test]
     fn a_column_can_be_named_or_numbered() {
         let text = file("a,b", |index| format!("{index},{}", index * 2));
-        let with = |column: &str| Recording::parse(&text, &Hints { column: Some(column.into()), rate_mhz: Some(50_000) });
+        let with = |column: &str| {
+            Recording::parse(&text, &Hints { column: Some(column.into()), rate_mhz: Some(50_000) })
+        };
         assert_eq!(with("a").unwrap().sample(9), 9);
         assert_eq!(with("2").unwrap().sample(9), 18);
         assert!(matches!(with("c"), Err(RecordingError::Column(name)) if name == "c"));

@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_script_says_what_happens_when() {
-        let script: Script = "at 8 s: tachycardia for 20 s; at 1 min: fever\nat 70 s: sensor_off for 500ms".parse().unwrap();
+        let script: Script =
+            "at 8 s: tachycardia for 20 s; at 1 min: fever\nat 70 s: sensor_off for 500ms".parse().unwrap();
         let at = |ms| script.at(ms);
         assert_eq!(at(7_999), None);
         assert_eq!(at(8_000), Some(Scenario::Tachycardia));

@@ -14,8 +14,8 @@ use crate::envelope::COUNT_MAX;
 use crate::ids::{Class, GrantId, PersonId};
 use crate::ledger::Purpose;
 use crate::metric::{Absence, Metric, Reading, Sample};
-use core::fmt;
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use core::fmt;
 
 /// Longest body, bytes.
 pub const BODY_BYTES_MAX: usize = 60 * 1024;
@@ -135,9 +135,7 @@ impl Body {
     #[must_use]
     pub fn fits(&self, class: Class) -> bool {
         match self {
-            Self::Readings(readings) => {
-                readings.iter().all(|reading| reading.metric.info().class == class)
-            }
+            Self::Readings(readings) => readings.iter().all(|reading| reading.metric.info().class == class),
             Self::Alarms(_) | Self::Limits(_) => class == Class::Alarms,
             Self::Access(_) => class == Class::Access,
             Self::Profile(_) => class == Class::Profile,
@@ -228,9 +226,7 @@ fn read_access(r: &mut Reader<'_>) -> Result<AccessEntry, NotCanonical> {
         reader_name: r.text(TEXT_BYTES_MAX)?.into(),
         purpose: Purpose::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)?,
         grant: GrantId(r.fixed()?),
-        classes: r.list(Class::ALL.len(), |r| {
-            Class::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)
-        })?,
+        classes: r.list(Class::ALL.len(), |r| Class::from_code(r.u8()?).ok_or(NotCanonical::Unexpected))?,
         span_ms: (r.uint()?, r.uint()?),
         session: r.fixed()?,
     };

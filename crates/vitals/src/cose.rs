@@ -66,7 +66,13 @@ pub fn read<'a>(r: &mut Reader<'a>, payload_max: usize) -> Result<(&'a [u8], [u8
 
 /// Decides a signature by ZIP-215, as every node does, so that all agree.
 #[must_use]
-pub fn verify(key: &[u8; 32], domain: Domain, genesis: Genesis, payload: &[u8], signature: &[u8; 64]) -> bool {
+pub fn verify(
+    key: &[u8; 32],
+    domain: Domain,
+    genesis: Genesis,
+    payload: &[u8],
+    signature: &[u8; 64],
+) -> bool {
     verify_raw(key, &to_be_signed(domain, genesis, payload), signature)
 }
 
@@ -74,8 +80,7 @@ pub fn verify(key: &[u8; 32], domain: Domain, genesis: Genesis, payload: &[u8], 
 #[must_use]
 pub fn verify_raw(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     use ed25519_zebra::{Signature, VerificationKey};
-    VerificationKey::try_from(*key)
-        .is_ok_and(|key| key.verify(&Signature::from(*signature), message).is_ok())
+    VerificationKey::try_from(*key).is_ok_and(|key| key.verify(&Signature::from(*signature), message).is_ok())
 }
 
 /// Is this an Ed25519 key worth trusting: in its one encoding, of large order and without a
@@ -84,7 +89,7 @@ pub fn verify_raw(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool 
 #[must_use]
 pub fn is_strong(key: &[u8; 32]) -> bool {
     use curve25519_dalek::edwards::CompressedEdwardsY;
-    CompressedEdwardsY(*key).decompress().is_some_and(|point| {
-        point.compress().0 == *key && !point.is_small_order() && point.is_torsion_free()
-    })
+    CompressedEdwardsY(*key)
+        .decompress()
+        .is_some_and(|point| point.compress().0 == *key && !point.is_small_order() && point.is_torsion_free())
 }

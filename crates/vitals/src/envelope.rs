@@ -113,7 +113,9 @@ impl From<NotCanonical> for Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Encoding(why) => write!(f, "the envelope is not deterministic CBOR of the wire format: {why}"),
+            Self::Encoding(why) => {
+                write!(f, "the envelope is not deterministic CBOR of the wire format: {why}")
+            }
             Self::Class => f.write_str("the header names an unknown class"),
             Self::Clock => f.write_str("the header names an unknown clock quality"),
             Self::Times => f.write_str("the header's times are out of order or beyond the year 2200"),
@@ -266,12 +268,7 @@ impl Envelope {
         if sha256(&[ciphertext]) != header.ciphertext_hash {
             return Err(Malformed::Ciphertext);
         }
-        Ok(Self {
-            header,
-            header_bytes: header_bytes.to_vec(),
-            signature,
-            ciphertext: ciphertext.to_vec(),
-        })
+        Ok(Self { header, header_bytes: header_bytes.to_vec(), signature, ciphertext: ciphertext.to_vec() })
     }
 
     /// The bytes the author signed.

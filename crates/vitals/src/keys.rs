@@ -106,7 +106,13 @@ impl ChainKey {
 impl ContentKey {
     /// The message key of a run, and the commitment to it that the header carries.
     #[must_use]
-    pub fn message(&self, genesis: Genesis, stream: StreamId, epoch: u32, run: &[u8; 16]) -> (MessageKey, [u8; 16]) {
+    pub fn message(
+        &self,
+        genesis: Genesis,
+        stream: StreamId,
+        epoch: u32,
+        run: &[u8; 16],
+    ) -> (MessageKey, [u8; 16]) {
         let mut out = [0u8; 48];
         let info = [b"aceso/message/v1".as_slice(), &genesis.0, &stream.0, &epoch.to_be_bytes()];
         expand(&self.0, Some(run), &info, &mut out);

@@ -196,13 +196,7 @@ impl Terms {
         // In their one order, so that the same terms have one commitment.
         let codes: BTreeSet<u8> = self.classes.iter().map(|class| class.code()).collect();
         let codes: Vec<u8> = codes.into_iter().collect();
-        crate::ids::sha256(&[
-            b"aceso/terms/v1",
-            &genesis.0,
-            &self.salt,
-            &[self.purpose as u8],
-            &codes,
-        ])
+        crate::ids::sha256(&[b"aceso/terms/v1", &genesis.0, &self.salt, &[self.purpose as u8], &codes])
     }
 }
 

@@ -7,8 +7,8 @@ mod tests;
 
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::cose::{self, Domain};
-use crate::ids::{Class, DeviceId, Genesis, StreamId};
 use crate::envelope::EPOCH_MAX;
+use crate::ids::{Class, DeviceId, Genesis, StreamId};
 use alloc::{collections::BTreeSet, vec::Vec};
 
 const VERSION: u64 = 1;
@@ -99,9 +99,9 @@ impl PairingRequest {
             return Err(NotCanonical::Order);
         }
         let all_signed = signatures.len() == sensors.len() + 1
-            && keys.zip(&signatures).all(|(keys, sig)| {
-                cose::is_strong(&keys.key) && cose::verify_raw(&keys.key, &signed, sig)
-            });
+            && keys
+                .zip(&signatures)
+                .all(|(keys, sig)| cose::is_strong(&keys.key) && cose::verify_raw(&keys.key, &signed, sig));
         if all_signed { Ok(Self { gateway, sensors, signatures }) } else { Err(NotCanonical::Signature) }
     }
 }

@@ -77,3 +77,33 @@ fn the_fences_between_crates_hold() {
         );
     }
 }
+
+#[test]
+fn there_is_one_integration_test_binary() {
+    let folders: Vec<String> = std::fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("tests"))
+        .filter(|folder| folder.is_dir() && !folder.ends_with("aceso/tests"))
+        .map(|folder| folder.display().to_string())
+        .collect();
+    assert!(folders.is_empty(), "tests belong beside what they test: {folders:?}");
+}
+
+#[test]
+fn the_project_names_no_registry_host() {
+    // In parts, so that this file does not find itself.
+    let hosts = [["registry.npm", "js.org"], ["files.python", "hosted.org"], ["static.crates", ".io"]]
+        .map(|host| host.concat());
+    let mut locks = sources(&["rs", "md", "sh", "cjs", "mjs"]);
+    locks.extend(
+        ["contracts/package-lock.json", "tests-browser/package-lock.json"].map(|lock| root().join(lock)),
+    );
+    let naming: Vec<_> = locks
+        .into_iter()
+        .filter(|path| {
+            std::fs::read_to_string(path)
+                .is_ok_and(|text| hosts.iter().any(|host| text.contains(host.as_str())))
+        })
+        .collect();
+    assert!(naming.is_empty(), "{naming:?}");
+}

@@ -25,9 +25,8 @@ fn a_calm_bed_shows_its_values() {
 
 #[test]
 fn a_missing_value_is_never_a_number() {
-    let lines = calm_text(|metric| {
-        (metric == Metric::HeartRate).then_some(Sample::Absent(Absence::SensorOff))
-    });
+    let lines =
+        calm_text(|metric| (metric == Metric::HeartRate).then_some(Sample::Absent(Absence::SensorOff)));
     assert_eq!(text(&lines), ["-- bpm  -- C    ", "--C --% AQI --  "]);
 }
 
@@ -53,7 +52,9 @@ fn an_alarm_takes_the_whole_display() {
 fn every_condition_can_be_read() {
     let conditions = Metric::ALL
         .iter()
-        .flat_map(|metric| [Condition::Above(*metric), Condition::Below(*metric), Condition::SensorOff(*metric)])
+        .flat_map(|metric| {
+            [Condition::Above(*metric), Condition::Below(*metric), Condition::SensorOff(*metric)]
+        })
         .chain([Condition::Stale, Condition::Equivocation, Condition::Gap]);
     for condition in conditions {
         let shout = Shout { condition, priority: Priority::Low, value: Some(i32::MIN), others: 0 };

@@ -97,7 +97,9 @@ fn one_reading_per_metric_and_second_and_none_of_what_is_not_fitted() {
     let readings = bed.seconds(30, true).readings();
     // Thirty seconds that begin in the middle of one touch thirty-one.
     assert_eq!(readings.len(), 31);
-    assert!(readings.iter().all(|r| r.metric == Metric::BodyTemperature && r.sample == Sample::Measured(3680)));
+    assert!(
+        readings.iter().all(|r| r.metric == Metric::BodyTemperature && r.sample == Sample::Measured(3680))
+    );
     let mut seconds: Vec<u64> = readings.iter().map(|r| r.at_ms / 1_000).collect();
     seconds.dedup();
     assert_eq!(seconds.len(), 31);
@@ -215,7 +217,10 @@ fn the_bedside_button_quietens_but_does_not_answer() {
 
 #[test]
 fn a_worse_alarm_breaks_the_silence() {
-    let limits = Limits { above: [Some(3810), Some(3910), Some(4000)], ..Limits::adult(Metric::BodyTemperature).unwrap() };
+    let limits = Limits {
+        above: [Some(3810), Some(3910), Some(4000)],
+        ..Limits::adult(Metric::BodyTemperature).unwrap()
+    };
     let mut bed = Bed::with_temperature(3850);
     bed.monitor.set_limits(limits);
     bed.seconds(20, true);

@@ -110,7 +110,8 @@ impl Edges {
         match &mut self.peak {
             None => {
                 if self.sum > self.threshold(timing) && self.may_beat(timing) {
-                    self.peak = Some(Peak { height: self.sum, before: self.sum_before, after: None, at: timing.now });
+                    self.peak =
+                        Some(Peak { height: self.sum, before: self.sum_before, after: None, at: timing.now });
                 }
                 None
             }

@@ -91,7 +91,8 @@ impl Rhythm {
         }
         let count = i64::try_from(len).ok()?;
         let limit = CLIP * self.steps.iter().map(|step| step.abs()).sum::<i64>() / count;
-        let clipped: alloc::vec::Vec<i64> = self.steps.iter().map(|step| (*step).clamp(-limit, limit)).collect();
+        let clipped: alloc::vec::Vec<i64> =
+            self.steps.iter().map(|step| (*step).clamp(-limit, limit)).collect();
         let power = clipped.iter().map(|step| step * step).sum::<i64>() / count;
         if power == 0 {
             return None;
@@ -101,11 +102,13 @@ impl Rhythm {
         let to = (self.steps_in(PERIOD_MAX_MS) + 1).min(len * 2 / 3);
         let likeness: alloc::vec::Vec<i64> = (from..=to)
             .map(|lag| {
-                let product: i64 = clipped.iter().zip(clipped.get(lag..).unwrap_or(&[])).map(|(a, b)| a * b).sum();
+                let product: i64 =
+                    clipped.iter().zip(clipped.get(lag..).unwrap_or(&[])).map(|(a, b)| a * b).sum();
                 product * FULL / i64::try_from(len - lag).unwrap_or(1).max(1) / power
             })
             .collect();
-        let peaks = || likeness.windows(3).enumerate().filter_map(|(index, three)| Some((index, top(three)?)));
+        let peaks =
+            || likeness.windows(3).enumerate().filter_map(|(index, three)| Some((index, top(three)?)));
         let best = peaks().map(|(_, height)| height).max()?;
         if best * 100 < LIKENESS_MIN * FULL {
             return None;

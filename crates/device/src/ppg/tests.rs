@@ -8,7 +8,8 @@ use std::vec::Vec;
 
 /// A pulse wave of `bpm` with a dicrotic wave, `height` counts high, breathing a little, at `hz`.
 fn wave(bpm: f64, hz: f64, height: f64, seconds: f64) -> Vec<u16> {
-    let bump = |phase: f64, at: f64, width: f64| libm::exp(-(phase - at) * (phase - at) / (2.0 * width * width));
+    let bump =
+        |phase: f64, at: f64, width: f64| libm::exp(-(phase - at) * (phase - at) / (2.0 * width * width));
     let mut phase = 0.0;
     let count = (seconds * hz) as usize;
     (0..count)

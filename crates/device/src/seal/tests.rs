@@ -126,17 +126,24 @@ fn the_last_sequence_number_is_never_passed() {
 #[test]
 fn nothing_secret_is_printed() {
     let printed = std::format!("{:?}", sealer(9, start(NOON_MS)));
-    assert!(!printed.contains("05, 05") && !printed.contains("[5, 5") && !printed.contains("[3, 3"), "{printed}");
+    assert!(
+        !printed.contains("05, 05") && !printed.contains("[5, 5") && !printed.contains("[3, 3"),
+        "{printed}"
+    );
 }
 
 /// What can happen to a device.
 #[derive(Debug, Clone)]
 enum Fate {
-    Seal { at_ms: u64 },
+    Seal {
+        at_ms: u64,
+    },
     /// The journal kept what was sealed.
     Restart,
     /// The last `lost` envelopes were not durable yet, or an old disk was put back.
-    Restore { lost: usize },
+    Restore {
+        lost: usize,
+    },
 }
 
 fn fate() -> impl Strategy<Value = Fate> {

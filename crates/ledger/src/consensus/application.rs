@@ -162,11 +162,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         Some(Digested::compute(block, &Sequential).await)
     }
 
-    async fn verify(
-        &mut self,
-        (runtime, _context): (E, Context),
-        ancestry: impl Ancestry<Block>,
-    ) -> bool {
+    async fn verify(&mut self, (runtime, _context): (E, Context), ancestry: impl Ancestry<Block>) -> bool {
         let mut parents = ancestry.clone();
         let Some(block) = parents.next().await else { return pending().await };
         let header = block.inner().header();

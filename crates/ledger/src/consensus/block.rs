@@ -6,9 +6,7 @@
 use super::{Context, Digest, PublicKey};
 use crate::machine::{BLOCK_BYTES_MAX, BLOCK_TXS_MAX, TX_BYTES_MAX, list_root};
 use bytes::{BufMut, Bytes};
-use commonware_codec::{
-    Buf, DecodeExt as _, EncodeSize, Error as CodecError, RangeCfg, Read, Write,
-};
+use commonware_codec::{Buf, DecodeExt as _, EncodeSize, Error as CodecError, RangeCfg, Read, Write};
 use commonware_consensus::{
     Block as ConsensusBlock, BoundedBlock, CertifiableBlock, Heightable,
     types::{Epoch, Height, Round, View},
@@ -45,8 +43,8 @@ pub enum NotABlock {
 impl Block {
     /// The block with this header and these transactions.
     pub fn new(header: BlockHeader, transactions: Vec<Bytes>) -> Result<Self, NotABlock> {
-        let leader = PublicKey::decode(Bytes::copy_from_slice(&header.leader))
-            .map_err(|_| NotABlock::Leader)?;
+        let leader =
+            PublicKey::decode(Bytes::copy_from_slice(&header.leader)).map_err(|_| NotABlock::Leader)?;
         let bytes: usize = transactions.iter().map(Bytes::len).sum();
         let longest = transactions.iter().map(Bytes::len).max().unwrap_or(0);
         if transactions.len() > BLOCK_TXS_MAX || bytes > BLOCK_BYTES_MAX || longest > TX_BYTES_MAX {
@@ -89,8 +87,8 @@ impl Read for Block {
 
     fn read_cfg(buf: &mut impl Buf, (): &()) -> Result<Self, CodecError> {
         let header = Bytes::read_cfg(buf, &RangeCfg::from(0..=HEADER_BYTES_MAX))?;
-        let header = BlockHeader::decode(&header)
-            .map_err(|why| CodecError::Wrapped("block header", why.into()))?;
+        let header =
+            BlockHeader::decode(&header).map_err(|why| CodecError::Wrapped("block header", why.into()))?;
         let limits = (RangeCfg::from(0..=BLOCK_TXS_MAX), RangeCfg::from(0..=TX_BYTES_MAX));
         let transactions = Vec::<Bytes>::read_cfg(buf, &limits)?;
         Self::new(header, transactions).map_err(|why| CodecError::Wrapped("block", why.into()))
@@ -131,9 +129,6 @@ impl CertifiableBlock for Block {
 
 impl BoundedBlock for Block {
     fn max_encode_size((): &()) -> usize {
-        LENGTH_BYTES_MAX
-            + HEADER_BYTES_MAX
-            + LENGTH_BYTES_MAX * (BLOCK_TXS_MAX + 1)
-            + BLOCK_BYTES_MAX
+        LENGTH_BYTES_MAX + HEADER_BYTES_MAX + LENGTH_BYTES_MAX * (BLOCK_TXS_MAX + 1) + BLOCK_BYTES_MAX
     }
 }

@@ -39,9 +39,7 @@ use commonware_p2p::{
     utils::mux::{Builder as _, Muxer},
 };
 use commonware_parallel::Sequential;
-use commonware_runtime::{
-    Clock, Handle, Metrics, Network, Spawner, Storage, buffer::paged::CacheRef,
-};
+use commonware_runtime::{Clock, Handle, Metrics, Network, Spawner, Storage, buffer::paged::CacheRef};
 use commonware_storage::archive::immutable;
 use commonware_utils::{
     Acknowledgement as _, NZDuration, NZU16, NZU64, NZUsize,
@@ -298,17 +296,12 @@ where
 
     // One simplex engine per epoch, each on its own subchannels.
     let (mux, mut votes, mut votes_backup) =
-        Muxer::builder(context.child("vote_mux"), channels.votes.0, channels.votes.1)
+        Muxer::builder(context.child("vote_mux"), channels.votes.0, channels.votes.1).with_backup().build();
+    mux.start();
+    let (mux, mut certificates, mut certificates_backup) =
+        Muxer::builder(context.child("certificate_mux"), channels.certificates.0, channels.certificates.1)
             .with_backup()
             .build();
-    mux.start();
-    let (mux, mut certificates, mut certificates_backup) = Muxer::builder(
-        context.child("certificate_mux"),
-        channels.certificates.0,
-        channels.certificates.1,
-    )
-    .with_backup()
-    .build();
     mux.start();
     let (mux, mut resolvers) =
         Muxer::new(context.child("resolver_mux"), channels.resolver.0, channels.resolver.1);

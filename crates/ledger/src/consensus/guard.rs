@@ -112,21 +112,14 @@ pub(super) fn committee(
 
 /// Checks that `folder` holds this key's votes on this ledger, or marks it when there is nothing
 /// yet. `height` is where the state stands.
-pub(super) fn journals(
-    folder: &Path,
-    genesis: Genesis,
-    me: &[u8; 32],
-    height: u64,
-) -> Result<(), Unsafe> {
+pub(super) fn journals(folder: &Path, genesis: Genesis, me: &[u8; 32], height: u64) -> Result<(), Unsafe> {
     let broken = |source| Unsafe::Folder { folder: folder.to_owned(), source };
     let lost = || Unsafe::JournalsLost { folder: folder.to_owned(), height };
     fs::create_dir_all(folder).map_err(broken)?;
     let mark = folder.join(MARK);
     let text = format!("validator {}\nledger {genesis}\n", DeviceId::of(me));
     match fs::read_to_string(&mark) {
-        Ok(found) if found != text => {
-            Err(Unsafe::JournalsForeign { folder: folder.to_owned() })
-        }
+        Ok(found) if found != text => Err(Unsafe::JournalsForeign { folder: folder.to_owned() }),
         Ok(_) if height > 0 && !votes_exist(folder).map_err(broken)? => Err(lost()),
         Ok(_) => Ok(()),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {

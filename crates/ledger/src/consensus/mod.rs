@@ -18,12 +18,12 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use guard::Unsafe;
-pub use state::Stats;
-pub use validator::{Config, EPOCH_BLOCKS, StartError, Status};
-pub(crate) use state::State;
 use engine::Fault;
+pub use guard::Unsafe;
+pub(crate) use state::State;
+pub use state::Stats;
 pub(crate) use validator::Validator;
+pub use validator::{Config, EPOCH_BLOCKS, StartError, Status};
 
 use commonware_cryptography::{ed25519, sha256};
 

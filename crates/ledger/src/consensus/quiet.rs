@@ -3,9 +3,8 @@
 use super::PublicKey;
 use commonware_actor::{Feedback, Unreliable};
 use commonware_p2p::{
-    Address, AddressableManager, AddressableTrackedPeers, BlockedSubscription, Blocker,
-    CheckedSender, LimitedSender, Message, PeerSetSubscription, PeerSetUpdate, Provider, Receiver,
-    Recipients, TrackedPeers,
+    Address, AddressableManager, AddressableTrackedPeers, BlockedSubscription, Blocker, CheckedSender,
+    LimitedSender, Message, PeerSetSubscription, PeerSetUpdate, Provider, Receiver, Recipients, TrackedPeers,
 };
 use commonware_runtime::IoBufs;
 use commonware_utils::{
@@ -91,9 +90,7 @@ impl Provider for QuietOracle {
     type PublicKey = PublicKey;
 
     async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
-        self.with(|known| {
-            known.latest.as_ref().filter(|set| set.index == id).map(|set| set.latest.clone())
-        })
+        self.with(|known| known.latest.as_ref().filter(|set| set.index == id).map(|set| set.latest.clone()))
     }
 
     async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {

@@ -166,9 +166,7 @@ impl Anchoring {
 /// One run; its fingerprint, which depends on the seed alone.
 fn simulate(seed: u64) -> (String, Vec<u64>) {
     let folder = tempfile::tempdir().unwrap();
-    let config = deterministic::Config::new()
-        .with_seed(seed)
-        .with_timeout(Some(Duration::from_secs(600)));
+    let config = deterministic::Config::new().with_seed(seed).with_timeout(Some(Duration::from_secs(600)));
     let path = folder.path().to_owned();
     deterministic::Runner::new(config).start(|context| story(context, path))
 }

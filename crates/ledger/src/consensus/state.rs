@@ -234,10 +234,8 @@ impl State {
             })?;
         }
         let executed = lock(&self.held).get(&digest).map(|held| held.executed.clone());
-        let executed = executed.ok_or(MachineError::Misfit {
-            height: header.height,
-            why: "its execution was lost",
-        })?;
+        let executed =
+            executed.ok_or(MachineError::Misfit { height: header.height, why: "its execution was lost" })?;
         self.machine.commit(header, block.transactions(), &executed)?;
         self.certify(header, digest, certificate);
         self.pool.committed(&self.machine.view());

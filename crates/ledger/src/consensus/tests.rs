@@ -67,8 +67,7 @@ fn the_engine_and_the_stranger_agree_on_a_certificate() {
             for at in 0..good.len() {
                 let mut bad = good.clone();
                 bad[at] ^= 1;
-                let verdict =
-                    Certificate::decode(&bad).and_then(|c| c.verify(&digest, GENESIS, &seats));
+                let verdict = Certificate::decode(&bad).and_then(|c| c.verify(&digest, GENESIS, &seats));
                 assert!(verdict.is_err(), "n={n} view={view} byte {at}");
             }
         }

@@ -130,22 +130,16 @@ pub(super) fn settings<M, B>(
     partition: String,
 ) -> Result<Settings<M, B>, StartError> {
     let public_key: [u8; 32] = me.public_key().as_ref().try_into().unwrap_or_default();
-    guard::committee(
-        &document.committee,
-        document.epoch_blocks,
-        &public_key,
-        config.traitors_survived,
-    )?;
+    guard::committee(&document.committee, document.epoch_blocks, &public_key, config.traitors_survived)?;
     let wrong = |why: &str| StartError::Config(why.to_owned());
     if config.heartbeat.is_zero() || config.heartbeat >= config.leader_timeout {
         return Err(wrong("the heartbeat must be longer than zero and shorter than the leader timeout"));
     }
     let committee: Option<Vec<PublicKey>> = document.committee.iter().map(key).collect();
-    let committee = committee.ok_or_else(|| Unsafe::Genesis {
-        why: String::from("a validator is not an Ed25519 public key"),
-    })?;
-    let epoch_blocks = NonZeroU64::new(document.epoch_blocks)
-        .ok_or_else(|| wrong("an epoch cannot be without blocks"))?;
+    let committee = committee
+        .ok_or_else(|| Unsafe::Genesis { why: String::from("a validator is not an Ed25519 public key") })?;
+    let epoch_blocks =
+        NonZeroU64::new(document.epoch_blocks).ok_or_else(|| wrong("an epoch cannot be without blocks"))?;
     let genesis = Block::new(state.genesis_header().clone(), Vec::new())
         .map_err(|why: NotABlock| StartError::Config(format!("the genesis block: {why}")))?;
     let (manager, blocker, addresses) = network;
@@ -196,9 +190,8 @@ impl Validator {
         let (stop, stopping) = oneshot::channel();
         let (report, status) = watch::channel(Status::Starting);
         let (ready, up) = mpsc::sync_channel(1);
-        let runner = runtime::Config::new()
-            .with_worker_threads(WORKERS)
-            .with_storage_directory(config.folder.clone());
+        let runner =
+            runtime::Config::new().with_worker_threads(WORKERS).with_storage_directory(config.folder.clone());
         let thread = std::thread::Builder::new().name(String::from("ledger")).spawn(move || {
             let taking_part = || {
                 report.send_replace(Status::Running);

@@ -38,9 +38,12 @@ fn last(actions: &[Action], metric: Metric) -> Sample {
 
 fn raised(actions: &[Action]) -> Vec<(Condition, Priority)> {
     let raised = actions.iter().filter_map(|action| match action {
-        Action::Alarm(AlarmEvent { happening: Happening::Raised | Happening::Worsened, condition, priority, .. }) => {
-            Some((*condition, *priority))
-        }
+        Action::Alarm(AlarmEvent {
+            happening: Happening::Raised | Happening::Worsened,
+            condition,
+            priority,
+            ..
+        }) => Some((*condition, *priority)),
         _ => None,
     });
     raised.collect()
@@ -51,7 +54,8 @@ fn the_same_seed_gives_the_same_frames_however_they_are_asked_for() {
     let mut whole = board(Scenario::Restless, 7);
     let mut parts = board(Scenario::Restless, 7);
     let frames = whole.frames_until(20_000);
-    let pieces: Vec<Up> = (0..=20_000).step_by(37).chain([20_000]).flat_map(|ms| parts.frames_until(ms)).collect();
+    let pieces: Vec<Up> =
+        (0..=20_000).step_by(37).chain([20_000]).flat_map(|ms| parts.frames_until(ms)).collect();
     assert_eq!(frames, pieces);
     assert_ne!(frames, board(Scenario::Restless, 8).frames_until(20_000));
 }
@@ -97,7 +101,10 @@ fn the_measured_rate_is_the_made_up_one() {
         let (mut told, mut made) = (Vec::new(), Vec::new());
         for index in 0..12_000u32 {
             detector.push(heart.sample(Scenario::Healthy, NOON_MS, 0.0));
-            if index > 1_000 && index % 100 == 0 && let Sample::Measured(tenths) = detector.heart_rate() {
+            if index > 1_000
+                && index % 100 == 0
+                && let Sample::Measured(tenths) = detector.heart_rate()
+            {
                 told.push(f64::from(tenths) / 10.0);
                 made.push(heart.rate_bpm());
             }
@@ -177,7 +184,8 @@ fn a_stuffy_room_is_noticed_in_a_few_minutes() {
 #[test]
 fn a_recording_is_replayed_at_its_own_rate_and_starts_again() {
     let text: String = (0..500).map(|index| format!("{}\n", 400 + index % 90)).collect();
-    let recording = Recording::parse(&text, &crate::recording::Hints { rate_mhz: Some(117_000), column: None }).unwrap();
+    let recording =
+        Recording::parse(&text, &crate::recording::Hints { rate_mhz: Some(117_000), column: None }).unwrap();
     let config = BoardConfig { recording: Some(Arc::new(recording)), ..BoardConfig::default() };
     let mut board = VirtualBoard::with(config);
     let samples: Vec<u16> = board

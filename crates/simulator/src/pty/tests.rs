@@ -36,7 +36,8 @@ fn a_gateway_reads_frames_and_its_answers_are_seen() {
     assert_eq!(decoder.bad_frames(), 0);
 
     let lcd = Down::Lcd { lines: [*b"***PULSE HIGH   ", *b"now 142 bpm     "] };
-    for answer in [lcd, Down::Buzzer(Some(Priority::High)), Down::Buzzer(None), Down::TimeSync { now_ms: 9 }] {
+    for answer in [lcd, Down::Buzzer(Some(Priority::High)), Down::Buzzer(None), Down::TimeSync { now_ms: 9 }]
+    {
         line.write_all(&answer.encode()).unwrap();
     }
     // The board listens before each frame it writes: so many frames later it has heard everything.

@@ -33,18 +33,12 @@ impl Limits {
             Some(Self { metric, above, below, hysteresis, persistence_ms })
         };
         match metric {
-            Metric::HeartRate => limits(
-                [Some(910), Some(1110), Some(1310)],
-                [None, Some(500), Some(400)],
-                20,
-                10_000,
-            ),
-            Metric::BodyTemperature => limits(
-                [Some(3810), Some(3910), None],
-                [Some(3600), None, Some(3500)],
-                20,
-                15_000,
-            ),
+            Metric::HeartRate => {
+                limits([Some(910), Some(1110), Some(1310)], [None, Some(500), Some(400)], 20, 10_000)
+            }
+            Metric::BodyTemperature => {
+                limits([Some(3810), Some(3910), None], [Some(3600), None, Some(3500)], 20, 15_000)
+            }
             Metric::AmbientTemperature => limits([Some(300), None, None], [Some(160), None, None], 5, 60_000),
             Metric::Co2 => limits([Some(2000), None, None], [None; 3], 100, 60_000),
             Metric::Pm25 => limits([Some(554), Some(1254), None], [None; 3], 20, 15_000),
@@ -101,9 +95,7 @@ impl Limits {
             r.array(THRESHOLDS)?;
             (0..THRESHOLDS)
                 .map(|_| {
-                    let value = r.list(1, |r| {
-                        i32::try_from(r.int()?).map_err(|_| NotCanonical::TooLong)
-                    })?;
+                    let value = r.list(1, |r| i32::try_from(r.int()?).map_err(|_| NotCanonical::TooLong))?;
                     Ok(value.first().copied())
                 })
                 .collect::<Result<_, NotCanonical>>()?

@@ -120,8 +120,11 @@ fn samples() -> impl Strategy<Value = Vec<Reading>> {
         1 => (1..=4u8).prop_map(|code| Sample::Absent(Absence::from_code(code).unwrap())),
     ];
     let metric = (0..Metric::ALL.len()).prop_map(|n| Metric::ALL[n]);
-    let one = (metric, 0..100_000u64, sample)
-        .prop_map(|(metric, after_ms, sample)| Reading { metric, at_ms: NOON_MS + after_ms, sample });
+    let one = (metric, 0..100_000u64, sample).prop_map(|(metric, after_ms, sample)| Reading {
+        metric,
+        at_ms: NOON_MS + after_ms,
+        sample,
+    });
     proptest::collection::vec(one, 1..200)
 }
 

@@ -89,4 +89,3 @@ impl TryRng for Coefficients {
 }
 
 impl TryCryptoRng for Coefficients {}
-

@@ -118,8 +118,7 @@ pub(crate) fn decode_proof(bytes: &[u8]) -> Result<(Vec<DeviceId>, &[u8]), NotCa
 pub(crate) fn decode_opening(bytes: &[u8]) -> Result<Opening, NotCanonical> {
     let mut r = Reader::new(bytes);
     r.array(3)?;
-    let opening =
-        Opening { device: DeviceId(r.fixed()?), patient: PatientId(r.fixed()?), salt: r.fixed()? };
+    let opening = Opening { device: DeviceId(r.fixed()?), patient: PatientId(r.fixed()?), salt: r.fixed()? };
     r.end()?;
     Ok(opening)
 }
@@ -403,4 +402,3 @@ impl fmt::Display for Why {
         })
     }
 }
-

@@ -149,8 +149,14 @@ impl fmt::Display for Report {
         for stream in &self.streams {
             write!(f, "{stream}")?;
         }
-        writeln!(f, "Each of these envelopes was signed by its author, stands unaltered in the organisation's log,")?;
-        writeln!(f, "and that log was final on the ledger at the time above. Not shown: what came after the last")?;
+        writeln!(
+            f,
+            "Each of these envelopes was signed by its author, stands unaltered in the organisation's log,"
+        )?;
+        writeln!(
+            f,
+            "and that log was final on the ledger at the time above. Not shown: what came after the last"
+        )?;
         write!(f, "envelope of a stream, and what the sealed bodies say.")
     }
 }

@@ -233,8 +233,7 @@ impl Verifier {
 
     fn sealed(&mut self, item: &[u8]) -> Result<(), Broken> {
         let (item_number, at_byte) = (self.item, self.at_byte);
-        let here =
-            |field, why| Broken { item: item_number, at_byte, part: Part::Envelope, field, why };
+        let here = |field, why| Broken { item: item_number, at_byte, part: Part::Envelope, field, why };
         let (Some(trusted), Some(head)) = (&self.trusted, &self.head) else {
             unreachable!("an envelope comes after the proofs")
         };
@@ -314,14 +313,12 @@ impl Findings {
         here: impl Fn(&'static str, Why) -> Broken,
     ) -> Result<(), Broken> {
         let sealed = decode_sealed(item).map_err(|why| here("encoding", Why::Encoding(why)))?;
-        let envelope = Envelope::decode(sealed.envelope)
-            .map_err(|why| here("envelope", Why::Envelope(why)))?;
+        let envelope =
+            Envelope::decode(sealed.envelope).map_err(|why| here("envelope", Why::Envelope(why)))?;
         if envelope.header.genesis != trusted.genesis {
             return Err(here("genesis hash", Why::ForeignLedger));
         }
-        let (key, by) = self
-            .author(head, envelope.header.author)
-            .map_err(|(field, why)| here(field, why))?;
+        let (key, by) = self.author(head, envelope.header.author).map_err(|(field, why)| here(field, why))?;
         batch.push(&key, &envelope.to_be_signed(), &envelope.signature, here("signature", Why::Signature))?;
         self.enter(trusted, &envelope, by).map_err(|(field, why)| here(field, why))?;
         let leaf = log::leaf(&envelope.header_bytes);
@@ -449,8 +446,7 @@ impl Findings {
         batch: &mut Batch,
         here: impl Fn(&'static str, Why) -> Broken,
     ) -> Result<(), Broken> {
-        let receipt =
-            Receipt::decode(sealed.receipt).map_err(|why| here("receipt", Why::Encoding(why)))?;
+        let receipt = Receipt::decode(sealed.receipt).map_err(|why| here("receipt", Why::Encoding(why)))?;
         let tree = receipt.head.head;
         let own = tree.genesis == trusted.genesis
             && tree.org == trusted.org

@@ -3,8 +3,7 @@ use crate::fixture::{key, public, sign};
 use proptest::prelude::*;
 
 const GENESIS: Genesis = Genesis([4; 32]);
-const DOMAINS: [Domain; 4] =
-    [Domain::Envelope, Domain::Head, Domain::PairingRequest, Domain::PairingAnswer];
+const DOMAINS: [Domain; 4] = [Domain::Envelope, Domain::Head, Domain::PairingRequest, Domain::PairingAnswer];
 
 #[test]
 fn a_signature_is_good_for_one_key_domain_ledger_and_payload() {

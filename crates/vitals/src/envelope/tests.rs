@@ -39,8 +39,7 @@ fn a_sealed_envelope_opens_as_the_page_says() {
     let plain = crate::fixture::golden::read("body_readings_v1");
     let mut header = Envelope::decode(&ward.seal(&mut stream, 20)).unwrap().header;
     let chain = crate::keys::ChainKey::new([0x11; 32]);
-    let (key, commitment) =
-        chain.content().message(header.genesis, header.stream, header.epoch, &header.run);
+    let (key, commitment) = chain.content().message(header.genesis, header.stream, header.epoch, &header.run);
     header.first_ms = crate::fixture::NOON_MS;
     header.last_ms = header.first_ms + 3000;
     header.count = 5;

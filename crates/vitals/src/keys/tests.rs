@@ -8,13 +8,8 @@ fn the_schedule_has_fixed_vectors() {
     let (next, content) = (chain.next(), chain.content());
     let (message, commitment) = content.message(genesis, stream, 20_779, &[0x44; 16]);
     // next chain ‖ content ‖ chain commitment ‖ message key ‖ message key commitment
-    let vectors: [&[u8]; 5] = [
-        next.expose(),
-        content.expose(),
-        &chain.commitment(),
-        message.expose(),
-        &commitment,
-    ];
+    let vectors: [&[u8]; 5] =
+        [next.expose(), content.expose(), &chain.commitment(), message.expose(), &commitment];
     crate::fixture::golden::golden!("keys_v1", vectors.concat());
 }
 

@@ -37,8 +37,7 @@ fn answer(change: impl FnOnce(&mut PairingAnswer)) -> Vec<u8> {
         signature: [0; 64],
     };
     change(&mut answer);
-    answer.signature =
-        sign(&ward.record, Domain::PairingAnswer, answer.genesis(), &answer.payload());
+    answer.signature = sign(&ward.record, Domain::PairingAnswer, answer.genesis(), &answer.payload());
     answer.encode()
 }
 
@@ -56,8 +55,12 @@ fn pairing_is_golden() {
 fn every_key_must_have_signed_the_request() {
     let (gateway, sensor, stranger) = (key("gateway", 0), key("sensor", 0), key("stranger", 0));
     let mut other = request(&[gateway, sensor]);
-    other.signatures[1] =
-        sign(&stranger, Domain::PairingRequest, Genesis([0; 32]), &PairingRequest::payload(&other.gateway, &other.sensors));
+    other.signatures[1] = sign(
+        &stranger,
+        Domain::PairingRequest,
+        Genesis([0; 32]),
+        &PairingRequest::payload(&other.gateway, &other.sensors),
+    );
     assert_eq!(PairingRequest::decode(&other.encode()), Err(NotCanonical::Signature));
     let mut fewer = request(&[gateway, sensor]);
     fewer.signatures.pop();

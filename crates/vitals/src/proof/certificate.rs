@@ -262,8 +262,7 @@ mod tests {
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;
-            let verdict =
-                Certificate::decode(&bad).and_then(|c| c.verify(&DIGEST, GENESIS, &committee));
+            let verdict = Certificate::decode(&bad).and_then(|c| c.verify(&DIGEST, GENESIS, &committee));
             assert!(verdict.is_err(), "byte {at}");
         }
         for len in 0..good.len() {
@@ -276,28 +275,19 @@ mod tests {
         let (keys, committee) = committee(4);
         let check = |c: &Certificate, digest: &Hash, genesis| c.verify(digest, genesis, &committee);
         let few = certificate(&keys, &[0, 1]);
-        assert_eq!(
-            check(&few, &DIGEST, GENESIS),
-            Err(BrokenCertificate::Quorum { found: 2, needed: 3 })
-        );
+        assert_eq!(check(&few, &DIGEST, GENESIS), Err(BrokenCertificate::Quorum { found: 2, needed: 3 }));
         let mut twice = certificate(&keys, &[0, 1, 2]);
         twice.signatures[1] = twice.signatures[0];
         assert_eq!(check(&twice, &DIGEST, GENESIS), Err(BrokenCertificate::Order));
         let mut stranger = certificate(&keys, &[0, 1, 2]);
         stranger.signatures[2].0 = 4;
-        assert_eq!(
-            check(&stranger, &DIGEST, GENESIS),
-            Err(BrokenCertificate::Stranger { index: 4 })
-        );
+        assert_eq!(check(&stranger, &DIGEST, GENESIS), Err(BrokenCertificate::Stranger { index: 4 }));
         let good = certificate(&keys, &[0, 1, 2]);
         let wrong = Err(BrokenCertificate::Signature { index: 0 });
         assert_eq!(check(&good, &[8; 32], GENESIS), wrong, "another header");
         assert_eq!(check(&good, &DIGEST, Genesis([8; 32])), wrong, "another ledger");
         let unordered: Vec<_> = committee.iter().rev().copied().collect();
-        assert_eq!(
-            good.verify(&DIGEST, GENESIS, &unordered),
-            Err(BrokenCertificate::Committee)
-        );
+        assert_eq!(good.verify(&DIGEST, GENESIS, &unordered), Err(BrokenCertificate::Committee));
         assert_eq!(good.verify(&DIGEST, GENESIS, &[]), Err(BrokenCertificate::Committee));
     }
 

@@ -68,7 +68,12 @@ impl GenesisDocument {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.array(9).uint(VERSION).uint(self.chain_id).text(&self.name).uint(self.time_ms).uint(self.epoch_blocks);
+        w.array(9)
+            .uint(VERSION)
+            .uint(self.chain_id)
+            .text(&self.name)
+            .uint(self.time_ms)
+            .uint(self.epoch_blocks);
         w.array(self.committee.len());
         for key in &self.committee {
             w.bytes(key);
@@ -100,14 +105,18 @@ impl GenesisDocument {
         })?;
         let contracts = r.list(CONTRACTS_MAX, |r| {
             r.array(3)?;
-            Ok(Predeploy { name: String::from(r.text(NAME_BYTES_MAX)?), address: r.fixed()?, code: r.fixed()? })
+            Ok(Predeploy {
+                name: String::from(r.text(NAME_BYTES_MAX)?),
+                address: r.fixed()?,
+                code: r.fixed()?,
+            })
         })?;
         let salt = r.fixed()?;
         r.end()?;
-        let document =
-            Self { chain_id, name, time_ms, epoch_blocks, committee, founders, contracts, salt };
+        let document = Self { chain_id, name, time_ms, epoch_blocks, committee, founders, contracts, salt };
         // `address` finds one contract by its name.
-        let names: BTreeSet<&str> = document.contracts.iter().map(|contract| contract.name.as_str()).collect();
+        let names: BTreeSet<&str> =
+            document.contracts.iter().map(|contract| contract.name.as_str()).collect();
         let sorted = names.len() == document.contracts.len()
             && document.committee.is_sorted_by(|a, b| a < b)
             && document.founders.is_sorted_by(|a, b| a.record_key < b.record_key);

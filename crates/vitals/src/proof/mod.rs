@@ -112,10 +112,7 @@ pub fn verify_header(
         return Err(BrokenLink::GenesisHeight);
     }
     if header.epoch != certificate.epoch {
-        return Err(BrokenLink::EpochMismatch {
-            header: header.epoch,
-            certificate: certificate.epoch,
-        });
+        return Err(BrokenLink::EpochMismatch { header: header.epoch, certificate: certificate.epoch });
     }
     if header.epoch != 0 {
         return Err(BrokenLink::LaterEpoch { epoch: header.epoch });
