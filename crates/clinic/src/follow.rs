@@ -18,6 +18,9 @@ use vitals::ledger::{Purpose, Role};
 /// What somebody who follows one patient asks for; they make do with what the patient allows.
 const FOLLOWED: [Class; 4] = MONITORED;
 
+/// The decision is made again after this long, even if nothing moved.
+const CHECK_MS: u64 = 1_000;
+
 /// One open live stream.
 pub struct Follow {
     clinic: Arc<Clinic>,
@@ -27,7 +30,8 @@ pub struct Follow {
     wall: bool,
     scope: BTreeMap<PatientId, Vec<Class>>,
     events: Receiver<Arc<LiveEvent>>,
-    checked: (u64, u64),
+    /// Ledger height, generation of withdrawals, and time of the last decision.
+    checked: (u64, u64, u64),
     owed: VecDeque<Arc<LiveEvent>>,
 }
 
@@ -62,7 +66,7 @@ impl Clinic {
         let events = self.listen();
         let scope = self.monitored(session, now_ms)?;
         let scope = scope.into_iter().map(|(patient, classes)| (patient.id, classes)).collect();
-        Ok(self.follow(session, Purpose::Monitoring, true, scope, events))
+        Ok(self.follow(session, Purpose::Monitoring, true, scope, events, now_ms))
     }
 
     /// Follows one patient.
@@ -89,7 +93,7 @@ impl Clinic {
             let patient = self.patient(patient).map_err(|why| self.denied(why))?;
             self.trace(session, &patient, purpose, now_ms)?
         };
-        Ok(self.follow(session, purpose, false, BTreeMap::from([(patient, classes)]), events))
+        Ok(self.follow(session, purpose, false, BTreeMap::from([(patient, classes)]), events, now_ms))
     }
 
     fn follow(
@@ -99,8 +103,9 @@ impl Clinic {
         wall: bool,
         scope: BTreeMap<PatientId, Vec<Class>>,
         events: Receiver<Arc<LiveEvent>>,
+        now_ms: u64,
     ) -> Follow {
-        let checked = (self.ledger().tip().height, self.generation());
+        let checked = (self.ledger().tip().height, self.generation(), now_ms);
         let (clinic, session) = (Arc::clone(self), session.clone());
         Follow { clinic, session, purpose, wall, scope, events, checked, owed: VecDeque::new() }
     }
@@ -192,8 +197,10 @@ impl Follow {
         if !lock(&self.clinic.sessions).is_open(&self.session.id, now_ms) {
             return Err(Denied::SignedOut);
         }
-        let now = (self.clinic.ledger().tip().height, self.clinic.generation());
-        if now == self.checked {
+        let now = (self.clinic.ledger().tip().height, self.clinic.generation(), now_ms);
+        let moved = (now.0, now.1) != (self.checked.0, self.checked.1);
+        // Consents end with time too, whether or not the ledger still makes blocks.
+        if !moved && now_ms.abs_diff(self.checked.2) < CHECK_MS {
             return Ok(());
         }
         let reader = self.clinic.reader(&self.session);
