@@ -12,7 +12,7 @@ use crate::sessions::SessionBook;
 use crate::stats::{Counters, Stats};
 use crate::views::{EnvelopeRef, LedgerHealth, LiveEvent, ProofState};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 use vault::{Entropy, Store, StreamRecord, Vault, VaultError};
@@ -52,6 +52,8 @@ pub struct Clinic {
     /// Consents withdrawn at this node; the ledger will follow.
     pub(crate) withdrawn: Mutex<BTreeSet<GrantId>>,
     generation: AtomicU64,
+    /// Passwords being stretched now.
+    pub(crate) stretching: AtomicUsize,
     pub(crate) stats: Mutex<Stats>,
     events: broadcast::Sender<Arc<LiveEvent>>,
 }
@@ -86,6 +88,7 @@ impl Clinic {
             return Err(VaultError::OtherGenesis.into());
         }
         let org = vault.org();
+        let withdrawn = Mutex::new(vault.withdrawals());
         let clinic = Arc::new(Self {
             vault,
             store,
@@ -102,7 +105,8 @@ impl Clinic {
             fresh: Mutex::default(),
             anchoring: Mutex::default(),
             seen: Mutex::default(),
-            withdrawn: Mutex::default(),
+            withdrawn,
+            stretching: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             stats: Mutex::default(),
             events: broadcast::channel(EVENTS_LEN_MAX).0,
@@ -227,6 +231,7 @@ impl Clinic {
         self.tick_beds(now_ms);
         self.tend_anchors(now_ms);
         self.settle_acts(now_ms);
+        self.hand_in_withdrawals(now_ms);
         let ended = lock(&self.sessions).sweep(now_ms);
         if !ended.is_empty() {
             lock(&self.traces).retain(|(session, ..), _| !ended.contains(session));

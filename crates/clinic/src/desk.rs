@@ -2,9 +2,10 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
-use crate::live::Bed;
+use crate::live::{Aftermath, Bed};
 use crate::sessions::{ABSOLUTE_MS, IDLE_MS, Session, SignInRefused, Token};
 use crate::views::AlarmView;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use vault::{Entry, Patient};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits};
@@ -12,6 +13,28 @@ use vitals::body::{Body, LimitsChange};
 use vitals::envelope::ClockQuality;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
+
+/// Most passwords stretched at a time: each takes memory and a thread, and anybody may ask.
+const STRETCHES_MAX: usize = 4;
+
+/// One password being stretched.
+struct Stretch<'a>(&'a AtomicUsize);
+
+impl<'a> Stretch<'a> {
+    fn begin(under_way: &'a AtomicUsize) -> Result<Self, SignInRefused> {
+        let stretch = Self(under_way);
+        if under_way.fetch_add(1, Ordering::AcqRel) >= STRETCHES_MAX {
+            return Err(SignInRefused::Busy);
+        }
+        Ok(stretch)
+    }
+}
+
+impl Drop for Stretch<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 impl Clinic {
     /// Signs somebody in. Slow on purpose (Argon2id): call it off the threads that serve others.
@@ -24,13 +47,16 @@ impl Clinic {
         password: &str,
         now_ms: u64,
     ) -> Result<(Token, Session), SignInRefused> {
-        lock(&self.sessions).may_try(login, now_ms)?;
+        let _stretch = Stretch::begin(&self.stretching)?;
+        {
+            // Counted as wrong until it proves right, so that tries at the same moment count as well.
+            let mut sessions = lock(&self.sessions);
+            sessions.may_try(login, now_ms)?;
+            sessions.wrong(login, now_ms);
+        }
         let account = match self.vault().verify_password(login, password) {
             Ok(Some(account)) => account,
-            Ok(None) => {
-                lock(&self.sessions).wrong(login, now_ms);
-                return Err(SignInRefused::Wrong);
-            }
+            Ok(None) => return Err(SignInRefused::Wrong),
             Err(why) => {
                 tracing::error!(reason = %why, "The vault could not check a password");
                 return Err(SignInRefused::Unavailable);
@@ -118,14 +144,18 @@ impl Clinic {
         nothing: &str,
         act: impl FnOnce(&mut Bed) -> crate::bedside::Noticed,
     ) -> Result<AlarmView, ClinicError> {
-        let mut beds = lock(&self.beds);
-        let bed = beds.get_mut(&patient).ok_or(Denied::NoSuchPatient)?;
-        let noticed = act(bed);
-        if noticed.is_empty() {
-            return Err(ClinicError::Wrong(nothing.into()));
-        }
-        let view = bed.bedside.view(condition).ok_or_else(|| ClinicError::Wrong(nothing.into()))?;
-        self.conclude_action(patient, &bed.bedside, noticed, now_ms);
+        let (view, after) = {
+            let mut beds = lock(&self.beds);
+            let bed = beds.get_mut(&patient).ok_or(Denied::NoSuchPatient)?;
+            let noticed = act(bed);
+            if noticed.is_empty() {
+                return Err(ClinicError::Wrong(nothing.into()));
+            }
+            let view = bed.bedside.view(condition).ok_or_else(|| ClinicError::Wrong(nothing.into()))?;
+            (view, Aftermath::of_action(patient, &bed.bedside, noticed))
+        };
+        // The beds are let go first: other alarms do not wait for this one's disk.
+        self.conclude(after, now_ms);
         Ok(view)
     }
 

@@ -45,7 +45,7 @@ enum Watch {
 
 /// What attending one group brought about, applied once the beds are let go.
 #[derive(Default)]
-struct Aftermath {
+pub(crate) struct Aftermath {
     entries: Vec<Entry>,
     events: Vec<LiveEvent>,
     latencies_ms: Vec<u64>,
@@ -54,6 +54,13 @@ struct Aftermath {
 }
 
 impl Aftermath {
+    /// What a person's action on one bed brought about.
+    pub(crate) fn of_action(patient: PatientId, bedside: &Bedside, noticed: Noticed) -> Self {
+        let mut after = Self::default();
+        after.noticed(patient, bedside, noticed);
+        after
+    }
+
     fn noticed(&mut self, patient: PatientId, bedside: &Bedside, noticed: Noticed) {
         if noticed.is_empty() {
             return;
@@ -324,7 +331,7 @@ impl Clinic {
 
     /// Tells, counts, and writes what the engine noticed into the record. The screen does not wait for
     /// a disk, and an alarm that cannot be recorded is still an alarm.
-    fn conclude(&self, after: Aftermath, now_ms: u64) {
+    pub(crate) fn conclude(&self, after: Aftermath, now_ms: u64) {
         after.events.into_iter().for_each(|event| self.tell(event));
         {
             let mut stats = lock(&self.stats);
@@ -339,19 +346,6 @@ impl Clinic {
             Ok(written) => lock(&self.stats).counters.authored += written.len() as u64,
             Err(why) => tracing::error!(reason = %why, "Alarm events could not be recorded"),
         }
-    }
-
-    /// Records and tells what a person's action on one bed brought about.
-    pub(crate) fn conclude_action(
-        &self,
-        patient: PatientId,
-        bedside: &Bedside,
-        noticed: Noticed,
-        now_ms: u64,
-    ) {
-        let mut after = Aftermath::default();
-        after.noticed(patient, bedside, noticed);
-        self.conclude(after, now_ms);
     }
 
     /// The patient as these classes let them be seen.

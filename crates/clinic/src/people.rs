@@ -47,6 +47,8 @@ pub const ACTS_MAX: usize = 1024;
 const RESUBMIT_MS: u64 = 5_000;
 /// A refused act stays on the administrator's page for this long.
 const SHOW_REFUSED_MS: u64 = 10 * 60_000;
+/// What a withdrawal is called.
+const WITHDRAWAL: &str = "withdrawal of a consent";
 struct Pending {
     ticket: Ticket,
     act: Act,
@@ -59,6 +61,8 @@ struct Pending {
 #[derive(Default)]
 pub(crate) struct Acts {
     pending: VecDeque<Pending>,
+    /// When withdrawals were last held against the ledger.
+    withdrawals_ms: u64,
 }
 
 /// A person to be registered.
@@ -242,6 +246,8 @@ impl Clinic {
             return Err(self.denied(Denied::NoSuchPatient));
         }
         self.withdraw_here(grant);
+        // Also durable before anything else: a restart must not bring the consent back to life.
+        let kept = self.vault().put_withdrawal(grant);
         let signature =
             self.vault().sign_as(patient.person, &self.ledger().revocation_digest(grant))?.to_vec();
         let act = match (self.ledger().grant(grant), self.nonce_under_way(grant)) {
@@ -249,7 +255,40 @@ impl Clinic {
             (Ok(None), Some(nonce)) => Act::BurnGrant { patient: patient.person, nonce, signature },
             _ => Act::RevokeGrant { grant, signature },
         };
-        self.submit(act, "withdrawal of a consent", now_ms)
+        let ticket = self.submit(act, WITHDRAWAL, now_ms)?;
+        kept?;
+        Ok(ticket)
+    }
+
+    /// Withdrawals that the ledger did not take, or that a restart lost on their way to it, go again.
+    pub(crate) fn hand_in_withdrawals(&self, now_ms: u64) {
+        let under_way: Vec<GrantId> = {
+            let mut acts = lock(&self.acts);
+            if now_ms.abs_diff(acts.withdrawals_ms) < RESUBMIT_MS {
+                return;
+            }
+            acts.withdrawals_ms = now_ms;
+            let acts = acts.pending.iter().filter_map(|pending| match &pending.act {
+                Act::RevokeGrant { grant, .. } => Some(*grant),
+                _ => None,
+            });
+            acts.collect()
+        };
+        let withdrawn = lock(&self.withdrawn).clone();
+        for grant in withdrawn.into_iter().filter(|grant| !under_way.contains(grant)) {
+            let stands = self.ledger().grant(grant).is_ok_and(|grant| grant.is_some_and(|g| g.revoked_at_ms == 0));
+            let patient = self.vault().terms(grant).and_then(|record| self.vault().patient(record.patient));
+            let Some(patient) = patient.filter(|_| stands) else { continue };
+            let digest = self.ledger().revocation_digest(grant);
+            let signed = self.vault().sign_as(patient.person, &digest).map_err(ClinicError::from);
+            let handed_in = signed.and_then(|signature| {
+                let act = Act::RevokeGrant { grant, signature: signature.to_vec() };
+                self.submit(act, WITHDRAWAL, now_ms)
+            });
+            if let Err(why) = handed_in {
+                tracing::warn!(reason = %why, "A withdrawal of a consent is not with the ledger yet");
+            }
+        }
     }
 
     pub(crate) fn nonce_under_way(&self, grant: GrantId) -> Option<Hash> {

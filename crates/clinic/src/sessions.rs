@@ -85,6 +85,9 @@ pub enum SignInRefused {
         /// Seconds to wait.
         wait_s: u64,
     },
+    /// More sign-ins at a time than the node takes.
+    #[error("too many people are signing in right now: try again in a moment")]
+    Busy,
     /// The vault could not be asked.
     #[error("signing in does not work right now: the vault does not answer")]
     Unavailable,

@@ -242,7 +242,7 @@ impl Vault {
         if grant.grantee != entry.reader {
             return denied("the consent is for somebody else");
         }
-        if grant.revoked_at_ms != 0 {
+        if grant.revoked_at_ms != 0 || self.books().terms.is_withdrawn(entry.grant) {
             return denied("the consent was revoked");
         }
         if now_ms < grant.from_ms || now_ms >= grant.until_ms {

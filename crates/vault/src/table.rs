@@ -27,10 +27,11 @@ pub(crate) enum Table {
     Streams,
     Chains,
     Terms,
+    Withdrawals,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Organisation,
         Self::Accounts,
         Self::Passwords,
@@ -39,6 +40,7 @@ impl Table {
         Self::Streams,
         Self::Chains,
         Self::Terms,
+        Self::Withdrawals,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Table {
             Self::Streams => "streams",
             Self::Chains => "chains",
             Self::Terms => "terms",
+            Self::Withdrawals => "withdrawals",
         }
     }
 

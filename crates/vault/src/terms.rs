@@ -3,7 +3,7 @@
 use crate::error::VaultError;
 use crate::table::{Table, Tables};
 use crate::vault::Vault;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use vitals::cbor::{NotCanonical, Reader, Writer};
 use vitals::ids::{Class, GrantId, PatientId, PersonId};
 use vitals::ledger::{Purpose, Terms};
@@ -26,6 +26,7 @@ pub struct TermsRecord {
 #[derive(Default)]
 pub(crate) struct TermsBook {
     by_grant: HashMap<GrantId, TermsRecord>,
+    withdrawn: BTreeSet<GrantId>,
 }
 
 impl TermsBook {
@@ -36,7 +37,16 @@ impl TermsBook {
                 .map_err(|_| VaultError::Damaged("a consent's terms are not readable".into()))?;
             book.by_grant.insert(record.grant, record);
         }
+        for row in tables.all(Table::Withdrawals)? {
+            let grant = row.as_slice().try_into().map(GrantId);
+            let grant = grant.map_err(|_| VaultError::Damaged("a withdrawal is not readable".into()))?;
+            book.withdrawn.insert(grant);
+        }
         Ok(book)
+    }
+
+    pub(crate) fn is_withdrawn(&self, grant: GrantId) -> bool {
+        self.withdrawn.contains(&grant)
     }
 }
 
@@ -83,6 +93,23 @@ impl Vault {
         self.tables.put(&[(Table::Terms, &record.grant.0, &record.encode())])?;
         self.books_mut().terms.by_grant.insert(record.grant, record);
         Ok(())
+    }
+
+    /// Notes for good that a consent was withdrawn here: it opens nothing from now on, after a restart
+    /// either, whatever the ledger says.
+    ///
+    /// # Errors
+    /// [`VaultError::Database`]: it is withdrawn until the vault is opened again only.
+    pub fn put_withdrawal(&self, grant: GrantId) -> Result<(), VaultError> {
+        let _changing = self.changing();
+        self.books_mut().terms.withdrawn.insert(grant);
+        self.tables.put(&[(Table::Withdrawals, &grant.0, &grant.0)])
+    }
+
+    /// Consents that were withdrawn here.
+    #[must_use]
+    pub fn withdrawals(&self) -> BTreeSet<GrantId> {
+        self.books().terms.withdrawn.clone()
     }
 
     /// The terms of a consent.

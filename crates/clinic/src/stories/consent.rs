@@ -339,3 +339,33 @@ fn a_span_upside_down_or_endless_is_refused() {
         );
     }
 }
+
+#[test]
+fn a_withdrawal_the_ledger_never_heard_of_survives_a_restart_and_reaches_it() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let grant = ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
+    ward.ledger.set_down(true);
+    assert!(ward.clinic.revoke_grant(&ward.as_("amira"), grant, ward.now_ms).is_err());
+    ward.ledger.set_down(false);
+    let mut ward = ward.reopened();
+    let ask = today(amira, &[Class::Vitals]);
+    assert_eq!(denied(ward.clinic.open_chart(&ward.as_("lee"), &ask, ward.now_ms)), Denied::Withdrawn);
+    ward.block();
+    ward.block();
+    let on_ledger = vitals::ledger::Ledger::grant(&*ward.ledger, grant).unwrap().unwrap();
+    assert_ne!(on_ledger.revoked_at_ms, 0, "handed in again by the next start");
+}
+
+#[test]
+fn an_open_stream_closes_at_the_end_of_its_consent_though_the_ledger_stands_still() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let lee = ward.as_("lee");
+    let (from_ms, until_ms) = (ward.now_ms, ward.now_ms + 60_000);
+    let (purpose, classes) = (Purpose::Treatment, vec![Class::Vitals]);
+    let wish = Wish { grantee: lee.person, purpose, classes, from_ms, until_ms };
+    ward.clinic.grant(&ward.as_("amira"), &wish, ward.now_ms).unwrap();
+    ward.block();
+    let mut follow = ward.clinic.follow_patient(&lee, amira, Purpose::Treatment, ward.now_ms).unwrap();
+    assert!(follow.check(until_ms - 1_000).is_ok());
+    assert_eq!(follow.check(until_ms), Err(Denied::Ended { ended_ago_s: 0 }));
+}

@@ -72,7 +72,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
     let status = match refused {
         SignInRefused::Wrong => StatusCode::UNAUTHORIZED,
         SignInRefused::Wait { .. } => StatusCode::TOO_MANY_REQUESTS,
-        SignInRefused::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        SignInRefused::Busy | SignInRefused::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut response = page(&app, &visit, Some(sentence(&refused.to_string())), &login, &next);
     *response.status_mut() = status;
