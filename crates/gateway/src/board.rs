@@ -2,7 +2,7 @@
 //! goes away and comes back.
 
 use crate::core::Input;
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,6 +26,8 @@ fn open(path: &Path, baud: u32) -> io::Result<AsyncFd<File>> {
     line.make_raw();
     line.set_speed(baud)?;
     tcsetattr(&file, OptionalActions::Now, &line)?;
+    // What the board said while nobody listened is old; it must not be sampled as of now.
+    tcflush(&file, QueueSelector::IFlush)?;
     #[allow(deprecated, reason = "unsound for types that let go of their descriptor; a File never does")]
     AsyncFd::new(file)
 }
