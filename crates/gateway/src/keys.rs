@@ -194,6 +194,11 @@ pub fn accept(dir: &Path, answer: &[u8], expected_record_key: Option<[u8; 32]>) 
         Some(old) if old.genesis() != genesis => {
             return Err(KeyError::Regression("it names another genesis".into()));
         }
+        // Another organisation's proofs must not make the journal forget what this one was sent,
+        // unless whoever pairs again says so by naming its key.
+        Some(old) if old.record_key != decoded.record_key && expected_record_key.is_none() => {
+            return Err(KeyError::ForeignOrganisation);
+        }
         Some(_) => read_streams(dir)?,
         None => (BTreeMap::new(), 0),
     };

@@ -339,6 +339,8 @@ mod pairing {
         let paired = accept(&good).unwrap();
         assert_eq!((paired.streams.len(), paired.record_key), (6, record_key()));
         assert_eq!(accept(&good).unwrap(), paired);
+        let taken_over = crate::accept(dir.path(), &answer(&request, [8; 32], [6; 32], day), None);
+        assert!(matches!(taken_over, Err(KeyError::ForeignOrganisation)), "another one on the same ledger");
         // Never back in time: a key of an earlier day that is not the one held, or another of today.
         for (chain, day) in [([7; 32], day - 1), ([7; 32], day)] {
             assert!(matches!(accept(&answer(&request, RECORD, chain, day)), Err(KeyError::Regression(_))));
