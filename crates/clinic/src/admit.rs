@@ -218,13 +218,15 @@ impl Clinic {
                 }
                 Some(refusal) => {
                     // Signed by its author, and not in the record: evidence.
-                    self.store()
-                        .keep_evidence(&candidate.envelope, candidate.bytes)
-                        .map_err(|why| Halted(why.to_string()))?;
                     if refusal.is_second_branch() {
                         lock(&self.suspects).insert(candidate.record.patient);
                     }
-                    Stage::Done(Verdict::Refused(refusal))
+                    match self.store().keep_evidence(&candidate.envelope, candidate.bytes) {
+                        Ok(_) => Stage::Done(Verdict::Refused(refusal)),
+                        // Not refused before it is kept: the gateway holds it meanwhile.
+                        Err(StoreError::Busy(why)) => Stage::Done(Verdict::Busy(why.to_string())),
+                        Err(why) => return Err(Halted(why.to_string())),
+                    }
                 }
             });
         }

@@ -93,8 +93,14 @@ impl Store {
         }
         let mut frame = Vec::with_capacity(FRAME_BYTES + bytes.len());
         put_frame(&mut frame, 0, evidence.bytes, Kind::Evidence, bytes);
-        let written = evidence.file.write_at(&frame, evidence.bytes).and_then(|()| evidence.file.sync());
-        if let Err(why) = written {
+        if let Err(why) = evidence.file.write_at(&frame, evidence.bytes) {
+            // As for a segment: a full disk is no reason to stop while the file is whole.
+            if evidence.file.cut(evidence.bytes).is_err() {
+                tail.stopped = Some(why.to_string());
+            }
+            return Err(StoreError::Busy(why));
+        }
+        if let Err(why) = evidence.file.sync() {
             // As for a segment: a failed sync leaves nothing to rely on.
             let stopped = why.to_string();
             tail.stopped = Some(stopped.clone());

@@ -108,6 +108,9 @@ fn evidence_is_kept_apart_once_and_up_to_its_bound() {
     append(&store, &[second(1, 0)]).unwrap();
     let forged: Vec<_> = (1..40).map(|variant| envelope(1, 0, 0, 900, variant)).collect();
     let kept = |store: &Store| store.evidence(stream(1)).unwrap();
+    world.fail_next_write();
+    let full = store.keep_evidence(&forged[0].0, &forged[0].1);
+    assert!(matches!(full, Err(StoreError::Busy(_))), "a full disk does not stop the store");
     assert!(store.keep_evidence(&forged[0].0, &forged[0].1).unwrap());
     assert!(!store.keep_evidence(&forged[0].0, &forged[0].1).unwrap());
     assert_eq!(kept(&store), [forged[0].1.clone()]);
