@@ -8,14 +8,18 @@ use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 /// Longest request or answer line, bytes.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What can be asked of a node.
-#[derive(Debug, Serialize, Deserialize)]
+/// Pause after the system could not accept a connection (out of descriptors, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What can be asked of a node. Holds passwords and tokens, so it has no `Debug`.
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
     /// The first account of a new node.
@@ -45,7 +49,8 @@ pub(crate) enum StaffRole {
     Auditor,
 }
 
-/// Serves requests until dropped; one at a time per connection.
+/// Serves requests until dropped; one at a time per connection. The socket's folder must be closed to
+/// others already: its mode is set only after it is there.
 pub(crate) async fn serve<F, R>(socket: &Path, answer: F) -> Result<()>
 where
     F: Fn(Request) -> R + Send + Sync + 'static,
@@ -56,7 +61,15 @@ where
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
     let answer = Arc::new(answer);
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!("Could not accept a control connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
             let answer = Arc::clone(&answer);
             tokio::spawn(async move {
                 if let Err(error) = converse(stream, answer.as_ref()).await {

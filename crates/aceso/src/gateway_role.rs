@@ -38,7 +38,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let config: gateway::Config =
         toml::from_str(&text).with_context(|| format!("in {}", options.config.display()))?;
     if let Some(file) = &options.pair_request {
-        std::fs::create_dir_all(&config.data_dir)?;
         let request = gateway::first_boot(&config.data_dir, config.boards.len(), &mut clock::entropy)?;
         std::fs::write(file, request.encode()).with_context(|| format!("writing {}", file.display()))?;
         return Ok(ExitCode::SUCCESS);

@@ -8,7 +8,7 @@ use crate::{cli, clock};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub(crate) struct Options {
 }
 
 /// A login of the ward, kept so that the next start can show it again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Login {
     role: String,
     login: String,
@@ -69,7 +69,7 @@ struct Login {
 }
 
 /// What the ward remembers between starts.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Memory {
     patients: usize,
     logins: Vec<Login>,
@@ -122,7 +122,7 @@ impl Temporary {
     fn new() -> Result<Self> {
         let name = format!("aceso-ward-{}", hex::encode(clock::random::<6>()));
         let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder)?;
+        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
         Ok(Self(folder))
     }
 }
@@ -352,7 +352,20 @@ fn lock(data: &Path) -> Result<std::fs::File> {
 
 /// Reads what an earlier start remembered, or draws passwords for a new ward.
 fn remember(places: &Places, options: &Options) -> Result<Memory> {
-    if let Ok(bytes) = std::fs::read(places.memory()) {
+    let held = match std::fs::read(places.memory()) {
+        Ok(bytes) => Some(bytes),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+            // A new passphrase over the old one would close the vault for good.
+            anyhow::ensure!(
+                !places.node().join("vault").exists(),
+                "{} is gone but the ward's records are still there: put it back, or `make ward-clean` forgets this ward",
+                places.memory().display()
+            );
+            None
+        }
+        Err(why) => return Err(why).with_context(|| format!("reading {}", places.memory().display())),
+    };
+    if let Some(bytes) = held {
         let memory: Memory = serde_json::from_slice(&bytes).with_context(|| {
             format!("reading {}; `make ward-clean` forgets this ward", places.memory().display())
         })?;
@@ -396,15 +409,18 @@ fn password() -> String {
 
 fn save(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
+    // Under another name first: a crash leaves the old file or the new one.
+    let draft = path.with_extension("new");
     let mut file = std::fs::OpenOptions::new()
         .create(true)
         .write(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)
+        .open(&draft)
         .with_context(|| format!("writing {}", path.display()))?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    std::fs::rename(&draft, path).with_context(|| format!("writing {}", path.display()))?;
     Ok(())
 }
 

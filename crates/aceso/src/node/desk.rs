@@ -8,8 +8,10 @@ use clinic::people::NewPerson;
 use clinic::{Clinic, Scope, Session, Ticket, Wish};
 use ledger::EmbeddedChain;
 use serde_json::{Value, json};
+use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use vitals::PatientId;
@@ -26,6 +28,7 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) struct Desk {
     pub(super) clinic: Arc<Clinic>,
     pub(super) chain: Arc<EmbeddedChain>,
+    pub(super) data_dir: PathBuf,
 }
 
 impl Desk {
@@ -122,15 +125,27 @@ impl Desk {
     }
 
     fn export(&self, session: &Session, file: &Path) -> Result<Value> {
+        let draft = outside(file, &self.data_dir)?;
+        let exported = self.export_to(session, &draft);
+        match exported {
+            Ok(_) => std::fs::rename(&draft, file).with_context(|| format!("writing {}", file.display()))?,
+            Err(_) => drop(std::fs::remove_file(&draft)),
+        }
+        exported
+    }
+
+    fn export_to(&self, session: &Session, draft: &Path) -> Result<Value> {
         let mut tries = 0;
         loop {
-            let output =
-                std::fs::File::create(file).with_context(|| format!("writing {}", file.display()))?;
+            let _ = std::fs::remove_file(draft);
+            let output = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft);
+            let output = output.with_context(|| format!("writing {}", draft.display()))?;
             let mut output = std::io::BufWriter::new(output);
             let mut sink = |bytes: &[u8]| output.write_all(bytes);
             match self.clinic.export(session, Scope::Everything, clock::now_ms(), &mut sink) {
                 Ok(exported) => {
                     output.flush()?;
+                    output.get_ref().sync_all()?;
                     return Ok(json!({
                         "envelopes": exported.envelopes,
                         "not_anchored": exported.not_anchored,
@@ -180,10 +195,56 @@ impl Desk {
     }
 }
 
+/// The draft beside the file that a bundle is written to, so that a refused or failed export leaves
+/// what is there alone. Nothing in the node's own folder is ever written over.
+fn outside(file: &Path, data_dir: &Path) -> Result<PathBuf> {
+    anyhow::ensure!(file.is_absolute(), "name the file with its whole path, not {}", file.display());
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+        bail!("{} is no file", file.display())
+    };
+    let folder = folder.canonicalize().with_context(|| format!("the folder {}", folder.display()))?;
+    anyhow::ensure!(
+        !folder.starts_with(data_dir.canonicalize()?),
+        "{} lies in the node's own data folder; choose another place",
+        file.display()
+    );
+    let existing = std::fs::symlink_metadata(file);
+    anyhow::ensure!(
+        existing.map_or(true, |one| one.is_file()),
+        "{} is there and is no plain file",
+        file.display()
+    );
+    Ok(folder.join(format!(".{}.{}", name.to_string_lossy(), hex::encode(clock::random::<6>()))))
+}
+
 fn role_of(role: StaffRole) -> Role {
     match role {
         StaffRole::Clinician => Role::Clinician,
         StaffRole::Administrator => Role::Administrator,
         StaffRole::Auditor => Role::Auditor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_written_neither_into_the_node_s_folder_nor_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("node");
+        std::fs::create_dir(&data).unwrap();
+        std::os::unix::fs::symlink(&data, folder.path().join("alias")).unwrap();
+        std::os::unix::fs::symlink(data.join("vault.redb"), folder.path().join("link")).unwrap();
+        for wrong in
+            [data.join("vault.redb"), folder.path().join("alias/x"), folder.path().join("link"), "b".into()]
+        {
+            assert!(outside(&wrong, &data).is_err(), "{}", wrong.display());
+        }
+        let good = folder.path().join("bundle");
+        assert_eq!(
+            outside(&good, &data).unwrap().parent(),
+            Some(folder.path().canonicalize().unwrap().as_path())
+        );
     }
 }

@@ -5,6 +5,9 @@ use crate::config::{self, NodeConfig};
 use anyhow::{Context, Result};
 use ledger::EmbeddedChain;
 use ledger::genesis::Founding;
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use vault::{Costs, Entropy, Store, Vault};
@@ -17,6 +20,8 @@ const EPOCH_BLOCKS: u64 = u64::MAX / 2;
 
 /// The record store's folder inside the data folder.
 const RECORDS: &str = "records";
+/// The ledger's folder inside the data folder.
+const LEDGER: &str = "ledger";
 
 /// Everything durable of a node, opened.
 pub(super) struct Foundation {
@@ -31,26 +36,47 @@ pub(super) fn entropy() -> Entropy {
     Arc::new(|out: &mut [u8]| clock::entropy(out))
 }
 
+/// A folder that only its owner can enter, also when somebody made it before.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
+}
+
 /// Opens or founds. Blocks on files and key stretching: call it off the async threads.
 pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
     let passphrase = config::read_secret(&config.passphrase_file)?;
+    private_folder(&config.data_dir)
+        .with_context(|| format!("making the data folder {}", config.data_dir.display()))?;
     let folder = config.data_dir.join("vault");
     let vault = if folder.join(vault::VAULT_FILE).exists() {
         Vault::open(&folder, &passphrase, entropy()).context("opening the vault")?
     } else {
-        std::fs::create_dir_all(&config.data_dir)
-            .with_context(|| format!("making the data folder {}", config.data_dir.display()))?;
+        // Founding makes the record store anew: never over records whose vault is merely not there.
+        for lost in [RECORDS, LEDGER].map(|name| config.data_dir.join(name)) {
+            anyhow::ensure!(
+                !lost.exists(),
+                "{} is there but the vault that belongs to it is not in {}: put the vault back, or choose another data folder",
+                lost.display(),
+                folder.display()
+            );
+        }
         Vault::create(&folder, &passphrase, Costs::STANDARD, entropy()).context("making the vault")?
     };
     let keys =
         ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
     let document = match vault.genesis_document() {
         Some(bytes) => {
+            // Starting over would sign a second history with the same validator key.
+            anyhow::ensure!(
+                config.data_dir.join(LEDGER).is_dir(),
+                "the ledger's folder {} is gone: put it back; this validator key must not start another history",
+                config.data_dir.join(LEDGER).display()
+            );
             GenesisDocument::decode(&bytes).context("reading the genesis document in the vault")?
         }
         None => found(config, &vault, &keys)?,
     };
-    let mut settings = ledger::Config::new(config.data_dir.join("ledger"));
+    let mut settings = ledger::Config::new(config.data_dir.join(LEDGER));
     settings.heartbeat = Duration::from_millis(config.heartbeat_ms);
     settings.leader_timeout = settings.leader_timeout.max(settings.heartbeat * 2);
     let chain = EmbeddedChain::start(&settings, &document, &keys).context("starting the ledger")?;
@@ -78,7 +104,43 @@ fn found(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Gene
     let _ = std::fs::remove_dir_all(&records);
     std::fs::create_dir_all(&records)?;
     drop(Store::create(&records, document.hash()).context("making the record store")?);
+    private_folder(&config.data_dir.join(LEDGER))?;
     // In the vault before the ledger's first block: a crash in between founds nothing twice.
     vault.put_genesis_document(&document.encode()).context("keeping the genesis document")?;
     Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn config(data_dir: PathBuf) -> NodeConfig {
+        let passphrase_file = data_dir.join("passphrase");
+        std::fs::write(&passphrase_file, "correct horse\n").unwrap();
+        let text = format!("data_dir = {data_dir:?}\npassphrase_file = {passphrase_file:?}");
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn records_without_their_vault_are_never_founded_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path().to_owned());
+        let segment = folder.path().join(RECORDS).join("segment");
+        std::fs::create_dir(folder.path().join(RECORDS)).unwrap();
+        std::fs::write(&segment, "sealed").unwrap();
+        let error = open(&config).map(drop).unwrap_err().to_string();
+        assert!(error.contains("put the vault back"), "{error}");
+        assert_eq!(std::fs::read(&segment).unwrap(), b"sealed");
+    }
+
+    #[test]
+    fn an_open_data_folder_is_closed_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("a/b");
+        private_folder(&data).unwrap();
+        std::fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+        private_folder(&data).unwrap();
+        assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    }
 }

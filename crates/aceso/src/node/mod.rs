@@ -70,7 +70,8 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let sessions = Arc::new(Sessions::new());
     let (stop, stopping) = watch::channel(false);
     let (halted, halt) = oneshot::channel();
-    let (workers, door) = start_workers(&clinic, &sessions, halted)?;
+    let (kept_on, keeper_ended) = oneshot::channel::<()>();
+    let (workers, door) = start_workers(&clinic, &sessions, halted, kept_on)?;
 
     let mut kept = ports::Kept::read(&config.data_dir);
     let mqtt = kept.bind("mqtt", config.mqtt).await?;
@@ -87,7 +88,11 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
         tokio::spawn(link::serve(mqtt, tls, door, registry, sessions, Bounds::default(), stopping.clone()));
     let pages = tokio::spawn(serve_pages(web, pages(config, &clinic), stopping.clone()));
     keeper::wake_on_tip(chain, workers.keep.clone());
-    let desk = Arc::new(desk::Desk { clinic: clinic.clone(), chain: chain.clone() });
+    let desk = Arc::new(desk::Desk {
+        clinic: clinic.clone(),
+        chain: chain.clone(),
+        data_dir: config.data_dir.clone(),
+    });
     control::serve(&config.data_dir.join("control.sock"), move |request| {
         let desk = desk.clone();
         async move { desk.answer(request).await }
@@ -107,6 +112,8 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     );
     let outcome = tokio::select! {
         () = child::told_to_stop() => Ok(()),
+        // Without the keeper nobody watches for alarms: a node that says so is better than one that seems well.
+        _ = keeper_ended => Err(anyhow::anyhow!("the alarm thread ended; start the node again")),
         halted = halt => Err(anyhow::anyhow!("{}", halted.unwrap_or_else(|_| "the admission thread ended".to_owned()))),
     };
     let _ = stop.send(true);
@@ -120,6 +127,7 @@ fn start_workers(
     clinic: &Arc<Clinic>,
     sessions: &Arc<Sessions>,
     halted: oneshot::Sender<String>,
+    kept_on: oneshot::Sender<()>,
 ) -> Result<(Workers, Arc<Door>)> {
     let queue = Arc::new(Queue::default());
     let (keep, kept) = sync_channel(1);
@@ -135,9 +143,11 @@ fn start_workers(
     };
     let keeper = {
         let (clinic, sessions, over) = (clinic.clone(), sessions.clone(), over.clone());
-        std::thread::Builder::new()
-            .name("keeper".to_owned())
-            .spawn(move || keeper::keep(&clinic, &sessions, &kept, &over))?
+        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+            // Dropped with the thread, however it ends.
+            let _kept_on = kept_on;
+            keeper::keep(&clinic, &sessions, &kept, &over);
+        })?
     };
     let door = Arc::new(Door { queue: queue.clone(), clinic: clinic.clone(), wake: keep.clone() });
     Ok((Workers { queue, admission, keeper, keep, over }, door))
