@@ -276,7 +276,8 @@ impl Clinic {
         };
         let withdrawn = lock(&self.withdrawn).clone();
         for grant in withdrawn.into_iter().filter(|grant| !under_way.contains(grant)) {
-            let stands = self.ledger().grant(grant).is_ok_and(|grant| grant.is_some_and(|g| g.revoked_at_ms == 0));
+            let stands =
+                self.ledger().grant(grant).is_ok_and(|grant| grant.is_some_and(|g| g.revoked_at_ms == 0));
             let patient = self.vault().terms(grant).and_then(|record| self.vault().patient(record.patient));
             let Some(patient) = patient.filter(|_| stands) else { continue };
             let digest = self.ledger().revocation_digest(grant);
