@@ -80,7 +80,9 @@ fn our_own_scripts_write_text_and_never_markup() {
 
 #[test]
 fn rust_sources_hold_no_markup() {
-    for path in files(&own("src")) {
+    // These tests read pages, and so they name what they look for.
+    let ours = own("src/tests");
+    for path in files(&own("src")).into_iter().filter(|path| !path.starts_with(&ours)) {
         let text = fs::read_to_string(&path).unwrap();
         for wrong in ["\"<div", "\"<span", "\"<p>", "\"<a ", "</"] {
             assert!(!text.contains(wrong), "{} holds {wrong}", path.display());
