@@ -91,6 +91,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "s" => Ok(Duration::from_secs(count)),
         "m" => Ok(Duration::from_secs(count * 60)),
         "h" => Ok(Duration::from_secs(count * 3600)),
+        "" => Err(format!("`{text}` has no unit of time; write for example {text}s or {text}m")),
         unit => Err(format!("`{unit}` is not a unit of time; use ms, s, m or h")),
     }
 }
@@ -102,7 +103,8 @@ mod tests {
         assert_eq!(super::duration("30s").unwrap().as_secs(), 30);
         assert_eq!(super::duration("250ms").unwrap().as_millis(), 250);
         assert_eq!(super::duration("2h").unwrap().as_secs(), 7200);
-        assert!(super::duration("30").unwrap_err().contains("unit of time"));
+        assert!(super::duration("30").unwrap_err().contains("has no unit of time; write for example 30s"));
+        assert!(super::duration("30d").unwrap_err().contains("`d` is not a unit"));
         assert!(super::duration("soon").unwrap_err().contains("not a duration"));
     }
 }
