@@ -15,9 +15,6 @@ use vitals::proof::genesis::{Founder, GenesisDocument};
 
 /// EVM chain id of ledgers founded here. Signatures are bound to the genesis hash, not to it.
 const CHAIN_ID: u64 = 84_001;
-/// Blocks in an epoch: this form changes its committee never.
-const EPOCH_BLOCKS: u64 = u64::MAX / 2;
-
 /// The record store's folder inside the data folder.
 const RECORDS: &str = "records";
 /// The ledger's folder inside the data folder.
@@ -93,7 +90,7 @@ fn found(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Gene
         chain_id: CHAIN_ID,
         name: config.name.clone(),
         time_ms: clock::now_ms(),
-        epoch_blocks: EPOCH_BLOCKS,
+        epoch_blocks: ledger::EPOCH_BLOCKS,
         committee: vec![validator],
         founders: vec![Founder { record_key: vault.record_key(), sender }],
         salt: clock::random(),

@@ -45,7 +45,7 @@ fn found(folder: &Path) -> Node {
         chain_id: 1,
         name: "Virtual".to_owned(),
         time_ms: now_ms(),
-        epoch_blocks: u64::MAX / 2,
+        epoch_blocks: ledger::EPOCH_BLOCKS,
         committee: vec![ledger::validator_key(&keys.validator).unwrap()],
         founders: vec![Founder { record_key: vault.record_key(), sender }],
         salt: [7; 32],
