@@ -5,6 +5,7 @@ SHELL := bash
 
 # One target folder outside the clone, so that a second clone does not rebuild the engine.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/aceso/target
+export ACESO_PYTHON ?= $(HOME)/.cache/aceso/python
 export ACESO_RECORDINGS ?= $(CURDIR)/testdata/recordings
 WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
