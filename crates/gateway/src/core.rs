@@ -9,6 +9,7 @@ use crate::outbox::Outbox;
 use crate::trust::Trust;
 use crate::uplink::Uplink;
 use crate::{Clock, Config, Entropy, GatewayError, Stop, board};
+use device::pair::Identity;
 use device::{MonitorConfig, Sealer, SealerState};
 use link::{Client, Event, PublishId};
 use std::collections::{BTreeMap, HashMap};
@@ -54,6 +55,26 @@ pub(crate) enum Input {
     },
 }
 
+/// A sensor's sealers, each going on where the journal stands, under a run of its own.
+pub(crate) fn sealers(
+    paired: &Loaded,
+    sensor: &Identity,
+    journal: &Journal,
+    entropy: &Entropy,
+) -> Vec<Sealer> {
+    let genesis = paired.document.hash();
+    let own = paired.streams.iter().filter(|(_, state)| state.author == sensor.id());
+    own.map(|(stream, state)| {
+        let head = journal.head(*stream);
+        let mut run = [0; 16];
+        entropy(&mut run);
+        let (chain, epoch) = (state.chain.clone(), state.epoch);
+        let from = SealerState { chain, epoch, next_seq: head.next_seq, prev: head.prev };
+        Sealer::new(genesis, sensor.signing_key(), *stream, state.class, run, from)
+    })
+    .collect()
+}
+
 pub(crate) struct Core {
     beds: Vec<Bed>,
     outbox: Outbox,
@@ -85,23 +106,11 @@ impl Core {
         let dir = config.data_dir.clone();
         let (journal, kept) =
             Journal::open(&dir.join("journal"), paired.gateway, paired.journal_newest, config.segment_bytes)?;
-        let genesis = paired.document.hash();
         let mut beds = Vec::with_capacity(config.boards.len());
         for sensor in paired.sensors.iter().take(config.boards.len()) {
-            let mut sealers = Vec::new();
-            for (stream, state) in paired.streams.iter().filter(|(_, state)| state.author == sensor.id()) {
-                let head = journal.head(*stream);
-                counters.knows(*stream, head.next_seq);
-                let mut run = [0; 16];
-                entropy(&mut run);
-                let state = SealerState {
-                    chain: state.chain.clone(),
-                    epoch: state.epoch,
-                    next_seq: head.next_seq,
-                    prev: head.prev,
-                };
-                let class = paired.streams[stream].class;
-                sealers.push(Sealer::new(genesis, sensor.signing_key(), *stream, class, run, state));
+            let sealers = sealers(&paired, sensor, &journal, entropy);
+            for sealer in &sealers {
+                counters.knows(sealer.stream(), sealer.state().next_seq);
             }
             beds.push(Bed::new(MonitorConfig::default(), sealers));
         }
@@ -130,15 +139,8 @@ impl Core {
 
     /// Persists chain keys that have stepped, and how far the journal goes.
     fn remember(&mut self) -> Result<(), GatewayError> {
-        let mut changed = self.outbox.journal().newest() != self.journal_newest;
-        for sealer in self.beds.iter().flat_map(Bed::sealers) {
-            let (state, now) = (self.streams.get_mut(&sealer.stream()), sealer.state());
-            if let Some(state) = state.filter(|state| state.epoch != now.epoch) {
-                state.epoch = now.epoch;
-                state.chain = now.chain.clone();
-                changed = true;
-            }
-        }
+        let changed = keys::note_steps(&mut self.streams, self.beds.iter().flat_map(Bed::sealers))
+            | (self.outbox.journal().newest() != self.journal_newest);
         if changed {
             let newest = self.outbox.journal().newest();
             keys::write_streams(&self.dir, &self.streams, newest)?;

@@ -1,6 +1,7 @@
 //! The gateway's own keys and what pairing gave it, in files that only their owner can read.
 
 use crate::files;
+use device::Sealer;
 use device::pair::{self, Identity, UnwrapError};
 use std::collections::BTreeMap;
 use std::io;
@@ -277,6 +278,31 @@ pub(crate) fn write_streams(
     files::replace(&path, &body).map_err(file(&path))
 }
 
+/// Notes the chain keys that have stepped since; true if one has, and [`write_streams`] is due.
+pub(crate) fn note_steps<'a>(
+    streams: &mut BTreeMap<StreamId, StreamState>,
+    sealers: impl Iterator<Item = &'a Sealer>,
+) -> bool {
+    let mut stepped = false;
+    for sealer in sealers {
+        let (state, now) = (streams.get_mut(&sealer.stream()), sealer.state());
+        if let Some(state) = state.filter(|state| state.epoch != now.epoch) {
+            state.epoch = now.epoch;
+            state.chain = now.chain.clone();
+            stepped = true;
+        }
+    }
+    stepped
+}
+
+/// The gateway's seed for Ed25519: what its TLS certificate is made from.
+pub(crate) fn gateway_seed(dir: &Path) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    let seeds = read_seeds(&keys_dir(dir).join(GATEWAY_KEY))?.ok_or(KeyError::NoKeys)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    seed.copy_from_slice(&seeds[..32]);
+    Ok(seed)
+}
+
 fn read_streams(dir: &Path) -> Result<(BTreeMap<StreamId, StreamState>, u32), KeyError> {
     let path = keys_dir(dir).join(STREAMS);
     let body = files::read(&path).map_err(file(&path))?.map(Zeroizing::new).ok_or(KeyError::NotPaired)?;
@@ -297,15 +323,13 @@ fn read_streams(dir: &Path) -> Result<(BTreeMap<StreamId, StreamState>, u32), Ke
 }
 
 pub(crate) fn load(dir: &Path, boards: usize) -> Result<Loaded, KeyError> {
-    let seeds = read_seeds(&keys_dir(dir).join(GATEWAY_KEY))?.ok_or(KeyError::NoKeys)?;
+    let gateway_seed = gateway_seed(dir)?;
     let answer = read_answer(dir)?.ok_or(KeyError::NotPaired)?;
     let sensors = read_sensors(dir)?;
     if boards > sensors.len() {
         return Err(KeyError::Boards { configured: boards, paired: sensors.len() });
     }
     let (streams, journal_newest) = read_streams(dir)?;
-    let mut gateway_seed = Zeroizing::new([0; 32]);
-    gateway_seed.copy_from_slice(&seeds[..32]);
     Ok(Loaded {
         gateway: answer.gateway,
         gateway_seed,

@@ -9,6 +9,7 @@
 //! the connection to the node are tokio tasks around it. Alarms reach LCD and buzzer without either
 //! network or disk.
 
+pub mod author;
 mod bed;
 mod board;
 mod config;
@@ -23,6 +24,7 @@ mod tests;
 mod trust;
 mod uplink;
 
+pub use author::Author;
 pub use config::{CONFIG_TOML, ClockTrust, Config};
 pub use counters::{Counters, Latency, Summary};
 pub use keys::{KeyError, Paired, accept, first_boot};

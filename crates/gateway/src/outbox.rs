@@ -124,6 +124,11 @@ impl Outbox {
         self.entries.len()
     }
 
+    /// Is this envelope kept here?
+    pub(crate) fn knows(&self, hash: &Hash) -> bool {
+        self.by_hash.contains_key(hash)
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= PENDING_MAX
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod full_disk;
-mod home;
+pub(crate) mod home;
 
 use home::{Home, Running, clock, paired, until};
 use link::RefusalCode;

@@ -15,7 +15,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use vitals::DeviceId;
 
 /// Longest wait for connection, TLS and the node's welcome together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the node to take bytes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pings go out this often, whatever else is sent.
@@ -325,7 +325,7 @@ impl Wire {
 }
 
 /// Says whose move a broken connection is, as far as TLS tells.
-fn explain(error: std::io::Error) -> ConnectError {
+pub(crate) fn explain(error: std::io::Error) -> ConnectError {
     use rustls::{AlertDescription as Alert, Error};
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(_)) => ConnectError::NotThePinnedNode,

@@ -6,6 +6,7 @@
 //! and uplink state machines do no I/O; [`server`] and [`client`] are the tokio shells around them.
 
 pub mod client;
+pub mod greet;
 pub mod ingress;
 pub mod server;
 pub mod session;
