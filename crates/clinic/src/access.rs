@@ -127,11 +127,26 @@ impl Clinic {
         }
     }
 
-    /// Which accounts may do what the clinic does for people, beyond reading.
+    /// Which accounts may do what the clinic does for people, beyond reading: signed in, of such a role,
+    /// and in good standing on the ledger.
     pub(crate) fn require(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), Denied> {
+        self.signed_in(session, roles, now_ms)?;
+        self.standing(session, now_ms)
+    }
+
+    /// Signed in with such a role. Enough for withdrawing a consent, which must work while the ledger is
+    /// down and for whoever was suspended; not enough for anything else.
+    pub(crate) fn signed_in(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), Denied> {
         if !lock(&self.sessions).is_open(&session.id, now_ms) {
             return Err(Denied::SignedOut);
         }
         if roles.contains(&session.role) { Ok(()) } else { Err(Denied::Role { role: session.role }) }
+    }
+
+    /// Does the ledger still hold this person in the role of the session?
+    pub(crate) fn standing(&self, session: &Session, now_ms: u64) -> Result<(), Denied> {
+        let person = self.ledger().person(session.person).map_err(|_| Denied::LedgerDown)?;
+        let now_ms = now_ms.max(self.ledger().tip().time_ms);
+        policy::enrolled(person.as_ref(), session.role, self.org(), now_ms)
     }
 }

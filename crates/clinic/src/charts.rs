@@ -40,7 +40,8 @@ pub const POINTS_MAX: usize = 20_000;
 /// Entries of the access log shown at once, newest first.
 pub const ACCESS_SHOWN_MAX: usize = 500;
 /// What a patient opens of the own record.
-const OWN: [Class; 5] = [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile, Class::Access];
+pub(crate) const OWN: [Class; 5] =
+    [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile, Class::Access];
 
 /// What one reading of the record brought to light.
 #[derive(Default)]

@@ -12,7 +12,7 @@ use crate::sessions::SessionBook;
 use crate::stats::{Counters, Stats};
 use crate::views::{EnvelopeRef, LedgerHealth, LiveEvent, ProofState};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 use vault::{Entropy, Store, StreamRecord, Vault, VaultError};
@@ -52,8 +52,6 @@ pub struct Clinic {
     /// Consents withdrawn at this node; the ledger will follow.
     pub(crate) withdrawn: Mutex<BTreeSet<GrantId>>,
     generation: AtomicU64,
-    /// Passwords being stretched now.
-    pub(crate) stretching: AtomicUsize,
     pub(crate) stats: Mutex<Stats>,
     events: broadcast::Sender<Arc<LiveEvent>>,
 }
@@ -106,7 +104,6 @@ impl Clinic {
             anchoring: Mutex::default(),
             seen: Mutex::default(),
             withdrawn,
-            stretching: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             stats: Mutex::default(),
             events: broadcast::channel(EVENTS_LEN_MAX).0,

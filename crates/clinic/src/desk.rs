@@ -1,11 +1,10 @@
-//! What signed-in people do about alarms, and signing in itself.
+//! What signed-in people do about alarms.
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::live::{Aftermath, Bed};
-use crate::sessions::{ABSOLUTE_MS, IDLE_MS, Session, SignInRefused, Token};
+use crate::sessions::Session;
 use crate::views::AlarmView;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use vault::{Entry, Patient};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits};
@@ -14,84 +13,7 @@ use vitals::envelope::ClockQuality;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
 
-/// Most passwords stretched at a time: each takes memory and a thread, and anybody may ask.
-const STRETCHES_MAX: usize = 4;
-
-/// One password being stretched.
-struct Stretch<'a>(&'a AtomicUsize);
-
-impl<'a> Stretch<'a> {
-    fn begin(under_way: &'a AtomicUsize) -> Result<Self, SignInRefused> {
-        let stretch = Self(under_way);
-        if under_way.fetch_add(1, Ordering::AcqRel) >= STRETCHES_MAX {
-            return Err(SignInRefused::Busy);
-        }
-        Ok(stretch)
-    }
-}
-
-impl Drop for Stretch<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 impl Clinic {
-    /// Signs somebody in. Slow on purpose (Argon2id): call it off the threads that serve others.
-    ///
-    /// # Errors
-    /// [`SignInRefused`]; it never tells whether the login exists.
-    pub fn sign_in(
-        &self,
-        login: &str,
-        password: &str,
-        now_ms: u64,
-    ) -> Result<(Token, Session), SignInRefused> {
-        let _stretch = Stretch::begin(&self.stretching)?;
-        {
-            // Counted as wrong until it proves right, so that tries at the same moment count as well.
-            let mut sessions = lock(&self.sessions);
-            sessions.may_try(login, now_ms)?;
-            sessions.wrong(login, now_ms);
-        }
-        let account = match self.vault().verify_password(login, password) {
-            Ok(Some(account)) => account,
-            Ok(None) => return Err(SignInRefused::Wrong),
-            Err(why) => {
-                tracing::error!(reason = %why, "The vault could not check a password");
-                return Err(SignInRefused::Unavailable);
-            }
-        };
-        let patient = self.vault().patient_of(account.person).map(|patient| patient.id);
-        let session = Session {
-            id: self.random(),
-            person: account.person,
-            login: account.login,
-            name: account.name,
-            role: account.role,
-            patient,
-            idle_until_ms: now_ms + IDLE_MS,
-            until_ms: now_ms + ABSOLUTE_MS,
-        };
-        let token = lock(&self.sessions).open(session.clone(), &self.random());
-        Ok((token, session))
-    }
-
-    /// The session of a token, at every request; it idles out otherwise.
-    ///
-    /// # Errors
-    /// [`Denied::SignedOut`].
-    pub fn session(&self, token: &str, now_ms: u64) -> Result<Session, Denied> {
-        lock(&self.sessions).get(token, now_ms).ok_or(Denied::SignedOut)
-    }
-
-    /// Ends a session; its live streams close.
-    pub fn sign_out(&self, token: &str) {
-        if let Some(ended) = lock(&self.sessions).close(token) {
-            lock(&self.traces).retain(|(session, ..), _| *session != ended);
-        }
-    }
-
     /// Answers an alarm: "seen, I am on it". Written into the record.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! offline. Nothing is opened for it, so it leaves no access entry; it goes to the patient whose
 //! record it is, and to the administrator.
 
+use crate::charts::OWN;
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::sessions::Session;
@@ -10,7 +11,7 @@ use vault::StreamRecord;
 use vitals::bundle::{BundleWriter, Counts, DEVICES_PER_PROOF_MAX, Opening, Sealed};
 use vitals::envelope::Envelope;
 use vitals::ids::{Hash, StreamId};
-use vitals::ledger::{Anchor, Fact, LedgerError, Role};
+use vitals::ledger::{Anchor, Fact, LedgerError, Purpose, Role};
 use vitals::proof::header::BlockHeader;
 use vitals::receipt::{Receipt, SignedHead, TreeHead};
 use vitals::{DeviceId, PatientId};
@@ -39,6 +40,9 @@ pub struct Exported {
     pub bytes: u64,
 }
 
+/// A bundle may take minutes: who asked for it is decided upon again after this many envelopes.
+const DECIDE_EVERY: u64 = 256;
+
 /// Takes the next bytes of a bundle.
 pub type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> std::io::Result<()>;
 
@@ -57,7 +61,7 @@ impl Clinic {
     ) -> Result<Exported, ClinicError> {
         self.may_export(session, scope, now_ms).map_err(|why| self.denied(why))?;
         let streams = self.streams_in(scope);
-        let (height, anchor) = self.standing(&streams)?;
+        let (height, anchor) = self.ground(&streams)?;
         let devices = self.devices_of(&streams)?;
         let mut counted = Exported { envelopes: 0, not_anchored: 0, size: anchor.size, height, bytes: 0 };
         for record in &streams {
@@ -84,9 +88,14 @@ impl Clinic {
         }
         pour(&mut writer)?;
         let head = self.anchored_head(anchor, now_ms);
+        let mut written = 0_u64;
         for record in &streams {
             for located in self.store().find(record.stream, 0, u64::MAX) {
                 if located.index < anchor.size {
+                    if written.is_multiple_of(DECIDE_EVERY) {
+                        self.may_export(session, scope, now_ms).map_err(|why| self.denied(why))?;
+                    }
+                    written += 1;
                     self.write_sealed(&mut writer, located.index, head)?;
                     pour(&mut writer)?;
                 }
@@ -103,7 +112,10 @@ impl Clinic {
         match (session.role, scope) {
             (Role::Administrator, Scope::Everything) => Ok(()),
             (Role::Administrator, Scope::Patient(patient)) => self.patient(patient).map(drop),
-            (_, Scope::Patient(patient)) if session.patient == Some(patient) => Ok(()),
+            (_, Scope::Patient(patient)) if session.patient == Some(patient) => {
+                let (reader, patient) = (self.reader(session), self.patient(patient)?);
+                self.decide(reader, &patient, Purpose::Own, &OWN, now_ms).map(drop)
+            }
             (_, Scope::Patient(_)) => Err(Denied::NoSuchPatient),
             (role, Scope::Everything) => Err(Denied::Role { role }),
         }
@@ -121,7 +133,7 @@ impl Clinic {
             .collect()
     }
 
-    fn standing(&self, streams: &[StreamRecord]) -> Result<(u64, Anchor), ClinicError> {
+    fn ground(&self, streams: &[StreamRecord]) -> Result<(u64, Anchor), ClinicError> {
         let busy = |why: &str| ClinicError::Ledger(LedgerError::Busy(why.into()));
         if streams.is_empty() {
             return Err(ClinicError::Wrong("there is nothing in the record yet".into()));

@@ -203,6 +203,11 @@ impl Follow {
         if !moved && now_ms.abs_diff(self.checked.2) < CHECK_MS {
             return Ok(());
         }
+        // Also who watches nobody yet must not go on once suspended.
+        match self.clinic.standing(&self.session, now_ms) {
+            Ok(()) | Err(Denied::LedgerDown) => {}
+            Err(why) => return Err(why),
+        }
         let reader = self.clinic.reader(&self.session);
         let mut gone = Vec::new();
         for (id, classes) in &self.scope {

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! sign_in(&self, login: &str, password: &str, now_ms) -> Result<(Token, Session), SignInRefused>   (slow on purpose: off the async threads)
+//! sign_in_from(&self, from: Origin, login, password, now_ms) -> …                   the same from elsewhere: wrong tries make that place wait
 //! session(&self, token: &str, now_ms) -> Result<Session, Denied>                    every request; renews the idle time
 //! sign_out(&self, token: &str)
 //!
@@ -49,6 +50,7 @@ pub mod anchors;
 mod bedside;
 pub mod charts;
 mod clinic;
+mod clocks;
 mod desk;
 pub mod errors;
 pub mod export;
@@ -66,6 +68,7 @@ mod signatures;
 pub mod stats;
 #[cfg(test)]
 mod stories;
+pub mod tries;
 pub mod views;
 
 pub use access::MONITORED;
@@ -83,6 +86,7 @@ pub use recent::RECENT_MS;
 pub use refusal::{MqttClass, Refusal};
 pub use sessions::{Session, SignInRefused, Token};
 pub use stats::{Counters, Latency};
+pub use tries::Origin;
 pub use vault::Entropy;
 
 // The trie that the stories prove with names these as its crate's own.

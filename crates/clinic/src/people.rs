@@ -6,7 +6,7 @@ use crate::live::Bed;
 use crate::sessions::Session;
 use crate::views::{GrantState, GrantView, PendingAct};
 use std::collections::VecDeque;
-use vault::{Entry, NewAccount, Patient, TermsRecord};
+use vault::{Account, Entry, NewAccount, Patient, TermsRecord};
 use vitals::body::{Body, Profile};
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, Hash};
@@ -96,13 +96,18 @@ impl Clinic {
         password: &str,
         now_ms: u64,
     ) -> Result<Ticket, ClinicError> {
-        if !self.vault().accounts().is_empty() {
-            return Err(ClinicError::Wrong(
-                "there are accounts already: let an administrator make more".into(),
-            ));
-        }
         let new = NewPerson { login, name, password, role: Role::Administrator };
-        self.enrol(&new, now_ms).map(|(_, ticket)| ticket)
+        let account = {
+            // Held while looking and making: of two who found an organisation at once, one is too late.
+            let _founding = lock(&self.acts);
+            if !self.vault().accounts().is_empty() {
+                return Err(ClinicError::Wrong(
+                    "there are accounts already: let an administrator make more".into(),
+                ));
+            }
+            self.account(&new)?
+        };
+        self.enrol(&account, now_ms)
     }
 
     /// Registers a person who is no patient.
@@ -119,7 +124,8 @@ impl Clinic {
         if new.role == Role::Patient {
             return Err(ClinicError::Wrong("a patient is registered with a bed".into()));
         }
-        self.enrol(new, now_ms)
+        let account = self.account(new)?;
+        Ok((account.person, self.enrol(&account, now_ms)?))
     }
 
     /// Registers a patient and writes the profile.
@@ -137,7 +143,8 @@ impl Clinic {
         if new.role != Role::Patient {
             return Err(ClinicError::Wrong("only patients have a bed".into()));
         }
-        let (person, ticket) = self.enrol(new, now_ms)?;
+        let account = self.account(new)?;
+        let (person, ticket) = (account.person, self.enrol(&account, now_ms)?);
         let patient = Patient { id: PatientId(self.random()), person, since_ms: now_ms };
         self.vault().put_patient(patient)?;
         let profile = Profile { at_ms: now_ms, name: new.name.into(), bed: bed.into() };
@@ -150,13 +157,16 @@ impl Clinic {
         Ok((patient.id, ticket))
     }
 
-    fn enrol(&self, new: &NewPerson<'_>, now_ms: u64) -> Result<(PersonId, Ticket), ClinicError> {
-        let person = PersonId(self.random());
+    fn account(&self, new: &NewPerson<'_>) -> Result<Account, ClinicError> {
         let NewPerson { login, name, password, role } = *new;
-        let account = self.vault().put_account(NewAccount { login, name, role, person, password })?;
+        let person = PersonId(self.random());
+        Ok(self.vault().put_account(NewAccount { login, name, role, person, password })?)
+    }
+
+    fn enrol(&self, account: &Account, now_ms: u64) -> Result<Ticket, ClinicError> {
         let signer = self.ledger().p256_signer(&account.public_key);
-        let act = Act::Enrol { person, role, signer, vault_kept: true };
-        Ok((person, self.submit(act, "enrolment", now_ms)?))
+        let act = Act::Enrol { person: account.person, role: account.role, signer, vault_kept: true };
+        self.submit(act, "enrolment", now_ms)
     }
 
     /// Gives a consent, signed with the key the vault keeps for the patient.
@@ -238,7 +248,7 @@ impl Clinic {
         grant: GrantId,
         now_ms: u64,
     ) -> Result<Ticket, ClinicError> {
-        self.require(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
+        self.signed_in(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
         let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
         let patient = self.patient(id).map_err(|why| self.denied(why))?;
         let ours = self.vault().terms(grant).is_some_and(|record| record.patient == id);

@@ -149,7 +149,8 @@ fn fitting(role: Role, purpose: Purpose) -> Result<(), Denied> {
     if fits { Ok(()) } else { Err(Denied::Role { role }) }
 }
 
-fn enrolled(standing: Option<&Person>, role: Role, org: OrgId, now_ms: u64) -> Result<(), Denied> {
+/// Is the reader on the ledger, in this role, of this organisation, and not suspended?
+pub(crate) fn enrolled(standing: Option<&Person>, role: Role, org: OrgId, now_ms: u64) -> Result<(), Denied> {
     let person = standing.ok_or(Denied::NotEnrolled)?;
     let suspended = person.suspended_at_ms != 0 && person.suspended_at_ms <= now_ms;
     if person.role != role || person.org != org || suspended { Err(Denied::NotEnrolled) } else { Ok(()) }

@@ -1,6 +1,9 @@
 //! Who is signed in. A token is 32 random bytes, known to the browser and stored only as a hash;
 //! a session ends after idling or after a shift, whichever comes first.
 
+use crate::clinic::{Clinic, lock};
+use crate::errors::Denied;
+use crate::tries::{Origin, TryBook};
 use std::collections::HashMap;
 use vitals::ids::{Hash, sha256};
 use vitals::ledger::Role;
@@ -13,15 +16,6 @@ pub const IDLE_MS: u64 = 15 * 60_000;
 pub const ABSOLUTE_MS: u64 = 12 * 3_600_000;
 /// Most sessions at once; the one idle longest makes room.
 pub const SESSIONS_MAX: usize = 4096;
-/// Most logins whose wrong tries are remembered.
-pub const LOGINS_MAX: usize = 4096;
-/// Wrong passwords a login may try before it has to wait.
-pub const TRIES_MAX: u32 = 5;
-/// How long it waits after that, milliseconds; doubled with each further wrong password.
-pub const WAIT_MS: u64 = 30_000;
-/// The longest wait, milliseconds.
-pub const WAIT_MAX_MS: u64 = 15 * 60_000;
-
 /// What the browser holds: 64 hex digits. Never stored, never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(pub(crate) String);
@@ -98,57 +92,16 @@ pub enum SignInRefused {
 pub(crate) struct SessionBook {
     /// By SHA-256 of the token.
     open: HashMap<Hash, Session>,
-    /// By SHA-256 of the login, so that no list of logins lies in memory.
-    tries: HashMap<Hash, Tries>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Tries {
-    wrong: u32,
-    wait_until_ms: u64,
-    last_ms: u64,
+    pub(crate) tries: TryBook,
 }
 
 fn token_hash(token: &str) -> Hash {
     sha256(&[b"aceso/session/v1", token.as_bytes()])
 }
 
-fn login_hash(login: &str) -> Hash {
-    sha256(&[b"aceso/login/v1", login.as_bytes()])
-}
-
 impl SessionBook {
-    /// May this login try a password now? Also tells a login that does not exist to wait, so that
-    /// waiting says nothing.
-    pub(crate) fn may_try(&self, login: &str, now_ms: u64) -> Result<(), SignInRefused> {
-        let wait_until_ms = self.tries.get(&login_hash(login)).map_or(0, |tries| tries.wait_until_ms);
-        if now_ms < wait_until_ms {
-            return Err(SignInRefused::Wait { wait_s: (wait_until_ms - now_ms).div_ceil(1000) });
-        }
-        Ok(())
-    }
-
-    pub(crate) fn wrong(&mut self, login: &str, now_ms: u64) {
-        if self.tries.len() >= LOGINS_MAX {
-            self.tries.retain(|_, tries| now_ms.saturating_sub(tries.last_ms) < WAIT_MAX_MS);
-        }
-        if self.tries.len() >= LOGINS_MAX {
-            // A flood of made-up logins: forget the one tried longest ago.
-            let oldest = self.tries.iter().min_by_key(|(_, tries)| tries.last_ms).map(|(login, _)| *login);
-            oldest.map(|login| self.tries.remove(&login));
-        }
-        let tries = self.tries.entry(login_hash(login)).or_default();
-        tries.wrong = tries.wrong.saturating_add(1);
-        tries.last_ms = now_ms;
-        if tries.wrong >= TRIES_MAX {
-            let doublings = (tries.wrong - TRIES_MAX).min(16);
-            tries.wait_until_ms = now_ms + (WAIT_MS << doublings).min(WAIT_MAX_MS);
-        }
-    }
-
     /// Opens a session whose token is `random`.
     pub(crate) fn open(&mut self, session: Session, random: &[u8; 32]) -> Token {
-        self.tries.remove(&login_hash(&session.login));
         if self.open.len() >= SESSIONS_MAX {
             let idlest = self.open.iter().min_by_key(|(_, one)| one.idle_until_ms).map(|(hash, _)| *hash);
             idlest.map(|hash| self.open.remove(&hash));
@@ -191,6 +144,85 @@ impl SessionBook {
             open
         });
         ended
+    }
+}
+
+/// One password being stretched.
+struct Stretch<'a>(&'a Clinic, Origin);
+
+impl Drop for Stretch<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.sessions).tries.end(self.1);
+    }
+}
+
+impl Clinic {
+    /// Signs somebody in at the operator's own door. Slow on purpose (Argon2id): call it off the threads
+    /// that serve others.
+    ///
+    /// # Errors
+    /// [`SignInRefused`]; it never tells whether the login exists.
+    pub fn sign_in(
+        &self,
+        login: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<(Token, Session), SignInRefused> {
+        self.sign_in_from(Origin::HERE, login, password, now_ms)
+    }
+
+    /// Signs somebody in who asks from elsewhere. Wrong tries make that place wait, and no other.
+    ///
+    /// # Errors
+    /// As [`Clinic::sign_in`].
+    pub fn sign_in_from(
+        &self,
+        from: Origin,
+        login: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<(Token, Session), SignInRefused> {
+        lock(&self.sessions).tries.begin(login, from, now_ms)?;
+        let _stretch = Stretch(self, from);
+        let account = match self.vault().verify_password(login, password) {
+            Ok(Some(account)) => account,
+            Ok(None) => return Err(SignInRefused::Wrong),
+            Err(why) => {
+                tracing::error!(reason = %why, "The vault could not check a password");
+                return Err(SignInRefused::Unavailable);
+            }
+        };
+        let patient = self.vault().patient_of(account.person).map(|patient| patient.id);
+        let session = Session {
+            id: self.random(),
+            person: account.person,
+            login: account.login,
+            name: account.name,
+            role: account.role,
+            patient,
+            idle_until_ms: now_ms + IDLE_MS,
+            until_ms: now_ms + ABSOLUTE_MS,
+        };
+        let random = self.random();
+        let mut sessions = lock(&self.sessions);
+        sessions.tries.right(login, from);
+        let token = sessions.open(session.clone(), &random);
+        Ok((token, session))
+    }
+
+    /// The session of a token, at every request; it idles out otherwise.
+    ///
+    /// # Errors
+    /// [`Denied::SignedOut`].
+    pub fn session(&self, token: &str, now_ms: u64) -> Result<Session, Denied> {
+        lock(&self.sessions).get(token, now_ms).ok_or(Denied::SignedOut)
+    }
+
+    /// Ends a session; its live streams close.
+    pub fn sign_out(&self, token: &str) {
+        if let Some(ended) = lock(&self.sessions).close(token) {
+            lock(&self.traces).retain(|(session, ..), _| *session != ended);
+        }
     }
 }
 
@@ -239,28 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn guessing_has_to_wait_longer_and_longer() {
+    fn memory_for_sessions_is_bounded() {
         let mut book = SessionBook::default();
-        let mut now_ms = NOW;
-        for _ in 0..TRIES_MAX {
-            assert!(book.may_try("lee", now_ms).is_ok());
-            book.wrong("lee", now_ms);
-        }
-        assert_eq!(book.may_try("lee", now_ms), Err(SignInRefused::Wait { wait_s: 30 }));
-        assert!(book.may_try("amira", now_ms).is_ok(), "only this login waits");
-        now_ms += WAIT_MS;
-        assert!(book.may_try("lee", now_ms).is_ok());
-        book.wrong("lee", now_ms);
-        assert_eq!(book.may_try("lee", now_ms), Err(SignInRefused::Wait { wait_s: 60 }));
-    }
-
-    #[test]
-    fn memory_for_sessions_and_tries_is_bounded() {
-        let mut book = SessionBook::default();
-        for at in 0..(LOGINS_MAX as u64 + 10) {
-            book.wrong(&at.to_string(), NOW + at);
-        }
-        assert!(book.tries.len() <= LOGINS_MAX);
         for at in 0..(SESSIONS_MAX as u64 + 10) {
             let mut random = [0; 32];
             random[..8].copy_from_slice(&at.to_be_bytes());

@@ -9,6 +9,7 @@ mod consent;
 mod ledger;
 mod proofs;
 mod speed;
+mod strangers;
 /// The same small trie that the proof checker's own tests prove with.
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
 #[path = "../../vitals/src/fixture/trie.rs"]

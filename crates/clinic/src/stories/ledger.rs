@@ -35,6 +35,7 @@ struct State {
     outcomes: HashMap<ActId, Outcome>,
     submitted: u64,
     down: bool,
+    suspended: HashMap<PersonId, u64>,
 }
 
 fn p256_says(signer: &[u8], digest: &Hash, signature: &[u8]) -> bool {
@@ -84,6 +85,7 @@ impl PaperLedger {
             outcomes: HashMap::new(),
             submitted: 0,
             down: false,
+            suspended: HashMap::new(),
         };
         Self { document, validator, state: Mutex::new(state) }
     }
@@ -110,6 +112,16 @@ impl PaperLedger {
     /// The ledger stops answering, or answers again.
     pub(crate) fn set_down(&self, down: bool) {
         self.state().down = down;
+    }
+
+    /// The directory suspends a person.
+    pub(crate) fn suspend(&self, person: PersonId, at_ms: u64) {
+        self.state().suspended.insert(person, at_ms);
+    }
+
+    /// Acts handed in since the beginning.
+    pub(crate) fn submitted(&self) -> u64 {
+        self.state().submitted
     }
 
     /// Anchors waiting for a block.
@@ -237,7 +249,12 @@ impl Ledger for PaperLedger {
     }
 
     fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
-        self.ask(|model| model.people.get(&id).cloned())
+        let suspended_at_ms = self.state().suspended.get(&id).copied();
+        let person = self.ask(|model| model.people.get(&id).cloned())?;
+        Ok(person.map(|person| Person {
+            suspended_at_ms: suspended_at_ms.unwrap_or(person.suspended_at_ms),
+            ..person
+        }))
     }
 
     fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
