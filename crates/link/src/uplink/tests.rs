@@ -1,0 +1,25 @@
+use super::*;
+
+const DEVICE: DeviceId = DeviceId([7; 16]);
+
+/// CONNACK and SUBACK of an agreeable node.
+const WELCOME: [u8; 12] = [0x20, 3, 0, 0, 0, 0x90, 5, 0, 1, 0, 0, 0];
+
+/// A PUBLISH at QoS 1 and 2 with packet id 0, and with a proper one, on topic `x`.
+const PUBLISHES: [[u8; 8]; 4] = [
+    [0x32, 6, 0, 1, b'x', 0, 0, 0],
+    [0x34, 6, 0, 1, b'x', 0, 0, 0],
+    [0x32, 6, 0, 1, b'x', 0, 9, 0],
+    [0x34, 6, 0, 1, b'x', 0, 9, 0],
+];
+
+#[test]
+fn a_node_that_publishes_at_another_qos_than_ours_is_left() {
+    for publish in PUBLISHES {
+        let mut uplink = Uplink::new(DEVICE, 20);
+        let welcomed = uplink.receive(&WELCOME);
+        assert!(matches!(welcomed.as_slice(), [Happening::Ready { .. }]), "{welcomed:?}");
+        let happenings = uplink.receive(&publish);
+        assert!(matches!(happenings.as_slice(), [Happening::Close(_)]), "{publish:?}: {happenings:?}");
+    }
+}
