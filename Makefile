@@ -11,7 +11,7 @@ WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 
-.PHONY: help ward ward-clean build test tools recordings format lint supply nostd unit contracts e2e browser bench shots
+.PHONY: help ward ward-clean build test tools recordings format lint supply nostd unit contracts e2e browser bench shots fuzz crash foreign verifiers
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,3 +63,6 @@ test: tools recordings format supply nostd lint contracts unit browser ## All ch
 
 bench: ## Ratios against peers in the same run.
 	$(CARGO) bench --profile release -p vault
+
+fuzz: ## Fuzz every decoder, guided by coverage: SECONDS_EACH=60.
+	scripts/fuzz.sh all "$${SECONDS_EACH:-60}"
