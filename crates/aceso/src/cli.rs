@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{config, gateway_role, node, simulate, telemetry, verify, ward};
+use crate::{config, gateway_role, node, seal, simulate, telemetry, verify, ward};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +31,8 @@ enum Command {
     Gateway(gateway_role::Options),
     /// Run virtual boards on pseudo-terminals.
     Simulate(simulate::Options),
+    /// Seal readings for a device of another maker.
+    Seal(seal::Options),
     /// Check an exported bundle offline.
     Verify {
         /// The bundle.
@@ -56,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             config::print(role);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Seal(options) => seal::run(options),
         Command::Ward(options) => ward::run(options),
         Command::Node { config } => {
             telemetry::start(log_json);

@@ -55,7 +55,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     runtime.block_on(serve(config, options.drain.then_some(DRAIN_WITHIN)))
 }
 
-fn record_key(digits: &str) -> Result<[u8; 32]> {
+/// Reads an organisation's record key.
+pub(crate) fn record_key(digits: &str) -> Result<[u8; 32]> {
     let bytes = hex::decode(digits).context("--record-key is not hexadecimal")?;
     bytes.try_into().map_err(|_| anyhow::anyhow!("--record-key needs 64 hex digits"))
 }

@@ -8,6 +8,7 @@ mod control;
 mod gateway_role;
 mod node;
 mod report;
+mod seal;
 mod simulate;
 mod telemetry;
 mod verify;
