@@ -167,7 +167,7 @@ impl Clinic {
             return Err(refused(Refusal::ForeignGateway { author }));
         }
         if let Some(known) = self.store().locate(header.stream, header.seq)
-            && known.leaf == log::leaf(&envelope.header_bytes)
+            && self.store().leaf(known.index) == Some(log::leaf(&envelope.header_bytes))
         {
             return Ok(Stage::Known(envelope.hash(), known.index));
         }

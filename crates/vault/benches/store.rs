@@ -6,6 +6,9 @@
 //! over groups that the candidates append in turn. The second table runs in memory (`/dev/shm`), where
 //! a sync costs nothing and only the work shows. `-- 500000` sets how many envelopes are opened,
 //! `BENCH_DIR` the folder of the first table.
+//!
+//! `-- growth 100000 1000000` prints only how opening and memory grow with history: each store is
+//! opened by a process of its own, from the page cache.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -157,9 +160,9 @@ fn appending(what: &str, folder: &Path) {
     }
 }
 
-fn opening(folder: &Path, envelopes: u64) {
-    let at = folder.join("opened");
-    let store = Store::create(&at, GENESIS).unwrap();
+/// A store of so many envelopes, and the bytes of all of them.
+fn filled(at: &Path, envelopes: u64) -> (Store, usize) {
+    let store = Store::create(at, GENESIS).unwrap();
     let mut bytes = 0;
     for from in (0..envelopes).step_by(4096) {
         let items: Vec<_> = (from..envelopes.min(from + 4096)).map(item).collect();
@@ -167,6 +170,12 @@ fn opening(folder: &Path, envelopes: u64) {
         let group: Vec<_> = items.iter().map(|(envelope, bytes)| Admitted::new(envelope, bytes)).collect();
         store.append(&group).unwrap();
     }
+    (store, bytes)
+}
+
+fn opening(folder: &Path, envelopes: u64) {
+    let at = folder.join("opened");
+    let (store, bytes) = filled(&at, envelopes);
     let head = store.log_head();
     drop(store);
     let mut times: Vec<_> = (0..3)
@@ -200,7 +209,69 @@ fn opening(folder: &Path, envelopes: u64) {
     println!("Finding the last minute of a stream: {:.2} µs", started.elapsed().as_secs_f64() * 1e3);
 }
 
+/// Names the store that a child process of [`growth`] opens.
+const CHILD: &str = "ACESO_BENCH_STORE";
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+fn open_and_tell(at: &Path) {
+    let before = resident_bytes();
+    let started = Instant::now();
+    let store = Store::open(at, GENESIS).unwrap();
+    let time = started.elapsed();
+    let memory = resident_bytes() - before;
+    let size = store.size();
+    let each = |what: &dyn Fn(u64)| {
+        let started = Instant::now();
+        (0..1000).for_each(what);
+        started.elapsed().as_secs_f64() * 1e3
+    };
+    let fresh = each(&|n| {
+        black_box(store.inclusion(size - 1 - n, size).unwrap());
+    });
+    let old = each(&|n| {
+        black_box(store.inclusion(n * 7919 % size, size).unwrap());
+    });
+    let read = each(&|n| {
+        black_box(store.read_index(n * 7919 % size).unwrap().unwrap());
+    });
+    println!(
+        "{size:>10} {:>9.3} {:>9.0} {:>10.1} {:>9.1} {fresh:>9.2} {old:>9.2} {read:>9.2}",
+        time.as_secs_f64(),
+        time.as_secs_f64() * 1e9 / size as f64,
+        memory as f64 / f64::from(1 << 20),
+        memory as f64 / size as f64,
+    );
+}
+
+fn growth(folder: &Path, sizes: &[u64]) {
+    println!(
+        "{:>10} {:>9} {:>9} {:>10} {:>9} {:>9} {:>9} {:>9}",
+        "envelopes", "open s", "ns each", "memory MiB", "B each", "fresh µs", "old µs", "read µs"
+    );
+    for size in sizes {
+        let at = folder.join(size.to_string());
+        drop(filled(&at, *size));
+        let child = std::process::Command::new(std::env::current_exe().unwrap()).env(CHILD, &at).status();
+        assert!(child.unwrap().success());
+        std::fs::remove_dir_all(at).unwrap();
+    }
+}
+
 fn main() {
+    if let Some(at) = std::env::var_os(CHILD) {
+        return open_and_tell(Path::new(&at));
+    }
+    if std::env::args().any(|arg| arg == "growth") {
+        let sizes: Vec<u64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+        let folder =
+            tempfile::tempdir_in(std::env::var_os("BENCH_DIR").unwrap_or("/dev/shm".into())).unwrap();
+        return growth(folder.path(), if sizes.is_empty() { &[100_000, 1_000_000] } else { &sizes });
+    }
     let envelopes = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(OPENED_ENVELOPES);
     let base = std::env::var_os("BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let folder = tempfile::tempdir_in(base).unwrap();

@@ -1,19 +1,23 @@
 //! The embedded record store and the organisation's log: append-only segments of sealed envelopes in
 //! the order they were admitted. Envelopes are opaque here; nothing in this module holds a key.
 //!
-//! The order on the disk is the order of the log: the n-th frame is leaf n. The index and the tree
-//! are rebuilt from the segments at every start, so there is nothing to fall out of step.
+//! The order on the disk is the order of the log: the n-th frame is leaf n. Everything else follows
+//! from the segments: a full segment has an index file beside it, which is believed only if it fits
+//! and is made again if it does not, so there is nothing to fall out of step.
 
 mod disk;
 mod error;
 mod evidence;
 mod index;
+mod leaves;
 mod mark;
 mod read;
 mod recover;
+mod sealed;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use disk::{Disk, DiskFile, Folder, FolderLock, LOCK_FILE};
 pub use error::{Corruption, StoreError};
@@ -23,16 +27,20 @@ pub use index::GAPS_MAX;
 use evidence::Evidence;
 use index::{Entry, StreamIndex};
 use mark::MarkFile;
+use sealed::Row;
 use segment::{FRAME_BYTES, Kind, SegmentHeader, file_name, put_frame};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use tree::{Block, Tree};
 use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope, Header, header_hash};
 use vitals::ids::{Genesis, Hash, StreamId};
-use vitals::log::{self, MerkleLog};
+use vitals::log;
 
 /// Most envelopes in one group.
 pub const GROUP_LEN_MAX: usize = 4096;
+/// At least so many of the newest leaves are in memory: receipts and fresh proofs ask for them.
+const FRESH_LEAVES_MIN: u64 = if cfg!(test) { 4 } else { 1 << 16 };
 
 /// Sizes of the store's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +111,6 @@ pub struct Located {
     pub seq: u64,
     /// Leaf in the log.
     pub index: u64,
-    /// [`log::leaf`] of its header.
-    pub leaf: Hash,
     /// Earliest time it claims, milliseconds.
     pub first_ms: u64,
     /// Latest time it claims, milliseconds.
@@ -120,12 +126,23 @@ struct Place {
     len: u32,
 }
 
+/// Where the frames of one segment stand.
+struct Segment {
+    first_index: u64,
+    /// In log order.
+    offsets: Vec<u32>,
+    /// Where the next frame will stand.
+    end: u32,
+    /// Where its leaves begin in its index file; nothing if it has none.
+    leaves_at: Option<u64>,
+}
+
 /// What readers see: only what is durable.
 #[derive(Default)]
 struct State {
-    log: MerkleLog,
-    /// By leaf index.
-    places: Vec<Place>,
+    log: Tree,
+    /// By number.
+    segments: Vec<Segment>,
     streams: HashMap<StreamId, StreamIndex>,
 }
 
@@ -141,7 +158,10 @@ impl State {
             stream.last_header.extend_from_slice(header_bytes);
         }
         let index = self.log.push(leaf);
-        self.places.push(place);
+        if let Some(segment) = self.segments.last_mut() {
+            segment.offsets.push(place.offset);
+            segment.end = place.offset + FRAME_LEN + place.len;
+        }
         stream.insert(header.seq, Entry { index, first_ms: header.first_ms, last_ms: header.last_ms });
         Some(index)
     }
@@ -156,19 +176,28 @@ impl State {
         })
     }
 
-    fn located(&self, seq: u64, entry: Entry) -> Located {
-        Located {
-            seq,
-            index: entry.index,
-            leaf: self.log.leaf(entry.index).expect("every entry has a leaf: both are added together"),
-            first_ms: entry.first_ms,
-            last_ms: entry.last_ms,
-        }
+    fn begin_segment(&mut self) {
+        self.segments.push(Segment {
+            first_index: self.log.size(),
+            offsets: Vec::new(),
+            end: segment::HEADER_LEN,
+            leaves_at: None,
+        });
     }
 
     fn place(&self, index: u64) -> Option<Place> {
-        self.places.get(usize::try_from(index).ok()?).copied()
+        let number = self.segments.partition_point(|segment| segment.first_index <= index).checked_sub(1)?;
+        let segment = &self.segments[number];
+        let at = usize::try_from(index - segment.first_index).ok()?;
+        let offset = *segment.offsets.get(at)?;
+        let end = segment.offsets.get(at + 1).copied().unwrap_or(segment.end);
+        let number = u32::try_from(number).ok()?;
+        Some(Place { segment: number, offset, len: end - offset - FRAME_LEN })
     }
+}
+
+fn located(seq: u64, entry: Entry) -> Located {
+    Located { seq, index: entry.index, first_ms: entry.first_ms, last_ms: entry.last_ms }
 }
 
 /// The end of the log, where the one writer works.
@@ -178,6 +207,8 @@ struct Tail {
     bytes: u64,
     mark: MarkFile,
     evidence: Evidence,
+    /// Of the envelopes in the segment, for its index.
+    rows: Vec<Row>,
     /// Set when a sync failed: nobody knows what is on the disk until it is read again.
     stopped: Option<String>,
 }
@@ -189,7 +220,9 @@ pub struct Store {
     bounds: Bounds,
     state: RwLock<State>,
     tail: Mutex<Tail>,
-    handles: Mutex<Vec<(u64, Arc<dyn DiskFile>)>>,
+    handles: Mutex<Vec<(String, Arc<dyn DiskFile>)>>,
+    /// Blocks of old leaves that were read, the one used last in the end.
+    blocks: Mutex<Vec<(u64, Arc<Block>)>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -210,8 +243,8 @@ impl Store {
         Self::create_on(Box::new(Folder::open(folder)?), genesis, Bounds::STANDARD)
     }
 
-    /// Opens a store: checks every frame, cuts the torn tail of the last segment, rebuilds index and
-    /// log.
+    /// Opens a store: reads the indices of full segments, checks every frame of the last one and of
+    /// those without a good index, and cuts the torn tail of the last one.
     ///
     /// # Errors
     /// [`StoreError::Missing`] if the folder holds none, [`StoreError::Halt`] naming file and place
@@ -264,7 +297,7 @@ impl Store {
         if group.iter().any(|item| item.header.genesis != self.genesis) {
             return Err(StoreError::Foreign);
         }
-        let (answers, fresh) = self.judge(group);
+        let (answers, fresh) = self.judge(group)?;
         if fresh.is_empty() {
             return Ok(answers);
         }
@@ -282,6 +315,7 @@ impl Store {
         let size = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for ((item, leaf), place) in fresh.iter().zip(places) {
+                tail.rows.push(row(item.header, place));
                 let added = state.add(item.header, item.header_bytes, *leaf, place);
                 debug_assert!(added.is_some(), "judged to be new under the same writer's lock");
             }
@@ -292,29 +326,30 @@ impl Store {
     }
 
     /// What each envelope is, and those that are new, in order.
-    fn judge<'g, 'a>(&self, group: &'g [Admitted<'a>]) -> (Vec<Appended>, Vec<(&'g Admitted<'a>, Hash)>) {
-        let state = self.state();
+    fn judge<'g, 'a>(&self, group: &'g [Admitted<'a>]) -> Result<Judged<'g, 'a>, StoreError> {
         let mut fresh = Vec::with_capacity(group.len());
+        let mut answers = Vec::with_capacity(group.len());
         let mut earlier: HashMap<(StreamId, u64), (u64, Hash)> = HashMap::with_capacity(group.len());
-        let answers = group.iter().map(|item| {
+        let size = self.size();
+        for item in group {
             let key = (item.header.stream, item.header.seq);
             let leaf = log::leaf(item.header_bytes);
-            let before = match state.streams.get(&key.0).and_then(|stream| stream.get(key.1)) {
-                Some(entry) => Some((entry.index, state.located(key.1, entry).leaf)),
+            let before = match self.locate(key.0, key.1) {
+                Some(known) => self.try_leaf(known.index)?.map(|leaf| (known.index, leaf)),
                 None => earlier.get(&key).copied(),
             };
-            match before {
+            answers.push(match before {
                 Some((index, first)) if first == leaf => Appended::Duplicate { index },
                 Some((index, _)) => Appended::Conflict { index },
                 None => {
-                    let index = state.log.size() + fresh.len() as u64;
+                    let index = size + fresh.len() as u64;
                     earlier.insert(key, (index, leaf));
                     fresh.push((item, leaf));
                     Appended::Stored { index }
                 }
-            }
-        });
-        (answers.collect(), fresh)
+            });
+        }
+        Ok((answers, fresh))
     }
 
     fn roll_if_full(&self, tail: &mut Tail, payload: u64) -> Result<(), StoreError> {
@@ -332,6 +367,11 @@ impl Store {
         };
         match recover::new_file(&*self.disk, &file_name(number), &header) {
             Ok(file) => {
+                sealed::seal(&*self.disk, &*tail.file, self.genesis, &self.state, &tail.rows);
+                tail.rows.clear();
+                let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+                state.begin_segment();
+                drop(state);
                 tail.file = file;
                 tail.number = number;
                 tail.bytes = segment::HEADER_BYTES as u64;
@@ -346,6 +386,18 @@ impl Store {
             }
         }
     }
+}
+
+/// What each envelope of a group is; those to be stored, with their leaves.
+type Judged<'g, 'a> = (Vec<Appended>, Vec<(&'g Admitted<'a>, Hash)>);
+
+/// [`FRAME_BYTES`], where offsets are kept.
+const FRAME_LEN: u32 = 9;
+const _: () = assert!(FRAME_LEN as usize == FRAME_BYTES, "one length, two types");
+
+fn row(header: &Header, place: Place) -> Row {
+    let Header { stream, seq, first_ms, last_ms, .. } = *header;
+    Row { stream, offset: place.offset, len: place.len, seq, first_ms, last_ms }
 }
 
 impl Tail {

@@ -3,7 +3,7 @@
 
 use super::index::StreamIndex;
 use super::segment::{FRAME_BYTES, Kind, file_name, take_frame};
-use super::{Corruption, DiskFile, Located, Store, StoreError, StreamHead, recover};
+use super::{Corruption, DiskFile, Located, Store, StoreError, StreamHead, located, recover};
 use std::sync::{Arc, PoisonError};
 use vitals::envelope::header_hash;
 use vitals::ids::{Genesis, Hash, StreamId};
@@ -31,28 +31,33 @@ impl Store {
         (state.log.size(), state.log.root())
     }
 
-    /// Root over the first `size` leaves.
+    /// Root over the first `size` leaves. Nothing, and an error in the log, if old leaves were needed
+    /// and the disk no longer holds them; so too for the paths below.
     #[must_use]
     pub fn root_at(&self, size: u64) -> Option<Hash> {
-        self.state().log.root_at(size)
+        told(self.with_blocks(|log, blocks| log.root_at(size, blocks)))
     }
 
     /// The leaf at `index`.
     #[must_use]
     pub fn leaf(&self, index: u64) -> Option<Hash> {
-        self.state().log.leaf(index)
+        told(self.try_leaf(index))
+    }
+
+    pub(super) fn try_leaf(&self, index: u64) -> Result<Option<Hash>, StoreError> {
+        self.with_blocks(|log, blocks| log.leaf(index, blocks))
     }
 
     /// Inclusion path of leaf `index` in the first `size` leaves.
     #[must_use]
     pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        self.state().log.inclusion(index, size)
+        told(self.with_blocks(|log, blocks| log.inclusion(index, size, blocks)))
     }
 
     /// Consistency proof from the first `old` to the first `new` leaves.
     #[must_use]
     pub fn consistency(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
-        self.state().log.consistency(old, new)
+        told(self.with_blocks(|log, blocks| log.consistency(old, new, blocks)))
     }
 
     /// The end of a stream; nothing for a stream without envelopes.
@@ -77,7 +82,7 @@ impl Store {
     #[must_use]
     pub fn locate(&self, stream: StreamId, seq: u64) -> Option<Located> {
         let state = self.state();
-        Some(state.located(seq, state.streams.get(&stream)?.get(seq)?))
+        Some(located(seq, state.streams.get(&stream)?.get(seq)?))
     }
 
     /// Envelopes of a stream whose times touch `from_ms..=to_ms`, in sequence order.
@@ -85,7 +90,7 @@ impl Store {
     pub fn find(&self, stream: StreamId, from_ms: u64, to_ms: u64) -> Vec<Located> {
         let state = self.state();
         let Some(index) = state.streams.get(&stream) else { return Vec::new() };
-        index.touching(from_ms, to_ms).into_iter().map(|(seq, entry)| state.located(seq, entry)).collect()
+        index.touching(from_ms, to_ms).into_iter().map(|(seq, entry)| located(seq, entry)).collect()
     }
 
     /// Reads what [`Self::find`] finds, one by one, without holding up the writer.
@@ -120,7 +125,7 @@ impl Store {
         let Some(place) = self.state().place(index) else { return Ok(None) };
         let number = u64::from(place.segment);
         let damaged = |what: &str| Corruption::at(file_name(number), u64::from(place.offset), what);
-        let file = self.handle(number).map_err(|_| damaged("the file cannot be opened"))?;
+        let file = self.handle(&file_name(number)).map_err(|_| damaged("the file cannot be opened"))?;
         let mut frame = vec![0; FRAME_BYTES + place.len as usize];
         file.read_at(&mut frame, u64::from(place.offset)).map_err(|_| damaged("a frame cannot be read"))?;
         let envelope = take_frame(&frame, number, u64::from(place.offset), Kind::Envelope);
@@ -152,20 +157,28 @@ impl Store {
         })
     }
 
-    fn handle(&self, number: u64) -> std::io::Result<Arc<dyn DiskFile>> {
+    pub(super) fn handle(&self, name: &str) -> std::io::Result<Arc<dyn DiskFile>> {
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = handles.iter().position(|(held, _)| *held == number) {
+        if let Some(at) = handles.iter().position(|(held, _)| held == name) {
             // The one used last stands last, so that the front is the one to drop.
             let held = handles.remove(at);
             let file = Arc::clone(&held.1);
             handles.push(held);
             return Ok(file);
         }
-        let file = self.disk.open(&file_name(number))?;
+        let file = self.disk.open(name)?;
         if handles.len() == HANDLES_MAX {
             handles.remove(0);
         }
-        handles.push((number, Arc::clone(&file)));
+        handles.push((name.to_owned(), Arc::clone(&file)));
         Ok(file)
     }
+}
+
+/// An answer about the log, or the reason why there is none.
+fn told<T>(answer: Result<Option<T>, StoreError>) -> Option<T> {
+    answer.unwrap_or_else(|why| {
+        tracing::error!(%why, "The log's old leaves cannot be read: {why}");
+        None
+    })
 }

@@ -3,12 +3,13 @@
 
 use super::evidence::Evidence;
 use super::mark::MarkFile;
+use super::sealed::{self, Row, Span, index_name};
 use super::segment::{
     FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, Mark, SegmentHeader, file_name, number_of, take_frame,
 };
-use super::{Bounds, Corruption, Disk, DiskFile, State, Store, StoreError, Tail, place};
+use super::{Bounds, Corruption, Disk, DiskFile, State, Store, StoreError, Tail, place, row};
 use std::io;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use vitals::cbor::Reader;
 use vitals::cose;
 use vitals::envelope::{HEADER_BYTES_MAX, Header};
@@ -84,6 +85,8 @@ struct Scanned {
     bytes: u64,
     /// What stands there instead of a frame, if the file is longer.
     broken: Option<&'static str>,
+    /// Of its envelopes, unless they came from its index.
+    rows: Vec<Row>,
 }
 
 impl Store {
@@ -102,7 +105,8 @@ impl Store {
             }
             Found::Store { .. } | Found::NoMark(_) => return Err(StoreError::Exists),
         }
-        let state = State::default();
+        let mut state = State::default();
+        state.begin_segment();
         let header = SegmentHeader {
             kind: Kind::Envelope,
             number: 0,
@@ -115,7 +119,7 @@ impl Store {
         let bytes = HEADER_BYTES as u64;
         let first = Mark { counter: 0, segment: 0, bytes, size: 0, evidence_bytes: bytes };
         let mark = MarkFile::create(&*disk, first)?;
-        let tail = Tail { file, number: 0, bytes, mark, evidence, stopped: None };
+        let tail = Tail { file, number: 0, bytes, mark, evidence, rows: Vec::new(), stopped: None };
         Ok(Self::of(disk, genesis, bounds, state, tail))
     }
 
@@ -127,6 +131,7 @@ impl Store {
             state: RwLock::new(state),
             tail: Mutex::new(tail),
             handles: Mutex::default(),
+            blocks: Mutex::default(),
         }
     }
 
@@ -154,11 +159,19 @@ impl Store {
             disk.sync_names()?;
             last -= 1;
         }
-        let mut state = State::default();
+        let state = RwLock::new(State::default());
         let mut open = None;
         for number in 0..=last {
             let file = disk.open(&file_name(number))?;
-            let scanned = scan(&*file, number, genesis, &mut state)?;
+            let scanned = {
+                let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+                let indexed =
+                    if number < last { indexed(&*disk, &*file, number, genesis, &mut state)? } else { None };
+                match indexed {
+                    Some(scanned) => scanned,
+                    None => scan(&*file, number, genesis, &mut state)?,
+                }
+            };
             let damaged =
                 |offset: u64, what: &str| Err(Corruption::at(file_name(number), offset, what).into());
             if number == mark.segment && scanned.bytes < mark.bytes {
@@ -179,19 +192,64 @@ impl Store {
             if number == last {
                 // A whole frame may still be only in the page cache; it is served from now on.
                 file.sync()?;
-                open = Some((file, scanned.bytes));
+                open = Some((file, scanned.bytes, scanned.rows));
+            } else if !scanned.rows.is_empty() {
+                tracing::info!(segment = number, "Made the index of a full segment anew");
+                sealed::seal(&*disk, &*file, genesis, &state, &scanned.rows);
             }
         }
+        let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         if state.log.size() < mark.size {
             return Err(Corruption::at(file_name(last), 0, "the log is shorter than it was").into());
         }
-        let (file, bytes) = open.expect("the loop ends with the last segment");
+        let (file, bytes, rows) = open.expect("the loop ends with the last segment");
         let evidence = Evidence::open(&*disk, genesis, mark.evidence_bytes)?;
         let size = state.log.size();
-        let mut tail = Tail { file, number: last, bytes, mark: mark_file, evidence, stopped: None };
+        let mut tail = Tail { file, number: last, bytes, mark: mark_file, evidence, rows, stopped: None };
         tail.put_mark(size);
         Ok(Self::of(disk, genesis, bounds, state, tail))
     }
+}
+
+fn check_header(bytes: &[u8], number: u64, genesis: Genesis, state: &State) -> Result<(), Corruption> {
+    let wanted = SegmentHeader {
+        kind: Kind::Envelope,
+        number,
+        first_index: state.log.size(),
+        genesis,
+        root: state.log.root(),
+    };
+    SegmentHeader::check(bytes, &wanted).map_err(|fault| match fault {
+        HeaderFault::BeforeIsShort if number > 0 => {
+            Corruption::at(file_name(number - 1), 0, "the file ends before what it held")
+        }
+        HeaderFault::BeforeIsShort => {
+            Corruption::at(file_name(number), 0, "the first segment does not begin the log")
+        }
+        HeaderFault::Here(what) => Corruption::at(file_name(number), 0, what),
+    })
+}
+
+/// Takes a full segment from its index, if that can be believed.
+fn indexed(
+    disk: &dyn Disk,
+    file: &dyn DiskFile,
+    number: u64,
+    genesis: Genesis,
+    state: &mut State,
+) -> Result<Option<Scanned>, StoreError> {
+    let span =
+        Span { number, first_index: state.log.size(), bytes: file.size()?, genesis, root: state.log.root() };
+    let Some(index) = sealed::read(disk, &span)? else { return Ok(None) };
+    let mut header = vec![0; HEADER_BYTES];
+    file.read_at(&mut header, 0)?;
+    check_header(&header, number, genesis, state)?;
+    let root = index.root;
+    if !state.add_sealed(index, span.bytes) || state.log.root() != root {
+        // Its checksum holds, so nobody but its writer can have made it so.
+        return Err(Corruption::at(index_name(number), 0, "the index does not fit the log").into());
+    }
+    Ok(Some(Scanned { bytes: span.bytes, broken: None, rows: Vec::new() }))
 }
 
 fn scan(
@@ -202,26 +260,15 @@ fn scan(
 ) -> Result<Scanned, StoreError> {
     let name = || file_name(number);
     let bytes = read_all(file)?;
-    let wanted = SegmentHeader {
-        kind: Kind::Envelope,
-        number,
-        first_index: state.log.size(),
-        genesis,
-        root: state.log.root(),
-    };
-    SegmentHeader::check(&bytes, &wanted).map_err(|fault| match fault {
-        HeaderFault::BeforeIsShort if number > 0 => {
-            Corruption::at(file_name(number - 1), 0, "the file ends before what it held")
-        }
-        HeaderFault::BeforeIsShort => Corruption::at(name(), 0, "the first segment does not begin the log"),
-        HeaderFault::Here(what) => Corruption::at(name(), 0, what),
-    })?;
+    check_header(&bytes, number, genesis, state)?;
+    state.begin_segment();
+    let mut rows = Vec::new();
     let mut at = HEADER_BYTES;
     while at < bytes.len() {
         let offset = at as u64;
         let envelope = match take_frame(&bytes[at..], number, offset, Kind::Envelope) {
             Ok(envelope) => envelope,
-            Err(what) => return Ok(Scanned { bytes: offset, broken: Some(what) }),
+            Err(what) => return Ok(Scanned { bytes: offset, broken: Some(what), rows }),
         };
         let (header, header_bytes) =
             header_of(envelope).ok_or_else(|| Corruption::at(name(), offset, "not an envelope"))?;
@@ -229,7 +276,8 @@ fn scan(
         state
             .add(&header, header_bytes, log::leaf(header_bytes), place)
             .ok_or_else(|| Corruption::at(name(), offset, "a sequence number is stored twice"))?;
+        rows.push(row(&header, place));
         at += FRAME_BYTES + envelope.len();
     }
-    Ok(Scanned { bytes: at as u64, broken: None })
+    Ok(Scanned { bytes: at as u64, broken: None, rows })
 }

@@ -45,6 +45,8 @@ use vitals::ids::{Genesis, Hash};
 
 /// Bytes of a segment header.
 pub(crate) const HEADER_BYTES: usize = 100;
+/// The same, where offsets are kept.
+pub(crate) const HEADER_LEN: u32 = 100;
 /// Bytes of a frame before its envelope.
 pub(crate) const FRAME_BYTES: usize = 9;
 /// Bytes of one slot of the file `durable`.

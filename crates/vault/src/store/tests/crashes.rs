@@ -1,8 +1,9 @@
 //! The crash table: every step of the disk × (not done, half done, done) × (unsynced bytes kept,
 //! lost, torn, out of order), then a restart, then the sender sends everything again.
 
-use super::lossy::{Lossy, Step, Unsynced};
+use super::lossy::{Dice, Lossy, Step, Unsynced};
 use super::*;
+use vitals::log::MerkleLog;
 
 type Group = Vec<(Envelope, Vec<u8>)>;
 
@@ -91,7 +92,18 @@ fn reopen(world: &Lossy, promised: &Promised, scene: &str) -> Option<Store> {
 }
 
 const STEPS: [Step; 3] = [Step::NotDone, Step::HalfDone, Step::Done];
-const UNSYNCED: [Unsynced; 4] = [Unsynced::Kept, Unsynced::Lost, Unsynced::Torn, Unsynced::LastOnly];
+
+/// Ways in which everything that was not synced may be found, and so many of the endless rest.
+fn unsynced(any: u64, seed: u64) -> Vec<Unsynced> {
+    let fixed =
+        [Unsynced::Kept, Unsynced::Lost, Unsynced::TornAt(1), Unsynced::TornAt(150), Unsynced::LastOnly];
+    fixed.into_iter().chain((0..any).map(|n| Unsynced::Any(seed.wrapping_mul(1000) + n))).collect()
+}
+
+/// How many random stories to tell: a few, or what the campaign asks for.
+fn seeds(few: u64) -> u64 {
+    std::env::var("ACESO_CRASH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(few)
+}
 
 #[test]
 fn a_crash_at_any_step_loses_nothing_acknowledged_and_doubles_nothing() {
@@ -99,9 +111,10 @@ fn a_crash_at_any_step_loses_nothing_acknowledged_and_doubles_nothing() {
     let all = work(&whole);
     let distinct: std::collections::BTreeMap<_, _> = all.leaves.iter().cloned().collect();
     assert!(whole.names().len() > 5, "the scene spans several segments");
+    let mut replays = 0;
     for at in 1..=whole.steps() {
         for step in STEPS {
-            for unsynced in UNSYNCED {
+            for unsynced in unsynced(8, at) {
                 let scene = format!("crash at {at}, {step:?}, {unsynced:?}");
                 let world = Lossy::new();
                 world.crash_at(at, step);
@@ -117,17 +130,47 @@ fn a_crash_at_any_step_loses_nothing_acknowledged_and_doubles_nothing() {
                 check(&store, &again, &scene);
                 assert_eq!(store.size(), distinct.len() as u64, "{scene}");
                 assert_eq!(store.gaps(stream(1)), [], "{scene}");
+                replays += 1;
             }
         }
     }
+    println!("{} steps of which {} syncs, {replays} replays", whole.steps(), whole.syncs());
+}
+
+#[test]
+fn a_crash_at_any_byte_of_the_last_write_is_survived() {
+    let whole = Lossy::new();
+    let all = work(&whole);
+    let mut replays = 0;
+    for at in 1..=whole.steps() {
+        let world = Lossy::new();
+        world.crash_at(at, Step::Done);
+        let promised = work(&world);
+        // Every byte in a campaign; every third one otherwise, others for each write.
+        let stride = if seeds(0) > 0 { 1 } else { 3 };
+        for len in (at as usize % stride..=world.torn_max()).step_by(stride) {
+            let scene = format!("crash at {at}, torn at byte {len}");
+            let world = world.after_crash(Unsynced::TornAt(len));
+            if let Some(store) = reopen(&world, &promised, &scene) {
+                check(&store, &promised, &scene);
+            }
+            replays += 1;
+            if len % 64 < stride {
+                let again = work(&world);
+                assert_eq!(again.leaves.len(), all.leaves.len(), "{scene}: the second run ends");
+            }
+        }
+    }
+    println!("{} steps, {replays} replays", whole.steps());
 }
 
 #[test]
 fn a_second_crash_while_recovering_from_the_first_changes_nothing_of_that() {
     let whole = Lossy::new();
     work(&whole);
+    let mut replays = 0;
     for at in (1..=whole.steps()).step_by(3) {
-        for unsynced in UNSYNCED {
+        for unsynced in unsynced(3, at) {
             let world = Lossy::new();
             world.crash_at(at, Step::HalfDone);
             let promised = work(&world);
@@ -137,13 +180,98 @@ fn a_second_crash_while_recovering_from_the_first_changes_nothing_of_that() {
                 let world = world.after_crash(Unsynced::Kept);
                 world.crash_at(second_at, Step::HalfDone);
                 let more = work(&world);
-                let world = world.after_crash(Unsynced::Torn);
+                let world = world.after_crash(Unsynced::Any(at * 10 + second_at));
                 let created = Promised { created: promised.created || more.created, ..Promised::default() };
                 if let Some(store) = reopen(&world, &created, &scene) {
                     check(&store, &promised, &scene);
                     check(&store, &more, &scene);
                 }
+                replays += 1;
             }
         }
     }
+    println!("{replays} replays");
+}
+
+/// A random ward: groups of any streams, in order or not, again or not, some of them conflicting; a
+/// crash at any step, again and again, with anything left of what was not synced.
+fn story(seed: u64) -> (u64, u64) {
+    let mut dice = Dice(seed);
+    let mut world = Lossy::new();
+    let mut promised = Promised::default();
+    let mut heads: Vec<(u64, Hash)> = Vec::new();
+    let (mut crashes, mut steps) = (0, 0);
+    for life in 0..5 {
+        let scene = format!("seed {seed}, life {life}");
+        world.crash_at(1 + dice.below(60), STEPS[dice.below(3) as usize]);
+        let opened = match Store::open_on(Box::new(world.disk()), GENESIS, TINY) {
+            Err(StoreError::Missing) if !promised.created => {
+                Store::create_on(Box::new(world.disk()), GENESIS, TINY)
+            }
+            opened => opened,
+        };
+        match opened {
+            Ok(store) => {
+                promised.created = true;
+                check(&store, &promised, &scene);
+                for (size, root) in &heads {
+                    assert_eq!(store.root_at(*size), Some(*root), "{scene}: a head that was signed");
+                }
+                for _ in 0..dice.below(30) {
+                    let most = if dice.below(8) == 0 { 30 } else { 5 };
+                    let len = 1 + dice.below(most);
+                    let group: Vec<_> = (0..len)
+                        .map(|_| {
+                            let (number, seq) = (dice.below(3) as u8, dice.below(60));
+                            let variant = u8::from(dice.below(20) == 0);
+                            envelope(number, seq, seq * 1000, seq * 1000 + 900, variant)
+                        })
+                        .collect();
+                    let Ok(answers) = append(&store, &group) else { break };
+                    for ((_, bytes), answer) in group.into_iter().zip(answers) {
+                        if let Appended::Stored { index } | Appended::Duplicate { index } = answer {
+                            promised.leaves.push((index, bytes));
+                        }
+                    }
+                    heads.push(store.log_head());
+                    let index = dice.below(store.size());
+                    let path = store.inclusion(index, store.size()).unwrap();
+                    let (size, root) = store.log_head();
+                    assert!(
+                        log::verify_inclusion(store.leaf(index).unwrap(), index, size, &path, &root),
+                        "{scene}"
+                    );
+                }
+            }
+            // The power went while it was opened.
+            Err(StoreError::Busy(_)) => {}
+            Err(StoreError::Missing) if !promised.created => {}
+            Err(why) => panic!("{scene}: {why}"),
+        }
+        steps += world.steps();
+        crashes += 1;
+        let unsynced = match dice.below(4) {
+            0 => Unsynced::Kept,
+            1 => Unsynced::Lost,
+            _ => Unsynced::Any(dice.next()),
+        };
+        world = world.after_crash(unsynced);
+    }
+    if let Some(store) = reopen(&world, &promised, &format!("seed {seed}, the end")) {
+        check(&store, &promised, &format!("seed {seed}, the end"));
+        assert_eq!(store.verify().unwrap(), store.size());
+    }
+    (crashes, steps)
+}
+
+#[test]
+fn random_crashes_lose_nothing_acknowledged_and_no_signed_head_rolls_back() {
+    let (mut crashes, mut steps) = (0, 0);
+    let seeds = seeds(300);
+    for seed in 0..seeds {
+        let (more_crashes, more_steps) = story(seed);
+        crashes += more_crashes;
+        steps += more_steps;
+    }
+    println!("{seeds} seeds, {crashes} crashes and starts, {steps} steps of the disk");
 }

@@ -6,6 +6,7 @@ mod crashes;
 mod damage;
 mod lossy;
 mod model;
+mod tree;
 
 use super::*;
 use vitals::envelope::ClockQuality;

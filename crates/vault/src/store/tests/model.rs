@@ -4,6 +4,7 @@ use super::lossy::Lossy;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use vitals::log::MerkleLog;
 
 #[derive(Debug, Clone)]
 enum Move {

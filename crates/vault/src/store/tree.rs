@@ -1,0 +1,248 @@
+//! The log's tree with its fresh end in memory: of leaves that lie far enough behind, only the roots
+//! of whole blocks are kept, 1/256 of the hashes. What is below such a root is read from the disk
+//! when a path needs it, and believed only if it gives that root.
+
+use std::sync::Arc;
+use vitals::ids::Hash;
+use vitals::log::{empty_root, node};
+
+/// A block is 2^`BLOCK_LEVEL` leaves. Small in tests, so that small logs have many.
+pub(super) const BLOCK_LEVEL: u32 = if cfg!(test) { 2 } else { 8 };
+/// Leaves in a block.
+pub(super) const BLOCK_LEN: u64 = 1 << BLOCK_LEVEL;
+
+/// The hashes of one whole block: its leaves first, its root last.
+pub(super) struct Block(Vec<Vec<Hash>>);
+
+impl Block {
+    /// The block over these leaves, [`BLOCK_LEN`] of them.
+    pub(super) fn of(leaves: Vec<Hash>) -> Self {
+        debug_assert_eq!(leaves.len() as u64, BLOCK_LEN, "a block is whole");
+        let mut levels = vec![leaves];
+        while let Some(below) = levels.last().filter(|level| level.len() > 1) {
+            let above = below.chunks_exact(2).map(|pair| node(&pair[0], &pair[1])).collect();
+            levels.push(above);
+        }
+        Self(levels)
+    }
+
+    pub(super) fn root(&self) -> Hash {
+        self.0[BLOCK_LEVEL as usize][0]
+    }
+}
+
+/// This block is needed and not in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotHere(pub(super) u64);
+
+/// Gives a block that was read before.
+pub(super) type Blocks<'a> = &'a dyn Fn(u64) -> Option<Arc<Block>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    size: u64,
+    /// Leaves before this one are not in memory; a multiple of [`BLOCK_LEN`].
+    base: u64,
+    /// `low[k][i]` is the root of the complete subtree over 2^k leaves, the first one from `base` on.
+    low: [Vec<Hash>; BLOCK_LEVEL as usize],
+    /// The same for k ≥ [`BLOCK_LEVEL`], from leaf 0 on.
+    high: Vec<Vec<Hash>>,
+}
+
+fn at(index: u64) -> usize {
+    usize::try_from(index).expect("an index of something held in memory fits usize")
+}
+
+impl Tree {
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn push(&mut self, leaf: Hash) -> u64 {
+        let index = self.size;
+        self.size += 1;
+        let mut hash = leaf;
+        for level in &mut self.low {
+            level.push(hash);
+            if level.len() % 2 == 1 {
+                return index;
+            }
+            hash = node(&level[level.len() - 2], &level[level.len() - 1]);
+        }
+        self.push_high(hash);
+        index
+    }
+
+    fn push_high(&mut self, root: Hash) {
+        let mut hash = root;
+        for level in 0.. {
+            if self.high.len() == level {
+                self.high.push(Vec::new());
+            }
+            let nodes = &mut self.high[level];
+            nodes.push(hash);
+            if nodes.len() % 2 == 1 {
+                return;
+            }
+            hash = node(&nodes[nodes.len() - 2], &nodes[nodes.len() - 1]);
+        }
+    }
+
+    /// Adds leaves of which only the roots of the blocks that they fill are at hand, and the leaves
+    /// behind the last whole block. Nothing is added if these are not as many as they must be.
+    pub(super) fn push_sealed(&mut self, roots: &[Hash], rest: &[Hash]) -> bool {
+        if roots.is_empty() {
+            let fits = self.size % BLOCK_LEN + (rest.len() as u64) < BLOCK_LEN;
+            if fits {
+                rest.iter().for_each(|leaf| {
+                    self.push(*leaf);
+                });
+            }
+            return fits;
+        }
+        if rest.len() as u64 >= BLOCK_LEN {
+            return false;
+        }
+        roots.iter().for_each(|root| self.push_high(*root));
+        self.low = Default::default();
+        self.base = self.high[0].len() as u64 * BLOCK_LEN;
+        self.size = self.base;
+        rest.iter().for_each(|leaf| {
+            self.push(*leaf);
+        });
+        true
+    }
+
+    /// Forgets the leaves before `index`, as far as they fill blocks.
+    pub(super) fn forget_before(&mut self, index: u64) {
+        let base = index.min(self.size) / BLOCK_LEN * BLOCK_LEN;
+        let blocks = base.saturating_sub(self.base) / BLOCK_LEN;
+        for (level, nodes) in (0..).zip(&mut self.low) {
+            nodes.drain(..at(blocks << (BLOCK_LEVEL - level)));
+        }
+        self.base = self.base.max(base);
+    }
+
+    /// The leaves from `index` on, if all of them are in memory.
+    pub(super) fn leaves_from(&self, index: u64) -> Option<&[Hash]> {
+        self.low[0].get(at(index.checked_sub(self.base)?)..)
+    }
+
+    /// Roots of the whole blocks that end behind leaf `from`.
+    pub(super) fn block_roots_from(&self, from: u64) -> &[Hash] {
+        self.high.first().and_then(|roots| roots.get(at(from / BLOCK_LEN)..)).unwrap_or(&[])
+    }
+
+    pub(super) fn block_root(&self, block: u64) -> Option<Hash> {
+        self.high.first()?.get(at(block)).copied()
+    }
+
+    fn get(&self, level: u32, index: u64, blocks: Blocks<'_>) -> Result<Hash, NotHere> {
+        if level >= BLOCK_LEVEL {
+            return Ok(self.high[(level - BLOCK_LEVEL) as usize][at(index)]);
+        }
+        let base = self.base >> level;
+        if index >= base {
+            return Ok(self.low[level as usize][at(index - base)]);
+        }
+        let per_block = BLOCK_LEVEL - level;
+        let block = index >> per_block;
+        let held = blocks(block).ok_or(NotHere(block))?;
+        Ok(held.0[level as usize][at(index - (block << per_block))])
+    }
+
+    /// RFC 6962 MTH over leaves `from..to`, where `from` is a multiple of the subtree's span.
+    fn subtree(&self, from: u64, to: u64, blocks: Blocks<'_>) -> Result<Hash, NotHere> {
+        let width = to - from;
+        if width.is_power_of_two() {
+            let level = width.trailing_zeros();
+            return self.get(level, from >> level, blocks);
+        }
+        let split = from + largest_power_below(width);
+        Ok(node(&self.subtree(from, split, blocks)?, &self.subtree(split, to, blocks)?))
+    }
+
+    /// The leaf at `index`.
+    pub(super) fn leaf(&self, index: u64, blocks: Blocks<'_>) -> Result<Option<Hash>, NotHere> {
+        if index < self.size { self.get(0, index, blocks).map(Some) } else { Ok(None) }
+    }
+
+    /// The root now: always in memory.
+    pub(super) fn root(&self) -> Hash {
+        self.root_at(self.size, &|_| None)
+            .ok()
+            .flatten()
+            .expect("the leaves behind the last whole block are in memory")
+    }
+
+    /// As [`vitals::log::MerkleLog::root_at`].
+    pub(super) fn root_at(&self, size: u64, blocks: Blocks<'_>) -> Result<Option<Hash>, NotHere> {
+        match size {
+            0 => Ok(Some(empty_root())),
+            _ if size <= self.size => self.subtree(0, size, blocks).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// As [`vitals::log::MerkleLog::inclusion`].
+    pub(super) fn inclusion(
+        &self,
+        index: u64,
+        size: u64,
+        blocks: Blocks<'_>,
+    ) -> Result<Option<Vec<Hash>>, NotHere> {
+        if index >= size || size > self.size {
+            return Ok(None);
+        }
+        let (mut from, mut to, mut path) = (0, size, Vec::new());
+        while to - from > 1 {
+            let split = from + largest_power_below(to - from);
+            if index < split {
+                path.push(self.subtree(split, to, blocks)?);
+                to = split;
+            } else {
+                path.push(self.subtree(from, split, blocks)?);
+                from = split;
+            }
+        }
+        path.reverse();
+        Ok(Some(path))
+    }
+
+    /// As [`vitals::log::MerkleLog::consistency`].
+    pub(super) fn consistency(
+        &self,
+        old: u64,
+        new: u64,
+        blocks: Blocks<'_>,
+    ) -> Result<Option<Vec<Hash>>, NotHere> {
+        if old > new || new > self.size {
+            return Ok(None);
+        }
+        if old == 0 || old == new {
+            return Ok(Some(Vec::new()));
+        }
+        let (mut from, mut to, mut whole, mut path) = (0, new, true, Vec::new());
+        while old != to {
+            let split = from + largest_power_below(to - from);
+            if old <= split {
+                path.push(self.subtree(split, to, blocks)?);
+                to = split;
+            } else {
+                path.push(self.subtree(from, split, blocks)?);
+                from = split;
+                whole = false;
+            }
+        }
+        if !whole {
+            path.push(self.subtree(from, to, blocks)?);
+        }
+        path.reverse();
+        Ok(Some(path))
+    }
+}
+
+/// The largest power of two smaller than `width`, for `width` ≥ 2.
+fn largest_power_below(width: u64) -> u64 {
+    1 << (63 - (width - 1).leading_zeros())
+}
