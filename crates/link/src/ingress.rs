@@ -1,5 +1,6 @@
 //! Where envelopes go once they are in, and what comes back.
 
+use crate::refusal::LinkRefusal;
 use std::fmt;
 use tokio::sync::{mpsc, oneshot};
 use vitals::DeviceId;
@@ -22,6 +23,11 @@ pub trait Ingress: Send + Sync {
     fn listening(&self, device: DeviceId) {
         let _ = device;
     }
+
+    /// Something was refused at the link, or held back: for the counters. Never blocks.
+    fn turned_away(&self, why: LinkRefusal) {
+        let _ = why;
+    }
 }
 
 /// The admission queue is full: the sender shall try again later.
@@ -30,7 +36,7 @@ pub struct Busy;
 
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the admission queue is full; try again later")
+        f.write_str(LinkRefusal::Busy.sentence())
     }
 }
 

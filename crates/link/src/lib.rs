@@ -6,10 +6,16 @@
 //! and uplink state machines do no I/O; [`server`] and [`client`] are the tokio shells around them.
 
 pub mod client;
+mod framing;
 pub mod greet;
 pub mod ingress;
+pub mod quota;
+pub mod refusal;
 pub mod server;
 pub mod session;
+mod sessions;
+mod strangers;
+mod talk;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -19,7 +25,10 @@ mod wire;
 
 pub use client::{Client, ConnectError, Event, Events, PublishError, PublishId};
 pub use ingress::{Busy, Ingress, RefusalCode, Registry, Reply, Verdict};
-pub use server::{Bounds, Sessions, serve};
+pub use quota::Rate;
+pub use refusal::LinkRefusal;
+pub use server::{Bounds, serve};
+pub use sessions::Sessions;
 pub use topic::Lane;
 
 /// Most publishes a device may have unacknowledged on one connection.

@@ -1,14 +1,15 @@
 //! The node's half of one MQTT connection, without I/O: bytes in, [`Happening`]s and bytes out.
 
+use crate::framing::{self, Framing};
 use crate::ingress::{RefusalCode, Verdict};
+use crate::refusal::LinkRefusal;
 use crate::topic::{self, Lane};
-use crate::{KEEP_ALIVE_S_MAX, RECEIVE_MAXIMUM, UP_PACKET_BYTES_MAX, wire};
+use crate::{RECEIVE_MAXIMUM, UP_PACKET_BYTES_MAX, wire};
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
-use mqtt_protocol_core::mqtt::packet::{self, GenericPacketTrait, Packet, Property, Qos, v3_1_1, v5_0};
+use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Property, Qos, v3_1_1, v5_0};
 use mqtt_protocol_core::mqtt::result_code::{
-    ConnectReasonCode, ConnectReturnCode, DisconnectReasonCode, PubackReasonCode, SubackReasonCode,
-    SubackReturnCode, UnsubackReasonCode,
+    DisconnectReasonCode, MqttError, PubackReasonCode, SubackReasonCode, SubackReturnCode, UnsubackReasonCode,
 };
 use mqtt_protocol_core::mqtt::{Connection, Version, role};
 use std::collections::VecDeque;
@@ -36,6 +37,8 @@ pub enum Happening {
         /// The envelope.
         bytes: Vec<u8>,
     },
+    /// Something was refused; the session goes on unless a [`Happening::Close`] follows.
+    Refused(LinkRefusal),
     /// Send what is in [`Session::take_output`], then close, because of this.
     Close(String),
 }
@@ -57,7 +60,10 @@ struct Unacked {
 pub struct Session {
     device: DeviceId,
     core: Connection<role::Server>,
+    framing: Framing,
     phase: Phase,
+    /// What its CONNECT is answered with instead of a welcome.
+    unwelcome: Option<LinkRefusal>,
     /// Version 5, known after CONNECT.
     v5: bool,
     /// The client wants to read reasons.
@@ -81,7 +87,9 @@ impl Session {
         Self {
             device,
             core,
+            framing: Framing::default(),
             phase: Phase::BeforeConnect,
+            unwelcome: None,
             v5: false,
             wants_reasons: true,
             unacked: VecDeque::new(),
@@ -89,6 +97,24 @@ impl Session {
             held: Vec::new(),
             out: Vec::new(),
         }
+    }
+
+    /// A session that answers its CONNECT with this refusal.
+    #[must_use]
+    pub fn unwelcome(device: DeviceId, why: LinkRefusal) -> Self {
+        Self { unwelcome: Some(why), ..Self::new(device) }
+    }
+
+    /// Packets received whole.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.framing.packets()
+    }
+
+    /// Has a packet begun that has not ended?
+    #[must_use]
+    pub fn is_within_packet(&self) -> bool {
+        self.framing.is_within()
     }
 
     /// May more bytes be read from the device? A 3.1.1 client was told no window, so it is held back
@@ -126,7 +152,14 @@ impl Session {
                 self.held.extend_from_slice(&bytes[read..]);
                 return happenings;
             }
+            // The protocol machine does not look at reserved bits.
+            if !self.framing.is_within() && !framing::may_begin(bytes[read]) {
+                happenings.extend(self.turn_away(LinkRefusal::MqttMalformed));
+                return happenings;
+            }
             let events = self.core.recv(&mut cursor);
+            let end = usize::try_from(cursor.position()).unwrap_or(bytes.len());
+            self.framing.pass(&bytes[read..end]);
             self.apply(events, &mut happenings);
         }
     }
@@ -201,9 +234,11 @@ impl Session {
         self.close(DisconnectReasonCode::NotAuthorized, sentence)
     }
 
-    /// The device kept silent longer than it promised.
-    pub fn silent(&mut self) -> Happening {
-        self.close(DisconnectReasonCode::KeepAliveTimeout, "no sign of life within the keep-alive time")
+    /// Ends the session because of a refusal, under its code and with its sentence.
+    pub fn turn_away(&mut self, why: LinkRefusal) -> [Happening; 2] {
+        let code = why.mqtt().and_then(|code| DisconnectReasonCode::try_from(code).ok());
+        let code = code.unwrap_or(DisconnectReasonCode::UnspecifiedError);
+        [Happening::Refused(why), self.close(code, why.sentence())]
     }
 
     /// The node stops.
@@ -232,11 +267,7 @@ impl Session {
                 Event::NotifyError(error) => {
                     // The protocol machine has said goodbye itself for some errors; it then sends no
                     // second one.
-                    let code = u8::try_from(error as u16)
-                        .ok()
-                        .and_then(|code| DisconnectReasonCode::try_from(code).ok())
-                        .unwrap_or(DisconnectReasonCode::ProtocolError);
-                    happenings.push(self.close(code, &format!("MQTT protocol error: {error}")));
+                    happenings.extend(self.turn_away(broken(error)));
                 }
                 // The reason follows in a NotifyError; a close without one is a plain end.
                 Event::RequestClose
@@ -319,58 +350,8 @@ impl Session {
             }
             // Answered by the protocol machine itself.
             Packet::V5_0Pingreq(_) | Packet::V3_1_1Pingreq(_) => {}
-            _ => happenings.push(
-                self.close(DisconnectReasonCode::ProtocolError, "a packet that has no place in this session"),
-            ),
+            _ => happenings.extend(self.turn_away(LinkRefusal::MqttProtocol)),
         }
-    }
-
-    fn connect(&mut self, client_id: String, keep_alive_s: u16, happenings: &mut Vec<Happening>) {
-        let wanted = self.device.to_string();
-        if !client_id.is_empty() && client_id != wanted {
-            let sentence =
-                format!("the client id must be empty or {wanted}, the id of the certificate's key");
-            if self.v5 {
-                let mut packet = v5_0::Connack::builder()
-                    .session_present(false)
-                    .reason_code(ConnectReasonCode::ClientIdentifierNotValid);
-                if self.wants_reasons {
-                    packet = packet.props(wire::reason(&sentence));
-                }
-                if let Ok(packet) = packet.build() {
-                    self.send_only(packet.into());
-                }
-            } else if let Ok(packet) = v3_1_1::Connack::builder()
-                .session_present(false)
-                .return_code(ConnectReturnCode::IdentifierRejected)
-                .build()
-            {
-                self.send_only(packet.into());
-            }
-            self.phase = Phase::Closed;
-            happenings.push(Happening::Close(sentence));
-            return;
-        }
-        let asked = if keep_alive_s == 0 { KEEP_ALIVE_S_MAX } else { keep_alive_s };
-        let granted = asked.min(KEEP_ALIVE_S_MAX);
-        if self.v5 {
-            let packet = v5_0::Connack::builder()
-                .session_present(false)
-                .reason_code(ConnectReasonCode::Success)
-                .props(connack_properties(client_id.is_empty().then_some(wanted.as_str()), granted))
-                .build();
-            if let Ok(packet) = packet {
-                self.send_only(packet.into());
-            }
-        } else if let Ok(packet) =
-            v3_1_1::Connack::builder().session_present(false).return_code(ConnectReturnCode::Accepted).build()
-        {
-            self.send_only(packet.into());
-        }
-        self.phase = Phase::Open;
-        // A 3.1.1 client cannot be told a shorter time than it asked for.
-        let seconds = if self.v5 { granted } else { asked };
-        happenings.push(Happening::Connected { silence_s_max: u32::from(seconds) * 3 / 2 });
     }
 
     fn publish(
@@ -383,32 +364,34 @@ impl Session {
         happenings: &mut Vec<Happening>,
     ) {
         let (Qos::AtLeastOnce, Some(packet_id)) = (qos, packet_id) else {
-            let why = "envelopes are published with QoS 1";
-            happenings.push(self.close(DisconnectReasonCode::QosNotSupported, why));
+            happenings.extend(self.turn_away(LinkRefusal::Qos));
             return;
         };
+        // The protocol machine lets it pass in 3.1.1.
+        if packet_id == 0 {
+            happenings.extend(self.turn_away(LinkRefusal::MqttMalformed));
+            return;
+        }
         if retain {
-            let why = "nothing is retained here; publish without the retain flag";
-            happenings.push(self.close(DisconnectReasonCode::RetainNotSupported, why));
+            happenings.extend(self.turn_away(LinkRefusal::Retain));
             return;
         }
         // The protocol machine lets a repeated packet id pass; two verdicts for one id would be a lie.
         if self.unacked.iter().any(|unacked| unacked.packet_id == packet_id) {
-            let why = "the packet id is in use by a publish that has no acknowledgement yet";
-            happenings.push(self.close(DisconnectReasonCode::ProtocolError, why));
+            happenings.extend(self.turn_away(LinkRefusal::PacketIdInUse));
             return;
         }
         let slot = self.slot_front + self.unacked.len() as u64;
         let refusal = match topic::parse(topic_name) {
-            None => Some((RefusalCode::TopicInvalid, "publish on d/<device>/e or d/<device>/a")),
+            None => Some((RefusalCode::TopicInvalid, LinkRefusal::TopicUnknown)),
             Some((device, _)) if device != self.device => {
-                Some((RefusalCode::NotAuthorized, "the topic belongs to another device"))
+                Some((RefusalCode::NotAuthorized, LinkRefusal::TopicForeign))
             }
             Some((_, lane)) if !lane.is_up() => {
-                Some((RefusalCode::NotAuthorized, "only the node publishes on this topic"))
+                Some((RefusalCode::NotAuthorized, LinkRefusal::TopicDownward))
             }
             Some(_) if payload.len() > ENVELOPE_BYTES_MAX => {
-                Some((RefusalCode::PayloadInvalid, "the payload is longer than the longest envelope"))
+                Some((RefusalCode::PayloadInvalid, LinkRefusal::PayloadTooLong))
             }
             Some((_, lane)) => {
                 let alarm = lane == Lane::Alarm;
@@ -416,7 +399,10 @@ impl Session {
                 None
             }
         };
-        let verdict = refusal.map(|(reason, why)| Verdict::Refused { reason, sentence: why.to_owned() });
+        let verdict = refusal.map(|(reason, why)| {
+            happenings.push(Happening::Refused(why));
+            Verdict::Refused { reason, sentence: why.sentence().to_owned() }
+        });
         self.unacked.push_back(Unacked { packet_id, verdict });
         self.release(happenings);
     }
@@ -479,7 +465,14 @@ impl Session {
     }
 
     fn subscribe(&mut self, packet_id: u16, filters: Vec<String>, happenings: &mut Vec<Happening>) {
+        if packet_id == 0 {
+            happenings.extend(self.turn_away(LinkRefusal::MqttMalformed));
+            return;
+        }
         let lanes: Vec<Vec<Lane>> = filters.iter().map(|f| topic::covered(f, self.device)).collect();
+        if lanes.iter().any(Vec::is_empty) {
+            happenings.push(Happening::Refused(LinkRefusal::SubscriptionForeign));
+        }
         if self.v5 {
             let codes = lanes
                 .iter()
@@ -490,7 +483,7 @@ impl Session {
                 .collect();
             let mut ack = v5_0::Suback::builder().packet_id(packet_id).reason_codes(codes);
             if self.wants_reasons && lanes.iter().any(Vec::is_empty) {
-                ack = ack.props(wire::reason("a device listens on its own topics d/<device>/r and /p only"));
+                ack = ack.props(wire::reason(LinkRefusal::SubscriptionForeign.sentence()));
             }
             if let Ok(ack) = ack.build() {
                 self.send_only(ack.into());
@@ -514,6 +507,16 @@ impl Session {
     }
 }
 
+fn broken(error: MqttError) -> LinkRefusal {
+    match error {
+        MqttError::PacketTooLarge => LinkRefusal::PacketTooLong,
+        MqttError::ReceiveMaximumExceeded => LinkRefusal::ReceiveMaximum,
+        MqttError::TopicAliasInvalid => LinkRefusal::TopicAlias,
+        MqttError::MalformedPacket | MqttError::InsufficientBytes => LinkRefusal::MqttMalformed,
+        _ => LinkRefusal::MqttProtocol,
+    }
+}
+
 fn puback_code(reason: RefusalCode) -> PubackReasonCode {
     match reason {
         RefusalCode::Conflict => PubackReasonCode::ImplementationSpecificError,
@@ -523,19 +526,8 @@ fn puback_code(reason: RefusalCode) -> PubackReasonCode {
     }
 }
 
-fn connack_properties(assigned: Option<&str>, keep_alive_s: u16) -> Vec<Property> {
-    let properties: [Option<Property>; 8] = [
-        packet::ReceiveMaximum::new(RECEIVE_MAXIMUM).ok().map(Into::into),
-        packet::MaximumQos::new(1).ok().map(Into::into),
-        packet::RetainAvailable::new(0).ok().map(Into::into),
-        packet::SharedSubscriptionAvailable::new(0).ok().map(Into::into),
-        packet::SubscriptionIdentifierAvailable::new(0).ok().map(Into::into),
-        packet::SessionExpiryInterval::new(0).ok().map(Into::into),
-        packet::ServerKeepAlive::new(keep_alive_s).ok().map(Into::into),
-        assigned.and_then(|id| packet::AssignedClientIdentifier::new(id).ok()).map(Into::into),
-    ];
-    properties.into_iter().flatten().collect()
-}
-
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;
+mod welcome;

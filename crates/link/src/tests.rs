@@ -4,7 +4,7 @@
 use crate::{
     Bounds, Busy, Client, ConnectError, Event, Events, Ingress, Lane, Registry, Reply, Sessions, Verdict,
 };
-use crate::{PublishError, RECEIVE_MAXIMUM, RefusalCode, tls};
+use crate::{LinkRefusal, PublishError, RECEIVE_MAXIMUM, RefusalCode, tls};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use vitals::DeviceId;
+
+mod hostile;
 
 const NODE: [u8; 32] = [1; 32];
 const GATEWAY: [u8; 32] = [2; 32];
@@ -45,11 +47,18 @@ struct Offered {
     reply: Reply,
 }
 
-struct Admission(mpsc::Sender<Offered>);
+struct Admission {
+    offers: mpsc::Sender<Offered>,
+    refused: Arc<Mutex<Vec<LinkRefusal>>>,
+}
 
 impl Ingress for Admission {
     fn offer(&self, from: DeviceId, alarm: bool, bytes: Vec<u8>, reply: Reply) -> Result<(), Busy> {
-        self.0.try_send(Offered { from, alarm, bytes, reply }).map_err(|_| Busy)
+        self.offers.try_send(Offered { from, alarm, bytes, reply }).map_err(|_| Busy)
+    }
+
+    fn turned_away(&self, why: LinkRefusal) {
+        self.refused.lock().unwrap().push(why);
     }
 }
 
@@ -58,6 +67,7 @@ struct Node {
     ledger: Arc<Ledger>,
     sessions: Arc<Sessions>,
     admission: mpsc::Receiver<Offered>,
+    refused: Arc<Mutex<Vec<LinkRefusal>>>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
@@ -76,17 +86,18 @@ impl Node {
         let config = tls::server_config(certificate, key, ledger.clone()).unwrap();
         let (offer, admission) = mpsc::channel(100);
         let (stop, stopped) = watch::channel(false);
+        let refused = Arc::default();
         let sessions = Arc::new(Sessions::new());
         let serving = tokio::spawn(crate::serve(
             listener,
             Arc::new(config),
-            Arc::new(Admission(offer)),
+            Arc::new(Admission { offers: offer, refused: Arc::clone(&refused) }),
             ledger.clone(),
             sessions.clone(),
             bounds,
             stopped,
         ));
-        Self { address, ledger, sessions, admission, stop, serving }
+        Self { address, ledger, sessions, admission, refused, stop, serving }
     }
 
     async fn connect(&self, seed: [u8; 32]) -> Result<(Client, Events), ConnectError> {
@@ -101,6 +112,23 @@ impl Node {
         let (certificate, key) = tls::self_signed(&seed).unwrap();
         let config = tls::client_config(certificate, key, pinned).unwrap();
         Client::connect(&self.address.to_string(), Arc::new(config), id(seed)).await
+    }
+}
+
+impl Node {
+    /// Waits until this was refused, and counts it away.
+    async fn counted(&self, why: LinkRefusal) {
+        let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut refused = self.refused.lock().unwrap();
+            assert!(tokio::time::Instant::now() < patience, "{why:?} was not counted, but {refused:?}");
+            if let Some(at) = refused.iter().position(|seen| *seen == why) {
+                refused.remove(at);
+                return;
+            }
+            drop(refused);
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -183,7 +211,7 @@ mod thief {
     }
 
     #[derive(Debug)]
-    struct Anybody;
+    pub(in crate::tests) struct Anybody;
 
     impl ServerCertVerifier for Anybody {
         fn verify_server_cert(
@@ -217,7 +245,10 @@ mod thief {
         }
     }
 
-    pub(super) fn config(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> ClientConfig {
+    pub(in crate::tests) fn config(
+        certificate: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+    ) -> ClientConfig {
         let PrivateKeyDer::Pkcs8(key) = key else { panic!("PKCS#8") };
         let key = any_eddsa_type(&key).unwrap();
         let pair = Pair(Arc::new(CertifiedKey::new(vec![certificate], key)));

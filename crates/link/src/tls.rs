@@ -3,6 +3,8 @@
 //! that a revoked key is seen at the next handshake.
 
 use crate::ingress::Registry;
+use crate::quota::{Bucket, Rate};
+use crate::refusal::LinkRefusal;
 pub use rustls::ClientConfig as Config;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -11,7 +13,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig};
 use rustls::{Error, SignatureScheme};
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// DER before the 32 bytes of an Ed25519 private key (RFC 8410, PKCS#8 version 1).
 const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
@@ -19,6 +22,8 @@ const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65,
 const SPKI_ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
 /// Longest certificate looked at, bytes.
 const CERTIFICATE_BYTES_MAX: usize = 4096;
+/// Sentences about refused clients in the log: a flood of them shall not fill a disk.
+const SENTENCES: Rate = Rate { burst: 32, per_s: 1 };
 
 /// Why a TLS configuration could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +70,8 @@ pub fn server_config(
     registry: Arc<dyn Registry>,
 ) -> Result<ServerConfig, TlsError> {
     let provider = provider();
-    let verifier = Arc::new(RegisteredKey { registry, provider: provider.clone() });
+    let said = Mutex::new(Bucket::full(SENTENCES, 0));
+    let verifier = Arc::new(RegisteredKey { registry, provider: provider.clone(), said });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
@@ -94,6 +100,17 @@ pub fn client_config(
     Ok(config)
 }
 
+/// Why a handshake did not come about, as far as it tells.
+pub(crate) fn refusal_of(error: &std::io::Error) -> LinkRefusal {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => {
+            LinkRefusal::KeyNotAdmitted
+        }
+        Some(Error::InvalidCertificate(CertificateError::BadEncoding)) => LinkRefusal::CertificateWrong,
+        _ => LinkRefusal::TlsBroken,
+    }
+}
+
 fn refused() -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
 }
@@ -115,6 +132,17 @@ fn verify_handshake(
 struct RegisteredKey {
     registry: Arc<dyn Registry>,
     provider: Arc<CryptoProvider>,
+    /// Sentences left for the log; the counters count on.
+    said: Mutex<Bucket>,
+}
+
+impl RegisteredKey {
+    fn say(&self, now: UnixTime, why: &str) {
+        let now_ms = now.as_secs().saturating_mul(1000);
+        if self.said.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms) {
+            tracing::info!(why, "Refused a TLS client: {why}");
+        }
+    }
 }
 
 impl fmt::Debug for RegisteredKey {
@@ -132,16 +160,16 @@ impl ClientCertVerifier for RegisteredKey {
         &self,
         end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let Some(key) = key_of(end_entity) else {
-            tracing::info!("Refused a TLS client: its certificate holds no Ed25519 key");
-            return Err(refused());
+            self.say(now, LinkRefusal::CertificateWrong.sentence());
+            return Err(Error::InvalidCertificate(CertificateError::BadEncoding));
         };
         match self.registry.admits(&key) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(sentence) => {
-                tracing::info!(why = %sentence, "Refused a TLS client: {sentence}");
+                self.say(now, &sentence);
                 Err(refused())
             }
         }

@@ -1,0 +1,231 @@
+//! Every way to break the protocol, byte by byte, before and after CONNECT, in both versions.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+const DEVICE: DeviceId = DeviceId([7; 16]);
+const CONNECT_V5: &[u8] = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x14\x00\x00\x00";
+const CONNECT_V3: &[u8] = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x14\x00\x00";
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    let mut length = body.len();
+    loop {
+        let low = u8::try_from(length & 0x7f).unwrap();
+        length >>= 7;
+        bytes.push(if length > 0 { low | 0x80 } else { low });
+        if length == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn text(bytes: &[u8]) -> Vec<u8> {
+    [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
+}
+
+/// A PUBLISH with these flags; version 5 has `properties`, 3.1.1 has none at all.
+fn publish(flags: u8, topic: &[u8], id: u16, properties: Option<&[u8]>, payload: &[u8]) -> Vec<u8> {
+    let mut body = text(topic);
+    if flags & 6 != 0 {
+        body.extend_from_slice(&id.to_be_bytes());
+    }
+    if let Some(properties) = properties {
+        body.push(u8::try_from(properties.len()).unwrap());
+        body.extend_from_slice(properties);
+    }
+    body.extend_from_slice(payload);
+    packet(0x30 | flags, &body)
+}
+
+fn own() -> Vec<u8> {
+    topic::of(DEVICE, Lane::Envelope).into_bytes()
+}
+
+fn connected(connect: &[u8]) -> Session {
+    let mut node = Session::new(DEVICE);
+    assert_eq!(node.receive(connect), [Happening::Connected { silence_s_max: 30 }]);
+    node.take_output();
+    node
+}
+
+/// The refusal that ended the session, after which it reads no more.
+fn ended(node: &mut Session, happenings: &[Happening], what: &str) -> LinkRefusal {
+    let [Happening::Refused(why), Happening::Close(sentence)] = happenings else {
+        panic!("{what}: {happenings:?}")
+    };
+    assert_eq!(sentence, why.sentence());
+    assert!(!node.is_hungry(), "{what}");
+    assert!(node.receive(&publish(2, &own(), 1, None, b"x")).is_empty(), "{what}: nothing is heard any more");
+    *why
+}
+
+#[test]
+fn broken_packets_close_the_session_under_their_code() {
+    use LinkRefusal::{
+        MqttMalformed, MqttProtocol, PacketIdInUse, PacketTooLong, Qos as QosRefused, Retain, TopicAlias,
+    };
+    let own = own();
+    let v5 = |flags, id| publish(flags, &own, id, Some(b""), b"x");
+    let cases: Vec<(&str, Vec<u8>, LinkRefusal)> = vec![
+        ("packet type 0", packet(0x00, b""), MqttMalformed),
+        ("reserved flags of SUBSCRIBE", packet(0x80, b"\x00\x01\x00\x00\x01a\x00"), MqttMalformed),
+        ("a length without an end", vec![0x32, 0xff, 0xff, 0xff, 0xff, 0x7f], MqttMalformed),
+        ("a length of 256 MiB", vec![0x32, 0xff, 0xff, 0xff, 0x7f], PacketTooLong),
+        ("a length one above the bound", vec![0x32, 0x80, 0x80, 0x06], PacketTooLong),
+        ("a PUBLISH without a topic", packet(0x32, b""), MqttMalformed),
+        ("a topic longer than its packet", packet(0x32, b"\x00\xffd/"), MqttMalformed),
+        ("a topic that is no UTF-8", publish(2, b"d/\xff\xfe/e", 1, Some(b""), b"x"), MqttMalformed),
+        ("packet id 0", v5(2, 0), MqttMalformed),
+        ("both QoS bits", v5(6, 1), MqttMalformed),
+        ("QoS 0", v5(0, 0), QosRefused),
+        ("QoS 2", v5(4, 1), QosRefused),
+        ("retained", v5(3, 1), Retain),
+        ("a packet id twice", [v5(2, 1), v5(10, 1)].concat(), PacketIdInUse),
+        ("a topic alias", publish(2, &own, 1, Some(b"\x23\x00\x01"), b"x"), TopicAlias),
+        ("a property that is none", publish(2, &own, 1, Some(b"\x7f\x00"), b"x"), MqttMalformed),
+        ("properties longer than the packet", packet(0x32, b"\x00\x01d\x00\x01\x50"), MqttMalformed),
+        ("CONNECT twice", CONNECT_V5.to_vec(), MqttProtocol),
+        ("CONNACK", packet(0x20, b"\x00\x00\x00"), MqttProtocol),
+        ("SUBACK", packet(0x90, b"\x00\x01\x00\x00"), MqttProtocol),
+        ("PINGRESP", packet(0xd0, b""), MqttProtocol),
+        ("AUTH", packet(0xf0, b"\x18\x00"), MqttProtocol),
+        ("SUBSCRIBE to nothing", packet(0x82, b"\x00\x01\x00"), MqttProtocol),
+        ("SUBSCRIBE with packet id 0", packet(0x82, b"\x00\x00\x00\x00\x01a\x00"), MqttMalformed),
+        ("bytes behind a PINGREQ", packet(0xc0, b"\x00"), MqttMalformed),
+    ];
+    for (what, bytes, expected) in cases {
+        let mut node = connected(CONNECT_V5);
+        let mut happenings = node.receive(&bytes);
+        happenings.retain(|happening| !matches!(happening, Happening::Offer { .. }));
+        let why = ended(&mut node, &happenings, what);
+        let out = node.take_output();
+        assert_eq!((out[0], Some(out[2])), (0xe0, why.mqtt()), "{what}: DISCONNECT under its code");
+        assert_eq!(why, expected, "{what}");
+    }
+}
+
+#[test]
+fn nothing_is_published_before_connect() {
+    let cases = [
+        publish(2, &own(), 1, Some(b""), b"x"),
+        packet(0x82, b"\x00\x01\x00\x00\x01a\x00"),
+        packet(0xc0, b""),
+        packet(0xe0, b""),
+    ];
+    for bytes in cases {
+        let mut node = Session::new(DEVICE);
+        let happenings = node.receive(&bytes);
+        ended(&mut node, &happenings, "before CONNECT");
+        assert!(node.take_output().is_empty(), "a stranger is told nothing");
+    }
+}
+
+#[test]
+fn a_broken_connect_opens_nothing() {
+    let cases: [(&str, Vec<u8>); 7] = [
+        ("another protocol", packet(0x10, b"\x00\x04HTTP\x05\x02\x00\x14\x00\x00\x00")),
+        ("version 3", packet(0x10, b"\x00\x06MQIsdp\x03\x02\x00\x14\x00\x00")),
+        ("version 6", packet(0x10, b"\x00\x04MQTT\x06\x02\x00\x14\x00\x00\x00")),
+        ("flags in the fixed header", packet(0x1f, b"\x00\x04MQTT\x05\x02\x00\x14\x00\x00\x00")),
+        ("a client id that is no UTF-8", packet(0x10, b"\x00\x04MQTT\x05\x02\x00\x14\x00\x00\x02\xff\xfe")),
+        ("bytes behind it", packet(0x10, b"\x00\x04MQTT\x05\x02\x00\x14\x00\x00\x00garbage")),
+        ("too long", vec![0x10, 0x80, 0x80, 0x06]),
+    ];
+    for (what, bytes) in cases {
+        let mut node = Session::new(DEVICE);
+        let happenings = node.receive(&bytes);
+        assert!(!happenings.iter().any(|h| matches!(h, Happening::Connected { .. })), "{what}");
+        ended(&mut node, &happenings, what);
+    }
+}
+
+#[test]
+fn version_3_1_1_breaks_off_without_a_word() {
+    let own = own();
+    let cases = [
+        ("packet id 0", publish(2, &own, 0, None, b"x")),
+        ("QoS 2", publish(4, &own, 1, None, b"x")),
+        ("QoS 0", publish(0, &own, 0, None, b"x")),
+        ("retained", publish(3, &own, 1, None, b"x")),
+        ("no UTF-8", publish(2, b"\xff", 1, None, b"x")),
+        ("CONNECT twice", CONNECT_V3.to_vec()),
+        ("too long", vec![0x32, 0xff, 0xff, 0xff, 0x7f]),
+        ("AUTH", packet(0xf0, b"\x18\x00")),
+    ];
+    for (what, bytes) in cases {
+        let mut node = connected(CONNECT_V3);
+        let happenings = node.receive(&bytes);
+        ended(&mut node, &happenings, what);
+        assert!(node.take_output().is_empty(), "{what}");
+    }
+    // A refused topic, here one with a wildcard, has no other word in 3.1.1 either.
+    let mut node = connected(CONNECT_V3);
+    let happenings = node.receive(&publish(2, b"d/+/e", 1, None, b"x"));
+    assert!(matches!(
+        happenings.as_slice(),
+        [Happening::Refused(LinkRefusal::TopicUnknown), Happening::Close(_)]
+    ));
+}
+
+#[test]
+fn topics_with_wildcards_or_control_characters_are_none_of_ours() {
+    let mut node = connected(CONNECT_V5);
+    for (id, topic) in
+        (1..).zip([b"d/+/e".as_slice(), b"d/#", b"#", b"d/\x00/e", b"$SYS/broker", &[b'/'; 5000]])
+    {
+        let happenings = node.receive(&publish(2, topic, id, Some(b""), b"x"));
+        assert_eq!(happenings, [Happening::Refused(LinkRefusal::TopicUnknown)], "{topic:?}");
+        let out = node.take_output();
+        assert_eq!((out[0], out[4]), (0x40, 0x90));
+    }
+}
+
+#[test]
+fn more_than_the_receive_maximum_is_told_and_closed() {
+    let mut node = connected(CONNECT_V5);
+    let flood: Vec<u8> =
+        (1..=RECEIVE_MAXIMUM + 1).flat_map(|id| publish(2, &own(), id, Some(b""), b"x")).collect();
+    let happenings = node.receive(&flood);
+    let (offers, end) = happenings.split_at(usize::from(RECEIVE_MAXIMUM));
+    assert!(offers.iter().all(|h| matches!(h, Happening::Offer { .. })));
+    assert_eq!(ended(&mut node, end, "window"), LinkRefusal::ReceiveMaximum);
+    assert_eq!(node.take_output()[2], 0x93);
+}
+
+#[test]
+fn an_envelope_too_long_is_refused_and_the_session_goes_on() {
+    let mut node = connected(CONNECT_V5);
+    let happenings = node.receive(&publish(2, &own(), 5, Some(b""), &[0; ENVELOPE_BYTES_MAX + 1]));
+    assert_eq!(happenings, [Happening::Refused(LinkRefusal::PayloadTooLong)]);
+    let out = node.take_output();
+    assert_eq!((out[0], &out[2..5]), (0x40, [0, 5, 0x99].as_slice()));
+    let happenings = node.receive(&publish(2, &own(), 6, Some(b""), &[0; ENVELOPE_BYTES_MAX]));
+    assert!(matches!(happenings.as_slice(), [Happening::Offer { .. }]));
+}
+
+#[test]
+fn a_device_that_connects_too_often_is_told_to_wait() {
+    for (connect, welcome) in [(CONNECT_V5, [0x20, 0x9f]), (CONNECT_V3, [0x20, 3])] {
+        let mut node = Session::unwelcome(DEVICE, LinkRefusal::ReconnectRate);
+        let happenings = node.receive(connect);
+        assert_eq!(ended(&mut node, &happenings, "too often"), LinkRefusal::ReconnectRate);
+        let out = node.take_output();
+        assert_eq!([out[0], out[3]], welcome);
+    }
+}
+
+#[test]
+fn a_half_sent_packet_is_known_as_such() {
+    let mut node = connected(CONNECT_V5);
+    assert_eq!((node.packets(), node.is_within_packet()), (1, false));
+    let whole = publish(2, &own(), 1, Some(b""), &[0; 1000]);
+    for byte in &whole[..whole.len() - 1] {
+        assert!(node.receive(&[*byte]).is_empty());
+        assert_eq!((node.packets(), node.is_within_packet()), (1, true));
+    }
+    assert_eq!(node.receive(&whole[whole.len() - 1..]).len(), 1);
+    assert_eq!((node.packets(), node.is_within_packet()), (2, false));
+}
