@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from Crypto.Hash import keccak
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -69,6 +69,7 @@ ITEM_BYTES_MAX = 266240
 DEVICES_PER_PROOF_MAX = 12
 DEVICES_MAX = 65536
 STREAMS_MAX = 262144
+U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
 DEPTH_MAX = 8  # no object nests deeper
 
@@ -619,32 +620,32 @@ class Limits(NamedTuple):
 
 metric = integer(1, 9)
 body_text = text(TEXT_BYTES_MAX)
-_condition = one_of(integer(0x101, 0x109), integer(0x201, 0x209), integer(0x301, 0x309), integer(0x400, 0x402))
+_condition = one_of(integer(0x101, 0x109), integer(0x201, 0x209), integer(0x301, 0x309), integer(0x400, 0x403))
 _body = {
     READINGS: record(
-        Readings, uint, array(record(Column, metric, integer(0, COUNT_MAX), blob(0, BODY_BYTES_MAX)), 1, 9)
+        Readings, uint, array(record(Column, metric, integer(1, COUNT_MAX), blob(0, BODY_BYTES_MAX)), 1, 9)
     ),
     ALARM_EVENTS: record(
         AlarmEvents,
         uint,
         array(
-            record(AlarmEvent, author_time, _condition, uint, integer(1, 8), integer(0, 3), integer(*I32), id32),
+            record(AlarmEvent, time_ms, _condition, integer(0, U32_MAX), integer(1, 8), integer(0, 3), integer(*I32), id32),
             1,
             COUNT_MAX,
         ),
     ),
     ACCESS_ENTRY: record(
-        AccessEntry, uint, author_time, id32, body_text, integer(1, 5), hash32,
+        AccessEntry, uint, time_ms, id32, body_text, integer(1, 5), hash32,
         array(class_code, 0, 7), time_ms, time_ms, id16,
     ),
-    PROFILE_ENTRY: record(Profile, uint, author_time, body_text, body_text),
+    PROFILE_ENTRY: record(Profile, uint, time_ms, body_text, body_text),
     LIMITS: record(
         Limits,
         uint,
-        author_time,
+        time_ms,
         id32,
         record(
-            LimitsOf, metric, array(array(integer(*I32), 0, 1), 6, 6), integer(0, 2**32 - 1),
+            LimitsOf, metric, array(array(integer(*I32), 0, 1), 6, 6), integer(0, 2**31 - 1),
             integer(0, PERSISTENCE_MAX_MS),
         ),
     ),
@@ -680,7 +681,7 @@ def unpack(column, first):
     for _ in range(column.count):
         step, at = varint_read(column.packed, at)
         when += step >> 1
-        need(when <= TIME_MAX_MS, "a reading's time is beyond the year 2200")
+        need(when <= U64_MAX, "a reading's time is beyond 64 bits")
         if step & 1:
             need(at < len(column.packed), "a column ends before its reason")
             reason = column.packed[at]
@@ -709,7 +710,7 @@ def pack(readings, first):
 
 
 def decode_body(data, first):
-    """A body; `first` is its header's. `key_of_column` readings come from `unpack`."""
+    """A body; `first` is its header's. The readings of a column come from `unpack`."""
     value = cbor_read(data, BODY_BYTES_MAX)
     need(type(value) is tuple and value and type(value[0]) is int and value[0] in _body, "a body of no known kind")
     body = _body[value[0]](value)
@@ -723,7 +724,9 @@ def decode_body(data, first):
     if body.kind == LIMITS:
         above = [level[0] for level in body.limits_of.thresholds[:3] if level]
         below = [level[0] for level in body.limits_of.thresholds[3:] if level]
-        need(above == sorted(above) and below == sorted(below, reverse=True), "thresholds are out of order")
+        ascending(above, "thresholds above")
+        ascending(below[::-1], "thresholds below")
+        need(not above or not below or below[0] < above[0], "the two sides of the limits overlap")
     return body
 
 
@@ -950,7 +953,7 @@ _pairing_payload = record(PairingPayload, version, _device_keys, array(_device_k
 _pairing_request = record(PairingRequest, blob(0, PAIRING_BYTES_MAX), array(blob(64), 1, BOARDS_MAX + 1))
 _answer_payload = record(
     AnswerPayload, version, blob(0, GENESIS_BYTES_MAX), key, id16,
-    array(record(StreamKey, id16, id16, class_code, epoch_number, hash32, key, blob(48)), 0, PAIRING_BYTES_MAX),
+    array(record(StreamKey, id16, id16, class_code, epoch_number, hash32, key, blob(48)), 0, BOARDS_MAX * 7),
 )  # fmt: skip
 
 
@@ -1396,12 +1399,15 @@ def packed_number(word, offset, length):
 
 def read_organisation(words, of):
     w = words[1]
+    need(packed_number(w, 28, 1) <= 1, "not an organisation's record")
     return Organisation(words[0], packed(w, 0, 20), packed_number(w, 20, 8), packed_number(w, 28, 1))
 
 
 def read_device(words, of):
     need(id_of(words[0]) == of, "the device's key does not hash to its id")
     w = words[4]
+    need(packed_number(w, 8, 1) in (SENSOR, GATEWAY), "a device of no known kind")
+    need(not packed_number(w, 9, 8) or packed_number(w, 17, 1) in (1, 2), "revoked for no known reason")
     return Device(
         *words[:3], packed(words[3], 0, 16), packed(words[3], 16, 16), packed_number(w, 0, 8),
         packed_number(w, 8, 1), packed_number(w, 9, 8), packed_number(w, 17, 1), packed_number(w, 18, 8),
@@ -1667,19 +1673,16 @@ class Vectors:
         request = cbor_read(self.load("pairing_request_v1"), PAIRING_BYTES_MAX)
         payload = _pairing_payload(cbor_read(request[0], PAIRING_BYTES_MAX))
         self.device_keys = {id_of(device.key): device.key for device in (payload.gateway, *payload.sensors)}
-        # Header bytes by header hash, with the ledger they are of.
+        # Header bytes by header hash.
         self.headers = {}
-        for name in ("envelope_v1", "envelope_v1_next", "envelope_sealed_v1"):
-            envelope, _ = decode_envelope(self.load(name))
-            self.headers[envelope.header_hash] = envelope.header_bytes
+        self.logged_headers = self.load_sequence("logged_headers_v1")
+        for header_bytes in self.logged_headers:
+            self.headers[H(header_bytes)] = header_bytes
         items = Items(io.BytesIO(self.load("bundle_v1")))
         start = items.read("start", _start)
-        first = items.read("proof", _proof)
         self.organisation = start.organisation
-        self.bundle_facts = [("Organisation", start.organisation), ("Anchor", start.organisation)]
-        self.bundle_facts += [("Device", device) for device in first.devices]
         for kind, count, shape in (
-            ("proof", start.proofs - 1, _proof),
+            ("proof", start.proofs, _proof),
             ("opening", start.openings, _opening),
             ("envelope", start.envelopes, _sealed),
         ):
@@ -1696,6 +1699,14 @@ class Vectors:
     def load(self, name):
         return bytes.fromhex((self.folder / f"{name}.hex").read_text())
 
+    def load_sequence(self, name):
+        """A CBOR sequence of byte strings."""
+        data, at, items = self.load(name), 0, []
+        while at < len(data):
+            item, at = cbor_item(data, at, len(data), 1)
+            items.append(blob(0, ITEM_BYTES_MAX)(item))
+        return items
+
     def judge(self, kind, data):
         """Refuses, or returns the bytes that the decoded object encodes back to."""
         return getattr(self, "judge_" + kind.replace(" ", "_"))(data)
@@ -1704,7 +1715,8 @@ class Vectors:
         _, header = decode_envelope(data)
         author_key = self.device_keys.get(header.author)
         need(author_key is not None, "the author is unknown")
-        envelope, header = check_envelope(data, self.genesis, author_key)
+        need(header.genesis in self.record_keys, "the envelope is of another ledger")
+        envelope, header = check_envelope(data, header.genesis, author_key)
         signed = Tag(18, envelope.signed.value._replace(payload=cbor(header)))
         return cbor(envelope._replace(signed=signed))
 
@@ -1730,18 +1742,22 @@ class Vectors:
         return cbor(receipt._replace(signed=signed))
 
     def judge_ledger_proof(self, data):
-        """The good one shows the anchor under `genesis_v1`, the bad ones are about what the bundle's first shows."""
+        """Of the organisation's anchor, on either ledger."""
         proof = decode_ledger_proof(data)
-        if len(proof.accounts) == 1:
-            check_ledger_proof(data, self.genesis_document, [("Anchor", id_of(self.record_keys[self.genesis]))])
-        else:
-            check_ledger_proof(data, self.bundle_document, self.bundle_facts)
+        self.on_either_ledger(lambda document: check_ledger_proof(data, document, [("Anchor", self.organisation)]))
         header = encode_block_header(decode_block_header(proof.header))
         certificate = encode_certificate(decode_certificate(proof.certificate))
         return cbor(proof._replace(header=header, certificate=certificate))
 
+    def on_either_ledger(self, check):
+        """A ledger proof does not name its ledger: only its signatures show it."""
+        try:
+            return check(self.genesis_document)
+        except Refused:
+            return check(self.bundle_document)
+
     def judge_delivery(self, data):
-        delivery, _ = check_delivery(data, self.genesis_document, self.headers.values())
+        delivery, _ = self.on_either_ledger(lambda document: check_delivery(data, document, self.headers.values()))
         return cbor(delivery._replace(ledger=self.judge_ledger_proof(delivery.ledger)))
 
     def judge_block_header(self, data):
@@ -1796,7 +1812,17 @@ def check_relations(vectors):
     data, _ = open_envelope(sealed, sealed_header, chain, sealed_header.epoch)
     need(data == load("body_readings_v1"), "envelope_sealed_v1 opens to another body")
 
-    need(decode_receipt(load("receipt_v1"))[0].signed.value.payload == load("tree_head_v1"), "tree_head_v1")
+    receipt, head = decode_receipt(load("receipt_v1"))
+    need(receipt.signed.value.payload == load("tree_head_v1"), "tree_head_v1 is not that of receipt_v1")
+    need(head.root == log_root(vectors.logged_headers), "logged_headers_v1 are not the log of receipt_v1")
+    need(receipt.envelope == H(vectors.logged_headers[receipt.index]), "receipt_v1 is for another envelope")
+
+    wrap_secret, signing_seed = bytes([0x66] * 32), bytes([0x55] * 32)
+    author = Ed25519PrivateKey.from_private_bytes(signing_seed).public_key()
+    author = id_of(author.public_bytes(Encoding.Raw, PublicFormat.Raw))
+    wrap = load("chain_key_wrap_v1")
+    given = StreamKey(author, stream, VITALS, 20779, chain_commitment(chain), wrap[:32], wrap[32:])
+    need(len(wrap) == 80 and unwrap_chain_key(given, genesis, wrap_secret) == chain, "chain_key_wrap_v1")
     delivery = decode_delivery(load("delivery_v1"))
     need(delivery.ledger == load("ledger_proof_v1") and len(delivery.envelopes) == 2, "delivery_v1")
     proof = decode_ledger_proof(load("ledger_proof_v1"))
@@ -1811,7 +1837,7 @@ def check_relations(vectors):
     )
     digests = consent + revocation_digest(domain, grant) + grant
     need(load("consent_digests_v1") == digests, "consent_digests_v1")
-    return 4
+    return 6
 
 
 def check_log_algorithms(size_max=33):
@@ -1868,8 +1894,8 @@ def small_order_encodings():
                     yield be(number | sign << 255, 32)[::-1]
 
 
-def check_vectors(folder):
-    """Prints what fails and a summary; returns the exit code."""
+def check_vectors(folder, say_why):
+    """Prints what fails and a summary, and why bad ones are refused if asked; returns the exit code."""
     began, vectors, failed = time.perf_counter(), Vectors(folder), 0
     for name, kind in GOOD.items():
         try:
@@ -1886,6 +1912,7 @@ def check_vectors(folder):
             failed += 1
             print(f"golden files: {refused}")
     known = set(GOOD) | {"keys_v1", "associated_data_v1", "to_be_signed_v1", "consent_digests_v1"}
+    known |= {"logged_headers_v1", "chain_key_wrap_v1"}
     for path in sorted(vectors.folder.glob("*.hex")):
         if path.stem not in known:
             failed += 1
@@ -1894,11 +1921,13 @@ def check_vectors(folder):
     for line in (vectors.folder / "bad.tsv").read_text().splitlines():
         if line.startswith("#"):
             continue
-        name, kind, _ = line.split("\t")
+        name, kind, why = line.split("\t")
         bad += 1
         try:
             vectors.judge(kind, bytes.fromhex((vectors.folder / name).read_text()))
-        except Refused:
+        except Refused as refused:
+            if say_why:
+                print(f"{name}: {refused}\n    {why}")
             continue
         failed += 1
         print(f"{name}: accepted")
@@ -1926,9 +1955,10 @@ def main():
     parser.add_argument("--genesis", help="genesis hash you trust, 64 hex digits, from a source other than the bundle")
     parser.add_argument("--vectors", metavar="FOLDER", help="check the golden files in this folder")
     parser.add_argument("--judge", metavar="FOLDER", help="judge `object<TAB>hex` lines from stdin by these golden files")
+    parser.add_argument("--why", action="store_true", help="with --vectors: say why each bad one is refused")
     arguments = parser.parse_args()
     if arguments.vectors:
-        return check_vectors(arguments.vectors)
+        return check_vectors(arguments.vectors, arguments.why)
     if arguments.judge:
         judge_lines(arguments.judge, sys.stdin, sys.stdout)
         return 0

@@ -41,12 +41,21 @@ fn identity(seed: u8) -> Identity {
 
 /// As the home organisation wraps it.
 fn wrapped(recipient: &Identity, chain: &ChainKey) -> StreamKey {
-    let (stream, epoch) = (StreamId([4; 16]), 20_000);
+    wrapped_for(recipient, chain, GENESIS, StreamId([4; 16]), 20_000)
+}
+
+fn wrapped_for(
+    recipient: &Identity,
+    chain: &ChainKey,
+    genesis: Genesis,
+    stream: StreamId,
+    epoch: u32,
+) -> StreamKey {
     let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&recipient.keys().wrap_key).unwrap();
     let (encapsulated, wrapped) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
         &OpModeS::Base,
         &public,
-        &wrap_info(GENESIS, stream, recipient.id(), epoch),
+        &wrap_info(genesis, stream, recipient.id(), epoch),
         chain.expose(),
         &[],
         &mut Counting(7),
@@ -98,4 +107,22 @@ fn a_wrap_is_bound_to_ledger_stream_and_epoch() {
     assert_eq!(fails(&StreamKey { stream: StreamId([5; 16]), ..key.clone() }, GENESIS), UnwrapError::Wrap);
     assert_eq!(fails(&StreamKey { epoch: 20_001, ..key.clone() }, GENESIS), UnwrapError::Wrap);
     assert_eq!(fails(&StreamKey { commitment: [0; 32], ..key }, GENESIS), UnwrapError::Commitment);
+}
+
+/// Bytes on the wire are promises: `ACESO_GOLDEN=write` makes the file anew, `docs/wire.md` says what is in it.
+#[test]
+fn the_wrap_of_a_chain_key_is_golden() {
+    let device = Identity::from_seeds(&[0x55; 32], &[0x66; 32]);
+    let (chain, genesis) = (ChainKey::new([0x11; 32]), Genesis([0x22; 32]));
+    let key = wrapped_for(&device, &chain, genesis, StreamId([0x33; 16]), 20_779);
+    let digits =
+        |bytes: &[u8]| bytes.iter().map(|byte| std::format!("{byte:02x}")).collect::<std::string::String>();
+    let text = std::format!("{}\n{}\n", digits(&key.encapsulated), digits(&key.wrapped));
+    let file =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden/chain_key_wrap_v1.hex");
+    if std::env::var_os("ACESO_GOLDEN").is_some_and(|value| value == "write") {
+        std::fs::write(&file, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    assert_eq!(device.unwrap_chain(&key, genesis).unwrap().expose(), chain.expose());
 }

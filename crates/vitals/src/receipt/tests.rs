@@ -47,6 +47,11 @@ fn receipts_and_deliveries_are_golden() {
     golden!("block_header_v1", ward.block(41).encode());
     golden!("certificate_v1", ward.prove(&[], 41).certificate);
     golden!("genesis_v1", ward.document.encode());
+    let mut headers = Writer::new();
+    for index in 0..5 {
+        headers.bytes(&header(&ward, index));
+    }
+    golden!("logged_headers_v1", headers.finish());
     assert_eq!(Delivery::decode(&delivery.encode()), Ok(delivery));
 }
 
