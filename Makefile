@@ -54,6 +54,9 @@ contracts: tools ## Committed contract artifacts match their sources, compiled a
 unit: tools recordings ## Unit, property and end-to-end tests.
 	$(CARGO) nextest run --release --workspace --locked
 
+verifiers: tools ## The second verifier, in Python, checks every golden file.
+	"$(ACESO_PYTHON)/bin/python" tools/verify.py --vectors testdata/golden
+
 browser: build tools ## Sign in with a real browser, see values change, see an alarm.
 	scripts/browser-check.sh "$(BINARY)"
 

@@ -11,6 +11,7 @@ Sections are numbered like those of the page. Needs Python 3.9, `cryptography` a
 
 import argparse
 import hashlib
+import hmac
 import io
 import sys
 import time
@@ -23,7 +24,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-import hmac
 
 
 class Refused(Exception):
@@ -473,13 +473,11 @@ def decode_envelope(data):
     return envelope, header
 
 
-def check_envelope(data, genesis, author_key):
-    """An envelope of this ledger, signed by this key."""
-    envelope, header = decode_envelope(data)
+def check_author(envelope, header, genesis, author_key):
+    """The decoded envelope is of this ledger and signed by this key."""
     need(header.genesis == genesis, "the envelope is of another ledger")
     need(header.author == id_of(author_key), "the author is another")
     check_signature(b"aceso/envelope/v1", genesis, envelope.signed, author_key, "the author")
-    return envelope, header
 
 
 # ---- Section 4. Keys of a stream ----
@@ -1604,7 +1602,7 @@ def _verify_bundle(items, pinned):
             gateway = devices.get(device.gateway)
             need(gateway is not None and gateway.kind == GATEWAY, "the author's gateway is not proven")
             author_key = device.key
-        check_envelope(sealed.envelope, genesis, author_key)
+        check_author(envelope, header, genesis, author_key)
 
         stream = verdict.streams.get(header.stream)
         if stream is None:
@@ -1712,11 +1710,11 @@ class Vectors:
         return getattr(self, "judge_" + kind.replace(" ", "_"))(data)
 
     def judge_envelope(self, data):
-        _, header = decode_envelope(data)
+        envelope, header = decode_envelope(data)
         author_key = self.device_keys.get(header.author)
         need(author_key is not None, "the author is unknown")
         need(header.genesis in self.record_keys, "the envelope is of another ledger")
-        envelope, header = check_envelope(data, header.genesis, author_key)
+        check_author(envelope, header, header.genesis, author_key)
         signed = Tag(18, envelope.signed.value._replace(payload=cbor(header)))
         return cbor(envelope._replace(signed=signed))
 
