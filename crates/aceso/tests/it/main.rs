@@ -8,5 +8,6 @@ mod record;
 mod recordings;
 mod support;
 mod tidy;
+mod verifiers;
 mod virtual_bed;
 mod ward;
