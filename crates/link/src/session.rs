@@ -21,8 +21,8 @@ use vitals::envelope::ENVELOPE_BYTES_MAX;
 pub enum Happening {
     /// The device is in; it promises a sign of life within this many seconds.
     Connected {
-        /// Silence after which the connection is dead, seconds.
-        silence_s_max: u32,
+        /// Silence after which the connection is dead, milliseconds: one and a half times the keep-alive.
+        silence_ms_max: u32,
     },
     /// The device listens on these lanes from now on.
     Listening(Vec<Lane>),
@@ -286,10 +286,19 @@ impl Session {
                     .props()
                     .iter()
                     .any(|p| matches!(p, Property::RequestProblemInformation(v) if v.val() == 0));
-                self.connect(p.client_id().to_owned(), p.keep_alive(), happenings);
+                // MQTT-3.2.2-12 and 13: a will beyond what the CONNACK would announce is no connection.
+                let will = match (p.will_flag(), p.will_qos(), p.will_retain()) {
+                    (true, Qos::ExactlyOnce, _) => Some(LinkRefusal::Qos),
+                    (true, _, true) => Some(LinkRefusal::Retain),
+                    _ => None,
+                };
+                self.connect(p.client_id(), p.keep_alive(), will, happenings);
             }
             Packet::V3_1_1Connect(p) => {
-                self.connect(p.client_id().to_owned(), p.keep_alive(), happenings);
+                // MQTT-3.1.3-8: a session to keep needs a name of its own.
+                let nameless = p.client_id().is_empty() && !p.clean_session();
+                let wrong = nameless.then_some(LinkRefusal::ClientId);
+                self.connect(p.client_id(), p.keep_alive(), wrong, happenings);
             }
             Packet::V5_0Publish(p) => {
                 self.publish(
@@ -313,11 +322,12 @@ impl Session {
             }
             Packet::V5_0Subscribe(p) => {
                 let filters = p.entries().iter().map(|e| e.topic_filter().to_owned()).collect();
-                self.subscribe(p.packet_id(), filters, happenings);
+                let numbered = p.props().iter().any(|p| matches!(p, Property::SubscriptionIdentifier(_)));
+                self.subscribe(p.packet_id(), filters, numbered, happenings);
             }
             Packet::V3_1_1Subscribe(p) => {
                 let filters = p.entries().iter().map(|e| e.topic_filter().to_owned()).collect();
-                self.subscribe(p.packet_id(), filters, happenings);
+                self.subscribe(p.packet_id(), filters, false, happenings);
             }
             Packet::V5_0Unsubscribe(p) => {
                 let lanes: Vec<Vec<Lane>> =
@@ -464,21 +474,34 @@ impl Session {
         }
     }
 
-    fn subscribe(&mut self, packet_id: u16, filters: Vec<String>, happenings: &mut Vec<Happening>) {
+    fn subscribe(
+        &mut self,
+        packet_id: u16,
+        filters: Vec<String>,
+        numbered: bool,
+        happenings: &mut Vec<Happening>,
+    ) {
         if packet_id == 0 {
             happenings.extend(self.turn_away(LinkRefusal::MqttMalformed));
             return;
         }
-        let lanes: Vec<Vec<Lane>> = filters.iter().map(|f| topic::covered(f, self.device)).collect();
+        // Identifiers were announced as not available: nothing is granted under one.
+        let covered = |f: &String| if numbered { vec![] } else { topic::covered(f, self.device) };
+        let lanes: Vec<Vec<Lane>> = filters.iter().map(covered).collect();
         if lanes.iter().any(Vec::is_empty) {
             happenings.push(Happening::Refused(LinkRefusal::SubscriptionForeign));
         }
         if self.v5 {
             let codes = lanes
                 .iter()
-                .map(|lanes| match lanes.is_empty() {
-                    true => SubackReasonCode::NotAuthorized,
+                .zip(&filters)
+                .map(|(lanes, filter)| match lanes.is_empty() {
                     false => SubackReasonCode::GrantedQos0,
+                    true if numbered => SubackReasonCode::SubscriptionIdentifiersNotSupported,
+                    true if filter.starts_with("$share/") => {
+                        SubackReasonCode::SharedSubscriptionsNotSupported
+                    }
+                    true => SubackReasonCode::NotAuthorized,
                 })
                 .collect();
             let mut ack = v5_0::Suback::builder().packet_id(packet_id).reason_codes(codes);

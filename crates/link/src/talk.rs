@@ -222,9 +222,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         let mut end = None;
         for happening in happenings {
             match happening {
-                Happening::Connected { silence_s_max } => {
+                Happening::Connected { silence_ms_max } => {
                     self.stranger = None;
-                    due.silence_max = Duration::from_secs(u64::from(silence_s_max));
+                    due.silence_max = Duration::from_millis(u64::from(silence_ms_max));
                     due.silent_at = Instant::now() + due.silence_max;
                     // Entering makes an older connection of the device leave: only after its CONNECT.
                     let (seat, lanes) = self.house.sessions.enter(self.device);

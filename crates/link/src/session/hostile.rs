@@ -46,7 +46,7 @@ fn own() -> Vec<u8> {
 
 fn connected(connect: &[u8]) -> Session {
     let mut node = Session::new(DEVICE);
-    assert_eq!(node.receive(connect), [Happening::Connected { silence_s_max: 30 }]);
+    assert_eq!(node.receive(connect), [Happening::Connected { silence_ms_max: 30_000 }]);
     node.take_output();
     node
 }

@@ -18,7 +18,7 @@ impl Pair {
     fn connected() -> Self {
         let mut pair = Self { node: Session::new(DEVICE), device: Uplink::new(DEVICE, 20) };
         let (node, device) = pair.exchange();
-        assert_eq!(node[0], Happening::Connected { silence_s_max: 30 });
+        assert_eq!(node[0], Happening::Connected { silence_ms_max: 30_000 });
         assert_eq!(node[1], Happening::Listening(vec![Lane::Receipt, Lane::Proof]));
         assert_eq!(device, [Up::Ready { window: RECEIVE_MAXIMUM }]);
         pair
@@ -198,8 +198,8 @@ fn publish_v3(packet_id: u16) -> Vec<u8> {
 #[test]
 fn version_3_1_1_is_acknowledged_and_closed_on_refusal() {
     let mut node = Session::new(DEVICE);
-    let seconds = u32::from(KEEP_ALIVE_S_MAX) * 3 / 2;
-    assert_eq!(node.receive(&connect_v3()), [Happening::Connected { silence_s_max: seconds }]);
+    let silence_ms_max = u32::from(KEEP_ALIVE_S_MAX) * 1500;
+    assert_eq!(node.receive(&connect_v3()), [Happening::Connected { silence_ms_max }]);
     assert_eq!(node.take_output(), [0x20, 2, 0, 0]);
     node.receive(&publish_v3(1));
     node.receive(&publish_v3(2));
@@ -264,5 +264,57 @@ proptest! {
         let place = at % up.len();
         up[place] ^= mask;
         Session::new(DEVICE).receive(&up);
+    }
+}
+
+#[test]
+fn a_silence_of_one_and_a_half_times_an_odd_keep_alive_is_not_cut_short() {
+    for (seconds, silence_ms_max) in [(1, 1500), (3, 4500), (5, 7500)] {
+        let mut node = Session::new(DEVICE);
+        let connect = [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, seconds, 0, 0, 0];
+        assert_eq!(node.receive(&connect), [Happening::Connected { silence_ms_max }]);
+    }
+}
+
+#[test]
+fn an_empty_client_id_with_a_session_to_keep_is_rejected_in_version_3_1_1() {
+    let mut node = Session::new(DEVICE);
+    let connect = [0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 0, 0, 20, 0, 0];
+    let happenings = node.receive(&connect);
+    assert!(matches!(happenings[..], [Happening::Refused(LinkRefusal::ClientId), Happening::Close(_)]));
+    assert_eq!(node.take_output(), [0x20, 2, 0, 2]);
+}
+
+#[test]
+fn a_will_beyond_what_is_announced_is_no_connection() {
+    // Flags: will with QoS 2, will retained, will with QoS 1.
+    for (flags, code) in [(0x16, 0x9b), (0x26, 0x9a), (0x0e, 0)] {
+        let mut node = Session::new(DEVICE);
+        let mut connect = vec![0x10, 19, 0, 4, b'M', b'Q', b'T', b'T', 5, flags, 0, 20, 0, 0, 0];
+        // No will properties, topic `t`, nothing in it.
+        connect.extend([0, 0, 1, b't', 0, 0]);
+        node.receive(&connect);
+        assert_eq!(node.take_output()[3], code, "{flags:02x}");
+    }
+}
+
+#[test]
+fn what_was_announced_as_not_available_is_refused_by_its_name() {
+    let mut pair = Pair::connected();
+    let shared = format!("$share/all/{}", topic::of(DEVICE, Lane::Receipt));
+    for (filter, properties, code) in [
+        (shared.as_str(), vec![0], 0x9e),
+        (&topic::of(DEVICE, Lane::Receipt), vec![2, 0x0b, 5], 0xa1),
+        ("#", vec![0], 0x87),
+    ] {
+        let mut body = vec![0, 9];
+        body.extend(properties);
+        body.extend(u16::try_from(filter.len()).unwrap().to_be_bytes());
+        body.extend(filter.as_bytes());
+        body.push(0);
+        let mut packet = vec![0x82, u8::try_from(body.len()).unwrap()];
+        packet.extend(body);
+        pair.node.receive(&packet);
+        assert_eq!(pair.node.take_output().last(), Some(&code), "{filter}");
     }
 }

@@ -7,10 +7,17 @@ use mqtt_protocol_core::mqtt::packet::{self, Property, v3_1_1, v5_0};
 use mqtt_protocol_core::mqtt::result_code::{ConnectReasonCode, ConnectReturnCode};
 
 impl Session {
-    pub(super) fn connect(&mut self, client_id: String, keep_alive_s: u16, happenings: &mut Vec<Happening>) {
+    /// Lets the device in, unless `wrong` or something else speaks against it.
+    pub(super) fn connect(
+        &mut self,
+        client_id: &str,
+        keep_alive_s: u16,
+        wrong: Option<LinkRefusal>,
+        happenings: &mut Vec<Happening>,
+    ) {
         let wanted = self.device.to_string();
         let foreign = !client_id.is_empty() && client_id != wanted;
-        if let Some(why) = self.unwelcome.or(foreign.then_some(LinkRefusal::ClientId)) {
+        if let Some(why) = self.unwelcome.or(foreign.then_some(LinkRefusal::ClientId)).or(wrong) {
             happenings.extend(self.refuse_connect(why));
             return;
         }
@@ -33,7 +40,7 @@ impl Session {
         self.phase = Phase::Open;
         // A 3.1.1 client cannot be told a shorter time than it asked for.
         let seconds = if self.v5 { granted } else { asked };
-        happenings.push(Happening::Connected { silence_s_max: u32::from(seconds) * 3 / 2 });
+        happenings.push(Happening::Connected { silence_ms_max: u32::from(seconds) * 1500 });
     }
 
     fn refuse_connect(&mut self, why: LinkRefusal) -> [Happening; 2] {
