@@ -115,6 +115,7 @@ pub fn alarm_text(shout: &Shout) -> LcdText {
         Condition::Stale => ("NO DATA", None),
         Condition::Equivocation => ("TWO WRITERS", None),
         Condition::Gap => ("NOT DELIVERED", None),
+        Condition::Clock => ("CLOCK WRONG", None),
     };
     // A line never fails: what does not fit is cut.
     let _ = match metric {
@@ -133,7 +134,7 @@ pub fn alarm_text(shout: &Shout) -> LcdText {
         (Condition::Above(_) | Condition::Below(_), ..) => line!("no value now"),
         (Condition::SensorOff(_), ..) => line!("check the sensor"),
         (Condition::Stale, ..) => line!("check the board"),
-        (Condition::Equivocation | Condition::Gap, ..) => line!("call technician"),
+        (Condition::Equivocation | Condition::Gap | Condition::Clock, ..) => line!("call technician"),
     };
     [first.text, second]
 }

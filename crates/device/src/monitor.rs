@@ -296,11 +296,12 @@ impl Monitor {
         self.watch.set_limits(limits);
     }
 
-    /// A technical condition that the board cannot know: [`Condition::Equivocation`] or
-    /// [`Condition::Gap`] (the node refused an envelope). Others are ignored.
+    /// A technical condition that the board cannot know: [`Condition::Equivocation`],
+    /// [`Condition::Gap`] (the node refused an envelope, or none can be kept) or [`Condition::Clock`].
+    /// Others are ignored.
     pub fn report(&mut self, condition: Condition, wrong: bool, now_ms: u64) {
         let steady_ms = self.advance(now_ms);
-        if matches!(condition, Condition::Equivocation | Condition::Gap) {
+        if matches!(condition, Condition::Equivocation | Condition::Gap | Condition::Clock) {
             self.watch.report(condition, wrong, steady_ms);
         }
     }

@@ -77,6 +77,8 @@ pub enum Condition {
     Equivocation,
     /// Envelopes are missing in a stream.
     Gap,
+    /// The author's clock is wrong: its times are marked, never rewritten.
+    Clock,
 }
 
 impl Condition {
@@ -90,6 +92,7 @@ impl Condition {
             Self::Stale => 0x400,
             Self::Equivocation => 0x401,
             Self::Gap => 0x402,
+            Self::Clock => 0x403,
         }
     }
 
@@ -104,6 +107,7 @@ impl Condition {
             (4, 0) => Self::Stale,
             (4, 1) => Self::Equivocation,
             (4, 2) => Self::Gap,
+            (4, 3) => Self::Clock,
             _ => return None,
         })
     }
@@ -119,7 +123,7 @@ impl Condition {
     pub fn metric(self) -> Option<Metric> {
         match self {
             Self::Above(metric) | Self::Below(metric) | Self::SensorOff(metric) => Some(metric),
-            Self::Stale | Self::Equivocation | Self::Gap => None,
+            Self::Stale | Self::Equivocation | Self::Gap | Self::Clock => None,
         }
     }
 }

@@ -79,7 +79,7 @@ impl Vital {
 pub(super) struct Watch {
     limits: Vec<Limits>,
     vitals: BTreeMap<Metric, Vital>,
-    technical: [Alarm; 3],
+    technical: [Alarm; 4],
     is_stale: bool,
     events: Vec<AlarmEvent>,
 }
@@ -89,7 +89,7 @@ impl Watch {
         Self {
             limits,
             vitals: BTreeMap::new(),
-            technical: [Condition::Stale, Condition::Equivocation, Condition::Gap].map(Alarm::new),
+            technical: [Condition::Stale, Condition::Equivocation, Condition::Gap, Condition::Clock].map(Alarm::new),
             is_stale: false,
             events: Vec::new(),
         }
