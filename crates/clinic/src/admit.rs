@@ -173,6 +173,10 @@ impl Clinic {
         }
         let stolen = trusted(&device, header.seq, author).map_err(refused)?;
         let key = device.key;
+        // The ledger cannot tell: under a weak key one signature fits several headers.
+        if !registry.is_strong(key) {
+            return Err(refused(Refusal::KeyWeak { author }));
+        }
         Ok(Stage::Candidate(Box::new(Candidate { envelope, bytes: &arrival.bytes, record, key, stolen })))
     }
 
@@ -377,6 +381,11 @@ impl Clinic {
             Ok(Receipt { envelope, index, path, head }.encode())
         };
         settled.iter().map(|(_, place)| place.map(receipt).transpose()).collect()
+    }
+
+    /// Counts what the link refused or held back, by its code: nothing of it came here.
+    pub fn turned_away(&self, code: &'static str) {
+        *lock(&self.stats).counters.turned_away.entry(code).or_insert(0) += 1;
     }
 
     fn count(&self, answers: &[Answer]) {

@@ -78,6 +78,14 @@ pub enum Refusal {
         /// Who signed.
         author: DeviceId,
     },
+    /// The author's key on the ledger is weak.
+    #[error(
+        "the registered key of sensor {author} is weak, its signatures prove nothing: pair the sensor with a new one"
+    )]
+    KeyWeak {
+        /// Whose key.
+        author: DeviceId,
+    },
     /// The signature is not the author's.
     #[error("the signature is not by sensor {author} over this header")]
     SignatureWrong {
@@ -130,6 +138,7 @@ impl Refusal {
             Self::ForeignGateway { .. } => "foreign_gateway",
             Self::Retired { .. } => "retired",
             Self::Quarantined { .. } => "quarantined",
+            Self::KeyWeak { .. } => "key_weak",
             Self::SignatureWrong { .. } => "signature_wrong",
             Self::Equivocation { .. } => "equivocation",
             Self::PrevBroken { .. } => "prev_broken",
@@ -152,7 +161,8 @@ impl Refusal {
             | Self::AuthorUnknown { .. }
             | Self::NotBound { .. }
             | Self::ForeignGateway { .. }
-            | Self::Retired { .. } => MqttClass::NotAuthorised,
+            | Self::Retired { .. }
+            | Self::KeyWeak { .. } => MqttClass::NotAuthorised,
             Self::Quarantined { .. }
             | Self::Equivocation { .. }
             | Self::PrevBroken { .. }

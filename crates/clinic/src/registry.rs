@@ -1,7 +1,7 @@
 //! The device registry as this node knows it: read from the finalized view, kept while the view
 //! stands, and still answered from memory when the ledger does not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use vitals::DeviceId;
 use vitals::ledger::{Device, Ledger};
 
@@ -12,6 +12,8 @@ const KEPT_MAX: usize = 65_536;
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     kept: HashMap<DeviceId, (u64, Device)>,
+    /// Keys found strong: a look costs as much as a signature.
+    strong: HashSet<[u8; 32]>,
 }
 
 /// The ledger does not answer and the device was never seen.
@@ -42,5 +44,19 @@ impl Registry {
             Ok(None) => Ok(None),
             Err(_) => self.kept.get(&id).map(|(_, device)| Some(device.clone())).ok_or(Unanswered),
         }
+    }
+
+    /// Is this Ed25519 key free of small-order parts and written in the one way?
+    pub(crate) fn is_strong(&mut self, key: [u8; 32]) -> bool {
+        if self.strong.contains(&key) {
+            return true;
+        }
+        if !vitals::cose::is_strong(&key) {
+            return false;
+        }
+        if self.strong.len() >= KEPT_MAX {
+            self.strong.clear();
+        }
+        self.strong.insert(key)
     }
 }

@@ -31,6 +31,8 @@ pub struct Counters {
     pub duplicate: u64,
     /// Envelopes refused, by code.
     pub refused: BTreeMap<&'static str, u64>,
+    /// What the node refused at the link, or held back, before any envelope was looked at; by code.
+    pub turned_away: BTreeMap<&'static str, u64>,
     /// Envelopes of stolen devices kept apart.
     pub quarantined: u64,
     /// Envelopes the node wrote itself (access entries, alarm answers, profiles).
@@ -43,6 +45,14 @@ pub struct Counters {
     pub anchors: u64,
     /// Alarm episodes that began, at the bedside or here.
     pub alarms_raised: u64,
+    /// Envelopes missing in all streams now.
+    pub missing_now: u64,
+    /// Patients whose bedside clock is wrong now.
+    pub clocks_wrong_now: u64,
+    /// Patients with a stream that two hands write now.
+    pub two_hands_now: u64,
+    /// Leaps of bedside clocks while they ran.
+    pub clock_leaps: u64,
     /// Records opened.
     pub charts_opened: u64,
     /// Requests denied by policy.

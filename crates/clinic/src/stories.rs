@@ -6,6 +6,7 @@
 mod admission;
 mod alarms;
 mod consent;
+mod hostile;
 mod ledger;
 mod proofs;
 mod speed;

@@ -1,69 +1,14 @@
 //! The admission thread: verifies and syncs group after group, alarms first.
 
+use super::queue::{Queue, Waiting};
 use crate::clock;
 use clinic::{Answer, Arrival, Clinic, MqttClass};
-use link::{Busy, Ingress, Lane, RefusalCode, Registry, Reply, Sessions};
-use std::collections::VecDeque;
+use link::{Busy, Ingress, Lane, LinkRefusal, RefusalCode, Registry, Reply, Sessions};
+use std::collections::HashSet;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use vitals::DeviceId;
 use vitals::ledger::{DeviceKind, Ledger};
-
-/// Envelopes that may wait; beyond that devices are asked to try again.
-const WAITING_MAX: usize = 16 * 1024;
-/// Room kept free for alarms.
-const ALARM_ROOM: usize = 1024;
-/// Most envelopes verified and synced as one group.
-const GROUP_MAX: usize = 1024;
-
-struct Waiting {
-    arrival: Arrival,
-    reply: Reply,
-}
-
-#[derive(Default)]
-struct Lines {
-    alarms: VecDeque<Waiting>,
-    others: VecDeque<Waiting>,
-    closed: bool,
-}
-
-/// What waits for admission.
-#[derive(Default)]
-pub(super) struct Queue {
-    lines: Mutex<Lines>,
-    filled: Condvar,
-}
-
-impl Queue {
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets the admission thread end once the queue is empty.
-    pub(super) fn close(&self) {
-        self.lines().closed = true;
-        self.filled.notify_all();
-    }
-
-    fn next_group(&self) -> Option<Vec<Waiting>> {
-        let mut lines = self.lines();
-        loop {
-            let Lines { alarms, others, closed } = &mut *lines;
-            if !alarms.is_empty() || !others.is_empty() {
-                let from_alarms = alarms.len().min(GROUP_MAX);
-                let mut group: Vec<Waiting> = alarms.drain(..from_alarms).collect();
-                let from_others = others.len().min(GROUP_MAX - group.len());
-                group.extend(others.drain(..from_others));
-                return Some(group);
-            }
-            if *closed {
-                return None;
-            }
-            lines = self.filled.wait(lines).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
 
 /// The door that MQTT sessions knock at.
 pub(super) struct Door {
@@ -74,21 +19,11 @@ pub(super) struct Door {
 
 impl Ingress for Door {
     fn offer(&self, from: DeviceId, alarm: bool, bytes: Vec<u8>, reply: Reply) -> Result<(), Busy> {
-        let waiting = Waiting { arrival: Arrival { from, bytes }, reply };
-        let mut lines = self.queue.lines();
-        let held = lines.alarms.len() + lines.others.len();
-        let room = if alarm { WAITING_MAX } else { WAITING_MAX - ALARM_ROOM };
-        if lines.closed || held >= room {
-            return Err(Busy);
+        let pushed = self.queue.push(alarm, Waiting { arrival: Arrival { from, bytes }, reply });
+        if let Some(why) = pushed.unwrap_or(Some(LinkRefusal::Busy)) {
+            self.turned_away(why);
         }
-        if alarm {
-            lines.alarms.push_back(waiting);
-        } else {
-            lines.others.push_back(waiting);
-        }
-        drop(lines);
-        self.queue.filled.notify_one();
-        Ok(())
+        pushed.map(drop)
     }
 
     fn listening(&self, device: DeviceId) {
@@ -96,16 +31,44 @@ impl Ingress for Door {
         // A full channel means the keeper is awake already.
         let _ = self.wake.try_send(());
     }
+
+    fn turned_away(&self, why: LinkRefusal) {
+        self.clinic.turned_away(why.code());
+    }
 }
 
+/// Keys found strong that are remembered.
+const STRONG_MAX: usize = 64 * 1024;
+
 /// Looks gateways up in the ledger's registry.
-pub(super) struct LedgerRegistry(pub(super) Arc<dyn Ledger>);
+pub(super) struct LedgerRegistry {
+    ledger: Arc<dyn Ledger>,
+    /// A look at a key costs as much as a signature, and every session looks every few seconds.
+    strong: Mutex<HashSet<[u8; 32]>>,
+}
+
+impl LedgerRegistry {
+    pub(super) fn new(ledger: Arc<dyn Ledger>) -> Self {
+        Self { ledger, strong: Mutex::default() }
+    }
+
+    fn is_strong(&self, key: &[u8; 32]) -> bool {
+        let mut strong = self.strong.lock().unwrap_or_else(PoisonError::into_inner);
+        if strong.contains(key) {
+            return true;
+        }
+        if strong.len() >= STRONG_MAX {
+            strong.clear();
+        }
+        vitals::cose::is_strong(key) && strong.insert(*key)
+    }
+}
 
 impl Registry for LedgerRegistry {
     fn admits(&self, key: &[u8; 32]) -> Result<DeviceId, String> {
         let id = DeviceId::of(key);
         let device = self
-            .0
+            .ledger
             .device(id)
             .map_err(|why| format!("device {id} cannot be looked up: {why}"))?
             .ok_or_else(|| format!("device {id} is not registered on this ledger; pair it first"))?;
@@ -114,6 +77,9 @@ impl Registry for LedgerRegistry {
         }
         if device.revoked.is_some() {
             return Err(format!("device {id} was revoked"));
+        }
+        if device.key != *key || !self.is_strong(key) {
+            return Err(format!("the key of device {id} is weak; pair it with a new one"));
         }
         Ok(id)
     }

@@ -8,6 +8,7 @@ mod found;
 mod ingest;
 mod keeper;
 mod ports;
+mod queue;
 
 use crate::child;
 use crate::config::{self, NodeConfig};
@@ -15,8 +16,9 @@ use crate::{clock, control};
 use anyhow::{Context, Result};
 use clinic::Clinic;
 use found::Foundation;
-use ingest::{Door, LedgerRegistry, Queue};
+use ingest::{Door, LedgerRegistry};
 use link::{Bounds, Sessions};
+use queue::Queue;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -79,7 +81,7 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     kept.save().context("keeping the chosen ports")?;
     let (mqtt_address, web_address) = (mqtt.local_addr()?, web.local_addr()?);
 
-    let registry = Arc::new(LedgerRegistry(ledger.clone()));
+    let registry = Arc::new(LedgerRegistry::new(ledger.clone()));
     let (certificate, key) =
         link::tls::self_signed(vault.record_key_seed().expose()).context("making the node's certificate")?;
     let tls =
