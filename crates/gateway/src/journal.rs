@@ -5,20 +5,22 @@
 //! stood, so that older segments can go once all they hold is proven.
 //!
 //! A record is `length u32 | kind u8 | crc32c of those 5 bytes | body | crc32c of the body`,
-//! little-endian. A crash can leave the last write short: such a tail is cut. Anything else that does
-//! not read back is damage, named by file and offset, and nothing is sealed until somebody looked:
-//! going on would seal a sequence number twice.
+//! little-endian. A crash can leave what was not synced short, full of holes or not there: such a tail,
+//! behind what [`mark`] says is durable, is cut. Anything else that does not read back is damage, named
+//! by file and offset, and nothing is sealed until somebody looked: going on would seal a sequence
+//! number twice.
 
+mod mark;
 mod record;
 
-use crate::files;
+use crate::files::{self, Disk, DiskFile, Os};
+use mark::MarkFile;
 use record::{Found, HEAD_BYTES, Head};
 pub use record::{Kept, Record};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vitals::envelope::Envelope;
 use vitals::ids::Hash;
 use vitals::{DeviceId, StreamId, log};
@@ -60,7 +62,7 @@ pub struct Place {
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
-    file: File,
+    file: Box<dyn DiskFile>,
     bytes: u64,
     /// Envelopes in it that are not forgotten.
     live: u64,
@@ -69,12 +71,15 @@ struct Segment {
 /// The journal of one gateway.
 #[derive(Debug)]
 pub struct Journal {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     gateway: DeviceId,
     segment_bytes_max: u64,
     segments: BTreeMap<u32, Segment>,
     current: u32,
     heads: BTreeMap<StreamId, Head>,
+    /// None until the first start has made a segment.
+    mark: Option<MarkFile>,
     dirty: bool,
     broken: bool,
 }
@@ -98,15 +103,33 @@ impl Journal {
         newest_at_least: u32,
         segment_bytes_max: u64,
     ) -> Result<(Self, Vec<Kept>), JournalError> {
+        Self::open_on(Arc::new(Os), dir, gateway, newest_at_least, segment_bytes_max)
+    }
+
+    /// [`Self::open`] on any disk.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        gateway: DeviceId,
+        newest_at_least: u32,
+        segment_bytes_max: u64,
+    ) -> Result<(Self, Vec<Kept>), JournalError> {
         let io = |source| JournalError::Io { path: dir.to_owned(), source };
-        files::private_dir(dir).map_err(io)?;
+        disk.private_dir(dir).map_err(io)?;
+        let mut mark = MarkFile::open(&*disk, dir).map_err(io)?;
+        let newest_at_least = newest_at_least.max(mark.as_ref().map_or(0, |mark| mark.newest().segment));
+        if let Some(mark) = &mut mark {
+            mark.sync().map_err(io)?;
+        }
         let mut journal = Self {
+            disk,
             dir: dir.to_owned(),
             gateway,
             segment_bytes_max,
             segments: BTreeMap::new(),
             current: 0,
             heads: BTreeMap::new(),
+            mark,
             dirty: false,
             broken: false,
         };
@@ -134,6 +157,10 @@ impl Journal {
         // What a killed process left in the page cache counts from now on, so it must be durable.
         journal.dirty = true;
         journal.sync()?;
+        if journal.mark.is_none() {
+            let bytes = journal.segments.get(&journal.current).map_or(0, |segment| segment.bytes);
+            journal.mark = Some(MarkFile::create(&*journal.disk, dir, journal.current, bytes).map_err(io)?);
+        }
         Ok((journal, live))
     }
 
@@ -144,9 +171,8 @@ impl Journal {
     fn numbers(&self) -> Result<Vec<u32>, JournalError> {
         let io = |source| JournalError::Io { path: self.dir.clone(), source };
         let mut numbers = Vec::new();
-        for entry in std::fs::read_dir(&self.dir).map_err(io)? {
-            let name = entry.map_err(io)?.file_name();
-            numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".journal")?.parse::<u32>().ok()));
+        for name in self.disk.names(&self.dir).map_err(io)? {
+            numbers.extend(name.strip_suffix(".journal").and_then(|number| number.parse::<u32>().ok()));
         }
         numbers.sort_unstable();
         Ok(numbers)
@@ -170,8 +196,14 @@ impl Journal {
                 what: "the segment is missing".into(),
             });
         }
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(io)?;
-        let bytes = std::fs::read(&path).map_err(io)?;
+        let file = self.disk.open(&path).map_err(io)?;
+        let bytes = files::read_all(&*self.disk, &path).map_err(io)?.unwrap_or_default();
+        // How much of it was durable; not known of a journal of before there was a mark.
+        let durable = self
+            .mark
+            .as_ref()
+            .map(|mark| mark.newest())
+            .map(|mark| if mark.segment == number { mark.bytes } else { 0 });
         let mut at = 0;
         let mut begun = false;
         while at < bytes.len() {
@@ -210,24 +242,30 @@ impl Journal {
                     }
                 }
                 Ok(_) => return Err(damaged(offset, "a segment begins with where its streams stand, once")),
-                Err(record::Unreadable::Torn) if newest => {
+                Err(why)
+                    if newest
+                        && durable.map_or(why == record::Unreadable::Torn, |durable| offset >= durable) =>
+                {
                     tracing::warn!(offset, "Cut a torn write off the journal's end");
-                    file.set_len(offset).map_err(io)?;
+                    file.cut(offset).map_err(io)?;
                     break;
                 }
                 Err(why) => return Err(damaged(offset, why.what())),
             }
         }
-        let len = file.metadata().map_err(io)?.len();
+        let len = file.size().map_err(io)?;
+        if durable.is_some_and(|durable| len < durable) {
+            return Err(damaged(len, "the file ends before what it held"));
+        }
         if !begun {
             // The crash came while the segment was begun; nothing was ever written after it.
             if newest && !oldest {
-                std::fs::remove_file(&path).map_err(io)?;
-                files::sync_dir(&self.dir).map_err(io)?;
+                self.disk.remove(&path).map_err(io)?;
+                self.disk.sync_dir(&self.dir).map_err(io)?;
                 return Ok(());
             }
             if newest && number == 1 {
-                std::fs::remove_file(&path).map_err(io)?;
+                self.disk.remove(&path).map_err(io)?;
                 return Ok(());
             }
             return Err(damaged(0, "the segment is empty"));
@@ -269,19 +307,20 @@ impl Journal {
     fn begin_segment(&mut self, number: u32) -> Result<(), JournalError> {
         let path = self.path(number);
         let io = |source| JournalError::Io { path: path.clone(), source };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io)?;
+        let file = self.disk.create(&path).map_err(io)?;
         let begin = record::begin(self.gateway, number, &self.heads);
-        file.write_all_at(&begin, 0).map_err(io)?;
-        file.sync_all().map_err(io)?;
-        files::sync_dir(&self.dir).map_err(io)?;
-        self.segments.insert(number, Segment { path, file, bytes: begin.len() as u64, live: 0 });
+        file.write_at(&begin, 0).map_err(io)?;
+        file.sync().map_err(io)?;
+        self.disk.sync_dir(&self.dir).map_err(io)?;
+        let bytes = begin.len() as u64;
+        match &mut self.mark {
+            Some(mark) => {
+                mark.put(number, bytes);
+                mark.sync().map_err(io)?;
+            }
+            None => self.mark = Some(MarkFile::create(&*self.disk, &self.dir, number, bytes).map_err(io)?),
+        }
+        self.segments.insert(number, Segment { path, file, bytes, live: 0 });
         self.current = number;
         Ok(())
     }
@@ -325,7 +364,7 @@ impl Journal {
         let Some(segment) = self.segments.get_mut(&number) else { return Err(JournalError::Broken) };
         segment
             .file
-            .write_all_at(&out, start)
+            .write_at(&out, start)
             .map_err(|source| JournalError::Io { path: segment.path.clone(), source })?;
         segment.bytes += out.len() as u64;
         segment.live += places.len() as u64;
@@ -339,9 +378,12 @@ impl Journal {
             return Err(JournalError::Broken);
         }
         let Some(segment) = self.segments.get(&self.current).filter(|_| self.dirty) else { return Ok(()) };
-        match segment.file.sync_data() {
+        match segment.file.sync() {
             Ok(()) => {
                 self.dirty = false;
+                if let Some(mark) = &mut self.mark {
+                    mark.put(self.current, segment.bytes);
+                }
                 Ok(())
             }
             Err(source) => {
@@ -358,7 +400,7 @@ impl Journal {
         let mut bytes = vec![0; HEAD_BYTES + record::ENVELOPE_HEAD_BYTES + place.len as usize + 4];
         segment
             .file
-            .read_exact_at(&mut bytes, place.offset)
+            .read_at(&mut bytes, place.offset)
             .map_err(|source| JournalError::Io { path: segment.path.clone(), source })?;
         match record::read(&bytes, &mut 0) {
             Ok(Found::Envelope { bytes, .. }) => Ok(bytes.to_vec()),
@@ -376,19 +418,17 @@ impl Journal {
         if let Some(segment) = self.segments.get_mut(&place.segment) {
             segment.live = segment.live.saturating_sub(1);
         }
-        let mut removed = false;
         while let Some((number, segment)) = self.segments.first_key_value()
             && *number != self.current
             && segment.live == 0
         {
             let (number, path) = (*number, segment.path.clone());
-            std::fs::remove_file(&path).map_err(|source| JournalError::Io { path, source })?;
+            self.disk.remove(&path).map_err(|source| JournalError::Io { path, source })?;
             self.segments.remove(&number);
-            removed = true;
-        }
-        if removed {
+            // One by one: after a crash a folder may have lost the later of two names and not the
+            // earlier, and a hole among the segments is damage.
             let dir = &self.dir;
-            files::sync_dir(dir).map_err(|source| JournalError::Io { path: dir.clone(), source })?;
+            self.disk.sync_dir(dir).map_err(|source| JournalError::Io { path: dir.clone(), source })?;
         }
         Ok(())
     }
@@ -432,5 +472,7 @@ impl Kept {
     }
 }
 
+#[cfg(test)]
+mod crashes;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use device::{Sealed, Sealer, SealerState};
 use ed25519_zebra::SigningKey;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use vitals::Genesis;
 use vitals::body::Body;
 use vitals::envelope::ClockQuality;
@@ -12,12 +13,12 @@ use vitals::ids::Class;
 use vitals::keys::ChainKey;
 use vitals::metric::{Metric, Reading, Sample};
 
-const GATEWAY: DeviceId = DeviceId([3; 16]);
+pub(super) const GATEWAY: DeviceId = DeviceId([3; 16]);
 /// Small, so that a handful of envelopes makes segments.
-const SEGMENT_BYTES: u64 = 700;
+pub(super) const SEGMENT_BYTES: u64 = 700;
 
 /// A bed that seals, going on where the journal stands.
-fn sealer(journal: &Journal, stream: u8, run: u8) -> Sealer {
+pub(super) fn sealer(journal: &Journal, stream: u8, run: u8) -> Sealer {
     let head = journal.head(StreamId([stream; 16]));
     let state = SealerState {
         chain: ChainKey::new([8; 32]),
@@ -35,10 +36,15 @@ fn sealer(journal: &Journal, stream: u8, run: u8) -> Sealer {
     )
 }
 
-fn seal(sealer: &mut Sealer, value: i32) -> Sealed {
+pub(super) fn seal(sealer: &mut Sealer, value: i32) -> Sealed {
     let reading =
         Reading { metric: Metric::HeartRate, at_ms: 1_728_000_000_000, sample: Sample::Measured(value) };
     sealer.seal(&Body::Readings(vec![reading]), ClockQuality::Synced).unwrap()
+}
+
+/// A folder in memory where there is one: what a test does thousands of times need not wait for a disk.
+fn memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn record(sealed: &Sealed) -> Record<'_> {
@@ -65,7 +71,7 @@ fn journal_with(dir: &Path, n: i32) -> (Journal, Vec<Sealed>) {
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
+    let to = memory();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
@@ -74,10 +80,20 @@ fn copy(from: &Path) -> tempfile::TempDir {
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "journal"))
+        .collect();
     files.sort();
     files
+}
+
+/// A copy in which nothing of the newest segment was ever said to be durable.
+fn copy_unsynced(from: &Path) -> tempfile::TempDir {
+    let to = copy(from);
+    std::fs::remove_file(to.path().join("durable")).unwrap();
+    to
 }
 
 fn hashes<'a>(sealed: impl IntoIterator<Item = &'a Sealed>) -> Vec<Hash> {
@@ -90,7 +106,7 @@ fn kept_hashes(kept: &[Kept]) -> Vec<Hash> {
 
 #[test]
 fn what_was_synced_is_there_again_and_the_stream_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (journal, sealed) = journal_with(dir.path(), 9);
     assert!(journal.segments() > 2, "{}", journal.segments());
     drop(journal);
@@ -108,7 +124,7 @@ fn what_was_synced_is_there_again_and_the_stream_goes_on() {
 
 #[test]
 fn an_envelope_that_does_not_follow_is_not_taken() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (mut journal, sealed) = journal_with(dir.path(), 2);
     assert!(matches!(journal.append(&[record(&sealed[1])]), Err(JournalError::Damaged { .. })));
     // After a failure nothing is taken before a new start.
@@ -121,7 +137,7 @@ fn an_envelope_that_does_not_follow_is_not_taken() {
 /// was not is whole or gone, and the stream goes on without a gap from what is there.
 #[test]
 fn a_crash_at_any_byte_of_the_last_write_loses_nothing_that_was_synced() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (mut journal, sealed) = journal_with(dir.path(), 2);
     let path = files(dir.path()).pop().unwrap();
     let synced_bytes = std::fs::metadata(&path).unwrap().len();
@@ -158,10 +174,46 @@ fn a_crash_at_any_byte_of_the_last_write_loses_nothing_that_was_synced() {
     }
 }
 
+/// A page cache writes sectors in any order: a crash may leave a hole in what was not synced.
+#[test]
+fn a_crash_that_leaves_a_hole_in_the_last_write_is_a_torn_tail_and_a_hole_before_it_is_damage() {
+    let dir = memory();
+    let (mut journal, sealed) = journal_with(dir.path(), 1);
+    let path = files(dir.path()).pop().unwrap();
+    let synced_bytes = usize::try_from(std::fs::metadata(&path).unwrap().len()).unwrap();
+    let mut bed = sealer(&journal, 1, 2);
+    let late: Vec<Sealed> = (0..3).map(|value| seal(&mut bed, value)).collect();
+    journal.append(&late.iter().map(record).collect::<Vec<_>>()).unwrap();
+    drop(journal);
+    let name = path.file_name().unwrap();
+    let with_hole = |dir: &Path, from: usize, to: usize| {
+        let mut bytes = std::fs::read(dir.join(name)).unwrap();
+        bytes[from..to].fill(0);
+        std::fs::write(dir.join(name), bytes).unwrap();
+    };
+    let torn = copy(dir.path());
+    with_hole(torn.path(), synced_bytes, synced_bytes + 100);
+    assert_eq!(kept_hashes(&open(torn.path()).unwrap().1), hashes(&sealed));
+    // Without a word on how far it was durable, nobody can tell it from damage.
+    let unknown = copy_unsynced(dir.path());
+    with_hole(unknown.path(), synced_bytes, synced_bytes + 100);
+    assert!(matches!(open(unknown.path()), Err(JournalError::Damaged { .. })));
+    let damaged = copy(dir.path());
+    with_hole(damaged.path(), synced_bytes - 50, synced_bytes + 100);
+    assert!(matches!(open(damaged.path()), Err(JournalError::Damaged { .. })));
+    // Other hands cut the synced end off at a record's boundary.
+    let cut = copy(dir.path());
+    drop(open(cut.path()).unwrap());
+    let bytes = std::fs::read(cut.path().join(name)).unwrap();
+    std::fs::write(cut.path().join(name), &bytes[..synced_bytes]).unwrap();
+    let why = open(cut.path()).unwrap_err().to_string();
+    assert!(why.contains("ends before what it held"), "{why}");
+}
+
 /// The steps of a rotation, each not done, half done or done.
 #[test]
 fn a_crash_at_any_step_of_a_rotation_is_survived() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (journal, sealed) = journal_with(dir.path(), 4);
     drop(journal);
     let newest = files(dir.path()).pop().unwrap();
@@ -180,7 +232,7 @@ fn a_crash_at_any_step_of_a_rotation_is_survived() {
         .filter(|kept| format!("{:08}.journal", kept.place.segment) != name.to_str().unwrap())
         .count();
     for len in 0..=begin_len {
-        let crashed = copy(dir.path());
+        let crashed = copy_unsynced(dir.path());
         let file = OpenOptions::new().write(true).open(crashed.path().join(name)).unwrap();
         file.set_len(len as u64).unwrap();
         drop(file);
@@ -196,12 +248,12 @@ fn a_crash_at_any_step_of_a_rotation_is_survived() {
 
 #[test]
 fn a_first_start_that_was_cut_short_starts_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     drop(open(dir.path()).unwrap());
     let path = files(dir.path()).pop().unwrap();
     let len = std::fs::metadata(&path).unwrap().len();
     for cut in 0..len {
-        let crashed = copy(dir.path());
+        let crashed = copy_unsynced(dir.path());
         OpenOptions::new()
             .write(true)
             .open(crashed.path().join(path.file_name().unwrap()))
@@ -214,7 +266,7 @@ fn a_first_start_that_was_cut_short_starts_again() {
 
 #[test]
 fn proven_segments_go_and_the_streams_still_know_where_they_stand() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (journal, sealed) = journal_with(dir.path(), 12);
     drop(journal);
     let (mut journal, kept) = open(dir.path()).unwrap();
@@ -245,7 +297,7 @@ fn proven_segments_go_and_the_streams_still_know_where_they_stand() {
 
 #[test]
 fn a_receipt_is_remembered() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (mut journal, sealed) = journal_with(dir.path(), 2);
     journal.append(&[Record::Receipted(sealed[1].hash)]).unwrap();
     journal.sync().unwrap();
@@ -257,7 +309,7 @@ fn a_receipt_is_remembered() {
 /// Every bit of every file: damage is found and named, or nothing is lost.
 #[test]
 fn no_flipped_bit_goes_unseen() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (journal, sealed) = journal_with(dir.path(), 5);
     drop(journal);
     for path in files(dir.path()) {
@@ -286,7 +338,7 @@ fn no_flipped_bit_goes_unseen() {
 
 #[test]
 fn damage_while_running_is_found_when_read() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (journal, _) = journal_with(dir.path(), 1);
     drop(journal);
     let (journal, kept) = open(dir.path()).unwrap();
@@ -300,7 +352,7 @@ fn damage_while_running_is_found_when_read() {
 
 #[test]
 fn a_missing_segment_is_named() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     let (journal, _) = journal_with(dir.path(), 8);
     let newest = journal.newest();
     drop(journal);
@@ -318,7 +370,7 @@ fn a_missing_segment_is_named() {
 
 #[test]
 fn another_gateways_journal_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = memory();
     drop(journal_with(dir.path(), 1));
     let why = Journal::open(dir.path(), DeviceId([4; 16]), 0, SEGMENT_BYTES).unwrap_err().to_string();
     assert!(why.contains("another gateway"), "{why}");
@@ -331,7 +383,7 @@ proptest! {
     /// order, and no sequence number is given twice.
     #[test]
     fn a_journal_keeps_exactly_what_is_not_forgotten(steps in proptest::collection::vec(0u8..8, 1..60)) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = memory();
         let (mut journal, _) = open(dir.path()).unwrap();
         let mut model: Vec<(Hash, Place)> = Vec::new();
         let mut seen = BTreeSet::new();
