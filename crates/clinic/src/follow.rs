@@ -84,10 +84,11 @@ impl Clinic {
             .map_err(|why| self.denied(why))?;
         let events = self.listen();
         let classes = if purpose == Purpose::Own {
-            let (own, trace) = self.own_trace(session, now_ms)?;
-            if own.id != patient {
+            // First, for a refused look must not stand in the asker's own access log either.
+            if session.patient != Some(patient) {
                 return Err(self.denied(Denied::NoSuchPatient));
             }
+            let (_, trace) = self.own_trace(session, now_ms)?;
             trace.allowed.classes
         } else {
             let patient = self.patient(patient).map_err(|why| self.denied(why))?;

@@ -1,8 +1,11 @@
 //! Styles, scripts and pictures, compiled in and served under names that hold their content's hash:
 //! a browser may keep them for ever, and a changed file is a new address.
 
-use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use crate::App;
+use crate::forms::At;
+use crate::shell::Message;
+use axum::extract::State;
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use std::sync::LazyLock;
 
@@ -57,10 +60,10 @@ pub fn href(name: &str) -> &'static str {
 }
 
 /// Serves one asset. A wrong hash is not found: it belongs to another version.
-pub(crate) async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
+pub(crate) async fn serve(State(app): State<App>, At((hash, name)): At<(String, String)>) -> Response {
     let wanted = format!("/assets/{hash}/{name}");
     let Some(at) = HREFS.iter().position(|known| *known == wanted) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return app.message(None, &Message::not_found());
     };
     let headers = [
         (header::CONTENT_TYPE, ASSETS[at].media),

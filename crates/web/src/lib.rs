@@ -4,17 +4,22 @@
 //! gives the full page or, to htmx, its fragment. The pages decide nothing: they ask the
 //! [`station::Station`], which answers for one session at a time.
 //!
-//! Where things go: addresses in [`router`]; what surrounds every answer in [`guard`]; who is asking
-//! in [`session`]; what a page says in `pages`, from the clinic's views; how it says it in
+//! Where things go: connections in [`door`]; addresses in [`router`]; what surrounds every answer in
+//! [`guard`]; who is asking in [`session`]; what people send in [`forms`]; how much one place may take in
+//! [`quota`]; what a page says in `pages`, from the clinic's views; how it says it in
 //! `templates/`; what moves in [`live`] and `assets/aceso.js`. Where they must not go: no markup in
 //! Rust, no inline script or style, nothing from another origin, no rule about who may see what.
 
 pub mod assets;
+pub mod door;
 pub mod draw;
+pub mod forms;
 pub mod guard;
 pub mod live;
 mod metrics;
 mod pages;
+pub mod quota;
+pub mod refuse;
 pub mod session;
 pub mod shell;
 pub mod station;
@@ -35,18 +40,26 @@ use clinic::{Answer, Arrival, Clinic, ClinicError, Denied, NewPerson, Session, T
 use vitals::{ids, proof};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use clinic::Origin;
+use quota::{BUNDLES_MAX, CONNECTIONS_PER_PLACE_MAX, Hold, Holds, Requests};
+use quota::{STREAMS_PER_PLACE_MAX, STREAMS_PER_SESSION_MAX};
+use refuse::{Reason, Refusals};
 use station::Station;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use vitals::PersonId;
+
+pub use door::serve;
 
 /// Milliseconds since 1970, handed in.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Most live streams at once; a further one is asked to try again.
-pub const STREAMS_MAX: usize = 1024;
+pub const STREAMS_MAX: usize = 256;
 
 /// What the pages are told at start.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +68,11 @@ pub struct Settings {
     pub hospital: String,
     /// True when browsers reach this server over TLS only: cookies become `Secure`.
     pub behind_tls: bool,
+    /// True when a proxy on this machine stands in front and adds `X-Forwarded-For`: its last entry then
+    /// says who asks. Without a proxy anybody could write that header, and it is not read.
+    pub behind_proxy: bool,
+    /// Times within which connections have to do their part.
+    pub patience: door::Patience,
 }
 
 struct Inner {
@@ -63,6 +81,15 @@ struct Inner {
     settings: Settings,
     streams: Arc<Semaphore>,
     served: AtomicU64,
+    refusals: Refusals,
+    /// Counts milliseconds that never go back.
+    started: Instant,
+    requests: Requests,
+    connections: Holds<Origin>,
+    streams_of: Holds<[u8; 16]>,
+    streams_to: Holds<Origin>,
+    bundles: Arc<Semaphore>,
+    bundles_of: Holds<PersonId>,
     /// True once the server stops: live streams end, so that stopping does not wait for them.
     closing: watch::Sender<bool>,
 }
@@ -82,6 +109,14 @@ impl App {
             settings,
             streams,
             served: AtomicU64::new(0),
+            refusals: Refusals::default(),
+            started: Instant::now(),
+            requests: Requests::default(),
+            connections: Holds::new(CONNECTIONS_PER_PLACE_MAX),
+            streams_of: Holds::new(STREAMS_PER_SESSION_MAX),
+            streams_to: Holds::new(STREAMS_PER_PLACE_MAX),
+            bundles: Arc::new(Semaphore::new(BUNDLES_MAX)),
+            bundles_of: Holds::new(1),
             closing: watch::Sender::new(false),
         }))
     }
@@ -114,6 +149,53 @@ impl App {
         self.0.closing.subscribe()
     }
 
+    pub(crate) fn close(&self) {
+        self.0.closing.send_replace(true);
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn refused(&self, reason: Reason) {
+        self.0.refusals.count(reason);
+    }
+
+    /// How often each reason for refusing was given.
+    pub fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> {
+        self.0.refusals.counts()
+    }
+
+    /// One request or connection more from this place; or the milliseconds after which to ask again.
+    pub(crate) fn may_ask(&self, place: Origin) -> Result<(), u64> {
+        let now_ms = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.requests.take(place, now_ms)
+    }
+
+    /// A place at the door for a connection from this address, or none. The proxy in front has as many as
+    /// it needs.
+    pub(crate) fn seat(&self, peer: IpAddr) -> Option<Option<Hold<Origin>>> {
+        if self.0.settings.behind_proxy && peer.is_loopback() {
+            return Some(None);
+        }
+        let place = Origin::of(peer);
+        self.may_ask(place).ok()?;
+        self.0.connections.take(place).map(Some)
+    }
+
+    pub(crate) fn streams_of(&self) -> &Holds<[u8; 16]> {
+        &self.0.streams_of
+    }
+
+    pub(crate) fn streams_to(&self) -> &Holds<Origin> {
+        &self.0.streams_to
+    }
+
+    pub(crate) fn bundles(&self) -> &Arc<Semaphore> {
+        &self.0.bundles
+    }
+
+    pub(crate) fn bundles_of(&self) -> &Holds<PersonId> {
+        &self.0.bundles_of
+    }
+
     /// Open live streams.
     #[must_use]
     pub fn streams_open(&self) -> usize {
@@ -136,23 +218,6 @@ impl App {
         let (station, now_ms) = (self.0.station.clone(), self.now_ms());
         tokio::task::spawn_blocking(move || question(&*station, now_ms)).await.ok()
     }
-}
-
-/// Serves the pages on `listener` until `stop` resolves; open requests may end first.
-///
-/// # Errors
-/// The listener failed.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    app: App,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let closing = app.clone();
-    let stop = async move {
-        stop.await;
-        closing.0.closing.send_replace(true);
-    };
-    axum::serve(listener, router(app)).with_graceful_shutdown(stop).await
 }
 
 /// All addresses. Whatever is not listed here is not found.
@@ -183,8 +248,7 @@ pub fn router(app: App) -> Router {
         .route("/assets/{hash}/{name}", get(assets::serve))
         .merge(live)
         .fallback(pages::not_found)
-        .method_not_allowed_fallback(pages::not_found)
-        .layer(DefaultBodyLimit::max(guard::FORM_BYTES_MAX))
+        .method_not_allowed_fallback(pages::other_method)
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard::around))
         .with_state(app)
 }

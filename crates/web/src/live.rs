@@ -2,23 +2,26 @@
 //! every event and at every tick whether the stream may go on; when it may not, it says why and ends.
 
 use crate::App;
+use crate::forms::{Asked, At};
 use crate::pages::alarms::what;
 use crate::pages::bed::{name_of, steps};
 use crate::pages::me::MeNowPart;
 use crate::pages::patient::{NowPart, purpose};
+use crate::quota::Hold;
 use crate::session::Caller;
-use crate::shell::{Answer, Message, Refusal, sentence};
+use crate::shell::{Answer, Message, sentence};
 use crate::station::Following;
 use crate::words;
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, Sse};
 use clinic::views::{AlarmPhase, AlarmView, LiveEvent};
-use clinic::{ClinicError, Denied};
+use clinic::{ClinicError, Denied, Origin};
 use futures::stream::{self, Stream};
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -102,6 +105,8 @@ struct Flow {
     closing: watch::Receiver<bool>,
     /// Held while the stream is open: bounds how many there are.
     _permit: OwnedSemaphorePermit,
+    _of_session: Hold<[u8; 16]>,
+    _to_place: Hold<Origin>,
 }
 
 impl Flow {
@@ -262,7 +267,10 @@ fn flow(
     answer: Option<Result<Box<dyn Following>, ClinicError>>,
 ) -> Answer {
     let following = app.granted(&caller, answer)?;
-    let permit = app.streams().clone().try_acquire_owned().map_err(|_| busy(app, &caller))?;
+    let busy = || app.refusal(Some(&caller), &Message::too_many_streams());
+    let of_session = app.streams_of().take(caller.session.id).ok_or_else(busy)?;
+    let to_place = app.streams_to().take(caller.place).ok_or_else(busy)?;
+    let permit = app.streams().clone().try_acquire_owned().map_err(|_| busy())?;
     let mut tick = tokio::time::interval(CHECK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut flow = Flow {
@@ -278,12 +286,12 @@ fn flow(
         _permit: permit,
     };
     flow.beat();
-    let unbuffered = [("x-accel-buffering", "no")];
-    Ok((unbuffered, Sse::new(events(flow))).into_response())
-}
-
-fn busy(app: &App, caller: &Caller) -> Refusal {
-    app.refusal(Some(caller), &Message::slow())
+        _of_session: of_session,
+        _to_place: to_place,
+    let mut response = Sse::new(events(flow)).into_response();
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 /// `/live`: the wall.
@@ -296,12 +304,12 @@ pub(crate) async fn wall(State(app): State<App>, caller: Caller) -> Answer {
 /// `/patients/{patient}/live`: one record, for the reason its page was opened for.
 pub(crate) async fn patient(
     State(app): State<App>,
-    Path(patient): Path<String>,
-    Query(query): Query<BTreeMap<String, String>>,
+    At(patient): At<String>,
+    asked: Asked,
     caller: Caller,
 ) -> Answer {
     let id = crate::pages::patient_id(&app, &caller, &patient)?;
-    let purpose = purpose(&app, &caller, query.get("for").map_or("", String::as_str))?;
+    let purpose = purpose(&app, &caller, asked.field("for"))?;
     follow(&app, caller, id, purpose, Page::Patient).await
 }
 

@@ -1,7 +1,10 @@
 //! Health, and counters in the Prometheus text format. No names, no values, no ids.
 
 use crate::App;
+use crate::guard;
+use crate::shell::Message;
 use axum::extract::State;
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clinic::{Counters, Latency};
@@ -89,12 +92,23 @@ pub(crate) fn text(app: &App) -> String {
     out
 }
 
-/// `/metrics`.
-pub(crate) async fn metrics(State(app): State<App>) -> Response {
+/// `/metrics`, for this machine only: a scraper runs beside the node, and what a proxy brings from
+/// elsewhere finds nothing here.
+pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
+    if !guard::from_this_machine(&parts.extensions, &parts.headers) {
+        return app.message(None, &Message::not_found());
+    }
     let media = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (media, text(&app)).into_response()
 }
 
+    let _ = writeln!(
+        out,
+        "# HELP aceso_requests_refused_total Requests and connections refused, by reason.\n# TYPE aceso_requests_refused_total counter"
+    );
+    for (reason, count) in app.refusals() {
+        let _ = writeln!(out, "aceso_requests_refused_total{{reason=\"{}\"}} {count}", reason.word());
+    }
 /// `/healthz`: 200 while the ledger moves; 503 when nothing new can be decided. Monitoring goes on
 /// either way.
 pub(crate) async fn health(State(app): State<App>) -> Response {

@@ -3,15 +3,16 @@
 
 use crate::App;
 use crate::guard;
-use crate::shell::{Message, Refusal};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use crate::refuse::Reason;
+use crate::shell::{Message, Refusal, refused};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use clinic::Session;
-use std::collections::BTreeMap;
-use subtle::ConstantTimeEq;
+use clinic::{Origin, Session};
 
+/// Hex digits that say that something was done.
+const DONE_DIGITS: usize = 16;
 /// Hex digits of a session's token.
 const TOKEN_DIGITS: usize = 64;
 
@@ -107,18 +108,28 @@ pub struct Caller {
     pub token: String,
     /// The request.
     pub visit: Visit,
+    /// Where the request comes from.
+    pub(crate) place: Origin,
 }
 
 impl Caller {
     /// What forms of this session carry: derived from the token, which no page can read.
     #[must_use]
     pub fn csrf(&self) -> String {
-        csrf(&self.token)
+        self.derived(b"aceso/page/v1/csrf")
     }
-}
 
-fn csrf(token: &str) -> String {
-    hex::encode(vitals::ids::sha256(&[b"aceso/page/v1/csrf", token.as_bytes()]))
+    /// What an address carries after something was done, so that only we can make a page say so.
+    #[must_use]
+    pub(crate) fn done(&self) -> String {
+        let mut mark = self.derived(b"aceso/page/v1/done");
+        mark.truncate(DONE_DIGITS);
+        mark
+    }
+
+    fn derived(&self, label: &[u8]) -> String {
+        hex::encode(vitals::ids::sha256(&[label, self.token.as_bytes()]))
+    }
 }
 
 /// The session of a request, if it is alive.
@@ -130,26 +141,29 @@ pub(crate) async fn caller(parts: &Parts, app: &App) -> Option<Caller> {
     let token = token.to_string();
     let asked = token.clone();
     let session = app.ask(move |station, now_ms| station.session(&asked, now_ms)).await?.ok()?;
-    Some(Caller { session, token, visit: Visit::of(parts) })
+    let place = guard::place(&parts.extensions, &parts.headers, app.settings().behind_proxy);
+    Some(Caller { session, token, visit: Visit::of(parts), place })
 }
 
 /// Sends somebody without a session to sign in, and back afterwards.
-fn sign_in_first(parts: &Parts) -> Response {
+fn sign_in_first(app: &App, parts: &Parts) -> Response {
     let visit = Visit::of(parts);
     let streams = parts.headers.get(header::ACCEPT).is_some_and(|value| value == "text/event-stream");
-    if streams {
-        return StatusCode::UNAUTHORIZED.into_response();
-    }
-    if visit.htmx.fragment {
-        return (StatusCode::UNAUTHORIZED, [("hx-redirect", "/sign-in")]).into_response();
+    if streams || visit.htmx.fragment {
+        let mut response = app.message_to(&visit, None, &Message::signed_out());
+        if visit.htmx.fragment {
+            response.headers_mut().insert("hx-redirect", HeaderValue::from_static("/sign-in"));
+        }
+        return response;
     }
     let next: String = visit.path.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let address = if parts.method == axum::http::Method::GET {
+    let short = next.len() <= guard::ADDRESS_BYTES_MAX / 2;
+    let address = if parts.method == axum::http::Method::GET && short {
         format!("/sign-in?next={next}")
     } else {
         "/sign-in".into()
     };
-    Redirect::to(&address).into_response()
+    refused(Redirect::to(&address).into_response(), Reason::SignedOut)
 }
 
 impl FromRequestParts<App> for Caller {
@@ -158,65 +172,8 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         match caller(parts, app).await {
             Some(caller) => Ok(caller),
-            None => Err(Refusal::new(sign_in_first(parts))),
+            None => Err(Refusal::new(sign_in_first(app, parts))),
         }
-    }
-}
-
-/// Fields of a posted form; the last one of a name wins.
-pub type Fields = BTreeMap<String, String>;
-
-/// Reads a form after making sure that one of our pages sent it.
-pub(crate) async fn read_form(request: Request, app: &App) -> Result<Fields, Refusal> {
-    if !guard::from_our_pages(request.headers()) {
-        return Err(app.refusal(None, &Message::foreign()));
-    }
-    match axum::extract::Form::<Fields>::from_request(request, app).await {
-        Ok(form) => Ok(form.0),
-        Err(why) if why.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(app.refusal(None, &Message::too_long()))
-        }
-        Err(_) => {
-            Err(app.refusal(None, &Message::wrong("This form could not be read. Nothing was changed.")))
-        }
-    }
-}
-
-/// A form posted by a signed-in caller from one of our own pages.
-pub struct Posted {
-    /// Who.
-    pub caller: Caller,
-    /// What.
-    pub fields: Fields,
-}
-
-impl FromRequest<App> for Posted {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
-        let (mut parts, body) = request.into_parts();
-        let caller = Caller::from_request_parts(&mut parts, app).await?;
-        let fields = read_form(Request::from_parts(parts, body), app).await?;
-        let sent = fields.get("csrf").map_or("", String::as_str);
-        let wanted = caller.csrf();
-        if sent.len() != wanted.len() || !bool::from(sent.as_bytes().ct_eq(wanted.as_bytes())) {
-            return Err(app.refusal(Some(&caller), &Message::foreign()));
-        }
-        Ok(Self { caller, fields })
-    }
-}
-
-impl Posted {
-    /// A field, or nothing.
-    #[must_use]
-    pub fn field(&self, name: &str) -> &str {
-        self.fields.get(name).map_or("", String::as_str)
-    }
-
-    /// Where to go afterwards: a path of ours that the form named, or `otherwise`.
-    #[must_use]
-    pub fn back(&self, otherwise: &str) -> Response {
-        Redirect::to(local(self.field("back")).unwrap_or(otherwise)).into_response()
     }
 }
 

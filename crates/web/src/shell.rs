@@ -1,6 +1,8 @@
 //! What surrounds a page's content, and the pages that say no.
 
 use crate::App;
+use crate::forms::Misread;
+use crate::refuse::Reason;
 use crate::session::{Caller, Visit};
 use crate::words::{self, Moment};
 use askama::Template;
@@ -115,19 +117,33 @@ pub fn home(role: Role) -> &'static str {
 
 /// A page that says what happened, what still works and whose move it is.
 pub struct Message {
+    pub(crate) reason: Reason,
     pub(crate) status: StatusCode,
+    /// Seconds after which to try again, if trying again may help.
+    pub(crate) retry_s: Option<u64>,
     pub(crate) icon: &'static str,
     pub(crate) title: &'static str,
     pub(crate) text: String,
 }
 
 impl Message {
-    fn new(status: StatusCode, icon: &'static str, title: &'static str, text: impl Into<String>) -> Self {
-        Self { status, icon, title, text: text.into() }
+    fn new(
+        reason: Reason,
+        status: StatusCode,
+        icon: &'static str,
+        title: &'static str,
+        text: impl Into<String>,
+    ) -> Self {
+        Self { reason, status, retry_s: None, icon, title, text: text.into() }
+    }
+
+    fn again_after(self, seconds: u64) -> Self {
+        Self { retry_s: Some(seconds), ..self }
     }
 
     pub(crate) fn not_found() -> Self {
         Self::new(
+            Reason::NotFound,
             StatusCode::NOT_FOUND,
             "lock",
             "There is nothing here for you",
@@ -135,8 +151,29 @@ impl Message {
         )
     }
 
+    pub(crate) fn other_method() -> Self {
+        Self::new(
+            Reason::Method,
+            StatusCode::METHOD_NOT_ALLOWED,
+            "low",
+            "Not done",
+            "This address does not take requests of this kind (method). Nothing was changed.",
+        )
+    }
+
+    pub(crate) fn signed_out() -> Self {
+        Self::new(
+            Reason::SignedOut,
+            StatusCode::UNAUTHORIZED,
+            "lock",
+            "You are not signed in",
+            "Your session has ended, or there was none. Sign in, and try again.",
+        )
+    }
+
     pub(crate) fn foreign() -> Self {
         Self::new(
+            Reason::Foreign,
             StatusCode::FORBIDDEN,
             "lock",
             "Not done",
@@ -146,6 +183,7 @@ impl Message {
 
     pub(crate) fn too_long() -> Self {
         Self::new(
+            Reason::BodyTooLong,
             StatusCode::PAYLOAD_TOO_LARGE,
             "low",
             "Too much at once",
@@ -153,31 +191,125 @@ impl Message {
         )
     }
 
+    pub(crate) fn long_address() -> Self {
+        Self::new(
+            Reason::HeadTooLong,
+            StatusCode::URI_TOO_LONG,
+            "low",
+            "Too much at once",
+            "This address is longer than any of ours. Nothing was changed.",
+        )
+    }
+
+    pub(crate) fn long_head() -> Self {
+        Self::new(
+            Reason::HeadTooLong,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "low",
+            "Too much at once",
+            "The headers of this request, cookies among them, are longer than we read. Nothing was changed.",
+        )
+    }
+
+    pub(crate) fn slow_form() -> Self {
+        Self::new(
+            Reason::SlowBody,
+            StatusCode::REQUEST_TIMEOUT,
+            "stale",
+            "The form did not arrive",
+            "The connection was too slow to bring the whole form in time. Nothing was changed. Try again.",
+        )
+    }
+
+    pub(crate) fn no_form() -> Self {
+        Self::new(
+            Reason::Form,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "low",
+            "That does not fit",
+            "What was sent is no form as pages send it (media type). Nothing was changed.",
+        )
+    }
+
+    pub(crate) fn form(why: &Misread) -> Self {
+        let text = format!("{why} Nothing was changed.");
+        Self::new(Reason::Form, StatusCode::BAD_REQUEST, "low", "That does not fit", text)
+    }
+
+    pub(crate) fn query(why: &Misread) -> Self {
+        let text = format!("The address cannot be read. {why}");
+        Self::new(Reason::Query, StatusCode::BAD_REQUEST, "low", "That does not fit", text)
+    }
+
     pub(crate) fn wrong(text: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "low", "That does not fit", text)
+        Self::new(Reason::Wrong, StatusCode::BAD_REQUEST, "low", "That does not fit", text)
+    }
+
+    pub(crate) fn too_often(wait_ms: u64) -> Self {
+        Self::new(
+            Reason::Requests,
+            StatusCode::TOO_MANY_REQUESTS,
+            "stale",
+            "Too many requests",
+            "There are more requests from your place than we answer. Live pages go on. Wait a moment.",
+        )
+        .again_after(wait_ms.div_ceil(1000).max(1))
+    }
+
+    pub(crate) fn too_many_streams() -> Self {
+        Self::new(
+            Reason::Streams,
+            StatusCode::TOO_MANY_REQUESTS,
+            "stale",
+            "Too many live pages",
+            "More live pages are open than we keep moving. Close one; this page shows values as they were when it was made.",
+        )
+        .again_after(5)
+    }
+
+    pub(crate) fn too_many_bundles() -> Self {
+        Self::new(
+            Reason::Bundles,
+            StatusCode::TOO_MANY_REQUESTS,
+            "stale",
+            "Your record is on its way already",
+            "One download of your record at a time, and a few of all people. Wait until it is done, and try again.",
+        )
+        .again_after(10)
     }
 
     pub(crate) fn slow() -> Self {
         Self::new(
+            Reason::Unavailable,
             StatusCode::SERVICE_UNAVAILABLE,
             "stale",
             "This takes too long",
             "Monitoring is not affected. Try again in a moment.",
         )
+        .again_after(5)
     }
 
     pub(crate) fn failed() -> Self {
         Self::new(
+            Reason::Failed,
             StatusCode::SERVICE_UNAVAILABLE,
             "low",
             "This page could not be made",
             "Bedside alarms go on ringing. Try again in a moment, and tell the administrator if it stays so.",
         )
+        .again_after(5)
     }
 
     fn waiting(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stale", "Not possible right now", text)
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(Reason::Unavailable, status, "stale", "Not possible right now", text).again_after(5)
     }
+}
+
+/// Marks a response as a refusal, for the counters.
+pub(crate) fn refused(mut response: Response, reason: Reason) -> Response {
+    response.extensions_mut().insert(reason);
+    response
 }
 
 /// A page that says no, ready to be sent.
@@ -242,8 +374,11 @@ impl App {
             icon: message.icon,
             links: vec![home],
         };
-        let mut response = self.render(&page);
+        let mut response = refused(self.render(&page), message.reason);
         *response.status_mut() = message.status;
+        if let Some(seconds) = message.retry_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 
@@ -255,7 +390,8 @@ impl App {
     pub(crate) fn no(&self, caller: &Caller, why: &ClinicError) -> Refusal {
         let message = match why {
             ClinicError::Denied(Denied::SignedOut) => {
-                return Refusal::new(axum::response::Redirect::to("/sign-in").into_response());
+                let to_sign_in = axum::response::Redirect::to("/sign-in").into_response();
+                return Refusal::new(refused(to_sign_in, Reason::SignedOut));
             }
             ClinicError::Denied(why @ (Denied::LedgerStale { .. } | Denied::LedgerDown)) => {
                 Message::waiting(sentence(&why.to_string()))

@@ -8,7 +8,7 @@
 use clinic::views::{
     AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall,
 };
-use clinic::{ChartRequest, ClinicError, Counters, Denied, Session, SignInRefused, Ticket};
+use clinic::{ChartRequest, ClinicError, Counters, Denied, Origin, Session, SignInRefused, Ticket};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::{Condition, Limits};
@@ -21,7 +21,13 @@ pub trait Station: Send + Sync + 'static {
     /// The name of the ledger this node belongs to.
     fn genesis(&self) -> Genesis;
     /// Starts a session and gives its token, 64 hex digits. Slow on purpose.
-    fn sign_in(&self, login: &str, password: &str, now_ms: u64) -> Result<(String, Session), SignInRefused>;
+    fn sign_in(
+        &self,
+        from: Origin,
+        login: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<(String, Session), SignInRefused>;
     /// Ends a session; an unknown token is fine.
     fn sign_out(&self, token: &str);
     /// The living session of a token; renews its idle time.

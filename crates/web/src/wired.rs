@@ -6,7 +6,8 @@ use clinic::views::{
     AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall,
 };
 use clinic::{
-    ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, Scope, Session, SignInRefused, Ticket,
+    ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, Origin, Scope, Session, SignInRefused,
+    Ticket,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -31,8 +32,14 @@ impl Station for Wired {
         self.0.genesis()
     }
 
-    fn sign_in(&self, login: &str, password: &str, now_ms: u64) -> Result<(String, Session), SignInRefused> {
-        let (token, session) = self.0.sign_in(login, password, now_ms)?;
+    fn sign_in(
+        &self,
+        from: Origin,
+        login: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<(String, Session), SignInRefused> {
+        let (token, session) = self.0.sign_in_from(from, login, password, now_ms)?;
         Ok((token.expose().to_string(), session))
     }
 

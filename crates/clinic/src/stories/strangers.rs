@@ -182,3 +182,13 @@ fn ids_of_others_change_nothing() {
     assert!(ward.clinic.acknowledge(&ward.as_("lee"), bruno, Condition::Stale, ward.now_ms).is_err());
     assert_eq!((ward.clinic.store().size(), ward.ledger.submitted()), (size, submitted));
 }
+
+#[test]
+fn a_refused_look_at_another_record_stands_in_nobody_s_access_log() {
+    let (ward, [amira, bruno]) = Ward::with(["amira", "bruno"]);
+    let before = ward.clinic.store().size();
+    let looked = ward.clinic.follow_patient(&ward.as_("bruno"), amira, Purpose::Own, ward.now_ms);
+    assert_eq!(denied(looked), Denied::NoSuchPatient);
+    assert_eq!(ward.clinic.store().size(), before);
+    assert!(ward.clinic.follow_patient(&ward.as_("bruno"), bruno, Purpose::Own, ward.now_ms).is_ok());
+}

@@ -23,7 +23,7 @@ async fn main() {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".into());
     let alarm = arguments.next().map(Into::into);
     let station = Arc::new(ward::Demo::new(now_ms(), "Amira Demo", alarm));
-    let settings = web::Settings { hospital: "Example Hospital".into(), behind_tls: false };
+    let settings = web::Settings { hospital: "Example Hospital".into(), ..web::Settings::default() };
     let router = web::router(web::App::new(station, Arc::new(now_ms), settings));
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     println!("READY {}", listener.local_addr().unwrap());

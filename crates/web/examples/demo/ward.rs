@@ -5,7 +5,7 @@ mod answers;
 mod flow;
 
 use clinic::views::*;
-use clinic::{ChartRequest, ClinicError, Counters, Denied, Latency, Session, SignInRefused, Ticket};
+use clinic::{ChartRequest, ClinicError, Counters, Denied, Latency, Origin, Session, SignInRefused, Ticket};
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;

@@ -2,12 +2,12 @@
 
 use super::bed::name_of;
 use crate::App;
-use crate::session::Posted;
+use crate::forms::{At, Posted};
 use crate::shell::Answer;
 use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use clinic::views::{AlarmPhase, AlarmView, Tile};
 use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
 use vitals::ledger::Role;
@@ -140,7 +140,7 @@ fn phase_last(alarm: &AlarmView) -> bool {
 /// Somebody takes care of an alarm.
 pub(crate) async fn acknowledge(
     State(app): State<App>,
-    Path((patient, code)): Path<(String, String)>,
+    At((patient, code)): At<(String, String)>,
     posted: Posted,
 ) -> Answer {
     let id = super::patient_id(&app, &posted.caller, &patient)?;
@@ -154,11 +154,12 @@ pub(crate) async fn acknowledge(
 /// Somebody turns the sound of an alarm off for two minutes.
 pub(crate) async fn silence(
     State(app): State<App>,
-    Path((patient, code)): Path<(String, String)>,
+    At((patient, code)): At<(String, String)>,
     posted: Posted,
 ) -> Answer {
     let id = super::patient_id(&app, &posted.caller, &patient)?;
     let condition = super::condition(&app, &posted.caller, &code)?;
+    posted.fits(&app, &["back?"])?;
     let session = posted.caller.session.clone();
     let answer = app
         .ask(move |station, now_ms| station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms))
@@ -166,3 +167,4 @@ pub(crate) async fn silence(
     app.granted(&posted.caller, answer)?;
     super::done(&posted, "/wall")
 }
+    posted.fits(&app, &["back?"])?;

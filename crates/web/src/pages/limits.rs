@@ -3,10 +3,10 @@
 use super::patient;
 use super::trends::RANGES;
 use crate::App;
-use crate::session::{Fields, Posted};
+use crate::forms::{At, Fields, Posted};
 use crate::shell::Answer;
 use crate::words;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use clinic::ClinicError;
@@ -22,6 +22,10 @@ const FIELDS: [(&str, Priority); 6] = [
     ("below_medium", Priority::Medium),
     ("below_high", Priority::High),
 ];
+
+/// The form: a field that is missing would switch an alarm off that nobody meant to switch off.
+const FORM: [&str; 8] =
+    ["metric", "for?", "above_low", "above_medium", "above_high", "below_low", "below_medium", "below_high"];
 
 /// One field of the form.
 pub(crate) struct LimitField {
@@ -127,8 +131,9 @@ fn raw(metric: Metric, text: &str) -> Option<i32> {
 }
 
 /// New limits for one metric of one patient.
-pub(crate) async fn submit(State(app): State<App>, Path(patient): Path<String>, posted: Posted) -> Answer {
+pub(crate) async fn submit(State(app): State<App>, At(patient): At<String>, posted: Posted) -> Answer {
     let caller = &posted.caller;
+    posted.fits(&app, &FORM)?;
     let id = super::patient_id(&app, caller, &patient)?;
     let purpose = patient::purpose(&app, caller, posted.field("for"))?;
     let metric = Metric::from_name(posted.field("metric"));
@@ -147,8 +152,8 @@ pub(crate) async fn submit(State(app): State<App>, Path(patient): Path<String>, 
                 Some(Err(ClinicError::Wrong(why))) => crate::shell::sentence(&why),
                 answer => {
                     app.granted(caller, answer)?;
-                    let address =
-                        format!("/patients/{id}?for={}&saved=limits#limits", patient::purpose_word(purpose));
+                    let word = patient::purpose_word(purpose);
+                    let address = format!("/patients/{id}?for={word}&saved={}#limits", caller.done());
                     return Ok(Redirect::to(&address).into_response());
                 }
             }
@@ -160,7 +165,7 @@ pub(crate) async fn submit(State(app): State<App>, Path(patient): Path<String>, 
     let mut response =
         patient::render(&app, caller, &chart, RANGES[0], false, Some((problem, posted.fields.clone())));
     *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-    Ok(response)
+    Ok(crate::shell::refused(response, crate::refuse::Reason::Wrong))
 }
 
 #[cfg(test)]

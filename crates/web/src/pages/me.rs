@@ -3,15 +3,15 @@
 use super::alarms::AlarmCard;
 use super::bed::{BedView, Cell, ProofMark, Spark, spark};
 use crate::App;
-use crate::session::{Caller, Posted};
+use crate::forms::{Asked, At, Posted};
+use crate::session::Caller;
 use crate::shell::{Answer, Message, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use clinic::views::{AccessView, GrantState, GrantView, OwnPage, Tile};
-use std::collections::BTreeMap;
 use vitals::Metric;
 use vitals::alarm::Limits;
 use vitals::ledger::{Purpose, Role};
@@ -260,11 +260,7 @@ fn device(own: &OwnPage, now_ms: u64) -> String {
 }
 
 /// `/me`: the own record. A caller who has none finds nothing here.
-pub(crate) async fn page(
-    State(app): State<App>,
-    Query(query): Query<BTreeMap<String, String>>,
-    caller: Caller,
-) -> Answer {
+pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -> Answer {
     let session = caller.session.clone();
     let answer = app.ask(move |station, now_ms| station.own_page(&session, now_ms)).await;
     let own = app.granted(&caller, answer)?;
@@ -274,12 +270,10 @@ pub(crate) async fn page(
         return Ok(app.render(&now));
     }
     let mut access = access_lines(&own.access, caller.session.person);
-    let more =
-        if query.get("log").is_some_and(|log| log == "all") { 0 } else { access.len().saturating_sub(LINES) };
+    let more = if asked.field("log") == "all" { 0 } else { access.len().saturating_sub(LINES) };
     access.truncate(access.len() - more);
-    let saved = query
-        .get("revoked")
-        .map(|_| "The consent is withdrawn. Nobody can open anything under it from now on.");
+    let saved = (asked.field("revoked") == caller.done())
+        .then_some("The consent is withdrawn. Nobody can open anything under it from now on.");
     let mut shell = Shell::of(&app, &caller, "/me").live("/me/live".into(), false);
     shell.path = "/me".into();
     Ok(app.render(&MePage {
@@ -295,12 +289,13 @@ pub(crate) async fn page(
 }
 
 /// Withdraws one of the caller's own consents.
-pub(crate) async fn revoke(State(app): State<App>, Path(grant): Path<String>, posted: Posted) -> Answer {
-    let Ok(grant) = grant.parse() else {
+pub(crate) async fn revoke(State(app): State<App>, At(grant): At<String>, posted: Posted) -> Answer {
+    posted.fits(&app, &[])?;
+    let Some(grant) = super::named(&grant) else {
         return Err(app.refusal(Some(&posted.caller), &Message::not_found()));
     };
     let session = posted.caller.session.clone();
     let answer = app.ask(move |station, now_ms| station.revoke_grant(&session, grant, now_ms)).await;
     app.granted(&posted.caller, answer)?;
-    Ok(Redirect::to("/me?revoked=1").into_response())
+    Ok(Redirect::to(&format!("/me?revoked={}", posted.caller.done())).into_response())
 }

@@ -20,6 +20,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
+use std::str::FromStr;
 use vitals::PatientId;
 use vitals::alarm::Condition;
 
@@ -52,20 +53,31 @@ pub(crate) async fn not_found(State(app): State<App>, parts: Parts) -> Response 
     app.message_to(&Visit::of(&parts), caller.as_ref(), &Message::not_found())
 }
 
+/// What is there, but not for this method.
+pub(crate) async fn other_method(State(app): State<App>, parts: Parts) -> Response {
+    let caller = crate::session::caller(&parts, &app).await;
+    app.message_to(&Visit::of(&parts), caller.as_ref(), &Message::other_method())
+}
+
+/// What an address names, written as we write it: there is one address for one thing.
+pub(crate) fn named<T: FromStr + ToString>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|thing: &T| thing.to_string() == text)
+}
+
 /// A patient's id from an address; anything else is simply not found.
 pub(crate) fn patient_id(app: &App, caller: &Caller, text: &str) -> Result<PatientId, Refusal> {
-    text.parse().map_err(|_| app.refusal(Some(caller), &Message::not_found()))
+    named(text).ok_or_else(|| app.refusal(Some(caller), &Message::not_found()))
 }
 
 /// A condition from an address.
 pub(crate) fn condition(app: &App, caller: &Caller, text: &str) -> Result<Condition, Refusal> {
-    let known = text.parse().ok().and_then(Condition::from_code);
+    let known = named(text).and_then(Condition::from_code);
     known.ok_or_else(|| app.refusal(Some(caller), &Message::not_found()))
 }
 
 /// What a post gives to htmx (a sign that the page should look again) or to a plain browser (the
 /// page it came from).
-pub(crate) fn done(posted: &crate::session::Posted, otherwise: &str) -> Answer {
+pub(crate) fn done(posted: &crate::forms::Posted, otherwise: &str) -> Answer {
     if posted.caller.visit.htmx.fragment {
         return Ok((axum::http::StatusCode::NO_CONTENT, [("hx-trigger", "ward:changed")]).into_response());
     }

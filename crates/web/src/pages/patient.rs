@@ -7,15 +7,15 @@ use super::limits::LimitsForm;
 use super::trends::{Range, TrendsPart, range};
 use super::wall::alarms_of;
 use crate::App;
+use crate::forms::{Asked, At, Fields};
 use crate::session::Caller;
-use crate::shell::{Answer, Refusal, Shell};
+use crate::shell::{Answer, Message, Refusal, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use clinic::ChartRequest;
 use clinic::views::{Chart, Tile};
-use std::collections::BTreeMap;
 use vitals::PatientId;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
@@ -94,12 +94,17 @@ pub(crate) fn purpose_word(purpose: Purpose) -> &'static str {
     }
 }
 
-/// The purpose an address names, if the role may read for it; the usual one otherwise.
+/// The purpose an address names, if the role may read for it; the usual one if it names none. Another is
+/// never put in its place: the purpose stands in the access log.
 pub(crate) fn purpose(app: &App, caller: &Caller, word: &str) -> Result<Purpose, Refusal> {
     let allowed = purposes(caller.session.role);
+    let usual = allowed.first().ok_or_else(|| app.refusal(Some(caller), &Message::not_found()))?;
+    if word.is_empty() {
+        return Ok(*usual);
+    }
     let named = allowed.iter().find(|purpose| purpose_word(**purpose) == word);
-    let not_found = || app.refusal(Some(caller), &crate::shell::Message::not_found());
-    named.or_else(|| allowed.first()).copied().ok_or_else(not_found)
+    let no_reason = Message::wrong("Accounts like yours do not open records for such a reason.");
+    named.copied().ok_or_else(|| app.refusal(Some(caller), &no_reason))
 }
 
 /// Opens a record for a caller: the widest set of classes that is granted.
@@ -163,7 +168,7 @@ pub(crate) fn render(
     chart: &Chart,
     range: Range,
     saved: bool,
-    problem: Option<(String, crate::session::Fields)>,
+    problem: Option<(String, Fields)>,
 ) -> axum::response::Response {
     let now_ms = app.now_ms();
     let role = caller.session.role;
@@ -208,14 +213,14 @@ pub(crate) fn render(
 /// `/patients/{patient}`: the record, under the consent that covers it.
 pub(crate) async fn page(
     State(app): State<App>,
-    Path(patient): Path<String>,
-    Query(query): Query<BTreeMap<String, String>>,
+    At(patient): At<String>,
+    asked: Asked,
     caller: Caller,
 ) -> Answer {
-    let field = |name: &str| query.get(name).map_or("", String::as_str);
     let id = super::patient_id(&app, &caller, &patient)?;
-    let purpose = purpose(&app, &caller, field("for"))?;
-    let range = range(field("range"));
+    let purpose = purpose(&app, &caller, asked.field("for"))?;
+    let no_range = Message::wrong("There is no such span of time to choose.");
+    let range = range(asked.field("range")).ok_or_else(|| app.refusal(Some(&caller), &no_range))?;
     let chart = open(&app, &caller, id, purpose, range).await?;
-    Ok(render(&app, &caller, &chart, range, field("saved") == "limits", None))
+    Ok(render(&app, &caller, &chart, range, asked.field("saved") == caller.done(), None))
 }

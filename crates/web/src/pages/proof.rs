@@ -2,11 +2,12 @@
 //! proof against the node itself is `aceso verify`.
 
 use crate::App;
+use crate::forms::At;
 use crate::session::Caller;
 use crate::shell::{Answer, Message, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use clinic::views::{EnvelopeProof, ProofState};
 use vitals::envelope::ClockQuality;
 use vitals::ids::Class;
@@ -123,8 +124,8 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
 }
 
 /// `/proof/{index}`: the envelope at this place of the log, for those who may see its record.
-pub(crate) async fn page(State(app): State<App>, Path(index): Path<String>, caller: Caller) -> Answer {
-    let Ok(index) = index.parse::<u64>() else {
+pub(crate) async fn page(State(app): State<App>, At(index): At<String>, caller: Caller) -> Answer {
+    let Some(index) = super::named::<u64>(&index) else {
         return Err(app.refusal(Some(&caller), &Message::not_found()));
     };
     let session = caller.session.clone();

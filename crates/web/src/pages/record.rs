@@ -1,6 +1,7 @@
 //! The own record as a sealed bundle, streamed while it is written.
 
 use crate::App;
+use crate::refuse::Reason;
 use crate::session::Caller;
 use crate::shell::{Answer, Message};
 use axum::body::{Body, Bytes};
@@ -10,24 +11,44 @@ use axum::response::IntoResponse;
 use clinic::ClinicError;
 use futures::StreamExt;
 use std::io;
+use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Pieces that may wait for a slow reader.
 const PIECES_WAITING_MAX: usize = 64;
+/// A reader has this long to take in the next piece; a bundle holds a thread meanwhile.
+pub(crate) const PIECE_WITHIN: Duration = Duration::from_secs(20);
+/// And this long for all of it.
+pub(crate) const BUNDLE_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// `/me/record`: nothing is opened for it, so it needs no access entry.
 pub(crate) async fn download(State(app): State<App>, caller: Caller) -> Answer {
+    let busy = || app.refusal(Some(&caller), &Message::too_many_bundles());
+    let own = app.bundles_of().take(caller.session.person).ok_or_else(busy)?;
+    let permit = app.bundles().clone().try_acquire_owned().map_err(|_| busy())?;
     let (pieces, mut waiting) = mpsc::channel::<Result<Bytes, ClinicError>>(PIECES_WAITING_MAX);
     let (station, now_ms, session) = (app.station().clone(), app.now_ms(), caller.session.clone());
+    let (runtime, deadline, counter) = (Handle::current(), Instant::now() + BUNDLE_WITHIN, app.clone());
     tokio::task::spawn_blocking(move || {
-        let mut sink = |bytes: &[u8]| {
-            let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-            pieces.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(gone)
+        // Given back when the thread is free again, not when the browser has gone.
+        let _held = (own, permit);
+        let send = |piece| {
+            let until = deadline.min(Instant::now() + PIECE_WITHIN);
+            match runtime.block_on(tokio::time::timeout_at(until, pieces.send(piece))) {
+                Ok(sent) => sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe)),
+                Err(_) => {
+                    counter.refused(Reason::SlowReader);
+                    Err(io::ErrorKind::TimedOut.into())
+                }
+            }
         };
+        let mut sink = |bytes: &[u8]| send(Ok(Bytes::copy_from_slice(bytes)));
         if let Err(why) = station.export_own(&session, now_ms, &mut sink) {
             // Nobody may be listening any more; then nobody needs to know.
-            let _heard = pieces.blocking_send(Err(why));
+            let _heard = pieces.try_send(Err(why));
         }
     });
     match waiting.recv().await {

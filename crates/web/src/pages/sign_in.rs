@@ -1,19 +1,23 @@
 //! Signing in and out, and the choice of colours.
 
 use crate::App;
-use crate::session::{self, Posted, Visit, local, read_form};
-use crate::shell::{Answer, Shell, home, sentence};
+use crate::forms::{Asked, Posted, read_form};
+use crate::guard;
+use crate::refuse::Reason;
+use crate::session::{self, Visit, local};
+use crate::shell::{Answer, Message, Shell, home, refused as marked, sentence};
 use askama::Template;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use clinic::SignInRefused;
-use std::collections::BTreeMap;
 
 /// Longest login and password, bytes; longer ones belong to nobody.
 const LOGIN_BYTES_MAX: usize = 200;
 const PASSWORD_BYTES_MAX: usize = 1000;
+/// When to try again if too many people are signing in, seconds.
+const BUSY_S: u64 = 2;
 /// How long a choice of colours is kept, seconds.
 const THEME_S: u32 = 31_536_000;
 
@@ -34,29 +38,27 @@ fn page(app: &App, visit: &Visit, problem: Option<String>, login: &str, next: &s
 }
 
 /// `/sign-in`.
-pub(crate) async fn form(
-    State(app): State<App>,
-    Query(query): Query<BTreeMap<String, String>>,
-    parts: Parts,
-) -> Response {
+pub(crate) async fn form(State(app): State<App>, asked: Asked, parts: Parts) -> Response {
     if session::caller(&parts, &app).await.is_some() {
         return Redirect::to("/").into_response();
     }
-    page(&app, &Visit::of(&parts), None, "", query.get("next").map_or("", String::as_str))
+    page(&app, &Visit::of(&parts), None, "", asked.field("next"))
 }
 
 /// Tries a login and a password.
 pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let visit = Visit::of(&parts);
-    let fields = read_form(Request::from_parts(parts, body), &app).await?;
+    let from = guard::place(&parts.extensions, &parts.headers, app.settings().behind_proxy);
+    let form = ["login", "password", "next?"];
+    let fields = read_form(Request::from_parts(parts, body), &app, &form).await?;
     let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let (login, password, next) = (field("login"), field("password"), field("next"));
     let refused = if login.len() > LOGIN_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX {
         SignInRefused::Wrong
     } else {
         let asked = login.clone();
-        match app.ask(move |station, now_ms| station.sign_in(&asked, &password, now_ms)).await {
+        match app.ask(move |station, now_ms| station.sign_in(from, &asked, &password, now_ms)).await {
             Some(Ok((token, session))) => {
                 let to = local(&next)
                     .filter(|_| !next.starts_with("/sign-"))
@@ -69,36 +71,42 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
             None => SignInRefused::Unavailable,
         }
     };
-    let status = match refused {
-        SignInRefused::Wrong => StatusCode::UNAUTHORIZED,
-        SignInRefused::Wait { .. } => StatusCode::TOO_MANY_REQUESTS,
-        SignInRefused::Busy | SignInRefused::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    let (status, reason, retry_s) = match refused {
+        SignInRefused::Wrong => (StatusCode::UNAUTHORIZED, Reason::SignIn, None),
+        SignInRefused::Wait { wait_s } => (StatusCode::TOO_MANY_REQUESTS, Reason::SignInWait, Some(wait_s)),
+        SignInRefused::Busy => (StatusCode::SERVICE_UNAVAILABLE, Reason::SignInBusy, Some(BUSY_S)),
+        SignInRefused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, Some(BUSY_S)),
     };
-    let mut response = page(&app, &visit, Some(sentence(&refused.to_string())), &login, &next);
+    let mut response =
+        marked(page(&app, &visit, Some(sentence(&refused.to_string())), &login, &next), reason);
     *response.status_mut() = status;
-    if let SignInRefused::Wait { wait_s } = refused {
-        response.headers_mut().insert(header::RETRY_AFTER, wait_s.into());
+    if let Some(seconds) = retry_s {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     Ok(response)
 }
 
 /// Ends the session.
-pub(crate) async fn leave(State(app): State<App>, posted: Posted) -> Response {
+pub(crate) async fn leave(State(app): State<App>, posted: Posted) -> Answer {
+    posted.fits(&app, &[])?;
     let token = posted.caller.token.clone();
     // The cookie goes in any case; a session that could not be ended now ends by itself.
     let _ended = app.ask(move |station, _| station.sign_out(&token)).await;
     let cookie = session::no_cookie(app.settings().behind_tls);
     let clear = (header::HeaderName::from_static("clear-site-data"), "\"cache\"".to_string());
-    (AppendHeaders([(header::SET_COOKIE, cookie), clear]), Redirect::to("/sign-in")).into_response()
+    Ok((AppendHeaders([(header::SET_COOKIE, cookie), clear]), Redirect::to("/sign-in")).into_response())
 }
 
 /// Chooses colours, signed in or not.
 pub(crate) async fn theme(State(app): State<App>, request: Request) -> Answer {
-    let fields = read_form(request, &app).await?;
+    let fields = read_form(request, &app, &["theme", "back?"]).await?;
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
     let cookie = match session::theme(field("theme")) {
         Some(theme) => format!("aceso_theme={theme}; Path=/; SameSite=Lax; Max-Age={THEME_S}"),
-        None => "aceso_theme=; Path=/; SameSite=Lax; Max-Age=0".into(),
+        None if field("theme") == "auto" => "aceso_theme=; Path=/; SameSite=Lax; Max-Age=0".into(),
+        None => {
+            return Err(app.refusal(None, &Message::wrong("There are no such colours. Nothing was changed.")));
+        }
     };
     let back = local(field("back")).unwrap_or("/").to_string();
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(&back)).into_response())

@@ -36,10 +36,13 @@ pub(crate) const RANGES: [Range; 4] = [
     Range { word: "24h", label: "24 h", length_ms: 24 * 3_600_000 },
 ];
 
-/// The span of this name; a quarter of an hour otherwise.
+/// The span of this name; a quarter of an hour if none is named.
 #[must_use]
-pub(crate) fn range(word: &str) -> Range {
-    RANGES.into_iter().find(|range| range.word == word).unwrap_or(RANGES[0])
+pub(crate) fn range(word: &str) -> Option<Range> {
+    if word.is_empty() {
+        return Some(RANGES[0]);
+    }
+    RANGES.into_iter().find(|range| range.word == word)
 }
 
 struct RangeLink {

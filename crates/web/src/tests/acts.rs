@@ -87,8 +87,9 @@ async fn a_form_that_is_too_long_or_no_form_is_refused() {
     };
     let form = "application/x-www-form-urlencoded";
     assert_eq!(send(form, vec![b'a'; 64 * 1024]).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(send("application/json", b"{}".to_vec()).await.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(send(form, vec![0xff, 0xfe, b'=', 0x80]).await.status(), StatusCode::UNAUTHORIZED);
+    let json = send("application/json", b"{}".to_vec()).await;
+    assert_eq!(json.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(send(form, vec![0xff, 0xfe, b'=', 0x80]).await.status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -133,6 +134,7 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
         ("above_low", "100"),
         ("above_medium", "120"),
         ("above_high", "140"),
+        ("below_low", ""),
         ("below_medium", "45"),
         ("below_high", "38"),
     ];
@@ -140,7 +142,15 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
     let page = scene.page(&goes_to(&response).replace("#limits", ""), "lee").await;
     assert!(page.contains("The new limits are in force") && page.contains("Alarms ≤ 45 or ≥ 100"));
-    let wrong = [("metric", "heart_rate"), ("above_low", "150"), ("above_high", "140")];
+    let wrong = [
+        ("metric", "heart_rate"),
+        ("above_low", "150"),
+        ("above_medium", ""),
+        ("above_high", "140"),
+        ("below_low", ""),
+        ("below_medium", ""),
+        ("below_high", ""),
+    ];
     let response = scene.post(&path, "lee", &wrong).await;
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = text(response).await;
@@ -153,8 +163,12 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
     {
         assert_eq!(scene.post(&path, who, &form).await.status(), status, "{who}");
     }
-    let odd = scene.post(&path, "lee", &[("metric", "humidity of the moon")]).await;
-    assert_eq!(odd.status(), StatusCode::BAD_REQUEST);
+    let mut odd = form;
+    odd[0].1 = "humidity of the moon";
+    assert_eq!(scene.post(&path, "lee", &odd).await.status(), StatusCode::BAD_REQUEST);
+    let short = scene.post(&path, "lee", &form[..6]).await;
+    assert_eq!(short.status(), StatusCode::BAD_REQUEST);
+    assert!(text(short).await.contains("The field below_high is missing. Nothing was changed."));
 }
 
 #[tokio::test]

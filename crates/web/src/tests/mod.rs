@@ -14,7 +14,11 @@ mod trie;
 mod ward;
 
 mod acts;
+mod attacks;
+mod attempts;
+mod doors;
 mod files;
 mod live;
+mod random;
 mod routes;
 mod scene;

@@ -26,8 +26,9 @@ pub(crate) struct Scene {
     pub(crate) bela: PatientId,
     pub(crate) consent: GrantId,
     pub(crate) gateway: Gateway,
+    pub(crate) app: App,
     router: Router,
-    now: Arc<AtomicU64>,
+    pub(crate) now: Arc<AtomicU64>,
     tokens: BTreeMap<&'static str, String>,
 }
 
@@ -38,6 +39,11 @@ impl Scene {
     /// Amira lets Dr Lee treat her, and the ward watch her. Dr Kim has no consent; Bela has given
     /// none. Fay is family, Ada an auditor.
     pub(crate) fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with(settings: Settings) -> Self {
         let (mut ward, [amira]) = Ward::with(["amira"]);
         let new = NewPerson { login: "bela", name: HOSTILE, password: "secret", role: Role::Patient };
         let (bela, _) = ward.clinic.create_patient(&ward.admin, &new, "<b>bed</b>", ward.now_ms).unwrap();
@@ -49,14 +55,15 @@ impl Scene {
         let gateway = ward.gateway(1, &[amira]);
         let now = Arc::new(AtomicU64::new(ward.now_ms));
         let clock = now.clone();
-        let settings = Settings { hospital: "Test Hospital".into(), behind_tls: false };
+        let settings = Settings { hospital: "Test Hospital".into(), ..settings };
         let app =
             App::of_clinic(ward.clinic.clone(), Arc::new(move || clock.load(Ordering::SeqCst)), settings);
         let sign_in = |login| {
             (login, ward.clinic.sign_in(login, "secret", ward.now_ms).unwrap().0.expose().to_string())
         };
         let tokens = CALLERS.into_iter().filter(|login| !login.is_empty()).map(sign_in).collect();
-        Self { ward, amira, bela, consent, gateway, router: web::router(app), now, tokens }
+        let router = web::router(app.clone());
+        Self { ward, amira, bela, consent, gateway, app, router, now, tokens }
     }
 
     /// The page's clock follows the ward's.
@@ -103,9 +110,12 @@ impl Scene {
         }
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
         assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
-        if !path.starts_with("/assets/") {
-            assert!(response.headers()[header::CACHE_CONTROL].to_str().unwrap().starts_with("no-"), "{path}");
-        }
+        assert_eq!(response.headers()[header::X_FRAME_OPTIONS], "DENY", "{path}");
+        assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin", "{path}");
+        assert_eq!(response.headers()["cross-origin-resource-policy"], "same-origin", "{path}");
+        let asset = path.starts_with("/assets/") && response.status() == StatusCode::OK;
+        let kept = if asset { "public, max-age=31536000, immutable" } else { "no-store" };
+        assert_eq!(response.headers()[header::CACHE_CONTROL], kept, "{path}");
         response
     }
 
@@ -122,7 +132,7 @@ impl Scene {
     /// A form as one of our own pages sends it.
     pub(crate) async fn post(&self, path: &str, who: &str, fields: &[(&str, &str)]) -> Response<Body> {
         let csrf = if who.is_empty() { String::new() } else { self.csrf(who) };
-        let all = fields.iter().copied().chain([("csrf", csrf.as_str())]);
+        let all = fields.iter().copied().chain((!who.is_empty()).then_some(("csrf", csrf.as_str())));
         self.send(self.form(path, who).body(Body::from(encode(all))).unwrap()).await
     }
 

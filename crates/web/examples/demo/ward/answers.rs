@@ -8,7 +8,13 @@ impl Station for Demo {
         Genesis(sha256(&[b"demo genesis"]))
     }
 
-    fn sign_in(&self, login: &str, password: &str, now_ms: u64) -> Result<(String, Session), SignInRefused> {
+    fn sign_in(
+        &self,
+        _: Origin,
+        login: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<(String, Session), SignInRefused> {
         let mut memory = self.memory();
         if memory.tries >= 5 {
             return Err(SignInRefused::Wait { wait_s: 30 });

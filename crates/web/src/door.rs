@@ -1,0 +1,207 @@
+//! Connections: who gets one, for how long it may keep us waiting, and how it ends.
+//!
+//! `axum::serve` bounds none of this: it sets no timer, so a head may take for ever, and it takes every
+//! connection there is.
+
+use crate::forms::FORM_WITHIN;
+use crate::quota::CONNECTIONS_MAX;
+use crate::refuse::Reason;
+use crate::{App, router};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep};
+use tower::ServiceExt;
+
+/// A request's head has this long to arrive, and an idle connection this long to say something.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(15);
+/// A reader has this long to take in anything of what is sent to it.
+pub const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+/// Headers of a request.
+pub const HEADERS_MAX: usize = 100;
+/// Bytes of a head that are read at all; [`crate::guard::HEAD_BYTES_MAX`] decides with an answer.
+pub const HEAD_BYTES_READ_MAX: usize = 64 * 1024;
+/// Pause after the system had no connection to give (no file handle left, say).
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// Address of the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Times within which a connection has to do its part.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a whole head.
+    pub head: Duration,
+    /// For taking in anything of an answer.
+    pub taken: Duration,
+    /// For a whole form.
+    pub form: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: HEAD_WITHIN, taken: TAKEN_WITHIN, form: FORM_WITHIN }
+    }
+}
+
+/// Serves the pages on `listener` until `stop` resolves; requests under way may end first.
+///
+/// # Errors
+/// None at present: a listener that fails is asked again.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let patience = app.settings().patience;
+    let router = router(app.clone());
+    let mut open = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = open.join_next() => continue,
+            () = &mut stop => break,
+        };
+        let Ok((stream, address)) = accepted else {
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        let seat = if open.len() < CONNECTIONS_MAX { app.seat(address.ip()) } else { None };
+        let Some(seat) = seat else {
+            // Closed without a word: a word would cost more than the flood that asks for it.
+            app.refused(Reason::Connections);
+            continue;
+        };
+        let (app, router) = (app.clone(), router.clone());
+        open.spawn(async move {
+            let _seat = seat;
+            converse(stream, address.ip(), &app, router, patience).await;
+        });
+    }
+    drop(listener);
+    app.close();
+    while open.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn converse(stream: TcpStream, peer: IpAddr, app: &App, router: Router, patience: Patience) {
+    // Small answers go out at once; a system that cannot do so is only slower.
+    let _ = stream.set_nodelay(true);
+    let mut closing = app.closing();
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().oneshot(request)
+    });
+    let stream = TokioIo::new(Brisk { stream, within: patience.taken, stuck: None });
+    let talk = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience.head)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_READ_MAX)
+        .serve_connection(stream, answer);
+    let mut talk = std::pin::pin!(talk);
+    let closes = async { closing.wait_for(|closing| *closing).await.is_ok() };
+    let ended = tokio::select! {
+        ended = talk.as_mut() => ended,
+        _ = closes => {
+            talk.as_mut().graceful_shutdown();
+            talk.await
+        }
+    };
+    if let Err(why) = ended {
+        if why.is_parse_too_large() {
+            app.refused(Reason::HeadTooLong);
+        } else if why.is_parse() {
+            app.refused(Reason::NotHttp);
+        } else if why.is_timeout() {
+            app.refused(Reason::SlowHead);
+        } else if timed_out(&why) {
+            app.refused(Reason::SlowReader);
+        }
+    }
+}
+
+fn timed_out(why: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(why);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|one| one.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A connection that is given up when its other end takes nothing in for a while.
+struct Brisk {
+    stream: TcpStream,
+    within: Duration,
+    /// Runs while a write is stuck.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl Brisk {
+    fn mind<T>(&mut self, done: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            self.stuck = None;
+            return done;
+        }
+        let deadline = Instant::now() + self.within;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        stuck.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Brisk {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Brisk {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.mind(done, cx)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let done = Pin::new(&mut self.stream).poll_flush(cx);
+        self.mind(done, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let done = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.mind(done, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

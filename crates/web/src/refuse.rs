@@ -1,0 +1,91 @@
+//! Why a request was refused: counted by reason, without a name, an id or an address.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Why a request was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// All reasons.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The reason as the metrics name it.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Nothing there, or nothing the asker may know of.
+    NotFound = "not_found",
+    /// The address does not take this method.
+    Method = "method",
+    /// Nobody is signed in, or the session ended.
+    SignedOut = "signed_out",
+    /// A post that no page of ours made for this session.
+    Foreign = "foreign_post",
+    /// A form that is none of ours: media type, coding, a field missing, unknown or sent twice.
+    Form = "form",
+    /// An address whose question cannot be read.
+    Query = "query",
+    /// What was asked for makes no sense, and changes nothing.
+    Wrong = "wrong",
+    /// A body over its bound.
+    BodyTooLong = "body_too_long",
+    /// An address or headers over their bound.
+    HeadTooLong = "head_too_long",
+    /// A form that did not arrive in time.
+    SlowBody = "slow_body",
+    /// A connection on which no whole request came in time.
+    SlowHead = "slow_head",
+    /// A connection that does not speak HTTP.
+    NotHttp = "not_http",
+    /// A reader that takes nothing in.
+    SlowReader = "slow_reader",
+    /// More requests from one place than it may make.
+    Requests = "requests",
+    /// More connections than there may be, from one place or at all.
+    Connections = "connections",
+    /// More live streams than there may be, of one session, from one place or at all.
+    Streams = "streams",
+    /// More bundles at a time than there may be.
+    Bundles = "bundles",
+    /// A wrong login or password.
+    SignIn = "sign_in",
+    /// Signing in again too soon.
+    SignInWait = "sign_in_wait",
+    /// More people signing in than the node takes at a time.
+    SignInBusy = "sign_in_busy",
+    /// The node cannot answer now.
+    Unavailable = "unavailable",
+    /// The node failed at it.
+    Failed = "failed",
+}
+
+/// How often each reason was given.
+pub(crate) struct Refusals(Vec<AtomicU64>);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Refusals {
+    pub(crate) fn count(&self, reason: Reason) {
+        if let Some(at) = Reason::ALL.iter().position(|known| *known == reason) {
+            self.0[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Each reason and how often it was given.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.iter().copied().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+}

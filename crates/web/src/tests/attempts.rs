@@ -1,0 +1,272 @@
+//! All addresses with what they take, and what must hold of every refused attempt.
+
+use super::scene::{HOST, Scene, encode};
+use axum::body::Body;
+use axum::http::{Request, header};
+use vitals::envelope::Envelope;
+use vitals::ids::{Class, Hash, StreamId};
+use vitals::ledger::Role;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Takes {
+    Get,
+    Post,
+}
+
+impl Takes {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// One method of one address.
+pub(crate) struct Route {
+    pub(crate) path: &'static str,
+    pub(crate) takes: Takes,
+    /// Who asks properly.
+    pub(crate) who: &'static str,
+    /// Everybody for whom it does not look as if it were not there.
+    pub(crate) may: &'static [&'static str],
+    /// Needs no session.
+    pub(crate) open: bool,
+    /// Needs a session of any kind.
+    pub(crate) everybody: bool,
+    /// Reads the question of its address.
+    pub(crate) asked: bool,
+    fields: &'static [(&'static str, &'static str)],
+    pub(crate) optional: &'static [&'static str],
+}
+
+/// Limits that could be set.
+pub(crate) const GOOD_LIMITS: &[(&str, &str)] = &[
+    ("metric", "heart_rate"),
+    ("above_low", "100"),
+    ("above_medium", "120"),
+    ("above_high", "140"),
+    ("below_low", "50"),
+    ("below_medium", "45"),
+    ("below_high", "38"),
+];
+
+/// All routes; a test holds this list against the router's source.
+pub(crate) fn routes() -> Vec<Route> {
+    let get = |path, who, may| Route {
+        path,
+        takes: Takes::Get,
+        who,
+        may,
+        open: false,
+        everybody: false,
+        asked: false,
+        fields: &[],
+        optional: &[],
+    };
+    let open = |path| Route { open: true, ..get(path, "", &[]) };
+    let any = |path| Route { everybody: true, ..get(path, "lee", &[]) };
+    let post = |path, who, may, fields, optional| Route {
+        takes: Takes::Post,
+        fields,
+        optional,
+        ..get(path, who, may)
+    };
+    let asked = |route: Route| Route { asked: true, ..route };
+    let back = &[("back", "/wall")];
+    vec![
+        any("/"),
+        asked(open("/sign-in")),
+        Route {
+            open: true,
+            ..post(
+                "/sign-in",
+                "",
+                &[],
+                &[("login", "lee"), ("password", "wrong"), ("next", "/wall")],
+                &["next"],
+            )
+        },
+        Route { everybody: true, ..post("/sign-out", "ada", &[], &[], &[]) },
+        Route { open: true, ..post("/theme", "", &[], &[("theme", "dark"), ("back", "/help")], &["back"]) },
+        get("/wall", "lee", &["lee", "kim"]),
+        any("/patients"),
+        asked(get("/patients/{patient}", "lee", &["lee", "amira"])),
+        post("/patients/{patient}/limits", "lee", &["lee", "kim"], GOOD_LIMITS, &[]),
+        post("/patients/{patient}/alarms/{condition}/acknowledge", "lee", &["lee", "kim"], back, &["back"]),
+        post("/patients/{patient}/alarms/{condition}/silence", "lee", &["lee", "kim"], back, &["back"]),
+        asked(get("/me", "amira", &["amira", "bela"])),
+        get("/me/record", "amira", &["amira", "bela"]),
+        post("/me/consents/{grant}/revoke", "amira", &["amira"], &[], &[]),
+        get("/proof/{index}", "lee", &["lee", "kim", "amira", "admin", "ada"]),
+        get("/admin", "admin", &["admin"]),
+        open("/help"),
+        open("/healthz"),
+        open("/metrics"),
+        open("/assets/{hash}/{name}"),
+        get("/live", "lee", &["lee", "kim"]),
+        asked(get("/patients/{patient}/live", "lee", &["lee", "amira"])),
+        get("/me/live", "amira", &["amira", "bela"]),
+    ]
+}
+
+impl Route {
+    /// The address of something that is there.
+    pub(crate) fn address(&self, scene: &Scene) -> String {
+        if self.path.starts_with("/assets") {
+            return web::assets::href("aceso.css").into();
+        }
+        self.path
+            .replace("{patient}", &scene.amira.to_string())
+            .replace("{grant}", &scene.consent.to_string())
+            .replace("{condition}", "257")
+            .replace("{index}", "0")
+    }
+
+    /// The form's fields.
+    pub(crate) fn fields(&self) -> Vec<(&'static str, &'static str)> {
+        self.fields.to_vec()
+    }
+
+    /// The token, for forms that carry one.
+    pub(crate) fn csrf<'a>(&self, token: &'a str) -> Option<(&'static str, &'a str)> {
+        (!self.open).then_some(("csrf", token))
+    }
+
+    /// The form as one of our pages sends it.
+    pub(crate) fn body(&self, scene: &Scene, who: &str) -> String {
+        let token = if who.is_empty() { String::new() } else { scene.csrf(who) };
+        encode(self.fields().into_iter().chain(self.csrf(&token)))
+    }
+
+    pub(crate) fn at(&self, scene: &Scene, address: &str, who: &str) -> Request<Body> {
+        let request = scene.form_by(self.takes.word(), address, who);
+        let body = if self.takes == Takes::Post { self.body(scene, who) } else { String::new() };
+        request.body(Body::from(body)).unwrap()
+    }
+
+    /// The request as one of our pages sends it.
+    pub(crate) fn good(&self, scene: &Scene, who: &str) -> Request<Body> {
+        self.at(scene, &self.address(scene), who)
+    }
+}
+
+impl Scene {
+    pub(crate) fn form_by(&self, method: &str, path: &str, who: &str) -> axum::http::request::Builder {
+        self.request(method, path, who)
+            .header(header::ORIGIN, format!("http://{HOST}"))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+    }
+
+    pub(crate) fn refusals(&self) -> u64 {
+        self.app.refusals().map(|(_, count)| count).sum()
+    }
+
+    /// The record: what a request could write.
+    fn log(&self) -> (u64, Hash) {
+        self.ward.clinic.store().log_head()
+    }
+
+    /// Everything else a request could change: vault, ledger, alarms.
+    fn state(&self) -> String {
+        let vault = self.ward.clinic.vault();
+        let people: Vec<_> =
+            vault.accounts().into_iter().map(|one| (one.person, one.role == Role::Patient)).collect();
+        let terms = |id| vault.terms_of(id).iter().map(|record| record.grant).collect::<Vec<_>>();
+        let streams = |id| vault.streams_of(id).iter().map(|record| record.stream).collect::<Vec<StreamId>>();
+        let of: Vec<_> = [self.amira, self.bela].map(|id| (terms(id), streams(id))).into_iter().collect();
+        let counters = self.ward.clinic.counters();
+        format!(
+            "{people:?} {of:?} {:?} {} {}",
+            vault.withdrawals(),
+            self.ward.ledger.submitted(),
+            counters.alarms_raised,
+        )
+    }
+}
+
+/// Attempts on one scene.
+pub(crate) struct Attempts {
+    scene: std::rc::Rc<Scene>,
+    tried: u32,
+    wrong: Vec<String>,
+}
+
+impl Attempts {
+    pub(crate) async fn on(scene: Scene) -> (std::rc::Rc<Scene>, Self) {
+        let scene = std::rc::Rc::new(scene);
+        (scene.clone(), Self { scene, tried: 0, wrong: Vec::new() })
+    }
+
+    pub(crate) async fn expect(&mut self, status: u16, case: &str, route: &Route, request: Request<Body>) {
+        self.one_of(&[status], case, route, request).await;
+    }
+
+    /// Makes an attempt and checks what must hold of all: the status, a page that says something, nobody
+    /// else in it, nothing changed, and counted once.
+    pub(crate) async fn one_of(&mut self, wanted: &[u16], case: &str, route: &Route, request: Request<Body>) {
+        self.tried += 1;
+        let scene = self.scene.clone();
+        let cookie =
+            request.headers().get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let who = super::scene::CALLERS
+            .into_iter()
+            .find(|who| !who.is_empty() && cookie.contains(scene.token(who)));
+        let (before, log, counted) = (scene.state(), scene.log(), scene.refusals());
+        let response = scene.send(request).await;
+        let status = response.status().as_u16();
+        let mut no = |why: &str| {
+            let case: String = case.chars().take(80).collect();
+            self.wrong.push(format!("{} {} ({case}): {why}", route.takes.word(), route.path));
+        };
+        if !wanted.contains(&status) {
+            no(&format!("answered {status}, not {wanted:?}"));
+            return;
+        }
+        if status == 405 && !response.headers().contains_key(header::ALLOW) {
+            no("names no method that would do");
+        }
+        let page = super::scene::text(response).await;
+        if status >= 400 {
+            if !page.starts_with("<!doctype html>") || !page.contains("<h1") {
+                no("is no page of ours");
+            }
+            // The page of a form that did not fit is the asker's own page.
+            if status != 422 {
+                for (name, id) in [("amira", scene.amira.to_string()), ("alert(1)", scene.bela.to_string())] {
+                    let own = who == Some(if name == "amira" { "amira" } else { "bela" });
+                    if (page.contains(name) && !own) || page.contains(&id) {
+                        no("tells of a patient");
+                    }
+                }
+            }
+            if page.contains("alert(1)") && who != Some("bela") {
+                no("tells of another patient");
+            }
+        }
+        // The page of a form that did not fit shows the record again: a reading like any other, and no
+        // more than that.
+        let read_once = status == 422
+            && scene.log().0 == log.0 + 1
+            && scene
+                .ward
+                .clinic
+                .store()
+                .read_index(log.0)
+                .unwrap()
+                .is_some_and(|bytes| Envelope::decode(&bytes).unwrap().header.class == Class::Access);
+        if scene.state() != before || (scene.log() != log && !read_once) {
+            no("changed something");
+        }
+        if scene.refusals() != counted + 1 {
+            no("is not counted once");
+        }
+    }
+
+    #[allow(clippy::print_stdout, reason = "how much was tried belongs into the report")]
+    pub(crate) fn done(self, what: &str) {
+        println!("{what}: {} attempts", self.tried);
+        assert!(self.wrong.is_empty(), "{} of {}: {:#?}", self.wrong.len(), self.tried, self.wrong);
+        assert!(self.tried > 0);
+    }
+}
