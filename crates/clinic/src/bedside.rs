@@ -1,6 +1,11 @@
 //! The alarm engine of one patient: pure, fed with readings, the bedside's own alarm events and the
 //! passing of time. One open episode per condition, whoever noticed first.
 
+mod replay;
+
+pub(crate) use replay::Recorded;
+
+use crate::clocks::Heard;
 use crate::views::{AlarmPhase, AlarmView};
 use std::collections::BTreeMap;
 use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Limits, Priority, Side, State};
@@ -8,13 +13,16 @@ use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{PatientId, PersonId};
 
 /// Without anything fresh for this long, the patient's data is stale. A reading older than this when
-/// it arrives (or as far in the future) goes into the record and raises nothing.
+/// it arrives goes into the record and raises nothing.
 pub const STALE_MS: u64 = 15_000;
 /// A sensor must be without signal for this long before that is an alarm.
 const SENSOR_OFF_AFTER_MS: u64 = 10_000;
 /// An episode the bedside has not called over is held open at most this long after the node itself
 /// sees the value back within limits: the bedside may have restarted and forgotten it.
 const BEDSIDE_HOLD_MS: u64 = 60_000;
+/// Two hands on a stream are over when somebody has answered and the second has been quiet for this
+/// long.
+const SECOND_HAND_QUIET_MS: u64 = 10 * 60_000;
 
 #[derive(Debug, Clone)]
 struct Watch {
@@ -112,6 +120,8 @@ pub(crate) struct Bedside {
     /// When something fresh arrived last, by the node's clock.
     fresh_ms: u64,
     stale: bool,
+    /// When a second hand was seen last.
+    second_hand_ms: u64,
 }
 
 impl Bedside {
@@ -126,6 +136,7 @@ impl Bedside {
             absent: BTreeMap::new(),
             fresh_ms: now_ms,
             stale: false,
+            second_hand_ms: now_ms,
         }
     }
 
@@ -170,10 +181,15 @@ impl Bedside {
         at_ms.abs_diff(now_ms) <= STALE_MS
     }
 
-    /// Readings arrived. Old, repeated and late ones raise nothing.
-    pub(crate) fn readings(&mut self, readings: &[Reading], now_ms: u64) -> Noticed {
+    /// Readings arrived. Old, repeated and late ones raise nothing; the times of those that are live
+    /// count as the node's clock would have said them.
+    pub(crate) fn readings(&mut self, readings: &[Reading], heard: Heard, now_ms: u64) -> Noticed {
         let mut noticed = Noticed::default();
-        let fresh: Vec<&Reading> = readings.iter().filter(|r| Self::is_fresh(r.at_ms, now_ms)).collect();
+        let fresh: Vec<Reading> = readings
+            .iter()
+            .map(|r| Reading { at_ms: heard.here(r.at_ms, now_ms), ..*r })
+            .filter(|r| heard.live && Self::is_fresh(r.at_ms, now_ms))
+            .collect();
         if !fresh.is_empty() {
             self.fresh_ms = now_ms;
             if self.stale {
@@ -183,7 +199,7 @@ impl Bedside {
                 self.inhibit();
             }
         }
-        for reading in fresh {
+        for reading in &fresh {
             let newest = self.newest_ms.entry(reading.metric).or_insert(0);
             if reading.at_ms > *newest {
                 *newest = reading.at_ms;
@@ -234,16 +250,16 @@ impl Bedside {
 
     /// The bedside's own alarm events arrived. What it raises is raised here at once, as the same
     /// episode; what it raised long ago stands in the record and raises nothing now.
-    pub(crate) fn events(&mut self, events: &[AlarmEvent], now_ms: u64) -> Noticed {
+    pub(crate) fn events(&mut self, events: &[AlarmEvent], heard: Heard, now_ms: u64) -> Noticed {
         let mut noticed = Noticed::default();
         for event in events {
-            if matches!(event.condition, Condition::Stale | Condition::Equivocation | Condition::Gap) {
+            if is_node_s_own(event.condition) {
                 continue;
             }
-            let at_ms = event.at_ms.min(now_ms);
+            let at_ms = heard.here(event.at_ms, now_ms);
             match event.happening {
                 Happening::Raised | Happening::Worsened | Happening::Returned
-                    if Self::is_fresh(event.at_ms, now_ms) =>
+                    if heard.live && Self::is_fresh(at_ms, now_ms) =>
                 {
                     let watch = self.watch(event.condition);
                     // A value the node has not seen yet: until it has, the bedside's word counts.
@@ -267,9 +283,15 @@ impl Bedside {
         noticed
     }
 
-    /// Something of the equipment: an equivocation, a gap that opened or closed.
+    /// Something of the equipment: a second hand, a gap or a wrong clock that came or went.
     pub(crate) fn technical(&mut self, condition: Condition, open: bool, now_ms: u64) -> Noticed {
         let mut noticed = Noticed::default();
+        if condition == Condition::Equivocation {
+            self.second_hand_ms = now_ms;
+        }
+        if !open && !self.watches.contains_key(&condition) {
+            return noticed;
+        }
         let watch = self.watch(condition);
         watch.says(open.then_some(Priority::Technical), !open, now_ms);
         noticed.own(watch.put(0, 0, now_ms));
@@ -285,6 +307,16 @@ impl Bedside {
             let event =
                 self.watch(Condition::Stale).alarm.observe(Some(Priority::Technical), false, 0, 0, now_ms);
             noticed.own(event);
+        }
+        // Two hands on one stream do not go away by themselves: somebody answers, and the second hand
+        // is quiet for a while. Whatever it sends then is a new episode.
+        let quiet = now_ms.saturating_sub(self.second_hand_ms) >= SECOND_HAND_QUIET_MS;
+        if let Some(watch) = self.watches.get_mut(&Condition::Equivocation)
+            && quiet
+            && watch.alarm.state() == State::Acknowledged
+        {
+            watch.says(None, true, now_ms);
+            noticed.own(watch.put(0, 0, now_ms));
         }
         for watch in self.watches.values_mut() {
             if !watch.alarm.is_inhibited() {
@@ -311,12 +343,6 @@ impl Bedside {
                 watch.owner = Some(name.to_owned());
             }
             noticed.own(event);
-            // Two hands on one stream do not go away by themselves: the answer ends the episode,
-            // and the next foreign envelope opens another.
-            if condition == Condition::Equivocation && event.is_some() {
-                watch.says(None, true, now_ms);
-                noticed.own(watch.put(0, 0, now_ms));
-            }
         }
         noticed
     }
@@ -334,6 +360,12 @@ impl Bedside {
             noticed.own(watch.alarm.silence(by, for_ms, now_ms));
         }
         noticed
+    }
+
+    /// When the open episode of a condition began; none while there is none.
+    pub(crate) fn open_since_ms(&self, condition: Condition) -> Option<u64> {
+        let watch = self.watches.get(&condition).filter(|watch| watch.alarm.is_open())?;
+        Some(watch.alarm.raised_at_ms())
     }
 
     /// The episode of a condition, closed or open; none if there never was one.
@@ -372,6 +404,11 @@ impl Bedside {
         open.sort_by_key(urgency);
         open
     }
+}
+
+/// Conditions that the node judges by itself, whatever the bedside says of them.
+fn is_node_s_own(condition: Condition) -> bool {
+    matches!(condition, Condition::Stale | Condition::Equivocation | Condition::Gap | Condition::Clock)
 }
 
 /// Sort key: most urgent first, unanswered before answered, then oldest first.

@@ -326,8 +326,13 @@ fn fill_in(tile: &mut Tile, read: &Opened) {
         if let (None, Some(last)) = (tile.value(*metric), points.last())
             && let Some(envelope) = read.envelopes.get(last.envelope as usize)
         {
-            let value =
-                ValueNow { metric: *metric, sample: last.sample, at_ms: last.at_ms, envelope: *envelope };
+            let value = ValueNow {
+                metric: *metric,
+                sample: last.sample,
+                at_ms: last.at_ms,
+                here_ms: last.at_ms,
+                envelope: *envelope,
+            };
             tile.values.push(value);
             tile.technical.last_ms = tile.technical.last_ms.max(Some(last.at_ms));
         }

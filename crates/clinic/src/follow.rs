@@ -252,18 +252,19 @@ impl Follow {
             self.scope.get(patient).is_some_and(|classes| classes.contains(&class))
         };
         match &**event {
-            LiveEvent::Readings { patient, readings, envelope, sealed_at_ms, live_at_ms } => {
+            LiveEvent::Readings { patient, readings, offset_ms, envelope, sealed_at_ms, live_at_ms } => {
                 let seen: Vec<_> =
                     readings.iter().filter(|r| may(patient, r.metric.info().class)).copied().collect();
                 if seen.len() == readings.len() {
                     return Some(Arc::clone(event));
                 }
-                let (patient, envelope) = (*patient, *envelope);
+                let (patient, offset_ms, envelope) = (*patient, *offset_ms, *envelope);
                 let (sealed_at_ms, live_at_ms) = (*sealed_at_ms, *live_at_ms);
                 (!seen.is_empty()).then(|| {
                     Arc::new(LiveEvent::Readings {
                         patient,
                         readings: seen,
+                        offset_ms,
                         envelope,
                         sealed_at_ms,
                         live_at_ms,

@@ -3,17 +3,18 @@
 
 use crate::access::{Allowed, MONITORED};
 use crate::admit::Fresh;
-use crate::bedside::{Bedside, Noticed};
+use crate::bedside::{Bedside, Noticed, Recorded};
 use crate::clinic::{Clinic, FRESH_LEN_MAX, lock};
+use crate::clocks::{AuthorClock, Heard};
 use crate::errors::Denied;
 use crate::policy::Reader;
 use crate::recent::{RECENT_MS, Recent};
-use crate::views::{LiveEvent, Technical, Tile, ValueNow};
-use std::collections::BTreeSet;
+use crate::views::{Equipment, LiveEvent, Missing, Technical, Tile, ValueNow};
+use std::collections::{BTreeMap, BTreeSet};
 use vault::{Entry, MONITORING_MS_MAX, MonitoringLease, OpenError, Patient};
 use vitals::alarm::Condition;
 use vitals::body::{AccessEntry, Body};
-use vitals::envelope::{ClockQuality, Envelope, TIME_MAX_MS};
+use vitals::envelope::{ClockQuality, Envelope, Header, TIME_MAX_MS};
 use vitals::ids::{Class, StreamId};
 use vitals::ledger::Purpose;
 use vitals::metric::Metric;
@@ -21,6 +22,10 @@ use vitals::{DeviceId, PatientId, PersonId};
 
 /// A denied monitoring is asked for again after this long (or when the ledger moves).
 const RETRY_MS: u64 = 1_000;
+/// Ranges of missing envelopes that are named; the others are counted.
+const MISSING_NAMED_MAX: usize = 4;
+/// Newest envelopes of a bedside's alarms that are read back after a restart.
+const ALARMS_READ_BACK_MAX: u64 = 4_096;
 
 /// One patient as the node watches them.
 pub(crate) struct Bed {
@@ -31,7 +36,11 @@ pub(crate) struct Bed {
     pub(crate) clock: ClockQuality,
     /// Has anything been paired with the patient? Nobody waits for data before.
     pub(crate) expected: bool,
-    gapped: BTreeSet<StreamId>,
+    missing: BTreeMap<StreamId, Missing>,
+    /// One per sensor that is or was paired with the patient.
+    clocks: BTreeMap<DeviceId, AuthorClock>,
+    /// Are the alarms read back that were open when the node stopped?
+    restored: bool,
     watch: Watch,
 }
 
@@ -85,7 +94,9 @@ impl Bed {
             place: String::new(),
             clock: ClockQuality::Unset,
             expected: false,
-            gapped: BTreeSet::new(),
+            missing: BTreeMap::new(),
+            clocks: BTreeMap::new(),
+            restored: false,
             watch: Watch::Blind { asked: None },
         }
     }
@@ -99,6 +110,23 @@ impl Bed {
             Watch::Looking { lease, .. } => Some(lease),
             Watch::Blind { .. } => None,
         }
+    }
+
+    /// What the time of an arrival says about it and about its author's clock.
+    fn hear(&mut self, header: &Header, now_ms: u64) -> Heard {
+        let clock = self.clocks.entry(header.author).or_default();
+        clock.heard(header.stream, header.seq, header.last_ms, now_ms)
+    }
+
+    /// How far the bedside's clock is wrong: the worst of several.
+    fn clock_off_ms(&self) -> Option<i64> {
+        self.clocks.values().filter_map(AuthorClock::wrong_by_ms).max_by_key(|off_ms| off_ms.unsigned_abs())
+    }
+
+    /// When an envelope was sealed by the node's clock: its own word, unless that clock is wrong.
+    fn sealed_ms(&self, header: &Header, heard: Heard, now_ms: u64) -> u64 {
+        let wrong = self.clocks.get(&header.author).and_then(AuthorClock::wrong_by_ms).is_some();
+        if wrong { heard.here(header.last_ms, now_ms) } else { header.last_ms }
     }
 }
 
@@ -123,6 +151,10 @@ impl Clinic {
             bed.name = account.name;
         }
         self.watch(bed, patient, now_ms);
+        let since_ms = bed.bedside.open_since_ms(Condition::Gap).unwrap_or(now_ms);
+        for record in self.vault().streams_of(patient.id) {
+            self.note_missing(bed, record.stream, since_ms);
+        }
     }
 
     /// Keeps the engine's permission current: looks again whenever the ledger moved or somebody
@@ -189,6 +221,7 @@ impl Clinic {
     /// Profile, limits and the last two hours, from the record.
     fn read_back(&self, bed: &mut Bed, patient: &Patient, lease: &MonitoringLease, now_ms: u64) {
         bed.recent = Recent::default();
+        let mut alarms: Vec<(u64, Recorded)> = Vec::new();
         for record in self.vault().streams_of(patient.id) {
             if !lease.entry().classes.contains(&record.class) {
                 continue;
@@ -197,17 +230,58 @@ impl Clinic {
             let from_ms = match record.class {
                 Class::Vitals | Class::Environment => now_ms.saturating_sub(RECENT_MS),
                 Class::Profile | Class::Alarms if own => 0,
+                Class::Alarms if !bed.restored => {
+                    self.read_back_bedside(record.stream, lease, &mut alarms, now_ms);
+                    continue;
+                }
                 _ => continue,
             };
             for found in self.store().scan(record.stream, from_ms, TIME_MAX_MS) {
                 let Ok((located, bytes)) = found else { continue };
                 let Ok(envelope) = Envelope::decode(&bytes) else { continue };
                 match self.vault().open_monitored(lease, &envelope, now_ms) {
-                    Ok(Body::Readings(readings)) => bed.recent.add(&readings, envelope.hash(), located.index),
+                    Ok(Body::Readings(mut readings)) => {
+                        // A clock that ran ahead must not hide what comes now.
+                        readings.retain(|reading| reading.at_ms <= now_ms);
+                        let heard = Heard { live: false, offset_ms: 0 };
+                        bed.recent.add(&readings, envelope.hash(), located.index, heard, now_ms);
+                    }
+                    Ok(Body::Alarms(events)) if !bed.restored => {
+                        let name = |by| self.vault().account_of(by).map(|account| account.name);
+                        alarms.extend(events.into_iter().map(|event| {
+                            let recorded = Recorded { event, by_bedside: false, name: name(event.by) };
+                            (located.index, recorded)
+                        }));
+                    }
                     Ok(Body::Profile(profile)) => (bed.name, bed.place) = (profile.name, profile.bed),
                     Ok(Body::Limits(change)) => bed.bedside.set_limits(change.limits),
                     _ => {}
                 }
+            }
+        }
+        if !core::mem::replace(&mut bed.restored, true) {
+            alarms.sort_by_key(|(index, _)| *index);
+            let alarms: Vec<Recorded> = alarms.into_iter().map(|(_, recorded)| recorded).collect();
+            bed.bedside.replay(&alarms, |metric| bed.recent.sample(metric), now_ms);
+        }
+    }
+
+    /// The newest alarm events of a bedside. By number, not by time: its clock may be wrong.
+    fn read_back_bedside(
+        &self,
+        stream: StreamId,
+        lease: &MonitoringLease,
+        alarms: &mut Vec<(u64, Recorded)>,
+        now_ms: u64,
+    ) {
+        let Some(head) = self.store().head(stream) else { return };
+        for seq in head.last_seq.saturating_sub(ALARMS_READ_BACK_MAX)..=head.last_seq {
+            let Some(located) = self.store().locate(stream, seq) else { continue };
+            let Ok(Some(bytes)) = self.store().read(stream, seq) else { continue };
+            let Ok(envelope) = Envelope::decode(&bytes) else { continue };
+            if let Ok(Body::Alarms(events)) = self.vault().open_monitored(lease, &envelope, now_ms) {
+                let recorded = |event| Recorded { event, by_bedside: true, name: None };
+                alarms.extend(events.into_iter().map(|event| (located.index, recorded(event))));
             }
         }
     }
@@ -240,38 +314,46 @@ impl Clinic {
                 let noticed = bed.bedside.technical(Condition::Equivocation, true, now_ms);
                 after.noticed(patient, &bed.bedside, noticed);
             }
-            {
-                let mut anchoring = lock(&self.anchoring);
-                fresh.iter().for_each(|one| anchoring.sealed(one.index, one.envelope.header.last_ms));
-            }
             for one in fresh {
                 let bed = beds.entry(one.patient).or_insert_with(|| Bed::new(one.patient, now_ms));
-                self.look(bed, &one, now_ms, &mut after);
+                let heard = bed.hear(&one.envelope.header, now_ms);
+                let sealed_ms = bed.sealed_ms(&one.envelope.header, heard, now_ms);
+                lock(&self.anchoring).sealed(one.index, sealed_ms);
+                self.look(bed, &one, heard, now_ms, &mut after);
             }
         }
         self.conclude(after, now_ms);
     }
 
-    fn look(&self, bed: &mut Bed, one: &Fresh, now_ms: u64, after: &mut Aftermath) {
+    fn look(&self, bed: &mut Bed, one: &Fresh, heard: Heard, now_ms: u64, after: &mut Aftermath) {
         let header = &one.envelope.header;
         bed.expected = true;
         bed.clock = header.clock;
         lock(&self.seen).insert(header.author, now_ms);
-        if one.jumped {
-            self.note_gaps(bed, one.patient, header.stream, now_ms, after);
-        }
         let Ok(patient) = self.patient(one.patient) else { return };
+        // First of all: what was open before a restart is read back by it.
         self.watch(bed, &patient, now_ms);
+        if one.jumped {
+            self.note_missing(bed, header.stream, now_ms);
+            let noticed = bed.bedside.technical(Condition::Gap, !bed.missing.is_empty(), now_ms);
+            after.noticed(one.patient, &bed.bedside, noticed);
+        }
+        if heard.live {
+            let wrong = bed.clock_off_ms().is_some();
+            let noticed = bed.bedside.technical(Condition::Clock, wrong, now_ms);
+            after.noticed(one.patient, &bed.bedside, noticed);
+        }
         let Some(lease) = bed.lease() else { return };
         match self.vault().open_monitored(lease, &one.envelope, now_ms) {
             Ok(Body::Readings(readings)) => {
                 let hash = one.envelope.hash();
-                bed.recent.add(&readings, hash, one.index);
-                let noticed = bed.bedside.readings(&readings, now_ms);
-                after.latencies_ms.push(now_ms.saturating_sub(header.last_ms));
+                bed.recent.add(&readings, hash, one.index, heard, now_ms);
+                let noticed = bed.bedside.readings(&readings, heard, now_ms);
+                after.latencies_ms.push(now_ms.saturating_sub(bed.sealed_ms(header, heard, now_ms)));
                 after.events.push(LiveEvent::Readings {
                     patient: one.patient,
                     readings,
+                    offset_ms: heard.offset_ms,
                     envelope: self.envelope_ref(hash, one.index),
                     sealed_at_ms: header.last_ms,
                     live_at_ms: now_ms,
@@ -279,7 +361,7 @@ impl Clinic {
                 after.noticed(one.patient, &bed.bedside, noticed);
             }
             Ok(Body::Alarms(events)) => {
-                let noticed = bed.bedside.events(&events, now_ms);
+                let noticed = bed.bedside.events(&events, heard, now_ms);
                 after.noticed(one.patient, &bed.bedside, noticed);
             }
             // A sensor writes nothing else; what it is not allowed to show is not looked at.
@@ -291,21 +373,47 @@ impl Clinic {
         }
     }
 
-    fn note_gaps(
-        &self,
-        bed: &mut Bed,
-        patient: PatientId,
-        stream: StreamId,
-        now_ms: u64,
-        after: &mut Aftermath,
-    ) {
-        if self.store().gaps(stream).is_empty() {
-            bed.gapped.remove(&stream);
-        } else {
-            bed.gapped.insert(stream);
+    /// Looks what is missing in a stream; what was missing before keeps its time.
+    fn note_missing(&self, bed: &mut Bed, stream: StreamId, now_ms: u64) {
+        let mut seqs = self.store().gaps(stream);
+        let (Some(head), Some(record)) = (self.store().head(stream), self.stream(stream)) else { return };
+        if seqs.is_empty() {
+            bed.missing.remove(&stream);
+            return;
         }
-        let noticed = bed.bedside.technical(Condition::Gap, !bed.gapped.is_empty(), now_ms);
-        after.noticed(patient, &bed.bedside, noticed);
+        seqs.truncate(MISSING_NAMED_MAX);
+        let count = (head.last_seq + 1).saturating_sub(head.count);
+        let since_ms = bed.missing.get(&stream).map_or(now_ms, |missing| missing.since_ms);
+        let missing = Missing { stream, class: record.class, count, seqs, since_ms };
+        bed.missing.insert(stream, missing);
+    }
+
+    /// What is wrong with streams and clocks now, patient by patient: for reports and operators.
+    #[must_use]
+    pub fn equipment(&self) -> Vec<Equipment> {
+        let beds = lock(&self.beds);
+        let row = |(patient, bed): (&PatientId, &Bed)| Equipment {
+            patient: *patient,
+            missing: bed.missing.values().cloned().collect(),
+            clock_off_ms: bed.clock_off_ms(),
+            two_hands_since_ms: bed.bedside.open_since_ms(Condition::Equivocation),
+        };
+        let told = |row: &Equipment| {
+            !row.missing.is_empty() || row.clock_off_ms.is_some() || row.two_hands_since_ms.is_some()
+        };
+        beds.iter().map(row).filter(told).collect()
+    }
+
+    /// The same as figures, for the counters.
+    fn count_equipment(&self) {
+        let rows = self.equipment();
+        let leaps = lock(&self.beds).values().flat_map(|bed| bed.clocks.values()).map(AuthorClock::leaps).sum();
+        let mut stats = lock(&self.stats);
+        stats.counters.missing_now = rows.iter().flat_map(|row| &row.missing).map(|missing| missing.count).sum();
+        stats.counters.clocks_wrong_now = rows.iter().filter(|row| row.clock_off_ms.is_some()).count() as u64;
+        stats.counters.two_hands_now =
+            rows.iter().filter(|row| row.two_hands_since_ms.is_some()).count() as u64;
+        stats.counters.clock_leaps = leaps;
     }
 
     pub(crate) fn tick_beds(&self, now_ms: u64) {
@@ -320,6 +428,12 @@ impl Clinic {
                         after.events.push(LiveEvent::Changed { patient: *id });
                     }
                 }
+                // Gaps are known from the store; after a restart nobody has told of them yet.
+                let gap = !bed.missing.is_empty();
+                if bed.bedside.open_since_ms(Condition::Gap).is_some() != gap {
+                    let noticed = bed.bedside.technical(Condition::Gap, gap, now_ms);
+                    after.noticed(*id, &bed.bedside, noticed);
+                }
                 if bed.expected && bed.is_watched() {
                     let noticed = bed.bedside.tick(now_ms);
                     after.noticed(*id, &bed.bedside, noticed);
@@ -327,6 +441,7 @@ impl Clinic {
             }
         }
         self.conclude(after, now_ms);
+        self.count_equipment();
     }
 
     /// Tells, counts, and writes what the engine noticed into the record. The screen does not wait for
@@ -359,6 +474,7 @@ impl Clinic {
                 metric: newest.reading.metric,
                 sample: newest.reading.sample,
                 at_ms: newest.reading.at_ms,
+                here_ms: newest.here_ms,
                 envelope: self.envelope_ref(newest.envelope, newest.index),
             })
             .collect();
@@ -377,6 +493,8 @@ impl Clinic {
                 last_ms: bed.recent.last_ms(),
                 absent: bed.bedside.absent().into_iter().filter(|(m, _)| may(m.info().class)).collect(),
                 clock: bed.clock,
+                clock_off_ms: bed.clock_off_ms(),
+                missing: bed.missing.values().filter(|missing| may(missing.class)).cloned().collect(),
             },
             limits: if may(Class::Alarms) { bed.bedside.limits() } else { Vec::new() },
         }

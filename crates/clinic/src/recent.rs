@@ -1,5 +1,6 @@
 //! The last two hours of one patient in memory: what the wall shows without reading the record.
 
+use crate::clocks::Heard;
 use crate::views::SparkPoint;
 use std::collections::{BTreeMap, VecDeque};
 use vitals::ids::Hash;
@@ -18,11 +19,14 @@ const SPARK_SPAN_MIN_MS: u64 = 5 * 60_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Newest {
     pub(crate) reading: Reading,
+    /// When that was by the node's clock, as far as is known.
+    pub(crate) here_ms: u64,
     pub(crate) envelope: Hash,
     pub(crate) index: u64,
 }
 
-/// Recent samples per metric, bounded in time and number.
+/// Recent samples per metric, bounded in time and number. Times are the node's, so that values keep
+/// their order when an author's clock leaps.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recent {
     samples: BTreeMap<Metric, VecDeque<(u64, Sample)>>,
@@ -31,23 +35,31 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// Adds readings of one envelope. Late ones find their place, repeated ones change nothing.
-    pub(crate) fn add(&mut self, readings: &[Reading], envelope: Hash, index: u64) {
+    pub(crate) fn add(
+        &mut self,
+        readings: &[Reading],
+        envelope: Hash,
+        index: u64,
+        heard: Heard,
+        now_ms: u64,
+    ) {
         for reading in readings {
+            let here_ms = heard.here(reading.at_ms, now_ms);
             let kept = self.samples.entry(reading.metric).or_default();
-            let at = kept.partition_point(|(at_ms, _)| *at_ms <= reading.at_ms);
-            if at.checked_sub(1).and_then(|before| kept.get(before)).is_some_and(|b| b.0 == reading.at_ms) {
+            let at = kept.partition_point(|(at_ms, _)| *at_ms <= here_ms);
+            if at.checked_sub(1).and_then(|before| kept.get(before)).is_some_and(|b| b.0 == here_ms) {
                 continue;
             }
-            kept.insert(at, (reading.at_ms, reading.sample));
+            kept.insert(at, (here_ms, reading.sample));
             let last_ms = kept.back().map_or(0, |(at_ms, _)| *at_ms);
             while kept.len() > SAMPLES_MAX
                 || kept.front().is_some_and(|(at_ms, _)| at_ms + RECENT_MS < last_ms)
             {
                 kept.pop_front();
             }
-            let newer = self.newest.get(&reading.metric).is_none_or(|n| n.reading.at_ms <= reading.at_ms);
+            let newer = self.newest.get(&reading.metric).is_none_or(|n| n.here_ms <= here_ms);
             if newer {
-                self.newest.insert(reading.metric, Newest { reading: *reading, envelope, index });
+                self.newest.insert(reading.metric, Newest { reading: *reading, here_ms, envelope, index });
             }
         }
     }
@@ -57,9 +69,14 @@ impl Recent {
         self.newest.values()
     }
 
-    /// Time of the newest reading of all.
+    /// Time of the newest reading of all, by the node's clock.
     pub(crate) fn last_ms(&self) -> Option<u64> {
-        self.newest.values().map(|newest| newest.reading.at_ms).max()
+        self.newest.values().map(|newest| newest.here_ms).max()
+    }
+
+    /// The newest sample of one metric.
+    pub(crate) fn sample(&self, metric: Metric) -> Option<Sample> {
+        self.newest.get(&metric).map(|newest| newest.reading.sample)
     }
 
     /// The metric's last two hours (less while there is less), lowest and highest per slice; slices
@@ -89,6 +106,9 @@ impl Recent {
 mod tests {
     use super::*;
 
+    const HEARD: Heard = Heard { live: true, offset_ms: 0 };
+    const NOW_MS: u64 = 200_000_000;
+
     fn pulse(at_ms: u64, tenths: i32) -> Reading {
         Reading { metric: Metric::HeartRate, at_ms, sample: Sample::Measured(tenths) }
     }
@@ -96,24 +116,34 @@ mod tests {
     #[test]
     fn late_readings_find_their_place_and_do_not_become_the_newest() {
         let mut recent = Recent::default();
-        recent.add(&[pulse(10_000, 700), pulse(12_000, 720)], [1; 32], 0);
-        recent.add(&[pulse(11_000, 710)], [2; 32], 1);
+        recent.add(&[pulse(10_000, 700), pulse(12_000, 720)], [1; 32], 0, HEARD, NOW_MS);
+        recent.add(&[pulse(11_000, 710)], [2; 32], 1, HEARD, NOW_MS);
         let times: Vec<u64> = recent.samples[&Metric::HeartRate].iter().map(|(at_ms, _)| *at_ms).collect();
         assert_eq!(times, [10_000, 11_000, 12_000]);
-        recent.add(&[pulse(11_000, 990)], [3; 32], 2);
+        recent.add(&[pulse(11_000, 990)], [3; 32], 2, HEARD, NOW_MS);
         assert_eq!(recent.samples[&Metric::HeartRate].len(), 3, "a repeated one changes nothing");
         assert_eq!(recent.newest().next().map(|newest| newest.index), Some(0));
         assert_eq!(recent.last_ms(), Some(12_000));
     }
 
     #[test]
+    fn values_keep_their_order_when_a_clock_leaps_back() {
+        let mut recent = Recent::default();
+        recent.add(&[pulse(10_000_000, 700)], [1; 32], 0, HEARD, 10_000_100);
+        let leapt = Heard { live: true, offset_ms: 3_600_000 };
+        recent.add(&[pulse(6_401_000, 710)], [2; 32], 1, leapt, 10_001_100);
+        let newest = recent.newest().next().unwrap();
+        assert_eq!((newest.index, newest.here_ms, newest.reading.at_ms), (1, 10_001_000, 6_401_000));
+    }
+
+    #[test]
     fn memory_is_bounded_in_time_and_number() {
         let mut recent = Recent::default();
         for second in 0..10_000 {
-            recent.add(&[pulse(second * 1000, 700)], [1; 32], second);
+            recent.add(&[pulse(second * 1000, 700)], [1; 32], second, HEARD, NOW_MS);
         }
         assert!(recent.samples[&Metric::HeartRate].len() <= SAMPLES_MAX);
-        recent.add(&[pulse(100_000_000, 700)], [1; 32], 10_001);
+        recent.add(&[pulse(100_000_000, 700)], [1; 32], 10_001, HEARD, NOW_MS);
         assert_eq!(recent.samples[&Metric::HeartRate].len(), 1, "all others are older than two hours");
     }
 
@@ -129,6 +159,8 @@ mod tests {
             &[pulse(1_000, 700), pulse(2_000, 1900), pulse(3_000, 650), off, pulse(90_000, 800)],
             [1; 32],
             0,
+            HEARD,
+            NOW_MS,
         );
         let curve = recent.sparkline(Metric::HeartRate, 91_000);
         assert_eq!(curve.iter().map(|p| (p.low, p.high)).collect::<Vec<_>>(), [(650, 1900), (800, 800)]);

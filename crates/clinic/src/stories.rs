@@ -5,6 +5,7 @@
 
 mod admission;
 mod alarms;
+mod clocks;
 mod consent;
 mod hostile;
 mod ledger;

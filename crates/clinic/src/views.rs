@@ -5,7 +5,7 @@
 
 use vitals::alarm::{Condition, Limits, Priority};
 use vitals::envelope::ClockQuality;
-use vitals::ids::{Class, Hash};
+use vitals::ids::{Class, Hash, StreamId};
 use vitals::ledger::{ActId, DeviceKind, Outcome, Purpose, Revocation, Role};
 use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{DeviceId, GrantId, PatientId, PersonId};
@@ -86,6 +86,8 @@ pub struct ValueNow {
     pub sample: Sample,
     /// When it was measured, milliseconds, by its author's clock.
     pub at_ms: u64,
+    /// When that was by this node's clock, as far as is known: what its age is counted from.
+    pub here_ms: u64,
     /// The envelope that brought it.
     pub envelope: EnvelopeRef,
 }
@@ -94,7 +96,7 @@ impl ValueNow {
     /// Milliseconds since it was measured.
     #[must_use]
     pub fn age_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.at_ms)
+        now_ms.saturating_sub(self.here_ms)
     }
 }
 
@@ -154,12 +156,44 @@ pub struct AlarmView {
 pub struct Technical {
     /// Nothing fresh from the bedside: values are grey and struck through.
     pub stale: bool,
-    /// Time of the newest reading, milliseconds; none before the first.
+    /// Time of the newest reading by this node's clock, milliseconds; none before the first.
     pub last_ms: Option<u64>,
     /// Sensors that give no usable signal, and why.
     pub absent: Vec<(Metric, Absence)>,
     /// How far the bedside trusts its clock.
     pub clock: ClockQuality,
+    /// How far that clock is wrong, milliseconds: positive when it is behind. None while it is right.
+    pub clock_off_ms: Option<i64>,
+    /// Streams with missing envelopes.
+    pub missing: Vec<Missing>,
+}
+
+/// Missing envelopes of one stream, told while they are missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The stream.
+    pub stream: StreamId,
+    /// Its class.
+    pub class: Class,
+    /// How many envelopes.
+    pub count: u64,
+    /// Which, as inclusive ranges of sequence numbers; the first few when there are many.
+    pub seqs: Vec<(u64, u64)>,
+    /// When this node noticed, milliseconds.
+    pub since_ms: u64,
+}
+
+/// What is wrong with one patient's streams and clock, for the operator: nothing clinical.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Equipment {
+    /// Whose.
+    pub patient: PatientId,
+    /// Missing envelopes.
+    pub missing: Vec<Missing>,
+    /// As in [`Technical`].
+    pub clock_off_ms: Option<i64>,
+    /// Set while two hands write one of the patient's streams: since when, milliseconds.
+    pub two_hands_since_ms: Option<u64>,
 }
 
 /// One patient on the wall, and the head of the patient's page.
@@ -388,8 +422,10 @@ pub enum LiveEvent {
     Readings {
         /// Whose.
         patient: PatientId,
-        /// The readings, by metric, then in time order.
+        /// The readings, by metric, then in time order; their times are the author's.
         readings: Vec<Reading>,
+        /// To be added to the author's times to get this node's, milliseconds.
+        offset_ms: i64,
         /// Its envelope.
         envelope: EnvelopeRef,
         /// When its author sealed it (the header's last time), milliseconds.

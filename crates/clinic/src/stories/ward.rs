@@ -179,9 +179,14 @@ impl Ward {
 
     /// One second after the other, each with one reading of the first board, all admitted.
     pub(crate) fn beats(&mut self, gateway: &mut Gateway, tenths: i32, seconds: u64) {
+        self.beats_off(gateway, tenths, seconds, 0);
+    }
+
+    /// The same at a bedside whose clock is `behind_ms` behind.
+    pub(crate) fn beats_off(&mut self, gateway: &mut Gateway, tenths: i32, seconds: u64, behind_ms: i64) {
         for _ in 0..seconds {
             self.pass(1000);
-            let bytes = gateway.sensors[0].pulse(tenths, self.now_ms);
+            let bytes = gateway.sensors[0].pulse(tenths, self.now_ms.saturating_add_signed(-behind_ms));
             let answers = self.carry(gateway.id(), &[bytes]);
             assert!(matches!(answers[0].verdict, Verdict::Admitted { .. }), "{:?}", answers[0].verdict);
         }
