@@ -2,6 +2,7 @@
 
 use device::frame::{LCD_COLUMNS, LcdText, Message};
 use device::{Action, Decoder, Down, Monitor, MonitorConfig, Sealed, Sealer, Up};
+use vitals::StreamId;
 use vitals::alarm::{AlarmEvent, Condition, Happening};
 use vitals::body::Body;
 use vitals::envelope::ClockQuality;
@@ -63,9 +64,10 @@ impl Bed {
         bad - std::mem::replace(&mut self.bad_frames, bad)
     }
 
-    /// A refused envelope: the record has a hole that the bedside shall know of.
-    pub(crate) fn report(&mut self, condition: Condition, now_ms: u64) {
-        self.monitor.report(condition, true, now_ms);
+    /// What the board cannot know: another hand in its streams, readings that do not get home, a wrong
+    /// clock.
+    pub(crate) fn report(&mut self, condition: Condition, wrong: bool, now_ms: u64) {
+        self.monitor.report(condition, wrong, now_ms);
     }
 
     /// What there is to do now. Does not seal: what the LCD and buzzer do never waits for that.
@@ -94,9 +96,15 @@ impl Bed {
         look
     }
 
-    /// Seals what was sampled: one envelope per class, alarms apart. Gives how many readings and events
-    /// could not be.
-    pub(crate) fn seal(&mut self, look: Look, clock: ClockQuality, out: &mut Vec<(bool, Sealed)>) -> u64 {
+    /// Seals what was sampled: one envelope per class, alarms apart, nothing into a stream that is
+    /// `closed`. Gives how many readings and events could not be.
+    pub(crate) fn seal(
+        &mut self,
+        look: Look,
+        clock: ClockQuality,
+        closed: impl Fn(&StreamId) -> bool,
+        out: &mut Vec<(bool, Sealed)>,
+    ) -> u64 {
         let mut lost = 0;
         let mut bodies = Vec::new();
         if !look.alarms.is_empty() {
@@ -119,6 +127,10 @@ impl Bed {
                 lost += u64::from(body.count());
                 continue;
             };
+            if closed(&sealer.stream()) {
+                lost += u64::from(body.count());
+                continue;
+            }
             match sealer.seal(&body, clock) {
                 Ok(sealed) => out.push((class == Class::Alarms, sealed)),
                 Err(why) => {

@@ -1,11 +1,12 @@
 //! The gateway's heart: one thread that owns monitors, sealers and journal, fed by a bounded channel.
 //! It is a thread because it waits for the disk; everything it waits for else comes as [`Input`].
 
+use crate::aside;
 use crate::bed::{Bed, Look};
 use crate::counters::{Counters, add};
 use crate::journal::Journal;
 use crate::keys::{self, Loaded, StreamState};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Refused};
 use crate::trust::Trust;
 use crate::uplink::Uplink;
 use crate::{Clock, Config, Entropy, GatewayError, Stop, board};
@@ -13,10 +14,7 @@ use device::pair::Identity;
 use device::{MonitorConfig, Sealer, SealerState};
 use link::{Client, Event, PublishId};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -34,7 +32,8 @@ const INPUTS_AT_ONCE_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(100);
 /// Longest step of the core's clock; the machine's may leap.
 const STEP_MAX_MS: u64 = 2_000;
-const CODE_CONFLICT: u8 = 0x83;
+/// After a take-over the bedside says for so long that another hand is at work.
+const TAKEN_OVER_MS: u64 = 600_000;
 
 /// What happens to the core.
 pub(crate) enum Input {
@@ -46,7 +45,10 @@ pub(crate) enum Input {
         bytes: Vec<u8>,
     },
     Connected(Client),
-    Disconnected,
+    Disconnected {
+        /// By another device with this gateway's key.
+        taken_over: bool,
+    },
     Node(Event),
     Tick,
     /// Read no more from the boards; end once nothing waits, or now.
@@ -90,6 +92,10 @@ pub(crate) struct Core {
     steady_ms: u64,
     now_ms: u64,
     stopping: Option<bool>,
+    /// When another device took over the connection, by the steady clock.
+    taken_over_ms: Option<u64>,
+    /// Readings or events could not be stored a moment ago.
+    losing: bool,
     /// Disk or journal failed: readings are counted as lost, alarms at the bed go on. Only a new start
     /// finds out where the journal stands.
     failure: Option<GatewayError>,
@@ -114,7 +120,13 @@ impl Core {
             }
             beds.push(Bed::new(MonitorConfig::default(), sealers));
         }
-        let outbox = Outbox::new(journal, kept, counters.clone());
+        let folder = dir.join("aside");
+        let (folder, aside) =
+            aside::Folder::open(&folder).map_err(|source| GatewayError::Io { path: folder, source })?;
+        if !aside.is_empty() {
+            tracing::warn!(aside = aside.len(), "{} envelopes the node refused are set aside", aside.len());
+        }
+        let outbox = Outbox::new(journal, kept, counters.clone()).with_aside(folder, aside);
         let now_ms = clock();
         let mut core = Self {
             beds,
@@ -131,10 +143,17 @@ impl Core {
             steady_ms: now_ms,
             now_ms,
             stopping: None,
+            taken_over_ms: None,
+            losing: false,
             failure: None,
         };
         core.remember()?;
         Ok(core)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bound(&mut self, pending_max: usize) {
+        self.outbox.bound(pending_max);
     }
 
     /// Persists chain keys that have stepped, and how far the journal goes.
@@ -190,8 +209,24 @@ impl Core {
         add(&self.counters.readings_lost, readings);
         tracing::error!(%why, "Readings are no longer stored: {why}; alarms at the bed go on");
         self.failure.get_or_insert(why);
+        self.tell_beds();
+    }
+
+    /// Tells each bed what stands between it and the record.
+    fn tell_beds(&mut self) {
+        let lost = self.failure.is_some() || self.losing || self.outbox.is_full();
+        let recently = |at_ms: &u64| self.steady_ms.saturating_sub(*at_ms) < TAKEN_OVER_MS;
+        let taken_over = self.taken_over_ms.filter(recently).is_some();
+        let clock = self.outbox.clock_wrong_by_ms().is_some();
         for bed in &mut self.beds {
-            bed.report(Condition::Gap, self.now_ms);
+            let streams: Vec<StreamId> = bed.sealers().iter().map(Sealer::stream).collect();
+            let forked = streams.iter().any(|stream| self.outbox.is_forked(stream));
+            let aside = streams
+                .iter()
+                .any(|stream| self.outbox.holds_aside(stream) && !self.outbox.is_forked(stream));
+            bed.report(Condition::Equivocation, forked || taken_over, self.now_ms);
+            bed.report(Condition::Gap, lost || aside, self.now_ms);
+            bed.report(Condition::Clock, clock, self.now_ms);
         }
     }
 
@@ -205,7 +240,7 @@ impl Core {
         match input {
             Input::Board { there } => add(&self.counters.boards_connected, u64::from(there)),
             Input::Bytes { n, bytes } => {
-                if let Some(bed) = self.beds.get_mut(n).filter(|_| self.stopping.is_none()) {
+                if let Some(bed) = self.beds.get_mut(n) {
                     add(&self.counters.frames_bad, bed.hear(&bytes, self.now_ms));
                 }
             }
@@ -213,8 +248,18 @@ impl Core {
                 add(&self.counters.node_connections, 1);
                 self.disconnected();
                 self.client = Some(client);
+                self.outbox.offer(self.steady_ms);
             }
-            Input::Disconnected => self.disconnected(),
+            Input::Disconnected { taken_over } => {
+                if taken_over {
+                    add(&self.counters.taken_over, 1);
+                    self.taken_over_ms = Some(self.steady_ms);
+                    tracing::error!(
+                        "Another device connected with this gateway's key: its data folder was copied. Stop the copy; if this is the copy, stop this one"
+                    );
+                }
+                self.disconnected();
+            }
             Input::Node(event) => {
                 if self.failure.is_none()
                     && let Err(why) = self.hear_node(event)
@@ -243,17 +288,15 @@ impl Core {
             }
             Event::Refused { id, code, reason } => {
                 let Some(id) = self.under_way.remove(&id) else { return Ok(()) };
-                let aside = self.outbox.refused(id, code, steady_ms)?;
-                let Some(aside) = aside else { return Ok(()) };
-                tracing::error!(code, %reason, "The node refused an envelope (0x{code:02x}): {reason}; it is kept aside");
-                keep_aside(&self.dir, aside.code, &aside.bytes)?;
-                self.outbox.drop_aside(id)?;
-                let condition = if code == CODE_CONFLICT { Condition::Equivocation } else { Condition::Gap };
-                let author = vitals::envelope::Envelope::decode(&aside.bytes).ok().map(|e| e.header.stream);
-                for bed in &mut self.beds {
-                    if bed.sealers().iter().any(|sealer| Some(sealer.stream()) == author) {
-                        bed.report(condition, now_ms);
-                    }
+                let Some(Refused { stream, closed }) = self.outbox.refused(id, code, steady_ms)? else {
+                    return Ok(());
+                };
+                tracing::error!(code, %stream, %reason, "The node refused an envelope (0x{code:02x}): {reason}; it is kept aside");
+                if closed {
+                    tracing::error!(
+                        %stream,
+                        "Nothing more is sealed into stream {stream}; alarms at the bed go on. If this folder was copied or restored from a copy: stop the other gateway, retire the sensors of this one, and pair it anew with an empty folder"
+                    );
                 }
             }
             Event::Receipt(bytes) => {
@@ -275,9 +318,7 @@ impl Core {
 
     /// Looks at every bed: first what the boards shall show, then what is to be sealed and kept.
     fn look(&mut self, boards: &[mpsc::Sender<Vec<u8>>]) {
-        if self.stopping.is_some() {
-            return;
-        }
+        self.tell_beds();
         let offline = self.client.is_none();
         let mut looks = Vec::with_capacity(self.beds.len());
         for (bed, board) in self.beds.iter_mut().zip(boards) {
@@ -289,17 +330,34 @@ impl Core {
             }
             looks.push(look);
         }
-        let (mut sealed, mut readings) = (Vec::new(), 0);
-        let stores = self.failure.is_none() && !self.outbox.is_full();
-        for (bed, look) in self.beds.iter_mut().zip(looks) {
+        // A gateway that drains seals nothing new, or it would never be done; LCD and buzzer go on.
+        if self.stopping.is_some() {
+            return;
+        }
+        let (mut sealed, mut readings, mut lost) = (Vec::new(), 0, 0);
+        let stores = self.failure.is_none() && !self.outbox.is_full_for_alarms();
+        let full = self.outbox.is_full();
+        let sampled = looks.iter().any(|look| !look.readings.is_empty());
+        for (bed, mut look) in self.beds.iter_mut().zip(looks) {
             readings += self.counters.saw(&look);
-            if stores {
-                add(&self.counters.readings_lost, bed.seal(look, self.quality, &mut sealed));
+            if full {
+                lost += look.readings.len() as u64;
+                look.readings.clear();
             }
+            if stores {
+                let outbox = &self.outbox;
+                lost += bed.seal(look, self.quality, |stream| outbox.is_closed(stream), &mut sealed);
+            }
+        }
+        if sampled {
+            self.losing = lost > 0;
         }
         if !stores {
             add(&self.counters.readings_lost, readings);
-        } else if !sealed.is_empty() {
+            return;
+        }
+        add(&self.counters.readings_lost, lost);
+        if !sealed.is_empty() {
             let kept = self.outbox.keep(&sealed, self.now_ms).map_err(GatewayError::from);
             if let Err(why) = kept.and_then(|()| self.remember()) {
                 self.fail(why, readings);
@@ -334,22 +392,6 @@ impl Counters {
         add(&self.readings_measured, measured.count() as u64);
         readings
     }
-}
-
-/// Appends a refused envelope to `aside/`, durable before the journal forgets it. It is sealed, like
-/// everything else on this disk.
-fn keep_aside(dir: &Path, code: u8, envelope: &[u8]) -> Result<(), GatewayError> {
-    let folder = dir.join("aside");
-    let hash = vitals::ids::sha256(&[envelope]);
-    let path = folder.join(format!("{}-{code:02x}.envelope", hex::encode(&hash[..8])));
-    let write = || {
-        crate::files::private_dir(&folder)?;
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        file.write_all(envelope)?;
-        file.sync_all()?;
-        crate::files::sync_dir(&folder)
-    };
-    write().map_err(|source| GatewayError::Io { path: path.clone(), source })
 }
 
 /// Starts the core's thread and the tasks around it, and ends them when `stop` says so.

@@ -66,6 +66,15 @@ counters! {
     envelopes_resent,
     /// Envelopes the node refused for good; kept aside.
     envelopes_refused,
+    /// Envelopes set aside now.
+    envelopes_aside,
+    /// Streams into which nothing is sealed any more, because another hand writes them or too much of
+    /// them was refused.
+    streams_closed,
+    /// Times another device took over the connection with this gateway's key.
+    taken_over,
+    /// 1 while the node's receipts say that this computer's clock is far off.
+    clock_wrong,
     /// Receipts checked and found right.
     receipts_checked,
     /// Receipts that did not check.

@@ -9,6 +9,7 @@
 //! the connection to the node are tokio tasks around it. Alarms reach LCD and buzzer without either
 //! network or disk.
 
+mod aside;
 pub mod author;
 mod bed;
 mod board;

@@ -1,18 +1,22 @@
 //! What is on its way home: which envelopes wait, which are under way, which have their receipt; what
 //! to send next, and when to send something again. Sits on the journal and does no other I/O.
 
+use crate::aside::{self, ASIDE_MAX, ASIDE_PER_STREAM_MAX, CODE_CONFLICT, CODE_NOT_AUTHORIZED, Held};
 use crate::counters::{Counters, add};
 use crate::journal::{Journal, JournalError, Kept, Place, Record};
 use crate::trust::{NotBelieved, Trust};
 use device::Sealed;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use vitals::StreamId;
 use vitals::envelope::Envelope;
 use vitals::ids::{Class, Hash};
 use vitals::log;
 
 /// Most envelopes kept: three boards for almost four days.
 pub(crate) const PENDING_MAX: usize = 2_000_000;
+/// Room for alarms beyond that.
+const ALARM_ROOM: usize = 10_000;
 /// An acknowledged envelope without its receipt is sent again after this long.
 const RECEIPT_WAIT_MS: u64 = 5_000;
 /// A receipted envelope without its proof is sent again after this long, so that the node thinks of it.
@@ -22,7 +26,15 @@ const BUSY_WAIT_MS: u64 = 500;
 /// A node that does not know the author yet (its view of the ledger lags) is asked again this often,
 /// with a doubling pause, before the envelope is set aside.
 const UNKNOWN_TRIES_MAX: u8 = 6;
-const CODE_NOT_AUTHORIZED: u8 = 0x87;
+/// What the node did not know the author of is offered again no more often than this.
+const OFFER_UNKNOWN_MS: u64 = 60_000;
+/// What another hand came before, no more often than this.
+const OFFER_SECOND_MS: u64 = 600_000;
+/// A receipt is signed when it is sent: this far off, so many times in a row, the own clock is wrong.
+const CLOCK_WRONG_MS: u64 = 15_000;
+const CLOCK_TIMES: u8 = 3;
+/// Envelopes of a closed stream set aside at once: each waits for the disk, and alarms do not.
+const SWEPT_AT_ONCE_MAX: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -32,11 +44,20 @@ enum State {
     Acked,
     /// A receipt was checked.
     Receipted,
+    /// Refused for good; not on its way.
+    Aside,
+}
+
+/// Where an envelope's bytes are.
+#[derive(Debug)]
+enum Source {
+    Journal(Place),
+    Aside(Held),
 }
 
 #[derive(Debug)]
 struct Entry {
-    place: Place,
+    source: Source,
     alarm: bool,
     sealed_at_ms: u64,
     hash: Hash,
@@ -51,11 +72,12 @@ struct Entry {
     due_ms: u64,
 }
 
-/// An envelope the node refused for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Aside {
-    pub(crate) code: u8,
-    pub(crate) bytes: Vec<u8>,
+/// A stream the node refused an envelope of, for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) stream: StreamId,
+    /// Nothing more is sealed into it from now on.
+    pub(crate) closed: bool,
 }
 
 pub(crate) struct Outbox {
@@ -67,6 +89,22 @@ pub(crate) struct Outbox {
     others: BTreeSet<u64>,
     timers: BTreeSet<(u64, u64)>,
     counters: Arc<Counters>,
+    pending_max: usize,
+    folder: Option<aside::Folder>,
+    /// Entries that are set aside, on offer or not.
+    aside: BTreeSet<u64>,
+    aside_of: BTreeMap<StreamId, usize>,
+    /// Streams that another hand writes too.
+    forked: BTreeSet<StreamId>,
+    /// When something of each kind was offered last.
+    offered_ms: BTreeMap<u8, u64>,
+    /// Highest ledger height proven.
+    height: u64,
+    /// It has risen since the last tick.
+    newer: bool,
+    /// The node's time, by its last receipts, less this gateway's; how many in a row said it is far off.
+    clock_off_ms: i64,
+    clock_off_times: u8,
 }
 
 impl Outbox {
@@ -80,11 +118,21 @@ impl Outbox {
             others: BTreeSet::new(),
             timers: BTreeSet::new(),
             counters,
+            pending_max: PENDING_MAX,
+            folder: None,
+            aside: BTreeSet::new(),
+            aside_of: BTreeMap::new(),
+            forked: BTreeSet::new(),
+            offered_ms: BTreeMap::new(),
+            height: 0,
+            newer: false,
+            clock_off_ms: 0,
+            clock_off_times: 0,
         };
         for kept in kept {
             // A receipted one may have lost its proof with the crash: it goes again, in its turn.
             outbox.insert(Entry {
-                place: kept.place,
+                source: Source::Journal(kept.place),
                 alarm: kept.alarm,
                 sealed_at_ms: kept.sealed_at_ms,
                 hash: kept.hash,
@@ -101,27 +149,185 @@ impl Outbox {
         outbox
     }
 
-    fn insert(&mut self, entry: Entry) {
+    /// Knows what earlier starts set aside, and where to put more.
+    pub(crate) fn with_aside(mut self, folder: aside::Folder, found: Vec<(Held, Envelope)>) -> Self {
+        for (held, envelope) in found {
+            let hash = envelope.hash();
+            // A crash between setting aside and forgetting leaves both.
+            if let Some(id) = self.by_hash.get(&hash).copied() {
+                self.note_aside(id, held);
+                continue;
+            }
+            let id = self.insert(Entry {
+                alarm: envelope.header.class == Class::Alarms,
+                sealed_at_ms: envelope.header.last_ms,
+                hash,
+                leaf: log::leaf(&envelope.header_bytes),
+                class: envelope.header.class,
+                count: envelope.header.count,
+                source: Source::Aside(held.clone()),
+                state: State::Waiting,
+                receipted: false,
+                sent_before: true,
+                tries: UNKNOWN_TRIES_MAX,
+                due_ms: u64::MAX,
+            });
+            self.note_aside(id, held);
+        }
+        self.folder = Some(folder);
+        self.offer(0);
+        self
+    }
+
+    fn insert(&mut self, entry: Entry) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.by_hash.insert(entry.hash, id);
         if entry.alarm { &mut self.alarms } else { &mut self.others }.insert(id);
         self.entries.insert(id, entry);
         self.count();
+        id
     }
 
     fn count(&self) {
-        self.counters
-            .envelopes_pending
-            .store(self.entries.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        let note = |counter: &std::sync::atomic::AtomicU64, n: usize| {
+            counter.store(n as u64, std::sync::atomic::Ordering::Relaxed);
+        };
+        note(&self.counters.envelopes_pending, self.pending());
+        note(&self.counters.envelopes_aside, self.aside.len());
+        note(&self.counters.streams_closed, self.aside_of.keys().filter(|of| self.is_closed(of)).count());
+    }
+
+    /// Takes an entry out of the way; its bytes are where `held` says, or too many are and it stays.
+    fn note_aside(&mut self, id: u64, held: Held) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        self.timers.remove(&(entry.due_ms, id));
+        entry.due_ms = u64::MAX;
+        entry.state = State::Aside;
+        self.alarms.remove(&id);
+        self.others.remove(&id);
+        if held.code == CODE_CONFLICT {
+            self.forked.insert(held.stream);
+        }
+        if self.aside.insert(id) {
+            *self.aside_of.entry(held.stream).or_default() += 1;
+        }
+        entry.source = Source::Aside(held);
+        self.count();
+    }
+
+    fn bytes(&self, source: &Source) -> Result<Vec<u8>, JournalError> {
+        match source {
+            Source::Journal(place) => self.journal.read(*place),
+            Source::Aside(held) => {
+                std::fs::read(&held.path).map_err(|source| JournalError::Io { path: held.path.clone(), source })
+            }
+        }
+    }
+
+    /// Sets an entry aside: into a file of its own first, out of the journal then.
+    fn set_aside(&mut self, id: u64, code: u8, bytes: &[u8]) -> Result<Option<StreamId>, JournalError> {
+        let Some(entry) = self.entries.get(&id) else { return Ok(None) };
+        let (hash, place) = match &entry.source {
+            Source::Aside(held) => {
+                let held = Held { code, ..held.clone() };
+                let stream = held.stream;
+                self.note_aside(id, held);
+                return Ok(Some(stream));
+            }
+            Source::Journal(place) => (entry.hash, *place),
+        };
+        let (Ok(envelope), Some(folder)) = (Envelope::decode(bytes), &self.folder) else { return Ok(None) };
+        let stream = envelope.header.stream;
+        if self.aside.len() >= ASIDE_MAX {
+            // Stays in the journal, and is offered again with the next start.
+            if code == CODE_CONFLICT {
+                self.forked.insert(stream);
+            }
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.state = State::Aside;
+                self.alarms.remove(&id);
+                self.others.remove(&id);
+            }
+            return Ok(Some(stream));
+        }
+        let io = |source| JournalError::Io { path: "aside".into(), source };
+        let held = folder.keep(code, bytes, &envelope).map_err(io)?;
+        self.journal.append(&[Record::Forgotten(hash)])?;
+        self.note_aside(id, held);
+        self.journal.forget(place)?;
+        Ok(Some(stream))
+    }
+
+    /// Is nothing more to be sealed into this stream?
+    pub(crate) fn is_closed(&self, stream: &StreamId) -> bool {
+        self.is_forked(stream) || self.aside_of.get(stream).is_some_and(|held| *held >= ASIDE_PER_STREAM_MAX)
+    }
+
+    /// Does another hand write this stream?
+    pub(crate) fn is_forked(&self, stream: &StreamId) -> bool {
+        self.forked.contains(stream)
+    }
+
+    /// Has the node refused something of this stream, and not taken it since?
+    pub(crate) fn holds_aside(&self, stream: &StreamId) -> bool {
+        self.aside_of.contains_key(stream)
+    }
+
+    /// How far this gateway's clock is behind the node's (negative: ahead), when it is far.
+    pub(crate) fn clock_wrong_by_ms(&self) -> Option<i64> {
+        (self.clock_off_times >= CLOCK_TIMES).then_some(self.clock_off_ms)
+    }
+
+    /// Offers the first envelope of each stream that may be welcome by now. If the node takes it, the
+    /// others follow.
+    pub(crate) fn offer(&mut self, steady_ms: u64) {
+        let mut first: BTreeMap<(StreamId, u8), (u64, u64)> = BTreeMap::new();
+        for id in &self.aside {
+            let Some(Entry { source: Source::Aside(held), state: State::Aside, .. }) = self.entries.get(id)
+            else {
+                continue;
+            };
+            let wait_ms = if held.code == CODE_CONFLICT { OFFER_SECOND_MS } else { OFFER_UNKNOWN_MS };
+            let offered = self.offered_ms.get(&held.code);
+            if held.may_be_offered() && offered.is_none_or(|at_ms| steady_ms.saturating_sub(*at_ms) >= wait_ms)
+            {
+                let lowest = first.entry((held.stream, held.code)).or_insert((held.seq, *id));
+                *lowest = (*lowest).min((held.seq, *id));
+            }
+        }
+        for ((_, code), (_, id)) in first {
+            self.offered_ms.insert(code, steady_ms);
+            self.queue(id);
+        }
+    }
+
+    /// The node has taken an envelope of a stream that was set aside: the stream goes on.
+    fn welcomed(&mut self, stream: StreamId) {
+        let again: Vec<u64> = self
+            .aside
+            .iter()
+            .filter(|id| match self.entries.get(id) {
+                Some(Entry { source: Source::Aside(held), state: State::Aside, .. }) => {
+                    held.stream == stream && held.may_be_offered()
+                }
+                _ => false,
+            })
+            .copied()
+            .collect();
+        tracing::info!(%stream, again = again.len(), "The node takes stream {stream} again");
+        self.forked.remove(&stream);
+        again.into_iter().for_each(|id| self.queue(id));
+        self.count();
     }
 
     pub(crate) fn journal(&self) -> &Journal {
         &self.journal
     }
 
+    /// On the way home; what is set aside is not.
     pub(crate) fn pending(&self) -> usize {
-        self.entries.len()
+        self.entries.len().saturating_sub(self.aside.len())
     }
 
     /// Is this envelope kept here?
@@ -129,8 +335,19 @@ impl Outbox {
         self.by_hash.contains_key(hash)
     }
 
+    /// No room for readings any more.
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= PENDING_MAX
+        self.entries.len() >= self.pending_max
+    }
+
+    /// No room for alarms either.
+    pub(crate) fn is_full_for_alarms(&self) -> bool {
+        self.entries.len() >= self.pending_max + ALARM_ROOM
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bound(&mut self, pending_max: usize) {
+        self.pending_max = pending_max;
     }
 
     /// Makes sealed envelopes durable, then queues them. On an error none of them is ever sent.
@@ -150,7 +367,7 @@ impl Outbox {
             add(&self.counters.envelopes_sealed, 1);
             self.counters.sealed(sealed.header.stream, sealed.header.seq + 1, sealed.hash, now_ms);
             self.insert(Entry {
-                place,
+                source: Source::Journal(place),
                 alarm: *alarm,
                 sealed_at_ms: now_ms,
                 hash: sealed.hash,
@@ -169,16 +386,36 @@ impl Outbox {
 
     /// The next envelope to send: alarms first, each lane in order.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, bool, Vec<u8>)>, JournalError> {
+        for _ in 0..SWEPT_AT_ONCE_MAX {
+            let Some((id, bytes)) = self.first_waiting()? else { return Ok(None) };
+            let mine = matches!(self.entries.get(&id), Some(Entry { source: Source::Journal(_), .. }));
+            // What continues a refused branch would be refused too.
+            let swept = mine
+                && !self.forked.is_empty()
+                && Envelope::decode(&bytes).is_ok_and(|envelope| self.is_forked(&envelope.header.stream));
+            if !swept {
+                return Ok(self.under_way(id, bytes));
+            }
+            self.set_aside(id, CODE_CONFLICT, &bytes)?;
+        }
+        Ok(None)
+    }
+
+    fn first_waiting(&self) -> Result<Option<(u64, Vec<u8>)>, JournalError> {
         let Some(id) = self.alarms.first().or(self.others.first()).copied() else { return Ok(None) };
-        let Some(entry) = self.entries.get_mut(&id) else { return Ok(None) };
-        let bytes = self.journal.read(entry.place)?;
+        let Some(entry) = self.entries.get(&id) else { return Ok(None) };
+        Ok(Some((id, self.bytes(&entry.source)?)))
+    }
+
+    fn under_way(&mut self, id: u64, bytes: Vec<u8>) -> Option<(u64, bool, Vec<u8>)> {
+        let entry = self.entries.get_mut(&id)?;
         if entry.alarm { &mut self.alarms } else { &mut self.others }.remove(&id);
         entry.state = State::UnderWay;
         if std::mem::replace(&mut entry.sent_before, true) {
             add(&self.counters.envelopes_resent, 1);
         }
         add(&self.counters.envelopes_sent, 1);
-        Ok(Some((id, entry.alarm, bytes)))
+        Some((id, entry.alarm, bytes))
     }
 
     fn wait_until(&mut self, id: u64, due_ms: u64) {
@@ -209,14 +446,13 @@ impl Outbox {
         self.wait_until(id, steady_ms + wait);
     }
 
-    /// The node refused it. Gives it back when it is set aside; the caller stores it and raises the
-    /// alarm.
+    /// The node refused it. If that is for good it is set aside, and its stream is named.
     pub(crate) fn refused(
         &mut self,
         id: u64,
         code: u8,
         steady_ms: u64,
-    ) -> Result<Option<Aside>, JournalError> {
+    ) -> Result<Option<Refused>, JournalError> {
         let Some(entry) = self.entries.get_mut(&id) else { return Ok(None) };
         if code == link::client::CODE_BUSY {
             entry.state = State::Acked;
@@ -230,16 +466,12 @@ impl Outbox {
             self.wait_until(id, steady_ms + pause);
             return Ok(None);
         }
-        let bytes = self.journal.read(entry.place)?;
-        add(&self.counters.envelopes_refused, 1);
-        Ok(Some(Aside { code, bytes }))
-    }
-
-    /// Forgets an envelope that is stored aside.
-    pub(crate) fn drop_aside(&mut self, id: u64) -> Result<(), JournalError> {
-        let Some(hash) = self.entries.get(&id).map(|entry| entry.hash) else { return Ok(()) };
-        self.journal.append(&[Record::Forgotten(hash)])?;
-        self.forget(&hash)
+        let Some(entry) = self.entries.get(&id) else { return Ok(None) };
+        let again = matches!(entry.source, Source::Aside(_));
+        let bytes = self.bytes(&entry.source)?;
+        add(&self.counters.envelopes_refused, u64::from(!again));
+        let Some(stream) = self.set_aside(id, code, &bytes)? else { return Ok(None) };
+        Ok((!again).then(|| Refused { stream, closed: self.is_closed(&stream) }))
     }
 
     fn forget(&mut self, hash: &Hash) -> Result<(), JournalError> {
@@ -248,8 +480,21 @@ impl Outbox {
         self.timers.remove(&(entry.due_ms, id));
         self.alarms.remove(&id);
         self.others.remove(&id);
+        let done = match entry.source {
+            Source::Journal(place) => self.journal.forget(place),
+            Source::Aside(held) => {
+                self.aside.remove(&id);
+                if let Some(n) = self.aside_of.get_mut(&held.stream) {
+                    *n -= 1;
+                    if *n == 0 {
+                        self.aside_of.remove(&held.stream);
+                    }
+                }
+                std::fs::remove_file(&held.path).map_err(|source| JournalError::Io { path: held.path, source })
+            }
+        };
         self.count();
-        self.journal.forget(entry.place)
+        done
     }
 
     /// Takes a receipt. Those of envelopes not known here (any more) are of no interest.
@@ -262,11 +507,15 @@ impl Outbox {
     ) -> Result<Result<(), NotBelieved>, JournalError> {
         let header_of = |hash: &Hash| {
             let entry = self.entries.get(self.by_hash.get(hash)?)?;
-            let envelope = self.journal.read(entry.place).ok()?;
+            let envelope = self.bytes(&entry.source).ok()?;
             Some(Envelope::decode(&envelope).ok()?.header_bytes)
         };
         let hash = match trust.receipt(bytes, header_of) {
-            Ok(hash) => hash,
+            Ok(Some((hash, at_ms))) => {
+                self.note_clock(at_ms, now_ms);
+                Some(hash)
+            }
+            Ok(None) => None,
             Err(why) => {
                 add(&self.counters.receipts_failed, 1);
                 return Ok(Err(why));
@@ -277,6 +526,10 @@ impl Outbox {
         // A receipt proves what an acknowledgement only says, so it may come first.
         let first = !std::mem::replace(&mut entry.receipted, true);
         let (hash, sealed_at_ms) = (entry.hash, entry.sealed_at_ms);
+        let aside = match &entry.source {
+            Source::Aside(held) => Some(held.stream),
+            Source::Journal(_) => None,
+        };
         if entry.state != State::UnderWay {
             entry.state = State::Receipted;
             self.alarms.remove(&id);
@@ -286,7 +539,10 @@ impl Outbox {
         if first {
             add(&self.counters.receipts_checked, 1);
             self.counters.receipted(now_ms.saturating_sub(sealed_at_ms));
-            self.journal.append(&[Record::Receipted(hash)])?;
+            match aside {
+                Some(stream) => self.welcomed(stream),
+                None => drop(self.journal.append(&[Record::Receipted(hash)])?),
+            }
         }
         Ok(Ok(()))
     }
@@ -300,7 +556,11 @@ impl Outbox {
         now_ms: u64,
     ) -> Result<Result<usize, NotBelieved>, JournalError> {
         let claims = match trust.delivery(bytes) {
-            Ok(claims) => claims,
+            Ok((height, claims)) => {
+                self.newer = height > self.height;
+                self.height = self.height.max(height);
+                claims
+            }
             Err(why) => {
                 add(&self.counters.proofs_failed, 1);
                 return Ok(Err(why));
@@ -323,7 +583,13 @@ impl Outbox {
             }
             proven.push(entry.hash);
         }
-        let records: Vec<Record<'_>> = proven.iter().map(|hash| Record::Forgotten(*hash)).collect();
+        // The journal does not know what is set aside.
+        let in_journal = |hash: &&Hash| {
+            let entry = self.by_hash.get(*hash).and_then(|id| self.entries.get(id));
+            entry.is_some_and(|entry| matches!(entry.source, Source::Journal(_)))
+        };
+        let records: Vec<Record<'_>> =
+            proven.iter().filter(in_journal).map(|hash| Record::Forgotten(*hash)).collect();
         // Not synced on purpose: a proof forgotten by a crash is asked for again.
         self.journal.append(&records)?;
         for hash in &proven {
@@ -336,8 +602,8 @@ impl Outbox {
     /// The connection is gone: what has no receipt goes again, and what waits for its proof too, so
     /// that the next node session knows of it.
     pub(crate) fn disconnected(&mut self) {
-        let ids: Vec<u64> =
-            self.entries.iter().filter(|(_, e)| e.state != State::Waiting).map(|(id, _)| *id).collect();
+        let resting = |e: &Entry| matches!(e.state, State::Waiting | State::Aside);
+        let ids: Vec<u64> = self.entries.iter().filter(|(_, e)| !resting(e)).map(|(id, _)| *id).collect();
         for id in ids {
             self.queue(id);
         }
@@ -351,6 +617,18 @@ impl Outbox {
             self.timers.remove(&(due_ms, id));
             self.queue(id);
         }
+        // The node's view of the ledger has moved: it may know an author now that it did not.
+        if core::mem::take(&mut self.newer) && !self.aside.is_empty() {
+            self.offer(steady_ms);
+        }
+    }
+
+    fn note_clock(&mut self, node_ms: u64, now_ms: u64) {
+        self.clock_off_ms = node_ms.cast_signed().wrapping_sub(now_ms.cast_signed());
+        let far = self.clock_off_ms.unsigned_abs() > CLOCK_WRONG_MS;
+        self.clock_off_times = if far { self.clock_off_times.saturating_add(1) } else { 0 };
+        let wrong = u64::from(self.clock_off_times >= CLOCK_TIMES);
+        self.counters.clock_wrong.store(wrong, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Makes what is noted durable, before the end.

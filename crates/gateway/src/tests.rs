@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod full_disk;
+mod hands;
 pub(crate) mod home;
 
 use home::{Home, Running, clock, paired, until};
@@ -30,7 +31,11 @@ fn now(counter: &AtomicU64) -> u64 {
 
 /// Boards that run ten times as fast as the machine, like the gateway's clock.
 fn boards(scenarios: &[Scenario]) -> (Vec<RunningBoard>, Vec<PathBuf>, crate::Clock) {
-    let clock = clock(SPEED.into());
+    boards_at(SPEED, scenarios)
+}
+
+fn boards_at(speed: u32, scenarios: &[Scenario]) -> (Vec<RunningBoard>, Vec<PathBuf>, crate::Clock) {
+    let clock = clock(speed.into());
     let boards: Vec<RunningBoard> = scenarios
         .iter()
         .zip(0..)
@@ -242,39 +247,6 @@ async fn a_board_that_is_pulled_out_is_read_again_when_it_is_back() {
     let before = now(&counters.readings_sampled);
     until("readings again", || now(&counters.readings_sampled) > before + 10).await;
     gateway.stop().await;
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to)
-        } else {
-            std::fs::copy(entry.path(), to).map(drop).unwrap()
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_restored_from_an_old_copy_says_so_and_gets_past_it() {
-    let (boards, paths, clock) = boards(&[Scenario::Healthy]);
-    let (dir, home, old) = (paired(1), Home::open().await, tempfile::tempdir().unwrap());
-    copy(dir.path(), old.path());
-    let gateway = Running::start(dir.path(), paths.clone(), home.address, clock.clone(), DRAIN);
-    let counters = gateway.counters.clone();
-    until("some", || now(&counters.envelopes_sealed) > 8).await;
-    let first = gateway.stop().await;
-    let gateway = Running::start(old.path(), paths, home.address, clock, DRAIN);
-    let counters = gateway.counters.clone();
-    until("refusals", || now(&counters.envelopes_refused) > 0).await;
-    until("the LCD", || boards[0].seen().texts.iter().any(|lines| lines[0].contains("TWO WRITERS"))).await;
-    until("past it", || now(&counters.proofs_checked) > 4).await;
-    let second = gateway.stop().await;
-    assert_eq!(second.envelopes_pending, 0);
-    assert!(second.envelopes_refused <= first.envelopes_sealed + second.alarm_events);
-    let record = home.desk.record.lock().unwrap();
-    assert_eq!(record.equivocations as u64, second.envelopes_refused);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

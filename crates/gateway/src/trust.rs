@@ -47,26 +47,28 @@ impl Claim {
 }
 
 impl Trust {
-    /// The envelope a receipt is about, if the header `header_of` gives for it makes it hold. None
+    /// The envelope a receipt is about, if the header `header_of` gives for it makes it hold, and the
+    /// node's time of signing. None
     /// when `header_of` knows no such envelope.
     pub(crate) fn receipt(
         &self,
         bytes: &[u8],
         header_of: impl FnOnce(&Hash) -> Option<Vec<u8>>,
-    ) -> Result<Option<Hash>, NotBelieved> {
+    ) -> Result<Option<(Hash, u64)>, NotBelieved> {
         let receipt = Receipt::decode(bytes)?;
         if receipt.head.head.org != OrgId::of(&self.record_key) {
             return Err(NotBelieved::ForeignLog);
         }
         let Some(header) = header_of(&receipt.envelope) else { return Ok(None) };
         match receipt.verify(self.document.hash(), &self.record_key, &header) {
-            true => Ok(Some(receipt.envelope)),
+            true => Ok(Some((receipt.envelope, receipt.head.head.at_ms))),
             false => Err(NotBelieved::Receipt),
         }
     }
 
-    /// Checks a delivery from the pinned genesis to the anchored head; the claims stand on it.
-    pub(crate) fn delivery(&self, bytes: &[u8]) -> Result<Vec<Claim>, NotBelieved> {
+    /// Checks a delivery from the pinned genesis to the anchored head: the ledger's height, and the
+    /// claims that stand on it.
+    pub(crate) fn delivery(&self, bytes: &[u8]) -> Result<(u64, Vec<Claim>), NotBelieved> {
         let delivery = Delivery::decode(bytes)?;
         if delivery.org != OrgId::of(&self.record_key) {
             return Err(NotBelieved::ForeignLog);
@@ -76,10 +78,9 @@ impl Trust {
         let account = proof.accounts.first().ok_or(NotBelieved::NoAnchor)?;
         let anchor = contracts::read_anchor(&header.state_root, &self.document, delivery.org, account)?
             .ok_or(NotBelieved::NoAnchor)?;
-        Ok(delivery
-            .proven
-            .into_iter()
-            .map(|proven| Claim { envelope: proven.envelope, index: proven.index, path: proven.path, anchor })
-            .collect())
+        let claims = delivery.proven.into_iter();
+        let claims =
+            claims.map(|it| Claim { envelope: it.envelope, index: it.index, path: it.path, anchor }).collect();
+        Ok((header.height, claims))
     }
 }

@@ -11,6 +11,12 @@ use vitals::DeviceId;
 
 const PAUSE_MIN_MS: u64 = 100;
 const PAUSE_MAX_MS: u64 = 10_000;
+/// A connection that another device with the same key takes over is not fought for in haste.
+const PAUSE_TAKEN_OVER_MS: u64 = 2_000;
+/// A connection that has held so long counts as a good one.
+const HELD_MS: u64 = 30_000;
+/// What a node says when the same device connects again elsewhere.
+const TAKEN_OVER: &str = "0x8e";
 
 pub(crate) struct Uplink {
     pub(crate) address: String,
@@ -31,7 +37,8 @@ impl Uplink {
             };
             match attempt {
                 Ok((client, mut events)) => {
-                    pause_ms = PAUSE_MIN_MS;
+                    let since = tokio::time::Instant::now();
+                    let mut taken_over = false;
                     tracing::info!("Connected to the node");
                     if inputs.send(Input::Connected(client)).await.is_err() {
                         return;
@@ -39,6 +46,7 @@ impl Uplink {
                     while let Some(event) = events.next().await {
                         let input = match event {
                             Event::Closed(why) => {
+                                taken_over = why.contains(TAKEN_OVER);
                                 tracing::warn!(%why, "The connection to the node ended: {why}");
                                 break;
                             }
@@ -48,7 +56,12 @@ impl Uplink {
                             return;
                         }
                     }
-                    if inputs.send(Input::Disconnected).await.is_err() {
+                    let held = since.elapsed() >= Duration::from_millis(HELD_MS);
+                    pause_ms = match (taken_over, held) {
+                        (true, false) => (pause_ms * 2).clamp(PAUSE_TAKEN_OVER_MS, PAUSE_MAX_MS),
+                        _ => PAUSE_MIN_MS,
+                    };
+                    if inputs.send(Input::Disconnected { taken_over }).await.is_err() {
                         return;
                     }
                 }

@@ -185,6 +185,27 @@ impl Running {
         Self { counters, stop, task: tokio::spawn(gateway.run(stopped, drain)) }
     }
 
+    /// One that keeps at most so many envelopes.
+    pub fn start_bounded(
+        dir: &Path,
+        boards: Vec<PathBuf>,
+        node: SocketAddr,
+        clock: Clock,
+        pending_max: usize,
+    ) -> Self {
+        let mut gateway = Gateway::open(config(dir, boards, node), clock, entropy()).unwrap();
+        gateway.core.bound(pending_max);
+        let counters = gateway.counters();
+        let (stop, stopped) = watch::channel(false);
+        Self { counters, stop, task: tokio::spawn(gateway.run(stopped, None)) }
+    }
+
+    /// Told to stop, and still at it.
+    pub fn stopping(self) -> JoinHandle<Result<Summary, crate::GatewayError>> {
+        self.stop.send(true).unwrap();
+        self.task
+    }
+
     pub async fn stop(self) -> Summary {
         self.end().await.unwrap()
     }
@@ -221,6 +242,8 @@ pub struct Record {
     pub log: MerkleLog,
     pub headers: Vec<Vec<u8>>,
     pub streams: BTreeMap<StreamId, BTreeMap<u64, Hash>>,
+    /// Latest time any envelope named: what this home takes for the time.
+    pub latest_ms: u64,
     pub duplicates: usize,
     pub equivocations: usize,
     pub alarms: usize,
@@ -292,7 +315,15 @@ impl Ingress for Desk {
         let (hash, seq) = (envelope.hash(), envelope.header.seq);
         record.alarms += usize::from(alarm);
         record.arrivals.push(envelope.header.class);
+        record.latest_ms = record.latest_ms.max(envelope.header.last_ms);
         let seqs = record.streams.entry(envelope.header.stream).or_default();
+        let before = seq.checked_sub(1).and_then(|before| seqs.get(&before));
+        if before.is_some_and(|before| *before != envelope.header.prev) {
+            record.equivocations += 1;
+            let reason = RefusalCode::Conflict;
+            reply.send(Verdict::Refused { reason, sentence: "it does not link".into() });
+            return Ok(());
+        }
         match seqs.insert(seq, hash) {
             Some(old) if old == hash => {
                 record.duplicates += 1;
@@ -337,7 +368,7 @@ fn receipt(record: &Record, envelope: Hash, signer: [u8; 32]) -> Receipt {
         org: OrgId::of(&record_key()),
         size,
         root: record.log.root(),
-        at_ms: NOON_MS,
+        at_ms: record.latest_ms,
     };
     let signature = SigningKey::from(signer).sign(&head.to_be_signed()).to_bytes();
     let path = record.log.inclusion(index, size).unwrap();
