@@ -11,7 +11,7 @@ WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 
-.PHONY: help ward ward-clean build test tools recordings format lint supply nostd unit contracts e2e browser bench shots fuzz crash foreign verifiers
+.PHONY: help ward ward-clean build test tools recordings format lint supply nostd unit contracts e2e browser bench bench-store shots fuzz crash foreign verifiers
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -67,8 +67,17 @@ foreign: build tools ## mosquitto, paho-mqtt and MQTT.js deliver to a real node,
 test: tools recordings format supply nostd lint contracts unit browser ## All checks.
 	echo "all checks passed"
 
-bench: ## Ratios against peers in the same run.
+bench: build ## One table: admission beside primitives and peers. BENCH=--quick takes under a minute.
+	scripts/install-bench-tools.sh
+	$(CARGO) build --release --locked -p bench
+	"$(CARGO_TARGET_DIR)/release/bench" $(BENCH)
+
+bench-store: ## The record store beside redb and a bare append loop.
 	$(CARGO) bench --profile release -p vault
 
 fuzz: ## Fuzz every decoder, guided by coverage: SECONDS_EACH=60.
 	scripts/fuzz.sh all "$${SECONDS_EACH:-60}"
+
+ACESO_CRASH_KILLS ?= 200
+crash: ## Kill node and gateway 200 times each under load, then damage every kind of file; prints both tables.
+	ACESO_CRASH_KILLS=$(ACESO_CRASH_KILLS) $(CARGO) nextest run --release -p aceso --locked --no-capture -E 'test(a_whole_campaign) | test(every_damage)'
