@@ -297,4 +297,24 @@ mod tests {
         assert!(says(r#"[{"n":"co2","v":1e300}]"#).contains("plain decimal"));
         assert!(says(r#"[{"bver":11,"n":"co2","v":600}]"#).contains("`bver`"));
     }
+
+    #[test]
+    fn the_manual_names_every_metric_with_unit_range_and_step() {
+        let manual = include_str!("../../../../docs/integrate.md").replace('\u{2212}', "-");
+        for metric in Metric::ALL {
+            let (low, high) = metric.info().plausible;
+            let row = format!(
+                "| `{}` | {} | {} | {} | {} |",
+                metric.info().name,
+                units(*metric)[0],
+                metric.in_unit(low),
+                metric.in_unit(high),
+                metric.in_unit(1)
+            );
+            assert!(manual.contains(&row), "{row}");
+        }
+        for (reason, _) in REASONS {
+            assert!(manual.contains(&format!("{reason}`")), "{reason}");
+        }
+    }
 }
