@@ -4,8 +4,8 @@
 //! Used twice: by the coverage-guided fuzzer in this folder, and by the short run of the
 //! integration tests, which changes the golden files at random.
 
-use device::frame::{Down, Message, Up};
 use device::Decoder;
+use device::frame::{Down, Message, Up};
 use link::uplink::Uplink;
 use link::{Verdict, session, session::Session, topic};
 use vitals::alarm::{AlarmEvent, Limits};
