@@ -143,7 +143,9 @@ impl Flow {
     fn take(&mut self, event: &LiveEvent) {
         let now = self.app.now_ms();
         match event {
-            LiveEvent::Readings { patient, readings, envelope, sealed_at_ms, .. } => {
+            LiveEvent::Readings { patient, readings, offset_ms, envelope, sealed_at_ms, .. } => {
+                // The page tells ages: it needs the times of this node's clock.
+                let here = |at_ms: u64| at_ms.saturating_add_signed(*offset_ms).min(now);
                 let r = readings
                     .iter()
                     .map(|reading| {
@@ -151,14 +153,14 @@ impl Flow {
                             Sample::Measured(value) => Some(value),
                             Sample::Absent(_) => None,
                         };
-                        (reading.metric.code(), reading.at_ms, value)
+                        (reading.metric.code(), here(reading.at_ms), value)
                     })
                     .collect();
                 let values = Values {
                     p: patient.to_string(),
                     index: envelope.index,
                     steps: steps(envelope.proof),
-                    sealed: *sealed_at_ms,
+                    sealed: here(*sealed_at_ms),
                     now,
                     r,
                 };
@@ -185,7 +187,7 @@ impl Flow {
     fn alarm(&mut self, alarm: &AlarmView, now: u64) {
         let Ok(tile) = self.following.tile(alarm.patient, now) else { return };
         let (name, bed) = name_of(&tile);
-        let (text, place) = (what(alarm, &tile.limits), format!("{bed} · {name}"));
+        let (text, place) = (what(alarm, &tile), format!("{bed} · {name}"));
         let phase = match alarm.phase {
             AlarmPhase::Active => "active",
             AlarmPhase::Acknowledged => "acknowledged",
@@ -284,10 +286,10 @@ fn flow(
         ended: false,
         closing: app.closing(),
         _permit: permit,
-    };
-    flow.beat();
         _of_session: of_session,
         _to_place: to_place,
+    };
+    flow.beat();
     let mut response = Sse::new(events(flow)).into_response();
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

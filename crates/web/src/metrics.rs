@@ -33,6 +33,7 @@ pub(crate) fn counter_lines(counters: &Counters) -> Vec<CounterLine> {
         line("envelopes_live_skipped", "Envelopes too fast for the live view", counters.live_skipped),
         line("anchors_final", "Anchors that became final", counters.anchors),
         line("alarms_raised", "Alarms raised", counters.alarms_raised),
+        line("clock_leaps", "Leaps of bedside clocks", counters.clock_leaps),
         line("records_opened", "Records opened", counters.charts_opened),
         line("requests_denied", "Requests denied by policy", counters.denied),
     ]
@@ -66,6 +67,13 @@ pub(crate) fn text(app: &App) -> String {
     for (code, count) in &counters.refused {
         let _ = writeln!(out, "aceso_refused_total{{code=\"{code}\"}} {count}");
     }
+    let _ = writeln!(
+        out,
+        "# HELP aceso_link_refused_total Refused or held back at the link, by reason.\n# TYPE aceso_link_refused_total counter"
+    );
+    for (code, count) in &counters.turned_away {
+        let _ = writeln!(out, "aceso_link_refused_total{{reason=\"{code}\"}} {count}");
+    }
     let gauges = [
         ("ledger_height", "Height of the last finalized block.", health.height),
         ("ledger_tip_milliseconds", "Time of that block, milliseconds since 1970.", health.tip_ms),
@@ -77,6 +85,9 @@ pub(crate) fn text(app: &App) -> String {
         ("log_size", "Leaves in the organisation's log.", health.log_size),
         ("log_anchored", "Leaves covered by anchors handed to the ledger.", health.anchored_size),
         ("log_final", "Leaves covered by the finalized anchor.", health.final_size),
+        ("envelopes_missing", "Envelopes missing in all streams now.", counters.missing_now),
+        ("clocks_wrong", "Patients whose bedside clock is wrong now.", counters.clocks_wrong_now),
+        ("two_hands", "Patients with a stream that two hands write now.", counters.two_hands_now),
         ("live_streams", "Open live pages.", app.streams_open() as u64),
     ];
     for (name, help, value) in gauges {
@@ -87,6 +98,13 @@ pub(crate) fn text(app: &App) -> String {
         "# HELP aceso_pages_total Pages served.\n# TYPE aceso_pages_total counter\naceso_pages_total {}",
         app.pages_served()
     );
+    let _ = writeln!(
+        out,
+        "# HELP aceso_requests_refused_total Requests and connections refused, by reason.\n# TYPE aceso_requests_refused_total counter"
+    );
+    for (reason, count) in app.refusals() {
+        let _ = writeln!(out, "aceso_requests_refused_total{{reason=\"{}\"}} {count}", reason.word());
+    }
     latency(&mut out, "seal_to_live", "From sealing to the live view.", counters.seal_to_live);
     latency(&mut out, "seal_to_final", "From sealing to the finalized anchor.", counters.seal_to_final);
     out
@@ -102,13 +120,6 @@ pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
     (media, text(&app)).into_response()
 }
 
-    let _ = writeln!(
-        out,
-        "# HELP aceso_requests_refused_total Requests and connections refused, by reason.\n# TYPE aceso_requests_refused_total counter"
-    );
-    for (reason, count) in app.refusals() {
-        let _ = writeln!(out, "aceso_requests_refused_total{{reason=\"{}\"}} {count}", reason.word());
-    }
 /// `/healthz`: 200 while the ledger moves; 503 when nothing new can be decided. Monitoring goes on
 /// either way.
 pub(crate) async fn health(State(app): State<App>) -> Response {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use vitals::alarm::{AlarmEvent, Condition, Happening, Limits, Priority};
 use vitals::envelope::ClockQuality;
-use vitals::ids::{Class, sha256};
+use vitals::ids::{Class, StreamId, sha256};
 use vitals::ledger::{DeviceKind, Outcome, Purpose, Role};
 use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{DeviceId, Genesis, GrantId, PatientId, PersonId};
@@ -220,7 +220,10 @@ impl Demo {
                 Some("Nurse Kim Demo"),
             )],
             Mood::SensorOff => {
-                vec![open(Condition::SensorOff(Metric::HeartRate), Priority::Technical, 0, since, None)]
+                let off = Condition::SensorOff(Metric::HeartRate);
+                [off, Condition::Equivocation, Condition::Gap, Condition::Clock]
+                    .map(|condition| open(condition, Priority::Technical, 0, since, None))
+                    .to_vec()
             }
             Mood::Stale => vec![open(Condition::Stale, Priority::Technical, 0, since, None)],
             Mood::Well if number == 0 => raised
@@ -238,7 +241,8 @@ impl Demo {
                 .map(|metric| ValueNow {
                     metric,
                     sample: self.value(number, metric, at_ms),
-                    at_ms,
+                    at_ms: if number == 3 { at_ms - 7_200_000 } else { at_ms },
+                    here_ms: at_ms,
                     envelope: self.envelope(at_ms, now_ms),
                 })
                 .collect()
@@ -267,6 +271,17 @@ impl Demo {
                 last_ms,
                 absent: Vec::new(),
                 clock: ClockQuality::Synced,
+                clock_off_ms: (number == 3).then_some(7_200_000),
+                missing: (number == 3)
+                    .then(|| Missing {
+                        stream: StreamId([7; 16]),
+                        class: Class::Vitals,
+                        count: 3,
+                        seqs: vec![(1204, 1205), (1209, 1209)],
+                        since_ms: self.start_ms,
+                    })
+                    .into_iter()
+                    .collect(),
             },
             limits: self.limits(number),
         }

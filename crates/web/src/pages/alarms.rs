@@ -68,14 +68,23 @@ pub(crate) fn limit_of(condition: Condition, priority: Priority, limits: &[Limit
 
 /// An alarm in one line.
 #[must_use]
-pub(crate) fn what(alarm: &AlarmView, limits: &[Limits]) -> String {
-    words::alarm(alarm.condition, alarm.value, limit_of(alarm.condition, alarm.priority, limits))
+pub(crate) fn what(alarm: &AlarmView, tile: &Tile) -> String {
+    let technical = &tile.technical;
+    let missing: u64 = technical.missing.iter().map(|missing| missing.count).sum();
+    match (alarm.condition, technical.clock_off_ms) {
+        (Condition::Clock, Some(off_ms)) => format!("The bedside’s clock is {}", words::off(off_ms)),
+        (Condition::Gap, _) if missing == 1 => "1 record is missing".into(),
+        (Condition::Gap, _) if missing > 1 => format!("{} records are missing", words::count(missing)),
+        (condition, _) => {
+            words::alarm(condition, alarm.value, limit_of(condition, alarm.priority, &tile.limits))
+        }
+    }
 }
 
 impl AlarmCard {
     /// How an alarm is told, on the wall (`linked`) or on its patient's page.
     pub(crate) fn of(alarm: &AlarmView, tile: &Tile, linked: bool, role: Role, now_ms: u64) -> Self {
-        let text = what(alarm, &tile.limits);
+        let text = what(alarm, tile);
         let over = alarm.phase == AlarmPhase::Recovered;
         let (name, place) = name_of(tile);
         let silenced = now_ms < alarm.silenced_until_ms;
@@ -117,7 +126,14 @@ fn note(alarm: &AlarmView) -> &'static str {
     match (alarm.phase, alarm.priority, alarm.escalated) {
         (AlarmPhase::Recovered, ..) => "back in limits, nobody has acknowledged it",
         _ if alarm.inhibited => "held: its sensor gives no usable signal now",
-        (_, Priority::Technical, _) => "vital alarms held until it is back",
+        (_, Priority::Technical, _) => match alarm.condition {
+            Condition::Equivocation => {
+                "the first goes on, the second is refused and kept: find the copied device"
+            }
+            Condition::Gap => "curves stay open there, until the records come",
+            Condition::Clock => "its times stand as they were marked; values are watched as they arrive",
+            _ => "vital alarms held until it is back",
+        },
         (AlarmPhase::Active, Priority::High, 1) => "the team has been told",
         (AlarmPhase::Active, Priority::High, 2..) => "everybody on call has been told",
         _ => "",
@@ -143,6 +159,7 @@ pub(crate) async fn acknowledge(
     At((patient, code)): At<(String, String)>,
     posted: Posted,
 ) -> Answer {
+    posted.fits(&app, &["back?"])?;
     let id = super::patient_id(&app, &posted.caller, &patient)?;
     let condition = super::condition(&app, &posted.caller, &code)?;
     let session = posted.caller.session.clone();
@@ -157,9 +174,9 @@ pub(crate) async fn silence(
     At((patient, code)): At<(String, String)>,
     posted: Posted,
 ) -> Answer {
+    posted.fits(&app, &["back?"])?;
     let id = super::patient_id(&app, &posted.caller, &patient)?;
     let condition = super::condition(&app, &posted.caller, &code)?;
-    posted.fits(&app, &["back?"])?;
     let session = posted.caller.session.clone();
     let answer = app
         .ask(move |station, now_ms| station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms))
@@ -167,4 +184,3 @@ pub(crate) async fn silence(
     app.granted(&posted.caller, answer)?;
     super::done(&posted, "/wall")
 }
-    posted.fits(&app, &["back?"])?;
