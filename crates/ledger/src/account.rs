@@ -155,12 +155,13 @@ impl Outbox {
         file.write_all(&bytes)?;
         file.sync_all()?;
         std::fs::rename(&fresh, &path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
         let file = OpenOptions::new().append(true).open(&path)?;
         Ok(Self { path, file, bytes: bytes.len() as u64 })
     }
 
-    /// Keeps one more. Not synced: a killed process loses nothing, and after a power cut the caller,
-    /// who finds the outcome unknown, sends the act again.
+    /// Keeps one more, durable on return: a few a second at most, and whoever was told that an act is
+    /// on its way need not ask again after a power cut.
     fn push(&mut self, raw: &[u8], pool: &Pool, machine: &Machine) -> io::Result<()> {
         if self.bytes > OUTBOX_BYTES_MAX {
             let mut waiting = read_outbox(&self.path)?;
@@ -172,6 +173,7 @@ impl Outbox {
         }
         let record = record(raw);
         self.file.write_all(&record)?;
+        self.file.sync_data()?;
         self.bytes += record.len() as u64;
         Ok(())
     }

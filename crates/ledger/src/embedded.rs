@@ -2,7 +2,9 @@
 //! one [`Ledger`].
 
 use crate::account::{Account, AccountError};
-use crate::consensus::{Config as ConsensusConfig, PrivateKey, StartError, State, Stats, Status, Validator};
+use crate::consensus::{
+    Config as ConsensusConfig, PrivateKey, StartError, State, Stats, Status, Validator, make_durably,
+};
 use crate::machine::{Machine, MachineError, View};
 use crate::pool::Pool;
 use bytes::Bytes;
@@ -125,12 +127,15 @@ impl EmbeddedChain {
     /// Names what is wrong, and whose move it is; nothing keeps running.
     pub fn start(config: &Config, document: &GenesisDocument, keys: &Keys) -> Result<Self, OpenError> {
         let folder = &config.folder;
-        fs::create_dir_all(folder).map_err(|source| OpenError::Folder { folder: folder.clone(), source })?;
+        let broken = |source| OpenError::Folder { folder: folder.clone(), source };
+        make_durably(folder).map_err(broken)?;
         let key = Bytes::copy_from_slice(&keys.validator);
         let validator_key = PrivateKey::decode(key).map_err(|_| OpenError::NotAKey)?;
         let machine = Machine::open(folder, document)?;
         let pool = Pool::new(machine.clone());
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
+        // A new state file is as durable as its name.
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(broken)?;
         let state = Arc::new(State::new(machine.clone(), pool.clone()));
         let consensus = ConsensusConfig {
             folder: folder.join(JOURNALS),

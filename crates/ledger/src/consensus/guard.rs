@@ -115,7 +115,7 @@ pub(super) fn committee(
 pub(super) fn journals(folder: &Path, genesis: Genesis, me: &[u8; 32], height: u64) -> Result<(), Unsafe> {
     let broken = |source| Unsafe::Folder { folder: folder.to_owned(), source };
     let lost = || Unsafe::JournalsLost { folder: folder.to_owned(), height };
-    fs::create_dir_all(folder).map_err(broken)?;
+    make_durably(folder).map_err(broken)?;
     let mark = folder.join(MARK);
     let text = format!("validator {}\nledger {genesis}\n", DeviceId::of(me));
     match fs::read_to_string(&mark) {
@@ -133,6 +133,17 @@ pub(super) fn journals(folder: &Path, genesis: Genesis, me: &[u8; 32], height: u
         }
         Err(why) => Err(broken(why)),
     }
+}
+
+/// Makes a folder whose name a power cut does not take away again.
+pub(crate) fn make_durably(folder: &Path) -> io::Result<()> {
+    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(folder)?;
+    for folder in made.into_iter().rev() {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn votes_exist(folder: &Path) -> io::Result<bool> {

@@ -20,6 +20,7 @@ mod tests;
 
 use engine::Fault;
 pub use guard::Unsafe;
+pub(crate) use guard::make_durably;
 pub(crate) use state::State;
 pub use state::Stats;
 pub(crate) use validator::Validator;

@@ -2,6 +2,8 @@
 //! Four organisations on a simulated network and a simulated clock: the production wiring, with
 //! real execution, under loss, a crash, a partition and a restart. The seed decides everything.
 
+mod crashes;
+
 use super::{
     engine::{Channels, run},
     validator::settings,
@@ -50,12 +52,16 @@ fn keys() -> Vec<PrivateKey> {
 }
 
 fn document() -> GenesisDocument {
+    document_of(&keys())
+}
+
+fn document_of(keys: &[PrivateKey]) -> GenesisDocument {
     crate::genesis::document(Founding {
         chain_id: 84_001,
         name: String::from("simulation"),
         time_ms: 0,
         epoch_blocks: 64,
-        committee: keys().iter().map(|k| k.public_key().as_ref().try_into().unwrap()).collect(),
+        committee: keys.iter().map(|k| k.public_key().as_ref().try_into().unwrap()).collect(),
         founders: vec![Founder { record_key: RECORD_KEY, sender: address_of(&SENDER).unwrap() }],
         salt: [8; 32],
     })
@@ -77,6 +83,25 @@ struct Ward {
 }
 
 impl Ward {
+    fn on(context: deterministic::Context, folder: std::path::PathBuf, document: GenesisDocument) -> Self {
+        let most = u32::from(N);
+        let max_size = max_message_size(&[
+            prefixed(simplex::max_payload_size::<Scheme, Digest>(most)),
+            marshal::max_payload_size::<Standard<block::Block>, Scheme>(most, &()),
+        ]);
+        let (network, oracle) = simulated::Network::new(
+            context.child("network"),
+            simulated::Config {
+                max_size,
+                max_peers_per_set: NZUsize!(16),
+                disconnect_on_block: true,
+                tracked_peer_sets: NZUsize!(3),
+            },
+        );
+        network.start();
+        Self { context, oracle, folder, document }
+    }
+
     async fn boot(&self, index: usize, generation: u32) -> Member {
         let me = keys()[index].clone();
         let folder = self.folder.join(format!("{index}"));
@@ -105,7 +130,7 @@ impl Ward {
         let mut config = Config::new(folder);
         config.heartbeat = Duration::from_millis(500);
         config.leader_timeout = Duration::from_secs(1);
-        config.traitors_survived = 1;
+        config.traitors_survived = (self.document.committee.len() - 1) / 3;
         let network = (self.oracle.socket_manager(), control, addresses);
         let partition = format!("v{index}-");
         let settings = settings(&config, &self.document, &state, me, network, partition).unwrap();
@@ -172,22 +197,7 @@ fn simulate(seed: u64) -> (String, Vec<u64>) {
 }
 
 async fn story(context: deterministic::Context, folder: std::path::PathBuf) -> (String, Vec<u64>) {
-    let most = u32::from(N);
-    let max_size = max_message_size(&[
-        prefixed(simplex::max_payload_size::<Scheme, Digest>(most)),
-        marshal::max_payload_size::<Standard<block::Block>, Scheme>(most, &()),
-    ]);
-    let (network, oracle) = simulated::Network::new(
-        context.child("network"),
-        simulated::Config {
-            max_size,
-            max_peers_per_set: NZUsize!(16),
-            disconnect_on_block: true,
-            tracked_peer_sets: NZUsize!(3),
-        },
-    );
-    network.start();
-    let ward = Ward { context, oracle, folder, document: document() };
+    let ward = Ward::on(context, folder, document());
     ward.link(None, true).await;
     let mut members = Vec::new();
     for index in 0..usize::from(N) {

@@ -1,0 +1,154 @@
+//! Power cuts: the journals of every validator lose what was not synced, or keep any bytes of it, and
+//! the state machine, whose commits are durable, stands where it stood. Then all start again.
+
+use super::*;
+use commonware_runtime::deterministic::{Checkpoint, FaultConfig, PartialWriteMode, Runner, WriteConfig};
+use commonware_utils::Probability;
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// A number that looks random (splitmix64).
+fn dice(seed: u64, at: u64) -> u64 {
+    let mut z = seed.wrapping_mul(0x1000).wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// What everybody has seen as final, over all lives.
+#[derive(Default)]
+struct Final(BTreeMap<u64, Vec<u8>>);
+
+impl Final {
+    fn check(&mut self, members: &[Member], seen: &[u64], scene: &str) -> Vec<u64> {
+        let mut heights = Vec::new();
+        for (index, member) in members.iter().enumerate() {
+            let height = member.machine.tip().height;
+            let before = seen.get(index).copied().unwrap_or(0);
+            assert!(height >= before, "{scene}: validator {index} went from {before} back to {height}");
+            for height in 1..=height {
+                let header = member.machine.header(height).unwrap().unwrap();
+                let first = self.0.entry(height).or_insert_with(|| header.clone());
+                assert_eq!(*first, header, "{scene}: two blocks at height {height}");
+            }
+            heights.push(height);
+        }
+        heights
+    }
+}
+
+struct Story {
+    seed: u64,
+    validators: usize,
+    folder: PathBuf,
+    document: GenesisDocument,
+    finals: Final,
+    heights: Vec<u64>,
+}
+
+impl Story {
+    /// One life of so many milliseconds; gives the disks as the power cut leaves them.
+    fn live(&mut self, runner: Runner, life: u64, life_ms: u64) -> Checkpoint {
+        let scene = format!("seed {}, life {life}, {} validators", self.seed, self.validators);
+        let (folder, document, validators) = (self.folder.clone(), self.document.clone(), self.validators);
+        let (finals, seen) = (&mut self.finals, &self.heights);
+        let (heights, checkpoint) = runner.start_and_recover(async |context| {
+            let ward = Ward::on(context, folder, document);
+            ward.link(None, true).await;
+            let mut members = Vec::new();
+            for index in 0..validators {
+                members.push(ward.boot(index, 0).await);
+            }
+            finals.check(&members, seen, &scene);
+            let mut anchored = 0;
+            let mut log = MerkleLog::new();
+            for _ in 0..life_ms / 300 {
+                // What the ledger holds is what the organisation anchors on top of.
+                let anchor = members[0].machine.view().anchor(OrgId::of(&RECORD_KEY));
+                let size = anchor.map_or(0, |anchor| anchor.size);
+                if size >= anchored {
+                    while log.size() <= size {
+                        log.push(log::leaf(&log.size().to_be_bytes()));
+                    }
+                    anchored = log.size();
+                    let consistency =
+                        if size == 0 { Vec::new() } else { log.consistency(size, anchored).unwrap() };
+                    let act = Act::Anchor { size: anchored, root: log.root(), consistency };
+                    // Refused while a transaction of an earlier life is on its way.
+                    let _ = members[0].account.submit(&act);
+                }
+                ward.context.sleep(Duration::from_millis(300)).await;
+            }
+            ward.context.sleep(Duration::from_millis(life_ms % 300)).await;
+            let heights = finals.check(&members, seen, &scene);
+            let accused = ward.oracle.blocked().await.unwrap();
+            assert!(accused.is_empty(), "{scene}: somebody voted twice: {accused:?}");
+            for (index, member) in members.into_iter().enumerate() {
+                let fault = futures::FutureExt::now_or_never(member.task);
+                assert!(fault.is_none(), "{scene}: validator {index} gave up: {fault:?}");
+            }
+            heights
+        });
+        self.heights = heights;
+        checkpoint
+    }
+}
+
+/// Tells a story of power cuts; how high the chain came.
+fn power_cuts(seed: u64, validators: usize, cuts: u64) -> u64 {
+    let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    // Nothing of what was not synced is left, or some or most of its bytes.
+    let retention_rate = [0, 30, 90].map(|percent| Probability::new(percent, 100).unwrap())
+        [usize::try_from(seed % 3).unwrap()];
+    let mode = if seed % 2 == 0 { PartialWriteMode::Subset } else { PartialWriteMode::Prefix };
+    let write = WriteConfig { failure_rate: probability!(0.0), retention_rate, mode };
+    let config = deterministic::Config::new()
+        .with_seed(seed)
+        .with_timeout(Some(Duration::from_secs(3600)))
+        .with_storage_fault_config(FaultConfig::default().write(write));
+    let mut story = Story {
+        seed,
+        validators,
+        folder: memory.path().to_owned(),
+        document: document_of(&keys()[..validators]),
+        finals: Final::default(),
+        heights: Vec::new(),
+    };
+    let mut checkpoint = story.live(Runner::new(config), 0, 2_000 + dice(seed, 0) % 3_000);
+    for cut in 1..=cuts {
+        checkpoint = story.live(Runner::from(checkpoint), cut, 1 + dice(seed, cut) % 2_500);
+    }
+    let before = story.heights.iter().max().copied().unwrap_or(0);
+    story.live(Runner::from(checkpoint), cuts + 1, 15_000);
+    let after = story.heights.iter().min().copied().unwrap_or(0);
+    assert!(after > before, "seed {seed}: the chain goes on: {before} -> {:?}", story.heights);
+    after
+}
+
+/// How many stories: a few, or what the campaign asks for.
+fn seeds(few: u64) -> u64 {
+    std::env::var("ACESO_CRASH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(few)
+}
+
+#[test]
+fn power_cuts_of_a_committee_of_one_roll_nothing_back() {
+    let (seeds, cuts, mut blocks) = (seeds(6), 12, 0);
+    for seed in 0..seeds {
+        blocks += power_cuts(seed, 1, cuts);
+    }
+    println!(
+        "{seeds} seeds, {} power cuts and starts, {blocks} blocks, none rolled back",
+        seeds * (cuts + 1)
+    );
+}
+
+#[test]
+fn power_cuts_of_a_whole_committee_roll_nothing_back_and_nobody_votes_twice() {
+    let (seeds, cuts, mut blocks) = (seeds(3).div_ceil(2), 6, 0);
+    for seed in 0..seeds {
+        blocks += power_cuts(seed, 4, cuts);
+    }
+    println!(
+        "{seeds} seeds, {} power cuts and starts of four, {blocks} blocks, none rolled back",
+        seeds * (cuts + 1)
+    );
+}
