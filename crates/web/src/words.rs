@@ -113,8 +113,9 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
         Condition::Below(metric) => compare(metric, "≤", "low"),
         Condition::SensorOff(metric) => format!("Sensor off: {}", inside(metric)),
         Condition::Stale => "No data from the bedside".into(),
-        Condition::Equivocation => "Two different records under one number".into(),
+        Condition::Equivocation => "Two hands write this stream".into(),
         Condition::Gap => "Records are missing".into(),
+        Condition::Clock => "The bedside’s clock is wrong".into(),
     }
 }
 
@@ -267,6 +268,26 @@ pub fn age(ms: u64) -> String {
     }
 }
 
+/// How far a clock is off, from how many milliseconds it is behind (negative: ahead).
+#[must_use]
+pub fn off(behind_ms: i64) -> String {
+    let far = match behind_ms.unsigned_abs() / 86_400_000 {
+        days @ 731.. => format!("{} years", days * 4 / 1461),
+        _ => age(behind_ms.unsigned_abs()),
+    };
+    format!("{far} {}", if behind_ms < 0 { "ahead" } else { "behind" })
+}
+
+/// Sequence numbers, from inclusive ranges: `3–5, 9`.
+#[must_use]
+pub fn numbers(ranges: &[(u64, u64)]) -> String {
+    let range = |(first, last): &(u64, u64)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}–{last}"),
+    };
+    ranges.iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
 /// Bytes as lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -414,6 +435,14 @@ mod tests {
         assert_eq!(age(240_000), "4 min");
         assert_eq!(age(7_200_000), "2 h");
         assert_eq!(age(200_000_000), "2 days");
+    }
+
+    #[test]
+    fn a_wrong_clock_says_how_far_and_which_way() {
+        assert_eq!(off(3_600_000), "60 min behind");
+        assert_eq!(off(-7_200_000), "2 h ahead");
+        assert_eq!(off(1_795_348_000_000), "56 years behind");
+        assert_eq!(numbers(&[(3, 5), (9, 9)]), "3–5, 9");
     }
 
     #[test]

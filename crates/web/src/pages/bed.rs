@@ -5,6 +5,7 @@ use crate::draw::{Band, Bucket, Frame, Run, axis};
 use crate::words::{self, Moment, Trend};
 use clinic::views::{AlarmPhase, AlarmView, EnvelopeRef, ProofState, SparkPoint, Tile, ValueNow};
 use vitals::alarm::{Condition, Limits, Priority};
+use vitals::envelope::ClockQuality;
 use vitals::metric::{Absence, Metric, Sample};
 
 /// A change is told against the value this long ago.
@@ -98,7 +99,47 @@ pub(crate) struct BedView {
     pub(crate) spark: Option<Spark>,
     /// Owner of the worst alarm, and how long it has lasted.
     pub(crate) line: Option<String>,
+    /// What is wrong with clock and streams, a line each.
+    pub(crate) marks: Vec<Mark>,
     pub(crate) proof: Option<ProofMark>,
+}
+
+/// Something about the equipment that does not take the values away.
+pub(crate) struct Mark {
+    pub(crate) icon: &'static str,
+    pub(crate) text: String,
+    /// The time that goes with it.
+    pub(crate) at: Moment,
+}
+
+fn marks(tile: &Tile) -> Vec<Mark> {
+    let technical = &tile.technical;
+    let newest = tile.values.iter().max_by_key(|value| value.envelope.index);
+    let clock = technical.clock_off_ms.zip(newest).map(|(off_ms, newest)| {
+        let never = if technical.clock == ClockQuality::Unset { "never set, " } else { "" };
+        let text = format!("Clock {never}{}: newest value marked", words::off(off_ms));
+        Mark { icon: "stale", text, at: Moment(newest.at_ms) }
+    });
+    let missing = technical.missing.iter().map(|missing| Mark {
+        icon: "gap",
+        text: format!(
+            "{} of {} missing (number {}{}), noticed",
+            if missing.count == 1 {
+                "1 record".into()
+            } else {
+                format!("{} records", words::count(missing.count))
+            },
+            words::class(missing.class),
+            words::numbers(&missing.seqs),
+            if missing.seqs.iter().map(|(first, last)| last - first + 1).sum::<u64>() < missing.count {
+                ", …"
+            } else {
+                ""
+            },
+        ),
+        at: Moment(missing.since_ms),
+    });
+    clock.into_iter().chain(missing).collect()
 }
 
 /// Name and place, with words where the consent covers neither.
@@ -151,6 +192,7 @@ impl BedView {
                 now_ms,
             ),
             line: worst.map(|alarm| owner_line(alarm, now_ms)),
+            marks: marks(tile),
             proof: newest.map(|value| ProofMark::of(&value.envelope)),
         }
     }
@@ -200,7 +242,7 @@ fn cell(tile: &Tile, metric: Metric, now_ms: u64) -> Cell {
     } else {
         None
     };
-    let at = Moment(now.map_or(0, |now| now.at_ms));
+    let at = Moment(now.map_or(0, |now| now.here_ms));
     let decimals = words::shown_decimals(metric);
     Cell {
         metric,

@@ -38,6 +38,7 @@ impl Flow {
             self.ready.push_back(LiveEvent::Readings {
                 patient: patient(number),
                 readings,
+                offset_ms: 0,
                 envelope,
                 sealed_at_ms: at_ms,
                 live_at_ms: now_ms,
