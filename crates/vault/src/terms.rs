@@ -26,6 +26,8 @@ pub struct TermsRecord {
 #[derive(Default)]
 pub(crate) struct TermsBook {
     by_grant: HashMap<GrantId, TermsRecord>,
+    by_patient: HashMap<PatientId, BTreeSet<GrantId>>,
+    by_grantee: HashMap<PersonId, BTreeSet<GrantId>>,
     withdrawn: BTreeSet<GrantId>,
 }
 
@@ -35,7 +37,7 @@ impl TermsBook {
         for row in tables.all(Table::Terms)? {
             let record = TermsRecord::read(&row)
                 .map_err(|_| VaultError::Damaged("a consent's terms are not readable".into()))?;
-            book.by_grant.insert(record.grant, record);
+            book.add(record);
         }
         for row in tables.all(Table::Withdrawals)? {
             let grant = row.as_slice().try_into().map(GrantId);
@@ -43,6 +45,16 @@ impl TermsBook {
             book.withdrawn.insert(grant);
         }
         Ok(book)
+    }
+
+    fn add(&mut self, record: TermsRecord) {
+        self.by_patient.entry(record.patient).or_default().insert(record.grant);
+        self.by_grantee.entry(record.grantee).or_default().insert(record.grant);
+        self.by_grant.insert(record.grant, record);
+    }
+
+    fn records(&self, grants: Option<&BTreeSet<GrantId>>) -> Vec<TermsRecord> {
+        grants.into_iter().flatten().filter_map(|grant| self.by_grant.get(grant)).cloned().collect()
     }
 
     pub(crate) fn is_withdrawn(&self, grant: GrantId) -> bool {
@@ -91,7 +103,7 @@ impl Vault {
             None => {}
         }
         self.tables.put(&[(Table::Terms, &record.grant.0, &record.encode())])?;
-        self.books_mut().terms.by_grant.insert(record.grant, record);
+        self.books_mut().terms.add(record);
         Ok(())
     }
 
@@ -121,20 +133,14 @@ impl Vault {
     /// All terms about a patient, by grant id.
     #[must_use]
     pub fn terms_of(&self, patient: PatientId) -> Vec<TermsRecord> {
-        self.terms_where(|record| record.patient == patient)
+        let books = self.books();
+        books.terms.records(books.terms.by_patient.get(&patient))
     }
 
     /// All terms in favour of a grantee, by grant id.
     #[must_use]
     pub fn terms_to(&self, grantee: PersonId) -> Vec<TermsRecord> {
-        self.terms_where(|record| record.grantee == grantee)
-    }
-
-    fn terms_where(&self, wanted: impl Fn(&TermsRecord) -> bool) -> Vec<TermsRecord> {
         let books = self.books();
-        let mut found: Vec<_> =
-            books.terms.by_grant.values().filter(|record| wanted(record)).cloned().collect();
-        found.sort_by_key(|record| record.grant);
-        found
+        books.terms.records(books.terms.by_grantee.get(&grantee))
     }
 }

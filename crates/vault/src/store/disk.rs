@@ -49,11 +49,17 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes the folder, making it (mode 0700) if it is not there. `WouldBlock` means that somebody
+    /// Takes the folder, making it (mode 0700, durably) if it is not there. `WouldBlock` means that somebody
     /// else holds it.
     pub fn take(folder: &Path) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
+        let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        // From the outside in: a folder is as durable as its name in the one around it.
+        for folder in made.into_iter().rev() {
+            let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
         let file = private().create(true).truncate(false).open(folder.join(LOCK_FILE))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self { _file: file })

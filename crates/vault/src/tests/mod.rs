@@ -3,6 +3,7 @@
 
 mod access;
 mod canary;
+mod crashes;
 mod folder;
 mod pairing;
 mod people;
