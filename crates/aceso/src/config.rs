@@ -25,6 +25,8 @@ pub(crate) struct NodeConfig {
     pub(crate) name: String,
     #[serde(default = "any_port")]
     pub(crate) web: SocketAddr,
+    #[serde(default)]
+    pub(crate) web_behind_proxy: bool,
     #[serde(default = "any_port")]
     pub(crate) mqtt: SocketAddr,
     #[serde(default = "default_heartbeat_ms")]
@@ -58,6 +60,10 @@ name = "Demo Hospital"
 # Address of the pages. Only a loopback address is accepted without a TLS terminator in front.
 # Port 0 picks a free one and keeps it.
 web = "127.0.0.1:8080"
+
+# True when a TLS terminator on this machine stands in front of the pages. It must keep the Host header
+# and add X-Forwarded-For: its last entry says who asks, for the quotas. Cookies then go over TLS only.
+web_behind_proxy = false
 
 # Address of the MQTT ingress (TLS 1.3, client certificates).
 mqtt = "0.0.0.0:8883"

@@ -156,7 +156,12 @@ fn start_workers(
 }
 
 fn pages(config: &NodeConfig, clinic: &Arc<Clinic>) -> web::App {
-    let settings = web::Settings { hospital: config.name.clone(), ..web::Settings::default() };
+    let settings = web::Settings {
+        hospital: config.name.clone(),
+        behind_tls: config.web_behind_proxy,
+        behind_proxy: config.web_behind_proxy,
+        ..web::Settings::default()
+    };
     web::App::of_clinic(clinic.clone(), Arc::new(clock::now_ms), settings)
 }
 
