@@ -407,9 +407,11 @@ impl Clinic {
     /// The same as figures, for the counters.
     fn count_equipment(&self) {
         let rows = self.equipment();
-        let leaps = lock(&self.beds).values().flat_map(|bed| bed.clocks.values()).map(AuthorClock::leaps).sum();
+        let leaps =
+            lock(&self.beds).values().flat_map(|bed| bed.clocks.values()).map(AuthorClock::leaps).sum();
         let mut stats = lock(&self.stats);
-        stats.counters.missing_now = rows.iter().flat_map(|row| &row.missing).map(|missing| missing.count).sum();
+        stats.counters.missing_now =
+            rows.iter().flat_map(|row| &row.missing).map(|missing| missing.count).sum();
         stats.counters.clocks_wrong_now = rows.iter().filter(|row| row.clock_off_ms.is_some()).count() as u64;
         stats.counters.two_hands_now =
             rows.iter().filter(|row| row.two_hands_since_ms.is_some()).count() as u64;

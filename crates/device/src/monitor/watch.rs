@@ -89,7 +89,8 @@ impl Watch {
         Self {
             limits,
             vitals: BTreeMap::new(),
-            technical: [Condition::Stale, Condition::Equivocation, Condition::Gap, Condition::Clock].map(Alarm::new),
+            technical: [Condition::Stale, Condition::Equivocation, Condition::Gap, Condition::Clock]
+                .map(Alarm::new),
             is_stale: false,
             events: Vec::new(),
         }
