@@ -68,7 +68,11 @@ async fn serve(config: gateway::Config, drain: Option<Duration>) -> Result<ExitC
         child::told_to_stop().await;
         let _ = stop.send(true);
     });
-    child::say("READY", &serde_json::json!({}));
+    let found = gateway.counters().summary();
+    child::say(
+        "READY",
+        &serde_json::json!({ "envelopes_aside": found.envelopes_aside, "streams_closed": found.streams_closed }),
+    );
     let summary = gateway.run(stopping, drain).await?;
     child::say("DONE", &serde_json::to_value(summary)?);
     Ok(ExitCode::SUCCESS)

@@ -19,6 +19,21 @@ pub(crate) struct GatewayFigures {
     pub(crate) envelopes_sealed: u64,
     pub(crate) envelopes_refused: u64,
     pub(crate) envelopes_pending: u64,
+    /// Refused envelopes that are kept aside.
+    #[serde(default)]
+    pub(crate) envelopes_aside: u64,
+    /// Streams into which nothing is sealed any more.
+    #[serde(default)]
+    pub(crate) streams_closed: u64,
+    /// Times another device took over the connection with the gateway's key.
+    #[serde(default)]
+    pub(crate) taken_over: u64,
+    /// Readings that could not be stored.
+    #[serde(default)]
+    pub(crate) readings_lost: u64,
+    /// 1 while the gateway's clock is far from the node's.
+    #[serde(default)]
+    pub(crate) clock_wrong: u64,
     pub(crate) receipts_checked: u64,
     pub(crate) proofs_checked: u64,
     pub(crate) proofs_failed: u64,
@@ -28,12 +43,34 @@ pub(crate) struct GatewayFigures {
     pub(crate) streams: BTreeMap<String, u64>,
 }
 
+/// Missing envelopes of one stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MissingFigures {
+    pub(crate) count: u64,
+    /// Inclusive ranges of sequence numbers; the first few.
+    pub(crate) seqs: Vec<(u64, u64)>,
+    /// When the node noticed, milliseconds since 1970.
+    pub(crate) since_ms: u64,
+}
+
 /// What the node counted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct NodeFigures {
     pub(crate) envelopes_admitted: u64,
     pub(crate) envelopes_duplicate: u64,
     pub(crate) envelopes_refused: u64,
+    /// Refused ones among them that another hand wrote into a stream.
+    #[serde(default)]
+    pub(crate) second_hand_refused: u64,
+    /// Patients with a stream that two hands write now.
+    #[serde(default)]
+    pub(crate) two_hands: u64,
+    /// Per stream, what is missing now.
+    #[serde(default)]
+    pub(crate) missing: BTreeMap<String, MissingFigures>,
+    /// How far each wrong bedside clock is off, milliseconds; positive when it is behind.
+    #[serde(default)]
+    pub(crate) clocks_off_ms: Vec<i64>,
     pub(crate) readings_admitted: u64,
     pub(crate) log_size: u64,
     pub(crate) anchors: u64,
@@ -92,6 +129,22 @@ impl Report {
         }
         problems.unless(gateway.envelopes_pending == 0, || {
             format!("{} envelopes still wait for their proof", gateway.envelopes_pending)
+        });
+        for (stream, missing) in &node.missing {
+            problems.0.push(format!(
+                "stream {stream}: {} envelopes are missing, {:?} first",
+                missing.count,
+                missing.seqs.first().copied().unwrap_or_default()
+            ));
+        }
+        problems.unless(node.second_hand_refused == 0, || {
+            format!("two hands wrote one stream: {} envelopes of the second refused", node.second_hand_refused)
+        });
+        problems.unless(gateway.taken_over == 0, || {
+            format!("another device took over the gateway's connection {} times", gateway.taken_over)
+        });
+        problems.unless(gateway.readings_lost == 0, || {
+            format!("{} readings could not be stored at the bed", gateway.readings_lost)
         });
         problems.unless(gateway.envelopes_refused + node.envelopes_refused == 0, || {
             format!("{} envelopes were refused", gateway.envelopes_refused.max(node.envelopes_refused))
@@ -193,10 +246,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_and_what_another_hand_wrote_is_named() {
+        let mut report = good();
+        let missing = MissingFigures { count: 2, seqs: vec![(3, 4)], since_ms: 5 };
+        report.node.missing.insert("ab".to_owned(), missing);
+        report.node.second_hand_refused = 7;
+        report.judge();
+        assert_eq!(
+            report.problems,
+            [
+                "stream ab: 2 envelopes are missing, (3, 4) first",
+                "two hands wrote one stream: 7 envelopes of the second refused"
+            ]
+        );
+    }
+
+    #[test]
     fn a_refused_envelope_or_a_failed_proof_spoils_the_run() {
-        for spoil in
-            [|r: &mut Report| r.node.envelopes_refused = 1, |r: &mut Report| r.gateway.proofs_failed = 1]
-        {
+        let spoils: [fn(&mut Report); 4] = [
+            |r| r.node.envelopes_refused = 1,
+            |r| r.gateway.proofs_failed = 1,
+            |r| r.gateway.taken_over = 1,
+            |r| r.gateway.readings_lost = 1,
+        ];
+        for spoil in spoils {
             let mut report = good();
             spoil(&mut report);
             report.judge();

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::control::{Request, StaffRole};
-use crate::report::{Latency, NodeFigures};
+use crate::report::{Latency, MissingFigures, NodeFigures};
 use anyhow::{Context, Result, bail};
 use clinic::people::NewPerson;
 use clinic::{Clinic, Scope, Session, Ticket, Wish};
@@ -179,7 +179,17 @@ impl Desk {
             let head = store.head(id)?;
             (record.author != own).then(|| (id.to_string(), head.count))
         });
+        let equipment = self.clinic.equipment();
+        let refused = |code| counters.refused.get(code).copied().unwrap_or(0);
+        let missing = equipment.iter().flat_map(|row| &row.missing).map(|missing| {
+            let (count, seqs, since_ms) = (missing.count, missing.seqs.clone(), missing.since_ms);
+            (missing.stream.to_string(), MissingFigures { count, seqs, since_ms })
+        });
         NodeFigures {
+            second_hand_refused: refused("equivocation") + refused("prev_broken"),
+            two_hands: equipment.iter().filter(|row| row.two_hands_since_ms.is_some()).count() as u64,
+            missing: missing.collect(),
+            clocks_off_ms: equipment.iter().filter_map(|row| row.clock_off_ms).collect(),
             envelopes_admitted: counters.admitted,
             envelopes_duplicate: counters.duplicate,
             envelopes_refused: counters.refused_total(),

@@ -3,6 +3,7 @@
 
 mod canary;
 mod cli;
+mod clocks;
 mod kills;
 mod record;
 mod recordings;
