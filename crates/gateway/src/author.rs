@@ -38,6 +38,9 @@ pub enum AuthorError {
     /// The organisation gave no stream for this class.
     #[error("no stream was paired for class {}", .0.word())]
     NoStream(Class),
+    /// The node holds another envelope for a number of this stream.
+    #[error("another hand writes stream {0}: find the copy of this folder, then pair anew")]
+    Closed(StreamId),
     /// Too much waits for its proof.
     #[error("too many envelopes wait for their proof: publish them again and settle what the node answers")]
     Full,
@@ -142,7 +145,12 @@ impl Author {
                 continue;
             }
             let sealer = sealers.iter().position(|sealer| sealer.class() == class);
-            bodies.push((sealer.ok_or(AuthorError::NoStream(class))?, Body::Readings(of_class)));
+            let sealer = sealer.ok_or(AuthorError::NoStream(class))?;
+            let stream = sealers[sealer].stream();
+            if self.outbox.is_closed(&stream) {
+                return Err(AuthorError::Closed(stream));
+            }
+            bodies.push((sealer, Body::Readings(of_class)));
         }
         if bodies.is_empty() {
             return Err(AuthorError::Seal(SealError::Empty));
