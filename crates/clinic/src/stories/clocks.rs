@@ -173,7 +173,7 @@ fn an_unanswered_alarm_goes_on_after_a_restart_where_it_stood() {
     let before = alarms(&ward)[0].clone();
     assert_eq!((before.phase, before.escalated), (AlarmPhase::Active, 1));
     let mut ward = ward.reopened();
-    assert_eq!(alarms(&ward), [before.clone()]);
+    assert_eq!(alarms(&ward), std::slice::from_ref(&before));
     ward.beats(&mut gateway, 1400, 10);
     assert_eq!(alarms(&ward)[0].escalated, 1, "no step is told twice");
     ward.beats(&mut gateway, 720, 3);
