@@ -78,7 +78,7 @@ pub struct Journal {
     segments: BTreeMap<u32, Segment>,
     current: u32,
     heads: BTreeMap<StreamId, Head>,
-    /// None until the first start has made a segment.
+    /// None only while a folder without one is opened.
     mark: Option<MarkFile>,
     dirty: bool,
     broken: bool,
@@ -152,6 +152,10 @@ impl Journal {
             }
         }
         if journal.segments.is_empty() {
+            if journal.mark.is_none() {
+                // Before the first segment, so that one half made is known for what it is.
+                journal.mark = Some(MarkFile::create(&*journal.disk, dir, 0, 0).map_err(io)?);
+            }
             journal.begin_segment(1)?;
         }
         // What a killed process left in the page cache counts from now on, so it must be durable.
@@ -313,12 +317,9 @@ impl Journal {
         file.sync().map_err(io)?;
         self.disk.sync_dir(&self.dir).map_err(io)?;
         let bytes = begin.len() as u64;
-        match &mut self.mark {
-            Some(mark) => {
-                mark.put(number, bytes);
-                mark.sync().map_err(io)?;
-            }
-            None => self.mark = Some(MarkFile::create(&*self.disk, &self.dir, number, bytes).map_err(io)?),
+        if let Some(mark) = &mut self.mark {
+            mark.put(number, bytes);
+            mark.sync().map_err(io)?;
         }
         self.segments.insert(number, Segment { path, file, bytes, live: 0 });
         self.current = number;

@@ -99,7 +99,7 @@ fn power_cuts(seed: u64, validators: usize, cuts: u64) -> u64 {
     // Nothing of what was not synced is left, or some or most of its bytes.
     let retention_rate = [0, 30, 90].map(|percent| Probability::new(percent, 100).unwrap())
         [usize::try_from(seed % 3).unwrap()];
-    let mode = if seed % 2 == 0 { PartialWriteMode::Subset } else { PartialWriteMode::Prefix };
+    let mode = if seed.is_multiple_of(2) { PartialWriteMode::Subset } else { PartialWriteMode::Prefix };
     let write = WriteConfig { failure_rate: probability!(0.0), retention_rate, mode };
     let config = deterministic::Config::new()
         .with_seed(seed)
