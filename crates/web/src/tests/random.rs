@@ -6,6 +6,8 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// Requests in a usual run; `ACESO_RANDOM_REQUESTS` asks for more.
 const REQUESTS: u32 = 1500;
@@ -80,8 +82,7 @@ fn fields() -> BoxedStrategy<String> {
         "csrf",
         "x",
     ]);
-    let value =
-        prop_oneof![
+    let value = prop_oneof![
             Just("treatment".to_string()),
             Just("monitoring".to_string()),
             Just("own".to_string()),
@@ -170,6 +171,7 @@ fn built(scene: &Scene, random: &Random) -> Option<Request<Body>> {
     request.body(Body::from(body)).ok()
 }
 
+#[allow(clippy::print_stdout, reason = "how much was tried belongs into the report")]
 #[test]
 fn random_requests_break_nothing_and_tell_of_nobody_else() {
     let mut scene = Scene::new();
@@ -177,6 +179,7 @@ fn random_requests_break_nothing_and_tell_of_nobody_else() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let cases = std::env::var("ACESO_RANDOM_REQUESTS").ok().and_then(|n| n.parse().ok()).unwrap_or(REQUESTS);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let answers = RefCell::new(BTreeMap::new());
     let outcome = runner.run(&request(&scene), |random| {
         let Some(request) = built(&scene, &random) else { return Ok(()) };
         let (status, page) = runtime.block_on(async {
@@ -194,6 +197,7 @@ fn random_requests_break_nothing_and_tell_of_nobody_else() {
             (status, String::from_utf8_lossy(&bytes).into_owned())
         });
         prop_assert!(status < 500, "{status}");
+        *answers.borrow_mut().entry(status).or_insert(0_u32) += 1;
         let who = random.who;
         if who != "bela" && who != "admin" {
             prop_assert!(!page.contains("alert(1)"), "Bela's name");
@@ -207,4 +211,8 @@ fn random_requests_break_nothing_and_tell_of_nobody_else() {
         Ok(())
     });
     outcome.unwrap();
+    let answers = answers.into_inner();
+    println!("random requests: {answers:?}");
+    let (all, shown) = (answers.values().sum::<u32>(), answers.get(&200).copied().unwrap_or(0));
+    assert!(all > cases / 2 && shown > cases / 50, "random requests must reach pages: {answers:?}");
 }
