@@ -188,7 +188,7 @@ impl Clinic {
                 _ => None,
             })
             .collect();
-        let mut good = signatures::check(&candidates, &self.entropy).into_iter();
+        let mut good = signatures::check(&candidates, &mut lock(&self.points), &self.entropy).into_iter();
         for stage in stages {
             if let Stage::Candidate(candidate) = stage
                 && good.next() != Some(true)
@@ -209,14 +209,15 @@ impl Clinic {
                 ordered.push(stage);
                 continue;
             };
+            let hash = candidate.envelope.hash();
             let refusal = if candidate.stolen {
                 Some(Refusal::Quarantined { author: candidate.envelope.header.author })
             } else {
-                self.out_of_order(&candidate.envelope, &group)?
+                self.out_of_order(&candidate.envelope, hash, &group)?
             };
             ordered.push(match refusal {
                 None => {
-                    let (header, hash) = (&candidate.envelope.header, candidate.envelope.hash());
+                    let header = &candidate.envelope.header;
                     group.entry((header.stream, header.seq)).or_insert((hash, header.prev));
                     Stage::Group(hash, candidate)
                 }
@@ -241,11 +242,11 @@ impl Clinic {
     fn out_of_order(
         &self,
         envelope: &Envelope,
+        hash: Hash,
         group: &HashMap<(StreamId, u64), (Hash, Hash)>,
     ) -> Result<Option<Refusal>, Halted> {
         let (stream, seq) = (envelope.header.stream, envelope.header.seq);
         let halted = |why: StoreError| Halted(why.to_string());
-        let hash = envelope.hash();
         // The same header as a stored one was told apart before; here only the group can repeat it.
         let taken = match group.get(&(stream, seq)) {
             Some((first, _)) => *first != hash,

@@ -9,6 +9,7 @@ use crate::people::Acts;
 use crate::policy::View;
 use crate::registry::Registry;
 use crate::sessions::SessionBook;
+use crate::signatures::Points;
 use crate::stats::{Counters, Stats};
 use crate::views::{EnvelopeRef, LedgerHealth, LiveEvent, ProofState};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -39,6 +40,8 @@ pub struct Clinic {
     org: OrgId,
     pub(crate) entropy: Entropy,
     pub(crate) registry: Mutex<Registry>,
+    /// Authors' keys, taken apart for the next group's signatures.
+    pub(crate) points: Mutex<Points>,
     pub(crate) acts: Mutex<Acts>,
     pub(crate) sessions: Mutex<SessionBook>,
     pub(crate) traces: Mutex<Traces>,
@@ -95,6 +98,7 @@ impl Clinic {
             org,
             entropy,
             registry: Mutex::default(),
+            points: Mutex::default(),
             acts: Mutex::default(),
             sessions: Mutex::default(),
             traces: Mutex::default(),
