@@ -94,19 +94,21 @@ impl Role {
     }
 }
 
-/// Resolves when this process should stop: SIGTERM, SIGINT, or the parent is gone.
-pub(crate) async fn told_to_stop() {
+/// Resolves when this process should stop: SIGTERM, SIGINT, or the parent is gone. Signals are caught
+/// from the call on: call it before READY, for whoever hears that may say stop at once.
+pub(crate) fn told_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::warn!("No signal handlers: this process stops only when killed");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-        () = parent_gone() => tracing::warn!("The process that started this one is gone; stopping"),
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut interrupt)) = signals else {
+            tracing::warn!("No signal handlers: this process stops only when killed");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+            () = parent_gone() => tracing::warn!("The process that started this one is gone; stopping"),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `aceso gateway`: a bedside gateway as a process.
 
-use crate::{child, clock};
+use crate::{child, clock, closed};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +10,9 @@ use tokio::sync::watch;
 
 /// How long a draining gateway waits for its last proofs.
 const DRAIN_WITHIN: Duration = Duration::from_secs(40);
+
+/// What a gateway writes inside its data folder.
+const FOLDERS: [&str; 3] = ["keys", "journal", "aside"];
 
 /// Options of `aceso gateway`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .with_context(|| format!("reading {}", options.config.display()))?;
     let config: gateway::Config =
         toml::from_str(&text).with_context(|| format!("in {}", options.config.display()))?;
+    closed::check(&config.data_dir)?;
     if let Some(file) = &options.pair_request {
         let request = gateway::first_boot(&config.data_dir, config.boards.len(), &mut clock::entropy)?;
         std::fs::write(file, request.encode()).with_context(|| format!("writing {}", file.display()))?;
@@ -62,10 +66,12 @@ pub(crate) fn record_key(digits: &str) -> Result<[u8; 32]> {
 }
 
 async fn serve(config: gateway::Config, drain: Option<Duration>) -> Result<ExitCode> {
+    let folder = config.data_dir.clone();
     let gateway = gateway::Gateway::open(config, Arc::new(clock::now_ms), Arc::new(clock::entropy))?;
     let (stop, stopping) = watch::channel(false);
+    let told = child::told_to_stop();
     tokio::spawn(async move {
-        child::told_to_stop().await;
+        told.await;
         let _ = stop.send(true);
     });
     let found = gateway.counters().summary();
@@ -74,6 +80,9 @@ async fn serve(config: gateway::Config, drain: Option<Duration>) -> Result<ExitC
         &serde_json::json!({ "envelopes_aside": found.envelopes_aside, "streams_closed": found.streams_closed }),
     );
     let summary = gateway.run(stopping, drain).await?;
+    if let Err(why) = closed::note(&folder, &FOLDERS) {
+        tracing::warn!("The folder is closed without a note of its files: {why:#}");
+    }
     child::say("DONE", &serde_json::to_value(summary)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 mod child;
 mod cli;
 mod clock;
+mod closed;
 mod config;
 mod control;
 mod gateway_role;

@@ -91,8 +91,9 @@ async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
     }
     let running = Arc::new(running);
     take_orders(&dir.join("control.sock"), running.clone())?;
+    let told = child::told_to_stop();
     child::say("READY", &json!({ "boards": links }));
-    child::told_to_stop().await;
+    told.await;
     let frames: u64 = running.iter().map(|board| board.seen().frames_out).sum();
     let worst: Vec<Option<&str>> =
         running.iter().map(|board| board.seen().buzzer_worst.map(vitals::alarm::Priority::word)).collect();

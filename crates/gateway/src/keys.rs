@@ -37,6 +37,9 @@ pub enum KeyError {
     /// `first_boot` has not been run.
     #[error("this gateway has no keys yet: start its first boot")]
     NoKeys,
+    /// A file that pairing left is gone.
+    #[error("{0} is gone: put it back, or take this gateway out of service and pair a new one")]
+    Gone(PathBuf),
     /// `accept` has not been run.
     #[error("this gateway is not paired yet: give it its organisation's answer")]
     NotPaired,
@@ -322,10 +325,25 @@ fn read_streams(dir: &Path) -> Result<(BTreeMap<StreamId, StreamState>, u32), Ke
     Ok((streams.into_iter().collect(), newest))
 }
 
+/// What first boot and pairing left stands together: where one file alone is missing, it was lost.
+fn nothing_gone(dir: &Path) -> Result<(), KeyError> {
+    let files = [GATEWAY_KEY, ANSWER, STREAMS].map(|name| keys_dir(dir).join(name));
+    let missing: Vec<PathBuf> = files.into_iter().filter(|file| !file.exists()).collect();
+    match <[PathBuf; 1]>::try_from(missing) {
+        Ok([file]) => Err(KeyError::Gone(file)),
+        Err(_) => Ok(()),
+    }
+}
+
 pub(crate) fn load(dir: &Path, boards: usize) -> Result<Loaded, KeyError> {
+    nothing_gone(dir)?;
     let gateway_seed = gateway_seed(dir)?;
     let answer = read_answer(dir)?.ok_or(KeyError::NotPaired)?;
     let sensors = read_sensors(dir)?;
+    let known = |author: DeviceId| sensors.iter().any(|sensor| sensor.id() == author);
+    if !answer.streams.iter().all(|key| known(key.author)) {
+        return Err(KeyError::Gone(sensor_file(dir, sensors.len())));
+    }
     if boards > sensors.len() {
         return Err(KeyError::Boards { configured: boards, paired: sensors.len() });
     }

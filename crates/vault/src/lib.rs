@@ -2,6 +2,7 @@
 //! record goes through [`Vault::log_access`], which leaves a durable trace before any key moves.
 
 mod access;
+mod changes;
 mod error;
 mod keys;
 mod patients;

@@ -2,6 +2,7 @@
 //! HMAC-SHA-256 of what it is looked up by; its value is AES-256-GCM with a random nonce and the
 //! table and name as associated data, so that rows cannot be swapped.
 
+use crate::changes::Changes;
 use crate::error::{DatabaseFault, VaultError};
 use crate::secret::{Entropy, Secret32};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
@@ -10,9 +11,14 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use sha2::Sha256;
+use std::path::Path;
+use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
 const NONCE_BYTES: usize = 12;
+/// How many changes the database has seen, in the clear: it says nothing but that.
+const COUNT_TABLE: TableDefinition<'static, &str, u64> = TableDefinition::new("changes");
+const COUNT_ROW: &str = "count";
 
 type Rows<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 
@@ -89,6 +95,8 @@ pub(crate) struct Tables {
     database: Database,
     keys: Vec<TableKeys>,
     entropy: Entropy,
+    /// Counts the changes outside the database, once [`Tables::count_in`] found it whole.
+    changes: OnceLock<Changes>,
 }
 
 /// Rows to be written at once.
@@ -106,7 +114,26 @@ impl Tables {
         };
         let keys = Table::ALL
             .map(|table| TableKeys { values: derive(table, "values"), names: derive(table, "names") });
-        Self { database, keys: keys.into(), entropy }
+        Self { database, keys: keys.into(), entropy, changes: OnceLock::new() }
+    }
+
+    /// Compares the database with the count of its changes that is kept beside it in `folder`, and
+    /// counts from now on.
+    ///
+    /// # Errors
+    /// [`VaultError::Damaged`] if the database is older than it was, or the count is not readable.
+    pub(crate) fn count_in(&self, folder: &Path) -> Result<(), VaultError> {
+        let read = self.database.begin_read().map_err(DatabaseFault)?;
+        let held = match read.open_table(COUNT_TABLE) {
+            Err(redb::TableError::TableDoesNotExist(_)) => 0,
+            rows => {
+                let rows = rows.map_err(DatabaseFault)?;
+                rows.get(COUNT_ROW).map_err(DatabaseFault)?.map_or(0, |count| count.value())
+            }
+        };
+        let changes = Changes::open(folder, held)?;
+        let _ = self.changes.set(changes);
+        Ok(())
     }
 
     fn keys(&self, table: Table) -> &TableKeys {
@@ -138,7 +165,16 @@ impl Tables {
         for row in rows {
             self.put_in(&write, *row)?;
         }
+        let count = {
+            let mut counts = write.open_table(COUNT_TABLE).map_err(DatabaseFault)?;
+            let held = counts.get(COUNT_ROW).map_err(DatabaseFault)?.map_or(0, |count| count.value());
+            counts.insert(COUNT_ROW, held + 1).map_err(DatabaseFault)?;
+            held + 1
+        };
         write.commit().map_err(DatabaseFault)?;
+        if let Some(changes) = self.changes.get() {
+            changes.put(count);
+        }
         Ok(())
     }
 

@@ -115,8 +115,9 @@ impl Vault {
         drop(tables);
         std::fs::rename(&half_made, &path)?;
         std::fs::File::open(folder)?.sync_all()?;
-        let database = Database::open(&path).map_err(DatabaseFault)?;
-        Self::load(Tables::new(database, &master, entropy.clone()), costs, entropy, lock)
+        let tables = Tables::new(open_checked(&path)?, &master, entropy.clone());
+        tables.count_in(folder)?;
+        Self::load(tables, costs, entropy, lock)
     }
 
     /// Opens a vault.
@@ -130,7 +131,7 @@ impl Vault {
             return Err(VaultError::Missing);
         }
         let lock = FolderLock::take(folder)?;
-        let database = Database::open(&path).map_err(DatabaseFault)?;
+        let database = open_checked(&path)?;
         let row = {
             let read = database.begin_read().map_err(DatabaseFault)?;
             let rows = read.open_table(LOCK_TABLE).map_err(DatabaseFault)?;
@@ -144,7 +145,9 @@ impl Vault {
         let key = costs.passphrase.stretch(passphrase.as_bytes(), &salt).ok_or_else(damaged)?;
         let opened = table::open(&key, head, sealed).ok_or(VaultError::WrongPassphrase)?;
         let master = Secret32::new(opened.as_slice().try_into().map_err(|_| damaged())?);
-        Self::load(Tables::new(database, &master, entropy.clone()), costs, entropy, lock)
+        let tables = Tables::new(database, &master, entropy.clone());
+        tables.count_in(folder)?;
+        Self::load(tables, costs, entropy, lock)
     }
 
     fn load(tables: Tables, costs: Costs, entropy: Entropy, lock: FolderLock) -> Result<Self, VaultError> {
@@ -288,6 +291,12 @@ impl Vault {
         let genesis = self.genesis.read().unwrap_or_else(PoisonError::into_inner);
         genesis.as_ref().map(|(hash, _)| *hash).ok_or(VaultError::NoGenesis)
     }
+}
+
+/// Opens the file and reads all of it: every page must have its checksum, or nothing is opened.
+fn open_checked(path: &Path) -> Result<Database, VaultError> {
+    let mut builder = Database::builder();
+    Ok(builder.set_check_integrity_on_open(true).open(path).map_err(DatabaseFault)?)
 }
 
 /// `[version, salt, passphrase KiB, passes, password KiB, passes]`; associated data of the master key.

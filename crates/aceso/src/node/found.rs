@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use vault::{Costs, Entropy, Store, Vault};
+use vitals::ledger::Ledger;
 use vitals::proof::genesis::{Founder, GenesisDocument};
 
 /// EVM chain id of ledgers founded here. Signatures are bound to the genesis hash, not to it.
@@ -19,6 +20,11 @@ const CHAIN_ID: u64 = 84_001;
 const RECORDS: &str = "records";
 /// The ledger's folder inside the data folder.
 const LEDGER: &str = "ledger";
+
+/// The vault's folder inside the data folder.
+const VAULT: &str = "vault";
+/// What a node writes inside its data folder.
+pub(super) const FOLDERS: [&str; 3] = [VAULT, RECORDS, LEDGER];
 
 /// Everything durable of a node, opened.
 pub(super) struct Foundation {
@@ -44,9 +50,10 @@ pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
     let passphrase = config::read_secret(&config.passphrase_file)?;
     private_folder(&config.data_dir)
         .with_context(|| format!("making the data folder {}", config.data_dir.display()))?;
-    let folder = config.data_dir.join("vault");
+    let folder = config.data_dir.join(VAULT);
     let vault = if folder.join(vault::VAULT_FILE).exists() {
-        Vault::open(&folder, &passphrase, entropy()).context("opening the vault")?
+        Vault::open(&folder, &passphrase, entropy())
+            .with_context(|| format!("opening the vault in {}", folder.display()))?
     } else {
         // Founding makes the record store anew: never over records whose vault is merely not there.
         for lost in [RECORDS, LEDGER].map(|name| config.data_dir.join(name)) {
@@ -76,10 +83,38 @@ pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
     let mut settings = ledger::Config::new(config.data_dir.join(LEDGER));
     settings.heartbeat = Duration::from_millis(config.heartbeat_ms);
     settings.leader_timeout = settings.leader_timeout.max(settings.heartbeat * 2);
-    let chain = EmbeddedChain::start(&settings, &document, &keys).context("starting the ledger")?;
-    let store =
-        Store::open(&config.data_dir.join(RECORDS), document.hash()).context("opening the record store")?;
+    let chain = EmbeddedChain::start(&settings, &document, &keys)
+        .with_context(|| format!("starting the ledger in {}: {KEEP}", settings.folder.display()))?;
+    let records = config.data_dir.join(RECORDS);
+    let store = Store::open(&records, document.hash())
+        .with_context(|| format!("opening the record store in {}: {KEEP}", records.display()))?;
+    agree(&vault, &store, &chain, &config.data_dir)?;
     Ok(Foundation { vault: Arc::new(vault), store: Arc::new(store), chain: Arc::new(chain), document })
+}
+
+/// What to do about damage: nothing is mended by guessing.
+const KEEP: &str = "if a file is damaged or gone, keep this folder as it is and put back the right file";
+
+/// Vault, records and ledger vouch for one another: each would open alone from an older copy.
+fn agree(vault: &Vault, store: &Store, ledger: &dyn Ledger, data_dir: &Path) -> Result<()> {
+    if let Some(stream) = store.streams().into_iter().find(|stream| vault.stream(*stream).is_none()) {
+        anyhow::bail!(
+            "{} is older than the records: it has no key for stream {stream}; put back the newer file",
+            data_dir.join(VAULT).join(vault::VAULT_FILE).display()
+        );
+    }
+    // A ledger that is behind its own journals will find the anchor later; it vouches for no less.
+    let anchor = ledger.anchor(vault.org()).context("reading the anchor")?;
+    if let Some(anchor) = anchor.filter(|anchor| store.root_at(anchor.size) != Some(anchor.root)) {
+        anyhow::bail!(
+            "the log in {} does not hold what was anchored at {} leaves (it has {}): put back the newer records, or \
+             call for help; nothing may be served from these",
+            data_dir.join(RECORDS).display(),
+            anchor.size,
+            store.size()
+        );
+    }
+    Ok(())
 }
 
 /// Writes the founding document of a ledger of one organisation and one validator.

@@ -12,7 +12,7 @@ mod queue;
 
 use crate::child;
 use crate::config::{self, NodeConfig};
-use crate::{clock, control};
+use crate::{clock, closed, control};
 use anyhow::{Context, Result};
 use clinic::Clinic;
 use found::Foundation;
@@ -35,11 +35,17 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Runs a node until it is told to stop.
 pub(crate) fn run(path: &Path) -> Result<ExitCode> {
     let config = config::read_node(path)?;
+    closed::check(&config.data_dir)?;
     let foundation = found::open(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(serve(&config, &foundation));
+    drop(runtime);
     foundation.chain.stop();
     outcome?;
+    drop(foundation);
+    if let Err(why) = closed::note(&config.data_dir, &found::FOLDERS) {
+        tracing::warn!("The folder is closed without a note of its files: {why:#}");
+    }
     child::say("DONE", &serde_json::json!({}));
     Ok(ExitCode::SUCCESS)
 }
@@ -102,6 +108,7 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     .await?;
 
     tracing::info!(height = ledger.tip().height, mqtt = %mqtt_address, web = %web_address, "The node serves");
+    let told = child::told_to_stop();
     child::say(
         "READY",
         &serde_json::json!({
@@ -113,7 +120,7 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
         }),
     );
     let outcome = tokio::select! {
-        () = child::told_to_stop() => Ok(()),
+        () = told => Ok(()),
         // Without the keeper nobody watches for alarms: a node that says so is better than one that seems well.
         _ = keeper_ended => Err(anyhow::anyhow!("the alarm thread ended; start the node again")),
         halted = halt => Err(anyhow::anyhow!("{}", halted.unwrap_or_else(|_| "the admission thread ended".to_owned()))),

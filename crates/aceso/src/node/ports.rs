@@ -1,6 +1,7 @@
 //! Ports are picked free once and then kept, so that bookmarks and gateways find the node again.
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,14 +14,18 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Reads them; a missing or unreadable file means none.
+    /// Reads them; a missing or damaged file means none, and the latter is said.
     pub(super) fn read(folder: &Path) -> Self {
         let file = folder.join("ports.json");
-        let ports = std::fs::read(&file)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        Self { file, ports }
+        let held = std::fs::read(&file).ok();
+        let ports = held.as_ref().and_then(|bytes| {
+            let Written { ports, check } = serde_json::from_slice(bytes).ok()?;
+            (check == check_of(&ports)).then_some(ports)
+        });
+        if held.is_some() && ports.is_none() {
+            tracing::warn!(file = %file.display(), "{} is damaged: free ports are picked anew, and gateways must be told of them", file.display());
+        }
+        Self { file, ports: ports.unwrap_or_default() }
     }
 
     /// Binds the configured address; with port 0, the port of the last start or a free one.
@@ -40,8 +45,22 @@ impl Kept {
 
     /// Writes them down.
     pub(super) fn save(&self) -> Result<()> {
-        Ok(std::fs::write(&self.file, serde_json::to_vec(&self.ports)?)?)
+        let written = Written { check: check_of(&self.ports), ports: self.ports.clone() };
+        Ok(std::fs::write(&self.file, serde_json::to_vec(&written)?)?)
     }
+}
+
+/// The file: a port that lost a digit would be as good as any other.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    ports: BTreeMap<String, u16>,
+    check: String,
+}
+
+fn check_of(ports: &BTreeMap<String, u16>) -> String {
+    let names: Vec<String> = ports.iter().map(|(name, port)| format!("{name} {port}\n")).collect();
+    hex::encode(&vitals::ids::sha256(&[names.concat().as_bytes()])[..4])
 }
 
 #[cfg(test)]
@@ -57,5 +76,9 @@ mod tests {
         first.save().unwrap();
         let again = Kept::read(folder.path()).bind("web", any).await.unwrap();
         assert_eq!(again.local_addr().unwrap().port(), port);
+        let written = std::fs::read_to_string(folder.path().join("ports.json")).unwrap();
+        let digit = written.replace(&port.to_string(), &(port ^ 1).to_string());
+        std::fs::write(folder.path().join("ports.json"), digit).unwrap();
+        assert!(Kept::read(folder.path()).ports.is_empty(), "a changed digit is no port of ours");
     }
 }

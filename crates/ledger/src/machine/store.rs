@@ -56,7 +56,8 @@ pub(crate) struct Store(Database);
 
 impl Store {
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self(io!(Database::create(dir.join(FILE)))?))
+        // Reads the whole file: every page must have its checksum, or nothing is opened.
+        Ok(Self(io!(Database::builder().set_check_integrity_on_open(true).create(dir.join(FILE)))?))
     }
 
     /// The state at the stored tip and its header, or nothing in a new store.
