@@ -78,19 +78,29 @@ async function fits(page, name) {
   should(over <= 0, `${name}: nothing runs out of the screen${over > 0 ? ` (${over} px)` : ''}`);
 }
 
-async function pictures(who, name, path) {
-  for (const viewport of SIZES) {
-    for (const colorScheme of ['light', 'dark']) {
-      const { context, page } = await visit({ viewport, colorScheme });
-      if (who) await signIn(page, who);
-      await page.goto(url + path, { waitUntil: 'load' });
-      await page.waitForTimeout(1600);
-      await page.screenshot({ path: join(options.out, `${name}-${viewport.width}-${colorScheme}.png`), fullPage: true });
-      await fits(page, `${name} at ${viewport.width} px, ${colorScheme}`);
-      await accessible(page, `${name} at ${viewport.width} px, ${colorScheme}`);
-      await context.close();
-    }
+// Every look of a page: each size in light and dark, side by side, signed in once.
+async function pictures(who, pages) {
+  let state;
+  if (who) {
+    const { context, page } = await visit();
+    await signIn(page, who);
+    state = await context.storageState();
+    await context.close();
   }
+  const looks = SIZES.flatMap((viewport) => ['light', 'dark'].map((colorScheme) => ({ viewport, colorScheme })));
+  await Promise.all(looks.map(async (look) => {
+    const { context, page } = await visit({ ...look, storageState: state });
+    for (const [name, path] of Object.entries(pages)) {
+      await page.goto(url + path, { waitUntil: 'load' });
+      // Curves are drawn after the page has loaded.
+      await page.waitForFunction(() => document.fonts.status === 'loaded' && (!document.querySelector('#trends') || document.querySelector('#trends.drawn')), null, { timeout: CHANGE_WAIT_MS });
+      const { viewport: { width }, colorScheme } = look;
+      await page.screenshot({ path: join(options.out, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+      await fits(page, `${name} at ${width} px, ${colorScheme}`);
+      await accessible(page, `${name} at ${width} px, ${colorScheme}`);
+    }
+    await context.close();
+  }));
 }
 
 const run = (command) => new Promise((done) => { spawn('/bin/sh', ['-c', command], { stdio: 'inherit' }).on('close', done); });
@@ -188,36 +198,38 @@ try {
   must(walled.status() === 404, 'the patient finds no wall');
 
   // A silent line is told, and struck through.
-  await doctor.context.route('**/live', (route) => route.abort());
-  await doctor.page.goto(`${url}/wall`);
-  await doctor.page.waitForSelector('.tile [data-value]');
-  await doctor.page.waitForSelector('#lost:not([hidden])', { timeout: 40_000 });
-  must((await doctor.page.locator('.tile .v.stale').count()) > 0, 'a lost connection is told, and old values are struck through');
-  await doctor.page.screenshot({ path: join(options.out, 'wall-lost.png') });
-  await doctor.context.unroute('**/live');
-  await doctor.page.waitForSelector('#lost', { state: 'hidden', timeout: 40_000 });
-  said('the connection comes back by itself');
+  const lost = async () => {
+    await doctor.context.route('**/live', (route) => route.abort());
+    await doctor.page.goto(`${url}/wall`);
+    await doctor.page.waitForSelector('.tile [data-value]');
+    await doctor.page.waitForSelector('#lost:not([hidden])', { timeout: 40_000 });
+    must((await doctor.page.locator('.tile .v.stale').count()) > 0, 'a lost connection is told, and old values are struck through');
+    await doctor.page.screenshot({ path: join(options.out, 'wall-lost.png') });
+    await doctor.context.unroute('**/live');
+    await doctor.page.waitForSelector('#lost', { state: 'hidden', timeout: 40_000 });
+    said('the connection comes back by itself');
+  };
 
   // Without JavaScript.
-  const plain = await visit({ javaScriptEnabled: false });
-  await signIn(plain.page, logins.doctor);
-  must((await plain.page.locator('.tile').count()) > 0, 'without JavaScript: the wall is there');
-  await plain.page.goto(url + patientHref);
-  must((await plain.page.locator('figure.plot svg polyline').count()) > 0, 'without JavaScript: the curves are there');
-  await plain.page.click('.seg a:has-text("8 h")');
-  must((await plain.page.locator('.seg a[aria-current]').innerText()).includes('8 h'), 'without JavaScript: ranges can be chosen');
-  await plain.page.screenshot({ path: join(options.out, 'patient-nojs.png'), fullPage: true });
-  await plain.context.close();
+  const withoutScript = async () => {
+    const plain = await visit({ javaScriptEnabled: false });
+    await signIn(plain.page, logins.doctor);
+    must((await plain.page.locator('.tile').count()) > 0, 'without JavaScript: the wall is there');
+    await plain.page.goto(url + patientHref);
+    must((await plain.page.locator('figure.plot svg polyline').count()) > 0, 'without JavaScript: the curves are there');
+    await plain.page.click('.seg a:has-text("8 h")');
+    must((await plain.page.locator('.seg a[aria-current]').innerText()).includes('8 h'), 'without JavaScript: ranges can be chosen');
+    await plain.page.screenshot({ path: join(options.out, 'patient-nojs.png'), fullPage: true });
+    await plain.context.close();
+  };
 
-  await pictures(null, 'sign-in', '/sign-in');
-  await pictures(logins.doctor, 'wall', '/wall');
-  await pictures(logins.doctor, 'patient', patientHref);
-  await pictures(logins.patient, 'me', '/me');
-  await pictures(logins.doctor, 'not-found', '/nothing-here');
-  await pictures(logins.doctor, 'help', '/help');
+  await doctor.page.goto(`${url}/wall`);
   const proof = await doctor.page.locator('.tile .proof').first().getAttribute('href');
-  await pictures(logins.doctor, 'proof', proof);
-  if (logins.administrator) await pictures(logins.administrator, 'admin', '/admin');
+  await Promise.all([lost(), withoutScript()]);
+  await pictures(null, { 'sign-in': '/sign-in' });
+  await pictures(logins.doctor, { wall: '/wall', patient: patientHref, 'not-found': '/nothing-here', help: '/help', proof });
+  await pictures(logins.patient, { me: '/me' });
+  if (logins.administrator) await pictures(logins.administrator, { admin: '/admin' });
 
   must(foreign.size === 0, `no request went to another origin${foreign.size ? `: ${[...foreign]}` : ''}`);
   const real = complaints.filter((line) => !/net::ERR_FAILED|net::ERR_ABORTED/.test(line));
