@@ -64,7 +64,7 @@ foreign: build tools ## mosquitto, paho-mqtt and MQTT.js deliver to a real node,
 	scripts/foreign-check.sh "$(BINARY)"
 
 # Cheap checks first.
-test: tools recordings format supply nostd lint contracts unit browser ## All checks.
+test: tools recordings format supply nostd lint contracts verifiers unit browser foreign ## All checks.
 	echo "all checks passed"
 
 bench: build ## One table: admission beside primitives and peers. BENCH=--quick takes under a minute.
