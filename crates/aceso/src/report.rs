@@ -138,7 +138,10 @@ impl Report {
             ));
         }
         problems.unless(node.second_hand_refused == 0, || {
-            format!("two hands wrote one stream: {} envelopes of the second refused", node.second_hand_refused)
+            format!(
+                "two hands wrote one stream: {} envelopes of the second refused",
+                node.second_hand_refused
+            )
         });
         problems.unless(gateway.taken_over == 0, || {
             format!("another device took over the gateway's connection {} times", gateway.taken_over)

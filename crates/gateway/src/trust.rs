@@ -79,8 +79,9 @@ impl Trust {
         let anchor = contracts::read_anchor(&header.state_root, &self.document, delivery.org, account)?
             .ok_or(NotBelieved::NoAnchor)?;
         let claims = delivery.proven.into_iter();
-        let claims =
-            claims.map(|it| Claim { envelope: it.envelope, index: it.index, path: it.path, anchor }).collect();
+        let claims = claims
+            .map(|it| Claim { envelope: it.envelope, index: it.index, path: it.path, anchor })
+            .collect();
         Ok((header.height, claims))
     }
 }

@@ -3,6 +3,7 @@
 //! for as long as wanted.
 
 #[path = "../../../../fuzz/src/ledger.rs"]
+#[allow(unreachable_pub, reason = "shared with the fuzzer")]
 mod ledger_targets;
 #[path = "../../../../fuzz/src/targets.rs"]
 #[allow(unreachable_pub, clippy::cast_possible_truncation, reason = "shared with the fuzzer")]
