@@ -5,6 +5,7 @@ mod canary;
 mod cli;
 mod clocks;
 mod kills;
+mod hostile;
 mod record;
 mod recordings;
 mod support;

@@ -199,31 +199,39 @@ const TORSION: [u8; 32] = [
     0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
 ];
 
-#[test]
-fn a_weak_key_that_came_onto_the_ledger_signs_nothing_into_the_record() {
-    let (mut ward, gateway, good) = scene();
+/// A stream of this key for the patient at this node, and the key on the ledger with this salt's
+/// binding: an envelope for it, signed by somebody.
+fn registered(ward: &mut Ward, gateway: &Gateway, good: &[u8], key: [u8; 32], bound_by: [u8; 32]) -> Vec<u8> {
     let patient = ward.as_("amira").patient.unwrap();
-    let author = DeviceId::of(&TORSION);
-    let salt = [5; 32];
-    let class = Class::Vitals;
-    let first_epoch = Envelope::decode(&good).unwrap().header.epoch;
-    let record =
-        ward.clinic.vault().make_stream(NewStream { author, patient, class, first_epoch, salt }).unwrap();
-    let act = Act::Register {
-        kind: DeviceKind::Sensor,
-        key: TORSION,
-        wrap_key: [6; 32],
-        via: gateway.id(),
-        binding: binding(ward.clinic.genesis(), author, patient, &salt),
-    };
+    let (author, class, salt) = (DeviceId::of(&key), Class::Vitals, [5; 32]);
+    let first_epoch = Envelope::decode(good).unwrap().header.epoch;
+    let new = NewStream { author, patient, class, first_epoch, salt };
+    let stream = ward.clinic.vault().make_stream(new).unwrap().stream;
+    let binding = binding(ward.clinic.genesis(), author, patient, &bound_by);
+    let (kind, via) = (DeviceKind::Sensor, gateway.id());
+    let act = Act::Register { kind, key, wrap_key: [6; 32], via, binding };
     let ticket = ward.clinic.submit(act, "device registration", ward.now_ms).unwrap();
     ward.block();
     ward.done(&ticket);
-    let forged = signed(&gateway, &good, |header| {
+    signed(gateway, good, |header| {
         header.author = author;
-        header.stream = record.stream;
-    });
+        header.stream = stream;
+    })
+}
+
+#[test]
+fn a_weak_key_that_came_onto_the_ledger_signs_nothing_into_the_record() {
+    let (mut ward, gateway, good) = scene();
+    let forged = registered(&mut ward, &gateway, &good, TORSION, [5; 32]);
     stays_out(&mut ward, gateway.id(), forged, "key_weak", "a torsioned key");
+}
+
+#[test]
+fn a_sensor_bound_to_somebody_else_on_the_ledger_stays_out() {
+    let (mut ward, gateway, good) = scene();
+    let key = Gateway::new(7, 0).identity.keys().key;
+    let forged = registered(&mut ward, &gateway, &good, key, [8; 32]);
+    stays_out(&mut ward, gateway.id(), forged, "not_bound", "another binding");
 }
 
 #[test]
