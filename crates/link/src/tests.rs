@@ -119,16 +119,16 @@ impl Node {
     /// Waits until this was refused, and counts it away.
     async fn counted(&self, why: LinkRefusal) {
         let patience = tokio::time::Instant::now() + Duration::from_secs(20);
-        loop {
-            let mut refused = self.refused.lock().unwrap();
-            assert!(tokio::time::Instant::now() < patience, "{why:?} was not counted, but {refused:?}");
-            if let Some(at) = refused.iter().position(|seen| *seen == why) {
-                refused.remove(at);
-                return;
-            }
-            drop(refused);
+        while !self.take_counted(why) {
+            assert!(tokio::time::Instant::now() < patience, "{why:?} was not counted");
             tokio::task::yield_now().await;
         }
+    }
+
+    fn take_counted(&self, why: LinkRefusal) -> bool {
+        let mut refused = self.refused.lock().unwrap();
+        let at = refused.iter().position(|seen| *seen == why);
+        at.map(|at| refused.remove(at)).is_some()
     }
 }
 
