@@ -63,6 +63,12 @@ impl Writer {
         Self::default()
     }
 
+    /// An empty output with room for `bytes`, so that it does not move while it grows.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     fn head(&mut self, major: u8, value: u64) -> &mut Self {
         let be = value.to_be_bytes();
         let (info, tail): (u8, &[u8]) = match value {

@@ -153,7 +153,7 @@ impl Header {
     /// The signed bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
+        let mut w = Writer::with_capacity(HEADER_BYTES_MAX);
         self.write(&mut w, 15);
         w.bytes(&self.ciphertext_hash);
         w.finish()
@@ -162,7 +162,7 @@ impl Header {
     /// The header without the ciphertext's hash: associated data of the seal.
     #[must_use]
     pub fn associated_data(&self) -> Vec<u8> {
-        let mut w = Writer::new();
+        let mut w = Writer::with_capacity(HEADER_BYTES_MAX);
         self.write(&mut w, 14);
         w.finish()
     }
@@ -240,7 +240,8 @@ impl Envelope {
     /// Puts header, signature and ciphertext together.
     #[must_use]
     pub fn encode_parts(header_bytes: &[u8], signature: &[u8; 64], ciphertext: &[u8]) -> Vec<u8> {
-        let mut w = Writer::new();
+        // Tag, heads, protected header and signature take less than 96.
+        let mut w = Writer::with_capacity(96 + header_bytes.len() + ciphertext.len());
         w.array(2);
         cose::write(&mut w, header_bytes, signature);
         w.bytes(ciphertext);

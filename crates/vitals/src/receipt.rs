@@ -41,7 +41,7 @@ impl TreeHead {
     /// The signed bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
+        let mut w = Writer::with_capacity(HEAD_BYTES_MAX);
         w.array(6).uint(VERSION).bytes(&self.genesis.0).bytes(&self.org.0);
         w.uint(self.size).bytes(&self.root).uint(self.at_ms);
         w.finish()
@@ -127,7 +127,8 @@ impl Receipt {
     /// The wire form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
+        // Each hash of the path takes 34; the rest is the signed head.
+        let mut w = Writer::with_capacity(64 + self.path.len() * 34 + HEAD_BYTES_MAX);
         w.array(5).uint(VERSION).bytes(&self.envelope).uint(self.index);
         write_path(&mut w, &self.path);
         self.head.write(&mut w);
@@ -187,7 +188,8 @@ impl Delivery {
     /// The wire form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
+        let paths: usize = self.proven.iter().map(|proven| 48 + proven.path.len() * 34).sum();
+        let mut w = Writer::with_capacity(64 + self.ledger.len() + paths);
         w.array(4).uint(VERSION).bytes(&self.org.0).bytes(&self.ledger).array(self.proven.len());
         for proven in &self.proven {
             w.array(3).bytes(&proven.envelope).uint(proven.index);
