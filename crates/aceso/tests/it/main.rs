@@ -4,7 +4,9 @@
 mod canary;
 mod cli;
 mod clocks;
-mod kills;
+mod crash;
+mod damage;
+mod fuzz;
 mod hostile;
 mod record;
 mod recordings;

@@ -25,9 +25,12 @@ impl Folder {
     }
 }
 
+/// The program under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_aceso");
+
 /// Runs `aceso` with these arguments to its end.
 pub(crate) fn aceso(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_aceso")).args(arguments).output().unwrap()
+    Command::new(BINARY).args(arguments).output().unwrap()
 }
 
 /// Runs a ward in `folder` with report and bundle; further options as given.
