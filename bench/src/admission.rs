@@ -5,8 +5,8 @@ use crate::bedside::{self, Gateway};
 use crate::generator::{self, Line, Pace, Run};
 use crate::node::Node;
 use crate::paper::Ward;
-use crate::plain::Plain;
 use crate::primitives::{self, Floor};
+use crate::served::plain::Plain;
 use crate::table::{Row, thousands};
 use crate::{Scale, clock, peers};
 use anyhow::{Context, Result, ensure};
@@ -220,7 +220,8 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
     // The samples were never sent: sent now, so that the streams go on without gaps.
     let each = samples.len() / gateways.len();
     let first: Vec<Vec<Vec<u8>>> = samples.chunks(each).map(<[Vec<u8>]>::to_vec).collect();
-    let first = lines.iter_mut().zip(first).map(|(line, own)| line.packets(own)).collect::<Result<Vec<_>>>()?;
+    let first =
+        lines.iter_mut().zip(first).map(|(line, own)| line.packets(own)).collect::<Result<Vec<_>>>()?;
     let (held, run) = runtime.block_on(generator::run(lines, first, Pace::Window(WINDOW)))?;
     all_taken(&run)?;
     lines = held;
@@ -228,7 +229,7 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
     let tls = flat_out(&runtime, &mut lines, &mut gateways, scale, node.pid())?;
     let half_s = if scale.quick { 3.0 } else { 8.0 };
     let gap = Duration::from_secs_f64(gateways.len() as f64 / (tls.rate / 2.0));
-    let each = (half_s / gap.as_secs_f64()).ceil() as usize;
+    let each = usize::try_from(Duration::from_secs_f64(half_s).as_nanos() / gap.as_nanos().max(1))?;
     let paced = packets(&mut lines, &mut gateways, each)?;
     let (lines, half) = runtime.block_on(generator::run(lines, paced, Pace::Every(gap)))?;
     all_taken(&half)?;
@@ -242,10 +243,14 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
     let wanted_peers = peers::measure(folder, &mut gateways, scale);
 
     let (sum, plain_sum) = (floor.sum(true), floor.sum(false));
-    let kind = format!("{} connections, {} authors, {bytes} bytes", scale.gateways, scale.gateways * scale.sensors);
+    let kind =
+        format!("{} connections, {} authors, {bytes} bytes", scale.gateways, scale.gateways * scale.sensors);
     rows.push(
-        Row::new(format!("**admission over TLS 1.3 with client certificates** ({kind})"), format!("{}/s", thousands(tls.rate)))
-            .goal("≥ 22,000/s", tls.rate >= 22_000.0),
+        Row::new(
+            format!("**admission over TLS 1.3 with client certificates** ({kind})"),
+            format!("{}/s", thousands(tls.rate)),
+        )
+        .goal("≥ 22,000/s", tls.rate >= 22_000.0),
     );
     rows.push(
         Row::new(format!("node's CPU per envelope, TLS ({})", tls.threads), format!("{:.1} µs", tls.cpu_us))
@@ -257,25 +262,37 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
             .goal("≥ 30,000/s", plain.rate >= 30_000.0),
     );
     rows.push(
-        Row::new(format!("node's CPU per envelope, without TLS ({})", plain.threads), format!("{:.1} µs", plain.cpu_us))
-            .beside(format!("primitives without TLS {plain_sum:.1} µs"), plain.cpu_us / plain_sum),
+        Row::new(
+            format!("node's CPU per envelope, without TLS ({})", plain.threads),
+            format!("{:.1} µs", plain.cpu_us),
+        )
+        .beside(format!("primitives without TLS {plain_sum:.1} µs"), plain.cpu_us / plain_sum),
     );
     rows.push(
-        Row::new("admission over TLS beside bare append + fdatasync of the same bytes", format!("{}/s", thousands(tls.rate)))
-            .beside(format!("bare, groups of {BARE_GROUP}: {}/s", thousands(bare)), tls.rate / bare),
+        Row::new(
+            "admission over TLS beside bare append + fdatasync of the same bytes",
+            format!("{}/s", thousands(tls.rate)),
+        )
+        .beside(format!("bare, groups of {BARE_GROUP}: {}/s", thousands(bare)), tls.rate / bare),
     );
     match wanted_peers {
         Ok(peers) => {
             let ratio = tls.rate / peers.row_by_row;
             rows.push(
-                Row::new("admission over TLS beside mosquitto → PostgreSQL, a commit per row", format!("{}/s", thousands(tls.rate)))
-                    .beside(format!("{}/s, nothing verified", thousands(peers.row_by_row)), ratio)
-                    .goal("≥ 50", ratio >= 50.0),
+                Row::new(
+                    "admission over TLS beside mosquitto → PostgreSQL, a commit per row",
+                    format!("{}/s", thousands(tls.rate)),
+                )
+                .beside(format!("{}/s, nothing verified", thousands(peers.row_by_row)), ratio)
+                .goal("≥ 50", ratio >= 50.0),
             );
             let ratio = tls.rate / peers.batched;
             rows.push(
                 Row::new(
-                    format!("admission over TLS beside mosquitto → PostgreSQL, commits of ≤ {} rows", peers::BATCH_ROWS),
+                    format!(
+                        "admission over TLS beside mosquitto → PostgreSQL, commits of ≤ {} rows",
+                        peers::BATCH_ROWS
+                    ),
                     format!("{}/s", thousands(tls.rate)),
                 )
                 .beside(format!("{}/s, nothing verified", thousands(peers.batched)), ratio)
@@ -294,9 +311,12 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
     );
     let per_core = envelopes as f64 / audit_s;
     rows.push(
-        Row::new(format!("offline audit of {} envelopes, one core", thousands(envelopes as f64)), format!("{}/s", thousands(per_core)))
-            .beside("a signature each, in batches of 256", per_core * floor.sum(false) / 1e6)
-            .goal("≥ 40,000/s", per_core >= 40_000.0),
+        Row::new(
+            format!("offline audit of {} envelopes, one core", thousands(envelopes as f64)),
+            format!("{}/s", thousands(per_core)),
+        )
+        .beside("a signature each, in batches of 256", per_core * floor.sum(false) / 1e6)
+        .goal("≥ 40,000/s", per_core >= 40_000.0),
     );
     rows.push(Row::new("memory per connection", format!("{:.1} kB", connected / 1e3)));
     rows.push(Row::new("memory of the node after all of it", format!("{:.0} MB", held as f64 / 1e6)));

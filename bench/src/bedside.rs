@@ -3,12 +3,12 @@
 
 use anyhow::{Context, Result};
 use device::{Identity, Sealer, SealerState};
-use vitals::{DeviceId, Genesis};
 use vitals::body::Body;
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, Hash, StreamId, sha256};
 use vitals::metric::{Metric, Reading, Sample};
 use vitals::pairing::PairingAnswer;
+use vitals::{DeviceId, Genesis};
 
 /// Readings of one envelope: two values a second for this long.
 pub(crate) const SECONDS_PER_ENVELOPE: u64 = 10;

@@ -269,7 +269,11 @@ pub(crate) struct Run {
 }
 
 /// Publishes every line's packets at the same time; gives the lines back.
-pub(crate) async fn run(lines: Vec<Line>, packets: Vec<Vec<Vec<u8>>>, pace: Pace) -> Result<(Vec<Line>, Run)> {
+pub(crate) async fn run(
+    lines: Vec<Line>,
+    packets: Vec<Vec<Vec<u8>>>,
+    pace: Pace,
+) -> Result<(Vec<Line>, Run)> {
     let began = clock::instant();
     let count = lines.len();
     let tasks: Vec<_> = lines
@@ -314,17 +318,4 @@ pub(crate) async fn drain(lines: Vec<Line>, time: Duration) -> Result<(Vec<Line>
         proofs += seen.proofs;
     }
     Ok((lines, receipts, proofs))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_packet_is_found_only_when_whole() {
-        let bytes = packet(0x32, &[7; 300]);
-        assert_eq!(first_packet(&bytes), Some((0x32, 3, 303)));
-        assert_eq!(first_packet(&bytes[..302]), None);
-        assert_eq!(first_packet(&[]), None);
-    }
 }

@@ -26,7 +26,13 @@ const APPENDED_AT_ONCE: usize = 4_096;
 const CIPHERTEXT_BYTES: usize = 70;
 
 /// Envelopes as old as `days`, with the links of a real stream and junk for a body: nobody opens them.
-fn history(store: &Store, genesis: Genesis, author: DeviceId, stream: StreamId, count: usize) -> Result<(u64, Hash)> {
+fn history(
+    store: &Store,
+    genesis: Genesis,
+    author: DeviceId,
+    stream: StreamId,
+    count: usize,
+) -> Result<(u64, Hash)> {
     let begin_ms = clock::now_ms() - 40 * 86_400_000;
     let ciphertext = vec![0x5a; CIPHERTEXT_BYTES];
     let ciphertext_hash = sha256(&[&ciphertext]);
@@ -56,7 +62,8 @@ fn history(store: &Store, genesis: Genesis, author: DeviceId, stream: StreamId, 
         let bytes = envelope.encode();
         waiting.push((envelope, bytes));
         if waiting.len() == APPENDED_AT_ONCE || seq + 1 == count as u64 {
-            let group: Vec<_> = waiting.iter().map(|(envelope, bytes)| Admitted::new(envelope, bytes)).collect();
+            let group: Vec<_> =
+                waiting.iter().map(|(envelope, bytes)| Admitted::new(envelope, bytes)).collect();
             store.append(&group)?;
             waiting.clear();
         }
@@ -98,7 +105,11 @@ pub(crate) fn child(patients: usize, envelopes: usize) -> Result<()> {
     for group in arrivals.chunks(GROUP) {
         let answers = ward.clinic.admit(group, clock::now_ms())?;
         let all = answers.iter().all(|answer| matches!(answer.verdict, Verdict::Admitted { .. }));
-        anyhow::ensure!(all, "not admitted: {:?}", answers.iter().find(|a| a.receipt.is_none()).map(|a| &a.verdict));
+        anyhow::ensure!(
+            all,
+            "not admitted: {:?}",
+            answers.iter().find(|a| a.receipt.is_none()).map(|a| &a.verdict)
+        );
         ward.clinic.attend(clock::now_ms());
     }
     let wall_s = began.elapsed().as_secs_f64();
@@ -166,10 +177,9 @@ pub(crate) fn measure(quick: bool) -> Result<Vec<Row>> {
             format!("one tick of all beds at {times}×, and one after a block"),
             format!("{:.1} ms, {:.1} ms", size.tick_ms, size.block_tick_ms),
         );
-        rows.push(row.beside(
-            format!("1×: {:.1} ms", once.block_tick_ms),
-            size.block_tick_ms / once.block_tick_ms,
-        ));
+        rows.push(
+            row.beside(format!("1×: {:.1} ms", once.block_tick_ms), size.block_tick_ms / once.block_tick_ms),
+        );
     }
     let per_patient = (peopled.resident - once.resident) / (peopled.patients - once.patients) as f64;
     let per_envelope = (ten.resident - peopled.resident) / (ten.envelopes - peopled.envelopes) as f64;

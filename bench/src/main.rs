@@ -6,23 +6,27 @@ mod bedside;
 mod clock;
 mod generator;
 mod growth;
-#[path = "../../crates/aceso/src/node/ingest.rs"]
-#[allow(dead_code, reason = "the node's own admission loop, measured as it is")]
-mod ingest;
 mod node;
 mod paper;
 mod peers;
-mod plain;
 mod primitives;
-#[path = "../../crates/aceso/src/node/queue.rs"]
-#[allow(dead_code, reason = "the node's own queue, measured as it is")]
-mod queue;
 mod table;
 mod wardrun;
 
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use table::Row;
+
+/// The node's own queue and admission loop, measured as they are, and the harness around them.
+#[path = "../../crates/aceso/src/node"]
+mod served {
+    #[allow(dead_code, reason = "the bench needs a part of it")]
+    mod ingest;
+    #[path = "../../../../bench/src/plain.rs"]
+    pub(crate) mod plain;
+    #[allow(dead_code, reason = "the bench needs a part of it")]
+    mod queue;
+}
 
 /// How much of everything.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +44,10 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    const FULL: Self = Self { quick: false, gateways: 128, sensors: 8, patients: 64, envelopes: 65_536, runs: 3 };
-    const QUICK: Self = Self { quick: true, gateways: 64, sensors: 8, patients: 16, envelopes: 24_576, runs: 1 };
+    const FULL: Self =
+        Self { quick: false, gateways: 128, sensors: 8, patients: 64, envelopes: 65_536, runs: 3 };
+    const QUICK: Self =
+        Self { quick: true, gateways: 64, sensors: 8, patients: 16, envelopes: 24_576, runs: 1 };
 }
 
 /// The `aceso` of the same build, unless another is named.

@@ -100,8 +100,10 @@ impl Node {
             })
             .collect::<Result<_>>()?;
         let answers = in_parallel(&requests, |(request, patients)| {
-            let said =
-                ask(folder, &json!({"do": "pair", "token": token, "request": request, "patients": patients}))?;
+            let said = ask(
+                folder,
+                &json!({"do": "pair", "token": token, "request": request, "patients": patients}),
+            )?;
             Ok(hex::decode(said["answer"].as_str().context("an answer")?)?)
         })?;
         for (gateway, answer) in gateways.iter_mut().zip(answers) {
@@ -146,10 +148,7 @@ fn ask(folder: &Path, request: &Value) -> Result<Value> {
 }
 
 /// Does something for each, a few at a time, in order.
-fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    act: impl Fn(&T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
+fn in_parallel<T: Sync, R: Send>(items: &[T], act: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let share = items.len().div_ceil(PAIRING_AT_ONCE).max(1);
     std::thread::scope(|scope| {
         let act = &act;

@@ -1,12 +1,12 @@
 //! The same node without TLS, in this process: the node's own queue, admission loop and sessions over
 //! loopback TCP. Only a bench can do this; a node listens with TLS alone.
 
+use super::ingest::{self, Door};
+use super::queue::Queue;
 use crate::bedside::Gateway;
 use crate::clock;
 use crate::generator::Line;
-use crate::ingest::{self, Door};
 use crate::paper::Ward;
-use crate::queue::Queue;
 use anyhow::Result;
 use link::{Bounds, Registry, Sessions};
 use std::sync::Arc;

@@ -136,9 +136,8 @@ fn all_cores(signed: &[Signed], len: usize) -> Result<f64> {
     for _ in 0..3 {
         let began = clock::instant();
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..cores)
-                .map(|_| scope.spawn(|| signed[..whole].chunks(len).try_for_each(batch)))
-                .collect();
+            let workers: Vec<_> =
+                (0..cores).map(|_| scope.spawn(|| signed[..whole].chunks(len).try_for_each(batch))).collect();
             workers.into_iter().try_for_each(|worker| {
                 worker.join().map_err(|_| anyhow::anyhow!("a verifying thread panicked"))?
             })

@@ -25,10 +25,7 @@ pub(crate) fn measure(binary: &Path, folder: &Path, quick: bool) -> Result<Vec<R
     ] {
         let of = &report["node"][field];
         let figure = |name: &str| of[name].as_f64().with_context(|| format!("{field}.{name} in the report"));
-        rows.push(Row::new(
-            what,
-            format!("p50 {:.0} ms, p99 {:.0} ms", figure("p50")?, figure("p99")?),
-        ));
+        rows.push(Row::new(what, format!("p50 {:.0} ms, p99 {:.0} ms", figure("p50")?, figure("p99")?)));
     }
     Ok(rows)
 }
