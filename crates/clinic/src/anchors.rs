@@ -22,6 +22,9 @@ pub const AWAITED_MAX: usize = 65_536;
 pub const HANDED_MAX: usize = 4_096;
 /// Longest delivery made, bytes: well inside what a gateway's connection takes.
 pub const DELIVERY_FILL_BYTES: usize = 64 * 1024;
+/// Deliveries made for one gateway at a time: its connection takes no more at once, and what it does
+/// not take is made anew.
+const DELIVERIES_AT_ONCE: usize = 4;
 /// Heights remembered of anchors; older values show the oldest of them.
 const HEIGHTS_MAX: usize = 4_096;
 /// Seal times kept to measure how long they take to become final.
@@ -242,16 +245,21 @@ impl Clinic {
     }
 
     fn fill(&self, to: DeviceId, ledger: &[u8], size: u64) -> Vec<Outgoing> {
-        let owed: Vec<Owed> = {
-            let mut anchoring = lock(&self.anchoring);
-            let Some(gateway) = anchoring.gateways.get_mut(&to) else { return Vec::new() };
-            let later = gateway.owed.split_off(&Owed { index: size, envelope: [0; 32] });
-            core::mem::replace(&mut gateway.owed, later).into_iter().collect()
-        };
         let path_len = usize::try_from(size.max(2).ilog2() + 1).unwrap_or(PATH_MAX);
         let each_bytes = 48 + 34 * path_len;
         let room = DELIVERY_FILL_BYTES.saturating_sub(ledger.len() + 64) / each_bytes;
-        let deliveries = owed.chunks(room.clamp(1, PROVEN_MAX)).map(|covers| {
+        let room = room.clamp(1, PROVEN_MAX);
+        let owed: Vec<Owed> = {
+            let mut anchoring = lock(&self.anchoring);
+            let Some(gateway) = anchoring.gateways.get_mut(&to) else { return Vec::new() };
+            let due = gateway.owed.range(..Owed { index: size, envelope: [0; 32] });
+            let owed: Vec<Owed> = due.take(room * DELIVERIES_AT_ONCE).copied().collect();
+            for one in &owed {
+                gateway.owed.remove(one);
+            }
+            owed
+        };
+        let deliveries = owed.chunks(room).map(|covers| {
             let proven = covers.iter().filter_map(|one| {
                 let path = self.store().inclusion(one.index, size)?;
                 Some(Proven { envelope: one.envelope, index: one.index, path })
