@@ -499,3 +499,6 @@ impl Outbox {
         self.journal.sync()
     }
 }
+
+#[cfg(test)]
+mod tests;
