@@ -248,7 +248,7 @@ impl Line {
                     Some(b'r') => seen.receipts += 1,
                     _ => seen.proofs += 1,
                 },
-                14 => bail!("the node ended the session: {:?}", String::from_utf8_lossy(body)),
+                14 => bail!("the node ended the session: {}", hex::encode(body)),
                 _ => {}
             }
             at += to;
