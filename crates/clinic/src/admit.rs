@@ -374,10 +374,11 @@ impl Clinic {
             return Ok(vec![None; settled.len()]);
         }
         let head: SignedHead = self.signed_head(now_ms);
+        let edge = self.store().edge(head.head.size);
         let receipt = |(envelope, index): (Hash, u64)| {
-            let path = self
-                .store()
-                .inclusion(index, head.head.size)
+            let path = edge
+                .as_ref()
+                .and_then(|edge| self.store().inclusion_at(index, edge))
                 .ok_or_else(|| Halted(format!("leaf {index} is not in the log it was just stored in")))?;
             Ok(Receipt { envelope, index, path, head }.encode())
         };

@@ -5,6 +5,7 @@ use crate::admit::{Arrival, Verdict};
 use crate::clinic::{Clinic, lock};
 use crate::views::{LiveEvent, ProofState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use vault::Edge;
 use vitals::DeviceId;
 use vitals::ids::Hash;
 use vitals::ledger::{Act, ActId, Fact, Outcome};
@@ -225,7 +226,8 @@ impl Clinic {
             return Vec::new();
         }
         let Some((ledger, size)) = self.anchor_proof() else { return Vec::new() };
-        due.into_iter().flat_map(|to| self.fill(to, &ledger, size)).collect()
+        let Some(edge) = self.store().edge(size) else { return Vec::new() };
+        due.into_iter().flat_map(|to| self.fill(to, &ledger, &edge)).collect()
     }
 
     /// A proof of the anchored head, and the log size it shows.
@@ -244,7 +246,8 @@ impl Clinic {
         (before == after && header.height >= before.height).then(|| (proof.encode(), before.size))
     }
 
-    fn fill(&self, to: DeviceId, ledger: &[u8], size: u64) -> Vec<Outgoing> {
+    fn fill(&self, to: DeviceId, ledger: &[u8], edge: &Edge) -> Vec<Outgoing> {
+        let size = edge.size();
         let path_len = usize::try_from(size.max(2).ilog2() + 1).unwrap_or(PATH_MAX);
         let each_bytes = 48 + 34 * path_len;
         let room = DELIVERY_FILL_BYTES.saturating_sub(ledger.len() + 64) / each_bytes;
@@ -261,7 +264,7 @@ impl Clinic {
         };
         let deliveries = owed.chunks(room).map(|covers| {
             let proven = covers.iter().filter_map(|one| {
-                let path = self.store().inclusion(one.index, size)?;
+                let path = self.store().inclusion_at(one.index, edge)?;
                 Some(Proven { envelope: one.envelope, index: one.index, path })
             });
             let delivery = Delivery { org: self.org(), ledger: ledger.to_vec(), proven: proven.collect() };

@@ -23,7 +23,7 @@ pub use patients::Patient;
 pub use people::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MAX};
 pub use seal::open_body;
 pub use secret::{Cost, Costs, Entropy, Secret32};
-pub use store::{Admitted, Appended, Corruption, Located, Store, StoreError, StreamHead};
+pub use store::{Admitted, Appended, Corruption, Edge, Located, Store, StoreError, StreamHead};
 pub use streams::{NewStream, StreamRecord};
 pub use terms::TermsRecord;
 pub use vault::{VAULT_FILE, Vault};

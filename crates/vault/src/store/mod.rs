@@ -23,6 +23,7 @@ pub use disk::{Disk, DiskFile, Folder, FolderLock, LOCK_FILE};
 pub use error::{Corruption, StoreError};
 pub use evidence::EVIDENCE_PER_STREAM_MAX;
 pub use index::GAPS_MAX;
+pub use tree::Edge;
 
 use evidence::Evidence;
 use index::{Entry, StreamIndex};

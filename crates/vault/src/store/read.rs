@@ -3,7 +3,7 @@
 
 use super::index::StreamIndex;
 use super::segment::{FRAME_BYTES, Kind, file_name, take_frame};
-use super::{Corruption, DiskFile, Located, Store, StoreError, StreamHead, located, recover};
+use super::{Corruption, DiskFile, Edge, Located, Store, StoreError, StreamHead, located, recover};
 use std::sync::{Arc, PoisonError};
 use vitals::envelope::header_hash;
 use vitals::ids::{Genesis, Hash, StreamId};
@@ -52,6 +52,18 @@ impl Store {
     #[must_use]
     pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
         told(self.with_blocks(|log, blocks| log.inclusion(index, size, blocks)))
+    }
+
+    /// The right edge of the first `size` leaves: what paths to many of them share.
+    #[must_use]
+    pub fn edge(&self, size: u64) -> Option<Edge> {
+        told(self.with_blocks(|log, blocks| log.edge(size, blocks)))
+    }
+
+    /// As [`Self::inclusion`], in the leaves that `edge` is the edge of.
+    #[must_use]
+    pub fn inclusion_at(&self, index: u64, edge: &Edge) -> Option<Vec<Hash>> {
+        told(self.with_blocks(|log, blocks| log.inclusion_at(index, edge, blocks)))
     }
 
     /// Consistency proof from the first `old` to the first `new` leaves.

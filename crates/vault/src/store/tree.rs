@@ -49,6 +49,27 @@ pub(super) struct Tree {
     high: Vec<Vec<Hash>>,
 }
 
+/// The ragged subtrees at the right edge of a log of one size, for paths to many leaves of it: each is
+/// part of half of all paths or of a quarter, and costs a hash a level to make.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    size: u64,
+    /// First leaf and hash of each subtree that ends with the log, the widest first.
+    tails: Vec<(u64, Hash)>,
+}
+
+impl Edge {
+    /// Leaves in the log it is the edge of.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn tail(&self, from: u64) -> Option<Hash> {
+        self.tails.iter().find(|(first, _)| *first == from).map(|(_, hash)| *hash)
+    }
+}
+
 fn at(index: u64) -> usize {
     usize::try_from(index).expect("an index of something held in memory fits usize")
 }
@@ -184,6 +205,28 @@ impl Tree {
         }
     }
 
+    /// The right edge of the first `size` leaves, or nothing when there are not so many.
+    pub(super) fn edge(&self, size: u64, blocks: Blocks<'_>) -> Result<Option<Edge>, NotHere> {
+        if size == 0 || size > self.size {
+            return Ok(None);
+        }
+        // The log is whole subtrees side by side, one for each bit of its size.
+        let mut whole = Vec::new();
+        let mut from = 0;
+        while from < size {
+            let width = 1 << (size - from).ilog2();
+            whole.push((from, self.subtree(from, from + width, blocks)?));
+            from += width;
+        }
+        let mut tails: Vec<(u64, Hash)> = Vec::with_capacity(whole.len());
+        for (from, hash) in whole.into_iter().rev() {
+            let tail = tails.last().map_or(hash, |(_, behind)| node(&hash, behind));
+            tails.push((from, tail));
+        }
+        tails.reverse();
+        Ok(Some(Edge { size, tails }))
+    }
+
     /// As [`vitals::log::MerkleLog::inclusion`].
     pub(super) fn inclusion(
         &self,
@@ -191,14 +234,33 @@ impl Tree {
         size: u64,
         blocks: Blocks<'_>,
     ) -> Result<Option<Vec<Hash>>, NotHere> {
+        match self.edge(size, blocks)? {
+            Some(edge) => self.inclusion_at(index, &edge, blocks),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, with the edge made before.
+    pub(super) fn inclusion_at(
+        &self,
+        index: u64,
+        edge: &Edge,
+        blocks: Blocks<'_>,
+    ) -> Result<Option<Vec<Hash>>, NotHere> {
+        let size = edge.size;
         if index >= size || size > self.size {
             return Ok(None);
         }
-        let (mut from, mut to, mut path) = (0, size, Vec::new());
+        let mut path = Vec::with_capacity(size.ilog2() as usize + 1);
+        let (mut from, mut to) = (0, size);
         while to - from > 1 {
             let split = from + largest_power_below(to - from);
             if index < split {
-                path.push(self.subtree(split, to, blocks)?);
+                let tail = if to == size { edge.tail(split) } else { None };
+                path.push(match tail {
+                    Some(hash) => hash,
+                    None => self.subtree(split, to, blocks)?,
+                });
                 to = split;
             } else {
                 path.push(self.subtree(from, split, blocks)?);
