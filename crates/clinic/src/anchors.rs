@@ -211,6 +211,12 @@ impl Clinic {
     /// Proofs for gateways that are connected and carried what has become final, ready to send. One
     /// ledger proof serves all. What could not be sent goes back with [`Clinic::not_sent`].
     pub fn deliveries(&self, connected: &[DeviceId]) -> Vec<Outgoing> {
+        self.deliveries_for(connected, usize::MAX)
+    }
+
+    /// The same for the first `gateways_max` of them that have something due: all at once would hold
+    /// up acknowledgements.
+    pub fn deliveries_for(&self, connected: &[DeviceId], gateways_max: usize) -> Vec<Outgoing> {
         let due: Vec<DeviceId> = {
             let anchoring = lock(&self.anchoring);
             let has_due = |id: &&DeviceId| {
@@ -220,7 +226,7 @@ impl Clinic {
                     .and_then(|one| one.owed.first())
                     .is_some_and(|o| o.index < anchoring.final_size)
             };
-            connected.iter().filter(has_due).copied().collect()
+            connected.iter().filter(has_due).take(gateways_max).copied().collect()
         };
         if due.is_empty() {
             return Vec::new();

@@ -46,8 +46,8 @@ impl Recent {
         for reading in readings {
             let here_ms = heard.here(reading.at_ms, now_ms);
             let kept = self.samples.entry(reading.metric).or_default();
-            // Nearly every reading is newer than all before it.
-            let newest = kept.back().is_none_or(|(at_ms, _)| *at_ms < here_ms);
+            // Nearly every reading is newer than all before it, or as new.
+            let newest = kept.back().is_none_or(|(at_ms, _)| *at_ms <= here_ms);
             let at = if newest { kept.len() } else { kept.partition_point(|(at_ms, _)| *at_ms <= here_ms) };
             if at.checked_sub(1).and_then(|before| kept.get(before)).is_some_and(|b| b.0 == here_ms) {
                 continue;

@@ -8,17 +8,25 @@ use link::{Lane, Sessions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use vitals::DeviceId;
 
 /// Time passes for alarms and anchors at least this often.
 const BEAT: Duration = Duration::from_millis(200);
 
+/// Proofs of one anchor go out in about this many turns: all gateways at once would take both the
+/// processor and the wire from acknowledgements.
+const TURNS: usize = 32;
+/// The time between two of them.
+const TURN: Duration = Duration::from_millis(5);
+
 /// Keeps until `over`.
 pub(super) fn keep(clinic: &Arc<Clinic>, sessions: &Sessions, woken: &Receiver<()>, over: &AtomicBool) {
     let mut ticked_ms = 0;
+    let mut proofs = Proofs::default();
     while !over.load(Ordering::Acquire) {
         // Woken by an admission, a new block or a gateway; or by time.
-        let _ = woken.recv_timeout(BEAT);
+        let _ = woken.recv_timeout(if proofs.more { TURN } else { BEAT });
         let now_ms = clock::now_ms();
         clinic.attend(now_ms);
         // A steady stream of admissions must not turn into a steady stream of ticks.
@@ -28,7 +36,35 @@ pub(super) fn keep(clinic: &Arc<Clinic>, sessions: &Sessions, woken: &Receiver<(
         } else {
             clinic.tend_anchors(now_ms);
         }
-        for outgoing in clinic.deliveries(&sessions.connected()) {
+        proofs.take_turn(clinic, sessions);
+    }
+}
+
+/// Whose turn it is to get proofs.
+#[derive(Default)]
+struct Proofs {
+    last: Option<DeviceId>,
+    /// There may be more to send now.
+    more: bool,
+    rested: Option<Instant>,
+}
+
+impl Proofs {
+    fn take_turn(&mut self, clinic: &Clinic, sessions: &Sessions) {
+        let now = clock::instant();
+        if self.rested.is_some_and(|rested| now < rested) {
+            return;
+        }
+        let mut connected = sessions.connected();
+        let turn = connected.len().div_ceil(TURNS).max(1);
+        // On from the one served last, so that nobody is always the last.
+        let next = self.last.map_or(0, |last| connected.partition_point(|id| *id <= last));
+        connected.rotate_left(next);
+        let deliveries = clinic.deliveries_for(&connected, turn);
+        self.more = !deliveries.is_empty();
+        self.last = deliveries.last().map(|outgoing| outgoing.to).or(self.last);
+        self.rested = self.more.then(|| now + TURN);
+        for outgoing in deliveries {
             if !sessions.send(outgoing.to, Lane::Proof, outgoing.bytes.clone()) {
                 clinic.not_sent(outgoing);
             }
