@@ -4,7 +4,7 @@
 mod pem;
 mod readings;
 
-use crate::clock;
+use crate::{clock, closed};
 use anyhow::{Context, Result};
 use gateway::{Author, author};
 use readings::Source;
@@ -134,6 +134,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
         }
         Step::Accept { keys, answer, record_key } => {
             let expected = crate::gateway_role::record_key(&record_key)?;
+            closed::check(&keys)?;
             let paired = gateway::accept(&keys, &read(&answer)?, Some(expected))?;
             let streams: Vec<_> = paired
                 .streams
@@ -163,6 +164,8 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
 }
 
 fn open(keys: &Path) -> Result<Author> {
+    // As a gateway's start does: what is written from here on is not what its last stop noted.
+    closed::check(keys)?;
     Author::open(keys, &(Arc::new(clock::entropy) as gateway::Entropy)).map_err(|why| advise(keys, why))
 }
 
@@ -319,4 +322,28 @@ fn settle(keys: &Path, receipts: &[PathBuf], deliveries: &[PathBuf]) -> Result<E
     let pending = author.pending();
     author.close()?;
     say(&json!({ "receipted": receipted, "proven": proven, "pending": pending }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealing_by_hand_takes_the_note_of_an_orderly_stop_away_and_heeds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("journal")).unwrap();
+        let file = folder.path().join("journal/newest");
+        for (kept, said) in [(true, ""), (false, "newest")] {
+            std::fs::write(&file, "1").unwrap();
+            closed::note(folder.path(), &["journal"]).unwrap();
+            if !kept {
+                std::fs::write(&file, "2").unwrap();
+            }
+            // The folder is not paired, so it does not open in the end.
+            let why = open(folder.path()).unwrap_err().to_string();
+            assert!(why.contains(said), "{why}");
+            assert_eq!(folder.path().join("closed").exists(), !kept, "only what was checked is forgotten");
+        }
+    }
 }
