@@ -107,3 +107,21 @@ fn the_project_names_no_registry_host() {
         .collect();
     assert!(naming.is_empty(), "{naming:?}");
 }
+
+/// Version 1 of the wire format is frozen: a changed object is a new version in a new file.
+#[test]
+fn the_golden_files_are_the_frozen_ones() {
+    let golden = root().join("testdata/golden");
+    let frozen = std::fs::read_to_string(golden.join("frozen.sha256")).unwrap();
+    let mut found: Vec<String> = files(&golden)
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "hex"))
+        .map(|path| {
+            let hash = vitals::ids::sha256(&[&std::fs::read(path).unwrap()]);
+            format!("{}  {}", hex::encode(hash), path.strip_prefix(&golden).unwrap().display())
+        })
+        .collect();
+    found.sort_by(|a, b| a[66..].cmp(&b[66..]));
+    let listed: Vec<&str> = frozen.lines().collect();
+    assert_eq!(found, listed, "new files are added to frozen.sha256; old ones never change");
+}
