@@ -242,3 +242,54 @@ impl fmt::Display for LinkRefusal {
         f.write_str(self.sentence())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::enum_glob_use, reason = "a list of every variant")]
+mod tests {
+    use super::LinkRefusal::{self, *};
+
+    /// The one that follows. A new variant does not compile before it has its place here.
+    fn next(refusal: LinkRefusal) -> Option<LinkRefusal> {
+        match refusal {
+            ConnectionsFull => Some(StrangersFull),
+            StrangersFull => Some(AddressFull),
+            AddressFull => Some(AddressRate),
+            AddressRate => Some(StrangerEvicted),
+            StrangerEvicted => Some(HandshakeSlow),
+            HandshakeSlow => Some(TlsBroken),
+            TlsBroken => Some(CertificateWrong),
+            CertificateWrong => Some(KeyNotAdmitted),
+            KeyNotAdmitted => Some(ConnectSlow),
+            ConnectSlow => Some(ReconnectRate),
+            ReconnectRate => Some(ClientId),
+            ClientId => Some(MqttMalformed),
+            MqttMalformed => Some(MqttProtocol),
+            MqttProtocol => Some(PacketTooLong),
+            PacketTooLong => Some(PacketSlow),
+            PacketSlow => Some(KeepAlive),
+            KeepAlive => Some(Stalled),
+            Stalled => Some(ReceiveMaximum),
+            ReceiveMaximum => Some(PacketIdInUse),
+            PacketIdInUse => Some(TopicAlias),
+            TopicAlias => Some(Qos),
+            Qos => Some(Retain),
+            Retain => Some(TopicForeign),
+            TopicForeign => Some(TopicDownward),
+            TopicDownward => Some(TopicUnknown),
+            TopicUnknown => Some(PayloadTooLong),
+            PayloadTooLong => Some(SubscriptionForeign),
+            SubscriptionForeign => Some(RefusalRate),
+            RefusalRate => Some(Paced),
+            Paced => Some(NotAnAlarm),
+            NotAnAlarm => Some(Busy),
+            Busy => None,
+        }
+    }
+
+    #[test]
+    fn all_names_every_refusal_in_its_order() {
+        let chain: Vec<LinkRefusal> =
+            std::iter::successors(Some(ConnectionsFull), |refusal| next(*refusal)).collect();
+        assert_eq!(chain, LinkRefusal::ALL);
+    }
+}
