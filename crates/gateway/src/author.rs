@@ -7,7 +7,7 @@ use crate::journal::{Journal, JournalError};
 use crate::keys::{self, KeyError, StreamState};
 use crate::outbox::Outbox;
 use crate::trust::Trust;
-use crate::{Entropy, GatewayError, files};
+use crate::{Entropy, GatewayError, aside, files};
 use device::seal::SealError;
 use device::{Sealed, Sealer};
 use std::collections::BTreeMap;
@@ -95,6 +95,9 @@ impl Author {
         let paired = keys::load(dir, 0)?;
         let (journal, kept) =
             Journal::open(&dir.join("journal"), paired.gateway, paired.journal_newest, SEGMENT_BYTES)?;
+        let path = dir.join("aside");
+        let (folder, aside) =
+            aside::Folder::open(&path).map_err(|source| GatewayError::Io { path, source })?;
         let sensors =
             paired.sensors.iter().map(|sensor| sealers(&paired, sensor, &journal, entropy)).collect();
         let mut author = Self {
@@ -102,7 +105,7 @@ impl Author {
             gateway: paired.gateway,
             sensors,
             streams: paired.streams,
-            outbox: Outbox::new(journal, kept, Counters::default().into()),
+            outbox: Outbox::new(journal, kept, Counters::default().into()).with_aside(folder, aside),
             trust: Trust { document: paired.document, record_key: paired.record_key },
             journal_newest: paired.journal_newest,
             _lock: lock,

@@ -83,3 +83,20 @@ fn one_author_at_a_time_and_foreign_receipts_are_refused() {
     assert_eq!(record_key(dir.path()).unwrap(), homes_key());
     assert!(tls(dir.path()).is_ok());
 }
+
+#[test]
+fn nothing_is_sealed_by_hand_into_a_stream_another_hand_writes() {
+    let dir = paired(1);
+    let mut author = Author::open(dir.path(), &entropy()).unwrap();
+    let sealed = author.seal(0, &[heart(720)], ClockQuality::Synced, NOON_MS).unwrap();
+    author.close().unwrap();
+    // The gateway was told by the node: another envelope has this number.
+    let (aside, _) = crate::aside::Folder::open(&dir.path().join("aside")).unwrap();
+    let envelope = Envelope::decode(&sealed[0].bytes).unwrap();
+    aside.keep(crate::aside::CODE_CONFLICT, &sealed[0].bytes, &envelope).unwrap();
+    let mut author = Author::open(dir.path(), &entropy()).unwrap();
+    let why = author.seal(0, &[heart(730)], ClockQuality::Synced, NOON_MS).unwrap_err();
+    assert!(matches!(why, AuthorError::Closed(stream) if stream == envelope.header.stream), "{why}");
+    let room = [reading(Metric::Co2, 600)];
+    assert_eq!(author.seal(0, &room, ClockQuality::Synced, NOON_MS).unwrap().len(), 1, "others go on");
+}
