@@ -84,6 +84,7 @@ pub use pairing::Paired;
 pub use people::{NewPerson, Ticket, Wish};
 pub use recent::RECENT_MS;
 pub use refusal::{MqttClass, Refusal};
+pub use registry::StrongKeys;
 pub use sessions::{Session, SignInRefused, Token};
 pub use stats::{Counters, Latency};
 pub use tries::Origin;

@@ -5,15 +5,34 @@ use std::collections::{HashMap, HashSet};
 use vitals::DeviceId;
 use vitals::ledger::{Device, Ledger};
 
-/// Most devices kept in memory.
+/// Most devices, and most strong keys, kept in memory.
 const KEPT_MAX: usize = 65_536;
+
+/// Keys found strong: a look costs as much as a signature.
+#[derive(Debug, Default)]
+pub struct StrongKeys(HashSet<[u8; 32]>);
+
+impl StrongKeys {
+    /// Is this Ed25519 key free of small-order parts and written in the one way?
+    pub fn is_strong(&mut self, key: [u8; 32]) -> bool {
+        if self.0.contains(&key) {
+            return true;
+        }
+        if !vitals::cose::is_strong(&key) {
+            return false;
+        }
+        if self.0.len() >= KEPT_MAX {
+            self.0.clear();
+        }
+        self.0.insert(key)
+    }
+}
 
 /// Devices by id, each with the height it was read at.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     kept: HashMap<DeviceId, (u64, Device)>,
-    /// Keys found strong: a look costs as much as a signature.
-    strong: HashSet<[u8; 32]>,
+    strong: StrongKeys,
 }
 
 /// The ledger does not answer and the device was never seen.
@@ -46,17 +65,8 @@ impl Registry {
         }
     }
 
-    /// Is this Ed25519 key free of small-order parts and written in the one way?
+    /// As [`StrongKeys::is_strong`].
     pub(crate) fn is_strong(&mut self, key: [u8; 32]) -> bool {
-        if self.strong.contains(&key) {
-            return true;
-        }
-        if !vitals::cose::is_strong(&key) {
-            return false;
-        }
-        if self.strong.len() >= KEPT_MAX {
-            self.strong.clear();
-        }
-        self.strong.insert(key)
+        self.strong.is_strong(key)
     }
 }

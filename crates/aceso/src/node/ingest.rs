@@ -2,9 +2,8 @@
 
 use super::queue::{Queue, Waiting};
 use crate::clock;
-use clinic::{Answer, Arrival, Clinic, MqttClass};
+use clinic::{Answer, Arrival, Clinic, MqttClass, StrongKeys};
 use link::{Busy, Ingress, Lane, LinkRefusal, RefusalCode, Registry, Reply, Sessions};
-use std::collections::HashSet;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use vitals::DeviceId;
@@ -37,14 +36,11 @@ impl Ingress for Door {
     }
 }
 
-/// Keys found strong that are remembered.
-const STRONG_MAX: usize = 64 * 1024;
-
 /// Looks gateways up in the ledger's registry.
 pub(super) struct LedgerRegistry {
     ledger: Arc<dyn Ledger>,
-    /// A look at a key costs as much as a signature, and every session looks every few seconds.
-    strong: Mutex<HashSet<[u8; 32]>>,
+    /// Remembered: every session looks every few seconds.
+    strong: Mutex<StrongKeys>,
 }
 
 impl LedgerRegistry {
@@ -53,14 +49,7 @@ impl LedgerRegistry {
     }
 
     fn is_strong(&self, key: &[u8; 32]) -> bool {
-        let mut strong = self.strong.lock().unwrap_or_else(PoisonError::into_inner);
-        if strong.contains(key) {
-            return true;
-        }
-        if strong.len() >= STRONG_MAX {
-            strong.clear();
-        }
-        vitals::cose::is_strong(key) && strong.insert(*key)
+        self.strong.lock().unwrap_or_else(PoisonError::into_inner).is_strong(*key)
     }
 }
 

@@ -143,8 +143,12 @@ fn metric(said: &str, name: &str) -> u64 {
 fn fire(mqtt: &str) {
     let garbage: [&[u8]; 4] =
         [b"GET / HTTP/1.1\r\n\r\n", &[0x16, 0x03, 0x01, 0xff, 0xff], &[0x10; 2048], &[0; 4096]];
-    // More than one address may have: they hold their places until their time is over.
-    let silent: Vec<TcpStream> = (0..80).filter_map(|_| TcpStream::connect(mqtt).ok()).collect();
+    // More than one address may have: they hold their places until their time is over, so the node
+    // has to hang up on the last of them.
+    let silent: Vec<TcpStream> = (0..80).map(|_| TcpStream::connect(mqtt).unwrap()).collect();
+    if let Some(mut last) = silent.last() {
+        let _ = last.read_to_end(&mut Vec::new());
+    }
     for round in 0..100 {
         if let Ok(mut stream) = TcpStream::connect(mqtt) {
             let _ = stream.write_all(garbage[round % garbage.len()]);
