@@ -33,7 +33,7 @@ fi
 if ! cargo nextest --version >/dev/null 2>&1; then
   cargo install --locked --version 0.9.143 cargo-nextest
 fi
-for folder in contracts tests-browser tests-foreign; do
+for folder in contracts tests-browser tests-foreign tests-chain; do
   [ -f "$folder/package-lock.json" ] || continue
   # npm ci only when the lock changed since the last install.
   stamp="$folder/node_modules/.lock-sha256"

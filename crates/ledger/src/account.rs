@@ -110,8 +110,12 @@ impl Account {
             }
             PoolError::Invalid(_) => LedgerError::Refused(error.to_string()),
         })?;
+        let waits = |raw: &[u8]| {
+            let committed = self.machine.outcome(&keccak256(raw).0).is_ok_and(|outcome| outcome.is_some());
+            !committed && self.pool.submit(raw).is_ok()
+        };
         outbox
-            .push(&raw, &self.pool, &self.machine)
+            .push(&raw, waits)
             .map_err(|error| LedgerError::Down(format!("the outbox cannot be written: {error}")))?;
         Ok(id)
     }
@@ -119,8 +123,13 @@ impl Account {
 
 /// An act's call, signed as the transaction of this nonce.
 pub(crate) fn sign(key: &SecretKey, chain_id: u64, nonce: u64, (to, data): (Address, Vec<u8>)) -> Vec<u8> {
+    signed(key, act_transaction(chain_id, nonce, (to, data)))
+}
+
+/// An act's call as an unsigned transaction without fees.
+pub(crate) fn act_transaction(chain_id: u64, nonce: u64, (to, data): (Address, Vec<u8>)) -> TxEip1559 {
     let gas = GAS_BASE.saturating_add(GAS_PER_BYTE.saturating_mul(data.len() as u64));
-    let tx = TxEip1559 {
+    TxEip1559 {
         chain_id,
         nonce,
         gas_limit: gas.min(TX_GAS_MAX),
@@ -130,7 +139,11 @@ pub(crate) fn sign(key: &SecretKey, chain_id: u64, nonce: u64, (to, data): (Addr
         value: U256::ZERO,
         access_list: Default::default(),
         input: data.into(),
-    };
+    }
+}
+
+/// A transaction with its signature, as it travels.
+pub(crate) fn signed(key: &SecretKey, tx: TxEip1559) -> Vec<u8> {
     let digest = Message::from_digest(tx.signature_hash().0);
     let (parity, bytes) = SECP256K1.sign_ecdsa_recoverable(&digest, key).serialize_compact();
     let (r, s) = bytes.split_at(32);
@@ -139,8 +152,9 @@ pub(crate) fn sign(key: &SecretKey, chain_id: u64, nonce: u64, (to, data): (Addr
     TxEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718()
 }
 
+/// The file of transactions that are not final yet.
 #[derive(Debug)]
-struct Outbox {
+pub(crate) struct Outbox {
     path: PathBuf,
     file: File,
     bytes: u64,
@@ -148,7 +162,7 @@ struct Outbox {
 
 impl Outbox {
     /// Replaces the file by one of these records.
-    fn write(path: PathBuf, records: &[Vec<u8>]) -> io::Result<Self> {
+    pub(crate) fn write(path: PathBuf, records: &[Vec<u8>]) -> io::Result<Self> {
         let fresh = path.with_extension("new");
         let mut file = File::create(&fresh)?;
         let bytes: Vec<u8> = records.iter().flat_map(|raw| record(raw)).collect();
@@ -161,14 +175,12 @@ impl Outbox {
     }
 
     /// Keeps one more, durable on return: a few a second at most, and whoever was told that an act is
-    /// on its way need not ask again after a power cut.
-    fn push(&mut self, raw: &[u8], pool: &Pool, machine: &Machine) -> io::Result<()> {
+    /// on its way need not ask again after a power cut. A long file is written afresh with those that
+    /// still wait.
+    pub(crate) fn push(&mut self, raw: &[u8], waits: impl Fn(&[u8]) -> bool) -> io::Result<()> {
         if self.bytes > OUTBOX_BYTES_MAX {
             let mut waiting = read_outbox(&self.path)?;
-            waiting.retain(|raw| {
-                let committed = machine.outcome(&keccak256(raw).0).is_ok_and(|outcome| outcome.is_some());
-                !committed && pool.submit(raw.clone()).is_ok()
-            });
+            waiting.retain(|raw| waits(raw));
             *self = Self::write(std::mem::take(&mut self.path), &waiting)?;
         }
         let record = record(raw);
@@ -185,7 +197,7 @@ fn record(raw: &[u8]) -> Vec<u8> {
 }
 
 /// The whole records of an outbox; a torn last one is left out.
-fn read_outbox(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+pub(crate) fn read_outbox(path: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
     match File::open(path) {
         Ok(mut file) => file.read_to_end(&mut bytes)?,

@@ -59,6 +59,12 @@ pub enum GenesisError {
 /// The genesis document of a new ledger.
 #[must_use]
 pub fn document(founding: Founding) -> GenesisDocument {
+    document_at(founding, DEPLOYER, 0)
+}
+
+/// The genesis document of a ledger whose contracts `deployer` creates from its transaction `nonce` on.
+#[must_use]
+pub fn document_at(founding: Founding, deployer: Address, nonce: u64) -> GenesisDocument {
     let Founding { chain_id, name, time_ms, epoch_blocks, mut committee, mut founders, salt } = founding;
     committee.sort_unstable();
     committee.dedup();
@@ -70,13 +76,13 @@ pub fn document(founding: Founding) -> GenesisDocument {
         epoch_blocks,
         committee,
         founders,
-        contracts: contracts(),
+        contracts: contracts(deployer, nonce),
         salt,
     }
 }
 
 /// The contracts of this build, in order of creation.
-fn contracts() -> Vec<Predeploy> {
+fn contracts(deployer: Address, nonce: u64) -> Vec<Predeploy> {
     let codes: [(&str, &Bytes); 5] = [
         (DIRECTORY, &Directory::BYTECODE),
         (P256_VERIFIER, &P256Verifier::BYTECODE),
@@ -86,16 +92,20 @@ fn contracts() -> Vec<Predeploy> {
     ];
     let predeploy = |(nonce, (name, code)): (u64, (&str, &Bytes))| Predeploy {
         name: name.to_string(),
-        address: DEPLOYER.create(nonce).0.0,
+        address: deployer.create(nonce).0.0,
         code: sha256(&[code]),
     };
-    (0..).zip(codes).map(predeploy).collect()
+    (nonce..).zip(codes).map(predeploy).collect()
 }
 
-/// The state a genesis document stands for, and its addresses.
-pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset, Contracts), GenesisError> {
-    for (ours, theirs) in contracts().iter().zip(&document.contracts) {
-        if ours != theirs {
+/// Creation bytecode with constructor arguments of every contract of `document`, in order of creation,
+/// and the addresses they are written for.
+///
+/// # Errors
+/// If the document names other contracts than this build has, wherever they stand.
+pub(crate) fn creations(document: &GenesisDocument) -> Result<(Vec<Vec<u8>>, Contracts), GenesisError> {
+    for (ours, theirs) in contracts(DEPLOYER, 0).iter().zip(&document.contracts) {
+        if (&ours.name, ours.code) != (&theirs.name, theirs.code) {
             return Err(GenesisError::OtherContracts { name: theirs.name.clone() });
         }
     }
@@ -104,7 +114,7 @@ pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset
     let senders = document.founders.iter().map(|founder| Address::from(founder.sender)).collect();
     let directory = addresses.directory;
     let create = |code: &Bytes, arguments: Vec<u8>| [code.as_ref(), &arguments].concat();
-    let codes = [
+    let codes = vec![
         create(
             &Directory::BYTECODE,
             Directory::constructorCall { recordKeys: record_keys, senders }.abi_encode(),
@@ -118,6 +128,17 @@ pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset
         ),
         create(&Anchors::BYTECODE, Anchors::constructorCall { directory_: directory }.abi_encode()),
     ];
+    Ok((codes, addresses))
+}
+
+/// The state a genesis document stands for, and its addresses.
+pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset, Contracts), GenesisError> {
+    for (ours, theirs) in contracts(DEPLOYER, 0).iter().zip(&document.contracts) {
+        if ours != theirs {
+            return Err(GenesisError::OtherContracts { name: theirs.name.clone() });
+        }
+    }
+    let (codes, addresses) = creations(document)?;
     let txs = (0..).zip(codes).map(|(nonce, data)| TxEnv {
         tx_type: 2,
         caller: DEPLOYER,
