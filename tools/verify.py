@@ -1034,6 +1034,11 @@ class Contract(NamedTuple):
     code: bytes
 
 
+class Validator(NamedTuple):
+    key: bytes
+    operator: bytes
+
+
 class GenesisDocument(NamedTuple):
     version: int
     chain_id: int
@@ -1047,20 +1052,34 @@ class GenesisDocument(NamedTuple):
 
 
 _name = text(NAME_BYTES_MAX)
-_genesis = record(
-    GenesisDocument, version, uint, _name, time_ms, uint,
-    array(key, 0, COMMITTEE_MAX), array(record(Founder, key, address), 0, FOUNDERS_MAX),
-    array(record(Contract, _name, address, hash32), 0, CONTRACTS_MAX), blob(32),
-)  # fmt: skip
+def _genesis_shape(version, epoch_blocks, committee):
+    return record(
+        GenesisDocument, version, uint, _name, time_ms, epoch_blocks,
+        committee, array(record(Founder, key, address), 0, FOUNDERS_MAX),
+        array(record(Contract, _name, address, hash32), 0, CONTRACTS_MAX), blob(32),
+    )  # fmt: skip
+
+
+_genesis_1 = _genesis_shape(version, uint, array(key, 0, COMMITTEE_MAX))
+_genesis_2 = _genesis_shape(
+    integer(2, 2), integer(1, U64_MAX), array(record(Validator, key, id16), 1, COMMITTEE_MAX)
+)
 
 
 def genesis_hash(document):
     return H(b"aceso/genesis/v1", document)
 
 
+def committee_of(document):
+    """The founding validators' keys; version 2 names each one's organisation beside it."""
+    return tuple(member.key if document.version == 2 else member for member in document.committee)
+
+
 def decode_genesis(data):
-    document = _genesis(cbor_read(data, GENESIS_BYTES_MAX))
-    ascending(document.committee, "committee members")
+    value = cbor_read(data, GENESIS_BYTES_MAX)
+    two = type(value) is tuple and value[:1] == (2,)
+    document = _genesis_2(value) if two else _genesis_1(value)
+    ascending(committee_of(document), "committee members")
     ascending((founder.record_key for founder in document.founders), "founders")
     differ((contract.name for contract in document.contracts), "contract names")
     return document
@@ -1156,7 +1175,7 @@ def encode_certificate(certificate):
 
 def check_finality(header_bytes, certificate_bytes, document):
     """Header and certificate, if the genesis document's committee made this block final."""
-    genesis, committee = genesis_hash(document), decode_genesis(document).committee
+    genesis, committee = genesis_hash(document), committee_of(decode_genesis(document))
     header, certificate = decode_block_header(header_bytes), decode_certificate(certificate_bytes)
     need(header.height > 0, "height 0 is never certified")
     need(header.epoch == certificate.epoch, "header and certificate are of different epochs")
@@ -1786,7 +1805,7 @@ GOOD = {
     "header_v1": "header", "body_readings_v1": "body", "body_alarms_v1": "body", "body_access_v1": "body",
     "body_profile_v1": "body", "body_limits_v1": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
     "delivery_v1": "delivery", "ledger_proof_v1": "ledger proof", "block_header_v1": "block header",
-    "certificate_v1": "certificate", "genesis_v1": "genesis document", "bundle_genesis_v1": "genesis document",
+    "certificate_v1": "certificate", "genesis_v1": "genesis document", "genesis_v2": "genesis document", "bundle_genesis_v1": "genesis document",
     "pairing_request_v1": "pairing request", "pairing_answer_v1": "pairing answer", "bundle_v1": "bundle",
 }  # fmt: skip
 

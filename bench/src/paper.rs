@@ -56,6 +56,7 @@ impl Paper {
             time_ms: now_ms,
             epoch_blocks: 1 << 40,
             committee: vec![record_key],
+            operators: vec![OrgId::of(&record_key)],
             founders: vec![Founder { record_key, sender: SENDER }],
             contracts: names.iter().zip(1..).map(|(name, low)| predeploy(name, low)).collect(),
             salt: [9; 32],

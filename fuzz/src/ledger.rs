@@ -5,6 +5,7 @@ use super::targets::Target;
 use ::ledger::genesis::{Founding, document};
 use ::ledger::machine::{Machine, Receipt};
 use std::sync::OnceLock;
+use vitals::ids::OrgId;
 use vitals::proof::genesis::Founder;
 
 /// All of them.
@@ -23,6 +24,7 @@ fn machine() -> &'static Machine {
             time_ms: 1,
             epoch_blocks: 1000,
             committee: vec![[9; 32]],
+            operators: vec![OrgId::of(&[8; 32])],
             founders: vec![Founder { record_key: [8; 32], sender: [7; 20] }],
             salt: [0; 32],
         };

@@ -122,6 +122,7 @@ fn ledger_proof(bytes: &[u8]) {
         time_ms: 1,
         epoch_blocks: 1,
         committee: vec![[9; 32]],
+        operators: vec![],
         founders: vec![],
         contracts: vec![],
         salt: [0; 32],

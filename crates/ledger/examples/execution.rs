@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         time_ms: 1_800_000_000_000,
         epoch_blocks: 1_000,
         committee: vec![[3; 32]],
+        operators: vec![OrgId::of(&record_key)],
         founders: vec![Founder { record_key, sender: address_of(&SECRET)? }],
         salt: [4; 32],
     };

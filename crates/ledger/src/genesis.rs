@@ -1,6 +1,9 @@
 //! The genesis document and the state it stands for: the contracts of this build, created by one fixed
 //! account in one fixed order, with the founding organisations inside.
 
+#[cfg(test)]
+mod tests;
+
 use crate::contracts::Contracts;
 use crate::contracts::bindings::{Anchors, Consents, Devices, Directory, P256Verifier};
 use crate::machine::execute::{BlockEnv, TX_GAS_MAX, run};
@@ -9,7 +12,7 @@ use alloy_primitives::{Address, B256, Bytes, TxKind, address};
 use alloy_sol_types::SolConstructor;
 use revm::context::TxEnv;
 use revm::database::states::changes::StateChangeset;
-use vitals::ids::{Hash, sha256};
+use vitals::ids::{Hash, OrgId, sha256};
 use vitals::proof::contracts::{ANCHORS, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER};
 use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
 use vitals::proof::header::BlockHeader;
@@ -29,8 +32,10 @@ pub struct Founding {
     pub time_ms: u64,
     /// Blocks in an epoch.
     pub epoch_blocks: u64,
-    /// Founding validators (Ed25519).
+    /// Founding validators (Ed25519), in any order.
     pub committee: Vec<[u8; 32]>,
+    /// The organisation that runs each validator, in the order of `committee`.
+    pub operators: Vec<OrgId>,
     /// Founding organisations.
     pub founders: Vec<Founder>,
     /// 32 random bytes.
@@ -51,6 +56,23 @@ pub enum GenesisError {
     /// The document lacks a contract or has one this build does not know.
     #[error("the genesis document does not name the contracts of this build")]
     ContractsMissing,
+    /// Founded before validators named the organisations that run them.
+    #[error(
+        "the genesis document is of version {version}, which this build checks proofs of but no longer runs: \
+         found the ledger anew in an empty data folder"
+    )]
+    OldDocument {
+        /// The document's version.
+        version: u64,
+    },
+    /// A validator has no organisation, or more than one.
+    #[error("the genesis document names {operators} organisations for {validators} validators: one each")]
+    Operators {
+        /// Validators.
+        validators: usize,
+        /// Organisations that run them.
+        operators: usize,
+    },
     /// A contract's constructor refused.
     #[error("the contracts refuse these founders: {0}")]
     Refused(String),
@@ -65,16 +87,21 @@ pub fn document(founding: Founding) -> GenesisDocument {
 /// The genesis document of a ledger whose contracts `deployer` creates from its transaction `nonce` on.
 #[must_use]
 pub fn document_at(founding: Founding, deployer: Address, nonce: u64) -> GenesisDocument {
-    let Founding { chain_id, name, time_ms, epoch_blocks, mut committee, mut founders, salt } = founding;
-    committee.sort_unstable();
-    committee.dedup();
+    let Founding { chain_id, name, time_ms, epoch_blocks, committee, operators, mut founders, salt } =
+        founding;
+    // A validator without an organisation stays; `state` refuses such a document.
+    let operators = operators.into_iter().map(Some).chain(std::iter::repeat(None));
+    let mut validators: Vec<([u8; 32], Option<OrgId>)> = committee.into_iter().zip(operators).collect();
+    validators.sort_unstable();
+    validators.dedup_by_key(|(key, _)| *key);
     founders.sort_by_key(|founder| founder.record_key);
     GenesisDocument {
         chain_id,
         name,
         time_ms,
         epoch_blocks,
-        committee,
+        committee: validators.iter().map(|(key, _)| *key).collect(),
+        operators: validators.into_iter().filter_map(|(_, operator)| operator).collect(),
         founders,
         contracts: contracts(deployer, nonce),
         salt,
@@ -102,8 +129,16 @@ fn contracts(deployer: Address, nonce: u64) -> Vec<Predeploy> {
 /// and the addresses they are written for.
 ///
 /// # Errors
-/// If the document names other contracts than this build has, wherever they stand.
+/// If the document names other contracts than this build has, wherever they stand, or validators that
+/// no organisation runs.
 pub(crate) fn creations(document: &GenesisDocument) -> Result<(Vec<Vec<u8>>, Contracts), GenesisError> {
+    let (validators, operators) = (document.committee.len(), document.operators.len());
+    if operators == 0 {
+        return Err(GenesisError::OldDocument { version: document.version() });
+    }
+    if operators != validators {
+        return Err(GenesisError::Operators { validators, operators });
+    }
     for (ours, theirs) in contracts(DEPLOYER, 0).iter().zip(&document.contracts) {
         if (&ours.name, ours.code) != (&theirs.name, theirs.code) {
             return Err(GenesisError::OtherContracts { name: theirs.name.clone() });

@@ -127,6 +127,7 @@ fn found(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Gene
         time_ms: clock::now_ms(),
         epoch_blocks: ledger::EPOCH_BLOCKS,
         committee: vec![validator],
+        operators: vec![vault.org()],
         founders: vec![Founder { record_key: vault.record_key(), sender }],
         salt: clock::random(),
     });

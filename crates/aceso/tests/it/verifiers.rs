@@ -100,6 +100,7 @@ fn both_verifiers_agree_on_changed_bytes() {
         ("body", "body_profile_v1", 300),
         ("body", "body_limits_v1", 300),
         ("genesis document", "genesis_v1", 300),
+        ("genesis document", "genesis_v2", 300),
         ("pairing request", "pairing_request_v1", 30),
         ("pairing answer", "pairing_answer_v1", 30),
         ("block header", "block_header_v1", 100),

@@ -47,6 +47,7 @@ fn found(folder: &Path) -> Node {
         time_ms: now_ms(),
         epoch_blocks: ledger::EPOCH_BLOCKS,
         committee: vec![ledger::validator_key(&keys.validator).unwrap()],
+        operators: vec![vault.org()],
         founders: vec![Founder { record_key: vault.record_key(), sender }],
         salt: [7; 32],
     });

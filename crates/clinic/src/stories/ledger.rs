@@ -64,6 +64,7 @@ impl PaperLedger {
             time_ms: now_ms,
             epoch_blocks: 1 << 40,
             committee: vec![VerificationKey::from(&validator).into()],
+            operators: vec![OrgId::of(&record_key)],
             founders: vec![Founder { record_key, sender: SENDER }],
             contracts: vec![
                 predeploy(contracts::DIRECTORY, 1),

@@ -46,6 +46,7 @@ pub fn document() -> GenesisDocument {
         time_ms: NOON_MS,
         epoch_blocks: u64::MAX / 2,
         committee: vec![public(VALIDATOR)],
+        operators: vec![OrgId::of(&public(RECORD))],
         founders: vec![Founder { record_key: public(RECORD), sender: [7; 20] }],
         contracts: vec![Predeploy { name: "Anchors".into(), address: ANCHORS_AT, code: [0; 32] }],
         salt: [5; 32],

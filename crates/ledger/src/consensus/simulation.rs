@@ -62,6 +62,7 @@ fn document_of(keys: &[PrivateKey]) -> GenesisDocument {
         time_ms: 0,
         epoch_blocks: 64,
         committee: keys.iter().map(|k| k.public_key().as_ref().try_into().unwrap()).collect(),
+        operators: vec![OrgId::of(&RECORD_KEY); keys.len()],
         founders: vec![Founder { record_key: RECORD_KEY, sender: address_of(&SENDER).unwrap() }],
         salt: [8; 32],
     })

@@ -34,6 +34,7 @@ fn document() -> GenesisDocument {
         time_ms: 1_790_000_000_000,
         epoch_blocks: crate::EPOCH_BLOCKS,
         committee: vec![validator_key(&KEYS.validator).unwrap()],
+        operators: vec![OrgId::of(&RECORD_KEY)],
         founders: vec![Founder { record_key: RECORD_KEY, sender: address_of(&KEYS.sender).unwrap() }],
         salt: [8; 32],
     })
@@ -198,6 +199,7 @@ fn short_epochs_and_silent_committees_are_refused() {
     let mut two = document();
     two.committee.push(validator_key(&[9; 32]).unwrap());
     two.committee.sort_unstable();
+    two.operators.push(org());
     assert!(start(&two).contains("names 2 validators"), "{}", start(&two));
 }
 

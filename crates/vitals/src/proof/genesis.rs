@@ -12,7 +12,10 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const CONTRACTS_MAX: usize = 64;
 /// Most founding organisations.
 pub const FOUNDERS_MAX: usize = 128;
-const VERSION: u64 = 1;
+/// A document whose validators have no organisations beside them; read for old proofs.
+const VERSION_1: u64 = 1;
+/// A document that names for each validator the organisation that runs it.
+const VERSION_2: u64 = 2;
 
 /// A contract placed in the genesis state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,9 @@ pub struct GenesisDocument {
     pub epoch_blocks: u64,
     /// Founding validators (Ed25519), ascending.
     pub committee: Vec<[u8; 32]>,
+    /// The organisation that runs each validator, in the committee's order; empty in version 1,
+    /// which this build reads but founds no more.
+    pub operators: Vec<OrgId>,
     /// Founding organisations, ascending by record key.
     pub founders: Vec<Founder>,
     /// Contracts of the genesis state, in order of deployment.
@@ -69,14 +75,20 @@ impl GenesisDocument {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.array(9)
-            .uint(VERSION)
+            .uint(self.version())
             .uint(self.chain_id)
             .text(&self.name)
             .uint(self.time_ms)
             .uint(self.epoch_blocks);
         w.array(self.committee.len());
-        for key in &self.committee {
-            w.bytes(key);
+        for (place, key) in self.committee.iter().enumerate() {
+            if self.operators.is_empty() {
+                w.bytes(key);
+            } else {
+                // A validator without its organisation is written as one that nobody runs.
+                let operator = self.operators.get(place).map_or([0; 16], |org| org.0);
+                w.array(2).bytes(key).bytes(&operator);
+            }
         }
         w.array(self.founders.len());
         for founder in &self.founders {
@@ -95,10 +107,25 @@ impl GenesisDocument {
         cbor::bounded(bytes, GENESIS_BYTES_MAX)?;
         let mut r = Reader::new(bytes);
         r.array(9)?;
-        r.exactly(VERSION)?;
+        let version = r.uint()?;
+        if !(VERSION_1..=VERSION_2).contains(&version) {
+            return Err(NotCanonical::Unexpected);
+        }
         let (chain_id, name) = (r.uint()?, String::from(r.text(NAME_BYTES_MAX)?));
         let (time_ms, epoch_blocks) = (r.uint()?, r.uint()?);
-        let committee = r.list(super::header::COMMITTEE_MAX, |r| r.fixed::<32>())?;
+        let validators = r.list(super::header::COMMITTEE_MAX, |r| {
+            if version == VERSION_1 {
+                return Ok((r.fixed::<32>()?, None));
+            }
+            r.array(2)?;
+            Ok((r.fixed::<32>()?, Some(OrgId(r.fixed()?))))
+        })?;
+        // Nobody could certify a block, and no epoch would ever end.
+        if version == VERSION_2 && (validators.is_empty() || epoch_blocks == 0) {
+            return Err(NotCanonical::Unexpected);
+        }
+        let committee = validators.iter().map(|(key, _)| *key).collect();
+        let operators = validators.iter().filter_map(|(_, operator)| *operator).collect();
         let founders = r.list(FOUNDERS_MAX, |r| {
             r.array(2)?;
             Ok(Founder { record_key: r.fixed()?, sender: r.fixed()? })
@@ -113,7 +140,8 @@ impl GenesisDocument {
         })?;
         let salt = r.fixed()?;
         r.end()?;
-        let document = Self { chain_id, name, time_ms, epoch_blocks, committee, founders, contracts, salt };
+        let document =
+            Self { chain_id, name, time_ms, epoch_blocks, committee, operators, founders, contracts, salt };
         // `address` finds one contract by its name.
         let names: BTreeSet<&str> =
             document.contracts.iter().map(|contract| contract.name.as_str()).collect();
@@ -121,6 +149,12 @@ impl GenesisDocument {
             && document.committee.is_sorted_by(|a, b| a < b)
             && document.founders.is_sorted_by(|a, b| a.record_key < b.record_key);
         if !sorted { Err(NotCanonical::Order) } else { Ok(document) }
+    }
+
+    /// Version of the wire form: 2 once validators name the organisations that run them.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        if self.operators.is_empty() { VERSION_1 } else { VERSION_2 }
     }
 
     /// The ledger's name: SHA-256("aceso/genesis/v1" ‖ document).

@@ -192,6 +192,7 @@ mod tests {
             time_ms: 5,
             epoch_blocks: u64::MAX / 2,
             committee: vec![VerificationKey::from(key).into()],
+            operators: vec![],
             founders: vec![],
             contracts: vec![],
             salt: [3; 32],

@@ -47,6 +47,9 @@ fn receipts_and_deliveries_are_golden() {
     golden!("block_header_v1", ward.block(41).encode());
     golden!("certificate_v1", ward.prove(&[], 41).certificate);
     golden!("genesis_v1", ward.document.encode());
+    let operated = ward.operated();
+    golden!("genesis_v2", operated.encode());
+    assert_eq!(crate::proof::genesis::GenesisDocument::decode(&operated.encode()), Ok(operated));
     let mut headers = Writer::new();
     for index in 0..5 {
         headers.bytes(&header(&ward, index));

@@ -55,6 +55,7 @@ fn a_bundle_on_the_real_ledger_is_proven_and_no_sampled_byte_of_it_can_change() 
         time_ms: NOW_MS,
         epoch_blocks: EPOCH_BLOCKS,
         committee: vec![validator_key(&KEYS.validator).unwrap()],
+        operators: vec![OrgId::of(&public(&record))],
         founders: vec![Founder { record_key: public(&record), sender: address_of(&KEYS.sender).unwrap() }],
         salt: [9; 32],
     });

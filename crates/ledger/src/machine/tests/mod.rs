@@ -44,7 +44,7 @@ pub(crate) fn org(number: u8) -> OrgId {
 impl Ward {
     /// A ledger founded by this many organisations.
     pub(crate) fn with(organisations: u8) -> Self {
-        let founders = (0..organisations)
+        let founders: Vec<Founder> = (0..organisations)
             .map(|number| Founder {
                 record_key: record_key(number),
                 sender: account::address_of(&secret(number)).unwrap(),
@@ -56,6 +56,7 @@ impl Ward {
             time_ms: FOUNDED_MS,
             epoch_blocks: 100,
             committee: vec![[3; 32]],
+            operators: founders.iter().take(1).map(Founder::org).collect(),
             founders,
             salt: [9; 32],
         });
