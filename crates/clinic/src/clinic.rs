@@ -12,6 +12,7 @@ use crate::sessions::SessionBook;
 use crate::signatures::Points;
 use crate::stats::{Counters, Stats};
 use crate::views::{EnvelopeRef, LedgerHealth, LiveEvent, ProofState};
+use crate::withdrawals::Withdrawals;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +55,8 @@ pub struct Clinic {
     pub(crate) seen: Mutex<HashMap<DeviceId, u64>>,
     /// Consents withdrawn at this node; the ledger will follow.
     pub(crate) withdrawn: Mutex<BTreeSet<GrantId>>,
+    /// Those of them that the ledger does not hold yet.
+    pub(crate) withdrawals: Mutex<Withdrawals>,
     generation: AtomicU64,
     pub(crate) stats: Mutex<Stats>,
     events: broadcast::Sender<Arc<LiveEvent>>,
@@ -108,10 +111,12 @@ impl Clinic {
             anchoring: Mutex::default(),
             seen: Mutex::default(),
             withdrawn,
+            withdrawals: Mutex::default(),
             generation: AtomicU64::new(0),
             stats: Mutex::default(),
             events: broadcast::channel(EVENTS_LEN_MAX).0,
         });
+        clinic.expect_withdrawals_again();
         clinic.note_anchor(now_ms);
         // What was anchored before this start is not counted by it.
         *lock(&clinic.stats) = Stats::default();
@@ -186,10 +191,14 @@ impl Clinic {
     pub fn health(&self, now_ms: u64) -> LedgerHealth {
         let view = self.view();
         let (anchored_size, final_size) = lock(&self.anchoring).sizes();
+        let (withdrawals_waiting, withdrawals_late) = self.withdrawals_under_way();
         LedgerHealth {
             height: view.tip.height,
             tip_ms: view.tip.time_ms,
             stale: view.fresh(now_ms).is_err(),
+            age_ms: view.age_ms(now_ms),
+            withdrawals_waiting,
+            withdrawals_late,
             log_size: self.store.size(),
             anchored_size,
             final_size,
@@ -209,6 +218,7 @@ impl Clinic {
 
     pub(crate) fn withdraw_here(&self, grant: GrantId) {
         lock(&self.withdrawn).insert(grant);
+        self.expect_withdrawal(grant);
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -233,6 +243,7 @@ impl Clinic {
         self.tend_anchors(now_ms);
         self.settle_acts(now_ms);
         self.hand_in_withdrawals(now_ms);
+        self.watch_withdrawals();
         let ended = lock(&self.sessions).sweep(now_ms);
         if !ended.is_empty() {
             lock(&self.traces).retain(|(session, ..), _| !ended.contains(session));

@@ -18,6 +18,7 @@
 //! access_log(&self, &Session, now_ms) -> Result<Vec<AccessView>, ClinicError>       the patient's own
 //! proof_page(&self, &Session, index: u64, now_ms) -> Result<EnvelopeProof, ClinicError>
 //! admin_page(&self, &Session, now_ms) -> Result<AdminPage, ClinicError>
+//! ledger_blocks(&self, &Session, &Asked, now_ms) -> Result<Blocks, ClinicError>     and ledger_block, ledger_transaction, ledger_governance
 //! health(&self, now_ms) -> LedgerHealth
 //! counters(&self) -> Counters
 //!
@@ -53,6 +54,7 @@ mod clinic;
 mod clocks;
 mod desk;
 pub mod errors;
+mod explorer;
 pub mod export;
 mod follow;
 mod live;
@@ -70,6 +72,7 @@ pub mod stats;
 mod stories;
 pub mod tries;
 pub mod views;
+mod withdrawals;
 
 pub use access::MONITORED;
 pub use admit::{Answer, Arrival, Halted, Verdict};
@@ -89,6 +92,7 @@ pub use sessions::{Session, SignInRefused, Token};
 pub use stats::{Counters, Latency};
 pub use tries::Origin;
 pub use vault::Entropy;
+pub use withdrawals::LATE_BLOCKS;
 
 // The trie that the stories prove with names these as its crate's own.
 #[cfg(test)]

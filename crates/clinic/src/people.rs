@@ -65,6 +65,13 @@ pub(crate) struct Acts {
     withdrawals_ms: u64,
 }
 
+impl Acts {
+    /// Acts that are not final yet, and where they stand.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (&Act, &Outcome)> {
+        self.pending.iter().map(|pending| (&pending.act, &pending.outcome))
+    }
+}
+
 /// A person to be registered.
 #[derive(Clone, Copy)]
 pub struct NewPerson<'a> {
@@ -356,6 +363,7 @@ impl Clinic {
                 from_ms: on_ledger.as_ref().map_or(0, |grant| grant.from_ms),
                 until_ms: on_ledger.as_ref().map_or(0, |grant| grant.until_ms),
                 state,
+                late: self.is_late(record.grant),
                 vault_kept: true,
             });
         }

@@ -55,6 +55,8 @@ pub struct Counters {
     pub clock_leaps: u64,
     /// Records opened.
     pub charts_opened: u64,
+    /// Withdrawn consents that were not on the ledger after [`crate::LATE_BLOCKS`] blocks.
+    pub withdrawals_late: u64,
     /// Requests denied by policy.
     pub denied: u64,
     /// From sealing to the live view.

@@ -7,6 +7,8 @@ mod admission;
 mod alarms;
 mod clocks;
 mod consent;
+mod explorer;
+mod halts;
 mod hostile;
 mod ledger;
 mod proofs;

@@ -234,6 +234,12 @@ pub struct LedgerHealth {
     pub tip_ms: u64,
     /// True when the view is too old to decide anything new upon.
     pub stale: bool,
+    /// Milliseconds since that block.
+    pub age_ms: u64,
+    /// Withdrawn consents that the ledger does not hold yet.
+    pub withdrawals_waiting: usize,
+    /// Those of them that should have been there long ago ([`crate::LATE_BLOCKS`]).
+    pub withdrawals_late: usize,
     /// Leaves in the organisation's log.
     pub log_size: u64,
     /// Leaves covered by anchors handed to the ledger.
@@ -396,6 +402,8 @@ pub struct GrantView {
     pub until_ms: u64,
     /// Where it stands.
     pub state: GrantState,
+    /// Withdrawn, but not on the ledger after [`crate::LATE_BLOCKS`] blocks: others may not know.
+    pub late: bool,
     /// True: the hospital's vault keeps the signing key for the patient. Always said on the page.
     pub vault_kept: bool,
 }

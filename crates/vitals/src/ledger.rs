@@ -1,6 +1,7 @@
 //! The ledger in domain words. `ledger` implements it over consensus and contracts; the tests of
 //! `clinic` implement it with the plain-Rust model of the contracts.
 
+use crate::explorer::Explorer;
 use crate::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId};
 use crate::proof::LedgerProof;
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
@@ -390,4 +391,8 @@ pub trait Ledger: Send + Sync {
     fn outcome(&self, act: ActId) -> Outcome;
     /// Proves facts at the newest certified height, each proof in the order asked.
     fn prove(&self, facts: &[Fact]) -> Result<LedgerProof, LedgerError>;
+    /// The blocks themselves, where this node keeps them.
+    fn explorer(&self) -> Option<&dyn Explorer> {
+        None
+    }
 }

@@ -13,6 +13,7 @@ pub mod cbor;
 pub mod cose;
 pub mod eip712;
 pub mod envelope;
+pub mod explorer;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod fixture;

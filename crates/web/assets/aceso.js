@@ -132,7 +132,14 @@
     if (source) source.close();
     source = new EventSource(address);
     const on = (name, act) => source.addEventListener(name, (message) => { alive(); act(JSON.parse(message.data)); });
-    on('beat', (beat) => { ahead = beat.now - Date.now(); });
+    on('beat', (beat) => {
+      ahead = beat.now - Date.now();
+      const halt = one('#halt');
+      if (halt) {
+        one('[data-age-ms]', halt).dataset.ageMs = beat.tip;
+        halt.hidden = !beat.stale;
+      }
+    });
     on('values', apply);
     on('proof', (proof) => { sizes = proof; proveAll(); document.dispatchEvent(new CustomEvent('aceso:proof', { detail: proof })); });
     on('alarm', (alarm) => {

@@ -79,6 +79,7 @@ struct Changed {
 struct Beat {
     now: u64,
     stale: bool,
+    tip: u64,
 }
 
 #[derive(Serialize)]
@@ -120,7 +121,7 @@ impl Flow {
     fn beat(&mut self) {
         let now = self.app.now_ms();
         let health = self.app.station().health(now);
-        self.push("beat", &Beat { now, stale: health.stale });
+        self.push("beat", &Beat { now, stale: health.stale, tip: health.tip_ms });
         self.push(
             "proof",
             &Proof { anchored: health.anchored_size, finalized: health.final_size, height: health.height },

@@ -35,6 +35,7 @@ pub(crate) fn counter_lines(counters: &Counters) -> Vec<CounterLine> {
         line("alarms_raised", "Alarms raised", counters.alarms_raised),
         line("clock_leaps", "Leaps of bedside clocks", counters.clock_leaps),
         line("records_opened", "Records opened", counters.charts_opened),
+        line("withdrawals_late", "Withdrawn consents not on the ledger in time", counters.withdrawals_late),
         line("requests_denied", "Requests denied by policy", counters.denied),
     ]
 }
@@ -81,6 +82,17 @@ pub(crate) fn text(app: &App) -> String {
             "ledger_stale",
             "1 when the ledger view is too old to decide anything new.",
             u64::from(health.stale),
+        ),
+        ("ledger_age_milliseconds", "Milliseconds since that block.", health.age_ms),
+        (
+            "withdrawals_waiting",
+            "Withdrawn consents the ledger does not hold yet.",
+            health.withdrawals_waiting as u64,
+        ),
+        (
+            "withdrawals_late",
+            "Those of them that should be there long since.",
+            health.withdrawals_late as u64,
         ),
         ("log_size", "Leaves in the organisation's log.", health.log_size),
         ("log_anchored", "Leaves covered by anchors handed to the ledger.", health.anchored_size),

@@ -8,6 +8,7 @@ use crate::words::{self, Moment};
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use clinic::views::LedgerHealth;
 use clinic::{ClinicError, Denied};
 use vitals::ledger::Role;
 
@@ -42,13 +43,43 @@ pub struct Shell {
     pub(crate) live: Option<String>,
     /// Does this page ring?
     pub(crate) sound: bool,
-    pub(crate) ledger_stale: bool,
+    pub(crate) halt: Halt,
+    /// Withdrawn consents that should have been on the ledger long ago.
+    pub(crate) late: usize,
+}
+
+/// Whether the ledger stands still.
+pub(crate) struct Halt {
+    /// It does.
+    pub(crate) on: bool,
+    /// Its newest block.
+    pub(crate) since: Moment,
+    /// How long ago that is.
+    pub(crate) age: String,
+    /// Withdrawn consents that wait for it.
+    pub(crate) waiting: usize,
+}
+
+impl Halt {
+    fn of(health: &LedgerHealth) -> Self {
+        Self {
+            on: health.stale,
+            since: Moment(health.tip_ms),
+            age: words::age(health.age_ms),
+            waiting: health.withdrawals_waiting,
+        }
+    }
 }
 
 impl Shell {
     /// The frame of a page for this visit; `caller` when somebody is signed in.
     pub(crate) fn new(app: &App, visit: &Visit, caller: Option<&Caller>, here: &str) -> Self {
         let nav = caller.map_or_else(Vec::new, |caller| nav(caller.session.role, here));
+        let health = app.station().health(app.now_ms());
+        // Whose consent it is, is nobody else's business; that there is one, is the staff's.
+        let staff = caller.is_some_and(|caller| {
+            matches!(caller.session.role, Role::Administrator | Role::Auditor | Role::Clinician)
+        });
         Self {
             hospital: app.settings().hospital.clone(),
             viewer: caller.map(|caller| Viewer {
@@ -62,7 +93,8 @@ impl Shell {
             now: Moment(app.now_ms()),
             live: None,
             sound: false,
-            ledger_stale: caller.is_some() && app.station().health(app.now_ms()).stale,
+            halt: Halt::of(&health),
+            late: if staff { health.withdrawals_late } else { 0 },
         }
     }
 
@@ -99,8 +131,11 @@ fn nav(role: Role, here: &str) -> Vec<Link> {
     match role {
         Role::Clinician => vec![link("/wall", "Wall"), link("/help", "Help")],
         Role::Patient => vec![link("/me", "My values"), link("/help", "Help")],
-        Role::Administrator => vec![link("/admin", "Administration"), link("/help", "Help")],
-        Role::Family | Role::Auditor => vec![link("/help", "Help")],
+        Role::Administrator => {
+            vec![link("/admin", "Administration"), link("/ledger", "Ledger"), link("/help", "Help")]
+        }
+        Role::Auditor => vec![link("/ledger", "Ledger"), link("/help", "Help")],
+        Role::Family => vec![link("/help", "Help")],
     }
 }
 
@@ -111,7 +146,8 @@ pub fn home(role: Role) -> &'static str {
         Role::Clinician => "/wall",
         Role::Patient => "/me",
         Role::Administrator => "/admin",
-        Role::Family | Role::Auditor => "/help",
+        Role::Auditor => "/ledger",
+        Role::Family => "/help",
     }
 }
 

@@ -12,14 +12,17 @@ use clinic::{ChartRequest, ClinicError, Counters, Denied, Origin, Session, SignI
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::{Condition, Limits};
-use vitals::ids::Class;
+use vitals::explorer::{Asked, Block, Blocks, Governance, Transaction};
+use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
-use vitals::{Genesis, GrantId, PatientId};
+use vitals::{Genesis, GrantId, OrgId, PatientId};
 
 /// What the pages may ask; each method is the clinic's of the same name.
 pub trait Station: Send + Sync + 'static {
     /// The name of the ledger this node belongs to.
     fn genesis(&self) -> Genesis;
+    /// The organisation this node belongs to.
+    fn org(&self) -> OrgId;
     /// Starts a session and gives its token, 64 hex digits. Slow on purpose.
     fn sign_in(
         &self,
@@ -57,6 +60,25 @@ pub trait Station: Send + Sync + 'static {
     fn proof_page(&self, session: &Session, index: u64, now_ms: u64) -> Result<EnvelopeProof, ClinicError>;
     /// The administrator's page.
     fn admin_page(&self, session: &Session, now_ms: u64) -> Result<AdminPage, ClinicError>;
+    /// Blocks of the ledger, newest first.
+    fn ledger_blocks(&self, session: &Session, asked: &Asked, now_ms: u64) -> Result<Blocks, ClinicError>;
+    /// One block with its transactions from the `first` on.
+    fn ledger_block(
+        &self,
+        session: &Session,
+        height: u64,
+        first: usize,
+        now_ms: u64,
+    ) -> Result<Option<Block>, ClinicError>;
+    /// One transaction of the ledger.
+    fn ledger_transaction(
+        &self,
+        session: &Session,
+        id: &Hash,
+        now_ms: u64,
+    ) -> Result<Option<Transaction>, ClinicError>;
+    /// Who agrees on blocks.
+    fn ledger_governance(&self, session: &Session, now_ms: u64) -> Result<Governance, ClinicError>;
     /// The node's view of the ledger.
     fn health(&self, now_ms: u64) -> LedgerHealth;
     /// What was counted since the node started.

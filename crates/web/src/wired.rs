@@ -12,9 +12,10 @@ use clinic::{
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::{Condition, Limits};
-use vitals::ids::Class;
+use vitals::explorer::{Asked, Block, Blocks, Governance, Transaction};
+use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
-use vitals::{Genesis, GrantId, PatientId};
+use vitals::{Genesis, GrantId, OrgId, PatientId};
 
 /// A clinic behind pages.
 struct Wired(Arc<Clinic>);
@@ -30,6 +31,10 @@ impl App {
 impl Station for Wired {
     fn genesis(&self) -> Genesis {
         self.0.genesis()
+    }
+
+    fn org(&self) -> OrgId {
+        self.0.org()
     }
 
     fn sign_in(
@@ -88,6 +93,33 @@ impl Station for Wired {
 
     fn admin_page(&self, session: &Session, now_ms: u64) -> Result<AdminPage, ClinicError> {
         self.0.admin_page(session, now_ms)
+    }
+
+    fn ledger_blocks(&self, session: &Session, asked: &Asked, now_ms: u64) -> Result<Blocks, ClinicError> {
+        self.0.ledger_blocks(session, asked, now_ms)
+    }
+
+    fn ledger_block(
+        &self,
+        session: &Session,
+        height: u64,
+        first: usize,
+        now_ms: u64,
+    ) -> Result<Option<Block>, ClinicError> {
+        self.0.ledger_block(session, height, first, now_ms)
+    }
+
+    fn ledger_transaction(
+        &self,
+        session: &Session,
+        id: &Hash,
+        now_ms: u64,
+    ) -> Result<Option<Transaction>, ClinicError> {
+        self.0.ledger_transaction(session, id, now_ms)
+    }
+
+    fn ledger_governance(&self, session: &Session, now_ms: u64) -> Result<Governance, ClinicError> {
+        self.0.ledger_governance(session, now_ms)
     }
 
     fn health(&self, now_ms: u64) -> LedgerHealth {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod flow;
+mod ledger;
 
 use clinic::views::*;
 use clinic::{ChartRequest, ClinicError, Counters, Denied, Latency, Origin, Session, SignInRefused, Ticket};
@@ -68,7 +69,8 @@ pub(crate) struct Demo {
     start_ms: u64,
     /// The first patient's name.
     name: String,
-    /// While this file exists, the first patient has a high alarm.
+    /// While this file exists, the first patient has a high alarm. While one of this name with `.halt`
+    /// behind it exists, the ledger stands still.
     alarm: Option<PathBuf>,
     memory: Arc<Mutex<Memory>>,
 }

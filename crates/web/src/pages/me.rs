@@ -61,6 +61,7 @@ struct ConsentLine {
     state: String,
     live: bool,
     vault_kept: bool,
+    late: bool,
 }
 
 #[derive(Template)]
@@ -239,6 +240,7 @@ fn consent_line(grant: &GrantView) -> ConsentLine {
             GrantState::Withdrawn => "Revoked by you".into(),
         },
         live: matches!(grant.state, GrantState::Live | GrantState::Future | GrantState::Pending),
+        late: grant.late,
         vault_kept: grant.vault_kept,
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod alarms;
 pub(crate) mod bed;
 pub(crate) mod history;
+pub(crate) mod ledger;
 pub(crate) mod limits;
 pub(crate) mod me;
 pub(crate) mod patient;

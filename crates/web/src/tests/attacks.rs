@@ -148,12 +148,19 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
     let grants =
         ["0".repeat(64), grant.to_uppercase(), grant[..63].into(), format!("{grant}00"), amira.clone()];
     let codes = ["+257", "0257", "9999", "65793", "-257", "257.0", "257%20"].map(String::from);
+    let heights =
+        ["+1", "01", "0x1", "-1", "18446744073709551615", "18446744073709551616", "1%20"].map(String::from);
+    let name = scene.transaction();
+    let names =
+        ["0".repeat(64), name.to_uppercase(), name[..63].into(), format!("0x{name}"), format!("{name}00")];
     let leaves = ["+0", "00", "0x0", "1", "18446744073709551615", "18446744073709551616", "0%20"];
     for route in &routes() {
         for (place, good, wrong) in [
             ("{patient}", amira.as_str(), &patients[..]),
             ("{grant}", grant.as_str(), &grants[..]),
             ("{condition}", "257", &codes[..]),
+            ("{height}", "1", &heights[..]),
+            ("{transaction}", name.as_str(), &names[..]),
             ("{index}", "0", &leaves.map(String::from)[..]),
         ] {
             if !route.path.contains(place) {
@@ -336,6 +343,21 @@ async fn a_question_that_makes_no_sense_is_answered_so() {
             tried.expect(400, odd, route, request.body(Body::empty()).unwrap()).await;
         }
     }
+    let route = all.iter().find(|route| route.path == "/ledger").unwrap();
+    for odd in ODD {
+        for name in ["before", "org"] {
+            let request = scene.request("GET", &format!("/ledger?{}", encode([(name, odd)])), "ada");
+            tried.expect(400, odd, route, request.body(Body::empty()).unwrap()).await;
+        }
+        let request = scene.request("GET", &format!("/ledger?{}", encode([("find", odd)])), "ada");
+        tried.expect(422, odd, route, request.body(Body::empty()).unwrap()).await;
+    }
+    for absent in
+        ["999999", &"f".repeat(64), "0x0000000000000000000000000000000000000000000000000000000000000000"]
+    {
+        let request = scene.request("GET", &format!("/ledger?find={absent}"), "ada");
+        tried.expect(404, absent, route, request.body(Body::empty()).unwrap()).await;
+    }
     tried.done("questions");
 }
 
@@ -452,6 +474,9 @@ async fn a_suspended_person_finds_nothing_and_streams_end() {
         ("/proof/0", "lee"),
         ("/admin", "admin"),
         ("/proof/0", "admin"),
+        ("/ledger", "admin"),
+        ("/ledger/authorities", "admin"),
+        ("/ledger/blocks/1", "admin"),
     ] {
         assert_eq!(scene.get(path, who).await.status(), StatusCode::NOT_FOUND, "{path} as {who}");
     }

@@ -51,6 +51,9 @@ pub(crate) const GOOD_LIMITS: &[(&str, &str)] = &[
     ("below_high", "38"),
 ];
 
+/// Who may look into the ledger.
+const LOOKERS: &[&str] = &["admin", "ada"];
+
 /// All routes; a test holds this list against the router's source.
 pub(crate) fn routes() -> Vec<Route> {
     let get = |path, who, may| Route {
@@ -100,6 +103,10 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/me/consents/{grant}/revoke", "amira", &["amira"], &[], &[]),
         get("/proof/{index}", "lee", &["lee", "kim", "amira", "admin", "ada"]),
         get("/admin", "admin", &["admin"]),
+        asked(get("/ledger", "ada", LOOKERS)),
+        get("/ledger/authorities", "admin", LOOKERS),
+        asked(get("/ledger/blocks/{height}", "ada", LOOKERS)),
+        get("/ledger/transactions/{transaction}", "admin", LOOKERS),
         open("/help"),
         open("/healthz"),
         open("/metrics"),
@@ -120,6 +127,8 @@ impl Route {
             .replace("{patient}", &scene.amira.to_string())
             .replace("{grant}", &scene.consent.to_string())
             .replace("{condition}", "257")
+            .replace("{height}", "1")
+            .replace("{transaction}", &scene.transaction())
             .replace("{index}", "0")
     }
 

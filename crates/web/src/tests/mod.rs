@@ -4,7 +4,7 @@
 
 /// The clinic's own test ledger and ward: the same scenes, seen through pages.
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
-#[path = "../../../clinic/src/stories/ledger.rs"]
+#[path = "../../../clinic/src/stories/ledger/mod.rs"]
 mod ledger;
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
 #[path = "../../../vitals/src/fixture/trie.rs"]
@@ -18,6 +18,7 @@ mod attacks;
 mod attempts;
 mod doors;
 mod files;
+mod ledger_pages;
 mod live;
 mod random;
 mod routes;

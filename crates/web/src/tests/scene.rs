@@ -82,6 +82,15 @@ impl Scene {
         self.settle();
     }
 
+    /// The name of the ledger's first transaction.
+    pub(crate) fn transaction(&self) -> String {
+        let height = (1..).find_map(|height| {
+            let block = self.ward.clinic.ledger_block(&self.ward.admin, height, 0, self.ward.now_ms).unwrap();
+            block.unwrap().transactions.first().map(|one| hex::encode(one.id))
+        });
+        height.unwrap()
+    }
+
     pub(crate) fn token(&self, who: &str) -> &str {
         &self.tokens[who]
     }

@@ -3,9 +3,27 @@
 use super::flow::Flow;
 use super::*;
 
+impl Demo {
+    fn looker(session: &Session) -> Result<(), ClinicError> {
+        match session.role {
+            Role::Administrator | Role::Auditor => Ok(()),
+            role => Err(Denied::Role { role }.into()),
+        }
+    }
+
+    fn halted(&self) -> bool {
+        let file = self.alarm.as_ref().map(|file| file.with_extension("halt"));
+        file.is_some_and(|file| file.exists())
+    }
+}
+
 impl Station for Demo {
     fn genesis(&self) -> Genesis {
         Genesis(sha256(&[b"demo genesis"]))
+    }
+
+    fn org(&self) -> vitals::OrgId {
+        super::ledger::org(0)
     }
 
     fn sign_in(
@@ -83,6 +101,7 @@ impl Station for Demo {
             from_ms: self.start_ms - 86_400_000,
             until_ms: self.start_ms + 90 * 86_400_000,
             state,
+            late: false,
             vault_kept: true,
         };
         let state = if revoked { GrantState::Withdrawn } else { GrantState::Live };
@@ -187,11 +206,55 @@ impl Station for Demo {
         })
     }
 
+    fn ledger_blocks(
+        &self,
+        session: &Session,
+        asked: &vitals::explorer::Asked,
+        now_ms: u64,
+    ) -> Result<vitals::explorer::Blocks, ClinicError> {
+        Self::looker(session)?;
+        Ok(super::ledger::blocks(asked, now_ms / 1000))
+    }
+
+    fn ledger_block(
+        &self,
+        session: &Session,
+        height: u64,
+        first: usize,
+        now_ms: u64,
+    ) -> Result<Option<vitals::explorer::Block>, ClinicError> {
+        Self::looker(session)?;
+        Ok(super::ledger::block(height, first, now_ms / 1000))
+    }
+
+    fn ledger_transaction(
+        &self,
+        session: &Session,
+        id: &vitals::ids::Hash,
+        now_ms: u64,
+    ) -> Result<Option<vitals::explorer::Transaction>, ClinicError> {
+        Self::looker(session)?;
+        Ok(super::ledger::find(id, now_ms / 1000))
+    }
+
+    fn ledger_governance(
+        &self,
+        session: &Session,
+        now_ms: u64,
+    ) -> Result<vitals::explorer::Governance, ClinicError> {
+        Self::looker(session)?;
+        Ok(super::ledger::governance(now_ms / 1000, now_ms))
+    }
+
     fn health(&self, now_ms: u64) -> LedgerHealth {
+        let halted = self.halted();
         LedgerHealth {
-            height: now_ms / 1000 % 100_000,
-            tip_ms: now_ms / 1000 * 1000,
-            stale: false,
+            height: now_ms / 1000,
+            tip_ms: now_ms / 1000 * 1000 - if halted { 240_000 } else { 0 },
+            stale: halted,
+            age_ms: if halted { 240_000 } else { now_ms % 1000 },
+            withdrawals_waiting: usize::from(halted),
+            withdrawals_late: usize::from(halted),
             log_size: self.index(now_ms) + 4,
             anchored_size: self.index(now_ms.saturating_sub(2000)) + 4,
             final_size: self.index(now_ms.saturating_sub(4000)) + 4,

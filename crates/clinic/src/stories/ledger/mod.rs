@@ -1,6 +1,8 @@
 //! A ledger of one validator in memory: the model of the contracts, one block whenever a test says
 //! so, and real proofs.
 
+mod explorer;
+
 use super::trie::{self, Trie};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
@@ -36,6 +38,15 @@ struct State {
     submitted: u64,
     down: bool,
     suspended: HashMap<PersonId, u64>,
+    blocks: Vec<PaperBlock>,
+    deaf: bool,
+}
+
+/// A block as it was made.
+pub(super) struct PaperBlock {
+    pub(super) height: u64,
+    pub(super) time_ms: u64,
+    pub(super) acts: Vec<(ActId, Act)>,
 }
 
 fn p256_says(signer: &[u8], digest: &Hash, signature: &[u8]) -> bool {
@@ -87,6 +98,8 @@ impl PaperLedger {
             submitted: 0,
             down: false,
             suspended: HashMap::new(),
+            blocks: vec![PaperBlock { height: 1, time_ms: now_ms, acts: Vec::new() }],
+            deaf: false,
         };
         Self { document, validator, state: Mutex::new(state) }
     }
@@ -101,7 +114,13 @@ impl PaperLedger {
         state.height += 1;
         state.time_ms = now_ms;
         let height = state.height;
-        for (id, act) in std::mem::take(&mut state.pool) {
+        let deaf = state.deaf;
+        let unheard = |act: &Act| deaf && matches!(act, Act::RevokeGrant { .. } | Act::BurnGrant { .. });
+        let (left, acts): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.pool).into_iter().partition(|(_, act)| unheard(act));
+        state.pool = left;
+        state.blocks.push(PaperBlock { height, time_ms: now_ms, acts: acts.clone() });
+        for (id, act) in acts {
             let outcome = match state.model.apply(SENDER, &act, height, now_ms) {
                 Ok(()) => Outcome::Done { height },
                 Err(why) => Outcome::Refused { reason: why.to_string() },
@@ -113,6 +132,11 @@ impl PaperLedger {
     /// The ledger stops answering, or answers again.
     pub(crate) fn set_down(&self, down: bool) {
         self.state().down = down;
+    }
+
+    /// Validators leave withdrawals of consents out of their blocks, or take them again.
+    pub(crate) fn set_deaf(&self, deaf: bool) {
+        self.state().deaf = deaf;
     }
 
     /// The directory suspends a person.
@@ -304,5 +328,9 @@ impl Ledger for PaperLedger {
             return Err(LedgerError::Down("unplugged".into()));
         }
         Ok(self.prove_at(&state, facts))
+    }
+
+    fn explorer(&self) -> Option<&dyn vitals::explorer::Explorer> {
+        Some(self)
     }
 }

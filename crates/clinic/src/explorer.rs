@@ -1,0 +1,70 @@
+//! The ledger laid open, for administrators and auditors.
+
+use crate::clinic::Clinic;
+use crate::errors::ClinicError;
+use crate::sessions::Session;
+use vitals::explorer::{Asked, Block, Blocks, Explorer, Governance, Transaction};
+use vitals::ids::Hash;
+use vitals::ledger::Role;
+
+/// Who may look into the ledger.
+const LOOKERS: [Role; 2] = [Role::Administrator, Role::Auditor];
+
+impl Clinic {
+    /// Blocks, newest first.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but administrators and auditors; otherwise why the ledger
+    /// does not answer.
+    pub fn ledger_blocks(
+        &self,
+        session: &Session,
+        asked: &Asked,
+        now_ms: u64,
+    ) -> Result<Blocks, ClinicError> {
+        Ok(self.explorer(session, now_ms)?.blocks(asked)?)
+    }
+
+    /// One block with its transactions from the `first` on; nothing if there is none at this height.
+    ///
+    /// # Errors
+    /// As [`Clinic::ledger_blocks`].
+    pub fn ledger_block(
+        &self,
+        session: &Session,
+        height: u64,
+        first: usize,
+        now_ms: u64,
+    ) -> Result<Option<Block>, ClinicError> {
+        Ok(self.explorer(session, now_ms)?.block(height, first)?)
+    }
+
+    /// One transaction; nothing if none of this name is known here.
+    ///
+    /// # Errors
+    /// As [`Clinic::ledger_blocks`].
+    pub fn ledger_transaction(
+        &self,
+        session: &Session,
+        id: &Hash,
+        now_ms: u64,
+    ) -> Result<Option<Transaction>, ClinicError> {
+        Ok(self.explorer(session, now_ms)?.transaction(id)?)
+    }
+
+    /// The validators: who they are, what may change that, who lied, and how they are.
+    ///
+    /// # Errors
+    /// As [`Clinic::ledger_blocks`].
+    pub fn ledger_governance(&self, session: &Session, now_ms: u64) -> Result<Governance, ClinicError> {
+        Ok(self.explorer(session, now_ms)?.governance()?)
+    }
+
+    /// The decision comes first; whether there is anything to see, after it.
+    fn explorer(&self, session: &Session, now_ms: u64) -> Result<&dyn Explorer, ClinicError> {
+        self.require(session, &LOOKERS, now_ms).map_err(|why| self.denied(why))?;
+        self.ledger().explorer().ok_or_else(|| {
+            ClinicError::Wrong("this node keeps no blocks: look at the ledger it is connected to".into())
+        })
+    }
+}

@@ -1,0 +1,539 @@
+//! The ledger laid open for administrators and auditors: blocks, what their transactions did in plain
+//! words, who agrees on them, and how those are.
+//!
+//! Nothing here holds a name: people, organisations and devices are ids, as on the ledger itself. Every
+//! answer is bounded, whatever is asked.
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
+use crate::ids::{Hash, OrgId};
+use crate::ledger::{Act, DeviceKind, LedgerError, Outcome, RevokeReason, Role};
+use alloc::{format, string::String, vec::Vec};
+
+/// Most blocks in one answer.
+pub const BLOCKS_MAX: usize = 100;
+/// Most blocks looked at for one answer, when only those of one organisation are wanted.
+pub const SCAN_BLOCKS_MAX: usize = 2_000;
+/// Most transactions looked at for one answer, when only those of one organisation are wanted.
+pub const SCAN_TRANSACTIONS_MAX: usize = 8_192;
+/// Most transactions of a block in one answer.
+pub const TRANSACTIONS_MAX: usize = 100;
+/// Transactions told of each block in a list of blocks.
+pub const TOLD_MAX: usize = 3;
+/// Newest blocks from which turns of validators are counted.
+pub const TURNS_BLOCKS_MAX: usize = 512;
+/// Most pieces of evidence in one answer, newest first.
+pub const EVIDENCE_MAX: usize = 100;
+/// Most proposals in one answer, newest first.
+pub const PROPOSALS_MAX: usize = 100;
+
+/// Which blocks are wanted, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Only blocks below this height.
+    pub before: Option<u64>,
+    /// At most so many; never more than [`BLOCKS_MAX`].
+    pub most: usize,
+    /// Only blocks with a transaction of this organisation.
+    pub org: Option<OrgId>,
+}
+
+/// A page of blocks, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Blocks {
+    /// The blocks.
+    pub blocks: Vec<BlockLine>,
+    /// Ask on with [`Asked::before`] at this height; nothing once genesis is reached.
+    pub next: Option<u64>,
+}
+
+/// One block in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockLine {
+    /// Height.
+    pub height: u64,
+    /// Its time, milliseconds.
+    pub time_ms: u64,
+    /// Consensus epoch.
+    pub epoch: u64,
+    /// View of consensus in which it was made.
+    pub view: u64,
+    /// Views since its parent in which nothing was agreed: turns that were skipped.
+    pub skipped: u64,
+    /// Validator key of its proposer; zero for genesis.
+    pub leader: [u8; 32],
+    /// The proposer's organisation, if the ledger names one.
+    pub leader_org: Option<OrgId>,
+    /// How many transactions it carries.
+    pub transactions: usize,
+    /// The first of them (of the organisation that was asked for), at most [`TOLD_MAX`].
+    pub told: Vec<Told>,
+}
+
+/// Who did what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The organisation that sent it; nothing if the account is nobody's.
+    pub org: Option<OrgId>,
+    /// The account that signed it.
+    pub sender: [u8; 20],
+    /// What it asked for.
+    pub words: String,
+}
+
+/// One block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// As in the list.
+    pub line: BlockLine,
+    /// Digest of its header: what validators certify.
+    pub digest: Hash,
+    /// Its parent's.
+    pub parent: Hash,
+    /// State root after it.
+    pub state_root: Hash,
+    /// Commitment to its transactions.
+    pub transactions_root: Hash,
+    /// Commitment to what they did.
+    pub receipts_root: Hash,
+    /// The next epoch's validators, in an epoch's last block.
+    pub committee: Vec<[u8; 32]>,
+    /// Place of the first transaction below.
+    pub first: usize,
+    /// At most [`TRANSACTIONS_MAX`] of its transactions.
+    pub transactions: Vec<Transaction>,
+}
+
+/// Where a transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Height of its block.
+    pub height: u64,
+    /// Its place there.
+    pub index: usize,
+    /// That block's time, milliseconds.
+    pub time_ms: u64,
+}
+
+/// One transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// Its name: Keccak-256 of its bytes.
+    pub id: Hash,
+    /// Where it stands; nothing while it waits for a block.
+    pub place: Option<Place>,
+    /// The account that signed it.
+    pub sender: [u8; 20],
+    /// The organisation that account sends for.
+    pub org: Option<OrgId>,
+    /// The account it calls; nothing if it makes a contract.
+    pub to: Option<[u8; 20]>,
+    /// The contract's name, if it is one of the ledger's own.
+    pub contract: Option<String>,
+    /// The function's name, if it is known.
+    pub function: Option<String>,
+    /// Its place among its sender's transactions.
+    pub nonce: u64,
+    /// Gas it may use.
+    pub gas_limit: u64,
+    /// Gas it used.
+    pub gas_used: Option<u64>,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// What it asked for.
+    pub deed: Deed,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What a transaction asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// One of the acts an organisation's node sends.
+    Act(Act),
+    /// A call of a contract that is none of them.
+    Call {
+        /// The contract, by name or by address.
+        contract: String,
+        /// The function, if it is known.
+        function: Option<String>,
+    },
+    /// A new contract.
+    Deploy {
+        /// Length of its creation code.
+        bytes: usize,
+    },
+}
+
+impl Deed {
+    /// What the sender did, to stand behind its name: "anchored its log of 1 204 leaves".
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Act(act) => words(act),
+            Self::Call { contract, function: Some(function) } => format!("called {function} of {contract}"),
+            Self::Call { contract, function: None } => format!("called {contract}"),
+            Self::Deploy { bytes } => format!("deployed a contract of {} bytes", count(*bytes as u64)),
+        }
+    }
+
+    /// Its particulars, as label and text. No hash is cut short.
+    #[must_use]
+    pub fn particulars(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Act(act) => particulars(act),
+            Self::Call { .. } | Self::Deploy { .. } => Vec::new(),
+        }
+    }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Patient => "a patient",
+        Role::Clinician => "a clinician",
+        Role::Administrator => "an administrator",
+        Role::Family => "a relative",
+        Role::Auditor => "an auditor",
+    }
+}
+
+fn words(act: &Act) -> String {
+    match act {
+        Act::Enrol { role: of, .. } => format!("enrolled {}", role(*of)),
+        Act::Register { kind: DeviceKind::Sensor, .. } => "registered a sensor".into(),
+        Act::Register { kind: DeviceKind::Gateway, .. } => "registered a gateway".into(),
+        Act::Revoke { reason: RevokeReason::Retired, .. } => "retired a device".into(),
+        Act::Revoke { reason: RevokeReason::Stolen, .. } => "reported a device stolen".into(),
+        Act::Grant(_) => "relayed a consent".into(),
+        Act::RevokeGrant { .. } => "relayed the withdrawal of a consent".into(),
+        Act::BurnGrant { .. } => "relayed the withdrawal of a consent that had not arrived".into(),
+        Act::Anchor { size: 1, .. } => "anchored its log of 1 leaf".into(),
+        Act::Anchor { size, .. } => format!("anchored its log of {} leaves", count(*size)),
+    }
+}
+
+fn particulars(act: &Act) -> Vec<(&'static str, String)> {
+    match act {
+        Act::Enrol { person, vault_kept, .. } => Vec::from([
+            ("person", format!("{person}")),
+            ("signing key", if *vault_kept { "kept by the vault" } else { "their own" }.into()),
+        ]),
+        Act::Register { key, via, .. } => Vec::from([("key", hex(key)), ("carried by", format!("{via}"))]),
+        Act::Revoke { device, last_trusted_seq, .. } => Vec::from([
+            ("device", format!("{device}")),
+            ("last trusted envelope", format!("number {}", count(*last_trusted_seq))),
+        ]),
+        Act::Grant(signed) => Vec::from([
+            ("patient", format!("{}", signed.message.patient)),
+            ("for", format!("{}", signed.message.grantee)),
+            ("terms (commitment)", hex(&signed.message.terms)),
+        ]),
+        Act::RevokeGrant { grant, .. } => Vec::from([("consent", format!("{grant}"))]),
+        Act::BurnGrant { patient, nonce, .. } => {
+            Vec::from([("patient", format!("{patient}")), ("nonce", hex(nonce))])
+        }
+        Act::Anchor { size, root, .. } => Vec::from([("leaves", count(*size)), ("root", hex(root))]),
+    }
+}
+
+/// Who agrees on blocks, now and next.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Authorities {
+    /// Epoch of the next block.
+    pub epoch: u64,
+    /// Heights in an epoch.
+    pub epoch_blocks: u64,
+    /// Validators of this epoch, ascending.
+    pub committee: Vec<[u8; 32]>,
+    /// Validators of the epoch after, as far as they are decided.
+    pub next: Vec<[u8; 32]>,
+    /// Everybody the ledger holds as a validator, seated, coming or going.
+    pub validators: Vec<Authority>,
+}
+
+impl Authorities {
+    /// Votes that make a block final: more than two thirds.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        self.committee.len() - self.traitors()
+    }
+
+    /// Validators that may lie or be away without harm.
+    #[must_use]
+    pub fn traitors(&self) -> usize {
+        self.committee.len().saturating_sub(1) / 3
+    }
+
+    /// Last height of this epoch; nothing if it never ends.
+    #[must_use]
+    pub fn epoch_ends(&self) -> Option<u64> {
+        self.epoch.checked_add(1)?.checked_mul(self.epoch_blocks)?.checked_sub(1)
+    }
+
+    /// The organisation a validator acts for.
+    #[must_use]
+    pub fn org_of(&self, key: &[u8; 32]) -> Option<OrgId> {
+        self.validators.iter().find(|one| one.key == *key).and_then(|one| one.org)
+    }
+}
+
+/// One validator as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// Its Ed25519 key.
+    pub key: [u8; 32],
+    /// Whose it is, if the ledger says so.
+    pub org: Option<OrgId>,
+    /// Where it is to be found, host:port; empty if the ledger does not say.
+    pub endpoint: String,
+    /// First epoch in which it votes.
+    pub since_epoch: u64,
+    /// First epoch in which it no longer does.
+    pub until_epoch: Option<u64>,
+}
+
+/// A proposal with its votes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// Counts from 1.
+    pub id: u64,
+    /// What it would do, as a clause without a subject: "seat validator 9c1e4a…40b2 of 3fa0…".
+    pub words: String,
+    /// Its particulars, as label and text. No hash is cut short.
+    pub particulars: Vec<(&'static str, String)>,
+    /// Who proposed it.
+    pub proposer: OrgId,
+    /// Block time of the proposal, milliseconds.
+    pub proposed_at_ms: u64,
+    /// Votes after this block time count no more, milliseconds.
+    pub until_ms: u64,
+    /// Seated organisations that voted for it.
+    pub votes: Vec<OrgId>,
+    /// Seated organisations that have not voted.
+    pub may_vote: Vec<OrgId>,
+    /// Votes that carry it out.
+    pub needed: usize,
+    /// First epoch whose committee shows it, once carried out.
+    pub acts_from_epoch: Option<u64>,
+}
+
+impl Proposal {
+    /// Can it still be voted for at this block time?
+    #[must_use]
+    pub fn is_open(&self, now_ms: u64) -> bool {
+        self.acts_from_epoch.is_none() && now_ms <= self.until_ms
+    }
+}
+
+/// How two votes contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// For two blocks in one view.
+    Notarize,
+    /// To make two blocks of one view final.
+    Finalize,
+    /// To skip a view, and to make a block of it final.
+    NullifyFinalize,
+}
+
+impl Conflict {
+    /// What the validator did.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Notarize => "voted for two blocks in one view",
+            Self::Finalize => "voted to make two blocks of one view final",
+            Self::NullifyFinalize => "voted to skip a view and to make a block of it final",
+        }
+    }
+}
+
+/// Two signed votes of one validator that no honest one casts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Who.
+    pub validator: [u8; 32],
+    /// Its organisation, if the ledger names one.
+    pub org: Option<OrgId>,
+    /// Epoch of the votes.
+    pub epoch: u64,
+    /// View of the votes.
+    pub view: u64,
+    /// What they say.
+    pub conflict: Conflict,
+    /// SHA-256 of both votes as they are kept.
+    pub votes: Hash,
+}
+
+/// How one validator of the committee is, as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidatorHealth {
+    /// Its key.
+    pub key: [u8; 32],
+    /// Is it this node's own?
+    pub own: bool,
+    /// Height of the last block it proposed, among the newest [`TURNS_BLOCKS_MAX`].
+    pub last_led: Option<u64>,
+    /// Its turns among those blocks that became a block.
+    pub led: u64,
+    /// Its turns among those blocks in which nothing was agreed.
+    pub skipped: u64,
+    /// Height it said it had; its own for this node's validator.
+    pub height: Option<u64>,
+    /// When it was heard last, milliseconds on this node's clock.
+    pub heard_at_ms: Option<u64>,
+    /// When a vote of it arrived last, milliseconds on this node's clock.
+    pub voted_at_ms: Option<u64>,
+}
+
+/// A validator that was heard within this time is connected.
+pub const HEARD_WITHIN_MS: u64 = 15_000;
+
+impl ValidatorHealth {
+    /// Is it connected? Nothing if it was never heard.
+    #[must_use]
+    pub fn connected(&self, now_ms: u64) -> Option<bool> {
+        if self.own {
+            return Some(true);
+        }
+        let last_ms = self.heard_at_ms.max(self.voted_at_ms)?;
+        Some(now_ms.saturating_sub(last_ms) <= HEARD_WITHIN_MS)
+    }
+
+    /// Blocks it is behind the tip.
+    #[must_use]
+    pub fn lag(&self, tip: u64) -> Option<u64> {
+        self.height.map(|height| tip.saturating_sub(height))
+    }
+}
+
+/// Everything about the validators.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Governance {
+    /// Who agrees on blocks.
+    pub authorities: Authorities,
+    /// What may change that.
+    pub proposals: Vec<Proposal>,
+    /// Who lied.
+    pub evidence: Vec<Evidence>,
+    /// How the committee is.
+    pub health: Vec<ValidatorHealth>,
+}
+
+/// A ledger whose blocks can be looked at. Answers come from what is final here; none waits for
+/// consensus, and none is longer than its bound.
+pub trait Explorer: Send + Sync {
+    /// Blocks, newest first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Down`] if the ledger cannot be read.
+    fn blocks(&self, asked: &Asked) -> Result<Blocks, LedgerError>;
+
+    /// The block at `height` with its transactions from the `first` on; nothing if it is not final here.
+    ///
+    /// # Errors
+    /// As [`Self::blocks`].
+    fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError>;
+
+    /// A transaction that is final here, or waits for a block.
+    ///
+    /// # Errors
+    /// As [`Self::blocks`].
+    fn transaction(&self, id: &Hash) -> Result<Option<Transaction>, LedgerError>;
+
+    /// Who agrees on blocks, what may change that, who lied, and how they are.
+    ///
+    /// # Errors
+    /// As [`Self::blocks`].
+    fn governance(&self) -> Result<Governance, LedgerError>;
+}
+
+/// Counts the turns of each validator in headers of one committee, newest first: how often it led, how
+/// often its turn was skipped, and where it led last. `turns` gives, for each header, epoch, view, view
+/// of its parent, height and proposer; those of other epochs are left out.
+///
+/// The turn of view `v` in epoch `e` is that of the validator at place `(e + v) mod n`.
+#[must_use]
+pub fn turns(
+    epoch: u64,
+    committee: &[[u8; 32]],
+    headers: impl IntoIterator<Item = Turn>,
+) -> Vec<ValidatorHealth> {
+    let mut counted: Vec<ValidatorHealth> = committee
+        .iter()
+        .map(|key| ValidatorHealth {
+            key: *key,
+            own: false,
+            last_led: None,
+            led: 0,
+            skipped: 0,
+            height: None,
+            heard_at_ms: None,
+            voted_at_ms: None,
+        })
+        .collect();
+    let n = committee.len() as u64;
+    for turn in headers.into_iter().filter(|turn| turn.epoch == epoch && n != 0) {
+        if let Some(leader) = counted.iter_mut().find(|one| one.key == turn.leader) {
+            leader.led += 1;
+            leader.last_led = leader.last_led.max(Some(turn.height));
+        }
+        // A view is skipped by everybody or nobody; more of them than a few rounds say nothing new.
+        let skipped = (turn.parent_view + 1..turn.view).take(SKIPPED_TURNS_MAX);
+        for view in skipped {
+            let place = usize::try_from(epoch.wrapping_add(view) % n).unwrap_or(0);
+            counted[place].skipped += 1;
+        }
+    }
+    counted
+}
+
+/// Skipped views counted between two blocks.
+const SKIPPED_TURNS_MAX: usize = 1024;
+
+/// What [`turns`] needs of a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Epoch.
+    pub epoch: u64,
+    /// View.
+    pub view: u64,
+    /// View of its parent.
+    pub parent_view: u64,
+    /// Height.
+    pub height: u64,
+    /// Proposer.
+    pub leader: [u8; 32],
+}
+
+/// A count with thin spaces: `1 204`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = format!("{number}");
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.chars().enumerate() {
+        if place != 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes as lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The two ends of a long hex word: `9c1e4a…40b2`.
+#[must_use]
+pub fn short(bytes: &[u8]) -> String {
+    let text = hex(bytes);
+    match text.len() {
+        0..=12 => text,
+        len => format!("{}…{}", &text[..6], &text[len - 4..]),
+    }
+}

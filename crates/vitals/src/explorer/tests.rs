@@ -1,0 +1,79 @@
+use super::*;
+use crate::ids::{GrantId, PersonId};
+use alloc::vec;
+
+#[test]
+fn deeds_are_told_without_names_and_in_words() {
+    let anchored = |size| Deed::Act(Act::Anchor { size, root: [7; 32], consistency: vec![] });
+    assert_eq!(anchored(1_204).words(), "anchored its log of 1\u{202f}204 leaves");
+    assert_eq!(anchored(1).words(), "anchored its log of 1 leaf");
+    let enrol =
+        Act::Enrol { person: PersonId([2; 32]), role: Role::Auditor, signer: vec![], vault_kept: true };
+    assert_eq!(Deed::Act(enrol.clone()).words(), "enrolled an auditor");
+    assert!(Deed::Act(enrol).particulars().contains(&("signing key", "kept by the vault".into())));
+    let withdrawn = Deed::Act(Act::RevokeGrant { grant: GrantId([3; 32]), signature: vec![] });
+    assert_eq!(withdrawn.particulars(), vec![("consent", "03".repeat(32))]);
+    let unknown = Deed::Call { contract: "Directory".into(), function: Some("suspend".into()) };
+    assert_eq!(unknown.words(), "called suspend of Directory");
+    assert_eq!(Deed::Deploy { bytes: 4096 }.words(), "deployed a contract of 4\u{202f}096 bytes");
+}
+
+#[test]
+fn turns_tell_who_led_and_whose_turn_was_skipped() {
+    let committee = [[1; 32], [2; 32], [3; 32], [4; 32]];
+    let turn = |height, parent_view, view: u64, leader: [u8; 32]| Turn {
+        epoch: 1,
+        view,
+        parent_view,
+        height,
+        leader,
+    };
+    // Epoch 1: view 4 is the turn of place (1 + 4) mod 4 = 1.
+    let headers = [
+        turn(12, 6, 8, [2; 32]), // view 7, place 0, was skipped
+        turn(11, 5, 6, [4; 32]),
+        turn(10, 4, 5, [3; 32]),
+        Turn { epoch: 0, ..turn(9, 0, 100, [1; 32]) },
+    ];
+    let counted = turns(1, &committee, headers);
+    let of = |place: usize| (counted[place].led, counted[place].skipped, counted[place].last_led);
+    assert_eq!(of(0), (0, 1, None));
+    assert_eq!(of(1), (1, 0, Some(12)));
+    assert_eq!(of(2), (1, 0, Some(10)));
+    assert_eq!(of(3), (1, 0, Some(11)));
+    assert!(turns(1, &[], headers).is_empty(), "no committee, no turns");
+}
+
+#[test]
+fn a_header_that_claims_endless_skips_costs_no_endless_time() {
+    let turn = Turn { epoch: 0, view: u64::MAX, parent_view: 0, height: 1, leader: [1; 32] };
+    let counted = turns(0, &[[1; 32]], [turn]);
+    assert_eq!(counted[0].skipped, SKIPPED_TURNS_MAX as u64);
+}
+
+#[test]
+fn a_validator_is_connected_while_it_was_heard_lately() {
+    let mut health = turns(0, &[[1; 32]], []).remove(0);
+    assert_eq!(health.connected(1_000_000), None, "never heard");
+    health.heard_at_ms = Some(1_000_000);
+    assert_eq!(health.connected(1_000_000 + HEARD_WITHIN_MS), Some(true));
+    assert_eq!(health.connected(1_000_001 + HEARD_WITHIN_MS), Some(false));
+    health.voted_at_ms = Some(1_000_001);
+    assert_eq!(health.connected(1_000_001 + HEARD_WITHIN_MS), Some(true));
+    health.height = Some(90);
+    assert_eq!((health.lag(100), health.lag(80)), (Some(10), Some(0)));
+}
+
+#[test]
+fn a_quorum_is_more_than_two_thirds() {
+    let of = |n: u8| {
+        let authorities =
+            Authorities { committee: (0..n).map(|at| [at; 32]).collect(), ..Authorities::default() };
+        (authorities.quorum(), authorities.traitors())
+    };
+    assert_eq!([of(1), of(3), of(4), of(7)], [(1, 0), (3, 0), (3, 1), (5, 2)]);
+    let authorities = Authorities { epoch: 2, epoch_blocks: 128, ..Authorities::default() };
+    assert_eq!(authorities.epoch_ends(), Some(383));
+    let endless = Authorities { epoch: 1, epoch_blocks: u64::MAX, ..Authorities::default() };
+    assert_eq!(endless.epoch_ends(), None);
+}

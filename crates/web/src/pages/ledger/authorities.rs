@@ -1,0 +1,216 @@
+//! Who agrees on blocks: validators and how they are, proposals with their votes, evidence, epochs.
+
+use super::{HERE, KeyMark, OrgMark};
+use crate::App;
+use crate::session::Caller;
+use crate::shell::{Answer, Shell};
+use crate::words::{self, Moment};
+use askama::Template;
+use axum::extract::State;
+use vitals::explorer::{Authority, Evidence, Governance, Proposal, TURNS_BLOCKS_MAX, ValidatorHealth};
+
+struct ValidatorCard {
+    mark: KeyMark,
+    title: String,
+    own: bool,
+    seat: String,
+    seated: bool,
+    away: bool,
+    facts: Vec<(&'static str, String)>,
+}
+
+struct ProposalCard {
+    id: u64,
+    words: String,
+    particulars: Vec<(&'static str, String)>,
+    proposer: OrgMark,
+    at: Moment,
+    until: Moment,
+    open: bool,
+    state: String,
+    votes: Vec<OrgMark>,
+    may_vote: Vec<OrgMark>,
+    count: usize,
+    needed: usize,
+}
+
+struct EvidenceLine {
+    mark: KeyMark,
+    words: &'static str,
+    round: String,
+    votes: String,
+}
+
+#[derive(Template)]
+#[template(path = "pages/ledger_authorities.html")]
+struct AuthoritiesPage {
+    shell: Shell,
+    epoch: String,
+    ends: Option<String>,
+    lead: String,
+    next: Vec<String>,
+    validators: Vec<ValidatorCard>,
+    proposals: Vec<ProposalCard>,
+    evidence: Vec<EvidenceLine>,
+    window: String,
+}
+
+fn seat(one: &Authority, governance: &Governance) -> String {
+    let authorities = &governance.authorities;
+    let seated = authorities.committee.contains(&one.key);
+    match (seated, one.until_epoch) {
+        (false, _) if one.since_epoch > authorities.epoch => {
+            format!("joins in epoch {}", words::count(one.since_epoch))
+        }
+        (true, Some(until)) => format!("seated, leaves in epoch {}", words::count(until)),
+        (true, None) => format!("seated since epoch {}", words::count(one.since_epoch)),
+        (false, Some(until)) => format!("left in epoch {}", words::count(until)),
+        (false, None) => "not seated".into(),
+    }
+}
+
+fn seen(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, String)> {
+    let ago = |at_ms: u64| format!("{} ago", words::age(now_ms.saturating_sub(at_ms)));
+    let mut facts =
+        vec![("last block led", health.last_led.map_or_else(|| "none of the newest".into(), words::count))];
+    let turns = health.led + health.skipped;
+    facts.push((
+        "skipped turns",
+        if turns == 0 {
+            "no turn yet".into()
+        } else {
+            format!("{} of {}", words::count(health.skipped), words::count(turns))
+        },
+    ));
+    if let Some(lag) = health.lag(tip) {
+        facts.push((
+            "behind",
+            if lag == 0 { "no block".into() } else { format!("{} blocks", words::count(lag)) },
+        ));
+    }
+    if !health.own {
+        let word = match health.connected(now_ms) {
+            Some(true) => "yes".into(),
+            Some(false) => {
+                let last_ms = health.heard_at_ms.max(health.voted_at_ms).unwrap_or(0);
+                format!("no; heard {}", ago(last_ms))
+            }
+            None => "not heard since this node started".into(),
+        };
+        facts.push(("connected", word));
+    }
+    if let Some(at_ms) = health.voted_at_ms {
+        facts.push(("last vote", ago(at_ms)));
+    }
+    facts
+}
+
+fn card(app: &App, one: &Authority, governance: &Governance, tip: u64, now_ms: u64) -> ValidatorCard {
+    let health = governance.health.iter().find(|health| health.key == one.key);
+    let mark = KeyMark::of(app, &one.key, one.org);
+    let title = mark.org.as_ref().map_or_else(|| "No organisation".into(), |org| words::capital(&org.name));
+    let mut facts = vec![(
+        "found at",
+        if one.endpoint.is_empty() { "no address given".into() } else { one.endpoint.clone() },
+    )];
+    facts.extend(health.map(|health| seen(health, tip, now_ms)).unwrap_or_default());
+    ValidatorCard {
+        title,
+        own: health.is_some_and(|health| health.own),
+        seat: seat(one, governance),
+        seated: governance.authorities.committee.contains(&one.key),
+        away: health.is_some_and(|health| health.connected(now_ms) == Some(false)),
+        facts,
+        mark,
+    }
+}
+
+fn proposal(app: &App, one: &Proposal, tip_ms: u64) -> ProposalCard {
+    let marks = |orgs: &[vitals::OrgId]| orgs.iter().map(|org| OrgMark::of(app, *org)).collect();
+    let open = one.is_open(tip_ms);
+    let state = match one.acts_from_epoch {
+        Some(epoch) => format!("accepted; acts from epoch {}", words::count(epoch)),
+        None if open => "open".into(),
+        None => "lapsed: too few votes in time".into(),
+    };
+    ProposalCard {
+        id: one.id,
+        words: words::capital(&one.words),
+        particulars: one.particulars.clone(),
+        proposer: OrgMark::of(app, one.proposer),
+        at: Moment(one.proposed_at_ms),
+        until: Moment(one.until_ms),
+        open,
+        state,
+        votes: marks(&one.votes),
+        may_vote: marks(&one.may_vote),
+        count: one.votes.len(),
+        needed: one.needed,
+    }
+}
+
+fn evidence(app: &App, one: &Evidence) -> EvidenceLine {
+    EvidenceLine {
+        mark: KeyMark::of(app, &one.validator, one.org),
+        words: one.conflict.words(),
+        round: format!("epoch {}, view {}", words::count(one.epoch), words::count(one.view)),
+        votes: words::hex(&one.votes),
+    }
+}
+
+/// What the next epoch changes, in words.
+fn next(app: &App, governance: &Governance) -> Vec<String> {
+    let authorities = &governance.authorities;
+    let name = |key: &[u8; 32]| {
+        let key_word = words::short_hex(key);
+        match authorities.org_of(key) {
+            Some(org) => format!("{key_word} of {}", OrgMark::of(app, org).name),
+            None => key_word,
+        }
+    };
+    let joins = authorities.next.iter().filter(|key| !authorities.committee.contains(key));
+    let leaves = authorities.committee.iter().filter(|key| !authorities.next.contains(key));
+    let joins = joins.map(|key| format!("{} joins", name(key)));
+    joins.chain(leaves.map(|key| format!("{} leaves", name(key)))).collect()
+}
+
+fn lead(governance: &Governance) -> String {
+    let authorities = &governance.authorities;
+    let n = authorities.committee.len();
+    match (n, authorities.traitors()) {
+        (0 | 1, _) => "One validator decides alone. Four or more survive one that fails or lies.".into(),
+        (n, 0) => {
+            format!(
+                "{n} validators must all agree on each block. Four or more survive one that fails or lies."
+            )
+        }
+        (n, f) => format!(
+            "{} of {n} validators make a block final. {f} of them may fail or lie without harm.",
+            authorities.quorum()
+        ),
+    }
+}
+
+/// `/ledger/authorities`.
+pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.ledger_governance(&session, now_ms)).await;
+    let governance = app.granted(&caller, answer)?;
+    let now_ms = app.now_ms();
+    let health = app.station().health(now_ms);
+    let authorities = &governance.authorities;
+    let cards = authorities.validators.iter();
+    Ok(app.render(&AuthoritiesPage {
+        shell: Shell::of(&app, &caller, HERE),
+        epoch: words::count(authorities.epoch),
+        ends: authorities.epoch_ends().filter(|_| authorities.epoch_blocks < 1 << 32).map(|end| {
+            format!("{}, in {} blocks", words::count(end), words::count(end.saturating_sub(health.height)))
+        }),
+        lead: lead(&governance),
+        next: next(&app, &governance),
+        validators: cards.map(|one| card(&app, one, &governance, health.height, now_ms)).collect(),
+        proposals: governance.proposals.iter().map(|one| proposal(&app, one, health.tip_ms)).collect(),
+        evidence: governance.evidence.iter().map(|one| evidence(&app, one)).collect(),
+        window: words::count(TURNS_BLOCKS_MAX as u64),
+    }))
+}

@@ -1,0 +1,172 @@
+//! One block with its transactions, and one transaction.
+
+use super::{HERE, KeyMark, OrgMark, skipped};
+use crate::App;
+use crate::forms::{Asked, At};
+use crate::session::Caller;
+use crate::shell::{Answer, Message, Shell};
+use crate::words::{self, Moment};
+use askama::Template;
+use axum::extract::State;
+use vitals::explorer::{TRANSACTIONS_MAX, Transaction};
+use vitals::ledger::Outcome;
+
+/// What became of a transaction: icon, word, sentence.
+struct Verdict {
+    icon: &'static str,
+    word: &'static str,
+    text: String,
+}
+
+impl Verdict {
+    fn of(outcome: &Outcome) -> Self {
+        let (icon, word, text) = match outcome {
+            Outcome::Done { .. } => ("check", "Done", "It is final, and cannot be taken back.".into()),
+            Outcome::Refused { reason } => {
+                ("x", "Refused", format!("The contract refused it: {reason}. It changed nothing."))
+            }
+            Outcome::Pending => ("stale", "Waiting", "It waits for a block.".into()),
+            Outcome::Unknown => ("stale", "Unknown", "This node does not know what became of it.".into()),
+        };
+        Self { icon, word, text }
+    }
+}
+
+struct TransactionLine {
+    id: String,
+    short: String,
+    org: OrgMark,
+    words: String,
+    verdict: Verdict,
+}
+
+impl TransactionLine {
+    fn of(app: &App, one: &Transaction) -> Self {
+        Self {
+            id: words::hex(&one.id),
+            short: words::short_hex(&one.id),
+            org: OrgMark::sending(app, one.org, &one.sender),
+            words: one.deed.words(),
+            verdict: Verdict::of(&one.outcome),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "pages/ledger_block.html")]
+struct BlockPage {
+    shell: Shell,
+    height: u64,
+    shown: String,
+    at: Moment,
+    age: String,
+    leader: KeyMark,
+    genesis_block: bool,
+    skipped: Option<String>,
+    newer: Option<u64>,
+    transactions: Vec<TransactionLine>,
+    count: usize,
+    from: usize,
+    earlier: Option<usize>,
+    later: Option<usize>,
+    committee: Vec<String>,
+    facts: Vec<(&'static str, String)>,
+}
+
+/// `/ledger/blocks/{height}`.
+pub(crate) async fn page(
+    State(app): State<App>,
+    At(height): At<String>,
+    asked: Asked,
+    caller: Caller,
+) -> Answer {
+    let nothing = || app.refusal(Some(&caller), &Message::not_found());
+    let height: u64 = crate::pages::named(&height).ok_or_else(nothing)?;
+    let first: usize = match asked.field("first") {
+        "" => 0,
+        text => crate::pages::named(text).ok_or_else(|| {
+            app.refusal(Some(&caller), &Message::wrong("The address names a place that cannot be."))
+        })?,
+    };
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.ledger_block(&session, height, first, now_ms)).await;
+    let block = app.granted(&caller, answer)?.ok_or_else(nothing)?;
+    let (line, now_ms) = (&block.line, app.now_ms());
+    let end = block.first.saturating_add(block.transactions.len());
+    Ok(app.render(&BlockPage {
+        shell: Shell::of(&app, &caller, HERE),
+        height,
+        shown: words::count(height),
+        at: Moment(line.time_ms),
+        age: words::age(now_ms.saturating_sub(line.time_ms)),
+        leader: KeyMark::of(&app, &line.leader, line.leader_org),
+        genesis_block: height == 0,
+        skipped: skipped(line.skipped),
+        newer: (height < app.station().health(now_ms).height).then(|| height + 1),
+        transactions: block.transactions.iter().map(|one| TransactionLine::of(&app, one)).collect(),
+        count: line.transactions,
+        from: block.first + 1,
+        earlier: (block.first != 0).then(|| block.first.saturating_sub(TRANSACTIONS_MAX)),
+        later: (end < line.transactions && !block.transactions.is_empty()).then_some(end),
+        committee: block.committee.iter().map(|key| words::hex(key)).collect(),
+        facts: vec![
+            ("digest", words::hex(&block.digest)),
+            ("parent", words::hex(&block.parent)),
+            ("epoch, view", format!("{}, {}", words::count(line.epoch), words::count(line.view))),
+            ("state root", words::hex(&block.state_root)),
+            ("transactions root", words::hex(&block.transactions_root)),
+            ("receipts root", words::hex(&block.receipts_root)),
+        ],
+    }))
+}
+
+#[derive(Template)]
+#[template(path = "pages/ledger_transaction.html")]
+struct TransactionPage {
+    shell: Shell,
+    org: OrgMark,
+    words: String,
+    verdict: Verdict,
+    place: Option<(u64, String, Moment)>,
+    particulars: Vec<(&'static str, String)>,
+    facts: Vec<(&'static str, String)>,
+}
+
+/// `/ledger/transactions/{transaction}`.
+pub(crate) async fn transaction(State(app): State<App>, At(id): At<String>, caller: Caller) -> Answer {
+    let nothing = || app.refusal(Some(&caller), &Message::not_found());
+    let mut name = [0; 32];
+    hex::decode_to_slice(&id, &mut name).map_err(|_| nothing())?;
+    if words::hex(&name) != id {
+        return Err(nothing());
+    }
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.ledger_transaction(&session, &name, now_ms)).await;
+    let one = app.granted(&caller, answer)?.ok_or_else(nothing)?;
+    let account = |bytes: &[u8; 20]| format!("0x{}", words::hex(bytes));
+    let called = match (&one.contract, &one.function) {
+        (Some(contract), Some(function)) => format!("{contract}.{function}"),
+        (Some(contract), None) => contract.clone(),
+        (None, _) => one.to.as_ref().map_or_else(|| "a new contract".into(), account),
+    };
+    let gas = match one.gas_used {
+        Some(used) => format!("{} of at most {}", words::count(used), words::count(one.gas_limit)),
+        None => format!("at most {}", words::count(one.gas_limit)),
+    };
+    Ok(app.render(&TransactionPage {
+        shell: Shell::of(&app, &caller, HERE),
+        org: OrgMark::sending(&app, one.org, &one.sender),
+        words: one.deed.words(),
+        verdict: Verdict::of(&one.outcome),
+        place: one.place.map(|at| (at.height, words::count(at.height), Moment(at.time_ms))),
+        particulars: one.deed.particulars(),
+        facts: vec![
+            ("name", words::hex(&one.id)),
+            ("calls", called),
+            ("sent from", account(&one.sender)),
+            ("number of its sender", words::count(one.nonce)),
+            ("gas", gas),
+            ("bytes", words::count(one.bytes as u64)),
+        ],
+    }))
+}

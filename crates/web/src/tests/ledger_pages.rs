@@ -1,0 +1,144 @@
+//! The ledger's pages, and what every page says when the ledger stands still.
+
+use super::scene::{Scene, goes_to, text};
+use axum::http::StatusCode;
+use clinic::LATE_BLOCKS;
+use clinic::policy::VIEW_AGE_MAX_MS;
+
+#[tokio::test]
+async fn an_auditor_reads_the_ledger_in_words_and_ids_without_a_name() {
+    let mut scene = Scene::new();
+    scene.beats(720, 3);
+    scene.ward.anchor();
+    scene.settle();
+    assert_eq!(goes_to(&scene.get("/", "ada").await), "/ledger");
+    let page = scene.page("/ledger", "ada").await;
+    assert!(page.contains("anchored its log of") && page.contains("relayed a consent"), "{page}");
+    assert!(page.contains("Test Hospital") && page.contains("enrolled a patient"), "{page}");
+    for name in ["amira", "lee", "kim", "alert(1)", &scene.amira.to_string()] {
+        assert!(!page.contains(name), "{name}");
+    }
+    let block = scene.page("/ledger/blocks/2", "ada").await;
+    assert!(block.contains("Block 2") && block.contains("/ledger/transactions/"), "{block}");
+    let one = scene.page(&format!("/ledger/transactions/{}", scene.transaction()), "admin").await;
+    assert!(one.contains("enrolled") && one.contains("It is final"), "{one}");
+    let authorities = scene.page("/ledger/authorities", "ada").await;
+    assert!(authorities.contains("node.example:9000") && authorities.contains("Nobody asks for a change"));
+    assert!(authorities.contains("No validator contradicted itself"));
+}
+
+#[tokio::test]
+async fn a_search_leads_to_its_block_transaction_or_organisation_or_says_why_not() {
+    let scene = Scene::new();
+    let name = scene.transaction();
+    let leads = |find: String| {
+        let scene = &scene;
+        async move { goes_to(&scene.get(&format!("/ledger?find={find}"), "ada").await).to_string() }
+    };
+    assert_eq!(leads("1".into()).await, "/ledger/blocks/1");
+    assert_eq!(leads(format!("0x{}", name.to_uppercase())).await, format!("/ledger/transactions/{name}"));
+    let org = scene.ward.clinic.org();
+    assert_eq!(leads(org.to_string()).await, format!("/ledger?org={org}"));
+    let own = scene.page(&format!("/ledger?org={org}"), "ada").await;
+    assert!(own.contains("Blocks of one organisation") && own.contains("enrolled"));
+    let strange = scene.page(&format!("/ledger?org={}", "ab".repeat(16)), "ada").await;
+    assert!(strange.contains("There is nothing here to show"), "{strange}");
+    let absent = scene.get("/ledger?find=999999", "ada").await;
+    assert_eq!(absent.status(), StatusCode::NOT_FOUND);
+    assert!(text(absent).await.contains("No block with this height is final here"));
+    let odd = scene.get("/ledger?find=%3Cscript%3E", "ada").await;
+    assert_eq!(odd.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let odd = text(odd).await;
+    assert!(odd.contains("Search for a height") && !odd.contains("<script>\""), "{odd}");
+}
+
+#[tokio::test]
+async fn older_blocks_are_one_link_away_until_the_first() {
+    let mut scene = Scene::new();
+    for _ in 0..120 {
+        scene.ward.pass(100);
+        scene.settle();
+    }
+    let mut address = "/ledger".to_string();
+    let mut pages = 1;
+    while let Some((_, older)) = scene.page(&address, "ada").await.split_once("href=\"/ledger?before=") {
+        address = format!("/ledger?before={}", older.split('"').next().unwrap());
+        pages += 1;
+        assert!(pages < 10, "the pages come to an end");
+    }
+    assert!((3..=4).contains(&pages), "{pages} pages of fifty");
+}
+
+#[tokio::test]
+async fn on_a_ledger_that_stands_still_every_page_says_what_goes_on() {
+    let mut scene = Scene::new();
+    scene.beats(720, 3);
+    let pages =
+        [("/wall", "lee"), ("/me", "amira"), ("/admin", "admin"), ("/ledger", "ada"), ("/help", "fay")];
+    let halted = |page: &str| page.contains("id=\"halt\">");
+    for (path, who) in pages {
+        assert!(!halted(&scene.page(path, who).await), "{path}");
+    }
+    scene.ward.pass(VIEW_AGE_MAX_MS + 120_000);
+    scene.settle_without_block();
+    for (path, who) in pages.into_iter().chain([
+        ("/sign-in", ""),
+        ("/ledger/authorities", "admin"),
+        ("/ledger/blocks/1", "ada"),
+    ]) {
+        let page = scene.page(path, who).await;
+        assert!(halted(&page), "{path}");
+        for sentence in
+            ["3 min", "charts go on", "New consents, new devices and records of other hospitals wait"]
+        {
+            assert!(page.contains(sentence), "{path}: {sentence}");
+        }
+    }
+    let missing = scene.get("/nothing", "lee").await;
+    assert!(halted(&text(missing).await), "a page that says no, too");
+    let metrics = scene.page("/metrics", "").await;
+    assert!(metrics.contains("aceso_ledger_stale 1") && metrics.contains("aceso_ledger_age_milliseconds 18"));
+    scene.settle();
+    for (path, who) in pages {
+        assert!(!halted(&scene.page(path, who).await), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_withdrawal_is_told_to_staff_and_to_its_patient() {
+    let mut scene = Scene::new();
+    scene.beats(720, 3);
+    scene.ward.ledger.set_deaf(true);
+    let revoke = format!("/me/consents/{}/revoke", scene.consent);
+    assert_eq!(scene.post(&revoke, "amira", &[]).await.status(), StatusCode::SEE_OTHER);
+    for _ in 0..LATE_BLOCKS {
+        scene.ward.pass(1000);
+        scene.settle();
+    }
+    for (path, who) in [("/wall", "kim"), ("/admin", "admin"), ("/ledger", "ada")] {
+        let page = scene.page(path, who).await;
+        assert!(page.contains("id=\"late\"") && page.contains("not on the ledger after 20 blocks"), "{path}");
+    }
+    let own = scene.page("/me", "amira").await;
+    assert!(own.contains("not on the ledger yet: other hospitals may not know"), "{own}");
+    let other = scene.page("/me", "bela").await;
+    assert!(!other.contains("id=\"late\"") && !other.contains("may not know"), "nobody else's business");
+    let metrics = scene.page("/metrics", "").await;
+    assert!(
+        metrics.contains("aceso_withdrawals_late_total 1") && metrics.contains("aceso_withdrawals_late 1")
+    );
+    scene.ward.ledger.set_deaf(false);
+    scene.settle();
+    assert!(!scene.page("/admin", "admin").await.contains("id=\"late\""));
+}
+
+#[tokio::test]
+async fn a_ledger_that_does_not_answer_hides_nothing_behind_a_blank_page() {
+    let scene = Scene::new();
+    scene.ward.ledger.set_down(true);
+    for path in ["/ledger", "/ledger/authorities", "/ledger/blocks/1"] {
+        let response = scene.get(path, "ada").await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(text(response).await.contains("The ledger does not answer"), "{path}");
+    }
+}
