@@ -213,7 +213,7 @@ impl Station for Demo {
         now_ms: u64,
     ) -> Result<vitals::explorer::Blocks, ClinicError> {
         Self::looker(session)?;
-        Ok(super::ledger::blocks(asked, now_ms / 1000))
+        Ok(super::ledger::blocks(asked, super::ledger::tip(now_ms)))
     }
 
     fn ledger_block(
@@ -224,7 +224,7 @@ impl Station for Demo {
         now_ms: u64,
     ) -> Result<Option<vitals::explorer::Block>, ClinicError> {
         Self::looker(session)?;
-        Ok(super::ledger::block(height, first, now_ms / 1000))
+        Ok(super::ledger::block(height, first, super::ledger::tip(now_ms)))
     }
 
     fn ledger_transaction(
@@ -234,7 +234,7 @@ impl Station for Demo {
         now_ms: u64,
     ) -> Result<Option<vitals::explorer::Transaction>, ClinicError> {
         Self::looker(session)?;
-        Ok(super::ledger::find(id, now_ms / 1000))
+        Ok(super::ledger::find(id, super::ledger::tip(now_ms)))
     }
 
     fn ledger_governance(
@@ -243,13 +243,13 @@ impl Station for Demo {
         now_ms: u64,
     ) -> Result<vitals::explorer::Governance, ClinicError> {
         Self::looker(session)?;
-        Ok(super::ledger::governance(now_ms / 1000, now_ms))
+        Ok(super::ledger::governance(super::ledger::tip(now_ms), now_ms))
     }
 
     fn health(&self, now_ms: u64) -> LedgerHealth {
         let halted = self.halted();
         LedgerHealth {
-            height: now_ms / 1000,
+            height: super::ledger::tip(now_ms),
             tip_ms: now_ms / 1000 * 1000 - if halted { 240_000 } else { 0 },
             stale: halted,
             age_ms: if halted { 240_000 } else { now_ms % 1000 },

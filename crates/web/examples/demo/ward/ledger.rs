@@ -9,8 +9,18 @@ use vitals::ids::Hash;
 use vitals::ledger::{Act, RevokeReason};
 use vitals::{OrgId, explorer};
 
-/// Blocks made each second.
 const EPOCH_BLOCKS: u64 = 128;
+/// Second since 1970 of the first block: the middle of November 2026.
+const FOUNDED_S: u64 = 1_795_000_000;
+
+/// A block a second.
+pub(super) fn tip(now_ms: u64) -> u64 {
+    (now_ms / 1000).saturating_sub(FOUNDED_S).max(EPOCH_BLOCKS * 4)
+}
+
+fn time_ms(height: u64) -> u64 {
+    (FOUNDED_S + height) * 1000
+}
 
 pub(super) fn org(number: u8) -> OrgId {
     let mut id = [0; 16];
@@ -66,7 +76,7 @@ fn line(height: u64) -> BlockLine {
     let leader = u8::try_from(height % 3).expect("small");
     BlockLine {
         height,
-        time_ms: height * 1000,
+        time_ms: time_ms(height),
         epoch: height / EPOCH_BLOCKS,
         view: height % EPOCH_BLOCKS * 4 / 3 + 1,
         skipped: u64::from(height.is_multiple_of(3)),
@@ -92,7 +102,7 @@ fn transaction(height: u64, index: usize, number: u8, deed: Deed) -> Transaction
     };
     Transaction {
         id: name(height, index),
-        place: Some(Place { height, index, time_ms: height * 1000 }),
+        place: Some(Place { height, index, time_ms: time_ms(height) }),
         sender: [number; 20],
         org: Some(org(number)),
         to: Some([9; 20]),

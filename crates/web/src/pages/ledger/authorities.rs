@@ -85,7 +85,11 @@ fn seen(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, S
     if let Some(lag) = health.lag(tip) {
         facts.push((
             "behind",
-            if lag == 0 { "no block".into() } else { format!("{} blocks", words::count(lag)) },
+            match lag {
+                0 => "no block".into(),
+                1 => "1 block".into(),
+                n => format!("{} blocks", words::count(n)),
+            },
         ));
     }
     if !health.own {
