@@ -7,11 +7,10 @@ mod tests;
 use crate::contracts::Contracts;
 use crate::contracts::bindings::{Anchors, Consents, Devices, Directory, P256Verifier};
 use crate::machine::execute::{BlockEnv, TX_GAS_MAX, run};
-use crate::machine::{State, list_root};
+use crate::machine::{Flat, State, list_root};
 use alloy_primitives::{Address, B256, Bytes, TxKind, address};
 use alloy_sol_types::SolConstructor;
 use revm::context::TxEnv;
-use revm::database::states::changes::StateChangeset;
 use vitals::ids::{Hash, OrgId, sha256};
 use vitals::proof::contracts::{ANCHORS, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER};
 use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
@@ -167,7 +166,7 @@ pub(crate) fn creations(document: &GenesisDocument) -> Result<(Vec<Vec<u8>>, Con
 }
 
 /// The state a genesis document stands for, and its addresses.
-pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset, Contracts), GenesisError> {
+pub(crate) fn state(document: &GenesisDocument) -> Result<(State, Flat, Contracts), GenesisError> {
     for (ours, theirs) in contracts(DEPLOYER, 0).iter().zip(&document.contracts) {
         if ours != theirs {
             return Err(GenesisError::OtherContracts { name: theirs.name.clone() });
@@ -193,8 +192,8 @@ pub(crate) fn state(document: &GenesisDocument) -> Result<(State, StateChangeset
     if let Some(failed) = receipts.iter().find(|receipt| !receipt.succeeded) {
         return Err(GenesisError::Refused(crate::contracts::reason(&failed.revert)));
     }
-    state.apply(&changes);
-    Ok((state, changes, addresses))
+    let flat = state.apply(&changes);
+    Ok((state, flat, addresses))
 }
 
 /// The header of height 0.

@@ -1,7 +1,8 @@
 //! Execution of one block on the state of its parent: pure, speculative, the same on every node.
 
+use super::nodes::NodeFault;
 use super::receipt::{Receipt, list_root};
-use super::state::State;
+use super::state::{Flat, State};
 use crate::contracts::Contracts;
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{Transaction as _, TxEnvelope, TxType};
@@ -39,7 +40,7 @@ pub struct BlockEnv {
     pub time_ms: u64,
 }
 
-/// Why a block must not be voted for. All of these are the proposer's fault.
+/// Why a block must not be voted for. All but the last are the proposer's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// Not the height after the parent's.
@@ -64,6 +65,9 @@ pub enum Invalid {
         /// Why.
         why: InvalidTx,
     },
+    /// This node cannot tell: its own state is damaged.
+    #[error("this node cannot execute blocks: {0}")]
+    Fault(NodeFault),
 }
 
 /// Why a transaction may not stand in a block.
@@ -224,7 +228,10 @@ impl Rules {
         let (receipts, changes) = run(self.chain_id, &parent.state, env, checked.iter().map(evm_tx))
             .map_err(|(index, why)| Invalid::Transaction { index, why: InvalidTx::Evm(why) })?;
         let mut state = parent.state.clone();
-        state.apply(&changes);
+        let flat = state.apply(&changes);
+        if let Some(fault) = state.fault() {
+            return Err(Invalid::Fault(fault.clone()));
+        }
         let encoded: Vec<Vec<u8>> = receipts.iter().map(Receipt::encode).collect();
         Ok(Executed {
             state_root: state.root().0,
@@ -233,7 +240,7 @@ impl Rules {
             receipts,
             encoded,
             hashes: checked.iter().map(|tx| tx.hash).collect(),
-            changes,
+            flat,
             parent_root: parent.state_root(),
             after: Snapshot { height: env.height, time_ms: env.time_ms, state },
         })
@@ -277,7 +284,7 @@ pub struct Executed {
     pub receipts: Vec<Receipt>,
     pub(crate) encoded: Vec<Vec<u8>>,
     pub(crate) hashes: Vec<Hash>,
-    pub(crate) changes: StateChangeset,
+    pub(crate) flat: Flat,
     pub(crate) parent_root: Hash,
     pub(crate) after: Snapshot,
 }

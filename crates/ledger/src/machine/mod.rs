@@ -2,7 +2,13 @@
 //! from the committed tip without ever waiting for an execution.
 
 pub(crate) mod execute;
+mod nodes;
+mod persist;
+mod pins;
+mod prune;
+mod rebuild;
 mod receipt;
+mod row;
 mod state;
 mod store;
 mod trie;
@@ -15,9 +21,10 @@ pub use execute::{
     BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, BlockEnv, CheckedTx, Executed, Invalid, InvalidTx,
     Snapshot, TX_BYTES_MAX, TX_GAS_MAX,
 };
+pub use nodes::{NODE_CACHE_BYTES, NodeFault};
 pub use receipt::{REVERT_BYTES_MAX, Receipt, list_root};
-pub(crate) use state::State;
-pub use store::StoreError;
+pub(crate) use state::{Flat, State};
+pub use store::{FinalBlock, StoreError};
 pub use view::View;
 
 use crate::contracts::Contracts;
@@ -52,6 +59,27 @@ pub enum MachineError {
     },
 }
 
+/// What is kept, and in how much memory. It never changes what a block does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Reads and proofs are answered for so many of the latest heights; at least one.
+    pub keep_states: u64,
+    /// Transactions and receipts are kept of so many of the latest heights; of all if nothing is said.
+    /// Headers are kept for ever.
+    pub keep_bodies: Option<u64>,
+    /// Memory for trie nodes.
+    pub node_cache_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { keep_states: KEEP_STATES, keep_bodies: None, node_cache_bytes: NODE_CACHE_BYTES }
+    }
+}
+
+/// Heights whose states are kept unless configured otherwise.
+pub const KEEP_STATES: u64 = 256;
+
 /// The state machine. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Machine(Arc<Shared>);
@@ -63,6 +91,7 @@ struct Shared {
     domain: ConsentDomain,
     rules: Rules,
     store: Store,
+    keep_states: u64,
     /// Replaced as a whole by a commit, which is the only writer and holds the lock for an instant.
     view: RwLock<View>,
     committing: Mutex<()>,
@@ -70,27 +99,46 @@ struct Shared {
 
 impl Machine {
     /// Opens the ledger in `dir`, which the caller has locked; a new one is founded from `document`.
-    /// The state trie is rebuilt from the flat state and must have the root the newest header names.
+    /// The root of the state trie must be the one the newest header names; a trie that is damaged is made
+    /// anew from the flat state.
     ///
     /// # Errors
     /// If the document is another build's or another ledger's, or the store fails or is damaged.
     pub fn open(dir: &Path, document: &GenesisDocument) -> Result<Self, MachineError> {
+        Self::open_with(dir, document, &Config::default())
+    }
+
+    /// [`Self::open`], told what to keep.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(dir: &Path, document: &GenesisDocument, config: &Config) -> Result<Self, MachineError> {
+        Self::on(Store::open(dir, config)?, document, config)
+    }
+
+    fn on(store: Store, document: &GenesisDocument, config: &Config) -> Result<Self, MachineError> {
         let genesis = document.hash();
-        let (state, changes, contracts) = genesis::state(document)?;
+        let (state, flat, contracts) = genesis::state(document)?;
         let domain = ConsentDomain::of(document).ok_or(GenesisError::ContractsMissing)?;
         let genesis_header = genesis::header(document, state.root().0);
-        let store = Store::open(dir)?;
         let (state, header) = match store.load(genesis)? {
             Some(stored) => stored,
-            None => {
-                store.found(genesis, &genesis_header, &changes)?;
-                (state, genesis_header.clone())
-            }
+            None => (store.found(genesis, &genesis_header, &state, &flat)?, genesis_header.clone()),
         };
         let rules = Rules { chain_id: document.chain_id, contracts, senders: Senders::default() };
         let view = RwLock::new(View::new(tip_of(&header), state, contracts));
         let committing = Mutex::new(());
-        Ok(Self(Arc::new(Shared { genesis, genesis_header, domain, rules, store, view, committing })))
+        let keep_states = config.keep_states;
+        Ok(Self(Arc::new(Shared {
+            genesis,
+            genesis_header,
+            domain,
+            rules,
+            store,
+            keep_states,
+            view,
+            committing,
+        })))
     }
 
     /// The ledger's name.
@@ -174,35 +222,68 @@ impl Machine {
         txs: &[impl AsRef<[u8]>],
         executed: &Executed,
     ) -> Result<(), MachineError> {
+        self.commit_all(&[FinalBlock { header, transactions: txs, executed }])
+    }
+
+    /// Makes final blocks that follow each other part of the chain, in one durable transaction: all of
+    /// them or none. A node that catches up pays for one write to disk instead of many. The states
+    /// between them cannot be read at afterwards.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; then none of them is committed.
+    pub fn commit_all<T: AsRef<[u8]>>(&self, blocks: &[FinalBlock<'_, T>]) -> Result<(), MachineError> {
         let _one_at_a_time = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner);
-        let height = header.height;
-        if self.is_committed(height, &header.digest())? {
-            return Ok(());
+        let mut blocks = blocks;
+        while let Some((first, rest)) = blocks.split_first()
+            && self.is_committed(first.header.height, &first.header.digest())?
+        {
+            blocks = rest;
         }
-        let misfit = |why| Err(MachineError::Misfit { height, why });
+        let Some(last) = blocks.last() else { return Ok(()) };
         let view = self.view();
-        let tip = view.tip();
-        if height != tip.height + 1 {
-            return misfit("it does not follow the tip");
+        let mut tip = view.tip();
+        for block in blocks {
+            fits(&tip, block)
+                .map_err(|why| MachineError::Misfit { height: block.header.height, why })?;
+            tip = tip_of(block.header);
         }
-        if header.parent != tip.digest {
-            return misfit("its parent is not the tip");
-        }
-        if executed.parent_root != tip.state_root || executed.after.height != height {
-            return misfit("it was executed on another parent");
-        }
-        let roots = (header.state_root, header.transactions_root, header.receipts_root);
-        if roots != (executed.state_root, executed.transactions_root, executed.receipts_root) {
-            return misfit("its header names other roots than its execution gave");
-        }
-        if header.time_ms != executed.after.time_ms || txs.len() != executed.hashes.len() {
-            return misfit("it was executed with another time or other transactions");
-        }
-        self.0.store.append(header, txs, executed)?;
-        let next = view.after(tip_of(header), executed.after.state.clone());
+        let state = self.0.store.append(blocks, view.state())?;
+        let next = view.after(tip_of(last.header), state);
         *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = next;
-        self.0.rules.senders.forget(executed.hashes.iter().copied());
+        let hashes = blocks.iter().flat_map(|block| block.executed.hashes.iter().copied());
+        self.0.rules.senders.forget(hashes);
         Ok(())
+    }
+
+    /// The state after one of the latest heights ([`Config::keep_states`]), for as long as the view lives.
+    ///
+    /// # Errors
+    /// If that height's state is not kept, or the store fails.
+    pub fn view_at(&self, height: u64) -> Result<View, StoreError> {
+        let view = self.view();
+        if view.tip().height == height {
+            return Ok(view);
+        }
+        let not_kept = StoreError::NotKept { height, kept: self.0.keep_states };
+        // Nothing is pruned between the look and the pin.
+        let _no_commit = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(header) = self.header(height)? else { return Err(not_kept) };
+        let header = BlockHeader::decode(&header).map_err(|_| StoreError::Damaged("a header"))?;
+        let state = self.0.store.state_at(height, header.state_root)?.ok_or(not_kept)?;
+        Ok(View::new(tip_of(&header), state, self.0.rules.contracts))
+    }
+
+    /// The part of the state that turned out to be damaged, if any did: nothing read since is to be
+    /// believed. The next start mends it.
+    #[must_use]
+    pub fn fault(&self) -> Option<NodeFault> {
+        self.0.store.nodes.fault().cloned()
+    }
+
+    /// Memory that trie nodes take, in bytes, and how many were read from disk since the start.
+    #[must_use]
+    pub fn node_memory(&self) -> (usize, u64) {
+        (self.0.store.nodes.bytes(), self.0.store.nodes.reads())
     }
 
     /// Is this block committed? After a restart consensus may deliver blocks again.
@@ -216,6 +297,8 @@ impl Machine {
         match self.0.store.digest(height)? {
             Some(committed) if committed == *digest => Ok(true),
             Some(_) => Err(MachineError::Misfit { height, why: "another block is committed at this height" }),
+            // Blocks below a snapshot's height were never here.
+            None if height < self.0.store.base()? => Ok(true),
             None => Err(StoreError::Damaged("a header is missing").into()),
         }
     }
@@ -257,6 +340,28 @@ impl Machine {
             }
         }))
     }
+}
+
+/// Does the block follow the tip, and match its execution?
+fn fits<T>(tip: &Tip, block: &FinalBlock<'_, T>) -> Result<(), &'static str> {
+    let FinalBlock { header, transactions, executed } = block;
+    if header.height != tip.height + 1 {
+        return Err("it does not follow the tip");
+    }
+    if header.parent != tip.digest {
+        return Err("its parent is not the tip");
+    }
+    if executed.parent_root != tip.state_root || executed.after.height != header.height {
+        return Err("it was executed on another parent");
+    }
+    let roots = (header.state_root, header.transactions_root, header.receipts_root);
+    if roots != (executed.state_root, executed.transactions_root, executed.receipts_root) {
+        return Err("its header names other roots than its execution gave");
+    }
+    if header.time_ms != executed.after.time_ms || transactions.len() != executed.hashes.len() {
+        return Err("it was executed with another time or other transactions");
+    }
+    Ok(())
 }
 
 fn tip_of(header: &BlockHeader) -> Tip {

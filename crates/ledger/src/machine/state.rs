@@ -1,7 +1,10 @@
 //! The contract state after one block: what the EVM reads and what proofs are made from.
 
-use super::trie::Trie;
+use super::nodes::{NodeFault, Nodes};
+use super::pins::Pin;
+use super::trie::{Child, Far, Link, Trie};
 use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
+use alloy_trie::nodes::RlpNode;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use revm::database::states::changes::StateChangeset;
 use revm::database_interface::DatabaseRef;
@@ -11,13 +14,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use vitals::proof::{AccountProof, SlotProof};
 
-/// Everything in memory, in tries that share nodes with the states before and after.
+/// One trie of accounts, with the storage tries beneath their leaves. A node that cannot be read leaves a
+/// fault behind, which is asked for wherever something is decided or given out.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     accounts: Trie,
-    /// Few: one for each contract that stores anything.
-    storages: Arc<HashMap<Address, Trie>>,
+    nodes: Nodes,
+    /// Codes created by blocks that are not final yet.
     codes: Arc<HashMap<B256, Bytecode>>,
+    /// Keeps the nodes of the committed height this state stands on.
+    _pin: Option<Arc<Pin>>,
 }
 
 /// An account without its storage, as the store keeps it.
@@ -28,19 +34,53 @@ pub(crate) struct FlatAccount {
     pub(crate) code_hash: B256,
 }
 
+/// What a block changed, without any trie: keys are hashes, each list in their order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flat {
+    pub(crate) accounts: Vec<(B256, Option<FlatAccount>)>,
+    /// Accounts whose storage was emptied before the slots below were written.
+    pub(crate) wiped: Vec<B256>,
+    /// Zero is absence.
+    pub(crate) slots: Vec<(B256, B256, U256)>,
+    pub(crate) codes: Vec<(B256, Bytecode)>,
+}
+
 impl State {
+    /// The state on disk whose root node has this number, if there is one.
+    pub(super) fn stored(nodes: Nodes, root: Option<(u64, B256)>, pin: Option<Arc<Pin>>) -> Self {
+        let far = |(id, hash): (u64, B256)| Child::Far(Far { id, reference: RlpNode::word_rlp(&hash) });
+        Self { accounts: Trie(root.map(far)), nodes, codes: Arc::default(), _pin: pin }
+    }
+
+    pub(super) fn accounts(&self) -> &Trie {
+        &self.accounts
+    }
+
+    pub(super) fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// What is wrong with the store behind this state; nothing read since can be believed.
+    pub(crate) fn fault(&self) -> Option<&NodeFault> {
+        self.nodes.fault()
+    }
+
     pub(crate) fn root(&self) -> B256 {
         self.accounts.root()
     }
 
     pub(crate) fn storage_root(&self, address: &Address) -> B256 {
-        self.storages.get(address).map_or(EMPTY_ROOT_HASH, Trie::root)
+        self.account(address).map_or(EMPTY_ROOT_HASH, |account| account.storage_root)
     }
 
     /// The account's leaf, decoded.
     pub(crate) fn account(&self, address: &Address) -> Option<TrieAccount> {
-        let leaf = self.accounts.get(&keccak256(address))?;
-        Some(alloy_rlp::decode_exact(leaf).expect("leaves are written by set_account alone"))
+        self.leaf(&keccak256(address)).map(|(account, _)| account)
+    }
+
+    fn leaf(&self, key: &B256) -> Option<(TrieAccount, Trie)> {
+        let read = |leaf: &[u8], below: &Link| (decode_account(leaf), Trie(below.clone()));
+        self.nodes.note(self.accounts.get(&self.nodes, key, read))?
     }
 
     pub(crate) fn nonce(&self, address: &Address) -> u64 {
@@ -48,10 +88,11 @@ impl State {
     }
 
     pub(crate) fn slot(&self, address: &Address, slot: &B256) -> U256 {
-        let Some(leaf) = self.storages.get(address).and_then(|trie| trie.get(&keccak256(slot))) else {
-            return U256::ZERO;
-        };
-        alloy_rlp::decode_exact(leaf).expect("leaves are written by set_slot alone")
+        let storage = |_: &[u8], below: &Link| Trie(below.clone());
+        let storage = self.nodes.note(self.accounts.get(&self.nodes, &keccak256(address), storage));
+        let Some(storage) = storage.flatten() else { return U256::ZERO };
+        let value = storage.get(&self.nodes, &keccak256(slot), |leaf, _| decode_slot(leaf));
+        self.nodes.note(value).flatten().unwrap_or_default()
     }
 
     /// A storage word in bytes.
@@ -60,87 +101,140 @@ impl State {
     }
 
     pub(crate) fn code(&self, address: &Address) -> Option<Bytecode> {
-        self.codes.get(&self.account(address)?.code_hash).cloned()
+        let hash = self.account(address)?.code_hash;
+        (hash != KECCAK_EMPTY).then(|| self.code_of(&hash))
+    }
+
+    fn code_of(&self, hash: &B256) -> Bytecode {
+        match self.codes.get(hash) {
+            Some(code) => code.clone(),
+            None => self.nodes.note(self.nodes.code(hash)).unwrap_or_default(),
+        }
     }
 
     /// Proof of an account and of slots in its storage.
     pub(crate) fn prove(&self, address: &Address, slots: &[[u8; 32]]) -> AccountProof {
-        let storage = self.storages.get(address);
-        let slot = |key: &[u8; 32]| SlotProof {
-            key: *key,
-            nodes: storage.map_or_else(Vec::new, |trie| trie.prove(&keccak256(key))),
-        };
+        let key = keccak256(address);
+        let storage = self.leaf(&key).map_or_else(Trie::default, |(_, storage)| storage);
+        let nodes = |trie: &Trie, key: &B256| self.nodes.note(trie.prove(&self.nodes, key)).unwrap_or_default();
+        let slot = |key: &[u8; 32]| SlotProof { key: *key, nodes: nodes(&storage, &keccak256(key)) };
         AccountProof {
             address: address.0.0,
-            nodes: self.accounts.prove(&keccak256(address)),
+            nodes: nodes(&self.accounts, &key),
             slots: slots.iter().map(slot).collect(),
         }
     }
 
-    /// The state after a block's changes.
-    pub(crate) fn apply(&mut self, changes: &StateChangeset) {
-        let mut touched = Vec::with_capacity(changes.accounts.len() + changes.storage.len());
+    /// The state after a block's changes, and these without a trie.
+    pub(crate) fn apply(&mut self, changes: &StateChangeset) -> Flat {
+        let mut flat = Flat::default();
         if !changes.contracts.is_empty() {
             let codes = Arc::make_mut(&mut self.codes);
             codes.extend(changes.contracts.iter().map(|(hash, code)| (*hash, code.clone())));
+            flat.codes.extend(changes.contracts.iter().cloned());
         }
-        if !changes.storage.is_empty() {
-            let storages = Arc::make_mut(&mut self.storages);
-            for change in &changes.storage {
-                let trie = storages.entry(change.address).or_default();
-                if change.wipe_storage {
-                    *trie = Trie::default();
-                }
-                for (slot, value) in &change.storage {
-                    set_slot(trie, &B256::from(*slot), value);
-                }
-                touched.push(change.address);
+        flat.accounts = (changes.accounts.iter())
+            .map(|(address, info)| (keccak256(address), info.as_ref().map(FlatAccount::from)))
+            .collect();
+        for change in &changes.storage {
+            let account = keccak256(change.address);
+            if change.wipe_storage {
+                flat.wiped.push(account);
             }
+            let slots = change.storage.iter();
+            flat.slots.extend(slots.map(|(slot, value)| (account, keccak256(B256::from(*slot)), *value)));
         }
-        for (address, account) in &changes.accounts {
+        flat.accounts.sort_unstable_by_key(|(key, _)| *key);
+        flat.slots.sort_unstable_by_key(|(account, slot, _)| (*account, *slot));
+        flat.codes.sort_unstable_by_key(|(hash, _)| *hash);
+        let nodes = self.nodes.clone();
+        nodes.note(self.write(&flat));
+        flat
+    }
+
+    fn write(&mut self, flat: &Flat) -> Result<(), NodeFault> {
+        let mut storages: HashMap<B256, Trie> = HashMap::default();
+        storages.extend(flat.wiped.iter().map(|account| (*account, Trie::default())));
+        for slots in flat.slots.chunk_by(|one, other| one.0 == other.0) {
+            let account = slots[0].0;
+            let mut storage = match storages.remove(&account) {
+                Some(wiped) => wiped,
+                None => self.storage(&account)?,
+            };
+            for (_, slot, value) in slots {
+                set_slot(&mut storage, &self.nodes, slot, value)?;
+            }
+            storages.insert(account, storage);
+        }
+        for (key, account) in &flat.accounts {
             match account {
-                Some(info) => self.set_account(address, &FlatAccount::from(info)),
+                Some(account) => {
+                    let storage = match storages.remove(key) {
+                        Some(changed) => changed,
+                        None => self.storage(key)?,
+                    };
+                    self.set_account(key, account, storage)?;
+                }
                 None => {
-                    self.accounts.remove(&keccak256(address));
-                    if self.storages.contains_key(address) {
-                        Arc::make_mut(&mut self.storages).remove(address);
-                    }
+                    storages.remove(key);
+                    self.accounts.remove(&self.nodes, key)?;
                 }
             }
         }
         // Storage can change without its account: the leaf names the storage root.
-        for address in touched {
-            if let Some(account) = self.account(&address) {
-                let TrieAccount { nonce, balance, code_hash, .. } = account;
-                self.set_account(&address, &FlatAccount { nonce, balance, code_hash });
+        for (key, storage) in storages {
+            let read = |leaf: &[u8], _: &Link| decode_account(leaf);
+            if let Some(TrieAccount { nonce, balance, code_hash, .. }) =
+                self.accounts.get(&self.nodes, &key, read)?
+            {
+                self.set_account(&key, &FlatAccount { nonce, balance, code_hash }, storage)?;
             }
         }
+        Ok(())
     }
 
-    /// Puts a slot into a state that is being rebuilt; [`Self::set_account`] must follow.
-    pub(crate) fn load_slot(&mut self, address: Address, slot: &B256, value: &U256) {
-        set_slot(Arc::make_mut(&mut self.storages).entry(address).or_default(), slot, value);
+    fn storage(&self, account: &B256) -> Result<Trie, NodeFault> {
+        let storage = self.accounts.get(&self.nodes, account, |_, below| Trie(below.clone()))?;
+        Ok(storage.unwrap_or_default())
     }
 
-    /// Puts code into a state that is being rebuilt.
-    pub(crate) fn load_code(&mut self, hash: B256, code: Bytecode) {
-        Arc::make_mut(&mut self.codes).insert(hash, code);
-    }
-
-    pub(crate) fn set_account(&mut self, address: &Address, account: &FlatAccount) {
+    /// Puts an account with its storage into the state.
+    pub(super) fn set_account(
+        &mut self,
+        key: &B256,
+        account: &FlatAccount,
+        storage: Trie,
+    ) -> Result<(), NodeFault> {
         let leaf = TrieAccount {
             nonce: account.nonce,
             balance: account.balance,
-            storage_root: self.storage_root(address),
+            storage_root: storage.root(),
             code_hash: account.code_hash,
         };
-        self.accounts.set(&keccak256(address), alloy_rlp::encode(leaf));
+        self.accounts.set(&self.nodes, key, alloy_rlp::encode(leaf), storage.0)
     }
 }
 
-fn set_slot(trie: &mut Trie, slot: &B256, value: &U256) {
-    let key = keccak256(slot);
-    if value.is_zero() { trie.remove(&key) } else { trie.set(&key, alloy_rlp::encode(value)) }
+/// Sets a slot by the hash of its key; zero forgets it.
+pub(super) fn set_slot(
+    trie: &mut Trie,
+    nodes: &Nodes,
+    slot: &B256,
+    value: &U256,
+) -> Result<(), NodeFault> {
+    if value.is_zero() {
+        trie.remove(nodes, slot)
+    } else {
+        trie.set(nodes, slot, alloy_rlp::encode(value), None)
+    }
+}
+
+fn decode_account(leaf: &[u8]) -> TrieAccount {
+    alloy_rlp::decode_exact(leaf).expect("leaves are written by set_account alone, and hashed")
+}
+
+fn decode_slot(leaf: &[u8]) -> U256 {
+    alloy_rlp::decode_exact(leaf).expect("leaves are written by set_slot alone, and hashed")
 }
 
 impl From<&AccountInfo> for FlatAccount {
@@ -167,7 +261,7 @@ impl DatabaseRef for State {
         if hash == KECCAK_EMPTY {
             return Ok(Bytecode::default());
         }
-        Ok(self.codes.get(&hash).cloned().unwrap_or_default())
+        Ok(self.code_of(&hash))
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {

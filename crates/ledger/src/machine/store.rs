@@ -1,30 +1,43 @@
-//! The ledger on disk: one redb file, one transaction per height, durable before it is visible.
+//! The ledger on disk: one redb file. State, trie, block and receipts of a height are written in one
+//! transaction, durable before it is visible.
 
 use super::execute::Executed;
+use super::nodes::{CODES, NODES, NodeFault, Nodes};
+use super::persist::Written;
+use super::pins::Pins;
+use super::prune::Pruner;
 use super::receipt::Receipt;
-use super::state::{FlatAccount, State};
-use alloy_primitives::{Address, B256, U256};
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
-use revm::database::states::changes::StateChangeset;
-use revm::state::Bytecode;
+use super::state::{Flat, FlatAccount, State};
+use super::Config;
+use alloy_primitives::{B256, U256};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use vitals::ids::{Genesis, Hash};
 use vitals::proof::header::{BlockHeader, digest};
 
 /// Name of the file in the ledger's folder.
-const FILE: &str = "state.redb";
+pub(super) const FILE: &str = "state.redb";
+/// redb's own memory; the trie has another.
+pub(super) const PAGE_CACHE_BYTES: usize = 64 << 20;
+/// What this build writes: flat state by hashed keys, trie nodes by number.
+const FORMAT: u64 = 2;
 
-const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-/// Address → nonce (8) ‖ balance (32) ‖ code hash (32).
-const ACCOUNTS: TableDefinition<&[u8; 20], &[u8; 72]> = TableDefinition::new("accounts");
-/// (Address, slot) → value; absent where zero.
-const SLOTS: TableDefinition<(&[u8; 20], &[u8; 32]), &[u8; 32]> = TableDefinition::new("slots");
-const CODES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("codes");
-const HEADERS: TableDefinition<u64, &[u8]> = TableDefinition::new("headers");
-const TRANSACTIONS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("transactions");
-const RECEIPTS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("receipts");
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// Keccak-256 of address → nonce (8) ‖ balance (32) ‖ code hash (32).
+pub(super) const ACCOUNTS: TableDefinition<&[u8; 32], &[u8; 72]> = TableDefinition::new("flat accounts");
+/// (Keccak-256 of address, Keccak-256 of slot) → value; absent where zero.
+pub(super) const SLOTS: TableDefinition<(&[u8; 32], &[u8; 32]), &[u8; 32]> =
+    TableDefinition::new("flat slots");
+/// Height → number of the state's root node. A height without one cannot be read at.
+pub(super) const ROOTS: TableDefinition<u64, u64> = TableDefinition::new("roots");
+/// Height → numbers (8 each, ascending) of the nodes the state before it had and it has no more.
+pub(super) const STALE: TableDefinition<u64, &[u8]> = TableDefinition::new("stale nodes");
+pub(super) const HEADERS: TableDefinition<u64, &[u8]> = TableDefinition::new("headers");
+pub(super) const TRANSACTIONS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("transactions");
+pub(super) const RECEIPTS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("receipts");
 /// Transaction hash → (height, index).
-const PLACES: TableDefinition<&[u8; 32], (u64, u32)> = TableDefinition::new("places");
+pub(super) const PLACES: TableDefinition<&[u8; 32], (u64, u32)> = TableDefinition::new("places");
 
 /// Why the store does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +48,9 @@ pub enum StoreError {
     /// The file is not what was written: restore or resync.
     #[error("the ledger's store is damaged: {0}")]
     Damaged(&'static str),
+    /// A part of the trie is not what was written: the next start makes it anew from the flat state.
+    #[error("the ledger's store is damaged: {0}; the next start rebuilds the trie from the flat state")]
+    Node(#[from] NodeFault),
     /// The folder belongs to another ledger.
     #[error("the ledger's folder belongs to the ledger {found}, not to {wanted}")]
     OtherGenesis {
@@ -43,119 +59,236 @@ pub enum StoreError {
         /// Whose it should be.
         wanted: String,
     },
+    /// Another build's file.
+    #[error("the ledger's folder was written by an older build: found the ledger anew or fetch a snapshot")]
+    OldFormat,
+    /// Pruned, or not there yet.
+    #[error("the state after block {height} is not kept: only those of the last {kept} blocks are")]
+    NotKept {
+        /// The height asked for.
+        height: u64,
+        /// How many are kept.
+        kept: u64,
+    },
 }
 
 macro_rules! io {
     ($result:expr) => {
-        $result.map_err(|error| StoreError::Io(error.into()))
+        $result.map_err(|error| $crate::machine::StoreError::Io(error.into()))
     };
+}
+pub(super) use io;
+
+/// A block that is final, and what it did.
+#[derive(Debug)]
+pub struct FinalBlock<'a, T> {
+    /// Its header.
+    pub header: &'a BlockHeader,
+    /// Its transactions.
+    pub transactions: &'a [T],
+    /// What it did when it was executed on its parent.
+    pub executed: &'a Executed,
 }
 
 #[derive(Debug)]
-pub(crate) struct Store(Database);
+pub(crate) struct Store {
+    database: Database,
+    pub(super) nodes: Nodes,
+    pub(super) pins: Pins,
+    /// One writer at a time.
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    /// Number of the next trie node.
+    next: u64,
+    pruner: Pruner,
+}
+
+pub(super) fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    // Reads the whole file: every page must have its checksum, or nothing is opened.
+    builder.set_check_integrity_on_open(true).set_cache_size(PAGE_CACHE_BYTES);
+    builder
+}
 
 impl Store {
-    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
-        // Reads the whole file: every page must have its checksum, or nothing is opened.
-        Ok(Self(io!(Database::builder().set_check_integrity_on_open(true).create(dir.join(FILE)))?))
+    pub(crate) fn open(dir: &Path, config: &Config) -> Result<Self, StoreError> {
+        Ok(Self::on(io!(builder().create(dir.join(FILE)))?, config))
+    }
+
+    pub(super) fn on(database: Database, config: &Config) -> Self {
+        let writer = Mutex::new(Writer { next: 1, pruner: Pruner::new(config) });
+        let nodes = Nodes::new(config.node_cache_bytes);
+        Self { database, nodes, pins: Pins::default(), writer }
     }
 
     /// The state at the stored tip and its header, or nothing in a new store.
     pub(crate) fn load(&self, genesis: Genesis) -> Result<Option<(State, BlockHeader)>, StoreError> {
-        let tx = io!(self.0.begin_read())?;
-        let meta = match tx.open_table(META) {
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-            other => io!(other)?,
-        };
-        let found = io!(meta.get("genesis"))?.ok_or(StoreError::Damaged("no genesis hash"))?;
-        if found.value() != genesis.0 {
-            let found = Genesis::from_slice(found.value()).ok_or(StoreError::Damaged("genesis hash"))?;
-            return Err(StoreError::OtherGenesis { found: found.to_string(), wanted: genesis.to_string() });
-        }
-        let mut state = State::default();
-        for row in io!(io!(tx.open_table(CODES))?.iter())? {
-            let (hash, code) = io!(row)?;
-            let bytes = code.value().to_vec();
-            if alloy_primitives::keccak256(&bytes) != *hash.value() {
-                return Err(StoreError::Damaged("contract code"));
+        let (header, root) = {
+            let tx = io!(self.database.begin_read())?;
+            let meta = match tx.open_table(META) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                other => io!(other)?,
+            };
+            let found = io!(meta.get("genesis"))?.ok_or(StoreError::Damaged("no genesis hash"))?;
+            if found.value() != genesis.0 {
+                let found = Genesis::from_slice(found.value()).ok_or(StoreError::Damaged("genesis hash"))?;
+                return Err(StoreError::OtherGenesis {
+                    found: found.to_string(),
+                    wanted: genesis.to_string(),
+                });
             }
-            state.load_code(B256::from(hash.value()), Bytecode::new_raw(bytes.into()));
+            if number(&meta, "format")? != Some(FORMAT) {
+                return Err(StoreError::OldFormat);
+            }
+            let next = number(&meta, "next node")?.ok_or(StoreError::Damaged("no number of the next node"))?;
+            self.writer.lock().unwrap_or_else(PoisonError::into_inner).next = next;
+            let headers = io!(tx.open_table(HEADERS))?;
+            let (_, header) = io!(headers.last())?.ok_or(StoreError::Damaged("no header"))?;
+            let header =
+                BlockHeader::decode(header.value()).map_err(|_| StoreError::Damaged("the newest header"))?;
+            let root = io!(io!(tx.open_table(ROOTS))?.get(header.height))?.map(|root| root.value());
+            // A fault was seen while the ledger ran.
+            let sound = io!(meta.get("damage"))?.is_none();
+            (header, root.filter(|_| sound))
+        };
+        io!(self.nodes.refresh(&self.database))?;
+        // The root must have the hash the header names; all beneath it is held against it when it is read.
+        if let Some(root) = root {
+            let state = self.state(Some((root, B256::from(header.state_root))), header.height);
+            match state.accounts().0.as_ref().map(|root| root.load(&self.nodes)) {
+                None | Some(Ok(_)) => return Ok(Some((state, header))),
+                Some(Err(fault)) => tracing::warn!(%fault, "The state trie is damaged: {fault}"),
+            }
         }
-        for row in io!(io!(tx.open_table(SLOTS))?.iter())? {
-            let (key, value) = io!(row)?;
-            let (address, slot) = key.value();
-            let value = U256::from_be_bytes(*value.value());
-            state.load_slot(Address::from(address), &B256::from(slot), &value);
-        }
-        for row in io!(io!(tx.open_table(ACCOUNTS))?.iter())? {
-            let (address, account) = io!(row)?;
-            state.set_account(&Address::from(address.value()), &read_account(account.value()));
-        }
-        let headers = io!(tx.open_table(HEADERS))?;
-        let (_, header) = io!(headers.last())?.ok_or(StoreError::Damaged("no header"))?;
-        let header =
-            BlockHeader::decode(header.value()).map_err(|_| StoreError::Damaged("the newest header"))?;
-        if state.root() != header.state_root {
-            return Err(StoreError::Damaged("the state does not have the root its header names"));
-        }
-        Ok(Some((state, header)))
+        let root = self.rebuild(&header)?;
+        Ok(Some((self.state(root, header.height), header)))
     }
 
-    /// Writes height 0.
+    pub(super) fn state(&self, root: Option<(u64, B256)>, height: u64) -> State {
+        State::stored(self.nodes.clone(), root, Some(self.pins.pin(height)))
+    }
+
+    /// Makes the trie anew from the flat state.
+    fn rebuild(&self, header: &BlockHeader) -> Result<Option<(u64, B256)>, StoreError> {
+        tracing::warn!(height = header.height, "Rebuilding the state trie from the flat state");
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = writer.next;
+        let mut root = None;
+        self.write(|tx| {
+            for table in [io!(tx.delete_table(NODES))?, io!(tx.delete_table(ROOTS))?] {
+                tracing::debug!(existed = table, "Forgot a table of the trie");
+            }
+            io!(tx.delete_table(STALE))?;
+            io!(io!(tx.open_table(META))?.remove("damage"))?;
+            root = super::rebuild::rebuild(tx, header, &mut next)?;
+            Ok(())
+        })?;
+        writer.next = next;
+        writer.pruner.restart();
+        io!(self.nodes.refresh(&self.database))?;
+        Ok(root)
+    }
+
+    /// Writes height 0; gives its state, on disk.
     pub(crate) fn found(
         &self,
         genesis: Genesis,
         header: &BlockHeader,
-        changes: &StateChangeset,
-    ) -> Result<(), StoreError> {
+        state: &State,
+        flat: &Flat,
+    ) -> Result<State, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = Written::new(writer.next);
+        let trie = written.trie(state.accounts());
         self.write(|tx| {
-            io!(io!(tx.open_table(META))?.insert("genesis", genesis.0.as_slice()))?;
-            for table in [TRANSACTIONS, RECEIPTS] {
-                io!(tx.open_table(table))?;
-            }
-            io!(tx.open_table(PLACES))?;
+            let mut meta = io!(tx.open_table(META))?;
+            io!(meta.insert("genesis", genesis.0.as_slice()))?;
+            io!(meta.insert("format", FORMAT.to_be_bytes().as_slice()))?;
+            drop(meta);
+            create_tables(tx)?;
             io!(io!(tx.open_table(HEADERS))?.insert(0, header.encode().as_slice()))?;
-            write_changes(tx, changes)
-        })
+            write_flat(tx, flat)?;
+            write_trie(tx, 0, &written, &trie, &[])
+        })?;
+        writer.next = written.next;
+        io!(self.nodes.refresh(&self.database))?;
+        written.remember(&self.nodes);
+        Ok(self.state(trie.stored_root(), 0))
     }
 
-    /// Writes one block and what it changed, all or nothing, durable on return.
-    pub(crate) fn append(
+    /// Writes blocks that follow each other and what they changed, all or nothing, durable on return.
+    /// Only the state after the last one can be read at later. Gives that state, on disk.
+    pub(crate) fn append<T: AsRef<[u8]>>(
         &self,
-        header: &BlockHeader,
-        txs: &[impl AsRef<[u8]>],
-        executed: &Executed,
-    ) -> Result<(), StoreError> {
-        self.write(|tx| {
-            let height = header.height;
-            io!(io!(tx.open_table(HEADERS))?.insert(height, header.encode().as_slice()))?;
-            let mut transactions = io!(tx.open_table(TRANSACTIONS))?;
-            let mut receipts = io!(tx.open_table(RECEIPTS))?;
-            let mut places = io!(tx.open_table(PLACES))?;
-            let rows = txs.iter().zip(&executed.encoded).zip(&executed.hashes);
-            for (index, ((raw, receipt), hash)) in (0u32..).zip(rows) {
-                io!(transactions.insert((height, index), raw.as_ref()))?;
-                io!(receipts.insert((height, index), receipt.as_slice()))?;
-                io!(places.insert(hash, (height, index)))?;
+        blocks: &[FinalBlock<'_, T>],
+        before: &State,
+    ) -> Result<State, StoreError> {
+        let last = blocks.last().ok_or(StoreError::Damaged("no block to append"))?;
+        if let Some(fault) = self.nodes.fault() {
+            self.note_damage()?;
+            return Err(fault.clone().into());
+        }
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = Written::new(writer.next);
+        let trie = written.trie(last.executed.after.state.accounts());
+        let height = last.header.height;
+        let stale = match written.stale(&self.nodes, before.accounts()) {
+            Ok(stale) => stale,
+            Err(fault) => {
+                self.note_damage()?;
+                return Err(fault.into());
             }
-            write_changes(tx, &executed.changes)
+        };
+        let oldest = self.pins.lowest().unwrap_or(height);
+        self.write(|tx| {
+            for block in blocks {
+                write_block(tx, block)?;
+                write_flat(tx, &block.executed.flat)?;
+            }
+            write_trie(tx, height, &written, &trie, &stale)?;
+            writer.pruner.step(tx, height, oldest, stale.len())
+        })?;
+        writer.next = written.next;
+        io!(self.nodes.refresh(&self.database))?;
+        written.remember(&self.nodes);
+        Ok(self.state(trie.stored_root(), height))
+    }
+
+    /// Remembers that the trie is damaged, so that the next start makes it anew.
+    pub(super) fn note_damage(&self) -> Result<(), StoreError> {
+        self.write(|tx| {
+            io!(io!(tx.open_table(META))?.insert("damage", [1].as_slice()))?;
+            Ok(())
         })
     }
 
     fn write(
         &self,
-        fill: impl FnOnce(&redb::WriteTransaction) -> Result<(), StoreError>,
+        fill: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut tx = io!(self.0.begin_write())?;
-        io!(tx.set_durability(Durability::Immediate))?;
-        fill(&tx)?;
-        io!(tx.commit())
+        write(&self.database, fill)
+    }
+
+    /// The state after a height, if it is kept.
+    pub(crate) fn state_at(&self, height: u64, root_hash: Hash) -> Result<Option<State>, StoreError> {
+        let tx = io!(self.database.begin_read())?;
+        let root = io!(io!(tx.open_table(ROOTS))?.get(height))?.map(|root| root.value());
+        Ok(root.map(|root| self.state(Some((root, B256::from(root_hash))), height)))
     }
 
     pub(crate) fn header(&self, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let tx = io!(self.0.begin_read())?;
+        let tx = io!(self.database.begin_read())?;
         let headers = io!(tx.open_table(HEADERS))?;
         Ok(io!(headers.get(height))?.map(|header| header.value().to_vec()))
+    }
+
+    /// The height of a snapshot this store began with: blocks up to it were never here.
+    pub(crate) fn base(&self) -> Result<u64, StoreError> {
+        let tx = io!(self.database.begin_read())?;
+        Ok(number(&io!(tx.open_table(META))?, "base")?.unwrap_or(0))
     }
 
     pub(crate) fn digest(&self, height: u64) -> Result<Option<Hash>, StoreError> {
@@ -163,7 +296,7 @@ impl Store {
     }
 
     pub(crate) fn transactions(&self, height: u64) -> Result<Vec<Vec<u8>>, StoreError> {
-        let tx = io!(self.0.begin_read())?;
+        let tx = io!(self.database.begin_read())?;
         let table = io!(tx.open_table(TRANSACTIONS))?;
         let mut out = Vec::new();
         for row in io!(table.range((height, 0)..=(height, u32::MAX)))? {
@@ -174,7 +307,7 @@ impl Store {
 
     /// Where a transaction stands and what it did.
     pub(crate) fn receipt(&self, hash: &Hash) -> Result<Option<(u64, Receipt)>, StoreError> {
-        let tx = io!(self.0.begin_read())?;
+        let tx = io!(self.database.begin_read())?;
         let Some(place) = io!(io!(tx.open_table(PLACES))?.get(hash))?.map(|place| place.value()) else {
             return Ok(None);
         };
@@ -186,37 +319,110 @@ impl Store {
     }
 }
 
-fn write_changes(tx: &redb::WriteTransaction, changes: &StateChangeset) -> Result<(), StoreError> {
+pub(super) fn write(
+    database: &Database,
+    fill: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut tx = io!(database.begin_write())?;
+    io!(tx.set_durability(Durability::Immediate))?;
+    fill(&tx)?;
+    io!(tx.commit())
+}
+
+/// A number in the table of single facts.
+pub(super) fn number(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    key: &str,
+) -> Result<Option<u64>, StoreError> {
+    let Some(bytes) = io!(meta.get(key))? else { return Ok(None) };
+    let bytes = bytes.value().try_into().map_err(|_| StoreError::Damaged("a number is no number"))?;
+    Ok(Some(u64::from_be_bytes(bytes)))
+}
+
+/// Makes the tables that a new ledger does not write to.
+pub(super) fn create_tables(tx: &WriteTransaction) -> Result<(), StoreError> {
+    for table in [TRANSACTIONS, RECEIPTS] {
+        io!(tx.open_table(table))?;
+    }
+    io!(tx.open_table(PLACES))?;
+    io!(tx.open_table(STALE))?;
+    io!(tx.open_table(ROOTS))?;
+    io!(tx.open_table(NODES))?;
+    io!(tx.open_table(CODES))?;
+    Ok(())
+}
+
+pub(super) fn write_format(tx: &WriteTransaction, genesis: Genesis, base: u64) -> Result<(), StoreError> {
+    let mut meta = io!(tx.open_table(META))?;
+    io!(meta.insert("genesis", genesis.0.as_slice()))?;
+    io!(meta.insert("base", base.to_be_bytes().as_slice()))?;
+    io!(meta.insert("format", FORMAT.to_be_bytes().as_slice()))?;
+    Ok(())
+}
+
+fn write_block<T: AsRef<[u8]>>(
+    tx: &WriteTransaction,
+    block: &FinalBlock<'_, T>,
+) -> Result<(), StoreError> {
+    let height = block.header.height;
+    io!(io!(tx.open_table(HEADERS))?.insert(height, block.header.encode().as_slice()))?;
+    let mut transactions = io!(tx.open_table(TRANSACTIONS))?;
+    let mut receipts = io!(tx.open_table(RECEIPTS))?;
+    let mut places = io!(tx.open_table(PLACES))?;
+    let rows = block.transactions.iter().zip(&block.executed.encoded).zip(&block.executed.hashes);
+    for (index, ((raw, receipt), hash)) in (0u32..).zip(rows) {
+        io!(transactions.insert((height, index), raw.as_ref()))?;
+        io!(receipts.insert((height, index), receipt.as_slice()))?;
+        io!(places.insert(hash, (height, index)))?;
+    }
+    Ok(())
+}
+
+fn write_trie(
+    tx: &WriteTransaction,
+    height: u64,
+    written: &Written,
+    trie: &super::trie::Trie,
+    stale: &[u64],
+) -> Result<(), StoreError> {
+    let mut nodes = io!(tx.open_table(NODES))?;
+    for (id, row) in &written.rows {
+        io!(nodes.insert(id, row.as_slice()))?;
+    }
+    if let Some((root, _)) = trie.stored_root() {
+        io!(io!(tx.open_table(ROOTS))?.insert(height, root))?;
+    }
+    if !stale.is_empty() {
+        let ids: Vec<u8> = stale.iter().flat_map(|id| id.to_be_bytes()).collect();
+        io!(io!(tx.open_table(STALE))?.insert(height, ids.as_slice()))?;
+    }
+    io!(io!(tx.open_table(META))?.insert("next node", written.next.to_be_bytes().as_slice()))?;
+    Ok(())
+}
+
+pub(super) fn write_flat(tx: &WriteTransaction, flat: &Flat) -> Result<(), StoreError> {
     let mut accounts = io!(tx.open_table(ACCOUNTS))?;
     let mut slots = io!(tx.open_table(SLOTS))?;
     let mut codes = io!(tx.open_table(CODES))?;
-    for (hash, code) in &changes.contracts {
+    for (hash, code) in &flat.codes {
         io!(codes.insert(&hash.0, code.original_byte_slice()))?;
     }
-    let wipe = |slots: &mut redb::Table<'_, (&[u8; 20], &[u8; 32]), &[u8; 32]>, address: &Address| {
-        let address = &address.0.0;
-        io!(slots.retain_in((address, &[0; 32])..=(address, &[0xff; 32]), |_, _| false))
-    };
-    for (address, account) in &changes.accounts {
+    let gone = flat.accounts.iter().filter(|(_, account)| account.is_none()).map(|(key, _)| key);
+    for key in gone.chain(&flat.wiped) {
+        io!(slots.retain_in((&key.0, &[0; 32])..=(&key.0, &[0xff; 32]), |_, _| false))?;
+    }
+    for (key, account) in &flat.accounts {
         match account {
-            Some(info) => io!(accounts.insert(&address.0.0, &write_account(&info.into())))?,
-            None => {
-                wipe(&mut slots, address)?;
-                io!(accounts.remove(&address.0.0))?
-            }
+            Some(account) => io!(accounts.insert(&key.0, &write_account(account)))?,
+            None => io!(accounts.remove(&key.0))?,
         };
     }
-    for change in &changes.storage {
-        if change.wipe_storage {
-            wipe(&mut slots, &change.address)?;
-        }
-        for (slot, value) in &change.storage {
-            let key = (&change.address.0.0, &slot.to_be_bytes());
-            if value.is_zero() {
-                io!(slots.remove(key))?;
-            } else {
-                io!(slots.insert(key, &value.to_be_bytes()))?;
-            }
+    for (account, slot, value) in &flat.slots {
+        let key = (&account.0, &slot.0);
+        if value.is_zero() {
+            io!(slots.remove(key))?;
+        } else {
+            io!(slots.insert(key, &value.to_be_bytes()))?;
         }
     }
     Ok(())
@@ -230,7 +436,7 @@ fn write_account(account: &FlatAccount) -> [u8; 72] {
     out
 }
 
-fn read_account(bytes: &[u8; 72]) -> FlatAccount {
+pub(super) fn read_account(bytes: &[u8; 72]) -> FlatAccount {
     let mut nonce = [0; 8];
     nonce.copy_from_slice(&bytes[..8]);
     FlatAccount {

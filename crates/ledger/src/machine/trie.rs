@@ -1,6 +1,8 @@
 //! A persistent Merkle-Patricia trie over 32-byte keys. Clones share nodes, so every block keeps its own
-//! trie for the price of the paths it changed; a node's hash is computed once.
+//! trie for the price of the paths it changed; a node's hash is computed once. What a block changed is
+//! in memory until the block is final; everything else is on disk and comes in through [`Nodes`].
 
+use super::nodes::{NodeFault, Nodes};
 use alloy_primitives::{B256, keccak256};
 use alloy_trie::nodes::{BranchNodeRef, ExtensionNodeRef, LeafNodeRef, RlpNode};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieMask};
@@ -12,89 +14,177 @@ mod tests;
 /// Enough for the largest node: a branch of sixteen hashes.
 const NODE_BYTES: usize = 532;
 
+type Result<T> = std::result::Result<T, NodeFault>;
+
 /// The trie. Its keys are hashes (of addresses, of slots), so their length is always 32 bytes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trie(Link);
+pub(crate) struct Trie(pub(super) Link);
 
-type Link = Option<Arc<Node>>;
+pub(super) type Link = Option<Child>;
 
+/// What stands beneath a node.
 #[derive(Debug, Clone)]
-struct Node {
-    kind: Kind,
+pub(super) enum Child {
+    /// Changed by a block that is not final yet; or a leaf, which is kept inside the branch above it.
+    Near(Arc<Node>),
+    /// On disk.
+    Far(Far),
+}
+
+/// A node on disk.
+#[derive(Debug, Clone)]
+pub(super) struct Far {
+    /// Its number in this store; no two nodes that were ever written share one.
+    pub(super) id: u64,
+    /// What its parent's hash says of it.
+    pub(super) reference: RlpNode,
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
     /// The node's reference in its parent, once computed; forgotten by every change beneath.
-    reference: OnceLock<RlpNode>,
+    pub(super) reference: OnceLock<RlpNode>,
+    /// Its number, once it is on disk.
+    pub(super) id: OnceLock<u64>,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
-    Leaf { path: Nibbles, value: Vec<u8> },
-    Extension { path: Nibbles, child: Arc<Node> },
-    Branch { kids: [Link; 16] },
+pub(super) enum Kind {
+    Leaf {
+        path: Nibbles,
+        value: Vec<u8>,
+        /// The account's storage, whose root the value names. Nothing in a storage trie.
+        below: Link,
+    },
+    Extension {
+        path: Nibbles,
+        child: Child,
+    },
+    Branch {
+        kids: Box<[Link; 16]>,
+    },
 }
 
 impl From<Kind> for Node {
     fn from(kind: Kind) -> Self {
-        Self { kind, reference: OnceLock::new() }
+        Self { kind, reference: OnceLock::new(), id: OnceLock::new() }
+    }
+}
+
+/// A copy is made to be changed: it is no longer the node that was hashed and stored.
+impl Clone for Node {
+    fn clone(&self) -> Self {
+        self.kind.clone().into()
+    }
+}
+
+impl Child {
+    pub(super) fn reference(&self) -> &RlpNode {
+        match self {
+            Self::Near(node) => node.reference(),
+            Self::Far(far) => &far.reference,
+        }
+    }
+
+    pub(super) fn load(&self, nodes: &Nodes) -> Result<Arc<Node>> {
+        match self {
+            Self::Near(node) => Ok(node.clone()),
+            Self::Far(far) => nodes.load(far),
+        }
+    }
+
+    /// The node, free to be changed.
+    fn edit(&mut self, nodes: &Nodes) -> Result<&mut Node> {
+        if let Self::Far(far) = self {
+            *self = Self::Near(Arc::new(Node::clone(&*nodes.load(far)?)));
+        }
+        let Self::Near(arc) = self else { unreachable!("made so two lines above") };
+        let node = Arc::make_mut(arc);
+        node.reference.take();
+        node.id.take();
+        Ok(node)
     }
 }
 
 impl Trie {
-    /// The value stored under `key`.
-    pub(crate) fn get(&self, key: &B256) -> Option<&[u8]> {
+    /// What `read` makes of the value stored under `key`, and of the trie below it.
+    pub(super) fn get<T>(
+        &self,
+        nodes: &Nodes,
+        key: &B256,
+        read: impl FnOnce(&[u8], &Link) -> T,
+    ) -> Result<Option<T>> {
         let key = Nibbles::unpack_array(&key.0);
-        let (mut at, mut depth) = (self.0.as_deref()?, 0);
+        let Some(root) = &self.0 else { return Ok(None) };
+        let (mut at, mut depth) = (root.load(nodes)?, 0);
         loop {
-            match &at.kind {
-                Kind::Leaf { path, value } => {
-                    return (key.slice(depth..) == *path).then_some(value.as_slice());
+            let next = match &at.kind {
+                Kind::Leaf { path, value, below } => {
+                    return Ok((key.slice(depth..) == *path).then(|| read(value, below)));
                 }
                 Kind::Extension { path, child } => {
                     if !key.slice(depth..).starts_with(path) {
-                        return None;
+                        return Ok(None);
                     }
                     depth += path.len();
-                    at = child;
+                    child
                 }
                 Kind::Branch { kids } => {
-                    at = kids[usize::from(key.get(depth)?)].as_deref()?;
+                    let nibble = key.get_unchecked(depth);
                     depth += 1;
+                    match &kids[usize::from(nibble)] {
+                        Some(kid) => kid,
+                        None => return Ok(None),
+                    }
                 }
-            }
+            };
+            at = next.load(nodes)?;
         }
     }
 
-    /// Stores `value`, which must not be empty, under `key`.
-    pub(crate) fn set(&mut self, key: &B256, value: Vec<u8>) {
-        set(&mut self.0, Nibbles::unpack_array(&key.0), value);
+    /// Stores `value`, which must not be empty, and the trie `below` it, under `key`.
+    pub(super) fn set(&mut self, nodes: &Nodes, key: &B256, value: Vec<u8>, below: Link) -> Result<()> {
+        set(nodes, &mut self.0, Nibbles::unpack_array(&key.0), (value, below))
     }
 
     /// Forgets `key`.
-    pub(crate) fn remove(&mut self, key: &B256) {
+    pub(super) fn remove(&mut self, nodes: &Nodes, key: &B256) -> Result<()> {
         // Looked up first: removing what is absent must not copy a path.
-        if self.get(key).is_some() {
-            remove(&mut self.0, Nibbles::unpack_array(&key.0));
+        if self.get(nodes, key, |_, _| ())?.is_some() {
+            remove(nodes, &mut self.0, Nibbles::unpack_array(&key.0))?;
         }
+        Ok(())
     }
 
     /// The root hash, as Ethereum defines it.
-    pub(crate) fn root(&self) -> B256 {
+    pub(super) fn root(&self) -> B256 {
         match &self.0 {
             None => EMPTY_ROOT_HASH,
-            Some(node) => {
-                let reference = node.reference();
+            Some(root) => {
+                let reference = root.reference();
                 reference.as_hash().unwrap_or_else(|| keccak256(reference.as_slice()))
             }
         }
     }
 
+    /// Number and hash of the root node, where it is on disk.
+    pub(super) fn stored_root(&self) -> Option<(u64, B256)> {
+        match &self.0 {
+            Some(Child::Far(far)) => Some((far.id, self.root())),
+            _ => None,
+        }
+    }
+
     /// RLP of the nodes from the root to `key`, or to the place where it is absent (EIP-1186).
-    pub(crate) fn prove(&self, key: &B256) -> Vec<Vec<u8>> {
+    pub(super) fn prove(&self, nodes: &Nodes, key: &B256) -> Result<Vec<Vec<u8>>> {
         let key = Nibbles::unpack_array(&key.0);
         let (mut proof, mut depth) = (Vec::new(), 0);
-        let mut link = self.0.as_deref();
-        while let Some(node) = link {
+        let mut link = self.0.clone();
+        while let Some(child) = link {
+            let node = child.load(nodes)?;
             // A node shorter than a hash stands inside its parent and is not repeated.
-            if proof.is_empty() || node.reference().is_hash() {
+            if proof.is_empty() || child.reference().is_hash() {
                 proof.push(node.encode());
             }
             link = match &node.kind {
@@ -102,28 +192,28 @@ impl Trie {
                 Kind::Extension { path, child } => {
                     let on_path = key.slice(depth..).starts_with(path);
                     depth += path.len();
-                    on_path.then_some(&**child)
+                    on_path.then(|| child.clone())
                 }
                 Kind::Branch { kids } => {
-                    let kid = key.get(depth).and_then(|nibble| kids[usize::from(nibble)].as_deref());
+                    let kid = key.get(depth).and_then(|nibble| kids[usize::from(nibble)].clone());
                     depth += 1;
                     kid
                 }
             };
         }
-        proof
+        Ok(proof)
     }
 }
 
 impl Node {
-    fn reference(&self) -> &RlpNode {
+    pub(super) fn reference(&self) -> &RlpNode {
         self.reference.get_or_init(|| RlpNode::from_rlp(&self.encode()))
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut rlp = Vec::with_capacity(NODE_BYTES);
         match &self.kind {
-            Kind::Leaf { path, value } => {
+            Kind::Leaf { path, value, .. } => {
                 LeafNodeRef::new(path, value).rlp(&mut rlp);
             }
             Kind::Extension { path, child } => {
@@ -131,7 +221,7 @@ impl Node {
             }
             Kind::Branch { kids } => {
                 let (mut stack, mut mask) = (Vec::with_capacity(16), TrieMask::default());
-                for (nibble, kid) in (0u8..).zip(kids) {
+                for (nibble, kid) in (0u8..).zip(kids.iter()) {
                     if let Some(kid) = kid {
                         stack.push(kid.reference().clone());
                         mask.set_bit(nibble);
@@ -144,96 +234,110 @@ impl Node {
     }
 }
 
-fn leaf(path: Nibbles, value: Vec<u8>) -> Arc<Node> {
-    Arc::new(Kind::Leaf { path, value }.into())
+type Value = (Vec<u8>, Link);
+
+fn near(kind: Kind) -> Child {
+    Child::Near(Arc::new(kind.into()))
+}
+
+fn leaf(path: Nibbles, (value, below): Value) -> Child {
+    near(Kind::Leaf { path, value, below })
 }
 
 /// `child` behind `path`, merged with it where two paths meet.
-fn behind(path: Nibbles, child: Arc<Node>) -> Arc<Node> {
+fn behind(nodes: &Nodes, path: Nibbles, child: Child) -> Result<Child> {
     if path.is_empty() {
-        return child;
+        return Ok(child);
     }
-    let kind = match &child.kind {
-        Kind::Leaf { path: rest, value } => Kind::Leaf { path: path.join(rest), value: value.clone() },
+    Ok(near(match &child.load(nodes)?.kind {
+        Kind::Leaf { path: rest, value, below } => {
+            Kind::Leaf { path: path.join(rest), value: value.clone(), below: below.clone() }
+        }
         Kind::Extension { path: rest, child } => {
             Kind::Extension { path: path.join(rest), child: child.clone() }
         }
         Kind::Branch { .. } => Kind::Extension { path, child },
-    };
-    Arc::new(kind.into())
+    }))
 }
 
 /// A branch behind the `common` first nibbles of two paths that differ at the next one.
-fn fork(common: Nibbles, one: (u8, Arc<Node>), other: (u8, Arc<Node>)) -> Arc<Node> {
-    let mut kids: [Link; 16] = Default::default();
+fn fork(common: Nibbles, one: (u8, Child), other: (u8, Child)) -> Child {
+    let mut kids: Box<[Link; 16]> = Box::default();
     kids[usize::from(one.0)] = Some(one.1);
     kids[usize::from(other.0)] = Some(other.1);
-    behind(common, Arc::new(Kind::Branch { kids }.into()))
+    let branch = near(Kind::Branch { kids });
+    if common.is_empty() { branch } else { near(Kind::Extension { path: common, child: branch }) }
 }
 
-fn set(link: &mut Link, key: Nibbles, value: Vec<u8>) {
+fn set(nodes: &Nodes, link: &mut Link, key: Nibbles, value: Value) -> Result<()> {
     match link {
-        Some(node) => set_below(node, key, value),
-        None => *link = Some(leaf(key, value)),
+        Some(child) => set_below(nodes, child, key, value),
+        None => {
+            *link = Some(leaf(key, value));
+            Ok(())
+        }
     }
 }
 
-fn set_below(arc: &mut Arc<Node>, key: Nibbles, new: Vec<u8>) {
-    let node = Arc::make_mut(arc);
-    node.reference.take();
-    let replaced = match &mut node.kind {
+fn set_below(nodes: &Nodes, at: &mut Child, key: Nibbles, new: Value) -> Result<()> {
+    let replaced = match &mut at.edit(nodes)?.kind {
         Kind::Branch { kids } => {
-            return set(&mut kids[usize::from(key.get_unchecked(0))], key.slice(1..), new);
+            return set(nodes, &mut kids[usize::from(key.get_unchecked(0))], key.slice(1..), new);
         }
-        Kind::Leaf { path, value } if *path == key => {
-            *value = new;
-            return;
+        Kind::Leaf { path, value, below } if *path == key => {
+            (*value, *below) = new;
+            return Ok(());
         }
-        Kind::Leaf { path, value } => {
+        Kind::Leaf { path, value, below } => {
             let common = path.common_prefix_length(&key);
-            let old = leaf(path.slice(common + 1..), std::mem::take(value));
+            let old = leaf(path.slice(common + 1..), (std::mem::take(value), below.take()));
             let new = leaf(key.slice(common + 1..), new);
-            let at = (path.get_unchecked(common), key.get_unchecked(common));
-            fork(key.slice(..common), (at.0, old), (at.1, new))
+            let (old_at, new_at) = (path.get_unchecked(common), key.get_unchecked(common));
+            fork(key.slice(..common), (old_at, old), (new_at, new))
         }
         Kind::Extension { path, child } => {
             let common = path.common_prefix_length(&key);
             if common == path.len() {
-                return set_below(child, key.slice(common..), new);
+                return set_below(nodes, child, key.slice(common..), new);
             }
-            let old = behind(path.slice(common + 1..), child.clone());
+            let old = behind(nodes, path.slice(common + 1..), child.clone())?;
             let new = leaf(key.slice(common + 1..), new);
-            let at = (path.get_unchecked(common), key.get_unchecked(common));
-            fork(key.slice(..common), (at.0, old), (at.1, new))
+            let (old_at, new_at) = (path.get_unchecked(common), key.get_unchecked(common));
+            fork(key.slice(..common), (old_at, old), (new_at, new))
         }
     };
-    *arc = replaced;
+    *at = replaced;
+    Ok(())
 }
 
 /// Removes `key`, which is present.
-fn remove(link: &mut Link, key: Nibbles) {
-    let Some(arc) = link else { return };
-    let node = Arc::make_mut(arc);
-    node.reference.take();
-    *link = match &mut node.kind {
+fn remove(nodes: &Nodes, link: &mut Link, key: Nibbles) -> Result<()> {
+    let Some(at) = link else { return Ok(()) };
+    let left = match &mut at.edit(nodes)?.kind {
         Kind::Leaf { .. } => None,
         Kind::Extension { path, child } => {
             let (path, mut below) = (*path, Some(child.clone()));
             // Drops this node's reference first, so that the child is changed in place where it can be.
             *link = None;
-            remove(&mut below, key.slice(path.len()..));
-            below.map(|child| behind(path, child))
+            remove(nodes, &mut below, key.slice(path.len()..))?;
+            match below {
+                Some(child) => Some(behind(nodes, path, child)?),
+                None => None,
+            }
         }
         Kind::Branch { kids } => {
-            remove(&mut kids[usize::from(key.get_unchecked(0))], key.slice(1..));
+            remove(nodes, &mut kids[usize::from(key.get_unchecked(0))], key.slice(1..))?;
             let mut live = (0u8..).zip(kids.iter_mut()).filter(|(_, kid)| kid.is_some());
             match (live.next(), live.next()) {
-                (Some((nibble, kid)), None) => {
-                    kid.take().map(|kid| behind(Nibbles::from_nibbles([nibble]), kid))
-                }
-                (Some(_), Some(_)) => return,
+                (Some((nibble, kid)), None) => match kid.take() {
+                    Some(kid) => Some(behind(nodes, Nibbles::from_nibbles([nibble]), kid)?),
+                    None => None,
+                },
+                (Some(_), Some(_)) => return Ok(()),
                 (None, _) => None,
             }
         }
     };
+    *link = left;
+    Ok(())
 }

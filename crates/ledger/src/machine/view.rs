@@ -62,6 +62,10 @@ impl View {
         self.0.tip
     }
 
+    pub(super) fn state(&self) -> &State {
+        &self.0.state
+    }
+
     /// The state to execute the next block on.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -73,7 +77,7 @@ impl View {
     /// # Errors
     /// If the state holds something that is no organisation: damage.
     pub fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, LedgerError> {
-        self.0.organisations.get(org, || damaged(self.0.contracts.organisation(&self.0.state, org)))
+        self.0.organisations.get(org, &self.0.state, || damaged(self.0.contracts.organisation(&self.0.state, org)))
     }
 
     /// A device.
@@ -81,7 +85,7 @@ impl View {
     /// # Errors
     /// If the state holds something that is no device: damage.
     pub fn device(&self, id: DeviceId) -> Result<Option<Device>, LedgerError> {
-        self.0.devices.get(id, || damaged(self.0.contracts.device(&self.0.state, id)))
+        self.0.devices.get(id, &self.0.state, || damaged(self.0.contracts.device(&self.0.state, id)))
     }
 
     /// A person.
@@ -89,7 +93,7 @@ impl View {
     /// # Errors
     /// If the state holds something that is no person: damage.
     pub fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
-        self.0.people.get(id, || damaged(self.0.contracts.person(&self.0.state, id)))
+        self.0.people.get(id, &self.0.state, || damaged(self.0.contracts.person(&self.0.state, id)))
     }
 
     /// A consent. One whose nonce was burnt before it arrived has no grantee and is revoked.
@@ -97,7 +101,7 @@ impl View {
     /// # Errors
     /// None now; a damaged state could give one.
     pub fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
-        self.0.grants.get(id, || Ok(self.0.contracts.grant(&self.0.state, id)))
+        self.0.grants.get(id, &self.0.state, || Ok(self.0.contracts.grant(&self.0.state, id)))
     }
 
     /// A log head.
@@ -166,12 +170,16 @@ impl<K: Key + Eq + Copy, V: Clone> Memory<K, V> {
     fn get(
         &self,
         key: K,
+        state: &State,
         read: impl FnOnce() -> Result<Option<V>, LedgerError>,
     ) -> Result<Option<V>, LedgerError> {
         if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(known.clone());
         }
         let record = read()?;
+        if let Some(fault) = state.fault() {
+            return Err(LedgerError::Down(format!("the ledger state is damaged: {fault}")));
+        }
         let mut records = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if records.len() >= RECORDS_MAX {
             records.clear();

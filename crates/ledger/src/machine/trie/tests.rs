@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::machine::nodes::Nodes;
 use alloy_primitives::U256;
 use alloy_trie::proof::{ProofRetainer, verify_proof};
 use alloy_trie::{HashBuilder, root::storage_root_unhashed};
@@ -23,10 +24,10 @@ fn build(changes: &[(u16, u64)]) -> (Trie, BTreeMap<u16, u64>) {
     for (index, value) in changes {
         let key = keccak256(slot(*index));
         if *value == 0 {
-            trie.remove(&key);
+            trie.remove(&Nodes::default(), &key).unwrap();
             flat.remove(index);
         } else {
-            trie.set(&key, alloy_rlp::encode(U256::from(*value)));
+            trie.set(&Nodes::default(), &key, alloy_rlp::encode(U256::from(*value)), None).unwrap();
             flat.insert(*index, *value);
         }
     }
@@ -35,7 +36,7 @@ fn build(changes: &[(u16, u64)]) -> (Trie, BTreeMap<u16, u64>) {
 
 fn proof(trie: &Trie, index: u16) -> SlotProof {
     let key = slot(index);
-    SlotProof { key: key.0, nodes: trie.prove(&keccak256(key)) }
+    SlotProof { key: key.0, nodes: trie.prove(&Nodes::default(), &keccak256(key)).unwrap() }
 }
 
 proptest! {
@@ -58,7 +59,7 @@ proptest! {
         for index in asked {
             let key = keccak256(slot(index));
             let wanted = flat.get(&index).map(|value| U256::from(*value));
-            let value = trie.get(&key).map(|mut leaf| <U256 as alloy_rlp::Decodable>::decode(&mut leaf).unwrap());
+            let value = trie.get(&Nodes::default(), &key, |mut leaf, _| <U256 as alloy_rlp::Decodable>::decode(&mut leaf).unwrap()).unwrap();
             prop_assert_eq!(value, wanted);
             let ours = proof(&trie, index);
             let read = verify_slot(&whole.0, &ours).unwrap();
@@ -83,7 +84,8 @@ proptest! {
         let mut new = old.clone();
         for (index, value) in later {
             let key = keccak256(slot(index));
-            if value == 0 { new.remove(&key) } else { new.set(&key, alloy_rlp::encode(U256::from(value))) }
+            let nodes = Nodes::default();
+            if value == 0 { new.remove(&nodes, &key).unwrap() } else { new.set(&nodes, &key, alloy_rlp::encode(U256::from(value)), None).unwrap() }
         }
         new.root();
         let whole = storage_root_unhashed(flat.iter().map(|(index, value)| (slot(*index), U256::from(*value))));

@@ -1,0 +1,132 @@
+//! From a trie in memory to rows of the store: what is new gets a number, what is no longer part of the
+//! trie is named, so that it can go once nobody reads at the heights it belonged to.
+
+use super::nodes::{NodeFault, Nodes};
+use super::row;
+use super::trie::{Child, Far, Kind, Link, Node, Trie};
+use alloy_primitives::map::HashSet;
+use std::sync::Arc;
+
+/// What a commit adds to the store.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Rows by number, ascending: they go to the end of their table.
+    pub(super) rows: Vec<(u64, Vec<u8>)>,
+    fresh: Vec<(u64, Arc<Node>)>,
+    /// Rows of earlier commits directly beneath new ones.
+    kept: HashSet<u64>,
+    /// The number of the next node.
+    pub(super) next: u64,
+}
+
+impl Written {
+    pub(super) fn new(next: u64) -> Self {
+        Self { rows: Vec::new(), fresh: Vec::new(), kept: HashSet::default(), next }
+    }
+
+    /// Gives everything new in the trie a number and a row. The same trie, all of it on disk once the
+    /// rows are.
+    pub(super) fn trie(&mut self, trie: &Trie) -> Trie {
+        Trie(self.link(&trie.0))
+    }
+
+    fn link(&mut self, link: &Link) -> Link {
+        link.as_ref().map(|child| self.far(child))
+    }
+
+    fn far(&mut self, child: &Child) -> Child {
+        let node = match child {
+            Child::Far(far) => {
+                self.kept.insert(far.id);
+                return child.clone();
+            }
+            Child::Near(node) => node,
+        };
+        let reference = node.reference().clone();
+        if let Some(id) = node.id.get() {
+            // Written for the parent block, on whose trie this one was built before it was final.
+            self.kept.insert(*id);
+            return Child::Far(Far { id: *id, reference });
+        }
+        let settled = Node::from(self.kind(&node.kind));
+        let id = self.next;
+        self.next += 1;
+        self.rows.push((id, row::write(&settled.kind)));
+        let _ = settled.reference.set(reference.clone());
+        for node in [&settled, node] {
+            let _ = node.id.set(id);
+        }
+        self.fresh.push((id, Arc::new(settled)));
+        Child::Far(Far { id, reference })
+    }
+
+    fn kind(&mut self, kind: &Kind) -> Kind {
+        match kind {
+            Kind::Leaf { path, value, below } => {
+                Kind::Leaf { path: *path, value: value.clone(), below: self.link(below) }
+            }
+            Kind::Extension { path, child } => Kind::Extension { path: *path, child: self.far(child) },
+            Kind::Branch { kids } => {
+                let kids = std::array::from_fn(|at| kids[at].as_ref().map(|kid| self.kid(kid)));
+                Kind::Branch { kids: Box::new(kids) }
+            }
+        }
+    }
+
+    /// A leaf stays inside its branch.
+    fn kid(&mut self, kid: &Child) -> Child {
+        match kid {
+            Child::Near(node) => match &node.kind {
+                Kind::Leaf { below: None, .. } => kid.clone(),
+                Kind::Leaf { below: Some(Child::Far(storage)), .. } => {
+                    self.kept.insert(storage.id);
+                    kid.clone()
+                }
+                Kind::Leaf { .. } => {
+                    let leaf = Node::from(self.kind(&node.kind));
+                    let _ = leaf.reference.set(node.reference().clone());
+                    Child::Near(Arc::new(leaf))
+                }
+                _ => self.far(kid),
+            },
+            Child::Far(_) => self.far(kid),
+        }
+    }
+
+    /// Numbers of the nodes of `before`, which is on disk, that the new trie has no more.
+    pub(super) fn stale(&self, nodes: &Nodes, before: &Trie) -> Result<Vec<u64>, NodeFault> {
+        let mut stale = Vec::new();
+        let mut left: Vec<Child> = before.0.iter().cloned().collect();
+        while let Some(child) = left.pop() {
+            let node = match &child {
+                Child::Near(leaf) => leaf.clone(),
+                Child::Far(far) if self.kept.contains(&far.id) => continue,
+                Child::Far(far) => {
+                    stale.push(far.id);
+                    nodes.load(far)?
+                }
+            };
+            match &node.kind {
+                Kind::Leaf { below, .. } => left.extend(below.clone()),
+                Kind::Extension { child, .. } => left.push(child.clone()),
+                Kind::Branch { kids } => {
+                    // Most kids are kept: they are not worth a copy.
+                    let gone = |kid: &&Child| match kid {
+                        Child::Far(far) => !self.kept.contains(&far.id),
+                        Child::Near(leaf) => matches!(&leaf.kind, Kind::Leaf { below: Some(_), .. }),
+                    };
+                    left.extend(kids.iter().flatten().filter(gone).cloned());
+                }
+            }
+        }
+        stale.sort_unstable();
+        Ok(stale)
+    }
+
+    /// What was just written is read next.
+    pub(super) fn remember(self, nodes: &Nodes) {
+        for (id, node) in self.fresh {
+            nodes.remember(id, node);
+        }
+    }
+}

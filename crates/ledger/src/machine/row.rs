@@ -1,0 +1,181 @@
+//! A trie node as a row of the store, and as an item of a snapshot. Leaves stand inside the branch above
+//! them: half as many rows, and one read less on every path.
+//!
+//! `tag ‖ body`: leaf (0, or 1 with a storage trie below: its number) = path ‖ length of value ‖ value;
+//! extension (2) = path ‖ child; branch (3) = mask of kids (2) ‖ mask of those that are leaves (2) ‖ kids.
+//! A path is its number of nibbles and the nibbles, packed; a child its number (8, not in snapshots),
+//! the length of its reference and the reference. A storage trie's root stands in its account's value.
+
+use super::trie::{Child, Far, Kind, Link, Node};
+use alloy_trie::nodes::RlpNode;
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
+use std::sync::Arc;
+
+const LEAF: u8 = 0;
+const LEAF_WITH_STORAGE: u8 = 1;
+const EXTENSION: u8 = 2;
+const BRANCH: u8 = 3;
+
+/// Longest value of a leaf: an account.
+const VALUE_BYTES_MAX: usize = 160;
+
+/// Longest row: a branch of sixteen accounts.
+pub(super) const ROW_BYTES_MAX: usize = 5 + 16 * (2 + 33 + 1 + VALUE_BYTES_MAX + 8);
+
+/// The row of a node all of whose children are on disk or leaves of its own.
+pub(super) fn write(kind: &Kind) -> Vec<u8> {
+    let mut row = Vec::with_capacity(256);
+    write_kind(kind, true, &mut row);
+    row
+}
+
+/// The same without this store's numbers: alike on every node.
+pub(super) fn write_bare(kind: &Kind, row: &mut Vec<u8>) {
+    write_kind(kind, false, row);
+}
+
+fn write_kind(kind: &Kind, numbered: bool, row: &mut Vec<u8>) {
+    match kind {
+        Kind::Leaf { path, value, below } => {
+            row.push(if below.is_some() { LEAF_WITH_STORAGE } else { LEAF });
+            write_path(path, row);
+            row.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
+            row.extend_from_slice(value);
+            if let (true, Some(Child::Far(storage))) = (numbered, below) {
+                row.extend_from_slice(&storage.id.to_be_bytes());
+            }
+        }
+        Kind::Extension { path, child } => {
+            row.push(EXTENSION);
+            write_path(path, row);
+            write_child(child, numbered, row);
+        }
+        Kind::Branch { kids } => {
+            row.push(BRANCH);
+            let mask = |wanted: fn(&Child) -> bool| {
+                let bit = |(at, kid): (u32, &Link)| u16::from(kid.as_ref().is_some_and(wanted)) << at;
+                (0u32..).zip(kids.iter()).map(bit).sum::<u16>()
+            };
+            row.extend_from_slice(&mask(|_| true).to_be_bytes());
+            row.extend_from_slice(&mask(|kid| matches!(kid, Child::Near(_))).to_be_bytes());
+            for kid in kids.iter().flatten() {
+                write_child(kid, numbered, row);
+            }
+        }
+    }
+}
+
+fn write_child(child: &Child, numbered: bool, row: &mut Vec<u8>) {
+    match child {
+        Child::Near(leaf) => write_kind(&leaf.kind, numbered, row),
+        Child::Far(Far { id, reference }) => {
+            if numbered {
+                row.extend_from_slice(&id.to_be_bytes());
+            }
+            row.push(u8::try_from(reference.as_slice().len()).unwrap_or(u8::MAX));
+            row.extend_from_slice(reference.as_slice());
+        }
+    }
+}
+
+fn write_path(path: &Nibbles, row: &mut Vec<u8>) {
+    row.push(u8::try_from(path.len()).unwrap_or(u8::MAX));
+    row.extend_from_slice(&path.pack());
+}
+
+/// Reads what [`write`] wrote; nothing if it is no such row.
+pub(super) fn read(row: &[u8]) -> Option<Node> {
+    let mut rest = row;
+    let kind = read_kind(&mut rest, true)?;
+    rest.is_empty().then(|| kind.into())
+}
+
+/// Reads one node that [`write_bare`] wrote from the front of `rest`; all its numbers are zero.
+pub(super) fn read_bare(rest: &mut &[u8]) -> Option<Node> {
+    read_kind(rest, false).map(Into::into)
+}
+
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(len)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn byte(rest: &mut &[u8]) -> Option<u8> {
+    take(rest, 1).map(|byte| byte[0])
+}
+
+fn number(rest: &mut &[u8], numbered: bool) -> Option<u64> {
+    if !numbered {
+        return Some(0);
+    }
+    take(rest, 8)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+fn read_kind(rest: &mut &[u8], numbered: bool) -> Option<Kind> {
+    match byte(rest)? {
+        tag @ (LEAF | LEAF_WITH_STORAGE) => read_leaf(tag, rest, numbered),
+        EXTENSION => {
+            let path = read_path(rest)?;
+            Some(Kind::Extension { path, child: read_far(rest, numbered)? })
+        }
+        BRANCH => {
+            let mut mask =
+                || take(rest, 2).and_then(|mask| mask.try_into().ok()).map(u16::from_be_bytes);
+            let (all, leaves) = (mask()?, mask()?);
+            if leaves & !all != 0 {
+                return None;
+            }
+            let mut kids: Box<[Link; 16]> = Box::default();
+            for (at, kid) in kids.iter_mut().enumerate() {
+                if leaves >> at & 1 == 1 {
+                    let tag = byte(rest)?;
+                    let leaf = read_leaf(tag, rest, numbered)?;
+                    *kid = Some(Child::Near(Arc::new(leaf.into())));
+                } else if all >> at & 1 == 1 {
+                    *kid = Some(read_far(rest, numbered)?);
+                }
+            }
+            Some(Kind::Branch { kids })
+        }
+        _ => None,
+    }
+}
+
+fn read_leaf(tag: u8, rest: &mut &[u8], numbered: bool) -> Option<Kind> {
+    let path = read_path(rest)?;
+    let len = usize::from(byte(rest)?);
+    let value = take(rest, len)?.to_vec();
+    if value.len() > VALUE_BYTES_MAX {
+        return None;
+    }
+    let below = match tag {
+        LEAF => None,
+        LEAF_WITH_STORAGE => {
+            let account: TrieAccount = alloy_rlp::decode_exact(&value).ok()?;
+            let id = number(rest, numbered)?;
+            let reference = RlpNode::word_rlp(&account.storage_root);
+            (account.storage_root != EMPTY_ROOT_HASH).then_some(Child::Far(Far { id, reference }))
+        }
+        _ => return None,
+    };
+    Some(Kind::Leaf { path, value, below })
+}
+
+fn read_far(rest: &mut &[u8], numbered: bool) -> Option<Child> {
+    let id = number(rest, numbered)?;
+    let len = usize::from(byte(rest)?);
+    let reference = RlpNode::from_raw(take(rest, len)?)?;
+    Some(Child::Far(Far { id, reference }))
+}
+
+fn read_path(rest: &mut &[u8]) -> Option<Nibbles> {
+    let len = usize::from(byte(rest)?);
+    if len > 64 {
+        return None;
+    }
+    let mut path = Nibbles::unpack(take(rest, len.div_ceil(2))?);
+    let padding = path.slice(len..);
+    path.truncate(len);
+    padding.is_zeroes().then_some(path)
+}
