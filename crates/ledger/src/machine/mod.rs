@@ -9,6 +9,7 @@ mod prune;
 mod rebuild;
 mod receipt;
 mod row;
+pub mod snapshot;
 mod state;
 mod store;
 mod trie;
@@ -243,8 +244,7 @@ impl Machine {
         let view = self.view();
         let mut tip = view.tip();
         for block in blocks {
-            fits(&tip, block)
-                .map_err(|why| MachineError::Misfit { height: block.header.height, why })?;
+            fits(&tip, block).map_err(|why| MachineError::Misfit { height: block.header.height, why })?;
             tip = tip_of(block.header);
         }
         let state = self.0.store.append(blocks, view.state())?;

@@ -130,3 +130,6 @@ impl Written {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

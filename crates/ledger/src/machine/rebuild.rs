@@ -49,10 +49,8 @@ fn storage(tx: &WriteTransaction, account: &B256, next: &mut u64) -> Result<Trie
         let from = last.map_or(Bound::Included([0; 32]), Bound::Excluded);
         let from = from.as_ref().map(|slot| (&account.0, slot));
         let (mut trie, mut count) = (stored.clone(), 0);
-        for row in io!(io!(tx.open_table(SLOTS))?.range::<(&[u8; 32], &[u8; 32])>((
-            from,
-            Bound::Included((&account.0, &[0xff; 32])),
-        )))?
+        for row in io!(io!(tx.open_table(SLOTS))?
+            .range::<(&[u8; 32], &[u8; 32])>((from, Bound::Included((&account.0, &[0xff; 32])),)))?
         .take(SLOTS_IN_MEMORY_MAX)
         {
             let (key, value) = io!(row)?;

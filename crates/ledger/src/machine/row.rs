@@ -20,6 +20,7 @@ const BRANCH: u8 = 3;
 const VALUE_BYTES_MAX: usize = 160;
 
 /// Longest row: a branch of sixteen accounts.
+#[cfg(test)]
 pub(super) const ROW_BYTES_MAX: usize = 5 + 16 * (2 + 33 + 1 + VALUE_BYTES_MAX + 8);
 
 /// The row of a node all of whose children are on disk or leaves of its own.
@@ -120,8 +121,7 @@ fn read_kind(rest: &mut &[u8], numbered: bool) -> Option<Kind> {
             Some(Kind::Extension { path, child: read_far(rest, numbered)? })
         }
         BRANCH => {
-            let mut mask =
-                || take(rest, 2).and_then(|mask| mask.try_into().ok()).map(u16::from_be_bytes);
+            let mut mask = || take(rest, 2).and_then(|mask| mask.try_into().ok()).map(u16::from_be_bytes);
             let (all, leaves) = (mask()?, mask()?);
             if leaves & !all != 0 {
                 return None;
@@ -153,9 +153,11 @@ fn read_leaf(tag: u8, rest: &mut &[u8], numbered: bool) -> Option<Kind> {
         LEAF => None,
         LEAF_WITH_STORAGE => {
             let account: TrieAccount = alloy_rlp::decode_exact(&value).ok()?;
+            if account.storage_root == EMPTY_ROOT_HASH {
+                return None;
+            }
             let id = number(rest, numbered)?;
-            let reference = RlpNode::word_rlp(&account.storage_root);
-            (account.storage_root != EMPTY_ROOT_HASH).then_some(Child::Far(Far { id, reference }))
+            Some(Child::Far(Far { id, reference: RlpNode::word_rlp(&account.storage_root) }))
         }
         _ => return None,
     };

@@ -116,7 +116,8 @@ impl State {
     pub(crate) fn prove(&self, address: &Address, slots: &[[u8; 32]]) -> AccountProof {
         let key = keccak256(address);
         let storage = self.leaf(&key).map_or_else(Trie::default, |(_, storage)| storage);
-        let nodes = |trie: &Trie, key: &B256| self.nodes.note(trie.prove(&self.nodes, key)).unwrap_or_default();
+        let nodes =
+            |trie: &Trie, key: &B256| self.nodes.note(trie.prove(&self.nodes, key)).unwrap_or_default();
         let slot = |key: &[u8; 32]| SlotProof { key: *key, nodes: nodes(&storage, &keccak256(key)) };
         AccountProof {
             address: address.0.0,
@@ -216,12 +217,7 @@ impl State {
 }
 
 /// Sets a slot by the hash of its key; zero forgets it.
-pub(super) fn set_slot(
-    trie: &mut Trie,
-    nodes: &Nodes,
-    slot: &B256,
-    value: &U256,
-) -> Result<(), NodeFault> {
+pub(super) fn set_slot(trie: &mut Trie, nodes: &Nodes, slot: &B256, value: &U256) -> Result<(), NodeFault> {
     if value.is_zero() {
         trie.remove(nodes, slot)
     } else {

@@ -1,6 +1,7 @@
 //! The ledger on disk: one redb file. State, trie, block and receipts of a height are written in one
 //! transaction, durable before it is visible.
 
+use super::Config;
 use super::execute::Executed;
 use super::nodes::{CODES, NODES, NodeFault, Nodes};
 use super::persist::Written;
@@ -8,7 +9,6 @@ use super::pins::Pins;
 use super::prune::Pruner;
 use super::receipt::Receipt;
 use super::state::{Flat, FlatAccount, State};
-use super::Config;
 use alloy_primitives::{B256, U256};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::path::Path;
@@ -143,7 +143,8 @@ impl Store {
             if number(&meta, "format")? != Some(FORMAT) {
                 return Err(StoreError::OldFormat);
             }
-            let next = number(&meta, "next node")?.ok_or(StoreError::Damaged("no number of the next node"))?;
+            let next =
+                number(&meta, "next node")?.ok_or(StoreError::Damaged("no number of the next node"))?;
             self.writer.lock().unwrap_or_else(PoisonError::into_inner).next = next;
             let headers = io!(tx.open_table(HEADERS))?;
             let (_, header) = io!(headers.last())?.ok_or(StoreError::Damaged("no header"))?;
@@ -165,6 +166,11 @@ impl Store {
         }
         let root = self.rebuild(&header)?;
         Ok(Some((self.state(root, header.height), header)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn database(&self) -> &Database {
+        &self.database
     }
 
     pub(super) fn state(&self, root: Option<(u64, B256)>, height: u64) -> State {
@@ -360,10 +366,7 @@ pub(super) fn write_format(tx: &WriteTransaction, genesis: Genesis, base: u64) -
     Ok(())
 }
 
-fn write_block<T: AsRef<[u8]>>(
-    tx: &WriteTransaction,
-    block: &FinalBlock<'_, T>,
-) -> Result<(), StoreError> {
+fn write_block<T: AsRef<[u8]>>(tx: &WriteTransaction, block: &FinalBlock<'_, T>) -> Result<(), StoreError> {
     let height = block.header.height;
     io!(io!(tx.open_table(HEADERS))?.insert(height, block.header.encode().as_slice()))?;
     let mut transactions = io!(tx.open_table(TRANSACTIONS))?;

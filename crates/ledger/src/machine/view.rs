@@ -77,7 +77,9 @@ impl View {
     /// # Errors
     /// If the state holds something that is no organisation: damage.
     pub fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, LedgerError> {
-        self.0.organisations.get(org, &self.0.state, || damaged(self.0.contracts.organisation(&self.0.state, org)))
+        self.0
+            .organisations
+            .get(org, &self.0.state, || damaged(self.0.contracts.organisation(&self.0.state, org)))
     }
 
     /// A device.

@@ -3,7 +3,9 @@
 
 mod blocks;
 mod costs;
+pub(crate) mod keeping;
 mod oracle;
+pub(crate) mod power;
 mod records;
 
 use super::*;
@@ -25,6 +27,7 @@ pub(crate) struct Ward {
     pub(crate) dir: TempDir,
     pub(crate) document: GenesisDocument,
     pub(crate) machine: Machine,
+    pub(crate) config: Config,
     pub(crate) now_ms: u64,
 }
 
@@ -41,36 +44,46 @@ pub(crate) fn org(number: u8) -> OrgId {
     OrgId::of(&record_key(number))
 }
 
+/// The document of a ledger founded by this many organisations.
+pub(crate) fn founded_by(organisations: u8) -> GenesisDocument {
+    let founders: Vec<Founder> = (0..organisations)
+        .map(|number| Founder {
+            record_key: record_key(number),
+            sender: account::address_of(&secret(number)).unwrap(),
+        })
+        .collect();
+    document(Founding {
+        chain_id: 84_001,
+        name: "test ward".into(),
+        time_ms: FOUNDED_MS,
+        epoch_blocks: 100,
+        committee: vec![[3; 32]],
+        operators: founders.iter().take(1).map(Founder::org).collect(),
+        founders,
+        salt: [9; 32],
+    })
+}
+
 impl Ward {
     /// A ledger founded by this many organisations.
     pub(crate) fn with(organisations: u8) -> Self {
-        let founders: Vec<Founder> = (0..organisations)
-            .map(|number| Founder {
-                record_key: record_key(number),
-                sender: account::address_of(&secret(number)).unwrap(),
-            })
-            .collect();
-        let document = document(Founding {
-            chain_id: 84_001,
-            name: "test ward".into(),
-            time_ms: FOUNDED_MS,
-            epoch_blocks: 100,
-            committee: vec![[3; 32]],
-            operators: founders.iter().take(1).map(Founder::org).collect(),
-            founders,
-            salt: [9; 32],
-        });
+        Self::keeping(organisations, Config::default())
+    }
+
+    /// The same, told what to keep.
+    pub(crate) fn keeping(organisations: u8, config: Config) -> Self {
+        let document = founded_by(organisations);
         let dir = tempfile::tempdir().unwrap();
-        let machine = Machine::open(dir.path(), &document).unwrap();
-        Self { dir, document, machine, now_ms: FOUNDED_MS }
+        let machine = Machine::open_with(dir.path(), &document, &config).unwrap();
+        Self { dir, document, machine, config, now_ms: FOUNDED_MS }
     }
 
     /// Closes the ledger and opens it again, as after a restart.
     pub(crate) fn reopened(self) -> Self {
-        let Self { dir, document, machine, now_ms } = self;
+        let Self { dir, document, machine, config, now_ms } = self;
         drop(machine);
-        let machine = Machine::open(dir.path(), &document).unwrap();
-        Self { dir, document, machine, now_ms }
+        let machine = Machine::open_with(dir.path(), &document, &config).unwrap();
+        Self { dir, document, machine, config, now_ms }
     }
 
     /// The act as the organisation's transaction of this nonce.
