@@ -8,7 +8,7 @@ const fs = require('fs');
 const path = require('path');
 const crypto = require('crypto');
 
-const CONTRACTS = ['Directory', 'P256Verifier', 'Devices', 'Consents', 'Anchors'];
+const CONTRACTS = ['Directory', 'P256Verifier', 'Devices', 'Consents', 'Anchors', 'Authorities'];
 const src = path.join(__dirname, 'src');
 const modules = path.join(__dirname, 'node_modules');
 const artifacts = path.join(__dirname, 'artifacts');
@@ -42,7 +42,7 @@ const sources = Object.fromEntries(files.map((name) => [name, sha256(content[nam
 // Type names carry compiler-internal numbers; the layout that matters is label, slot, offset and type.
 const layout = ({ storage, types }) =>
   storage.map(({ label, slot, offset, type }) => {
-    const value = types[types[type].value || type];
+    const value = types[types[type].value || types[type].base || type];
     const members = (value.members || []).map((m) => ({
       label: m.label, slot: m.slot, offset: m.offset, type: types[m.type].label,
     }));

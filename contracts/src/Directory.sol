@@ -5,8 +5,8 @@ import {nowMs} from "./Clock.sol";
 
 /// @title Who exists: organisations with their senders and record keys, people with their roles and signers.
 /// @notice Holds no name, no birth date and nothing derived from one: ids are random or salted commitments.
-/// @dev Immutable, without owner. The first form knows the founding organisations only.
-///      Storage (see docs/wire.md): slot 0 organisations, slot 1 organisationOf, slot 2 people.
+/// @dev Immutable, without owner. Organisations after the founders come and go by votes in `Authorities`.
+///      Storage (see docs/wire.md): slot 0 organisations, slot 1 organisationOf, slot 2 people, slot 3 all.
 contract Directory {
     /// Shortest ERC-7913 signer: a plain address.
     uint256 public constant SIGNER_BYTES_MIN = 20;
@@ -16,6 +16,12 @@ contract Directory {
     uint8 public constant ROLE_MAX = 5;
     /// The role that holds consents.
     uint8 public constant PATIENT = 1;
+    /// The role that treats.
+    uint8 public constant CLINICIAN = 2;
+    /// The role that reviews.
+    uint8 public constant AUDITOR = 5;
+    /// Most organisations ever, removed ones included.
+    uint256 public constant ORGANISATIONS_MAX = 1000;
 
     struct Organisation {
         /// Ed25519 key that signs tree heads: one whole slot, so that one storage proof shows it.
@@ -49,15 +55,26 @@ contract Directory {
     mapping(address sender => bytes16 org) public organisationOf;
     /// People by id.
     mapping(bytes32 person => Person) public people;
+    /// Every organisation there ever was, in order of admission.
+    bytes16[] public all;
+    /// The contract whose votes admit and remove organisations.
+    address public immutable authorities;
 
     event OrganisationFounded(bytes16 indexed org, address indexed sender, bytes32 recordKey);
+    event OrganisationRemoved(bytes16 indexed org);
     event PersonEnrolled(bytes32 indexed person, bytes16 indexed org, uint8 role, bool vaultKept);
     event PersonSuspended(bytes32 indexed person, bytes16 indexed org);
 
     /// The caller sends for no active organisation.
     error SenderNotAnOrganisation(address sender);
-    /// Founders must differ in record key and sender.
-    error FounderRepeated();
+    /// Only the votes of the authorities decide who exists.
+    error NotTheAuthorities(address caller);
+    /// An organisation has this record key or this sender, or had it once.
+    error OrganisationKnown(bytes16 org);
+    /// No active organisation has this id.
+    error OrganisationUnknown(bytes16 org);
+    /// There were as many organisations as the directory holds.
+    error DirectoryFull();
     /// Ids that end in sixteen zero bytes stand for organisations.
     error PersonIdReserved(bytes32 person);
     /// A person is enrolled once.
@@ -73,14 +90,33 @@ contract Directory {
 
     /// @param recordKeys Ed25519 record keys of the founding organisations.
     /// @param senders Their transaction senders, in the same order.
-    constructor(bytes32[] memory recordKeys, address[] memory senders) {
-        for (uint256 i = 0; i < recordKeys.length; i++) {
-            bytes16 org = bytes16(sha256(abi.encodePacked(recordKeys[i])));
-            if (organisations[org].since != 0 || organisationOf[senders[i]] != 0) revert FounderRepeated();
-            organisations[org] = Organisation(recordKeys[i], senders[i], nowMs(), true);
-            organisationOf[senders[i]] = org;
-            emit OrganisationFounded(org, senders[i], recordKeys[i]);
-        }
+    /// @param authorities_ Where `Authorities` is about to be created.
+    constructor(bytes32[] memory recordKeys, address[] memory senders, address authorities_) {
+        authorities = authorities_;
+        for (uint256 i = 0; i < recordKeys.length; i++) found(recordKeys[i], senders[i]);
+    }
+
+    /// @notice Adds an organisation the authorities voted for.
+    function admit(bytes32 recordKey, address sender) external returns (bytes16 org) {
+        if (msg.sender != authorities) revert NotTheAuthorities(msg.sender);
+        return found(recordKey, sender);
+    }
+
+    /// @notice Removes an organisation the authorities voted out: its account sends nothing any more, its
+    ///         people, devices and log head stay as they are. It does not come back under the same keys.
+    function remove(bytes16 org) external {
+        if (msg.sender != authorities) revert NotTheAuthorities(msg.sender);
+        if (!organisations[org].active) revert OrganisationUnknown(org);
+        organisations[org].active = false;
+        emit OrganisationRemoved(org);
+    }
+
+    /// @notice Reverts unless an organisation with this record key and sender could be admitted.
+    function requireNew(bytes32 recordKey, address sender) public view returns (bytes16 org) {
+        org = bytes16(sha256(abi.encodePacked(recordKey)));
+        if (organisations[org].since != 0) revert OrganisationKnown(org);
+        if (organisationOf[sender] != 0) revert OrganisationKnown(organisationOf[sender]);
+        if (all.length == ORGANISATIONS_MAX) revert DirectoryFull();
     }
 
     /// @notice Enrols a person under the organisation that sends.
@@ -117,6 +153,16 @@ contract Directory {
         if (!organisations[org].active) revert SenderNotAnOrganisation(sender);
     }
 
+    /// @notice Is this an organisation, and not removed?
+    function isActive(bytes16 org) external view returns (bool) {
+        return organisations[org].active;
+    }
+
+    /// @notice How many organisations there ever were.
+    function organisationCount() external view returns (uint256) {
+        return all.length;
+    }
+
     /// @notice May `person` give consents now?
     function isPatient(bytes32 person) external view returns (bool) {
         Person storage one = people[person];
@@ -133,5 +179,25 @@ contract Directory {
     /// @notice The signer of `person`; empty if nobody has this id.
     function signerOf(bytes32 person) external view returns (bytes memory) {
         return people[person].signer;
+    }
+
+    /// @notice Is `person` enrolled in this role, and not suspended?
+    function hasRole(bytes32 person, uint8 role) external view returns (bool) {
+        Person storage one = people[person];
+        return one.since != 0 && one.role == role && one.suspendedAt == 0;
+    }
+
+    /// @notice Home organisation of `person`, role, and since when in milliseconds; zeros if nobody has this id.
+    function personOf(bytes32 person) external view returns (bytes16 org, uint8 role, uint64 since) {
+        Person storage one = people[person];
+        return (one.org, one.role, one.since);
+    }
+
+    function found(bytes32 recordKey, address sender) private returns (bytes16 org) {
+        org = requireNew(recordKey, sender);
+        organisations[org] = Organisation(recordKey, sender, nowMs(), true);
+        organisationOf[sender] = org;
+        all.push(org);
+        emit OrganisationFounded(org, sender, recordKey);
     }
 }

@@ -1,6 +1,7 @@
 //! The organisation's own account: turns acts into signed transactions, one nonce after the other, and
 //! keeps those that are not final in a file, so that a restarted node sends them again.
 
+use crate::contracts::gas_of;
 use crate::machine::{Machine, TX_BYTES_MAX, TX_GAS_MAX};
 use crate::pool::{Pool, PoolError};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
@@ -21,10 +22,6 @@ mod tests;
 const FILE: &str = "outbox";
 /// The outbox is written afresh once it is longer.
 const OUTBOX_BYTES_MAX: u64 = 1024 * 1024;
-/// Gas every act may use; with [`GAS_PER_BYTE`] at least twice what any act needs.
-const GAS_BASE: u64 = 200_000;
-/// Gas an act may use for each byte it hands over: storing 32 bytes takes 22,100.
-const GAS_PER_BYTE: u64 = 800;
 
 /// Why the account does not open.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +125,7 @@ pub(crate) fn sign(key: &SecretKey, chain_id: u64, nonce: u64, (to, data): (Addr
 
 /// An act's call as an unsigned transaction without fees.
 pub(crate) fn act_transaction(chain_id: u64, nonce: u64, (to, data): (Address, Vec<u8>)) -> TxEip1559 {
-    let gas = GAS_BASE.saturating_add(GAS_PER_BYTE.saturating_mul(data.len() as u64));
+    let gas = gas_of(&data);
     TxEip1559 {
         chain_id,
         nonce,

@@ -5,14 +5,14 @@
 mod tests;
 
 use crate::contracts::Contracts;
-use crate::contracts::bindings::{Anchors, Consents, Devices, Directory, P256Verifier};
+use crate::contracts::bindings::{Anchors, Authorities, Consents, Devices, Directory, P256Verifier};
 use crate::machine::execute::{BlockEnv, TX_GAS_MAX, run};
 use crate::machine::{Flat, State, list_root};
-use alloy_primitives::{Address, B256, Bytes, TxKind, address};
+use alloy_primitives::{Address, B256, Bytes, FixedBytes, TxKind, address};
 use alloy_sol_types::SolConstructor;
 use revm::context::TxEnv;
 use vitals::ids::{Hash, OrgId, sha256};
-use vitals::proof::contracts::{ANCHORS, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER};
+use vitals::proof::contracts::{ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER};
 use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
 use vitals::proof::header::BlockHeader;
 
@@ -46,14 +46,18 @@ pub struct Founding {
 pub enum GenesisError {
     /// Another build founded this ledger.
     #[error(
-        "the genesis document names contract {name} with other code or at another place than this build has"
+        "the genesis document names contract {name} with other code or at another place than this build has: \
+         run the build that founded this ledger, or found the ledger anew in an empty data folder"
     )]
     OtherContracts {
         /// The contract.
         name: String,
     },
     /// The document lacks a contract or has one this build does not know.
-    #[error("the genesis document does not name the contracts of this build")]
+    #[error(
+        "the genesis document does not name the contracts of this build: run the build that founded this \
+         ledger, or found the ledger anew in an empty data folder"
+    )]
     ContractsMissing,
     /// Founded before validators named the organisations that run them.
     #[error(
@@ -107,21 +111,26 @@ pub fn document_at(founding: Founding, deployer: Address, nonce: u64) -> Genesis
     }
 }
 
-/// The contracts of this build, in order of creation.
-fn contracts(deployer: Address, nonce: u64) -> Vec<Predeploy> {
-    let codes: [(&str, &Bytes); 5] = [
+/// The contracts' names and creation bytecodes, in order of creation.
+fn codes() -> [(&'static str, &'static Bytes); 6] {
+    [
         (DIRECTORY, &Directory::BYTECODE),
         (P256_VERIFIER, &P256Verifier::BYTECODE),
         (DEVICES, &Devices::BYTECODE),
         (CONSENTS, &Consents::BYTECODE),
         (ANCHORS, &Anchors::BYTECODE),
-    ];
+        (AUTHORITIES, &Authorities::BYTECODE),
+    ]
+}
+
+/// The contracts of this build, in order of creation.
+fn contracts(deployer: Address, nonce: u64) -> Vec<Predeploy> {
     let predeploy = |(nonce, (name, code)): (u64, (&str, &Bytes))| Predeploy {
         name: name.to_string(),
         address: deployer.create(nonce).0.0,
         code: sha256(&[code]),
     };
-    (nonce..).zip(codes).map(predeploy).collect()
+    (nonce..).zip(codes()).map(predeploy).collect()
 }
 
 /// Creation bytecode with constructor arguments of every contract of `document`, in order of creation,
@@ -144,24 +153,31 @@ pub(crate) fn creations(document: &GenesisDocument) -> Result<(Vec<Vec<u8>>, Con
         }
     }
     let addresses = Contracts::of(document).ok_or(GenesisError::ContractsMissing)?;
-    let record_keys = document.founders.iter().map(|founder| B256::from(founder.record_key)).collect();
-    let senders = document.founders.iter().map(|founder| Address::from(founder.sender)).collect();
-    let directory = addresses.directory;
-    let create = |code: &Bytes, arguments: Vec<u8>| [code.as_ref(), &arguments].concat();
-    let codes = vec![
-        create(
-            &Directory::BYTECODE,
-            Directory::constructorCall { recordKeys: record_keys, senders }.abi_encode(),
-        ),
-        create(&P256Verifier::BYTECODE, Vec::new()),
-        create(&Devices::BYTECODE, Devices::constructorCall { directory_: directory }.abi_encode()),
-        create(
-            &Consents::BYTECODE,
-            Consents::constructorCall { directory_: directory, genesis_: B256::from(document.hash().0) }
-                .abi_encode(),
-        ),
-        create(&Anchors::BYTECODE, Anchors::constructorCall { directory_: directory }.abi_encode()),
-    ];
+    let directory_ = addresses.directory;
+    let arguments = |name: &str| match name {
+        DIRECTORY => Directory::constructorCall {
+            recordKeys: document.founders.iter().map(|founder| B256::from(founder.record_key)).collect(),
+            senders: document.founders.iter().map(|founder| Address::from(founder.sender)).collect(),
+            authorities_: addresses.authorities,
+        }
+        .abi_encode(),
+        DEVICES => Devices::constructorCall { directory_ }.abi_encode(),
+        CONSENTS => {
+            let genesis_ = B256::from(document.hash().0);
+            Consents::constructorCall { directory_, genesis_ }.abi_encode()
+        }
+        ANCHORS => Anchors::constructorCall { directory_ }.abi_encode(),
+        AUTHORITIES => Authorities::constructorCall {
+            directory_,
+            epochBlocks_: document.epoch_blocks,
+            keys: document.committee.iter().map(B256::from).collect(),
+            operators: document.operators.iter().map(|org| FixedBytes(org.0)).collect(),
+        }
+        .abi_encode(),
+        _ => Vec::new(),
+    };
+    let create = |(name, code): (&str, &Bytes)| [code.as_ref(), &arguments(name)].concat();
+    let codes = codes().into_iter().map(create).collect();
     Ok((codes, addresses))
 }
 

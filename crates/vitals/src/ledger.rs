@@ -2,6 +2,7 @@
 //! `clinic` implement it with the plain-Rust model of the contracts.
 
 use crate::explorer::Explorer;
+use crate::governance::Motion;
 use crate::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId};
 use crate::proof::LedgerProof;
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
@@ -274,6 +275,25 @@ pub enum Act {
         root: Hash,
         /// RFC 6962 consistency proof from the anchored size to this one; empty for the first.
         consistency: Vec<Hash>,
+    },
+    /// Propose a change of validators or organisations; a seated organisation votes for its own at once.
+    Propose(Motion),
+    /// Vote for a proposal; the vote that makes it more than half carries it out.
+    Vote {
+        /// [`crate::governance::Proposal::id`].
+        proposal: u64,
+    },
+    /// Carry out a proposal whose votes became more than half because others lost their seats.
+    Settle {
+        /// [`crate::governance::Proposal::id`].
+        proposal: u64,
+    },
+    /// Say where a validator of the sending organisation is reached.
+    Announce {
+        /// Its key.
+        validator: [u8; 32],
+        /// host:port, or empty for nowhere.
+        endpoint: String,
     },
 }
 

@@ -17,6 +17,7 @@ pub mod explorer;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod fixture;
+pub mod governance;
 pub mod ids;
 pub mod keys;
 pub mod ledger;

@@ -1,6 +1,10 @@
 //! The contracts in plain Rust: the oracle their property tests are held against, and the ledger of
 //! tests that need no EVM. Same rules, same order of refusals, no signatures of its own.
 
+mod authorities;
+
+pub use authorities::AuthoritiesModel;
+
 use crate::eip712::{ConsentDomain, grant_id};
 use crate::ids::{DeviceId, GrantId, Hash, OrgId, PersonId};
 use crate::ledger::{
@@ -42,6 +46,23 @@ pub enum Refusal {
     LogShrunk,
     LogForked,
     ConsistencyWrong,
+    OrganisationKnown,
+    OrganisationUnknown,
+    DirectoryFull,
+    NotSeated,
+    ValidatorKeyMissing,
+    ValidatorKnown,
+    ValidatorUnknown,
+    NotTheOperator,
+    CommitteeFull,
+    LastValidator,
+    EndpointWrong,
+    ProposalsOpen,
+    ProposalUnknown,
+    ProposalAccepted,
+    ProposalExpired,
+    VoteRepeated,
+    VotesMissing,
 }
 
 impl fmt::Display for Refusal {
@@ -70,6 +91,23 @@ impl fmt::Display for Refusal {
             Self::LogShrunk => "the anchored log is longer",
             Self::LogForked => "the anchored log has another root at this size",
             Self::ConsistencyWrong => "the proof does not show that the log extends the anchored one",
+            Self::OrganisationKnown => "an organisation has this record key or this account, or had it once",
+            Self::OrganisationUnknown => "no active organisation has this id",
+            Self::DirectoryFull => "there were as many organisations as the directory holds",
+            Self::NotSeated => "only organisations with a staying validator decide",
+            Self::ValidatorKeyMissing => "no validator has the key zero",
+            Self::ValidatorKnown => "this key is a validator's now, or was until just now",
+            Self::ValidatorUnknown => "no staying validator has this key",
+            Self::NotTheOperator => "only the organisation that operates the validator decides about this",
+            Self::CommitteeFull => "the committee has as many validators as it may",
+            Self::LastValidator => "a ledger needs a validator",
+            Self::EndpointWrong => "an endpoint is host:port, at most 255 bytes",
+            Self::ProposalsOpen => "the organisation has as many open proposals as it may",
+            Self::ProposalUnknown => "no such proposal",
+            Self::ProposalAccepted => "this proposal was accepted already",
+            Self::ProposalExpired => "this proposal is too old: propose it again",
+            Self::VoteRepeated => "this organisation voted for it already",
+            Self::VotesMissing => "not more than half of the seated organisations voted for it",
         })
     }
 }
@@ -92,6 +130,8 @@ pub struct LedgerModel {
     pub grants: BTreeMap<GrantId, Grant>,
     /// Log heads.
     pub anchors: BTreeMap<OrgId, Anchor>,
+    /// Validators and proposals.
+    pub authorities: AuthoritiesModel,
     domain: ConsentDomain,
     check: SignatureCheck,
 }
@@ -110,9 +150,17 @@ impl LedgerModel {
             devices: BTreeMap::new(),
             grants: BTreeMap::new(),
             anchors: BTreeMap::new(),
+            authorities: AuthoritiesModel::default(),
             domain,
             check,
         }
+    }
+
+    /// The same with validators: without them nobody is seated and nothing is voted.
+    #[must_use]
+    pub fn governed_by(mut self, authorities: AuthoritiesModel) -> Self {
+        self.authorities = authorities;
+        self
     }
 
     /// What patients of this ledger sign.
@@ -210,6 +258,22 @@ impl LedgerModel {
                     refuse_if(!consistency.is_empty(), Refusal::ConsistencyWrong)?;
                 }
                 self.anchors.insert(org, Anchor { size: *size, root: *root, height });
+            }
+            Act::Propose(motion) => {
+                let org = self.sending(sender)?;
+                self.authorities.propose(&mut self.organisations, org, motion, height, now_ms)?;
+            }
+            Act::Vote { proposal } => {
+                let org = self.sending(sender)?;
+                self.authorities.vote(&mut self.organisations, org, *proposal, height, now_ms)?;
+            }
+            Act::Settle { proposal } => {
+                self.sending(sender)?;
+                self.authorities.settle(&mut self.organisations, *proposal, height, now_ms)?;
+            }
+            Act::Announce { validator, endpoint } => {
+                let org = self.sending(sender)?;
+                self.authorities.announce(org, *validator, endpoint)?;
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use alloy_primitives::Address;
 use std::collections::HashMap;
 use std::hash::Hash as Key;
 use std::sync::{Arc, PoisonError, RwLock};
+use vitals::governance::{Proposal, Validator};
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
 use vitals::ledger::{Anchor, Device, Fact, Grant, LedgerError, Organisation, Person, Tip};
 use vitals::proof::AccountProof;
@@ -110,6 +111,47 @@ impl View {
     #[must_use]
     pub fn anchor(&self, org: OrgId) -> Option<Anchor> {
         self.0.contracts.anchor(&self.0.state, org)
+    }
+
+    /// The keys of an epoch's committee, ascending. After a block of epoch e the committees of e and e + 1 are
+    /// settled; that of e + 2 once e is over.
+    ///
+    /// # Errors
+    /// If the state holds something that is no validator: damage.
+    pub fn committee(&self, epoch: u64) -> Result<Vec<[u8; 32]>, LedgerError> {
+        damaged(self.0.contracts.committee(&self.0.state, epoch))
+    }
+
+    /// Every validator that stays, is to come, or left not long ago, ascending by key.
+    ///
+    /// # Errors
+    /// If the state holds something that is no validator: damage.
+    pub fn validators(&self) -> Result<Vec<Validator>, LedgerError> {
+        damaged(self.0.contracts.validators(&self.0.state))
+    }
+
+    /// The newest `most` proposals, newest first.
+    ///
+    /// # Errors
+    /// If the state holds something that is no proposal: damage.
+    pub fn proposals(&self, most: u64) -> Result<Vec<Proposal>, LedgerError> {
+        damaged(self.0.contracts.proposals(&self.0.state, most))
+    }
+
+    /// A proposal.
+    ///
+    /// # Errors
+    /// If the state holds something that is no proposal: damage.
+    pub fn proposal(&self, id: u64) -> Result<Option<Proposal>, LedgerError> {
+        damaged(self.0.contracts.proposal(&self.0.state, id))
+    }
+
+    /// Every organisation there ever was, in order of admission.
+    ///
+    /// # Errors
+    /// If the state holds more than there can be: damage.
+    pub fn organisations(&self) -> Result<Vec<OrgId>, LedgerError> {
+        damaged(self.0.contracts.organisations(&self.0.state))
     }
 
     /// The active organisation an account sends for.

@@ -15,6 +15,8 @@ pub const DEVICES: &str = "Devices";
 pub const CONSENTS: &str = "Consents";
 /// Name of the contract that holds log heads.
 pub const ANCHORS: &str = "Anchors";
+/// Name of the contract that votes on validators and organisations.
+pub const AUTHORITIES: &str = "Authorities";
 /// Name of the ERC-7913 verifier of P-256 signatures.
 pub const P256_VERIFIER: &str = "P256Verifier";
 

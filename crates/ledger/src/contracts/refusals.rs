@@ -1,0 +1,75 @@
+//! A contract's refusal, in the model's words and in plain ones.
+
+use super::bindings::{Anchors, Authorities, Consents, Devices, Directory};
+use alloy_sol_types::SolError;
+use vitals::model::Refusal;
+
+/// The refusal a contract's revert data stands for.
+#[must_use]
+pub fn refusal(revert: &[u8]) -> Option<Refusal> {
+    let selector: [u8; 4] = revert.first_chunk().copied()?;
+    Some(match selector {
+        Directory::SenderNotAnOrganisation::SELECTOR => Refusal::SenderNotAnOrganisation,
+        Directory::PersonIdReserved::SELECTOR => Refusal::PersonIdReserved,
+        Directory::PersonAlreadyEnrolled::SELECTOR => Refusal::PersonAlreadyEnrolled,
+        Directory::SignerLengthWrong::SELECTOR => Refusal::SignerLengthWrong,
+        // Directory and Devices name it alike.
+        Directory::NotTheHomeOrganisation::SELECTOR => Refusal::NotTheHomeOrganisation,
+        Devices::DeviceAlreadyRegistered::SELECTOR => Refusal::DeviceAlreadyRegistered,
+        Devices::GatewayNotPlain::SELECTOR => Refusal::GatewayNotPlain,
+        Devices::ViaNotALiveGateway::SELECTOR => Refusal::ViaNotALiveGateway,
+        Devices::BindingMissing::SELECTOR => Refusal::BindingMissing,
+        Devices::DeviceUnknown::SELECTOR => Refusal::DeviceUnknown,
+        Devices::DeviceAlreadyRevoked::SELECTOR => Refusal::DeviceAlreadyRevoked,
+        Consents::DeadlinePassed::SELECTOR => Refusal::DeadlinePassed,
+        Consents::WindowEmpty::SELECTOR => Refusal::WindowEmpty,
+        Consents::NonceUsed::SELECTOR => Refusal::NonceUsed,
+        Consents::PatientUnknown::SELECTOR => Refusal::PatientUnknown,
+        Consents::GranteeUnknown::SELECTOR => Refusal::GranteeUnknown,
+        Consents::SignatureWrong::SELECTOR => Refusal::SignatureWrong,
+        Consents::GrantUnknown::SELECTOR => Refusal::GrantUnknown,
+        Consents::GrantAlreadyRevoked::SELECTOR => Refusal::GrantAlreadyRevoked,
+        Anchors::LogEmpty::SELECTOR => Refusal::LogEmpty,
+        Anchors::LogShrunk::SELECTOR => Refusal::LogShrunk,
+        Anchors::LogForked::SELECTOR => Refusal::LogForked,
+        Anchors::ConsistencyWrong::SELECTOR => Refusal::ConsistencyWrong,
+        Directory::OrganisationKnown::SELECTOR => Refusal::OrganisationKnown,
+        Directory::OrganisationUnknown::SELECTOR => Refusal::OrganisationUnknown,
+        Directory::DirectoryFull::SELECTOR => Refusal::DirectoryFull,
+        Authorities::NotSeated::SELECTOR => Refusal::NotSeated,
+        Authorities::ValidatorKeyMissing::SELECTOR => Refusal::ValidatorKeyMissing,
+        Authorities::ValidatorKnown::SELECTOR => Refusal::ValidatorKnown,
+        Authorities::ValidatorUnknown::SELECTOR => Refusal::ValidatorUnknown,
+        Authorities::NotTheOperator::SELECTOR => Refusal::NotTheOperator,
+        Authorities::CommitteeFull::SELECTOR => Refusal::CommitteeFull,
+        Authorities::LastValidator::SELECTOR => Refusal::LastValidator,
+        Authorities::EndpointWrong::SELECTOR => Refusal::EndpointWrong,
+        Authorities::ProposalsOpen::SELECTOR => Refusal::ProposalsOpen,
+        Authorities::ProposalUnknown::SELECTOR => Refusal::ProposalUnknown,
+        Authorities::ProposalAccepted::SELECTOR => Refusal::ProposalAccepted,
+        Authorities::ProposalExpired::SELECTOR => Refusal::ProposalExpired,
+        Authorities::VoteRepeated::SELECTOR => Refusal::VoteRepeated,
+        Authorities::VotesMissing::SELECTOR => Refusal::VotesMissing,
+        _ => return None,
+    })
+}
+
+/// A contract's revert data in words.
+#[must_use]
+pub fn reason(revert: &[u8]) -> String {
+    if let Some(refusal) = refusal(revert) {
+        return refusal.to_string();
+    }
+    let words = match revert.first_chunk().copied() {
+        None => "the contract gave no reason (out of gas, or a failed check inside)",
+        Some(Directory::RoleUnknown::SELECTOR) => "no such role",
+        Some(Directory::PersonUnknown::SELECTOR) => "no such person",
+        Some(Devices::KindUnknown::SELECTOR) => "a device is a sensor or a gateway",
+        Some(Devices::ReasonUnknown::SELECTOR) => "a device is retired or stolen",
+        Some(Anchors::NotTheOrganisation::SELECTOR) => "only the organisation anchors its own log",
+        Some(Directory::NotTheAuthorities::SELECTOR) => "only the votes of the authorities decide who exists",
+        Some(Authorities::EpochEmpty::SELECTOR) => "an epoch has at least one block",
+        Some(_) => "the contract refused without a reason we know",
+    };
+    words.to_string()
+}
