@@ -326,12 +326,12 @@ contract Authorities {
     /// Forgets validators that were in no committee of this epoch and the one before.
     function prune() private {
         uint64 now_ = epoch();
-        for (uint256 i = validators.length; i-- > 0;) {
-            Validator memory v = validators[i];
+        for (uint256 i = validators.length; i > 0; i--) {
+            Validator memory v = validators[i - 1];
             if (v.until == 0 || v.until >= now_) continue;
             Validator memory last = validators[validators.length - 1];
-            validators[i] = last;
-            places[last.key] = i + 1;
+            validators[i - 1] = last;
+            places[last.key] = i;
             validators.pop();
             delete places[v.key];
             delete endpoints[v.key];
@@ -339,10 +339,10 @@ contract Authorities {
     }
 
     function forgetClosed(uint64[] storage ids) private {
-        for (uint256 i = ids.length; i-- > 0;) {
-            Proposal storage p = proposals[ids[i]];
+        for (uint256 i = ids.length; i > 0; i--) {
+            Proposal storage p = proposals[ids[i - 1]];
             if (p.acceptedAt == 0 && nowMs() <= p.proposedAt + PROPOSAL_AGE_MAX_MS) continue;
-            ids[i] = ids[ids.length - 1];
+            ids[i - 1] = ids[ids.length - 1];
             ids.pop();
         }
     }

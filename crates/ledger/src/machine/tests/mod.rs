@@ -3,6 +3,7 @@
 
 mod blocks;
 mod costs;
+mod governance;
 pub(crate) mod keeping;
 mod oracle;
 pub(crate) mod power;
