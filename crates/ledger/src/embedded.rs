@@ -2,15 +2,15 @@
 //! one [`Ledger`].
 
 use crate::account::{Account, AccountError};
-use crate::consensus::{
-    Config as ConsensusConfig, PrivateKey, StartError, State, Stats, Status, Validator, make_durably,
-};
 use crate::machine::{Machine, MachineError, View};
 use crate::pool::Pool;
-use bytes::Bytes;
-use commonware_codec::DecodeExt as _;
+use crate::replica::{Replica, Stats};
+use consensus::{
+    Config as ConsensusConfig, Evidence, Observed, Peer, StartError, Status, Validator, make_durably,
+};
 use std::{
     fs, io,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -39,19 +39,31 @@ pub struct Config {
     pub leader_timeout: Duration,
     /// Lying validators the operator believes the committee survives; starting fails if it does not.
     pub traitors_survived: usize,
+    /// Where other validators reach this one; without it nothing listens, which only a committee of
+    /// one can do with.
+    pub listen: Option<SocketAddr>,
+    /// Where others are, beside what the ledger says; this wins.
+    pub peers: Vec<Peer>,
 }
 
 impl Config {
-    /// The defaults: a block every two seconds when idle, no liars claimed survived.
+    /// The defaults of a committee of one: a block every two seconds when idle, no liars claimed
+    /// survived, nothing listens.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        let consensus = ConsensusConfig::new(PathBuf::new());
-        Self {
-            folder,
-            heartbeat: consensus.heartbeat,
-            leader_timeout: consensus.leader_timeout,
-            traitors_survived: consensus.traitors_survived,
-        }
+        Self::of(ConsensusConfig::new(folder))
+    }
+
+    /// The defaults of one validator, or follower, among several.
+    #[must_use]
+    pub fn among_others(folder: PathBuf, listen: SocketAddr, peers: Vec<Peer>) -> Self {
+        Self::of(ConsensusConfig::among_others(folder, listen, peers))
+    }
+
+    fn of(consensus: ConsensusConfig) -> Self {
+        let ConsensusConfig { folder, heartbeat, leader_timeout, traitors_survived, listen, peers } =
+            consensus;
+        Self { folder, heartbeat, leader_timeout, traitors_survived, listen, peers }
     }
 }
 
@@ -95,21 +107,14 @@ pub enum OpenError {
     Consensus(#[from] StartError),
 }
 
-/// The public key of the validator with this Ed25519 seed, as the genesis document names it.
-#[must_use]
-pub fn validator_key(seed: &[u8; 32]) -> Option<[u8; 32]> {
-    use commonware_cryptography::Signer as _;
-    let key = PrivateKey::decode(Bytes::copy_from_slice(seed)).ok()?;
-    key.public_key().as_ref().try_into().ok()
-}
-
 /// A running ledger. Dropping it stops it.
 pub struct EmbeddedChain {
     machine: Machine,
     pool: Pool,
     account: Account,
-    state: Arc<State>,
+    replica: Arc<Replica>,
     status: watch::Receiver<Status>,
+    observed: Observed,
     validator: Mutex<Validator>,
 }
 
@@ -129,23 +134,26 @@ impl EmbeddedChain {
         let folder = &config.folder;
         let broken = |source| OpenError::Folder { folder: folder.clone(), source };
         make_durably(folder).map_err(broken)?;
-        let key = Bytes::copy_from_slice(&keys.validator);
-        let validator_key = PrivateKey::decode(key).map_err(|_| OpenError::NotAKey)?;
+        if crate::validator_key(&keys.validator).is_none() {
+            return Err(OpenError::NotAKey);
+        }
         let machine = Machine::open(folder, document)?;
         let pool = Pool::new(machine.clone());
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
         // A new state file is as durable as its name.
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(broken)?;
-        let state = Arc::new(State::new(machine.clone(), pool.clone()));
+        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()));
         let consensus = ConsensusConfig {
             folder: folder.join(JOURNALS),
             heartbeat: config.heartbeat,
             leader_timeout: config.leader_timeout,
             traitors_survived: config.traitors_survived,
+            listen: config.listen,
+            peers: config.peers.clone(),
         };
-        let validator = Validator::start(&consensus, document, validator_key, state.clone())?;
-        let status = validator.watch();
-        Ok(Self { machine, pool, account, state, status, validator: Mutex::new(validator) })
+        let validator = Validator::start(&consensus, document, &keys.validator, replica.clone())?;
+        let (status, observed) = (validator.watch(), validator.observed());
+        Ok(Self { machine, pool, account, replica, status, observed, validator: Mutex::new(validator) })
     }
 
     /// Stops the validator and waits for it, at most about two seconds. Reads go on; acts are
@@ -170,13 +178,25 @@ impl EmbeddedChain {
     /// block and, if the height has one, its certificate in place.
     #[must_use]
     pub fn watch_tip(&self) -> watch::Receiver<Tip> {
-        self.state.watch_tip()
+        self.replica.watch_tip()
     }
 
     /// What the chain did since it was started. Cheap.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.state.stats()
+        self.replica.stats()
+    }
+
+    /// What this node sees of the other validators.
+    #[must_use]
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    /// Votes of validators that contradict each other, seen since the start.
+    #[must_use]
+    pub fn evidence(&self) -> Vec<Evidence> {
+        self.replica.evidence()
     }
 
     /// The committed state, for several reads at one height.
@@ -282,7 +302,7 @@ impl Ledger for EmbeddedChain {
     }
 
     fn prove(&self, facts: &[Fact]) -> Result<LedgerProof, LedgerError> {
-        self.state.prove(facts)
+        self.replica.prove(facts)
     }
 }
 

@@ -54,6 +54,7 @@ struct Shared {
     machine: Machine,
     queues: Mutex<Queues>,
     arrived: Notify,
+    submitted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -71,13 +72,32 @@ struct Waiting {
     gas: u64,
     /// Its place in the order of arrival.
     arrival: u64,
+    handed: Handed,
+}
+
+/// How far a transaction is on its way to the other validators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handed {
+    /// Came from one of them.
+    FromOthers,
+    /// Submitted here, not handed out yet.
+    Not,
+    /// Handed out not long ago.
+    Lately,
+    /// Handed out a while ago, and still not final.
+    LongAgo,
 }
 
 impl Pool {
     /// An empty pool in front of `machine`.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
-        Self(Arc::new(Shared { machine, queues: Mutex::default(), arrived: Notify::new() }))
+        Self(Arc::new(Shared {
+            machine,
+            queues: Mutex::default(),
+            arrived: Notify::new(),
+            submitted: Notify::new(),
+        }))
     }
 
     /// Takes a raw EIP-2718 transaction and names it by its hash. The same one again is taken again.
@@ -85,14 +105,73 @@ impl Pool {
     /// # Errors
     /// If it can never stand in a block, or the pool is full.
     pub fn submit(&self, raw: impl Into<Vec<u8>>) -> Result<Hash, PoolError> {
-        let raw = raw.into();
+        let hash = self.admit(raw.into(), Handed::Not)?;
+        self.0.submitted.notify_one();
+        Ok(hash)
+    }
+
+    /// As [`Self::submit`], for one that another validator handed over: it is not handed on.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn hand_in(&self, raw: impl Into<Vec<u8>>) -> Result<Hash, PoolError> {
+        self.admit(raw.into(), Handed::FromOthers)
+    }
+
+    /// Transactions submitted here and not handed out yet, oldest first, up to `bytes_max`; waits until
+    /// there are some.
+    pub async fn fresh(&self, bytes_max: usize) -> Vec<Vec<u8>> {
+        loop {
+            let batch = self.hand_out(bytes_max, Handed::Not);
+            if !batch.is_empty() {
+                return batch;
+            }
+            self.0.submitted.notified().await;
+        }
+    }
+
+    /// Transactions submitted here that are not final although they were handed out before this was
+    /// asked last.
+    #[must_use]
+    pub fn again(&self, bytes_max: usize) -> Vec<Vec<u8>> {
+        let batch = self.hand_out(bytes_max, Handed::LongAgo);
+        for waiting in self.queues().senders.values_mut().flat_map(BTreeMap::values_mut) {
+            if waiting.handed == Handed::Lately {
+                waiting.handed = Handed::LongAgo;
+            }
+        }
+        batch
+    }
+
+    fn hand_out(&self, bytes_max: usize, which: Handed) -> Vec<Vec<u8>> {
+        let mut queues = self.queues();
+        let mut due: Vec<&mut Waiting> = queues
+            .senders
+            .values_mut()
+            .flat_map(BTreeMap::values_mut)
+            .filter(|waiting| waiting.handed == which)
+            .collect();
+        due.sort_unstable_by_key(|waiting| waiting.arrival);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for waiting in due {
+            bytes += waiting.raw.len();
+            if batch.len() == BLOCK_TXS_MAX || (bytes > bytes_max && !batch.is_empty()) {
+                break;
+            }
+            waiting.handed = Handed::Lately;
+            batch.push(waiting.raw.clone());
+        }
+        batch
+    }
+
+    fn admit(&self, raw: Vec<u8>, handed: Handed) -> Result<Hash, PoolError> {
         // Signature recovery is the dear part: outside the lock.
         let tx = self.0.machine.check(&raw)?;
         let view = self.0.machine.view();
         if view.sends_for(tx.sender).is_none() {
             return Err(InvalidTx::Sender { sender: tx.sender }.into());
         }
-        self.queues().take(&tx, raw, view.nonce(tx.sender))?;
+        self.queues().take(&tx, raw, view.nonce(tx.sender), handed)?;
         self.0.arrived.notify_one();
         Ok(tx.hash)
     }
@@ -206,7 +285,7 @@ impl Pool {
 }
 
 impl Queues {
-    fn take(&mut self, tx: &CheckedTx, raw: Vec<u8>, next: u64) -> Result<(), PoolError> {
+    fn take(&mut self, tx: &CheckedTx, raw: Vec<u8>, next: u64, handed: Handed) -> Result<(), PoolError> {
         let nonce = tx.nonce();
         if self.hashes.contains(&tx.hash) {
             return Ok(());
@@ -226,7 +305,7 @@ impl Queues {
         self.bytes += raw.len();
         self.hashes.insert(tx.hash);
         let (hash, gas, arrival) = (tx.hash, tx.gas_limit(), self.arrivals);
-        queue.insert(nonce, Waiting { raw, hash, gas, arrival });
+        queue.insert(nonce, Waiting { raw, hash, gas, arrival, handed });
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod bundle;
+mod four;
 
 use super::*;
 use crate::{account::address_of, genesis::Founding};
@@ -33,7 +34,7 @@ fn document() -> GenesisDocument {
         name: String::from("ward"),
         time_ms: 1_790_000_000_000,
         epoch_blocks: crate::EPOCH_BLOCKS,
-        committee: vec![validator_key(&KEYS.validator).unwrap()],
+        committee: vec![crate::validator_key(&KEYS.validator).unwrap()],
         operators: vec![OrgId::of(&RECORD_KEY)],
         founders: vec![Founder { record_key: RECORD_KEY, sender: address_of(&KEYS.sender).unwrap() }],
         salt: [8; 32],
@@ -188,19 +189,29 @@ fn a_panic_takes_the_ledger_down_and_nothing_else() {
 }
 
 #[test]
-fn short_epochs_and_silent_committees_are_refused() {
+fn one_founder_among_several_must_listen_and_say_where_the_others_are() {
     let folder = tempfile::tempdir().unwrap();
-    let start = |document: &GenesisDocument| {
-        let config = Config::new(folder.path().join(document.hash().to_string()));
-        EmbeddedChain::start(&config, document, &KEYS).map(|_| ()).unwrap_err().to_string()
-    };
-    let short = GenesisDocument { epoch_blocks: 64, ..document() };
-    assert!(start(&short).contains("epochs of 64 blocks"), "{}", start(&short));
     let mut two = document();
-    two.committee.push(validator_key(&[9; 32]).unwrap());
+    two.committee.push(crate::validator_key(&[9; 32]).unwrap());
     two.committee.sort_unstable();
     two.operators.push(org());
-    assert!(start(&two).contains("names 2 validators"), "{}", start(&two));
+    let start = |change: fn(&mut Config)| {
+        let mut config = Config::new(folder.path().to_owned());
+        change(&mut config);
+        EmbeddedChain::start(&config, &two, &KEYS).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(start(|_| ()).contains("not the only founder"));
+    let nonsense = |config: &mut Config| {
+        config.listen = Some("127.0.0.1:0".parse().unwrap());
+        config.peers = vec![Peer { key: [1; 32], address: String::from("nowhere") }];
+    };
+    assert!(start(nonsense).contains("host:port"), "{}", start(nonsense));
+    assert!(start(|config| config.traitors_survived = 1).contains("3f+1"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = Config::new(folder.path().to_owned());
+    config.listen = Some(taken.local_addr().unwrap());
+    let why = EmbeddedChain::start(&config, &two, &KEYS).map(|_| ()).unwrap_err().to_string();
+    assert!(why.contains("cannot listen"), "{why}");
 }
 
 #[test]
@@ -279,7 +290,7 @@ fn a_validator_whose_votes_are_gone_refuses_to_start() {
     fs::remove_dir_all(&journals).unwrap();
     fs::rename(&aside, &journals).unwrap();
     let why = start(&Keys { validator: [9; 32], ..KEYS });
-    assert!(why.contains("not in the committee"), "{why}");
+    assert!(why.contains("not the only founder"), "{why}");
     Ward::open(folder.path()).anchor_next();
 }
 

@@ -1,7 +1,7 @@
 //! Execution of one block on the state of its parent: pure, speculative, the same on every node.
 
 use super::nodes::NodeFault;
-use super::receipt::{Receipt, list_root};
+use super::receipt::Receipt;
 use super::state::{Flat, State};
 use crate::contracts::Contracts;
 use alloy_consensus::transaction::SignerRecoverable;
@@ -9,6 +9,7 @@ use alloy_consensus::{Transaction as _, TxEnvelope, TxType};
 use alloy_eips::Typed2718;
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
+use consensus::block::{BLOCK_BYTES_MAX, BLOCK_TXS_MAX, TX_BYTES_MAX, list_root};
 use revm::context::result::EVMError;
 use revm::context::{BlockEnv as EvmBlock, TxEnv};
 use revm::database::states::bundle_state::BundleRetention;
@@ -20,12 +21,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 use vitals::ids::Hash;
 
-/// Longest transaction, encoded.
-pub const TX_BYTES_MAX: usize = 64 * 1024;
-/// Most transactions in a block.
-pub const BLOCK_TXS_MAX: usize = 4096;
-/// Longest sum of a block's encoded transactions.
-pub const BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most gas one transaction may ask for (EIP-7825).
 pub const TX_GAS_MAX: u64 = 1 << 24;
 /// Most gas all transactions of a block may ask for: some seconds of the dearest computation there is.

@@ -18,12 +18,10 @@ mod view;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use execute::{
-    BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, BlockEnv, CheckedTx, Executed, Invalid, InvalidTx,
-    Snapshot, TX_BYTES_MAX, TX_GAS_MAX,
-};
+pub use consensus::block::{BLOCK_BYTES_MAX, BLOCK_TXS_MAX, TX_BYTES_MAX, list_root};
+pub use execute::{BLOCK_GAS_MAX, BlockEnv, CheckedTx, Executed, Invalid, InvalidTx, Snapshot, TX_GAS_MAX};
 pub use nodes::{NODE_CACHE_BYTES, NodeFault};
-pub use receipt::{REVERT_BYTES_MAX, Receipt, list_root};
+pub use receipt::{REVERT_BYTES_MAX, Receipt};
 pub(crate) use state::{Flat, State};
 pub use store::{FinalBlock, StoreError};
 pub use view::View;

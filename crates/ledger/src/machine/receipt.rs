@@ -3,8 +3,6 @@
 use alloy_primitives::{Log, LogData};
 use revm::context::result::ExecutionResult;
 use vitals::cbor::{NotCanonical, Reader, Writer};
-use vitals::ids::Hash;
-use vitals::log;
 
 /// Longest revert data kept: a custom error with a few words.
 pub const REVERT_BYTES_MAX: usize = 256;
@@ -73,14 +71,4 @@ impl Receipt {
         r.end()?;
         Ok(Self { succeeded, gas, revert, logs })
     }
-}
-
-/// RFC 6962 root over a block's transactions, or over its encoded receipts, in their order.
-#[must_use]
-pub fn list_root<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> Hash {
-    let mut tree = log::MerkleLog::new();
-    for item in items {
-        tree.push(log::leaf(item));
-    }
-    tree.root()
 }

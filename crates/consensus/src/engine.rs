@@ -3,15 +3,17 @@
 //! Compiling an instance of [`run`] takes most of this crate's build time: the node has one, the
 //! simulation of the tests another. Keep what changes often out of this file.
 
-use super::{
+use crate::{
     Digest, PrivateKey, PublicKey, Scheme,
     application::{Builder, now_ms},
     block::Block,
     certificate::transcode,
+    gossip,
     guard::VOTES_PARTITION_PREFIX,
-    state::State,
+    machine::{NotCommitted, StateMachine},
+    peers::Book,
+    watch::{Observed, Watch},
 };
-use crate::machine::MachineError;
 use commonware_actor::Feedback;
 use commonware_broadcast::buffered;
 use commonware_consensus::{
@@ -35,18 +37,15 @@ use commonware_cryptography::{
 };
 use commonware_macros::select;
 use commonware_p2p::{
-    Address, AddressableManager, AddressableTrackedPeers, Blocker, Receiver, Sender,
+    AddressableManager, AddressableTrackedPeers, Blocker, Receiver, Sender,
     utils::mux::{Builder as _, Muxer},
 };
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Metrics, Network, Spawner, Storage, buffer::paged::CacheRef};
 use commonware_storage::archive::immutable;
 use commonware_utils::{
-    Acknowledgement as _, NZDuration, NZU16, NZU64, NZUsize,
-    acknowledgement::Exact,
-    channel::mpsc,
-    ordered::{Map, Set},
-    vec::NonEmptyVec,
+    Acknowledgement as _, NZDuration, NZU16, NZU64, NZUsize, acknowledgement::Exact, channel::mpsc,
+    ordered::Set, vec::NonEmptyVec,
 };
 use rand_core::CryptoRng;
 use std::{
@@ -58,44 +57,56 @@ use std::{
 
 /// Why a running validator gave up. The node goes on without its ledger.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub enum Fault {
+    /// A final block does not go into the state.
     #[error(transparent)]
-    Machine(MachineError),
+    Machine(#[from] NotCommitted),
+    /// The disk.
     #[error("the block archive cannot be opened: {0}")]
     Archive(String),
+    /// The journals are older than the state.
     #[error(
         "the journals of this validator do not know its state at height {height}: starting could \
          vote twice. Bring back the whole folder from the same moment, or join again with a new \
          validator key"
     )]
-    RolledBack { height: u64 },
+    RolledBack {
+        /// Where the state stands.
+        height: u64,
+    },
+    /// A part of the engine ended.
     #[error("a part of the consensus engine stopped: {0}")]
     Engine(&'static str),
 }
 
-pub(super) struct Settings<M, B> {
-    pub(super) me: PrivateKey,
+/// What a validator is and where it runs.
+pub struct Settings<M, B> {
+    pub(crate) me: PrivateKey,
     /// Prefix of every signature on this ledger.
-    pub(super) namespace: Vec<u8>,
+    pub(crate) namespace: Vec<u8>,
     /// The founding committee, ascending.
-    pub(super) committee: Vec<PublicKey>,
-    pub(super) epoch_blocks: NonZeroU64,
-    pub(super) genesis: Block,
-    pub(super) heartbeat: Duration,
-    pub(super) leader_timeout: Duration,
+    pub(crate) committee: Vec<PublicKey>,
+    pub(crate) epoch_blocks: NonZeroU64,
+    pub(crate) genesis: Block,
+    pub(crate) heartbeat: Duration,
+    pub(crate) leader_timeout: Duration,
     /// Prefix of every storage partition; empty on disk, one per validator in a simulation.
-    pub(super) partition: String,
-    pub(super) manager: M,
-    pub(super) blocker: B,
-    pub(super) addresses: Map<PublicKey, Address>,
+    pub(crate) partition: String,
+    pub(crate) manager: M,
+    pub(crate) blocker: B,
+    pub(crate) book: Book,
+    pub(crate) observed: Observed,
 }
 
-pub(super) struct Channels<S, R> {
-    pub(super) votes: (S, R),
-    pub(super) certificates: (S, R),
-    pub(super) resolver: (S, R),
-    pub(super) backfill: (S, R),
-    pub(super) broadcast: (S, R),
+/// One pair of ends for each kind of message.
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Channels<S, R> {
+    pub votes: (S, R),
+    pub certificates: (S, R),
+    pub resolver: (S, R),
+    pub backfill: (S, R),
+    pub broadcast: (S, R),
+    pub gossip: (S, R),
 }
 
 type Marshal = MarshalMailbox<Scheme, Standard<Block>>;
@@ -115,6 +126,8 @@ impl Schemes {
             .unwrap_or_else(|| Scheme::verifier(&self.namespace, committee));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(epoch, Arc::new(scheme.clone()));
+        // Blocks of the epoch before may still be on their way.
+        known.retain(|known, _| known.next().next() >= epoch);
         scheme
     }
 }
@@ -180,11 +193,11 @@ fn archive<C>(name: &str, page_cache: CacheRef, codec_config: C) -> immutable::C
 /// Runs one validator until it breaks. `ready` is called once it takes part.
 ///
 /// Safe to drop at any moment: what was acknowledged is durable, the rest is agreed on again.
-pub(super) async fn run<E, M, B, S, R>(
+pub async fn run<E, M, B, S, R>(
     context: E,
     settings: Settings<M, B>,
     channels: Channels<S, R>,
-    state: Arc<State>,
+    machine: Arc<dyn StateMachine>,
     ready: impl FnOnce() + Send,
 ) -> Fault
 where
@@ -274,14 +287,12 @@ where
         },
     )
     .await;
-    let keys = founders.iter().filter_map(|key| key.as_ref().try_into().ok()).collect();
     let deferred = Deferred::new(
         context.child("deferred"),
         Builder {
-            state: state.clone(),
+            machine: machine.clone(),
             marshal: marshal.clone(),
             epocher: epocher.clone(),
-            committee: Arc::new(keys),
             heartbeat: settings.heartbeat,
         },
         marshal.clone(),
@@ -290,7 +301,7 @@ where
     let (sink, mut finalized) = mpsc::unbounded_channel();
     let _marshal = marshal_actor.start(Sink(sink), buffer, resolver);
 
-    if let Err(fault) = catch_up(&marshal, &state, now_ms(&context)).await {
+    if let Err(fault) = catch_up(&marshal, &*machine, now_ms(&context)).await {
         return fault;
     }
 
@@ -316,23 +327,38 @@ where
     let Some(mut root) = marshal.get_block(boundary).await else {
         return Fault::Engine("the block that opens this epoch is missing");
     };
+    let mut gossip_task = context.child("gossip").spawn({
+        let (machine, observed, blocker) = (machine.clone(), settings.observed.clone(), blocker.clone());
+        move |context| gossip::run(context, machine, observed, channels.gossip, blocker)
+    });
+    let clock = Arc::new(context.child("watch"));
+    let mut tracked = None;
+    let mut peer_sets = 0..;
     let mut active: Option<(Epoch, Handle<()>)> = None;
     let mut ready = Some(ready);
     loop {
         let Some(last) = epocher.last(epoch) else {
             return Fault::Engine("the height is beyond the last epoch");
         };
+        let committee = root.inner().header().committee.iter();
+        let committee = Set::from_iter_dedup(committee.filter_map(crate::validator::key));
+        // Followers are peers too; endpoints on the ledger change within an epoch.
+        let peers = settings.book.now(&*machine, |key| committee.position(key).is_some());
+        if tracked.as_ref() != Some(&peers) {
+            let set = AddressableTrackedPeers::new(peers.0.clone(), peers.1.clone());
+            let _ = manager.track(peer_sets.next().unwrap_or(u64::MAX), set);
+            tracked = Some(peers);
+        }
         if active.as_ref().is_none_or(|(running, _)| *running != epoch) {
-            let committee = root.inner().header().committee.iter();
-            let committee = Set::from_iter_dedup(committee.filter_map(super::validator::key));
-            let peers = |seated: bool| -> Map<PublicKey, Address> {
-                let addresses = settings.addresses.iter_pairs();
-                let chosen = addresses.filter(|(key, _)| committee.position(key).is_some() == seated);
-                Map::from_iter_dedup(chosen.map(|(key, at)| (key.clone(), at.clone())))
+            let scheme = schemes.enter(epoch, committee.clone());
+            forget_votes(&context, &prefix, epoch).await;
+            let reporter = Watch {
+                clock: clock.clone(),
+                committee,
+                observed: settings.observed.clone(),
+                machine: machine.clone(),
+                next: deferred.clone(),
             };
-            let tracked = AddressableTrackedPeers::new(peers(true), peers(false));
-            let _ = manager.track(epoch.get(), tracked);
-            let scheme = schemes.enter(epoch, committee);
             let engine = simplex::Engine::new(
                 context.child("simplex").with_attribute("epoch", epoch),
                 simplex::Config {
@@ -341,7 +367,7 @@ where
                     blocker: blocker.clone(),
                     automaton: deferred.clone(),
                     relay: deferred.clone(),
-                    reporter: deferred.clone(),
+                    reporter,
                     track_historical_votes: false,
                     strategy: Sequential,
                     partition: format!("{prefix}{VOTES_PARTITION_PREFIX}{epoch}"),
@@ -378,6 +404,7 @@ where
             }
         }
         select! {
+            _ = &mut gossip_task => return Fault::Engine("gossip"),
             update = finalized.recv() => {
                 let Some((block, ack)) = update else { return Fault::Engine("marshal") };
                 let height = block.height();
@@ -386,8 +413,8 @@ where
                     let certificate = finalization.as_ref().and_then(transcode);
                     let now_ms = now_ms(&context);
                     let (inner, digest) = (block.inner(), block.digest().0);
-                    if let Err(why) = state.commit(inner, digest, certificate.as_ref(), now_ms) {
-                        return Fault::Machine(why);
+                    if let Err(why) = machine.commit(inner, digest, certificate.as_ref(), now_ms) {
+                        return why.into();
                     }
                 }
                 if height == last {
@@ -414,17 +441,29 @@ where
     }
 }
 
+/// Epochs whose votes are forgotten at a time: one, unless a crash came in between.
+const FORGET_AT_ONCE: u64 = 4;
+
+/// Removes the votes of epochs that ended. Those of the last one stay: they show that this key's
+/// journals are whole.
+async fn forget_votes(storage: &impl Storage, prefix: &str, epoch: Epoch) {
+    for old in epoch.get().saturating_sub(1 + FORGET_AT_ONCE)..epoch.get().saturating_sub(1) {
+        // Gone already, or never there.
+        let _ = storage.remove(&format!("{prefix}{VOTES_PARTITION_PREFIX}{old}"), None).await;
+    }
+}
+
 /// Brings the state to where marshal believes it to be, finds the tip's certificate, and refuses
 /// journals that are older than the state.
-async fn catch_up(marshal: &Marshal, state: &State, now_ms: u64) -> Result<(), Fault> {
-    let (height, tip) = state.committed();
+async fn catch_up(marshal: &Marshal, machine: &dyn StateMachine, now_ms: u64) -> Result<(), Fault> {
+    let (height, tip) = machine.committed();
     if height > 0 {
         let block = marshal.get_block(Height::new(height)).await;
         let block = block.filter(|block| block.digest() == Digest::from(tip));
         let block = block.ok_or(Fault::RolledBack { height })?;
         let finalization = marshal.get_finalization(Height::new(height)).await;
         let certificate = finalization.as_ref().and_then(transcode);
-        state.certify(block.inner().header(), tip, certificate.as_ref());
+        machine.certify(block.inner().header(), tip, certificate.as_ref());
     }
     let processed = marshal.get_processed().await.map_or(0, |p| p.height().get());
     for height in height + 1..=processed {
@@ -433,9 +472,7 @@ async fn catch_up(marshal: &Marshal, state: &State, now_ms: u64) -> Result<(), F
         let block = block.ok_or(Fault::Engine("a block the state still needs is missing"))?;
         let finalization = marshal.get_finalization(height).await;
         let certificate = finalization.as_ref().and_then(transcode);
-        state
-            .commit(block.inner(), block.digest().0, certificate.as_ref(), now_ms)
-            .map_err(Fault::Machine)?;
+        machine.commit(block.inner(), block.digest().0, certificate.as_ref(), now_ms)?;
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! What a validator proposes, and what it accepts from others.
 
-use super::{
+use crate::{
     Context, Scheme,
     block::Block,
-    state::{NotExecuted, State},
+    machine::{NotExecuted, StateMachine},
 };
 use commonware_consensus::{
     Application,
@@ -24,25 +24,22 @@ use vitals::{ids::Hash, proof::header::BlockHeader};
 
 /// Least time between two blocks. Bounds the work of a committee of one, where agreement costs
 /// next to nothing.
-pub(super) const BLOCK_INTERVAL_MIN: Duration = Duration::from_millis(20);
+pub(crate) const BLOCK_INTERVAL_MIN: Duration = Duration::from_millis(20);
 /// How far ahead of this validator's clock a block's time may be.
 const AHEAD_MAX: Duration = Duration::from_secs(5);
 
 /// One validator's part in building and judging blocks.
 #[derive(Clone)]
-pub(super) struct Builder {
-    pub(super) state: Arc<State>,
-    pub(super) marshal: Mailbox<Scheme, Standard<Block>>,
-    pub(super) epocher: FixedEpocher,
-    /// The committee, ascending. The next one is read from the contract state once authorities
-    /// can change; until then every epoch has the founders.
-    pub(super) committee: Arc<Vec<[u8; 32]>>,
+pub(crate) struct Builder {
+    pub(crate) machine: Arc<dyn StateMachine>,
+    pub(crate) marshal: Mailbox<Scheme, Standard<Block>>,
+    pub(crate) epocher: FixedEpocher,
     /// An idle chain makes a block after this long.
-    pub(super) heartbeat: Duration,
+    pub(crate) heartbeat: Duration,
 }
 
 /// Milliseconds since 1970 on the runtime's clock.
-pub(super) fn now_ms(clock: &impl Clock) -> u64 {
+pub(crate) fn now_ms(clock: &impl Clock) -> u64 {
     let since = clock.current().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -64,12 +61,15 @@ enum Footing {
 }
 
 impl Builder {
-    /// The committee a header at `height` must carry: the next epoch's in an epoch's last block.
-    fn committee_at(&self, height: u64) -> Vec<[u8; 32]> {
+    /// The committee a header at `height` on the block `parent` must carry: the next epoch's in an
+    /// epoch's last block. Nothing if the parent's state is not at hand.
+    fn committee_at(&self, height: u64, parent: &Hash) -> Option<Vec<[u8; 32]>> {
         let height = Height::new(height);
-        let epoch = self.epocher.containing(height).map(|info| info.epoch());
-        let boundary = epoch.is_some_and(|epoch| self.epocher.last(epoch) == Some(height));
-        if boundary { self.committee.to_vec() } else { Vec::new() }
+        let epoch = self.epocher.containing(height).map(|info| info.epoch())?;
+        if self.epocher.last(epoch) != Some(height) {
+            return Some(Vec::new());
+        }
+        self.machine.committee(parent, epoch.next().get())
     }
 
     /// Executes what is missing between the committed state and the head of `ancestry`, inclusive.
@@ -77,9 +77,9 @@ impl Builder {
         let mut missing = Vec::new();
         loop {
             let Some(block) = ancestry.next().await else { return Footing::Missing };
-            let (height, tip) = self.state.committed();
+            let (height, tip) = self.machine.committed();
             let digest = block.digest().0;
-            if digest == tip || self.state.holds(&digest) {
+            if digest == tip || self.machine.holds(&digest) {
                 break;
             }
             if block.inner().header().height <= height {
@@ -89,11 +89,20 @@ impl Builder {
             missing.push(block);
         }
         while let Some(block) = missing.pop() {
-            match self.state.check(block.inner(), block.digest().0) {
+            let header = block.inner().header();
+            match self.committee_at(header.height, &header.parent) {
+                None => return Footing::Overtaken,
+                Some(committee) if header.committee != committee || header.extra != Hash::default() => {
+                    tracing::warn!(height = header.height, "A block is refused: it names another committee");
+                    return Footing::Rotten;
+                }
+                Some(_) => {}
+            }
+            match self.machine.check(block.inner(), block.digest().0) {
                 Ok(()) => {}
                 Err(NotExecuted::Orphan) => return Footing::Overtaken,
-                Err(why @ (NotExecuted::Invalid(_) | NotExecuted::Roots)) => {
-                    tracing::warn!(height = block.inner().header().height, "A block is refused: {why}");
+                Err(why @ NotExecuted::Invalid(_)) => {
+                    tracing::warn!(height = header.height, "A block is refused: {why}");
                     return Footing::Rotten;
                 }
             }
@@ -133,12 +142,12 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         }
         let deadline = runtime.current() + self.heartbeat;
         let transactions = loop {
-            let batch = self.state.next_batch(&parent_digest);
+            let batch = self.machine.next_batch(&parent_digest);
             if !batch.is_empty() {
                 break batch;
             }
             select! {
-                _ = self.state.work() => {},
+                _ = self.machine.work() => {},
                 _ = runtime.sleep_until(deadline) => break Vec::new(),
             }
         };
@@ -156,9 +165,9 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
             transactions_root: Hash::default(),
             receipts_root: Hash::default(),
             extra: Hash::default(),
-            committee: self.committee_at(height),
+            committee: self.committee_at(height, &parent_digest)?,
         };
-        let block = self.state.build(header, transactions)?;
+        let block = self.machine.build(header, transactions)?;
         Some(Digested::compute(block, &Sequential).await)
     }
 
@@ -166,14 +175,11 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         let mut parents = ancestry.clone();
         let Some(block) = parents.next().await else { return pending().await };
         let header = block.inner().header();
-        if self.state.holds(&block.digest().0) {
+        if self.machine.holds(&block.digest().0) {
             return true;
         }
-        if header.height <= self.state.committed().0 {
+        if header.height <= self.machine.committed().0 {
             return self.is_finalized(&block).await;
-        }
-        if header.committee != self.committee_at(header.height) || header.extra != Hash::default() {
-            return false;
         }
         // Deferred checked that the next block is the parent; only its time is needed here.
         let Some(parent_ms) = parents.next().await.map(|parent| parent.inner().header().time_ms) else {
@@ -193,7 +199,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         }
         loop {
             let footing = self.stand_on(&mut ancestry.clone()).await;
-            if header.height <= self.state.committed().0 {
+            if header.height <= self.machine.committed().0 {
                 // Decided meanwhile, perhaps for this very block.
                 return self.is_finalized(&block).await;
             }

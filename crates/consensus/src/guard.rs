@@ -15,17 +15,17 @@ use vitals::proof::certificate::quorum;
 /// Says whose journals a folder holds.
 const MARK: &str = "journals-of";
 /// The partition of the first epoch's votes, relative to the storage folder.
-pub(super) const VOTES_PARTITION_PREFIX: &str = "votes-";
+pub(crate) const VOTES_PARTITION_PREFIX: &str = "votes-";
 
 /// A configuration under which voting could split the ledger. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsafe {
-    /// The key has no seat.
+    /// It neither listens nor is the whole committee.
     #[error(
-        "validator {validator} is not in the committee of this ledger: give this node the key of \
-         a committee member, or have the authorities vote it in"
+        "validator {validator} is not the only founder of this ledger, so it has to reach the others: \
+         say where it listens and who its peers are"
     )]
-    NotInCommittee {
+    Alone {
         /// Short name of the key.
         validator: DeviceId,
     },
@@ -81,13 +81,8 @@ pub enum Unsafe {
     },
 }
 
-/// Checks the committee: `me` has a seat, and it survives the `claimed` number of liars.
-pub(super) fn committee(
-    committee: &[[u8; 32]],
-    epoch_blocks: u64,
-    me: &[u8; 32],
-    claimed: usize,
-) -> Result<(), Unsafe> {
+/// Checks that the committee survives the `claimed` number of liars.
+pub(crate) fn committee(committee: &[[u8; 32]], epoch_blocks: u64, claimed: usize) -> Result<(), Unsafe> {
     let genesis = |why: &str| Unsafe::Genesis { why: why.to_owned() };
     if committee.is_empty() {
         return Err(genesis("it names no validator"));
@@ -104,15 +99,17 @@ pub(super) fn committee(
         let needed = claimed.saturating_mul(3).saturating_add(1);
         return Err(Unsafe::TooFew { validators, survives, claimed, needed });
     }
-    if committee.binary_search(me).is_err() {
-        return Err(Unsafe::NotInCommittee { validator: DeviceId::of(me) });
-    }
     Ok(())
+}
+
+/// Checks that `me` can do without others: who does not listen must be the whole founding committee.
+pub(crate) fn alone(committee: &[[u8; 32]], me: &[u8; 32]) -> Result<(), Unsafe> {
+    if committee == [*me] { Ok(()) } else { Err(Unsafe::Alone { validator: DeviceId::of(me) }) }
 }
 
 /// Checks that `folder` holds this key's votes on this ledger, or marks it when there is nothing
 /// yet. `height` is where the state stands.
-pub(super) fn journals(folder: &Path, genesis: Genesis, me: &[u8; 32], height: u64) -> Result<(), Unsafe> {
+pub(crate) fn journals(folder: &Path, genesis: Genesis, me: &[u8; 32], height: u64) -> Result<(), Unsafe> {
     let broken = |source| Unsafe::Folder { folder: folder.to_owned(), source };
     let lost = || Unsafe::JournalsLost { folder: folder.to_owned(), height };
     make_durably(folder).map_err(broken)?;
@@ -136,7 +133,10 @@ pub(super) fn journals(folder: &Path, genesis: Genesis, me: &[u8; 32], height: u
 }
 
 /// Makes a folder whose name a power cut does not take away again.
-pub(crate) fn make_durably(folder: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// If the disk refuses.
+pub fn make_durably(folder: &Path) -> io::Result<()> {
     let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     fs::create_dir_all(folder)?;
     for folder in made.into_iter().rev() {
@@ -176,17 +176,18 @@ mod tests {
     const LEDGER: Genesis = Genesis([2; 32]);
 
     #[test]
-    fn a_stranger_and_a_boaster_do_not_start() {
+    fn a_lone_one_among_many_and_a_boaster_do_not_start() {
         let seats: Vec<[u8; 32]> = (1..=4).map(|i| [i; 32]).collect();
-        assert!(committee(&seats, 100, &ME, 1).is_ok());
-        let stranger = committee(&seats, 100, &[9; 32], 1);
-        assert!(matches!(stranger, Err(Unsafe::NotInCommittee { .. })));
-        let boaster = committee(&seats, 100, &ME, 2);
+        assert!(committee(&seats, 100, 1).is_ok());
+        assert!(matches!(alone(&seats, &ME), Err(Unsafe::Alone { .. })));
+        assert!(matches!(alone(&[[9; 32]], &ME), Err(Unsafe::Alone { .. })));
+        assert!(alone(&[ME], &ME).is_ok());
+        let boaster = committee(&seats, 100, 2);
         assert!(matches!(boaster, Err(Unsafe::TooFew { needed: 7, survives: 1, .. })));
-        let three = committee(&seats[..3], 100, &ME, 1);
+        let three = committee(&seats[..3], 100, 1);
         assert!(matches!(three, Err(Unsafe::TooFew { needed: 4, survives: 0, .. })));
-        assert!(matches!(committee(&[], 100, &ME, 0), Err(Unsafe::Genesis { .. })));
-        assert!(matches!(committee(&seats, 1, &ME, 0), Err(Unsafe::Genesis { .. })));
+        assert!(matches!(committee(&[], 100, 0), Err(Unsafe::Genesis { .. })));
+        assert!(matches!(committee(&seats, 1, 0), Err(Unsafe::Genesis { .. })));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Writes the engine's finalization in the form that strangers check
 //! ([`vitals::proof::certificate`]).
 
-use super::Finalization;
+use crate::Finalization;
 use commonware_codec::Encode as _;
 use commonware_consensus::{Epochable as _, Viewable as _};
 use vitals::proof::certificate::Certificate;

@@ -3,8 +3,7 @@
 //!
 //! Wire form: header bytes and transactions, each with its length before it (unsigned LEB128).
 
-use super::{Context, Digest, PublicKey};
-use crate::machine::{BLOCK_BYTES_MAX, BLOCK_TXS_MAX, TX_BYTES_MAX, list_root};
+use crate::{Context, Digest, PublicKey};
 use bytes::{BufMut, Bytes};
 use commonware_codec::{Buf, DecodeExt as _, EncodeSize, Error as CodecError, RangeCfg, Read, Write};
 use commonware_consensus::{
@@ -12,7 +11,18 @@ use commonware_consensus::{
     types::{Epoch, Height, Round, View},
 };
 use commonware_cryptography::Digestible;
+use vitals::ids::Hash;
+use vitals::log;
 use vitals::proof::header::{BlockHeader, HEADER_BYTES_MAX};
+
+/// Longest transaction, encoded.
+pub const TX_BYTES_MAX: usize = 64 * 1024;
+/// Most transactions in a block.
+pub const BLOCK_TXS_MAX: usize = 4096;
+/// Longest sum of a block's encoded transactions.
+pub const BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest sum of transactions handed to other validators in one message.
+pub const GOSSIP_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of the longest length prefix used here.
 const LENGTH_BYTES_MAX: usize = 5;
@@ -131,4 +141,14 @@ impl BoundedBlock for Block {
     fn max_encode_size((): &()) -> usize {
         LENGTH_BYTES_MAX + HEADER_BYTES_MAX + LENGTH_BYTES_MAX * (BLOCK_TXS_MAX + 1) + BLOCK_BYTES_MAX
     }
+}
+
+/// RFC 6962 root over a block's transactions, or over its encoded receipts, in their order.
+#[must_use]
+pub fn list_root<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> Hash {
+    let mut tree = log::MerkleLog::new();
+    for item in items {
+        tree.push(log::leaf(item));
+    }
+    tree.root()
 }

@@ -2,8 +2,11 @@
 //! the state machine, whose commits are durable, stands where it stood. Then all start again.
 
 use super::*;
-use commonware_runtime::deterministic::{Checkpoint, FaultConfig, PartialWriteMode, Runner, WriteConfig};
-use commonware_utils::Probability;
+use consensus_sim::{
+    Probability,
+    deterministic::{Checkpoint, FaultConfig, PartialWriteMode, Runner, WriteConfig},
+    probability,
+};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// A number that looks random (splitmix64).
@@ -80,7 +83,7 @@ impl Story {
             }
             ward.context.sleep(Duration::from_millis(life_ms % 300)).await;
             let heights = finals.check(&members, seen, &scene);
-            let accused = ward.oracle.blocked().await.unwrap();
+            let accused = ward.net.blocked().await;
             assert!(accused.is_empty(), "{scene}: somebody voted twice: {accused:?}");
             for (index, member) in members.into_iter().enumerate() {
                 let fault = futures::FutureExt::now_or_never(member.task);
@@ -109,7 +112,7 @@ fn power_cuts(seed: u64, validators: usize, cuts: u64) -> u64 {
         seed,
         validators,
         folder: memory.path().to_owned(),
-        document: document_of(&keys()[..validators]),
+        document: document_of(validators),
         finals: Final::default(),
         heights: Vec::new(),
     };

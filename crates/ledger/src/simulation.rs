@@ -4,35 +4,16 @@
 
 mod crashes;
 
-use super::{
-    engine::{Channels, run},
-    validator::settings,
-    *,
-};
 use crate::{
     account::{Account, address_of},
     genesis::Founding,
     machine::Machine,
     pool::Pool,
+    replica::Replica,
 };
-use bytes::Bytes;
-use commonware_codec::DecodeExt as _;
-use commonware_consensus::{marshal, marshal::standard::Standard, simplex};
-use commonware_cryptography::Signer as _;
-use commonware_p2p::{
-    Address, max_message_size,
-    simulated::{self, Link, Oracle},
-    utils::mux::prefixed,
-};
-use commonware_runtime::{
-    Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic,
-};
-use commonware_utils::{NZU32, NZUsize, TryCollect as _, ordered::Map, probability};
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use consensus::{Config, Fault, PublicKey, public_key};
+use consensus_sim::{Clock as _, Net, Runner as _, Weather, deterministic, name};
+use std::{sync::Arc, time::Duration};
 use vitals::{
     ids::{Hash, OrgId},
     ledger::{Act, Outcome},
@@ -47,109 +28,75 @@ const SENDER: [u8; 32] = [6; 32];
 const RECORD_KEY: [u8; 32] = [7; 32];
 const N: u8 = 4;
 
-fn keys() -> Vec<PrivateKey> {
-    (1..=N).map(|i| PrivateKey::decode(Bytes::from(vec![i; 32])).unwrap()).collect()
+fn seed(index: usize) -> [u8; 32] {
+    [u8::try_from(index + 1).unwrap(); 32]
 }
 
 fn document() -> GenesisDocument {
-    document_of(&keys())
+    document_of(usize::from(N))
 }
 
-fn document_of(keys: &[PrivateKey]) -> GenesisDocument {
+fn document_of(validators: usize) -> GenesisDocument {
     crate::genesis::document(Founding {
         chain_id: 84_001,
         name: String::from("simulation"),
         time_ms: 0,
         epoch_blocks: 64,
-        committee: keys.iter().map(|k| k.public_key().as_ref().try_into().unwrap()).collect(),
-        operators: vec![OrgId::of(&RECORD_KEY); keys.len()],
+        committee: (0..validators).map(|index| public_key(&seed(index)).unwrap()).collect(),
+        operators: vec![OrgId::of(&RECORD_KEY); validators],
         founders: vec![Founder { record_key: RECORD_KEY, sender: address_of(&SENDER).unwrap() }],
         salt: [8; 32],
     })
 }
 
 struct Member {
-    state: Arc<State>,
+    replica: Arc<Replica>,
     machine: Machine,
     pool: Pool,
     account: Account,
-    task: Handle<engine::Fault>,
+    task: consensus_sim::Handle<Fault>,
 }
 
 struct Ward {
     context: deterministic::Context,
-    oracle: Oracle<PublicKey, deterministic::Context>,
+    net: Net,
     folder: std::path::PathBuf,
     document: GenesisDocument,
 }
 
 impl Ward {
     fn on(context: deterministic::Context, folder: std::path::PathBuf, document: GenesisDocument) -> Self {
-        let most = u32::from(N);
-        let max_size = max_message_size(&[
-            prefixed(simplex::max_payload_size::<Scheme, Digest>(most)),
-            marshal::max_payload_size::<Standard<block::Block>, Scheme>(most, &()),
-        ]);
-        let (network, oracle) = simulated::Network::new(
-            context.child("network"),
-            simulated::Config {
-                max_size,
-                max_peers_per_set: NZUsize!(16),
-                disconnect_on_block: true,
-                tracked_peer_sets: NZUsize!(3),
-            },
-        );
-        network.start();
-        Self { context, oracle, folder, document }
+        let net = Net::new(&context);
+        Self { context, net, folder, document }
     }
 
-    async fn boot(&self, index: usize, generation: u32) -> Member {
-        let me = keys()[index].clone();
+    async fn boot(&self, index: usize, life: u32) -> Member {
         let folder = self.folder.join(format!("{index}"));
         std::fs::create_dir_all(&folder).unwrap();
         let machine = Machine::open(&folder, &self.document).unwrap();
         let pool = Pool::new(machine.clone());
         let account = Account::open(&SENDER, &folder, machine.clone(), pool.clone()).unwrap();
-        let state = Arc::new(State::new(machine.clone(), pool.clone()));
-        let control = self.oracle.control(me.public_key());
-        let quota = Quota::per_second(NZU32!(1024));
-        let channels = Channels {
-            votes: control.register(0, quota).await.unwrap(),
-            certificates: control.register(1, quota).await.unwrap(),
-            resolver: control.register(2, quota).await.unwrap(),
-            backfill: control.register(3, quota).await.unwrap(),
-            broadcast: control.register(4, quota).await.unwrap(),
-        };
-        let addresses: Map<PublicKey, Address> = (0u16..)
-            .zip(keys())
-            .map(|(i, key)| {
-                let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 1000 + i));
-                (key.public_key(), Address::from(at))
-            })
-            .try_collect()
-            .unwrap();
+        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()));
         let mut config = Config::new(folder);
         config.heartbeat = Duration::from_millis(500);
         config.leader_timeout = Duration::from_secs(1);
         config.traitors_survived = (self.document.committee.len() - 1) / 3;
-        let network = (self.oracle.socket_manager(), control, addresses);
+        config.peers = (0..usize::from(N))
+            .map(|index| consensus::Peer {
+                key: public_key(&seed(index)).unwrap(),
+                address: format!("127.0.0.1:{}", 1000 + index),
+            })
+            .collect();
         let partition = format!("v{index}-");
-        let settings = settings(&config, &self.document, &state, me, network, partition).unwrap();
-        let (context, held) = (self.context.child("validator"), state.clone());
-        let task = context
-            .with_attribute("index", format!("{index}_{generation}"))
-            .spawn(move |context| run(context, settings, channels, held, || ()));
-        Member { state, machine, pool, account, task }
+        let disk = (partition.as_str(), life);
+        let task =
+            self.net.start(&config, &self.document, replica.clone(), &seed(index), disk).await.unwrap();
+        Member { replica, machine, pool, account, task }
     }
 
     /// Links (or cuts) every pair of which exactly one is in `side`, or every pair.
     async fn link(&self, side: Option<&[usize]>, up: bool) {
-        let names: Vec<PublicKey> = keys().iter().map(|key| key.public_key()).collect();
-        let link = Link {
-            latency: Duration::from_millis(20),
-            jitter: Duration::from_millis(5),
-            success_rate: probability!(0.98),
-        };
+        let names: Vec<PublicKey> = (0..usize::from(N)).map(|index| name(&seed(index))).collect();
         for (i, from) in names.iter().enumerate() {
             for (j, to) in names.iter().enumerate() {
                 let across = side.is_none_or(|side| side.contains(&i) != side.contains(&j));
@@ -157,9 +104,9 @@ impl Ward {
                     continue;
                 }
                 if up {
-                    self.oracle.add_link(from.clone(), to.clone(), link.clone()).await.unwrap();
+                    self.net.link(from, to, Weather::default()).await;
                 } else {
-                    self.oracle.remove_link(from.clone(), to.clone()).await.unwrap();
+                    self.net.cut(from, to).await;
                 }
             }
         }
@@ -170,7 +117,7 @@ impl Ward {
     }
 }
 
-/// The organisation's log. The first member sends what it anchors; no transaction is gossiped yet.
+/// The organisation's log. The first member sends what it anchors.
 #[derive(Default)]
 struct Anchoring {
     log: MerkleLog,
@@ -216,7 +163,7 @@ async fn story(context: deterministic::Context, folder: std::path::PathBuf) -> (
     let well = heights(&members);
     assert!(well.iter().all(|height| *height >= 10), "four agree: {well:?}");
 
-    let proofs: Vec<_> = members.iter().filter_map(|member| member.state.prove(&[]).ok()).collect();
+    let proofs: Vec<_> = members.iter().filter_map(|member| member.replica.prove(&[]).ok()).collect();
     assert!(!proofs.is_empty(), "some height has its own certificate");
     for proof in &proofs {
         verify_header(&ward.document, proof).unwrap();

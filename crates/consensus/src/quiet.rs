@@ -1,6 +1,6 @@
 //! The network of a committee of one: nobody to talk to, so nothing listens.
 
-use super::PublicKey;
+use crate::PublicKey;
 use commonware_actor::{Feedback, Unreliable};
 use commonware_p2p::{
     Address, AddressableManager, AddressableTrackedPeers, BlockedSubscription, Blocker, CheckedSender,
@@ -22,7 +22,7 @@ use std::{
 
 /// Sends to nobody.
 #[derive(Debug, Clone)]
-pub(super) struct QuietSender;
+pub(crate) struct QuietSender;
 
 impl LimitedSender for QuietSender {
     type PublicKey = PublicKey;
@@ -47,7 +47,7 @@ impl CheckedSender for QuietSender {
 
 /// Hears nothing.
 #[derive(Debug)]
-pub(super) struct QuietReceiver;
+pub(crate) struct QuietReceiver;
 
 impl Receiver for QuietReceiver {
     type Error = Infallible;
@@ -64,7 +64,7 @@ impl Receiver for QuietReceiver {
 
 /// Keeps the peer sets it is told and connects to none of them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct QuietOracle(Arc<Mutex<Subscribers>>);
+pub(crate) struct QuietOracle(Arc<Mutex<Subscribers>>);
 
 /// The open ends of subscriptions: an engine whose subscription closes stops.
 #[derive(Default)]

@@ -4,21 +4,22 @@
 //! thread. Nothing that happens on it can take the node down: a fault or a panic ends the thread,
 //! and [`Status`] says why.
 
-use super::{
-    Fault, PrivateKey, PublicKey, State,
+use crate::{
+    Fault, Observed, Peer, PrivateKey, PublicKey, StateMachine,
     block::{Block, NotABlock},
-    engine::{self, Channels, Settings},
+    engine::{self, Settings},
     guard::{self, Unsafe},
-    quiet::{QuietOracle, QuietReceiver, QuietSender},
+    network::{self, LinkOracle, PEERS_MAX},
+    peers::{self, Book},
 };
 use bytes::Bytes;
 use commonware_codec::DecodeExt as _;
 use commonware_cryptography::Signer as _;
 use commonware_macros::select;
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
-use commonware_utils::ordered::Map;
 use std::{
     io,
+    net::SocketAddr,
     num::NonZeroU64,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -44,10 +45,15 @@ pub struct Config {
     pub leader_timeout: Duration,
     /// Lying validators the operator believes the committee survives; starting fails if it does not.
     pub traitors_survived: usize,
+    /// Where other validators reach this one; without it nothing listens, which only a committee of
+    /// one can do with.
+    pub listen: Option<SocketAddr>,
+    /// Where others are, beside what the ledger says; this wins.
+    pub peers: Vec<Peer>,
 }
 
 impl Config {
-    /// The defaults: a block every two seconds when idle.
+    /// The defaults of a committee of one: a block every two seconds when idle, and nothing listens.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         Self {
@@ -55,6 +61,21 @@ impl Config {
             heartbeat: Duration::from_secs(2),
             leader_timeout: Duration::from_secs(3),
             traitors_survived: 0,
+            listen: None,
+            peers: Vec::new(),
+        }
+    }
+
+    /// The defaults of one among several: others wait for a dead leader for less than a second, so an
+    /// idle leader has to show that it is there.
+    #[must_use]
+    pub fn among_others(folder: PathBuf, listen: SocketAddr, peers: Vec<Peer>) -> Self {
+        Self {
+            heartbeat: Duration::from_millis(500),
+            leader_timeout: Duration::from_millis(800),
+            listen: Some(listen),
+            peers,
+            ..Self::new(folder)
         }
     }
 }
@@ -96,8 +117,9 @@ const STOP: Duration = Duration::from_secs(2);
 
 /// A running validator.
 #[derive(Debug)]
-pub(crate) struct Validator {
+pub struct Validator {
     status: watch::Receiver<Status>,
+    observed: Observed,
     stop: Option<oneshot::Sender<Stop>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -108,29 +130,36 @@ enum Stop {
     /// Let tasks put their journals away.
     Gently,
     /// Drop everything where it stands, as a crash does.
-    #[cfg(test)]
     Abruptly,
     /// Panic on the ledger's thread.
-    #[cfg(test)]
     Panicking,
 }
 
+/// The public key of the validator with this Ed25519 seed, as the genesis document names it.
+#[must_use]
+pub fn public_key(seed: &[u8; 32]) -> Option<[u8; 32]> {
+    let key = PrivateKey::decode(Bytes::copy_from_slice(seed)).ok()?;
+    key.public_key().as_ref().try_into().ok()
+}
+
 /// The key with these bytes, if it is one.
-pub(super) fn key(bytes: &[u8; 32]) -> Option<PublicKey> {
+pub(crate) fn key(bytes: &[u8; 32]) -> Option<PublicKey> {
     PublicKey::decode(Bytes::copy_from_slice(bytes)).ok()
 }
 
 /// The settings of one validator, on whatever network.
-pub(super) fn settings<M, B>(
+///
+/// # Errors
+/// If the configuration contradicts itself or the genesis document.
+pub fn settings<M, B>(
     config: &Config,
     document: &GenesisDocument,
-    state: &State,
+    machine: &dyn StateMachine,
     me: PrivateKey,
-    network: (M, B, Map<PublicKey, commonware_p2p::Address>),
+    (manager, blocker): (M, B),
     partition: String,
 ) -> Result<Settings<M, B>, StartError> {
-    let public_key: [u8; 32] = me.public_key().as_ref().try_into().unwrap_or_default();
-    guard::committee(&document.committee, document.epoch_blocks, &public_key, config.traitors_survived)?;
+    guard::committee(&document.committee, document.epoch_blocks, config.traitors_survived)?;
     let wrong = |why: &str| StartError::Config(why.to_owned());
     if config.heartbeat.is_zero() || config.heartbeat >= config.leader_timeout {
         return Err(wrong("the heartbeat must be longer than zero and shorter than the leader timeout"));
@@ -138,11 +167,21 @@ pub(super) fn settings<M, B>(
     let committee: Option<Vec<PublicKey>> = document.committee.iter().map(key).collect();
     let committee = committee
         .ok_or_else(|| Unsafe::Genesis { why: String::from("a validator is not an Ed25519 public key") })?;
+    if config.peers.len() >= PEERS_MAX {
+        return Err(StartError::Config(format!("a node keeps links to at most {PEERS_MAX} peers")));
+    }
+    let mut configured = Vec::with_capacity(config.peers.len());
+    for peer in &config.peers {
+        let key = key(&peer.key).ok_or_else(|| wrong("a peer's key is not an Ed25519 public key"))?;
+        let address = peers::parse(&peer.address).ok_or_else(|| {
+            StartError::Config(format!("a peer's address is host:port, and {:?} is not", peer.address))
+        })?;
+        configured.push((key, address));
+    }
     let epoch_blocks =
         NonZeroU64::new(document.epoch_blocks).ok_or_else(|| wrong("an epoch cannot be without blocks"))?;
-    let genesis = Block::new(state.genesis_header().clone(), Vec::new())
+    let genesis = Block::new(machine.genesis_header().clone(), Vec::new())
         .map_err(|why: NotABlock| StartError::Config(format!("the genesis block: {why}")))?;
-    let (manager, blocker, addresses) = network;
     Ok(Settings {
         me,
         namespace: namespace(document.hash()),
@@ -154,38 +193,40 @@ pub(super) fn settings<M, B>(
         partition,
         manager,
         blocker,
-        addresses,
+        book: Book::new(configured),
+        observed: Observed::default(),
     })
 }
 
 impl Validator {
-    /// Starts the validator `me` of a committee of one and waits until it takes part. Blocks for
-    /// about a second.
-    pub(crate) fn start(
+    /// Starts the validator with this Ed25519 seed and waits until it takes part, or follows if it has
+    /// no seat. Blocks for about a second.
+    ///
+    /// # Errors
+    /// Names what is wrong, and whose move it is; nothing keeps running.
+    pub fn start(
         config: &Config,
         document: &GenesisDocument,
-        me: PrivateKey,
-        state: Arc<State>,
+        seed: &[u8; 32],
+        machine: Arc<dyn StateMachine>,
     ) -> Result<Self, StartError> {
-        if document.committee.len() > 1 {
-            return Err(StartError::Config(format!(
-                "the genesis document names {} validators, and this node has no network between \
-                 validators yet: found the ledger with one",
-                document.committee.len()
-            )));
-        }
-        if document.epoch_blocks < EPOCH_BLOCKS {
-            return Err(StartError::Config(format!(
-                "the genesis document has epochs of {} blocks, and proofs cannot follow a committee \
-                 from one epoch to the next yet: found the ledger with {EPOCH_BLOCKS}",
-                document.epoch_blocks
-            )));
-        }
+        let me = PrivateKey::decode(Bytes::copy_from_slice(seed))
+            .map_err(|_| StartError::Config(String::from("the validator key is not an Ed25519 key")))?;
         let public_key: [u8; 32] = me.public_key().as_ref().try_into().unwrap_or_default();
-        let oracle = QuietOracle::default();
-        let network = (oracle.clone(), oracle, Map::default());
-        let settings = settings(config, document, &state, me, network, String::new())?;
-        guard::journals(&config.folder, document.hash(), &public_key, state.committed().0)?;
+        if let Some(listen) = config.listen {
+            // The network would panic later, on its own thread.
+            std::net::TcpListener::bind(listen)
+                .map_err(|why| StartError::Config(format!("cannot listen for peers at {listen}: {why}")))?;
+        }
+        let (oracle, quiet) = network::quiet();
+        let settings =
+            settings(config, document, &*machine, me.clone(), (oracle.clone(), oracle), String::new())?;
+        if config.listen.is_none() {
+            guard::alone(&document.committee, &public_key)?;
+        }
+        guard::journals(&config.folder, document.hash(), &public_key, machine.committed().0)?;
+        let observed = settings.observed.clone();
+        let listen = config.listen;
 
         let (stop, stopping) = oneshot::channel();
         let (report, status) = watch::channel(Status::Starting);
@@ -199,8 +240,9 @@ impl Validator {
                 let _ = ready.try_send(());
             };
             let end = catch_unwind(AssertUnwindSafe(|| {
-                runtime::Runner::new(runner)
-                    .start(|context| supervise(context, settings, state, taking_part, stopping))
+                runtime::Runner::new(runner).start(|context| {
+                    supervise(context, (settings, quiet), listen, machine, taking_part, stopping)
+                })
             }));
             let end = match end {
                 Ok(None) => Status::Stopped,
@@ -213,7 +255,7 @@ impl Validator {
             report.send_replace(end);
             drop(ready);
         })?;
-        let validator = Self { status, stop: Some(stop), thread: Some(thread) };
+        let validator = Self { status, observed, stop: Some(stop), thread: Some(thread) };
         if up.recv().is_err() {
             return Err(match validator.status() {
                 Status::Down(why) => StartError::Failed(why),
@@ -223,13 +265,21 @@ impl Validator {
         Ok(validator)
     }
 
+    /// What it sees of the others.
+    #[must_use]
+    pub fn observed(&self) -> Observed {
+        self.observed.clone()
+    }
+
     /// Whether it moves.
-    pub(crate) fn status(&self) -> Status {
+    #[must_use]
+    pub fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
     /// Changes of [`Self::status`].
-    pub(crate) fn watch(&self) -> watch::Receiver<Status> {
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
 
@@ -246,19 +296,19 @@ impl Validator {
 
     /// Ends it and waits for that, at most about two seconds. Losing the wait loses nothing: it
     /// can be killed at any moment.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.end(Stop::Gently);
     }
 
     /// Ends it as a crash would, keeping only what is on disk.
-    #[cfg(test)]
-    pub(crate) fn crash(&mut self) {
+    #[doc(hidden)]
+    pub fn crash(&mut self) {
         self.end(Stop::Abruptly);
     }
 
     /// Ends it with a panic.
-    #[cfg(test)]
-    pub(crate) fn panic(&mut self) {
+    #[doc(hidden)]
+    pub fn panic(&mut self) {
         self.end(Stop::Panicking);
     }
 }
@@ -271,27 +321,25 @@ impl Drop for Validator {
 
 async fn supervise(
     context: runtime::Context,
-    settings: Settings<QuietOracle, QuietOracle>,
-    state: Arc<State>,
+    (mut settings, mut channels): (Settings<LinkOracle, LinkOracle>, network::Links),
+    listen: Option<SocketAddr>,
+    machine: Arc<dyn StateMachine>,
     ready: impl FnOnce() + Send,
     stopping: oneshot::Receiver<Stop>,
 ) -> Option<Fault> {
-    let quiet = || (QuietSender, QuietReceiver);
-    let channels = Channels {
-        votes: quiet(),
-        certificates: quiet(),
-        resolver: quiet(),
-        backfill: quiet(),
-        broadcast: quiet(),
-    };
+    if let Some(listen) = listen {
+        let (oracle, links, _network) =
+            network::listen(&context, settings.me.clone(), &settings.namespace, listen);
+        (settings.manager, settings.blocker) = (oracle.clone(), oracle);
+        channels = links;
+    }
     let shutdown = context.child("shutdown");
-    let running = engine::run(context.child("engine"), settings, channels, state, ready);
+    let running = engine::run(context.child("engine"), settings, channels, machine, ready);
     let mut running = Box::pin(running);
     let how = select! {
         fault = &mut running => return Some(fault),
         how = stopping => how.unwrap_or(Stop::Gently),
     };
-    #[cfg(test)]
     assert_ne!(how, Stop::Panicking, "panicking as asked");
     if how == Stop::Gently {
         select! {

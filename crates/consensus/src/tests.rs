@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{
+use crate::block::{TX_BYTES_MAX, list_root};
+use crate::{
     block::{Block, NotABlock},
     certificate::transcode,
     *,
 };
-use crate::machine::{TX_BYTES_MAX, list_root};
 use bytes::Bytes;
 use commonware_codec::{DecodeExt as _, Encode as _, EncodeSize as _};
 use commonware_consensus::{

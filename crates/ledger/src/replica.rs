@@ -1,20 +1,21 @@
-//! The seam between agreement and execution: what a block does to the state, before and after it
-//! is final.
+//! The state machine as agreement sees it: what a block does to the state, before and after it is final.
 //!
 //! Blocks are executed before they are final, each on what its parent left: the results are held
 //! by block digest until the chain passes their height.
 
-use super::block::Block;
 use crate::machine::{BlockEnv, Executed, Invalid, Machine, MachineError, Snapshot, View};
 use crate::pool::Pool;
 use bytes::Bytes;
+use consensus::block::{Block, GOSSIP_BYTES_MAX};
+use consensus::machine::Waiting;
+use consensus::{Evidence, NotCommitted, NotExecuted, StateMachine};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
 use vitals::{
-    ids::Hash,
+    ids::{DeviceId, Hash},
     ledger::{Fact, LedgerError, Tip},
     proof::{ACCOUNTS_MAX, LedgerProof, certificate::Certificate, header::BlockHeader},
 };
@@ -22,19 +23,8 @@ use vitals::{
 /// Finality times remembered for [`Stats`].
 const TIMES_MAX: usize = 256;
 
-/// Why a block was not executed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotExecuted {
-    /// Its parent is neither the committed tip nor held: the chain went on, or never came there.
-    #[error("the state of the block's parent is not at hand")]
-    Orphan,
-    /// It must never be voted for.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// Its header names other roots than its transactions give.
-    #[error("the block's header names other roots than its transactions give")]
-    Roots,
-}
+/// Pieces of evidence kept; the first ones convict.
+const EVIDENCE_MAX: usize = 256;
 
 /// What this chain did since it was started, for metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,21 +61,24 @@ struct Held {
 }
 
 /// State machine, pool and speculation of one node.
-pub(crate) struct State {
+pub struct Replica {
     machine: Machine,
     pool: Pool,
     held: Mutex<HashMap<Hash, Held>>,
     certified: Mutex<Option<Certified>>,
     tip: watch::Sender<Tip>,
     counters: Mutex<Counters>,
+    evidence: Mutex<Vec<Evidence>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl State {
-    pub(crate) fn new(machine: Machine, pool: Pool) -> Self {
+impl Replica {
+    /// The replica of `machine`, proposing what waits in `pool`.
+    #[must_use]
+    pub fn new(machine: Machine, pool: Pool) -> Self {
         let tip = watch::Sender::new(machine.tip());
         Self {
             machine,
@@ -94,12 +87,8 @@ impl State {
             certified: Mutex::default(),
             tip,
             counters: Mutex::default(),
+            evidence: Mutex::default(),
         }
-    }
-
-    /// The header every chain of this ledger starts from.
-    pub(super) fn genesis_header(&self) -> &BlockHeader {
-        self.machine.genesis_header()
     }
 
     pub(crate) fn watch_tip(&self) -> watch::Receiver<Tip> {
@@ -129,17 +118,6 @@ impl State {
         Ok(LedgerProof { header, certificate, accounts: view.prove(facts) })
     }
 
-    /// Height and digest of the committed tip.
-    pub(super) fn committed(&self) -> (u64, Hash) {
-        let tip = self.machine.tip();
-        (tip.height, tip.digest)
-    }
-
-    /// Has this block been executed, and found right, without being final yet?
-    pub(super) fn holds(&self, digest: &Hash) -> bool {
-        lock(&self.held).contains_key(digest)
-    }
-
     fn hold(&self, digest: Hash, height: u64, executed: Executed) {
         lock(&self.held).insert(digest, Held { height, executed: Arc::new(executed) });
     }
@@ -154,34 +132,63 @@ impl State {
         if view.tip().digest == *parent { Ok(view.snapshot()) } else { Err(NotExecuted::Orphan) }
     }
 
-    /// Executes a block of somebody else's and holds it if its header tells the truth.
-    pub(super) fn check(&self, block: &Block, digest: Hash) -> Result<(), NotExecuted> {
+    /// Takes out the transaction at `index` and what its sender sent after it.
+    fn leave_out(&self, transactions: &mut Vec<Bytes>, index: usize) {
+        let rest = transactions.split_off(index);
+        let sender = |raw: &Bytes| self.machine.check(raw).map(|tx| tx.sender).ok();
+        let bad = rest.first().and_then(sender);
+        transactions.extend(rest.into_iter().skip(1).filter(|raw| sender(raw) != bad));
+    }
+
+    /// Votes of validators that contradict each other, oldest first, seen since the node was started.
+    #[must_use]
+    pub fn evidence(&self) -> Vec<Evidence> {
+        lock(&self.evidence).clone()
+    }
+}
+
+impl StateMachine for Replica {
+    fn genesis_header(&self) -> &BlockHeader {
+        self.machine.genesis_header()
+    }
+
+    fn committed(&self) -> (u64, Hash) {
+        let tip = self.machine.tip();
+        (tip.height, tip.digest)
+    }
+
+    fn holds(&self, digest: &Hash) -> bool {
+        lock(&self.held).contains_key(digest)
+    }
+
+    fn check(&self, block: &Block, digest: Hash) -> Result<(), NotExecuted> {
         let header = block.header();
         let parent = self.after(&header.parent)?;
         let env = BlockEnv { height: header.height, time_ms: header.time_ms };
-        let executed = self.machine.execute(&parent, env, block.transactions())?;
+        let executed = self
+            .machine
+            .execute(&parent, env, block.transactions())
+            .map_err(|why| NotExecuted::Invalid(why.to_string()))?;
         let roots = (executed.state_root, executed.transactions_root, executed.receipts_root);
         if roots != (header.state_root, header.transactions_root, header.receipts_root) {
-            return Err(NotExecuted::Roots);
+            return Err(NotExecuted::Invalid(String::from(
+                "the block's header names other roots than its transactions give",
+            )));
         }
         self.hold(digest, header.height, executed);
         Ok(())
     }
 
-    /// What the next block on `parent` would carry.
-    pub(super) fn next_batch(&self, parent: &Hash) -> Vec<Bytes> {
+    fn next_batch(&self, parent: &Hash) -> Vec<Bytes> {
         let batch = self.after(parent).map_or_else(|_| Vec::new(), |parent| self.pool.next_batch(&parent));
         batch.into_iter().map(Bytes::from).collect()
     }
 
-    /// Returns once the pool may have something.
-    pub(super) async fn work(&self) {
-        self.pool.arrived().await;
+    fn work(&self) -> Waiting<'_, ()> {
+        Box::pin(self.pool.arrived())
     }
 
-    /// Executes `transactions`, fills the roots of `header` and holds the block. A transaction that
-    /// cannot stand in a block is left out and thrown away.
-    pub(super) fn build(&self, mut header: BlockHeader, mut transactions: Vec<Bytes>) -> Option<Block> {
+    fn build(&self, mut header: BlockHeader, mut transactions: Vec<Bytes>) -> Option<Block> {
         let parent = self.after(&header.parent).ok()?;
         let env = BlockEnv { height: header.height, time_ms: header.time_ms };
         let executed = loop {
@@ -206,37 +213,31 @@ impl State {
         Some(block)
     }
 
-    /// Takes out the transaction at `index` and what its sender sent after it.
-    fn leave_out(&self, transactions: &mut Vec<Bytes>, index: usize) {
-        let rest = transactions.split_off(index);
-        let sender = |raw: &Bytes| self.machine.check(raw).map(|tx| tx.sender).ok();
-        let bad = rest.first().and_then(sender);
-        transactions.extend(rest.into_iter().skip(1).filter(|raw| sender(raw) != bad));
-    }
-
-    /// Makes a final block part of the state: durable on return. Delivering it again is harmless.
-    pub(super) fn commit(
+    fn commit(
         &self,
         block: &Block,
         digest: Hash,
         certificate: Option<&Certificate>,
         now_ms: u64,
-    ) -> Result<(), MachineError> {
+    ) -> Result<(), NotCommitted> {
         let header = block.header();
-        if self.machine.is_committed(header.height, &digest)? {
+        if self.machine.is_committed(header.height, &digest).map_err(halt)? {
             self.certify(header, digest, certificate);
             return Ok(());
         }
         if !self.holds(&digest) {
             self.check(block, digest).map_err(|why| {
                 tracing::error!(%why, height = header.height, "A final block cannot be executed: {why}");
-                MachineError::Misfit { height: header.height, why: "it is final and cannot be executed" }
+                halt(MachineError::Misfit {
+                    height: header.height,
+                    why: "it is final and cannot be executed",
+                })
             })?;
         }
         let executed = lock(&self.held).get(&digest).map(|held| held.executed.clone());
-        let executed =
-            executed.ok_or(MachineError::Misfit { height: header.height, why: "its execution was lost" })?;
-        self.machine.commit(header, block.transactions(), &executed)?;
+        let lost = MachineError::Misfit { height: header.height, why: "its execution was lost" };
+        let executed = executed.ok_or_else(|| halt(lost))?;
+        self.machine.commit(header, block.transactions(), &executed).map_err(halt)?;
         self.certify(header, digest, certificate);
         self.pool.committed(&self.machine.view());
         lock(&self.held).retain(|_, held| held.height > header.height);
@@ -254,8 +255,7 @@ impl State {
         Ok(())
     }
 
-    /// Remembers that the committed tip has its own certificate.
-    pub(super) fn certify(&self, header: &BlockHeader, digest: Hash, certificate: Option<&Certificate>) {
+    fn certify(&self, header: &BlockHeader, digest: Hash, certificate: Option<&Certificate>) {
         let view = self.machine.view();
         if let Some(certificate) = certificate
             && view.tip().digest == digest
@@ -264,4 +264,47 @@ impl State {
             *lock(&self.certified) = Some(Certified { view, header, certificate });
         }
     }
+
+    fn committee(&self, parent: &Hash, _epoch: u64) -> Option<Vec<[u8; 32]>> {
+        self.after(parent).ok()?;
+        Some(self.machine.genesis_header().committee.clone())
+    }
+
+    fn endpoints(&self) -> Vec<([u8; 32], String)> {
+        Vec::new()
+    }
+
+    fn accuse(&self, evidence: Evidence) {
+        tracing::error!(
+            validator = %DeviceId::of(&evidence.validator),
+            epoch = evidence.epoch,
+            view = evidence.view,
+            "A validator cast two votes that contradict each other"
+        );
+        let mut kept = lock(&self.evidence);
+        if kept.len() < EVIDENCE_MAX && !kept.contains(&evidence) {
+            kept.push(evidence);
+        }
+    }
+
+    fn outgoing(&self) -> Waiting<'_, Vec<Bytes>> {
+        Box::pin(async { self.pool.fresh(GOSSIP_BYTES_MAX).await.into_iter().map(Bytes::from).collect() })
+    }
+
+    fn again(&self) -> Vec<Bytes> {
+        self.pool.again(GOSSIP_BYTES_MAX).into_iter().map(Bytes::from).collect()
+    }
+
+    fn incoming(&self, transactions: Vec<Bytes>) {
+        for raw in transactions {
+            if let Err(why) = self.pool.hand_in(raw) {
+                tracing::debug!(%why, "A transaction of another validator is dropped: {why}");
+            }
+        }
+    }
+}
+
+/// The validator stops.
+fn halt(why: MachineError) -> NotCommitted {
+    NotCommitted(why.to_string())
 }

@@ -1,0 +1,148 @@
+//! Validators on a simulated network, disk and clock: the production wiring of [`consensus`], run so
+//! that a seed decides everything. For tests only; its own crate because compiling the engine for
+//! another runtime takes longer than all tests of the ledger.
+
+use bytes::Bytes;
+use commonware_codec::DecodeExt as _;
+use commonware_cryptography::Signer as _;
+use commonware_p2p::simulated::{self, Control, Link, Oracle, Receiver, Sender, SocketManager};
+use commonware_runtime::{Quota, Spawner as _};
+use commonware_utils::{NZU32, NZUsize};
+use consensus::{
+    Config, Fault, PrivateKey, PublicKey, StartError, StateMachine,
+    engine::{Channels, Settings, run},
+    network::message_bytes_max,
+    settings,
+};
+use std::{sync::Arc, time::Duration};
+use vitals::proof::genesis::GenesisDocument;
+
+pub use commonware_runtime::{
+    Clock, Handle, Runner, Supervisor,
+    deterministic::{self, Context},
+};
+pub use commonware_utils::{Probability, probability};
+
+fn key(seed: &[u8; 32]) -> PrivateKey {
+    PrivateKey::decode(Bytes::copy_from_slice(seed)).expect("a seed of 32 bytes is a key")
+}
+
+/// The validator with this seed, as the network names it.
+#[must_use]
+pub fn name(seed: &[u8; 32]) -> PublicKey {
+    key(seed).public_key()
+}
+
+/// How a link behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    /// Mean delay.
+    pub latency: Duration,
+    /// Spread of the delay.
+    pub jitter: Duration,
+    /// Share of messages that arrive.
+    pub arrives: Probability,
+}
+
+impl Default for Weather {
+    fn default() -> Self {
+        Self {
+            latency: Duration::from_millis(20),
+            jitter: Duration::from_millis(5),
+            arrives: probability!(0.98),
+        }
+    }
+}
+
+/// A simulated network.
+pub struct Net {
+    context: Context,
+    oracle: Oracle<PublicKey, Context>,
+}
+
+impl Net {
+    /// A network without links.
+    #[must_use]
+    pub fn new(context: &Context) -> Self {
+        let (network, oracle) = simulated::Network::new(
+            context.child("network"),
+            simulated::Config {
+                max_size: message_bytes_max(),
+                max_peers_per_set: NZUsize!(16),
+                disconnect_on_block: true,
+                tracked_peer_sets: NZUsize!(3),
+            },
+        );
+        network.start();
+        Self { context: context.child("validators"), oracle }
+    }
+
+    /// Starts a validator. `life` tells its restarts apart; `partition` names its disk.
+    ///
+    /// # Errors
+    /// As a node's validator.
+    ///
+    /// # Panics
+    /// If the simulated network is gone.
+    pub async fn start(
+        &self,
+        config: &Config,
+        document: &GenesisDocument,
+        machine: Arc<dyn StateMachine>,
+        seed: &[u8; 32],
+        (partition, life): (&str, u32),
+    ) -> Result<Handle<Fault>, StartError> {
+        let me = key(seed);
+        let control = self.oracle.control(me.public_key());
+        let quota = Quota::per_second(NZU32!(1024));
+        let register =
+            async |channel| control.register(channel, quota).await.expect("the simulated network runs");
+        let channels = Channels {
+            votes: register(0).await,
+            certificates: register(1).await,
+            resolver: register(2).await,
+            backfill: register(3).await,
+            broadcast: register(4).await,
+            gossip: register(5).await,
+        };
+        let network = (self.oracle.socket_manager(), control);
+        let settings = settings(config, document, &*machine, me, network, partition.to_owned())?;
+        let context = self.context.child("validator").with_attribute("life", format!("{partition}{life}"));
+        Ok(launch(context, settings, channels, machine))
+    }
+
+    /// Links `from` to `to`, one way.
+    ///
+    /// # Panics
+    /// If the simulated network is gone.
+    pub async fn link(&self, from: &PublicKey, to: &PublicKey, weather: Weather) {
+        let link = Link { latency: weather.latency, jitter: weather.jitter, success_rate: weather.arrives };
+        // Linked already: the new weather counts.
+        let _ = self.oracle.remove_link(from.clone(), to.clone()).await;
+        self.oracle.add_link(from.clone(), to.clone(), link).await.expect("the simulated network runs");
+    }
+
+    /// Cuts the way from `from` to `to`.
+    pub async fn cut(&self, from: &PublicKey, to: &PublicKey) {
+        // Cut already: it stays cut.
+        let _ = self.oracle.remove_link(from.clone(), to.clone()).await;
+    }
+
+    /// Pairs of validators of which one refuses to talk to the other: it caught it lying.
+    ///
+    /// # Panics
+    /// If the simulated network is gone.
+    pub async fn blocked(&self) -> Vec<(PublicKey, PublicKey)> {
+        self.oracle.blocked().await.expect("the simulated network runs")
+    }
+}
+
+/// Not async, so that the engine is compiled here and not in every crate that starts a validator.
+fn launch(
+    context: Context,
+    settings: Settings<SocketManager<PublicKey, Context>, Control<PublicKey, Context>>,
+    channels: Channels<Sender<PublicKey, Context>, Receiver<PublicKey>>,
+    machine: Arc<dyn StateMachine>,
+) -> Handle<Fault> {
+    context.spawn(move |context| run(context, settings, channels, machine, || ()))
+}

@@ -1,0 +1,252 @@
+//! Links between validators: authenticated and encrypted with their validator keys (commonware's
+//! handshake, ChaCha20-Poly1305); or none at all for a committee of one.
+//!
+//! Both are one type, so that the engine is compiled once.
+
+use crate::{
+    Digest, PrivateKey, PublicKey, Scheme, block,
+    engine::Channels,
+    gossip,
+    quiet::{QuietOracle, QuietReceiver, QuietSender},
+};
+use commonware_actor::{Feedback, Unreliable};
+use commonware_consensus::{
+    marshal::{self, standard::Standard},
+    simplex,
+};
+use commonware_cryptography::ChaCha20Poly1305;
+use commonware_p2p::{
+    Address, AddressableManager, AddressableTrackedPeers, BlockedSubscription, Blocker, CheckedSender,
+    LimitedSender, Message, PeerSetSubscription, Provider, Receiver, Recipients, TrackedPeers,
+    authenticated::lookup, max_message_size, utils::mux::prefixed,
+};
+use commonware_runtime::{Handle, IoBufs, Quota, Supervisor as _, tokio as runtime};
+use commonware_stream::{
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{NZU32, NZUsize, ordered::Map};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    time::{Duration, SystemTime},
+};
+
+/// Most validators and followers a node keeps links to. Mailboxes are allocated for this many.
+pub const PEERS_MAX: usize = 24;
+/// Messages a peer may send on a channel in a second. At the fastest pace of blocks every validator
+/// casts two votes fifty times a second.
+const VOTES_QUOTA: u32 = 256;
+const BULK_QUOTA: u32 = 128;
+/// Peer sets a node goes on talking to: this one and those just before it.
+const PEER_SETS: usize = 3;
+/// Clocks may be this far apart.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(10);
+
+/// The longest message of any channel in a committee of `PEERS_MAX`.
+#[must_use]
+pub fn message_bytes_max() -> u32 {
+    let most = u32::try_from(PEERS_MAX).unwrap_or(u32::MAX);
+    max_message_size(&[
+        prefixed(simplex::max_payload_size::<Scheme, Digest>(most)),
+        marshal::max_payload_size::<Standard<block::Block>, Scheme>(most, &()),
+        gossip::MESSAGE_BYTES_MAX,
+    ])
+}
+
+type PeerSender = lookup::Sender<PublicKey, runtime::Context>;
+type PeerReceiver = lookup::Receiver<PublicKey>;
+type PeerOracle = lookup::Oracle<PublicKey>;
+
+/// Sends to the peers, or to nobody.
+#[derive(Clone)]
+pub(crate) enum LinkSender {
+    Quiet(QuietSender),
+    Peers(PeerSender),
+}
+
+/// What [`LinkSender`] lets through.
+#[allow(clippy::large_enum_variant, reason = "it lives for one call")]
+pub(crate) enum LinkChecked<'a> {
+    Quiet(QuietSender),
+    Peers(<PeerSender as LimitedSender>::Checked<'a>),
+}
+
+impl LimitedSender for LinkSender {
+    type PublicKey = PublicKey;
+    type Checked<'a> = LinkChecked<'a>;
+
+    fn check(&mut self, recipients: Recipients<PublicKey>) -> Result<LinkChecked<'_>, SystemTime> {
+        Ok(match self {
+            Self::Quiet(sender) => LinkChecked::Quiet(sender.check(recipients)?),
+            Self::Peers(sender) => LinkChecked::Peers(sender.check(recipients)?),
+        })
+    }
+}
+
+impl CheckedSender for LinkChecked<'_> {
+    type PublicKey = PublicKey;
+
+    fn recipients(&self) -> Vec<PublicKey> {
+        match self {
+            Self::Quiet(sender) => sender.recipients(),
+            Self::Peers(sender) => sender.recipients(),
+        }
+    }
+
+    fn send(self, message: impl Into<IoBufs> + Send, priority: bool) -> Unreliable<Feedback> {
+        match self {
+            Self::Quiet(sender) => sender.send(message, priority),
+            Self::Peers(sender) => sender.send(message, priority),
+        }
+    }
+}
+
+/// Hears the peers, or nobody.
+#[derive(Debug)]
+pub(crate) enum LinkReceiver {
+    Quiet(QuietReceiver),
+    Peers(PeerReceiver),
+}
+
+impl Receiver for LinkReceiver {
+    type Error = lookup::Error;
+    type PublicKey = PublicKey;
+
+    async fn recv(&mut self) -> Result<Message<PublicKey>, lookup::Error> {
+        match self {
+            Self::Quiet(receiver) => {
+                let Ok(message) = receiver.recv().await;
+                Ok(message)
+            }
+            Self::Peers(receiver) => receiver.recv().await,
+        }
+    }
+
+    fn capacity(&self) -> NonZeroUsize {
+        match self {
+            Self::Quiet(receiver) => receiver.capacity(),
+            Self::Peers(receiver) => receiver.capacity(),
+        }
+    }
+}
+
+/// Says who is a peer.
+#[derive(Debug, Clone)]
+pub(crate) enum LinkOracle {
+    Quiet(QuietOracle),
+    Peers(PeerOracle),
+}
+
+impl Provider for LinkOracle {
+    type PublicKey = PublicKey;
+
+    async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
+        match self {
+            Self::Quiet(oracle) => oracle.peer_set(id).await,
+            Self::Peers(oracle) => oracle.peer_set(id).await,
+        }
+    }
+
+    async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {
+        match self {
+            Self::Quiet(oracle) => oracle.subscribe().await,
+            Self::Peers(oracle) => oracle.subscribe().await,
+        }
+    }
+}
+
+impl AddressableManager for LinkOracle {
+    fn track<R>(&mut self, id: u64, peers: R) -> Feedback
+    where
+        R: Into<AddressableTrackedPeers<PublicKey>> + Send,
+    {
+        match self {
+            Self::Quiet(oracle) => oracle.track(id, peers),
+            Self::Peers(oracle) => oracle.track(id, peers),
+        }
+    }
+
+    fn overwrite(&mut self, peers: Map<PublicKey, Address>) -> Feedback {
+        match self {
+            Self::Quiet(oracle) => oracle.overwrite(peers),
+            Self::Peers(oracle) => oracle.overwrite(peers),
+        }
+    }
+}
+
+impl Blocker for LinkOracle {
+    type PublicKey = PublicKey;
+
+    fn block(&mut self, peer: PublicKey) -> Feedback {
+        match self {
+            Self::Quiet(oracle) => oracle.block(peer),
+            Self::Peers(oracle) => oracle.block(peer),
+        }
+    }
+
+    fn blocked(&mut self) -> BlockedSubscription<PublicKey> {
+        match self {
+            Self::Quiet(oracle) => oracle.blocked(),
+            Self::Peers(oracle) => oracle.blocked(),
+        }
+    }
+}
+
+pub(crate) type Links = Channels<LinkSender, LinkReceiver>;
+
+/// No links.
+pub(crate) fn quiet() -> (LinkOracle, Links) {
+    let quiet = || (LinkSender::Quiet(QuietSender), LinkReceiver::Quiet(QuietReceiver));
+    let channels = Channels {
+        votes: quiet(),
+        certificates: quiet(),
+        resolver: quiet(),
+        backfill: quiet(),
+        broadcast: quiet(),
+        gossip: quiet(),
+    };
+    (LinkOracle::Quiet(QuietOracle::default()), channels)
+}
+
+/// Listens at `listen` for peers of the ledger `namespace` and talks to them as `me`.
+pub(crate) fn listen(
+    context: &runtime::Context,
+    me: PrivateKey,
+    namespace: &[u8],
+    listen: SocketAddr,
+) -> (LinkOracle, Links, Handle<()>) {
+    let handshake = Sake {
+        signer: me,
+        synchrony_bound: CLOCKS_APART_MAX,
+        max_handshake_age: CLOCKS_APART_MAX * 2,
+        version: sake::Version::V1,
+    };
+    let mut config = lookup::Config::local(
+        Cups::<_, ChaCha20Poly1305>::new(handshake, cups::Version::V1),
+        namespace,
+        listen,
+        NonZeroUsize::new(PEERS_MAX).unwrap_or(NonZeroUsize::MIN),
+        message_bytes_max(),
+        NZUsize!(1024),
+    );
+    // A peer is its key. Whoever stands behind one address shares its quota of handshakes.
+    config.bypass_ip_check = true;
+    config.tracked_peer_sets = NonZeroUsize::new(PEER_SETS).unwrap_or(NonZeroUsize::MIN);
+    config.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(64));
+    let (mut network, oracle) = lookup::Network::new(context.child("network"), config);
+    let mut channel = |id, per_second: u32| {
+        let quota = Quota::per_second(std::num::NonZeroU32::new(per_second).unwrap_or(NZU32!(1)));
+        let (sender, receiver) = network.register(id, quota);
+        (LinkSender::Peers(sender), LinkReceiver::Peers(receiver))
+    };
+    let channels = Channels {
+        votes: channel(0, VOTES_QUOTA),
+        certificates: channel(1, VOTES_QUOTA),
+        resolver: channel(2, BULK_QUOTA),
+        backfill: channel(3, VOTES_QUOTA),
+        broadcast: channel(4, BULK_QUOTA),
+        gossip: channel(5, BULK_QUOTA),
+    };
+    (LinkOracle::Peers(oracle), channels, network.start())
+}

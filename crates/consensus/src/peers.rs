@@ -1,0 +1,76 @@
+//! Where the other validators are: what the operator says, and what they say on the ledger.
+
+use crate::{PublicKey, StateMachine, validator::key};
+use commonware_p2p::{Address, Ingress};
+use commonware_utils::{Hostname, ordered::Map};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+/// A validator, or one who follows, and where to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its Ed25519 validator key.
+    pub key: [u8; 32],
+    /// host:port, the host a name or an IP address (IPv6 in brackets).
+    pub address: String,
+}
+
+/// The address in the network's form; nothing if it is none.
+pub(crate) fn parse(address: &str) -> Option<Address> {
+    if let Ok(socket) = address.parse::<SocketAddr>() {
+        return (socket.port() != 0).then_some(Address::Symmetric(socket));
+    }
+    let (host, port) = address.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let ingress = Ingress::Dns { host: Hostname::new(host).ok()?, port };
+    // Nobody is filtered by where they come from: keys decide, on every connection.
+    let egress = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+    Some(Address::Asymmetric { ingress, egress })
+}
+
+/// Everybody's address. What the operator configured wins over what the ledger says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Book {
+    configured: BTreeMap<PublicKey, Address>,
+}
+
+impl Book {
+    pub(crate) fn new(configured: impl IntoIterator<Item = (PublicKey, Address)>) -> Self {
+        Self { configured: configured.into_iter().collect() }
+    }
+
+    /// The addresses known now: of those seated, and of the others.
+    pub(crate) fn now(
+        &self,
+        machine: &dyn StateMachine,
+        seated: impl Fn(&PublicKey) -> bool,
+    ) -> (Map<PublicKey, Address>, Map<PublicKey, Address>) {
+        let mut all: BTreeMap<PublicKey, Address> = machine
+            .endpoints()
+            .iter()
+            .filter_map(|(bytes, address)| Some((key(bytes)?, parse(address)?)))
+            .collect();
+        all.extend(self.configured.iter().map(|(key, address)| (key.clone(), address.clone())));
+        let (primary, secondary): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            all.into_iter().partition(|(key, _)| seated(key));
+        (Map::from_iter_dedup(primary), Map::from_iter_dedup(secondary))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_sockets_or_names_with_a_port() {
+        for good in ["127.0.0.1:9000", "[::1]:9000", "node.valley-hospital.example:9000"] {
+            assert!(parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "127.0.0.1", "127.0.0.1:0", "node:", ":9000", "no de:9000", "node:70000", "::1:9000"]
+        {
+            assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+}

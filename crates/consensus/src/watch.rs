@@ -1,0 +1,135 @@
+//! What this validator sees of the others: how far they are, when they voted last, and votes that
+//! contradict each other.
+
+use crate::{Conflict, Digest, Evidence, PublicKey, Scheme, StateMachine, application::now_ms};
+use commonware_actor::Feedback;
+use commonware_codec::Encode as _;
+use commonware_consensus::{
+    Epochable as _, Reporter, Viewable as _,
+    simplex::types::{Activity, Attributable as _},
+};
+use commonware_runtime::Clock;
+use commonware_utils::ordered::Set;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Peers remembered.
+const SEEN_MAX: usize = 1024;
+
+/// What was seen of one validator or follower since this node was started. Times are milliseconds since
+/// 1970 on this node's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// It said so last at this time; zero: never.
+    pub heard_at_ms: u64,
+    /// Height it said it had committed.
+    pub height: u64,
+    /// Its newest vote arrived at this time; zero: none.
+    pub voted_at_ms: u64,
+}
+
+/// Shared by the parts that see something and whoever asks.
+#[derive(Debug, Clone, Default)]
+pub struct Observed(Arc<Mutex<BTreeMap<[u8; 32], Seen>>>);
+
+impl Observed {
+    fn table(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, who: &PublicKey, change: impl FnOnce(&mut Seen)) {
+        let Ok(key) = <[u8; 32]>::try_from(who.as_ref()) else { return };
+        let mut table = self.table();
+        if table.len() < SEEN_MAX || table.contains_key(&key) {
+            change(table.entry(key).or_default());
+        }
+    }
+
+    pub(crate) fn heard(&self, who: &PublicKey, height: u64, at_ms: u64) {
+        self.update(who, |seen| {
+            seen.heard_at_ms = at_ms;
+            seen.height = height;
+        });
+    }
+
+    fn voted(&self, who: &PublicKey, at_ms: u64) {
+        self.update(who, |seen| seen.voted_at_ms = at_ms);
+    }
+
+    /// Everybody seen, by validator key.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<[u8; 32], Seen> {
+        self.table().clone()
+    }
+}
+
+/// Passes what an epoch's engine reports on, and keeps what concerns us.
+pub(crate) struct Watch<E, R> {
+    pub(crate) clock: Arc<E>,
+    pub(crate) committee: Set<PublicKey>,
+    pub(crate) observed: Observed,
+    pub(crate) machine: Arc<dyn StateMachine>,
+    pub(crate) next: R,
+}
+
+impl<E, R: Clone> Clone for Watch<E, R> {
+    fn clone(&self) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            committee: self.committee.clone(),
+            observed: self.observed.clone(),
+            machine: self.machine.clone(),
+            next: self.next.clone(),
+        }
+    }
+}
+
+impl<E, R> Watch<E, R> {
+    fn accuse(&self, signer: usize, epoch: u64, view: u64, conflict: Conflict, votes: Vec<u8>) {
+        let Some(Ok(validator)) = self.committee.get(signer).map(|key| key.as_ref().try_into()) else {
+            return;
+        };
+        self.machine.accuse(Evidence { validator, epoch, view, conflict, votes });
+    }
+}
+
+impl<E, R> Reporter for Watch<E, R>
+where
+    E: Clock,
+    R: Reporter<Activity = Activity<Scheme, Digest>>,
+{
+    type Activity = Activity<Scheme, Digest>;
+
+    fn report(&mut self, activity: Self::Activity) -> Feedback {
+        let voter = match &activity {
+            Activity::Notarize(vote) => Some(vote.signer()),
+            Activity::Nullify(vote) => Some(vote.signer()),
+            Activity::Finalize(vote) => Some(vote.signer()),
+            _ => None,
+        };
+        if let Some(voter) = voter.and_then(|voter| self.committee.get(usize::from(voter))) {
+            self.observed.voted(voter, now_ms(&*self.clock));
+        }
+        match &activity {
+            Activity::ConflictingNotarize(both) => {
+                let (epoch, view) = (both.epoch().get(), both.view().get());
+                let votes = both.encode().to_vec();
+                self.accuse(usize::from(both.signer()), epoch, view, Conflict::Notarize, votes);
+            }
+            Activity::ConflictingFinalize(both) => {
+                let (epoch, view) = (both.epoch().get(), both.view().get());
+                let votes = both.encode().to_vec();
+                self.accuse(usize::from(both.signer()), epoch, view, Conflict::Finalize, votes);
+            }
+            Activity::NullifyFinalize(both) => {
+                let (epoch, view) = (both.epoch().get(), both.view().get());
+                let votes = both.encode().to_vec();
+                self.accuse(usize::from(both.signer()), epoch, view, Conflict::NullifyFinalize, votes);
+            }
+            _ => {}
+        }
+        self.next.report(activity)
+    }
+}
