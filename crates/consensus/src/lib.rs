@@ -30,7 +30,7 @@ pub use engine::Fault;
 pub use guard::{Unsafe, make_durably};
 pub use machine::{Conflict, Evidence, NotCommitted, NotExecuted, StateMachine};
 pub use peers::Peer;
-pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, public_key, settings};
+pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, is_key, public_key, settings};
 pub use watch::Observed;
 
 use commonware_cryptography::{ed25519, sha256};

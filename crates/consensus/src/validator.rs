@@ -142,6 +142,12 @@ pub fn public_key(seed: &[u8; 32]) -> Option<[u8; 32]> {
     key.public_key().as_ref().try_into().ok()
 }
 
+/// Are these bytes an Ed25519 public key?
+#[must_use]
+pub fn is_key(bytes: &[u8; 32]) -> bool {
+    key(bytes).is_some()
+}
+
 /// The key with these bytes, if it is one.
 pub(crate) fn key(bytes: &[u8; 32]) -> Option<PublicKey> {
     PublicKey::decode(Bytes::copy_from_slice(bytes)).ok()

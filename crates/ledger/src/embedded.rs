@@ -17,6 +17,7 @@ use std::{
 };
 use tokio::sync::watch;
 use vitals::{
+    governance::Motion,
     ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId},
     ledger::{
         Act, ActId, Anchor, ConsentMessage, Device, Fact, Grant, Ledger, LedgerError, Organisation, Outcome,
@@ -291,6 +292,13 @@ impl Ledger for EmbeddedChain {
 
     fn submit(&self, act: Act) -> Result<ActId, LedgerError> {
         self.moving()?;
+        if let Act::Propose(Motion::AddValidator { key, .. } | Motion::ReplaceKey { new: key, .. }) = &act
+            && !consensus::is_key(key)
+        {
+            // The contract cannot tell.
+            let why = "the validator key is not an Ed25519 public key: take it from the node that is to join";
+            return Err(LedgerError::Refused(String::from(why)));
+        }
         self.account.submit(&act)
     }
 

@@ -15,6 +15,7 @@ use std::{
 };
 use tokio::sync::watch;
 use vitals::{
+    governance::Motion,
     ids::{DeviceId, Hash},
     ledger::{Fact, LedgerError, Tip},
     proof::{ACCOUNTS_MAX, LedgerProof, certificate::Certificate, header::BlockHeader},
@@ -23,6 +24,8 @@ use vitals::{
 /// Finality times remembered for [`Stats`].
 const TIMES_MAX: usize = 256;
 
+/// Newest proposals whose newcomers may follow.
+const PROPOSALS_FOLLOWED_MAX: u64 = 32;
 /// Pieces of evidence kept; the first ones convict.
 const EVIDENCE_MAX: usize = 256;
 
@@ -265,13 +268,35 @@ impl StateMachine for Replica {
         }
     }
 
-    fn committee(&self, parent: &Hash, _epoch: u64) -> Option<Vec<[u8; 32]>> {
-        self.after(parent).ok()?;
-        Some(self.machine.genesis_header().committee.clone())
+    fn committee(&self, parent: &Hash, epoch: u64) -> Option<Vec<[u8; 32]>> {
+        let parent = self.after(parent).ok()?;
+        // The contract cannot tell a key from other 32 bytes; those that are none have no vote.
+        let acting = |epoch| -> Option<Vec<[u8; 32]>> {
+            let named = self.machine.contracts().committee(&parent.state, epoch).map_err(|why| {
+                tracing::error!(%why, epoch, "The committee cannot be read: {why}");
+            });
+            Some(named.ok()?.into_iter().filter(consensus::is_key).collect())
+        };
+        let next = acting(epoch)?;
+        // Nobody is left who could vote: whoever was there stays.
+        if next.is_empty() { acting(epoch.checked_sub(1)?).filter(|now| !now.is_empty()) } else { Some(next) }
     }
 
     fn endpoints(&self) -> Vec<([u8; 32], String)> {
-        Vec::new()
+        let view = self.machine.view();
+        let mut known = Vec::new();
+        // Whoever is to become a validator follows already while the others vote.
+        for proposal in view.proposals(PROPOSALS_FOLLOWED_MAX).unwrap_or_default() {
+            if proposal.is_open(view.tip().time_ms)
+                && let Motion::AddValidator { key, endpoint, .. }
+                | Motion::ReplaceKey { new: key, endpoint, .. } = proposal.motion
+            {
+                known.push((key, endpoint));
+            }
+        }
+        let validators = view.validators().unwrap_or_default();
+        known.extend(validators.into_iter().map(|validator| (validator.key, validator.endpoint)));
+        known
     }
 
     fn accuse(&self, evidence: Evidence) {

@@ -24,7 +24,8 @@ struct Four {
 }
 
 impl Four {
-    fn found() -> Self {
+    /// Four organisations, of which the first so many run the founding validators.
+    fn found(validators: usize, epoch_blocks: u64) -> Self {
         // All at once, so that no port is given out twice.
         let sockets: Vec<TcpListener> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let keys = seeds();
@@ -38,9 +39,9 @@ impl Four {
             chain_id: 84_001,
             name: String::from("four hospitals"),
             time_ms: 1_790_000_000_000,
-            epoch_blocks: crate::EPOCH_BLOCKS,
-            committee: keys.iter().map(public).collect(),
-            operators: (0..usize::from(N)).map(|i| OrgId::of(&record_key(i))).collect(),
+            epoch_blocks,
+            committee: keys[..validators].iter().map(public).collect(),
+            operators: (0..validators).map(|i| OrgId::of(&record_key(i))).collect(),
             founders: (0..usize::from(N))
                 .map(|i| Founder { record_key: record_key(i), sender: address_of(&keys[i].sender).unwrap() })
                 .collect(),
@@ -55,7 +56,10 @@ impl Four {
     fn start(&mut self, index: usize) {
         let listen = self.peers[index].address.parse().unwrap();
         let folder = self.folder.path().join(index.to_string());
-        let config = Config::among_others(folder, listen, self.peers.clone());
+        // Who founds the ledger is known to all; the others say on the ledger where they are.
+        let mut config =
+            Config::among_others(folder, listen, self.peers[..self.document.committee.len()].to_vec());
+        config.heartbeat = Duration::from_millis(100);
         let chain = EmbeddedChain::start(&config, &self.document, &seeds()[index]).unwrap();
         self.chains[index] = Some(chain);
     }
@@ -110,9 +114,120 @@ impl Four {
     }
 }
 
+impl Four {
+    fn act(&self, index: usize, act: Act) -> Outcome {
+        let mut tip = self.chain(index).watch_tip();
+        let id = self.chain(index).submit(act).unwrap();
+        let start = Instant::now();
+        loop {
+            match self.chain(index).outcome(id) {
+                Outcome::Pending => {}
+                outcome => return outcome,
+            }
+            assert!(start.elapsed() < PATIENCE, "validator {index} waits for its act");
+            self.chain(index).moved(&mut tip);
+        }
+    }
+
+    fn done(&self, index: usize, act: Act) {
+        let outcome = self.act(index, act);
+        assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    }
+
+    fn newest(&self, index: usize) -> vitals::governance::Proposal {
+        self.chain(index).view().proposals(1).unwrap().remove(0)
+    }
+
+    fn epoch(&self, index: usize) -> u64 {
+        self.chain(index).tip().height / self.document.epoch_blocks
+    }
+
+    /// Goes on until the newest proposal acts; readings go on flowing.
+    fn until_it_acts(&mut self) -> Vec<[u8; 32]> {
+        self.anchor_all();
+        let accepted = self.newest(0).accepted.expect("carried out");
+        while self.epoch(0) < accepted.acts_from_epoch {
+            self.anchor_all();
+        }
+        // The committee of this epoch stands in the last header of the one before.
+        let last = self.epoch(0) * self.document.epoch_blocks - 1;
+        let header = self.chain(0).machine().header(last).unwrap().unwrap();
+        vitals::proof::header::BlockHeader::decode(&header).unwrap().committee
+    }
+
+    /// Votes to add validator `index`, as those in `voters` do.
+    fn seat(&mut self, index: usize, voters: &[usize]) {
+        let motion = Motion::AddValidator {
+            key: self.peers[index].key,
+            org: OrgId::of(&record_key(index)),
+            endpoint: self.peers[index].address.clone(),
+        };
+        self.done(voters[0], Act::Propose(motion));
+        let proposal = self.newest(voters[0]);
+        for voter in &voters[1..] {
+            assert!(self.newest(voters[0]).accepted.is_none());
+            // The others hear of it a moment later.
+            self.anchor_all();
+            self.done(*voter, Act::Vote { proposal: proposal.id });
+        }
+    }
+}
+
+#[test]
+fn one_authority_becomes_four_then_three_then_four_by_votes_and_an_outsiders_vote_counts_for_nothing() {
+    let mut four = Four::found(1, 16);
+    four.start(0);
+    four.anchor_all();
+    // What is no key is refused before anybody could vote for it.
+    let nonsense =
+        Motion::AddValidator { key: [2; 32], org: OrgId::of(&record_key(1)), endpoint: String::new() };
+    assert!(matches!(four.chain(0).submit(Act::Propose(nonsense)), Err(LedgerError::Refused(_))));
+
+    four.seat(1, &[0]);
+    four.start(1);
+    let committee = four.until_it_acts();
+    assert_eq!(committee.len(), 2);
+    // Two seats, one vote: not enough, and who has no seat does not count.
+    four.start(2);
+    let motion = Motion::AddValidator {
+        key: four.peers[2].key,
+        org: OrgId::of(&record_key(2)),
+        endpoint: four.peers[2].address.clone(),
+    };
+    four.done(0, Act::Propose(motion));
+    let proposal = four.newest(0);
+    four.anchor_all();
+    let outsider = four.act(2, Act::Vote { proposal: proposal.id });
+    assert!(matches!(outsider, Outcome::Refused { .. }), "{outsider:?}");
+    assert!(four.newest(0).accepted.is_none());
+    four.done(1, Act::Vote { proposal: proposal.id });
+    four.until_it_acts();
+    four.start(3);
+    four.seat(3, &[1, 2]);
+    assert_eq!(four.until_it_acts().len(), 4);
+    println!("four at height {}, epoch {}", four.agree(), four.epoch(0));
+
+    four.done(0, Act::Propose(Motion::RemoveValidator { key: four.peers[3].key }));
+    let proposal = four.newest(0).id;
+    four.done(1, Act::Vote { proposal });
+    four.done(2, Act::Vote { proposal });
+    let three = four.until_it_acts();
+    assert!(three.len() == 3 && !three.contains(&four.peers[3].key));
+    // It follows on, and its readings are anchored as everybody's. Its key may come back once the
+    // epochs in which it voted are forgotten.
+    let forgotten = four.epoch(0) + 2;
+    while four.epoch(0) < forgotten {
+        four.anchor_all();
+    }
+    four.seat(3, &[2, 0]);
+    assert_eq!(four.until_it_acts().len(), 4);
+    four.anchor_all();
+    println!("four again at height {}, epoch {}", four.agree(), four.epoch(0));
+}
+
 #[test]
 fn four_hospitals_agree_on_loopback_though_one_dies_and_comes_back() {
-    let mut four = Four::found();
+    let mut four = Four::found(4, crate::EPOCH_BLOCKS);
     for index in 0..usize::from(N) {
         four.start(index);
     }
