@@ -2,6 +2,7 @@
 """A second verifier of Aceso's wire format, written from docs/wire.md alone.
 
     verify.py BUNDLE --genesis HASH      0: all holds, 1: names the first broken link, 2: holds, but no genesis is pinned
+    verify.py … --checkpoint FILE        the same from a checkpoint on
     verify.py --vectors testdata/golden  every good vector decodes, re-encodes and holds; every bad one is refused
     verify.py --judge testdata/golden    reads `object<TAB>hex` lines, answers `holds` or `refused: why`, one line each
 
@@ -52,8 +53,12 @@ PATH_MAX = 64
 HEAD_BYTES_MAX = 256
 RECEIPT_BYTES_MAX = 4096
 PROVEN_MAX = 256
-DELIVERY_BYTES_MAX = 835584
-LEDGER_PROOF_BYTES_MAX = 262144
+DELIVERY_BYTES_MAX = 1097728
+LEDGER_PROOF_BYTES_MAX = 524288
+CHANGES_MAX = 256
+CHECKPOINT_BYTES_MAX = 24576
+SIGNERS_MAX = 128
+AHEAD_MAX_MS = 300000
 ACCOUNTS_MAX = 64
 SLOTS_MAX = 16
 NODES_MAX = 65
@@ -65,7 +70,7 @@ CONTRACTS_MAX = 64
 FOUNDERS_MAX = 128
 BOARDS_MAX = 64
 PAIRING_BYTES_MAX = 262144
-ITEM_BYTES_MAX = 266240
+ITEM_BYTES_MAX = 528384
 DEVICES_PER_PROOF_MAX = 12
 DEVICES_MAX = 65536
 STREAMS_MAX = 262144
@@ -1173,13 +1178,10 @@ def encode_certificate(certificate):
     return head + be(len(certificate.signatures), 2) + signatures
 
 
-def check_finality(header_bytes, certificate_bytes, document):
-    """Header and certificate, if the genesis document's committee made this block final."""
-    genesis, committee = genesis_hash(document), committee_of(decode_genesis(document))
-    header, certificate = decode_block_header(header_bytes), decode_certificate(certificate_bytes)
-    need(header.height > 0, "height 0 is never certified")
+def check_certificate(header_bytes, header, certificate_bytes, genesis, committee):
+    """The certificate, if it makes this header final by this committee."""
+    certificate = decode_certificate(certificate_bytes)
     need(header.epoch == certificate.epoch, "header and certificate are of different epochs")
-    need(header.epoch == 0, "the genesis committee vouches for epoch 0 only")
     quorum = len(committee) - (len(committee) - 1) // 3
     need(committee and len(certificate.signatures) >= quorum, "fewer signatures than a quorum")
     suffix = b"_FINALIZE"
@@ -1190,7 +1192,7 @@ def check_finality(header_bytes, certificate_bytes, document):
     for place, signature in certificate.signatures:
         need(place < len(committee), "a signer is not in the committee")
         need(signed_by(committee[place], message, signature), f"validator {place} did not sign this header")
-    return header, certificate
+    return certificate
 
 
 # ---- Section 11. Ledger proof ----
@@ -1207,21 +1209,40 @@ class AccountProof(NamedTuple):
     slots: tuple
 
 
+class Certified(NamedTuple):
+    header: bytes
+    certificate: bytes
+
+
+class LedgerProof1(NamedTuple):
+    version: int
+    header: bytes
+    certificate: bytes
+    accounts: tuple
+
+    @property
+    def changes(self):
+        return ()
+
+
 class LedgerProof(NamedTuple):
     version: int
+    changes: tuple
     header: bytes
     certificate: bytes
     accounts: tuple
 
 
 _nodes = array(blob(0, NODE_BYTES_MAX), 0, NODES_MAX)
+_header_bytes, _certificate_bytes = blob(0, 235 + 32 * COMMITTEE_MAX), blob(0, 27 + 66 * COMMITTEE_MAX)
+_accounts = array(
+    record(AccountProof, address, _nodes, array(record(SlotProof, blob(32), _nodes), 0, SLOTS_MAX)), 0, ACCOUNTS_MAX
+)
+_ledger_proof_1 = record(LedgerProof1, version, _header_bytes, _certificate_bytes, _accounts)
+_certified = record(Certified, _header_bytes, _certificate_bytes)
 _ledger_proof = record(
-    LedgerProof, version, blob(0, 235 + 32 * COMMITTEE_MAX), blob(0, 27 + 66 * COMMITTEE_MAX),
-    array(
-        record(AccountProof, address, _nodes, array(record(SlotProof, blob(32), _nodes), 0, SLOTS_MAX)),
-        0, ACCOUNTS_MAX,
-    ),
-)  # fmt: skip
+    LedgerProof, integer(2, 2), array(_certified, 0, CHANGES_MAX), _header_bytes, _certificate_bytes, _accounts
+)
 EMPTY_TRIE = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
 
 
@@ -1344,16 +1365,139 @@ def slot_words(account, state_root):
 
 
 def decode_ledger_proof(data):
-    proof = _ledger_proof(cbor_read(data, LEDGER_PROOF_BYTES_MAX))
+    value = cbor_read(data, LEDGER_PROOF_BYTES_MAX)
+    two = type(value) is tuple and value[:1] == (2,)
+    proof = _ledger_proof(value) if two else _ledger_proof_1(value)
     decode_block_header(proof.header)
     decode_certificate(proof.certificate)
     return proof
 
 
-def check_ledger_proof(data, document, facts):
-    """Block header and the records of `facts`, pairs of a fact's name and an id; absent ones are None."""
+class Known(NamedTuple):
+    """A block known to be final, and the committee that certifies the one after it."""
+
+    height: int
+    digest: bytes
+    committee: tuple
+
+
+def check_place(header, epoch_blocks, least):
+    """Rules 1 and 2: the height lies in the epoch, only the last names a committee, epochs ascend."""
+    need(header.height > 0, "height 0 is never certified")
+    need(epoch_blocks > 0 and header.height // epoch_blocks == header.epoch, "the height is not of its epoch")
+    last = (header.height + 1) % epoch_blocks == 0
+    need(last or not header.committee, "a header that is not its epoch's last names a committee")
+    need(header.epoch >= least, "changes and header do not ascend")
+
+
+def committee_after(changes, genesis, document, known):
+    """The committee that stands after these changes, and the first epoch it may certify."""
+    committee, least, led = committee_of(document), 0, False
+    # Held against a known block only after the last change up to it.
+    for number, change in enumerate(changes, 1):
+        header = decode_block_header(change.header)
+        try:
+            check_place(header, document.epoch_blocks, least)
+            need(header.committee, "it names no committee")
+            if known is not None and header.height <= known.height:
+                same = header.height < known.height or header_digest(change.header) == known.digest
+                need(same, "another block is known at its height")
+                led = True
+            else:
+                if known is not None:
+                    need(not led or committee == known.committee, "the changes do not lead to the known committee")
+                    committee, known = known.committee, None
+                check_certificate(change.header, header, change.certificate, genesis, committee)
+                need(header.committee != committee, "it names the committee that stands")
+        except Refused as refused:
+            raise Refused(f"change {number} of the committee: {refused}") from None
+        committee, least = header.committee, header.epoch + 1
+    if known is not None:
+        need(not led or committee == known.committee, "the changes do not lead to the known committee")
+        committee = known.committee
+    return committee, least
+
+
+def check_finality(proof, document_bytes, known=None):
+    """Header, certificate and committee, if the block is final: from the genesis on, or from a known block."""
+    genesis, document = genesis_hash(document_bytes), decode_genesis(document_bytes)
+    header = decode_block_header(proof.header)
+    need(header.height > 0, "height 0 is never certified")
+    above = known is not None and header.height > known.height
+    committee, least = committee_after(proof.changes, genesis, document, known if above else None)
+    if proof.version == 1:
+        need(header.epoch == 0, "version 1 speaks of epoch 0 only")
+    else:
+        check_place(header, document.epoch_blocks, least)
+    certificate = check_certificate(proof.header, header, proof.certificate, genesis, committee)
+    if known is not None and not above:
+        need(header.height == known.height, f"block {header.height} is below block {known.height}, which is known")
+        need(header_digest(proof.header) == known.digest, "another block is known at this height")
+    return header, certificate, committee
+
+
+class Signer(NamedTuple):
+    record_key: bytes
+    signature: bytes
+
+
+class Checkpoint(NamedTuple):
+    payload: bytes
+    signatures: tuple
+
+
+class CheckpointPayload(NamedTuple):
+    version: int
+    genesis: bytes
+    height: int
+    digest: bytes
+    committee: tuple
+    at: int
+
+
+_checkpoint = record(
+    Checkpoint, blob(0, CHECKPOINT_BYTES_MAX), array(record(Signer, key, blob(64)), 1, SIGNERS_MAX)
+)
+_checkpoint_payload = record(
+    CheckpointPayload, version, hash32, uint, hash32, array(key, 1, COMMITTEE_MAX), uint
+)
+
+
+def decode_checkpoint(data):
+    """Checkpoint and payload; every signature is good."""
+    checkpoint = _checkpoint(cbor_read(data, CHECKPOINT_BYTES_MAX))
+    payload = _checkpoint_payload(cbor_read(checkpoint.payload, CHECKPOINT_BYTES_MAX))
+    ascending(payload.committee, "committee members")
+    ascending((signer.record_key for signer in checkpoint.signatures), "signers")
+    message = to_be_signed(b"aceso/checkpoint/v1", payload.genesis, checkpoint.payload)
+    for signer in checkpoint.signatures:
+        need(is_strong(signer.record_key), "a record key is weak")
+        need(signed_by(signer.record_key, message, signer.signature), "a record key did not sign")
+    return checkpoint, payload
+
+
+def trust_checkpoint(data, document_bytes, now, age_max=30 * 86_400_000, organisations=None, least=None):
+    """The known block, if enough pinned organisations (more than half of the founders) vouch for it."""
+    checkpoint, payload = decode_checkpoint(data)
+    document = decode_genesis(document_bytes)
+    need(payload.genesis == genesis_hash(document_bytes), "the checkpoint is of another ledger")
+    pinned = organisations or [founder.record_key for founder in document.founders]
+    least = len(pinned) // 2 + 1 if least is None else least
+    need(0 < least <= len(pinned), "that many organisations are not pinned")
+    found = sum(signer.record_key in pinned for signer in checkpoint.signatures)
+    need(found >= least, f"{found} of the pinned organisations signed the checkpoint, {least} must have")
+    need(now - payload.at <= age_max, "the checkpoint is too old")
+    need(payload.at - now <= AHEAD_MAX_MS, "the checkpoint lies ahead of this clock")
+    blocks = document.epoch_blocks
+    need(blocks == 0 or (payload.height + 1) % blocks != 0, "the checkpoint is an epoch's last block")
+    return Known(payload.height, payload.digest, payload.committee)
+
+
+def check_ledger_proof(data, document, facts, known=None, only_version=None):
+    """Header, certificate and committee, and the records of `facts`, pairs of a name and an id; absent ones are None."""
     proof = decode_ledger_proof(data)
-    header, certificate = check_finality(proof.header, proof.certificate, document)
+    need(only_version in (None, proof.version), "the ledger proof is not of the bundle's version")
+    header, certificate, committee = check_finality(proof, document, known)
     contracts = {contract.name: contract.address for contract in decode_genesis(document).contracts}
     need(len(proof.accounts) == len(facts), "not one account proof for each fact")
     records = []
@@ -1365,7 +1509,7 @@ def check_ledger_proof(data, document, facts):
         need([slot.slot for slot in account.slots] == wanted, "the state proof is about other storage slots")
         words = slot_words(account, header.state_root)
         records.append(reader(words, of) if any(map(any, words)) else None)
-    return (header, certificate), records
+    return (header, certificate, committee), records
 
 
 # ---- Section 12. Storage slots ----
@@ -1492,7 +1636,7 @@ class Sealed(NamedTuple):
 
 
 _start = record(
-    Start, literal("aceso/bundle/v1"), blob(0, GENESIS_BYTES_MAX), id16,
+    Start, one_of(literal("aceso/bundle/v1"), literal("aceso/bundle/v2")), blob(0, GENESIS_BYTES_MAX), id16,
     integer(1, U64_MAX), integer(0, DEVICES_MAX), uint,
 )  # fmt: skip
 _proof = record(Proof, array(id16, 0, DEVICES_PER_PROOF_MAX), blob(0, LEDGER_PROOF_BYTES_MAX))
@@ -1546,17 +1690,17 @@ class Items:
         need(not self.file.read(1), "bytes follow the last item")
 
 
-def verify_bundle(file, pinned=None):
+def verify_bundle(file, pinned=None, know=None):
     """What the bundle proves; refuses at the first thing that does not hold. Refusals say which item they are about."""
     items = Items(file)
     try:
-        return _verify_bundle(items, pinned)
+        return _verify_bundle(items, pinned, know)
     except Refused as refused:
         where = f"item {items.number} ({items.kind}, at byte {items.offset})"
         raise Refused(f"{where}: {refused}") from None
 
 
-def _verify_bundle(items, pinned):
+def _verify_bundle(items, pinned, know):
     verdict = Verdict()
 
     # 1. Start.
@@ -1566,6 +1710,8 @@ def _verify_bundle(items, pinned):
     genesis = verdict.genesis = genesis_hash(document)
     if pinned is not None:
         need(genesis == pinned, f"the bundle's genesis is {genesis.hex()}, the pinned one is {pinned.hex()}")
+    need(start.label[-1] == str(verdict.document.version), "the genesis document is not of the bundle's version")
+    known = know(document) if know else None
 
     # 2. Proofs.
     devices, last_device = {}, b""
@@ -1576,13 +1722,16 @@ def _verify_bundle(items, pinned):
         facts = [("Device", device) for device in proof.devices]
         if number == 0:
             facts = [("Organisation", start.organisation), ("Anchor", start.organisation)] + facts
-        (header, certificate), records = check_ledger_proof(proof.ledger, document, facts)
+        (header, certificate, committee), records = check_ledger_proof(
+            proof.ledger, document, facts, known, verdict.document.version
+        )
         if number == 0:
             organisation, anchor, *records = records
             need(organisation is not None, "the organisation is not on the ledger")
             need(anchor is not None, "the organisation has no anchor")
             need(is_strong(organisation.record_key), "the record key is weak")
             verdict.header, verdict.certificate, verdict.anchor = header, certificate, anchor
+            verdict.committee = committee
         need(header.height >= verdict.header.height, "an older block than the first proof's")
         for of, device in zip(proof.devices, records):
             need(device is not None, f"device {of.hex()} is not on the ledger")
@@ -1664,7 +1813,7 @@ def report(verdict, file):
     start, anchor = verdict.start, verdict.anchor
     print(f'Ledger    "{verdict.document.name}", genesis {verdict.genesis.hex()}', file=file)
     print(f"Log of    organisation {start.organisation.hex()}", file=file)
-    signed, committee = len(verdict.certificate.signatures), len(verdict.document.committee)
+    signed, committee = len(verdict.certificate.signatures), len(verdict.committee)
     print(f"Final     block {verdict.header.height}, signed by {signed} of {committee} validators", file=file)
     print(f"Anchored  {anchor.size} envelopes, root {anchor.root.hex()}, in block {anchor.height}", file=file)
     print(f"In here   {verdict.envelopes} of them, {verdict.receipts} with the node's receipt", file=file)
@@ -1686,6 +1835,7 @@ class Vectors:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.genesis_document, self.bundle_document = self.load("genesis_v1"), self.load("bundle_genesis_v1")
+        self.later_document = self.load("bundle_genesis_v2")
         self.genesis, self.bundle_genesis = genesis_hash(self.genesis_document), genesis_hash(self.bundle_document)
         request = cbor_read(self.load("pairing_request_v1"), PAIRING_BYTES_MAX)
         payload = _pairing_payload(cbor_read(request[0], PAIRING_BYTES_MAX))
@@ -1795,6 +1945,20 @@ class Vectors:
         payload = payload._replace(genesis_document=cbor(decode_genesis(payload.genesis_document)))
         return cbor(Tag(18, signed.value._replace(payload=cbor(payload))))
 
+    def judge_ledger_proof_2(self, data):
+        proof = decode_ledger_proof(data)
+        check_ledger_proof(data, self.later_document, [("Anchor", self.organisation)], only_version=2)
+        return cbor(proof)
+
+    def judge_checkpoint(self, data):
+        trust_checkpoint(data, self.later_document, 1795435200000)
+        checkpoint, payload = decode_checkpoint(data)
+        return cbor(checkpoint._replace(payload=cbor(payload)))
+
+    def judge_bundle_2(self, data):
+        verify_bundle(io.BytesIO(data), genesis_hash(self.later_document))
+        return data
+
     def judge_bundle(self, data):
         verify_bundle(io.BytesIO(data), self.bundle_genesis)
         return data
@@ -1805,7 +1969,9 @@ GOOD = {
     "header_v1": "header", "body_readings_v1": "body", "body_alarms_v1": "body", "body_access_v1": "body",
     "body_profile_v1": "body", "body_limits_v1": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
     "delivery_v1": "delivery", "ledger_proof_v1": "ledger proof", "block_header_v1": "block header",
-    "certificate_v1": "certificate", "genesis_v1": "genesis document", "genesis_v2": "genesis document", "bundle_genesis_v1": "genesis document",
+    "certificate_v1": "certificate", "genesis_v1": "genesis document", "genesis_v2": "genesis document",
+    "bundle_genesis_v1": "genesis document", "bundle_genesis_v2": "genesis document",
+    "ledger_proof_v2": "ledger proof 2", "checkpoint_v1": "checkpoint", "bundle_v2": "bundle 2",
     "pairing_request_v1": "pairing request", "pairing_answer_v1": "pairing answer", "bundle_v1": "bundle",
 }  # fmt: skip
 
@@ -1970,6 +2136,11 @@ def main():
     parser = argparse.ArgumentParser(description="Check an exported bundle offline, or the golden files.")
     parser.add_argument("bundle", nargs="?", help="the bundle")
     parser.add_argument("--genesis", help="genesis hash you trust, 64 hex digits, from a source other than the bundle")
+    parser.add_argument("--checkpoint", metavar="FILE", help="start from this checkpoint; needs --genesis")
+    parser.add_argument("--organisation", metavar="KEY", action="append", type=bytes.fromhex,
+                        help="record key of an organisation whose checkpoints you believe (default: the founders)")  # fmt: skip
+    parser.add_argument("--signers", type=int, help="how many of them must have signed (default: more than half)")
+    parser.add_argument("--age-days", type=int, default=30, help="oldest checkpoint accepted (default: 30)")
     parser.add_argument("--vectors", metavar="FOLDER", help="check the golden files in this folder")
     parser.add_argument("--judge", metavar="FOLDER", help="judge `object<TAB>hex` lines from stdin by these golden files")
     parser.add_argument("--why", action="store_true", help="with --vectors: say why each bad one is refused")
@@ -1987,9 +2158,19 @@ def main():
             hexadecimal = len(arguments.genesis) == 64 and set(arguments.genesis) <= set("0123456789abcdef")
             need(hexadecimal, "--genesis takes 64 lower-case hex digits")
             pinned = bytes.fromhex(arguments.genesis)
+        know = None
+        if arguments.checkpoint is not None:
+            need(pinned is not None, "--checkpoint needs --genesis")
+            checkpoint, now, age = Path(arguments.checkpoint).read_bytes(), time.time_ns() // 10**6, arguments.age_days
+
+            def know(document):
+                return trust_checkpoint(
+                    checkpoint, document, now, age * 86_400_000, arguments.organisation, arguments.signers
+                )
+
         began = time.perf_counter()
         with open(arguments.bundle, "rb") as file:
-            verdict = verify_bundle(file, pinned)
+            verdict = verify_bundle(file, pinned, know)
         seconds = time.perf_counter() - began
     except (Refused, OSError) as broken:
         print(f"{arguments.bundle}: BROKEN: {broken}", file=sys.stderr)

@@ -6,6 +6,7 @@
 //! and [`account`] bring acts in. Keys, ids and proofs go in and out as the bytes and words of `vitals`.
 
 pub mod account;
+pub mod boundaries;
 pub mod contracts;
 pub mod embedded;
 pub mod genesis;

@@ -118,7 +118,7 @@ impl Replica {
             Some(c) => (c.view.clone(), c.header.clone(), c.certificate.clone()),
             None => return Err(LedgerError::Busy(String::from("no height has a certificate yet"))),
         };
-        Ok(LedgerProof { header, certificate, accounts: view.prove(facts) })
+        Ok(LedgerProof { changes: Some(Vec::new()), header, certificate, accounts: view.prove(facts) })
     }
 
     fn hold(&self, digest: Hash, height: u64, executed: Executed) {

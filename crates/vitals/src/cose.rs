@@ -24,6 +24,8 @@ pub enum Domain {
     PairingRequest,
     /// A pairing answer, signed by the home organisation.
     PairingAnswer,
+    /// A checkpoint, signed by an organisation.
+    Checkpoint,
 }
 
 impl Domain {
@@ -35,6 +37,7 @@ impl Domain {
             Self::Head => b"aceso/head/v1",
             Self::PairingRequest => b"aceso/pairing-request/v1",
             Self::PairingAnswer => b"aceso/pairing-answer/v1",
+            Self::Checkpoint => b"aceso/checkpoint/v1",
         }
     }
 }

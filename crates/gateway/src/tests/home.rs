@@ -484,6 +484,7 @@ fn ledger_proof(size: u64, root: Hash, validator: [u8; 32]) -> LedgerProof {
         .map(|(key, leaf)| SlotProof { key: *key, nodes: vec![branch.clone(), leaf] })
         .collect();
     LedgerProof {
+        changes: Some(vec![]),
         header: header.encode(),
         certificate: certificate.encode(),
         accounts: vec![AccountProof { address: ANCHORS_AT, nodes: vec![account_leaf], slots }],

@@ -4,14 +4,15 @@
 //! string holds one array:
 //!
 //! ```text
-//! start    ["aceso/bundle/v1", genesis document, organisation, proofs, openings, envelopes]
+//! start    ["aceso/bundle/v2", genesis document, organisation, proofs, openings, envelopes]
 //! proof    [[* device], ledger proof]                          × proofs
 //! opening  [device, patient, salt]                             × openings
 //! sealed   [envelope, index, [* path hash], receipt or empty]  × envelopes
 //! ```
 //!
 //! The first proof shows the organisation, its anchored log head and the devices it names; later
-//! ones show further devices at the same height or above. Devices ascend over all proofs, openings
+//! ones show further devices at the same height or above. A bundle of version 2 holds a genesis
+//! document and ledger proofs of version 2, one of version 1 those of version 1. Devices ascend over all proofs, openings
 //! ascend by device, envelopes by stream and sequence number: a bundle has one encoding.
 
 mod batch;
@@ -28,15 +29,17 @@ use crate::cbor::{NotCanonical, Reader, Writer};
 use crate::envelope::{ENVELOPE_BYTES_MAX, Malformed};
 use crate::ids::{DeviceId, Genesis, Hash, OrgId, PatientId};
 use crate::log::PATH_MAX;
-use crate::proof::genesis::GENESIS_BYTES_MAX;
+use crate::proof::genesis::{self, GENESIS_BYTES_MAX};
 use crate::proof::state::NotProven;
 use crate::proof::{BrokenLink, LEDGER_PROOF_BYTES_MAX};
 use crate::receipt::RECEIPT_BYTES_MAX;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// First value of every bundle.
-pub const MAGIC: &str = "aceso/bundle/v1";
+/// First value of a bundle whose genesis document and ledger proofs are of version 1.
+pub const MAGIC_1: &str = "aceso/bundle/v1";
+/// First value of a bundle whose genesis document and ledger proofs are of version 2.
+pub const MAGIC_2: &str = "aceso/bundle/v2";
 /// Longest item, bytes: a ledger proof with its devices.
 pub const ITEM_BYTES_MAX: usize = LEDGER_PROOF_BYTES_MAX + 4096;
 /// Most devices one proof item names. Twelve fit the longest ledger proof on a ledger of a million devices.
@@ -84,6 +87,7 @@ pub struct Sealed<'a> {
 /// The first item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Start<'a> {
+    pub(crate) version: u64,
     pub(crate) genesis_document: &'a [u8],
     pub(crate) org: OrgId,
     pub(crate) counts: Counts,
@@ -93,10 +97,13 @@ impl<'a> Start<'a> {
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, NotCanonical> {
         let mut r = Reader::new(bytes);
         r.array(6)?;
-        if r.text(MAGIC.len())? != MAGIC {
-            return Err(NotCanonical::Unexpected);
-        }
+        let version = match r.text(MAGIC_2.len())? {
+            MAGIC_1 => 1,
+            MAGIC_2 => 2,
+            _ => return Err(NotCanonical::Unexpected),
+        };
         let start = Self {
+            version,
             genesis_document: r.bytes(GENESIS_BYTES_MAX)?,
             org: OrgId(r.fixed()?),
             counts: Counts { proofs: r.uint()?, openings: r.uint()?, envelopes: r.uint()? },
@@ -177,11 +184,12 @@ impl fmt::Display for Miscounted {
 impl core::error::Error for Miscounted {}
 
 impl BundleWriter {
-    /// Begins a bundle of `org`'s log on the ledger of this genesis document.
+    /// Begins a bundle of `org`'s log on the ledger of this genesis document, in the document's version.
     #[must_use]
     pub fn new(genesis_document: &[u8], org: OrgId, counts: Counts) -> Self {
         let mut w = Writer::new();
-        w.array(6).text(MAGIC).bytes(genesis_document).bytes(&org.0);
+        let magic = if genesis::is_version_1(genesis_document) { MAGIC_1 } else { MAGIC_2 };
+        w.array(6).text(magic).bytes(genesis_document).bytes(&org.0);
         w.uint(counts.proofs).uint(counts.openings).uint(counts.envelopes);
         let mut writer = Self { out: Vec::new(), left: counts };
         writer.item(w);
@@ -315,6 +323,8 @@ pub enum Why {
         /// The pinned hash.
         pinned: Genesis,
     },
+    /// A genesis document or ledger proof of another version than the bundle.
+    Version,
     /// Another genesis hash than the bundle's.
     ForeignLedger,
     /// The ledger knows no such organisation.
@@ -375,6 +385,7 @@ impl fmt::Display for Why {
             Self::OtherGenesis { found, pinned } => {
                 return write!(f, "the bundle's genesis is {found}, the pinned one is {pinned}");
             }
+            Self::Version => "it is not of the bundle's version",
             Self::ForeignLedger => "it belongs to another ledger",
             Self::NoOrganisation => "the ledger knows no such organisation",
             Self::NoAnchor => "the organisation has anchored no log",

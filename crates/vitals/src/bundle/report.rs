@@ -88,6 +88,10 @@ pub struct Report {
     pub quorum: usize,
     /// Ed25519 keys of the validators that signed the block of the log head.
     pub signers: Vec<[u8; 32]>,
+    /// Changes of the committee on the way from the founding one to that block.
+    pub changes: usize,
+    /// Height of the block the caller knew to be final, if any.
+    pub known: Option<u64>,
     /// Height of that block.
     pub height: u64,
     /// Time of that block, milliseconds.
@@ -124,6 +128,14 @@ impl fmt::Display for Report {
         )?;
         for signer in &self.signers {
             writeln!(f, "            {}", Hex(signer))?;
+        }
+        match self.changes {
+            0 => {}
+            1 => writeln!(f, "            after 1 change of the validators since the founding")?,
+            n => writeln!(f, "            after {n} changes of the validators since the founding")?,
+        }
+        if let Some(known) = self.known {
+            writeln!(f, "            on the ledger of the checkpoint at block {known}")?;
         }
         let Anchor { size, root, height } = self.anchor;
         writeln!(f, "Anchored    {size} envelopes, root {}, in block {height}", Hex(&root))?;

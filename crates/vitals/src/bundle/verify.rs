@@ -11,11 +11,11 @@ use crate::envelope::{ClockQuality, Envelope};
 use crate::ids::{DeviceId, Genesis, Hash, OrgId, PatientId, StreamId, binding};
 use crate::ledger::{Anchor, Device, DeviceKind, Organisation};
 use crate::log;
-use crate::proof::certificate::{Certificate, quorum};
+use crate::proof::certificate::quorum;
 use crate::proof::contracts::{read_anchor, read_device, read_organisation};
 use crate::proof::genesis::GenesisDocument;
 use crate::proof::header::BlockHeader;
-use crate::proof::{AccountProof, LedgerProof, verify_header};
+use crate::proof::{self, AccountProof, Finalized, Known, LedgerProof};
 use crate::receipt::Receipt;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -33,6 +33,7 @@ pub fn verify(bundle: &[u8], pinned: Option<Genesis>) -> Result<Report, Broken> 
 #[derive(Debug)]
 pub struct Verifier {
     pinned: Option<Genesis>,
+    known: Option<Known>,
     /// The beginning of an item whose end has not arrived.
     buffer: Vec<u8>,
     item: u64,
@@ -57,8 +58,7 @@ struct Trusted {
 struct Head {
     organisation: Organisation,
     anchor: Anchor,
-    block: BlockHeader,
-    signers: Vec<[u8; 32]>,
+    final_by: Finalized,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +87,7 @@ impl Verifier {
     pub fn new(pinned: Option<Genesis>) -> Self {
         Self {
             pinned,
+            known: None,
             buffer: Vec::new(),
             item: 0,
             at_byte: 0,
@@ -96,6 +97,13 @@ impl Verifier {
             head: None,
             findings: Findings::default(),
         }
+    }
+
+    /// Begins at a block the caller knows to be final on the pinned ledger, for example by a
+    /// [checkpoint](crate::proof::checkpoint).
+    #[must_use]
+    pub fn starting_at(self, known: Known) -> Self {
+        Self { known: Some(known), ..self }
     }
 
     /// The next bytes of the bundle, as many as there are at hand.
@@ -136,7 +144,10 @@ impl Verifier {
         }
         self.batch.flush()?;
         match (self.trusted, self.head) {
-            (Some(trusted), Some(head)) => Ok(report(trusted, head, self.findings, self.pinned.is_some())),
+            (Some(trusted), Some(head)) => {
+                let known = self.known.map(|known| known.height);
+                Ok(report(trusted, head, self.findings, self.pinned.is_some(), known))
+            }
             _ => unreachable!("the end comes after the first proof"),
         }
     }
@@ -179,6 +190,9 @@ impl Verifier {
         }
         let document = GenesisDocument::decode(start.genesis_document)
             .map_err(|why| ("genesis document", Why::Encoding(why)))?;
+        if start.version != document.version() {
+            return broken("genesis document", Why::Version);
+        }
         if start.counts.proofs == 0 {
             return broken("number of proofs", Why::Encoding(crate::cbor::NotCanonical::Unexpected));
         }
@@ -191,7 +205,12 @@ impl Verifier {
         let (devices, bytes) = decode_proof(item).map_err(|why| ("encoding", Why::Encoding(why)))?;
         let proof = LedgerProof::decode(bytes).map_err(|why| ("ledger proof", Why::Encoding(why)))?;
         let trusted = self.trusted.as_ref().expect("a proof comes after the start");
-        let (block, signers) = certified(trusted, &proof)?;
+        if proof.changes.is_some() != (trusted.document.version() == 2) {
+            return broken("ledger proof", Why::Version);
+        }
+        let final_by = proof::verify(&trusted.document, self.known.as_ref(), &proof)
+            .map_err(|why| ("ledger proof", Why::Ledger(why)))?;
+        let block = final_by.header.clone();
         let own = if self.head.is_none() { 2 } else { 0 };
         if proof.accounts.len() != devices.len() + own {
             return broken("ledger proof", Why::Accounts);
@@ -199,10 +218,10 @@ impl Verifier {
         let (organisation, accounts) = proof.accounts.split_at(own);
         match (&self.head, organisation) {
             (None, [organisation, anchor]) => {
-                self.head = Some(read_head(trusted, block.clone(), signers, organisation, anchor)?);
+                self.head = Some(read_head(trusted, final_by, organisation, anchor)?);
             }
             // An older state might hide a revocation.
-            (Some(head), _) if block.height < head.block.height => {
+            (Some(head), _) if block.height < head.final_by.header.height => {
                 return broken("ledger proof", Why::OlderBlock);
             }
             _ => {}
@@ -244,24 +263,13 @@ impl Verifier {
     }
 }
 
-/// The block a proof stands on, certified by the committee, and who signed it.
-fn certified(trusted: &Trusted, proof: &LedgerProof) -> Link<(BlockHeader, Vec<[u8; 32]>)> {
-    let block = verify_header(&trusted.document, proof).map_err(|why| ("ledger proof", Why::Ledger(why)))?;
-    let certificate = Certificate::decode(&proof.certificate)
-        .map_err(|why| ("ledger proof", Why::Ledger(crate::proof::BrokenLink::Certificate(why))))?;
-    let places = certificate.signatures.iter().map(|(place, _)| usize::from(*place));
-    let signers = places.filter_map(|place| trusted.document.committee.get(place).copied());
-    Ok((block, signers.collect()))
-}
-
 fn read_head(
     trusted: &Trusted,
-    block: BlockHeader,
-    signers: Vec<[u8; 32]>,
+    final_by: Finalized,
     organisation: &AccountProof,
     anchor: &AccountProof,
 ) -> Link<Head> {
-    let (root, document, org) = (&block.state_root, &trusted.document, trusted.org);
+    let (root, document, org) = (&final_by.header.state_root, &trusted.document, trusted.org);
     let organisation = read_organisation(root, document, org, organisation)
         .map_err(|why| ("organisation", Why::State(why)))?
         .ok_or(("organisation", Why::NoOrganisation))?;
@@ -271,7 +279,7 @@ fn read_head(
     let anchor = read_anchor(root, document, org, anchor)
         .map_err(|why| ("log head", Why::State(why)))?
         .ok_or(("log head", Why::NoAnchor))?;
-    Ok(Head { organisation, anchor, block, signers })
+    Ok(Head { organisation, anchor, final_by })
 }
 
 impl Findings {
@@ -473,8 +481,9 @@ impl Findings {
     }
 }
 
-fn report(trusted: Trusted, head: Head, findings: Findings, pinned: bool) -> Report {
-    let committee = trusted.document.committee.len();
+fn report(trusted: Trusted, head: Head, findings: Findings, pinned: bool, known: Option<u64>) -> Report {
+    let Finalized { header, committee, signers, changes, .. } = head.final_by;
+    let committee = committee.len();
     let devices = findings.devices.iter().map(|(id, device)| DeviceReport {
         device: *id,
         kind: device.kind,
@@ -490,9 +499,11 @@ fn report(trusted: Trusted, head: Head, findings: Findings, pinned: bool) -> Rep
         org_active: head.organisation.active,
         committee,
         quorum: quorum(committee),
-        signers: head.signers,
-        height: head.block.height,
-        time_ms: head.block.time_ms,
+        signers,
+        changes,
+        known,
+        height: header.height,
+        time_ms: header.time_ms,
         anchor: head.anchor,
         devices: devices.collect(),
         streams: findings.streams,

@@ -69,6 +69,12 @@ pub struct GenesisDocument {
     pub salt: [u8; 32],
 }
 
+/// Do these bytes begin like a document of version 1?
+pub(crate) fn is_version_1(document: &[u8]) -> bool {
+    let mut r = Reader::new(document);
+    r.any_array().is_ok() && r.uint() == Ok(VERSION_1)
+}
+
 impl GenesisDocument {
     /// Deterministic CBOR (see `docs/wire.md`).
     #[must_use]

@@ -201,7 +201,7 @@ impl PaperLedger {
             AccountProof { address, nodes: accounts.prove(&address), slots }
         };
         let accounts = facts.iter().map(account).collect();
-        LedgerProof { header: header.encode(), certificate: signed.encode(), accounts }
+        LedgerProof { changes: Some(vec![]), header: header.encode(), certificate: signed.encode(), accounts }
     }
 }
 
