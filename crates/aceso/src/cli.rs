@@ -34,13 +34,7 @@ enum Command {
     /// Seal readings for a device of another maker.
     Seal(seal::Options),
     /// Check an exported bundle offline.
-    Verify {
-        /// The bundle.
-        file: PathBuf,
-        /// Genesis hash you trust, 64 hex digits, from a source other than the bundle.
-        #[arg(long)]
-        genesis: Option<String>,
-    },
+    Verify(verify::Options),
     /// Print a documented configuration file.
     Config {
         /// Whose.
@@ -53,7 +47,7 @@ enum Command {
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let log_json = cli.log_json;
     let outcome = match cli.command {
-        Command::Verify { file, genesis } => return verify::run(&file, genesis.as_deref()),
+        Command::Verify(options) => return verify::run(&options),
         Command::Config { role } => {
             config::print(role);
             Ok(ExitCode::SUCCESS)

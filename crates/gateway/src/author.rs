@@ -100,13 +100,15 @@ impl Author {
             aside::Folder::open(&path).map_err(|source| GatewayError::Io { path, source })?;
         let sensors =
             paired.sensors.iter().map(|sensor| sealers(&paired, sensor, &journal, entropy)).collect();
+        let trust = Trust::open(dir, paired.document, paired.record_key)
+            .map_err(|source| GatewayError::Io { path: dir.to_owned(), source })?;
         let mut author = Self {
             dir: dir.to_owned(),
             gateway: paired.gateway,
             sensors,
             streams: paired.streams,
             outbox: Outbox::new(journal, kept, Counters::default().into()).with_aside(folder, aside),
-            trust: Trust { document: paired.document, record_key: paired.record_key },
+            trust,
             journal_newest: paired.journal_newest,
             _lock: lock,
         };
@@ -200,7 +202,7 @@ impl Author {
     /// how many those were.
     pub fn delivery(&mut self, bytes: &[u8], now_ms: u64) -> Result<usize, AuthorError> {
         let before = self.pending();
-        let wrong = self.outbox.delivery(bytes, &self.trust, now_ms)?;
+        let wrong = self.outbox.delivery(bytes, &mut self.trust, now_ms)?;
         match wrong.map_err(|why| AuthorError::NotBelieved(why.to_string()))? {
             0 => Ok(before - self.pending()),
             wrong => Err(AuthorError::WrongClaims(wrong)),

@@ -16,6 +16,7 @@ use link::{Client, Event, PublishId};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -127,12 +128,15 @@ impl Core {
             tracing::warn!(aside = aside.len(), "{} envelopes the node refused are set aside", aside.len());
         }
         let outbox = Outbox::new(journal, kept, counters.clone()).with_aside(folder, aside);
+        let trust = Trust::open(&dir, paired.document, paired.record_key)
+            .map_err(|source| GatewayError::Io { path: dir.clone(), source })?;
+        counters.ledger_alarm.store(u64::from(trust.alarm().is_some()), Ordering::Relaxed);
         let now_ms = clock();
         let mut core = Self {
             beds,
             outbox,
             streams: paired.streams,
-            trust: Trust { document: paired.document, record_key: paired.record_key },
+            trust,
             dir,
             clock,
             quality: config.clock.into(),
@@ -218,13 +222,15 @@ impl Core {
         let recently = |at_ms: &u64| self.steady_ms.saturating_sub(*at_ms) < TAKEN_OVER_MS;
         let taken_over = self.taken_over_ms.filter(recently).is_some();
         let clock = self.outbox.clock_wrong_by_ms().is_some();
+        // Two histories are signed, and one of them is shown here.
+        let split = self.trust.alarm().is_some();
         for bed in &mut self.beds {
             let streams: Vec<StreamId> = bed.sealers().iter().map(Sealer::stream).collect();
             let forked = streams.iter().any(|stream| self.outbox.is_forked(stream));
             let aside = streams
                 .iter()
                 .any(|stream| self.outbox.holds_aside(stream) && !self.outbox.is_forked(stream));
-            bed.report(Condition::Equivocation, forked || taken_over, self.now_ms);
+            bed.report(Condition::Equivocation, forked || taken_over || split, self.now_ms);
             bed.report(Condition::Gap, lost || aside, self.now_ms);
             bed.report(Condition::Clock, clock, self.now_ms);
         }
@@ -304,7 +310,7 @@ impl Core {
                     tracing::error!(%why, "A receipt does not check: {why}");
                 }
             }
-            Event::Proof(bytes) => match self.outbox.delivery(&bytes, &self.trust, now_ms)? {
+            Event::Proof(bytes) => match self.outbox.delivery(&bytes, &mut self.trust, now_ms)? {
                 Ok(0) => {}
                 Ok(wrong) => {
                     tracing::error!(wrong, "{wrong} envelopes are not where the node claims they are proven")

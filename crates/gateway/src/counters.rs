@@ -75,6 +75,9 @@ counters! {
     taken_over,
     /// 1 while the node's receipts say that this computer's clock is far off.
     clock_wrong,
+    /// 1 while the ledger the node shows went back, is split from the one seen before, or holds
+    /// another log.
+    ledger_alarm,
     /// Receipts checked and found right.
     receipts_checked,
     /// Receipts that did not check.

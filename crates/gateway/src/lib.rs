@@ -20,6 +20,7 @@ mod files;
 pub mod journal;
 pub mod keys;
 mod outbox;
+mod seen;
 #[cfg(test)]
 mod tests;
 mod trust;

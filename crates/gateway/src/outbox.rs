@@ -415,10 +415,13 @@ impl Outbox {
     pub(crate) fn delivery(
         &mut self,
         bytes: &[u8],
-        trust: &Trust,
+        trust: &mut Trust,
         now_ms: u64,
     ) -> Result<Result<usize, NotBelieved>, JournalError> {
-        let claims = match trust.delivery(bytes) {
+        let verdict = trust.delivery(bytes, now_ms);
+        let alarm = u64::from(trust.alarm().is_some());
+        self.counters.ledger_alarm.store(alarm, std::sync::atomic::Ordering::Relaxed);
+        let claims = match verdict {
             Ok((height, claims)) => {
                 self.newer = height > self.height;
                 self.height = self.height.max(height);

@@ -4,6 +4,7 @@
 mod full_disk;
 mod hands;
 pub(crate) mod home;
+mod seen;
 
 use home::{Home, Running, clock, paired, until};
 use link::RefusalCode;

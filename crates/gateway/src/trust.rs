@@ -1,11 +1,13 @@
 //! What the gateway checks itself before it believes that an envelope is recorded.
 
+use crate::seen::Seen;
+use std::io;
+use std::path::Path;
 use vitals::ids::{Hash, OrgId};
 use vitals::ledger::Anchor;
 use vitals::log;
-use vitals::proof::{
-    BrokenLink, LedgerProof, contracts, genesis::GenesisDocument, state::NotProven, verify_header,
-};
+use vitals::proof::witness::Alarm;
+use vitals::proof::{BrokenLink, LedgerProof, contracts, genesis::GenesisDocument, state::NotProven};
 use vitals::receipt::{Delivery, Receipt};
 
 /// Why a receipt or a proof is not believed. The node is wrong, or somebody between.
@@ -23,12 +25,15 @@ pub(crate) enum NotBelieved {
     State(#[from] NotProven),
     #[error("the ledger holds no anchor of the organisation")]
     NoAnchor,
+    #[error("{0}")]
+    Alarm(Alarm),
 }
 
-/// The pinned points: nothing else is trusted.
+/// The pinned points, and what was seen of the ledger since: nothing else is trusted.
 pub(crate) struct Trust {
-    pub(crate) document: GenesisDocument,
-    pub(crate) record_key: [u8; 32],
+    document: GenesisDocument,
+    record_key: [u8; 32],
+    seen: Seen,
 }
 
 /// One envelope of a delivery, to be held against what the journal knows.
@@ -47,6 +52,16 @@ impl Claim {
 }
 
 impl Trust {
+    pub(crate) fn open(dir: &Path, document: GenesisDocument, record_key: [u8; 32]) -> io::Result<Self> {
+        let seen = Seen::open(dir, document.hash())?;
+        Ok(Self { document, record_key, seen })
+    }
+
+    /// What is wrong with the ledger the node shows.
+    pub(crate) fn alarm(&self) -> Option<Alarm> {
+        self.seen.alarm()
+    }
+
     /// The envelope a receipt is about, if the header `header_of` gives for it makes it hold, and the
     /// node's time of signing. None
     /// when `header_of` knows no such envelope.
@@ -66,18 +81,29 @@ impl Trust {
         }
     }
 
-    /// Checks a delivery from the pinned genesis to the anchored head: the ledger's height, and the
-    /// claims that stand on it.
-    pub(crate) fn delivery(&self, bytes: &[u8]) -> Result<(u64, Vec<Claim>), NotBelieved> {
+    /// Checks a delivery from the newest block seen, or the pinned genesis, to the anchored head: the
+    /// ledger's height, and the claims that stand on it. Of a block below the newest seen nothing is
+    /// believed; a node that catches up has a newer one soon.
+    pub(crate) fn delivery(&mut self, bytes: &[u8], now_ms: u64) -> Result<(u64, Vec<Claim>), NotBelieved> {
         let delivery = Delivery::decode(bytes)?;
         if delivery.org != OrgId::of(&self.record_key) {
             return Err(NotBelieved::ForeignLog);
         }
         let proof = LedgerProof::decode(&delivery.ledger)?;
-        let header = verify_header(&self.document, &proof)?;
+        let header = match self.seen.verify(&self.document, &proof, now_ms) {
+            Err(BrokenLink::OlderThanKnown { height, known }) => {
+                tracing::warn!(height, known, "The node shows block {height}; block {known} was seen before");
+                return Ok((height, Vec::new()));
+            }
+            verdict => verdict?.header,
+        };
         let account = proof.accounts.first().ok_or(NotBelieved::NoAnchor)?;
         let anchor = contracts::read_anchor(&header.state_root, &self.document, delivery.org, account)?
             .ok_or(NotBelieved::NoAnchor)?;
+        self.seen.saw_log(&anchor, now_ms);
+        if let Some(alarm) = self.seen.alarm().filter(|alarm| matches!(alarm, Alarm::Log { .. })) {
+            return Err(NotBelieved::Alarm(alarm));
+        }
         let claims = delivery.proven.into_iter();
         let claims = claims
             .map(|it| Claim { envelope: it.envelope, index: it.index, path: it.path, anchor })

@@ -79,7 +79,7 @@ fn ours(object: &str, bytes: &[u8], pin: Genesis) -> bool {
         }
         "checkpoint" => {
             let document = GenesisDocument::decode(&golden("bundle_genesis_v2.hex")).unwrap();
-            let pins = Pins::founders(&document, 30 * 86_400_000);
+            let pins = Pins::founders(30 * 86_400_000);
             Checkpoint::decode(bytes).is_ok_and(|it| it.trust(&document, &pins, NOON_MS + 86_400_000).is_ok())
         }
         "body" => Body::decode(bytes, NOON_MS).is_ok(),

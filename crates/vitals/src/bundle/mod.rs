@@ -29,6 +29,7 @@ use crate::cbor::{NotCanonical, Reader, Writer};
 use crate::envelope::{ENVELOPE_BYTES_MAX, Malformed};
 use crate::ids::{DeviceId, Genesis, Hash, OrgId, PatientId};
 use crate::log::PATH_MAX;
+use crate::proof::checkpoint::NotTrusted;
 use crate::proof::genesis::{self, GENESIS_BYTES_MAX};
 use crate::proof::state::NotProven;
 use crate::proof::{BrokenLink, LEDGER_PROOF_BYTES_MAX};
@@ -314,6 +315,8 @@ pub enum Why {
     Envelope(Malformed),
     /// Header or certificate.
     Ledger(BrokenLink),
+    /// The checkpoint to start from.
+    Checkpoint(NotTrusted),
     /// A state proof.
     State(NotProven),
     /// The genesis document has another hash than the pinned one.
@@ -381,6 +384,7 @@ impl fmt::Display for Why {
             Self::Encoding(why) => return write!(f, "{why}"),
             Self::Envelope(why) => return write!(f, "{why}"),
             Self::Ledger(why) => return write!(f, "{why}"),
+            Self::Checkpoint(why) => return write!(f, "{why}"),
             Self::State(why) => return write!(f, "{why}"),
             Self::OtherGenesis { found, pinned } => {
                 return write!(f, "the bundle's genesis is {found}, the pinned one is {pinned}");

@@ -12,6 +12,7 @@ use crate::ids::{DeviceId, Genesis, Hash, OrgId, PatientId, StreamId, binding};
 use crate::ledger::{Anchor, Device, DeviceKind, Organisation};
 use crate::log;
 use crate::proof::certificate::quorum;
+use crate::proof::checkpoint::{Checkpoint, Pins};
 use crate::proof::contracts::{read_anchor, read_device, read_organisation};
 use crate::proof::genesis::GenesisDocument;
 use crate::proof::header::BlockHeader;
@@ -33,6 +34,7 @@ pub fn verify(bundle: &[u8], pinned: Option<Genesis>) -> Result<Report, Broken> 
 #[derive(Debug)]
 pub struct Verifier {
     pinned: Option<Genesis>,
+    checkpoint: Option<(Checkpoint, Pins, u64)>,
     known: Option<Known>,
     /// The beginning of an item whose end has not arrived.
     buffer: Vec<u8>,
@@ -87,6 +89,7 @@ impl Verifier {
     pub fn new(pinned: Option<Genesis>) -> Self {
         Self {
             pinned,
+            checkpoint: None,
             known: None,
             buffer: Vec::new(),
             item: 0,
@@ -99,11 +102,10 @@ impl Verifier {
         }
     }
 
-    /// Begins at a block the caller knows to be final on the pinned ledger, for example by a
-    /// [checkpoint](crate::proof::checkpoint).
+    /// Begins at a checkpoint, if enough of the pinned organisations vouch for it at `now_ms`.
     #[must_use]
-    pub fn starting_at(self, known: Known) -> Self {
-        Self { known: Some(known), ..self }
+    pub fn starting_at(self, checkpoint: Checkpoint, pins: Pins, now_ms: u64) -> Self {
+        Self { checkpoint: Some((checkpoint, pins, now_ms)), ..self }
     }
 
     /// The next bytes of the bundle, as many as there are at hand.
@@ -192,6 +194,10 @@ impl Verifier {
             .map_err(|why| ("genesis document", Why::Encoding(why)))?;
         if start.version != document.version() {
             return broken("genesis document", Why::Version);
+        }
+        if let Some((checkpoint, pins, now_ms)) = self.checkpoint.take() {
+            let trusted = checkpoint.trust(&document, &pins, now_ms);
+            self.known = Some(trusted.map_err(|why| ("checkpoint", Why::Checkpoint(why)))?);
         }
         if start.counts.proofs == 0 {
             return broken("number of proofs", Why::Encoding(crate::cbor::NotCanonical::Unexpected));

@@ -37,20 +37,19 @@ pub struct Checkpoint {
 /// Whom a verifier believes, and how old a checkpoint may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pins {
-    /// Record keys of organisations.
+    /// Record keys of organisations; none: those of the genesis document's founders.
     pub organisations: Vec<[u8; 32]>,
-    /// How many of them must have signed.
-    pub least: usize,
+    /// How many of them must have signed; none: more than half.
+    pub least: Option<usize>,
     /// Longest time between the block and now.
     pub age_max_ms: u64,
 }
 
 impl Pins {
-    /// The founders of a ledger, of whom more than half must have signed.
+    /// More than half of a ledger's founders must have signed, at most this long ago.
     #[must_use]
-    pub fn founders(document: &GenesisDocument, age_max_ms: u64) -> Self {
-        let organisations: Vec<_> = document.founders.iter().map(|founder| founder.record_key).collect();
-        Self { least: organisations.len() / 2 + 1, organisations, age_max_ms }
+    pub fn founders(age_max_ms: u64) -> Self {
+        Self { organisations: Vec::new(), least: None, age_max_ms }
     }
 }
 
@@ -210,17 +209,25 @@ impl Checkpoint {
         if self.genesis != pinned {
             return Err(NotTrusted::OtherGenesis { found: self.genesis, pinned });
         }
-        let Pins { organisations, least, age_max_ms } = pins;
-        if *least == 0 || *least > organisations.len() {
-            return Err(NotTrusted::Pins { least: *least, pinned: organisations.len() });
+        let founders: Vec<[u8; 32]>;
+        let organisations = if pins.organisations.is_empty() {
+            founders = document.founders.iter().map(|founder| founder.record_key).collect();
+            &founders
+        } else {
+            &pins.organisations
+        };
+        let (age_max_ms, pinned) = (pins.age_max_ms, organisations.len());
+        let needed = pins.least.unwrap_or(pinned / 2 + 1);
+        if needed == 0 || needed > pinned {
+            return Err(NotTrusted::Pins { least: needed, pinned });
         }
         let found = self.signatures.iter().filter(|(key, _)| organisations.contains(key)).count();
-        if found < *least {
-            return Err(NotTrusted::Signers { found, needed: *least });
+        if found < needed {
+            return Err(NotTrusted::Signers { found, needed });
         }
         let age_ms = now_ms.saturating_sub(self.time_ms);
-        if age_ms > *age_max_ms {
-            return Err(NotTrusted::TooOld { age_ms, max_ms: *age_max_ms });
+        if age_ms > age_max_ms {
+            return Err(NotTrusted::TooOld { age_ms, max_ms: age_max_ms });
         }
         let by_ms = self.time_ms.saturating_sub(now_ms);
         if by_ms > AHEAD_MAX_MS {

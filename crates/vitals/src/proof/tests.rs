@@ -146,7 +146,7 @@ fn stolen_keys_of_an_old_committee_pass_from_the_genesis_and_fail_at_a_checkpoin
     let (_, lie) = forged(HEIGHT);
     assert!(verify(&ward.document, None, &lie).is_ok(), "signatures alone cannot tell");
     let known = checkpoint(&ward, 300, &validators(1), &organisations());
-    let known = known.trust(&ward.document, &pins(&ward), NOW_MS).unwrap();
+    let known = known.trust(&ward.document, &pins(), NOW_MS).unwrap();
     assert!(matches!(verify(&ward.document, Some(&known), &lie), Err(BrokenLink::Certificate(_))));
     assert!(verify(&ward.document, Some(&known), &head(&ward, HEIGHT)).is_ok());
     // A change of its own does not help: it does not lead to the known committee.
@@ -207,13 +207,18 @@ fn a_checkpoint_needs_enough_of_the_pinned_organisations() {
     let ward = committees::ward();
     let signed = checkpoint(&ward, 300, &validators(1), &organisations());
     let trust = |pins: &Pins| signed.trust(&ward.document, pins, NOW_MS);
-    let good = pins(&ward);
-    assert_eq!((good.least, good.organisations.len()), (2, 3));
+    let good = pins();
     assert!(trust(&good).is_ok());
+    assert!(trust(&Pins { least: Some(2), ..good.clone() }).is_ok());
+    let all = Pins { least: Some(3), ..good.clone() };
+    let two = checkpoint(&ward, 300, &validators(1), &organisations()[1..]);
+    let too_few = two.trust(&ward.document, &all, NOW_MS);
+    assert_eq!(too_few, Err(NotTrusted::Signers { found: 2, needed: 3 }));
     for least in [0, 4] {
-        assert_eq!(trust(&Pins { least, ..good.clone() }), Err(NotTrusted::Pins { least, pinned: 3 }));
+        let nonsense = Pins { least: Some(least), ..good.clone() };
+        assert_eq!(trust(&nonsense), Err(NotTrusted::Pins { least, pinned: 3 }));
     }
-    let others = Pins { organisations: vec![[9; 32], [8; 32]], least: 1, ..good };
+    let others = Pins { organisations: vec![[9; 32], [8; 32]], least: Some(1), ..good };
     assert_eq!(trust(&others), Err(NotTrusted::Signers { found: 0, needed: 1 }));
 }
 
