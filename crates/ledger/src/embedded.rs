@@ -2,6 +2,7 @@
 //! one [`Ledger`].
 
 use crate::account::{Account, AccountError};
+use crate::boundaries::{Boundaries, BoundaryError};
 use crate::machine::{Machine, MachineError, View};
 use crate::pool::Pool;
 use crate::replica::{Replica, Stats};
@@ -97,6 +98,9 @@ pub enum OpenError {
     /// The state does not open.
     #[error(transparent)]
     Machine(#[from] MachineError),
+    /// The kept changes of the committee do not open.
+    #[error(transparent)]
+    Boundaries(#[from] BoundaryError),
     /// The organisation's account does not open.
     #[error(transparent)]
     Account(#[from] AccountError),
@@ -143,7 +147,8 @@ impl EmbeddedChain {
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
         // A new state file is as durable as its name.
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(broken)?;
-        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()));
+        let boundaries = Boundaries::open(folder, document)?;
+        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()).keeping(boundaries));
         let consensus = ConsensusConfig {
             folder: folder.join(JOURNALS),
             heartbeat: config.heartbeat,

@@ -3,6 +3,7 @@
 //! Blocks are executed before they are final, each on what its parent left: the results are held
 //! by block digest until the chain passes their height.
 
+use crate::boundaries::{Boundaries, BoundaryError};
 use crate::machine::{BlockEnv, Executed, Invalid, Machine, MachineError, Snapshot, View};
 use crate::pool::Pool;
 use bytes::Bytes;
@@ -72,6 +73,7 @@ pub struct Replica {
     tip: watch::Sender<Tip>,
     counters: Mutex<Counters>,
     evidence: Mutex<Vec<Evidence>>,
+    boundaries: Option<Boundaries>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,6 +93,41 @@ impl Replica {
             tip,
             counters: Mutex::default(),
             evidence: Mutex::default(),
+            boundaries: None,
+        }
+    }
+
+    /// Keeps the blocks that change the committee, and shows them in its proofs. Without it proofs end
+    /// with the founding committee.
+    #[must_use]
+    pub fn keeping(self, boundaries: Boundaries) -> Self {
+        Self { boundaries: Some(boundaries), ..self }
+    }
+
+    /// Keeps a block that changes the committee, before it is committed.
+    fn keep(&self, header: &BlockHeader, certificate: Option<&Certificate>) -> Result<(), NotCommitted> {
+        let Some(boundaries) = &self.boundaries else { return Ok(()) };
+        let height = header.height;
+        match certificate {
+            Some(certificate) => match boundaries.record(header, certificate) {
+                Ok(_) => Ok(()),
+                Err(why @ (BoundaryError::Io(_) | BoundaryError::Damaged(_))) => {
+                    Err(NotCommitted(why.to_string()))
+                }
+                Err(why @ BoundaryError::Broken(_)) => {
+                    tracing::error!(%why, height, "A change of the committee is missing: {why}");
+                    Ok(())
+                }
+            },
+            None => {
+                if boundaries.lacks(header) {
+                    tracing::error!(
+                        height,
+                        "The block that changed the committee came without its certificate: proofs will not hold"
+                    );
+                }
+                Ok(())
+            }
         }
     }
 
@@ -118,7 +155,9 @@ impl Replica {
             Some(c) => (c.view.clone(), c.header.clone(), c.certificate.clone()),
             None => return Err(LedgerError::Busy(String::from("no height has a certificate yet"))),
         };
-        Ok(LedgerProof { changes: Some(Vec::new()), header, certificate, accounts: view.prove(facts) })
+        let height = view.tip().height;
+        let changes = self.boundaries.as_ref().map_or_else(Vec::new, |kept| kept.before(height));
+        Ok(LedgerProof { changes: Some(changes), header, certificate, accounts: view.prove(facts) })
     }
 
     fn hold(&self, digest: Hash, height: u64, executed: Executed) {
@@ -224,6 +263,7 @@ impl StateMachine for Replica {
         now_ms: u64,
     ) -> Result<(), NotCommitted> {
         let header = block.header();
+        self.keep(header, certificate)?;
         if self.machine.is_committed(header.height, &digest).map_err(halt)? {
             self.certify(header, digest, certificate);
             return Ok(());
@@ -259,6 +299,11 @@ impl StateMachine for Replica {
     }
 
     fn certify(&self, header: &BlockHeader, digest: Hash, certificate: Option<&Certificate>) {
+        if certificate.is_some()
+            && let Err(why) = self.keep(header, certificate)
+        {
+            tracing::error!(%why, height = header.height, "A change of the committee is not kept: {why}");
+        }
         let view = self.machine.view();
         if let Some(certificate) = certificate
             && view.tip().digest == digest

@@ -4,6 +4,7 @@
 
 mod crashes;
 
+use crate::boundaries::Boundaries;
 use crate::{
     account::{Account, address_of},
     genesis::Founding,
@@ -76,7 +77,8 @@ impl Ward {
         let machine = Machine::open(&folder, &self.document).unwrap();
         let pool = Pool::new(machine.clone());
         let account = Account::open(&SENDER, &folder, machine.clone(), pool.clone()).unwrap();
-        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()));
+        let boundaries = Boundaries::open(&folder, &self.document).unwrap();
+        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()).keeping(boundaries));
         let mut config = Config::new(folder);
         config.heartbeat = Duration::from_millis(500);
         config.leader_timeout = Duration::from_secs(1);
