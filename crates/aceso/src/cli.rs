@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{config, gateway_role, node, seal, simulate, telemetry, verify, ward};
+use crate::{checkpoint, config, gateway_role, node, seal, simulate, telemetry, verify, ward};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +35,8 @@ enum Command {
     Seal(seal::Options),
     /// Check an exported bundle offline.
     Verify(verify::Options),
+    /// Make, sign and show checkpoints of the ledger.
+    Checkpoint(checkpoint::Options),
     /// Print a documented configuration file.
     Config {
         /// Whose.
@@ -52,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             config::print(role);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Checkpoint(options) => checkpoint::run(&options),
         Command::Seal(options) => seal::run(options),
         Command::Ward(options) => ward::run(options),
         Command::Node { config } => {

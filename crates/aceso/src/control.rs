@@ -38,6 +38,8 @@ pub(crate) enum Request {
     Report,
     /// Export a verification bundle to a file.
     Bundle { token: String, file: PathBuf },
+    /// Sign a checkpoint (hex) of the ledger, or make one; for administrators.
+    Checkpoint { token: String, checkpoint: Option<String> },
 }
 
 /// Roles of staff accounts.

@@ -1,5 +1,6 @@
 //! The one binary: wiring, command line, configuration, telemetry.
 
+mod checkpoint;
 mod child;
 mod cli;
 mod clock;

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use vitals::cbor::{NotCanonical, Reader, Writer};
 use vitals::ids::{DeviceId, Genesis, OrgId, PatientId};
+use vitals::proof::checkpoint::Checkpoint;
 use vitals::proof::genesis::{GENESIS_BYTES_MAX, GenesisDocument};
 use vitals::receipt::{SignedHead, TreeHead};
 
@@ -250,6 +251,12 @@ impl Vault {
 
     pub(crate) fn sign_record(&self, message: &[u8]) -> [u8; 64] {
         self.keys.record.sign(message).into()
+    }
+
+    /// Adds the organisation's signature to a checkpoint of the ledger.
+    pub fn sign_checkpoint(&self, checkpoint: &mut Checkpoint) {
+        let signature = self.sign_record(&checkpoint.to_be_signed());
+        checkpoint.add(self.record_key(), signature);
     }
 
     /// Signs a tree head with the record key.

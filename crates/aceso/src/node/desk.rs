@@ -1,5 +1,6 @@
 //! Answers the operator's requests through the same rules as the pages: each names a session.
 
+use super::vouch;
 use crate::clock;
 use crate::control::{Request, StaffRole};
 use crate::report::{Latency, MissingFigures, NodeFigures};
@@ -17,6 +18,8 @@ use std::time::Duration;
 use vitals::PatientId;
 use vitals::ids::Class;
 use vitals::ledger::{Ledger, Outcome, Purpose, Role};
+use vitals::proof::checkpoint::Checkpoint;
+use vitals::proof::genesis::GenesisDocument;
 
 /// How long an act may take to become final before the desk reports it as still pending.
 const SETTLE_WITHIN: Duration = Duration::from_secs(30);
@@ -104,6 +107,14 @@ impl Desk {
                 let session = self.session(&token, now_ms)?;
                 Ok((self.export(&session, &file)?, Vec::new()))
             }
+            Request::Checkpoint { token, checkpoint } => {
+                let session = self.session(&token, now_ms)?;
+                anyhow::ensure!(
+                    session.role == Role::Administrator,
+                    "only an administrator signs checkpoints for the organisation"
+                );
+                Ok((self.vouch(checkpoint.as_deref())?, Vec::new()))
+            }
         }
     }
 
@@ -163,6 +174,27 @@ impl Desk {
                 Err(why) => return Err(why.into()),
             }
         }
+    }
+
+    /// Signs a checkpoint that agrees with the own ledger, or makes one.
+    fn vouch(&self, given: Option<&str>) -> Result<Value> {
+        let document = self.clinic.vault().genesis_document().context("the vault names no ledger")?;
+        let document = GenesisDocument::decode(&document).context("the genesis document in the vault")?;
+        let proof = self.chain.prove(&[])?;
+        let mut checkpoint = match given {
+            None => vouch::make(&document, &proof)?,
+            Some(digits) => {
+                let bytes = hex::decode(digits).context("the checkpoint is not hexadecimal")?;
+                let checkpoint = Checkpoint::decode(&bytes).context("the checkpoint")?;
+                let height = checkpoint.known.height;
+                let own = self.chain.machine().header(height)?;
+                let own = own.with_context(|| format!("the own ledger has no block {height} yet"))?;
+                vouch::agree(&document, &proof, &own, &checkpoint)?;
+                checkpoint
+            }
+        };
+        self.clinic.vault().sign_checkpoint(&mut checkpoint);
+        Ok(json!({ "checkpoint": hex::encode(checkpoint.encode()) }))
     }
 
     fn figures(&self) -> NodeFigures {

@@ -9,6 +9,7 @@ mod ingest;
 mod keeper;
 mod ports;
 mod queue;
+mod vouch;
 
 use crate::child;
 use crate::config::{self, NodeConfig};
