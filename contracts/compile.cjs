@@ -8,7 +8,10 @@ const fs = require('fs');
 const path = require('path');
 const crypto = require('crypto');
 
-const CONTRACTS = ['Directory', 'P256Verifier', 'Devices', 'Consents', 'Anchors', 'Authorities'];
+const CONTRACTS = [
+  'Directory', 'P256Verifier', 'Devices', 'Consents', 'Anchors', 'Authorities', 'WebAuthnVerifier', 'Policies',
+  'TwoClinicians',
+];
 const src = path.join(__dirname, 'src');
 const modules = path.join(__dirname, 'node_modules');
 const artifacts = path.join(__dirname, 'artifacts');

@@ -1,162 +1,196 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {nowMs} from "./Clock.sol";
 import {Directory} from "./Directory.sol";
+import {Grants} from "./Grants.sol";
+import {Policies} from "./Policies.sol";
+import {Typed} from "./Typed.sol";
 
-/// @title Who may open a patient's record: consents the patient signs and anyone relays.
-/// @notice What is allowed stands off the ledger; here is only its salted commitment `terms`.
-/// @dev Immutable, without owner. EIP-712 with the genesis hash as salt, so that a signature is good on one
-///      ledger only. Storage (see docs/wire.md): slot 0 grants; a grant's four slots are written once by
-///      `give` (or one burnt by `burn`) and only their `revokedAt` changes after that.
-contract Consents {
-    struct Grant {
-        /// Whose record. Never zero once the id is used.
+/// @title Consents, and what happens without one: a clinician breaks the glass, signed, short, counted, and
+///        reviewed by an auditor afterwards.
+/// @dev Immutable, without owner. Storage (see docs/wire.md): slots 0 and 1 those of `Grants`, slot 2 entries,
+///      slot 3 allEntries, slot 4 used.
+contract Consents is Grants {
+    /// Longest access without consent.
+    uint64 public constant BREAK_GLASS_MAX_MS = 60 minutes * 1000;
+    /// A younger role needs a second clinician.
+    uint64 public constant ROLE_AGE_MIN_MS = 1 days * 1000;
+    /// Most entries of one clinician in one day (UTC).
+    uint32 public constant BREAK_GLASS_PER_DAY_MAX = 10;
+    /// An entry may be dated ahead of block time by this much, for clocks.
+    uint64 public constant AHEAD_MAX_MS = 60 * 1000;
+    /// An auditor found the access justified.
+    uint8 public constant JUSTIFIED = 1;
+    /// An auditor found it not justified.
+    uint8 public constant UNJUSTIFIED = 2;
+
+    struct Entry {
+        /// Whose record.
         bytes32 patient;
-        /// Who may open it; zero if the id was burnt before the consent arrived.
-        bytes32 grantee;
-        /// SHA-256 commitment to classes and purpose.
-        bytes32 terms;
-        /// Valid from, milliseconds.
+        /// Who opens it.
+        bytes32 clinician;
+        /// Who stands by it; zero for nobody.
+        bytes32 second;
+        /// Salted commitment to the reason.
+        bytes32 reason;
+        /// Milliseconds.
         uint64 from;
-        /// Valid until (exclusive), milliseconds.
+        /// Milliseconds, exclusive.
         uint64 until;
-        /// Milliseconds; zero while given.
-        uint64 revokedAt;
-        /// Milliseconds at which the consent arrived.
+        /// Milliseconds at which the entry arrived; later than `from` if the ledger stood still meanwhile.
         uint64 givenAt;
+        /// Milliseconds; zero until reviewed.
+        uint64 reviewedAt;
+        /// Who reviewed it.
+        bytes32 auditor;
+        /// Salted commitment to the auditor's remark.
+        bytes32 remark;
+        /// JUSTIFIED or UNJUSTIFIED once reviewed.
+        uint8 verdict;
     }
 
-    struct Message {
+    struct BreakGlass {
         bytes32 patient;
-        bytes32 grantee;
-        bytes32 terms;
+        bytes32 clinician;
+        bytes32 second;
+        bytes32 reason;
         uint64 from;
         uint64 until;
         bytes32 nonce;
-        uint64 deadline;
     }
 
-    bytes32 private constant DOMAIN_TYPE =
-        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)");
-    bytes32 private constant CONSENT_TYPE = keccak256(
-        "Consent(bytes32 patient,bytes32 grantee,bytes32 terms,uint64 from,uint64 until,bytes32 nonce,uint64 deadline)"
+    bytes32 private constant BREAK_GLASS_TYPE = keccak256(
+        "BreakGlass(bytes32 patient,bytes32 clinician,bytes32 second,bytes32 reason,uint64 from,uint64 until,bytes32 nonce)"
     );
-    bytes32 private constant REVOCATION_TYPE = keccak256("Revocation(bytes32 grant)");
-    string private constant NAME = "Aceso Consents";
-    string private constant VERSION = "1";
+    bytes32 private constant REVIEW_TYPE =
+        keccak256("Review(bytes32 entry,bytes32 auditor,uint8 verdict,bytes32 remark)");
 
-    /// Who exists.
-    Directory public immutable directory;
-    /// SHA-256 of the genesis document.
-    bytes32 public immutable genesis;
-    /// Consents by id, keccak256(abi.encode(patient, nonce)).
-    mapping(bytes32 id => Grant) public grants;
+    /// Entries by id, keccak256(abi.encode(patient, clinician, nonce)).
+    mapping(bytes32 id => Entry) public entries;
+    /// Every entry, in order of arrival.
+    bytes32[] public allEntries;
+    /// Entries of a clinician on a day since 1970.
+    mapping(bytes32 clinician => mapping(uint64 day => uint32)) public used;
 
-    event ConsentGiven(bytes32 indexed id, bytes32 indexed patient, bytes32 indexed grantee, uint64 from, uint64 until);
-    event ConsentRevoked(bytes32 indexed id, bytes32 indexed patient);
+    event GlassBroken(
+        bytes32 indexed id, bytes32 indexed patient, bytes32 indexed clinician, bytes32 second, uint64 until
+    );
+    event GlassReviewed(bytes32 indexed id, bytes32 indexed auditor, uint8 verdict);
 
-    /// The message may no longer be relayed.
-    error DeadlinePassed(uint64 deadline);
-    /// The window is empty or over.
-    error WindowEmpty(uint64 from, uint64 until);
-    /// This patient used this nonce before, or burnt it.
-    error NonceUsed(bytes32 id);
-    /// Nobody enrolled as a patient has this id, or they are suspended.
-    error PatientUnknown(bytes32 patient);
-    /// No enrolled person and no active organisation has this id.
-    error GranteeUnknown(bytes32 grantee);
-    /// The signature is not the patient's over this message.
-    error SignatureWrong(bytes32 patient);
-    /// No consent has this id.
-    error GrantUnknown(bytes32 id);
-    /// The consent was withdrawn before.
-    error GrantAlreadyRevoked(bytes32 id);
+    /// The sender's organisation employs no such clinician now.
+    error ClinicianUnknown(bytes32 clinician);
+    /// Nobody was ever enrolled as a patient under this id.
+    error NotAPatient(bytes32 patient);
+    /// The entry is empty, longer than an hour, or ahead of its time.
+    error GlassWindowWrong(uint64 from, uint64 until);
+    /// The reason's commitment is missing.
+    error ReasonMissing();
+    /// The role is younger than a day and nobody stands by.
+    error RoleTooYoung(bytes32 clinician);
+    /// The second clinician is the first, or none of the same organisation.
+    error SecondClinicianWrong(bytes32 second);
+    /// This entry arrived before.
+    error GlassRepeated(bytes32 id);
+    /// The clinician has as many entries on this day as one may.
+    error GlassQuotaUsed(bytes32 clinician, uint64 day);
+    /// No entry has this id.
+    error EntryUnknown(bytes32 id);
+    /// The entry was reviewed before.
+    error EntryReviewed(bytes32 id);
+    /// Nobody enrolled and active as an auditor has this id.
+    error AuditorUnknown(bytes32 auditor);
+    /// A verdict is justified or not.
+    error VerdictUnknown(uint8 verdict);
 
-    constructor(Directory directory_, bytes32 genesis_) {
-        directory = directory_;
-        genesis = genesis_;
-    }
+    constructor(Directory directory_, bytes32 genesis_, Policies policies_)
+        Typed(directory_, genesis_)
+        Grants(policies_)
+    {}
 
-    /// @notice Relays a consent. Nonces are unordered: no message waits for another.
-    /// @param m What the patient signed.
-    /// @param signature In the form the patient's ERC-7913 signer expects.
-    function give(Message calldata m, bytes calldata signature) external returns (bytes32 id) {
+    /// @notice Logs an access without consent, by a clinician of the organisation that sends.
+    /// @dev An entry that arrives late, after a halt, is logged all the same.
+    /// @param m What the clinician signed, and the second one if there is one.
+    function breakGlass(BreakGlass calldata m, bytes calldata signature, bytes calldata secondSignature)
+        external
+        returns (bytes32 id)
+    {
+        bytes16 org = directory.requireOrganisation(msg.sender);
         uint64 time = nowMs();
-        if (time > m.deadline) revert DeadlinePassed(m.deadline);
-        if (m.until <= m.from || m.until <= time) revert WindowEmpty(m.from, m.until);
-        id = grantId(m.patient, m.nonce);
-        if (grants[id].patient != 0) revert NonceUsed(id);
-        if (!directory.isPatient(m.patient)) revert PatientUnknown(m.patient);
-        if (!directory.isGrantee(m.grantee)) revert GranteeUnknown(m.grantee);
-        requireSigned(m.patient, consentDigest(m), signature);
-        grants[id] = Grant(m.patient, m.grantee, m.terms, m.from, m.until, 0, time);
-        emit ConsentGiven(id, m.patient, m.grantee, m.from, m.until);
+        bool windowOk = m.until > m.from && m.until - m.from <= BREAK_GLASS_MAX_MS && m.from <= time + AHEAD_MAX_MS;
+        if (!windowOk) revert GlassWindowWrong(m.from, m.until);
+        if (m.reason == 0) revert ReasonMissing();
+        id = entryId(m.patient, m.clinician, m.nonce);
+        if (entries[id].givenAt != 0) revert GlassRepeated(id);
+        requirePeople(org, m);
+        uint64 day = m.from / (1 days * 1000);
+        if (used[m.clinician][day] >= BREAK_GLASS_PER_DAY_MAX) revert GlassQuotaUsed(m.clinician, day);
+        bytes32 digest = breakGlassDigest(m);
+        requireSigned(m.clinician, digest, signature);
+        if (m.second != 0) requireSigned(m.second, digest, secondSignature);
+        used[m.clinician][day]++;
+        entries[id] = Entry(m.patient, m.clinician, m.second, m.reason, m.from, m.until, time, 0, 0, 0, 0);
+        allEntries.push(id);
+        emit GlassBroken(id, m.patient, m.clinician, m.second, m.until);
     }
 
-    /// @notice Relays the withdrawal of a consent. It never expires.
-    function revoke(bytes32 id, bytes calldata signature) external {
-        Grant storage grant = grants[id];
-        if (grant.patient == 0) revert GrantUnknown(id);
-        if (grant.revokedAt != 0) revert GrantAlreadyRevoked(id);
-        requireSigned(grant.patient, revocationDigest(id), signature);
-        grant.revokedAt = nowMs();
-        emit ConsentRevoked(id, grant.patient);
+    /// @notice Relays an auditor's verdict on an entry; once.
+    function review(bytes32 id, bytes32 auditor, uint8 verdict, bytes32 remark, bytes calldata signature) external {
+        Entry storage entry = entries[id];
+        if (entry.givenAt == 0) revert EntryUnknown(id);
+        if (entry.reviewedAt != 0) revert EntryReviewed(id);
+        if (verdict != JUSTIFIED && verdict != UNJUSTIFIED) revert VerdictUnknown(verdict);
+        if (!directory.hasRole(auditor, directory.AUDITOR())) revert AuditorUnknown(auditor);
+        requireSigned(auditor, reviewDigest(id, auditor, verdict, remark), signature);
+        (entry.reviewedAt, entry.auditor, entry.remark, entry.verdict) = (nowMs(), auditor, remark, verdict);
+        emit GlassReviewed(id, auditor, verdict);
     }
 
-    /// @notice Withdraws a consent that has not arrived yet: its nonce is burnt, it can never be relayed.
-    /// @dev The same signature as for `revoke`; a consent that did arrive is revoked.
-    function burn(bytes32 patient, bytes32 nonce, bytes calldata signature) external {
-        bytes32 id = grantId(patient, nonce);
-        Grant storage grant = grants[id];
-        if (grant.revokedAt != 0) revert GrantAlreadyRevoked(id);
-        requireSigned(patient, revocationDigest(id), signature);
-        grant.patient = patient;
-        grant.revokedAt = nowMs();
-        emit ConsentRevoked(id, patient);
+    /// @notice The id under which an entry is stored.
+    function entryId(bytes32 patient, bytes32 clinician, bytes32 nonce) public pure returns (bytes32) {
+        return keccak256(abi.encode(patient, clinician, nonce));
     }
 
-    /// @notice The id under which a consent is stored.
-    function grantId(bytes32 patient, bytes32 nonce) public pure returns (bytes32) {
-        return keccak256(abi.encode(patient, nonce));
-    }
-
-    /// @notice What the patient signs to give the consent.
-    function consentDigest(Message calldata m) public view returns (bytes32) {
+    /// @notice What the clinicians sign.
+    function breakGlassDigest(BreakGlass calldata m) public view returns (bytes32) {
         return typedDigest(
             keccak256(
-                abi.encode(CONSENT_TYPE, m.patient, m.grantee, m.terms, m.from, m.until, m.nonce, m.deadline)
+                abi.encode(BREAK_GLASS_TYPE, m.patient, m.clinician, m.second, m.reason, m.from, m.until, m.nonce)
             )
         );
     }
 
-    /// @notice What the patient signs to withdraw the consent.
-    function revocationDigest(bytes32 id) public view returns (bytes32) {
-        return typedDigest(keccak256(abi.encode(REVOCATION_TYPE, id)));
+    /// @notice What the auditor signs.
+    function reviewDigest(bytes32 id, bytes32 auditor, uint8 verdict, bytes32 remark) public view returns (bytes32) {
+        return typedDigest(keccak256(abi.encode(REVIEW_TYPE, id, auditor, verdict, remark)));
     }
 
-    /// @notice ERC-5267: how wallets learn the signing domain.
-    function eip712Domain()
-        external
-        view
-        returns (bytes1, string memory, string memory, uint256, address, bytes32, uint256[] memory)
-    {
-        return (hex"1f", NAME, VERSION, block.chainid, address(this), genesis, new uint256[](0));
+    /// @notice How many entries there are.
+    function entryCount() external view returns (uint256) {
+        return allEntries.length;
     }
 
-    function typedDigest(bytes32 structHash) private view returns (bytes32) {
-        bytes32 domain = keccak256(
-            abi.encode(
-                DOMAIN_TYPE, keccak256(bytes(NAME)), keccak256(bytes(VERSION)), block.chainid, address(this), genesis
-            )
-        );
-        return keccak256(abi.encodePacked(hex"1901", domain, structHash));
+    function domainName() internal pure override returns (string memory) {
+        return "Aceso Consents";
     }
 
-    function requireSigned(bytes32 patient, bytes32 digest, bytes calldata signature) private view {
-        if (!SignatureChecker.isValidSignatureNow(directory.signerOf(patient), digest, signature)) {
-            revert SignatureWrong(patient);
+    function requirePeople(bytes16 org, BreakGlass calldata m) private view {
+        (, uint8 role,) = directory.personOf(m.patient);
+        if (role != directory.PATIENT()) revert NotAPatient(m.patient);
+        uint64 since = requireClinician(org, m.clinician);
+        if (m.second == 0) {
+            if (m.from < since + ROLE_AGE_MIN_MS) revert RoleTooYoung(m.clinician);
+            return;
         }
+        (bytes16 secondOrg,,) = directory.personOf(m.second);
+        bool standsBy =
+            m.second != m.clinician && secondOrg == org && directory.hasRole(m.second, directory.CLINICIAN());
+        if (!standsBy) revert SecondClinicianWrong(m.second);
+    }
+
+    function requireClinician(bytes16 org, bytes32 clinician) private view returns (uint64) {
+        (bytes16 home,, uint64 since) = directory.personOf(clinician);
+        if (home != org || !directory.hasRole(clinician, directory.CLINICIAN())) revert ClinicianUnknown(clinician);
+        return since;
     }
 }

@@ -217,6 +217,7 @@ mod tests {
             from_ms: NOW - 1000,
             until_ms: NOW + 1000,
             revoked_at_ms: 0,
+            policy: None,
         };
         Consent { id: GrantId([8; 32]), grant, terms: Some(terms), withdrawn_here: false }
     }

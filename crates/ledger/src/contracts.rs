@@ -3,6 +3,7 @@
 
 mod authorities;
 mod calls;
+mod emergency;
 mod refusals;
 
 pub use calls::gas_of;
@@ -14,8 +15,8 @@ use alloy_sol_types::sol;
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
 use vitals::ledger::{Anchor, Device, Fact, Grant, Organisation, Person, Role};
 use vitals::proof::contracts::{
-    self as slots, ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER, Word, mapping_slot,
-    packed, packed_u64, slot_after,
+    self as slots, ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER, POLICIES,
+    WEBAUTHN_VERIFIER, Word, mapping_slot, packed, packed_u64, slot_after,
 };
 use vitals::proof::genesis::GenesisDocument;
 use vitals::proof::state::{NotProven, keccak256};
@@ -30,6 +31,9 @@ pub mod bindings {
     sol!(Consents, "../../contracts/artifacts/Consents.json");
     sol!(Anchors, "../../contracts/artifacts/Anchors.json");
     sol!(Authorities, "../../contracts/artifacts/Authorities.json");
+    sol!(WebAuthnVerifier, "../../contracts/artifacts/WebAuthnVerifier.json");
+    sol!(Policies, "../../contracts/artifacts/Policies.json");
+    sol!(TwoClinicians, "../../contracts/artifacts/TwoClinicians.json");
 }
 
 /// Longest ERC-7913 signer, as the contract has it; a longer one in the state is damage.
@@ -54,6 +58,10 @@ pub struct Contracts {
     pub anchors: Address,
     /// Votes on validators and organisations.
     pub authorities: Address,
+    /// The ERC-7913 verifier of passkeys.
+    pub webauthn_verifier: Address,
+    /// Policies a consent may name.
+    pub policies: Address,
 }
 
 impl Contracts {
@@ -68,6 +76,8 @@ impl Contracts {
             consents: address(CONSENTS)?,
             anchors: address(ANCHORS)?,
             authorities: address(AUTHORITIES)?,
+            webauthn_verifier: address(WEBAUTHN_VERIFIER)?,
+            policies: address(POLICIES)?,
         })
     }
 
@@ -133,6 +143,7 @@ impl Contracts {
             from_ms: packed_u64(&times, 0),
             until_ms: packed_u64(&times, 8),
             revoked_at_ms: packed_u64(&times, 16),
+            policy: self.policy_of(state, id),
         })
     }
 }
@@ -166,4 +177,10 @@ fn slot_far_after(slot: &Word, offset: u64) -> Word {
 /// The word of a number, as the key of a mapping.
 fn number_word(number: u64) -> Word {
     U256::from(number).to_be_bytes()
+}
+
+/// The length of the array at `slot`, and where its elements start.
+fn array(state: &State, contract: &Address, at: &Word, most: u64) -> Result<(u64, Word), NotProven> {
+    let len = packed_u64(&state.word(contract, at), 0);
+    if len > most { Err(NotProven::NotARecord) } else { Ok((len, keccak256(&[at]))) }
 }

@@ -19,7 +19,7 @@ use std::{
 use tokio::sync::watch;
 use vitals::{
     governance::Motion,
-    ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId},
+    ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId},
     ledger::{
         Act, ActId, Anchor, ConsentMessage, Device, Fact, Grant, Ledger, LedgerError, Organisation, Outcome,
         Person, Tip,
@@ -273,6 +273,10 @@ impl Ledger for EmbeddedChain {
 
     fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
         self.machine.view().grant(id)
+    }
+
+    fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, LedgerError> {
+        Ok(self.machine.policy_agrees(&self.machine.view(), grant, class))
     }
 
     fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError> {

@@ -5,14 +5,18 @@
 mod tests;
 
 use crate::contracts::Contracts;
-use crate::contracts::bindings::{Anchors, Authorities, Consents, Devices, Directory, P256Verifier};
+use crate::contracts::bindings::{
+    Anchors, Authorities, Consents, Devices, Directory, P256Verifier, Policies, WebAuthnVerifier,
+};
 use crate::machine::execute::{BlockEnv, TX_GAS_MAX, run};
 use crate::machine::{Flat, State, list_root};
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, TxKind, address};
 use alloy_sol_types::SolConstructor;
 use revm::context::TxEnv;
 use vitals::ids::{Hash, OrgId, sha256};
-use vitals::proof::contracts::{ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER};
+use vitals::proof::contracts::{
+    ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER, POLICIES, WEBAUTHN_VERIFIER,
+};
 use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
 use vitals::proof::header::BlockHeader;
 
@@ -112,7 +116,7 @@ pub fn document_at(founding: Founding, deployer: Address, nonce: u64) -> Genesis
 }
 
 /// The contracts' names and creation bytecodes, in order of creation.
-fn codes() -> [(&'static str, &'static Bytes); 6] {
+fn codes() -> [(&'static str, &'static Bytes); 8] {
     [
         (DIRECTORY, &Directory::BYTECODE),
         (P256_VERIFIER, &P256Verifier::BYTECODE),
@@ -120,6 +124,8 @@ fn codes() -> [(&'static str, &'static Bytes); 6] {
         (CONSENTS, &Consents::BYTECODE),
         (ANCHORS, &Anchors::BYTECODE),
         (AUTHORITIES, &Authorities::BYTECODE),
+        (WEBAUTHN_VERIFIER, &WebAuthnVerifier::BYTECODE),
+        (POLICIES, &Policies::BYTECODE),
     ]
 }
 
@@ -164,8 +170,9 @@ pub(crate) fn creations(document: &GenesisDocument) -> Result<(Vec<Vec<u8>>, Con
         DEVICES => Devices::constructorCall { directory_ }.abi_encode(),
         CONSENTS => {
             let genesis_ = B256::from(document.hash().0);
-            Consents::constructorCall { directory_, genesis_ }.abi_encode()
+            Consents::constructorCall { directory_, genesis_, policies_: addresses.policies }.abi_encode()
         }
+        POLICIES => Policies::constructorCall { directory_ }.abi_encode(),
         ANCHORS => Anchors::constructorCall { directory_ }.abi_encode(),
         AUTHORITIES => Authorities::constructorCall {
             directory_,

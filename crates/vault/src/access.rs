@@ -260,6 +260,14 @@ impl Vault {
         if !entry.classes.iter().all(|class| record.terms.classes.contains(class)) {
             return denied("the consent does not cover the class");
         }
+        // A policy is asked for every class, each time; one that cannot be asked does not agree.
+        if grant.policy.is_some() {
+            for class in &entry.classes {
+                if !ledger.policy_agrees(entry.grant, *class)? {
+                    return denied("the policy of the consent does not agree");
+                }
+            }
+        }
         if !entry.reader.is_organisation() {
             match ledger.person(entry.reader)? {
                 Some(person) if person.suspended_at_ms == 0 => {}

@@ -1,5 +1,6 @@
 //! What patients sign: EIP-712 messages of the contract `Consents`, with the genesis hash as salt.
 
+use crate::emergency::{BreakGlass, Verdict};
 use crate::ids::{Genesis, GrantId, Hash, PersonId};
 use crate::ledger::ConsentMessage;
 use crate::proof::contracts::{CONSENTS, P256_VERIFIER, Word};
@@ -10,6 +11,9 @@ use alloc::vec::Vec;
 const DOMAIN_TYPE: &[u8] =
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)";
 const CONSENT_TYPE: &[u8] = b"Consent(bytes32 patient,bytes32 grantee,bytes32 terms,uint64 from,uint64 until,bytes32 nonce,uint64 deadline)";
+const CONSENT_UNDER_POLICY_TYPE: &[u8] = b"ConsentUnderPolicy(bytes32 patient,bytes32 grantee,bytes32 terms,uint64 from,uint64 until,bytes32 nonce,uint64 deadline,address policy)";
+const BREAK_GLASS_TYPE: &[u8] = b"BreakGlass(bytes32 patient,bytes32 clinician,bytes32 second,bytes32 reason,uint64 from,uint64 until,bytes32 nonce)";
+const REVIEW_TYPE: &[u8] = b"Review(bytes32 entry,bytes32 auditor,uint8 verdict,bytes32 remark)";
 const REVOCATION_TYPE: &[u8] = b"Revocation(bytes32 grant)";
 
 /// The signing domain of one ledger's consents.
@@ -61,6 +65,45 @@ impl ConsentDomain {
         ]))
     }
 
+    /// What a patient signs to give a consent under the policy contract at this address.
+    #[must_use]
+    pub fn consent_under_digest(&self, message: &ConsentMessage, policy: &[u8; 20]) -> Hash {
+        self.typed(&keccak256(&[
+            &keccak256(&[CONSENT_UNDER_POLICY_TYPE]),
+            &message.patient.0,
+            &message.grantee.0,
+            &message.terms,
+            &word(message.from_ms),
+            &word(message.until_ms),
+            &message.nonce,
+            &word(message.deadline_ms),
+            &[0; 12],
+            policy,
+        ]))
+    }
+
+    /// What clinicians sign to open a record without consent.
+    #[must_use]
+    pub fn break_glass_digest(&self, message: &BreakGlass) -> Hash {
+        self.typed(&keccak256(&[
+            &keccak256(&[BREAK_GLASS_TYPE]),
+            &message.patient.0,
+            &message.clinician.0,
+            &message.second.map_or([0; 32], |second| second.0),
+            &message.reason,
+            &word(message.from_ms),
+            &word(message.until_ms),
+            &message.nonce,
+        ]))
+    }
+
+    /// What an auditor signs to judge such an access.
+    #[must_use]
+    pub fn review_digest(&self, entry: &Hash, auditor: PersonId, verdict: Verdict, remark: &Hash) -> Hash {
+        let verdict = word(u64::from(verdict as u8));
+        self.typed(&keccak256(&[&keccak256(&[REVIEW_TYPE]), entry, &auditor.0, &verdict, remark]))
+    }
+
     /// What a patient signs to withdraw a consent.
     #[must_use]
     pub fn revocation_digest(&self, grant: GrantId) -> Hash {
@@ -85,6 +128,12 @@ impl ConsentDomain {
 #[must_use]
 pub fn grant_id(patient: PersonId, nonce: &Hash) -> GrantId {
     GrantId(keccak256(&[&patient.0, nonce]))
+}
+
+/// The id under which an access without consent is stored: keccak256(abi.encode(patient, clinician, nonce)).
+#[must_use]
+pub fn glass_id(message: &BreakGlass) -> Hash {
+    keccak256(&[&message.patient.0, &message.clinician.0, &message.nonce])
 }
 
 fn word(value: u64) -> Word {

@@ -1,6 +1,7 @@
 //! The ledger in domain words. `ledger` implements it over consensus and contracts; the tests of
 //! `clinic` implement it with the plain-Rust model of the contracts.
 
+use crate::emergency::{SignedBreakGlass, Verdict};
 use crate::explorer::Explorer;
 use crate::governance::Motion;
 use crate::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId};
@@ -140,6 +141,8 @@ pub struct Grant {
     pub until_ms: u64,
     /// Zero, or the block time of revocation.
     pub revoked_at_ms: u64,
+    /// The policy contract it is given under: each opening asks it ([`Ledger::policy_agrees`]).
+    pub policy: Option<[u8; 20]>,
 }
 
 /// Why a record is opened.
@@ -295,6 +298,45 @@ pub enum Act {
         /// host:port, or empty for nowhere.
         endpoint: String,
     },
+    /// Suspend a person of the sending organisation.
+    Suspend {
+        /// Who.
+        person: PersonId,
+    },
+    /// Relay a consent that is good only where a policy agrees.
+    GrantUnder {
+        /// Signed over [`crate::eip712::ConsentDomain::consent_under_digest`].
+        signed: SignedGrant,
+        /// The policy contract.
+        policy: [u8; 20],
+    },
+    /// Offer a contract as the next version of a policy.
+    AddPolicy {
+        /// ASCII, filled up with zeros.
+        name: [u8; 32],
+        /// Where it stands.
+        contract: [u8; 20],
+    },
+    /// No new consent names this policy.
+    WithdrawPolicy {
+        /// Where it stands.
+        contract: [u8; 20],
+    },
+    /// Log an access without consent, by a clinician of the sending organisation.
+    BreakGlass(SignedBreakGlass),
+    /// Relay an auditor's verdict on such an access.
+    Review {
+        /// [`crate::eip712::glass_id`].
+        entry: Hash,
+        /// Who.
+        auditor: PersonId,
+        /// What they found.
+        verdict: Verdict,
+        /// Salted commitment to their remark.
+        remark: Hash,
+        /// Signed over [`crate::eip712::ConsentDomain::review_digest`].
+        signature: Vec<u8>,
+    },
 }
 
 /// The fields of a consent that its patient signs (EIP-712).
@@ -395,6 +437,12 @@ pub trait Ledger: Send + Sync {
     fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError>;
     /// A consent.
     fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError>;
+    /// Does the policy the consent was given under ([`Grant::policy`]) agree that this class is opened now?
+    /// A ledger that cannot ask policies never answers yes.
+    fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, LedgerError> {
+        let _ = (grant, class);
+        Err(LedgerError::Refused(String::from("this ledger asks no policies")))
+    }
     /// The organisation's anchored log head.
     fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError>;
     /// The id under which a consent message is stored: keccak256(abi.encode(patient, nonce)).

@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod cbor;
 pub mod cose;
 pub mod eip712;
+pub mod emergency;
 pub mod envelope;
 pub mod explorer;
 #[cfg(test)]

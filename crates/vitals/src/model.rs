@@ -2,16 +2,18 @@
 //! tests that need no EVM. Same rules, same order of refusals, no signatures of its own.
 
 mod authorities;
+mod emergency;
 
 pub use authorities::AuthoritiesModel;
 
 use crate::eip712::{ConsentDomain, grant_id};
+use crate::emergency::{GlassEntry, Policy};
 use crate::ids::{DeviceId, GrantId, Hash, OrgId, PersonId};
 use crate::ledger::{
-    Act, Anchor, Device, DeviceKind, Grant, Organisation, Person, Revocation, RevokeReason, Role,
+    Act, Anchor, Device, DeviceKind, Grant, Organisation, Person, Revocation, RevokeReason, Role, SignedGrant,
 };
 use crate::log::verify_consistency;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::fmt;
 
 /// Shortest ERC-7913 signer.
@@ -63,6 +65,23 @@ pub enum Refusal {
     ProposalExpired,
     VoteRepeated,
     VotesMissing,
+    PersonUnknown,
+    PolicyNameMissing,
+    PolicyWithoutCode,
+    PolicyKnown,
+    PoliciesFull,
+    PolicyUnknown,
+    GlassWindowWrong,
+    ReasonMissing,
+    GlassRepeated,
+    NotAPatient,
+    ClinicianUnknown,
+    RoleTooYoung,
+    SecondClinicianWrong,
+    GlassQuotaUsed,
+    EntryUnknown,
+    EntryReviewed,
+    AuditorUnknown,
 }
 
 impl fmt::Display for Refusal {
@@ -84,7 +103,7 @@ impl fmt::Display for Refusal {
             Self::NonceUsed => "this patient used or burnt this nonce before",
             Self::PatientUnknown => "nobody enrolled and active as a patient has this id",
             Self::GranteeUnknown => "no such grantee",
-            Self::SignatureWrong => "the signature is not the patient's over this message",
+            Self::SignatureWrong => "the signature is not this person's over this message",
             Self::GrantUnknown => "no such consent",
             Self::GrantAlreadyRevoked => "this consent is withdrawn already",
             Self::LogEmpty => "a log of no leaves is not anchored",
@@ -108,6 +127,23 @@ impl fmt::Display for Refusal {
             Self::ProposalExpired => "this proposal is too old: propose it again",
             Self::VoteRepeated => "this organisation voted for it already",
             Self::VotesMissing => "not more than half of the seated organisations voted for it",
+            Self::PersonUnknown => "no such person",
+            Self::PolicyNameMissing => "a policy has a name",
+            Self::PolicyWithoutCode => "no contract stands at this address",
+            Self::PolicyKnown => "this policy was added already",
+            Self::PoliciesFull => "there were as many policies as the registry holds",
+            Self::PolicyUnknown => "no policy that is still offered stands at this address",
+            Self::GlassWindowWrong => "access without consent lasts at most an hour and begins now",
+            Self::ReasonMissing => "access without consent has a reason",
+            Self::GlassRepeated => "this access was logged already",
+            Self::NotAPatient => "nobody was enrolled as a patient under this id",
+            Self::ClinicianUnknown => "no clinician of this organisation has this id",
+            Self::RoleTooYoung => "a clinician's first day needs a second clinician",
+            Self::SecondClinicianWrong => "the second clinician is another one of the same organisation",
+            Self::GlassQuotaUsed => "the clinician opened as many records without consent today as one may",
+            Self::EntryUnknown => "no such access without consent",
+            Self::EntryReviewed => "this access was reviewed already",
+            Self::AuditorUnknown => "nobody enrolled and active as an auditor has this id",
         })
     }
 }
@@ -132,6 +168,12 @@ pub struct LedgerModel {
     pub anchors: BTreeMap<OrgId, Anchor>,
     /// Validators and proposals.
     pub authorities: AuthoritiesModel,
+    /// Access without consent, by id.
+    pub glass: BTreeMap<Hash, GlassEntry>,
+    /// Policies by where they stand.
+    pub policies: BTreeMap<[u8; 20], Policy>,
+    /// Where contracts stand.
+    code: BTreeSet<[u8; 20]>,
     domain: ConsentDomain,
     check: SignatureCheck,
 }
@@ -151,6 +193,9 @@ impl LedgerModel {
             grants: BTreeMap::new(),
             anchors: BTreeMap::new(),
             authorities: AuthoritiesModel::default(),
+            glass: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            code: BTreeSet::new(),
             domain,
             check,
         }
@@ -160,6 +205,13 @@ impl LedgerModel {
     #[must_use]
     pub fn governed_by(mut self, authorities: AuthoritiesModel) -> Self {
         self.authorities = authorities;
+        self
+    }
+
+    /// The same where contracts stand at these addresses: they can be policies.
+    #[must_use]
+    pub fn with_code(mut self, code: impl IntoIterator<Item = [u8; 20]>) -> Self {
+        self.code.extend(code);
         self
     }
 
@@ -208,28 +260,36 @@ impl LedgerModel {
                 self.revoke(org, *device, *reason, *last_trusted_seq, now_ms)?;
             }
             Act::Grant(signed) => {
-                let m = &signed.message;
-                let id = grant_id(m.patient, &m.nonce);
-                refuse_if(now_ms > m.deadline_ms, Refusal::DeadlinePassed)?;
-                refuse_if(m.until_ms <= m.from_ms || m.until_ms <= now_ms, Refusal::WindowEmpty)?;
-                refuse_if(self.grants.contains_key(&id), Refusal::NonceUsed)?;
-                let patient = self.people.get(&m.patient);
-                let is_patient =
-                    patient.is_some_and(|one| one.role == Role::Patient && one.suspended_at_ms == 0);
-                refuse_if(!is_patient, Refusal::PatientUnknown)?;
-                refuse_if(!self.is_grantee(m.grantee), Refusal::GranteeUnknown)?;
-                self.signed(m.patient, self.domain.consent_digest(m), &signed.signature)?;
-                self.grants.insert(
-                    id,
-                    Grant {
-                        patient: m.patient,
-                        grantee: m.grantee,
-                        terms: m.terms,
-                        from_ms: m.from_ms,
-                        until_ms: m.until_ms,
-                        revoked_at_ms: 0,
-                    },
-                );
+                self.give(signed, None, self.domain.consent_digest(&signed.message), now_ms)?;
+            }
+            Act::GrantUnder { signed, policy } => {
+                let offered = self.policies.get(policy).is_some_and(|one| one.withdrawn_at_ms == 0);
+                refuse_if(!offered, Refusal::PolicyUnknown)?;
+                let digest = self.domain.consent_under_digest(&signed.message, policy);
+                self.give(signed, Some(*policy), digest, now_ms)?;
+            }
+            Act::Suspend { person } => {
+                let org = self.sending(sender)?;
+                let one = self.people.get_mut(person).ok_or(Refusal::PersonUnknown)?;
+                refuse_if(one.org != org, Refusal::NotTheHomeOrganisation)?;
+                if one.suspended_at_ms == 0 {
+                    one.suspended_at_ms = now_ms;
+                }
+            }
+            Act::AddPolicy { name, contract } => {
+                let org = self.sending(sender)?;
+                self.add_policy(org, *name, *contract, now_ms)?;
+            }
+            Act::WithdrawPolicy { contract } => {
+                let org = self.sending(sender)?;
+                self.withdraw_policy(org, *contract, now_ms)?;
+            }
+            Act::BreakGlass(signed) => {
+                let org = self.sending(sender)?;
+                self.break_glass(org, signed, now_ms)?;
+            }
+            Act::Review { entry, auditor, verdict, remark, signature } => {
+                self.review(*entry, *auditor, *verdict, *remark, signature, now_ms)?;
             }
             Act::RevokeGrant { grant, signature } => {
                 let known = self.grants.get(grant).ok_or(Refusal::GrantUnknown)?;
@@ -279,6 +339,36 @@ impl LedgerModel {
         Ok(())
     }
 
+    fn give(
+        &mut self,
+        signed: &SignedGrant,
+        policy: Option<[u8; 20]>,
+        digest: Hash,
+        now_ms: u64,
+    ) -> Result<(), Refusal> {
+        let m = &signed.message;
+        let id = grant_id(m.patient, &m.nonce);
+        refuse_if(now_ms > m.deadline_ms, Refusal::DeadlinePassed)?;
+        refuse_if(m.until_ms <= m.from_ms || m.until_ms <= now_ms, Refusal::WindowEmpty)?;
+        refuse_if(self.grants.contains_key(&id), Refusal::NonceUsed)?;
+        let patient = self.people.get(&m.patient);
+        let is_patient = patient.is_some_and(|one| one.role == Role::Patient && one.suspended_at_ms == 0);
+        refuse_if(!is_patient, Refusal::PatientUnknown)?;
+        refuse_if(!self.is_grantee(m.grantee), Refusal::GranteeUnknown)?;
+        self.signed(m.patient, digest, &signed.signature)?;
+        let given = Grant {
+            patient: m.patient,
+            grantee: m.grantee,
+            terms: m.terms,
+            from_ms: m.from_ms,
+            until_ms: m.until_ms,
+            revoked_at_ms: 0,
+            policy,
+        };
+        self.grants.insert(id, given);
+        Ok(())
+    }
+
     fn revoke(
         &mut self,
         org: OrgId,
@@ -323,6 +413,7 @@ impl LedgerModel {
             from_ms: 0,
             until_ms: 0,
             revoked_at_ms: 0,
+            policy: None,
         };
         self.grants.entry(id).or_insert(burnt).revoked_at_ms = at_ms;
     }

@@ -1,13 +1,13 @@
 //! Validators, committees, proposals and organisations, read from storage.
 
-use super::{Contracts, bytes_at, number_word, slot_far_after};
+use super::{Contracts, array, bytes_at, number_word, slot_far_after};
 use crate::machine::State;
 use vitals::governance::{
     Acceptance, ENDPOINT_BYTES_MAX, Motion, ORGANISATIONS_MAX, Proposal, VALIDATORS_STAYING_MAX, Validator,
 };
 use vitals::ids::OrgId;
 use vitals::proof::contracts::{Word, mapping_slot, packed, packed_u64, slot_after};
-use vitals::proof::state::{NotProven, keccak256};
+use vitals::proof::state::NotProven;
 
 /// Slot of `Directory.all`.
 const ALL: u8 = 3;
@@ -24,17 +24,6 @@ const ENTRIES_MAX: u64 = 64 * VALIDATORS_STAYING_MAX as u64;
 
 fn slot(number: u8) -> Word {
     number_word(u64::from(number))
-}
-
-/// The length of the array at `slot`, and where its elements start.
-fn array(
-    state: &State,
-    contract: &alloy_primitives::Address,
-    at: &Word,
-    most: u64,
-) -> Result<(u64, Word), NotProven> {
-    let len = packed_u64(&state.word(contract, at), 0);
-    if len > most { Err(NotProven::NotARecord) } else { Ok((len, keccak256(&[at]))) }
 }
 
 impl Contracts {

@@ -1,12 +1,13 @@
 //! The call that stands for an act.
 
 use super::Contracts;
-use super::bindings::{Anchors, Authorities, Consents, Devices, Directory};
+use super::bindings::{Anchors, Authorities, Consents, Devices, Directory, Grants, Policies};
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::SolCall;
+use vitals::emergency::SignedBreakGlass;
 use vitals::governance::Motion;
 use vitals::ids::OrgId;
-use vitals::ledger::{Act, DeviceKind, RevokeReason};
+use vitals::ledger::{Act, ConsentMessage, DeviceKind, RevokeReason};
 
 /// Gas every act may use; with [`GAS_PER_BYTE`] at least twice what any act needs.
 const GAS_BASE: u64 = 200_000;
@@ -14,6 +15,8 @@ const GAS_BASE: u64 = 200_000;
 const GAS_PER_BYTE: u64 = 800;
 /// Gas a vote may use beyond that: it walks committee and votes.
 const GAS_OF_A_VOTE: u64 = 4_000_000;
+/// Gas an act may use beyond [`GAS_BASE`] that stores many slots.
+const GAS_OF_A_RECORD: u64 = 500_000;
 
 /// The gas a transaction with this calldata asks for.
 #[must_use]
@@ -29,6 +32,9 @@ pub fn gas_of(data: &[u8]) -> u64 {
             | Authorities::voteCall::SELECTOR
             | Authorities::settleCall::SELECTOR),
         ) => gas.saturating_add(GAS_OF_A_VOTE),
+        Some(&(Consents::breakGlassCall::SELECTOR | Policies::addCall::SELECTOR)) => {
+            gas.saturating_add(GAS_OF_A_RECORD)
+        }
         _ => gas,
     }
 }
@@ -69,19 +75,36 @@ impl Contracts {
                 .abi_encode(),
             ),
             Act::Grant(signed) => {
-                let m = &signed.message;
-                let message = Consents::Message {
-                    patient: B256::from(m.patient.0),
-                    grantee: B256::from(m.grantee.0),
-                    terms: B256::from(m.terms),
-                    from: m.from_ms,
-                    until: m.until_ms,
-                    nonce: B256::from(m.nonce),
-                    deadline: m.deadline_ms,
-                };
                 let signature = signed.signature.clone().into();
-                (self.consents, Consents::giveCall { m: message, signature }.abi_encode())
+                (self.consents, Consents::giveCall { m: message(&signed.message), signature }.abi_encode())
             }
+            Act::GrantUnder { signed, policy } => {
+                let (m, signature) = (message(&signed.message), signed.signature.clone().into());
+                let policy = Address::from(*policy);
+                (self.consents, Consents::giveUnderCall { m, policy, signature }.abi_encode())
+            }
+            Act::Suspend { person } => {
+                (self.directory, Directory::suspendCall { person: B256::from(person.0) }.abi_encode())
+            }
+            Act::AddPolicy { name, contract } => {
+                let (name, policy) = (B256::from(*name), Address::from(*contract));
+                (self.policies, Policies::addCall { name, policy }.abi_encode())
+            }
+            Act::WithdrawPolicy { contract } => {
+                (self.policies, Policies::withdrawCall { policy: Address::from(*contract) }.abi_encode())
+            }
+            Act::BreakGlass(signed) => (self.consents, break_glass(signed)),
+            Act::Review { entry, auditor, verdict, remark, signature } => (
+                self.consents,
+                Consents::reviewCall {
+                    id: B256::from(*entry),
+                    auditor: B256::from(auditor.0),
+                    verdict: *verdict as u8,
+                    remark: B256::from(*remark),
+                    signature: signature.clone().into(),
+                }
+                .abi_encode(),
+            ),
             Act::RevokeGrant { grant, signature } => (
                 self.consents,
                 Consents::revokeCall { id: B256::from(grant.0), signature: signature.clone().into() }
@@ -120,6 +143,36 @@ impl Contracts {
             ),
         }
     }
+}
+
+fn message(m: &ConsentMessage) -> Grants::Message {
+    Grants::Message {
+        patient: B256::from(m.patient.0),
+        grantee: B256::from(m.grantee.0),
+        terms: B256::from(m.terms),
+        from: m.from_ms,
+        until: m.until_ms,
+        nonce: B256::from(m.nonce),
+        deadline: m.deadline_ms,
+    }
+}
+
+fn break_glass(signed: &SignedBreakGlass) -> Vec<u8> {
+    let m = &signed.message;
+    Consents::breakGlassCall {
+        m: Consents::BreakGlass {
+            patient: B256::from(m.patient.0),
+            clinician: B256::from(m.clinician.0),
+            second: B256::from(m.second.map_or([0; 32], |second| second.0)),
+            reason: B256::from(m.reason),
+            from: m.from_ms,
+            until: m.until_ms,
+            nonce: B256::from(m.nonce),
+        },
+        signature: signed.signature.clone().into(),
+        secondSignature: signed.second_signature.clone().into(),
+    }
+    .abi_encode()
 }
 
 fn propose(motion: &Motion) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! A contract's refusal, in the model's words and in plain ones.
 
-use super::bindings::{Anchors, Authorities, Consents, Devices, Directory};
+use super::bindings::{Anchors, Authorities, Consents, Devices, Directory, Policies, TwoClinicians};
 use alloy_sol_types::SolError;
 use vitals::model::Refusal;
 
@@ -50,6 +50,24 @@ pub fn refusal(revert: &[u8]) -> Option<Refusal> {
         Authorities::ProposalExpired::SELECTOR => Refusal::ProposalExpired,
         Authorities::VoteRepeated::SELECTOR => Refusal::VoteRepeated,
         Authorities::VotesMissing::SELECTOR => Refusal::VotesMissing,
+        Directory::PersonUnknown::SELECTOR => Refusal::PersonUnknown,
+        Policies::PolicyNameMissing::SELECTOR => Refusal::PolicyNameMissing,
+        Policies::PolicyWithoutCode::SELECTOR => Refusal::PolicyWithoutCode,
+        Policies::PolicyKnown::SELECTOR => Refusal::PolicyKnown,
+        Policies::PoliciesFull::SELECTOR => Refusal::PoliciesFull,
+        // Policies and Consents name it alike.
+        Policies::PolicyUnknown::SELECTOR => Refusal::PolicyUnknown,
+        Consents::GlassWindowWrong::SELECTOR => Refusal::GlassWindowWrong,
+        Consents::ReasonMissing::SELECTOR => Refusal::ReasonMissing,
+        Consents::GlassRepeated::SELECTOR => Refusal::GlassRepeated,
+        Consents::NotAPatient::SELECTOR => Refusal::NotAPatient,
+        Consents::ClinicianUnknown::SELECTOR => Refusal::ClinicianUnknown,
+        Consents::RoleTooYoung::SELECTOR => Refusal::RoleTooYoung,
+        Consents::SecondClinicianWrong::SELECTOR => Refusal::SecondClinicianWrong,
+        Consents::GlassQuotaUsed::SELECTOR => Refusal::GlassQuotaUsed,
+        Consents::EntryUnknown::SELECTOR => Refusal::EntryUnknown,
+        Consents::EntryReviewed::SELECTOR => Refusal::EntryReviewed,
+        Consents::AuditorUnknown::SELECTOR => Refusal::AuditorUnknown,
         _ => return None,
     })
 }
@@ -63,11 +81,14 @@ pub fn reason(revert: &[u8]) -> String {
     let words = match revert.first_chunk().copied() {
         None => "the contract gave no reason (out of gas, or a failed check inside)",
         Some(Directory::RoleUnknown::SELECTOR) => "no such role",
-        Some(Directory::PersonUnknown::SELECTOR) => "no such person",
         Some(Devices::KindUnknown::SELECTOR) => "a device is a sensor or a gateway",
         Some(Devices::ReasonUnknown::SELECTOR) => "a device is retired or stolen",
         Some(Anchors::NotTheOrganisation::SELECTOR) => "only the organisation anchors its own log",
         Some(Directory::NotTheAuthorities::SELECTOR) => "only the votes of the authorities decide who exists",
+        Some(Consents::VerdictUnknown::SELECTOR) => "an access without consent is justified or not",
+        Some(TwoClinicians::AgreementWindowWrong::SELECTOR) => {
+            "an agreement lasts at most a day, and longer than the one it replaces"
+        }
         Some(Authorities::EpochEmpty::SELECTOR) => "an epoch has at least one block",
         Some(_) => "the contract refused without a reason we know",
     };

@@ -1,6 +1,7 @@
 //! The state machine beneath consensus: executes blocks speculatively, commits final ones, and answers
 //! from the committed tip without ever waiting for an execution.
 
+mod ask;
 pub(crate) mod execute;
 mod nodes;
 mod persist;

@@ -7,6 +7,7 @@ use alloy_primitives::Address;
 use std::collections::HashMap;
 use std::hash::Hash as Key;
 use std::sync::{Arc, PoisonError, RwLock};
+use vitals::emergency::{GlassEntry, Policy};
 use vitals::governance::{Proposal, Validator};
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
 use vitals::ledger::{Anchor, Device, Fact, Grant, LedgerError, Organisation, Person, Tip};
@@ -63,7 +64,7 @@ impl View {
         self.0.tip
     }
 
-    pub(super) fn state(&self) -> &State {
+    pub(crate) fn state(&self) -> &State {
         &self.0.state
     }
 
@@ -152,6 +153,30 @@ impl View {
     /// If the state holds more than there can be: damage.
     pub fn organisations(&self) -> Result<Vec<OrgId>, LedgerError> {
         damaged(self.0.contracts.organisations(&self.0.state))
+    }
+
+    /// An access without consent.
+    ///
+    /// # Errors
+    /// If the state holds something that is none: damage.
+    pub fn glass(&self, id: &[u8; 32]) -> Result<Option<GlassEntry>, LedgerError> {
+        damaged(self.0.contracts.glass(&self.0.state, id))
+    }
+
+    /// The newest `most` accesses without consent by their ids, newest first.
+    ///
+    /// # Errors
+    /// If the state holds something that is none: damage.
+    pub fn glass_entries(&self, most: u64) -> Result<Vec<([u8; 32], GlassEntry)>, LedgerError> {
+        damaged(self.0.contracts.glass_entries(&self.0.state, most))
+    }
+
+    /// Every policy there ever was, in order, with where it stands.
+    ///
+    /// # Errors
+    /// If the state holds something that is none: damage.
+    pub fn policies(&self) -> Result<Vec<(Address, Policy)>, LedgerError> {
+        damaged(self.0.contracts.policies(&self.0.state))
     }
 
     /// The active organisation an account sends for.

@@ -153,6 +153,7 @@ impl Scene {
             from_ms: NOW_MS - 1000,
             until_ms: NOW_MS + EPOCH_MS / 2,
             revoked_at_ms: 0,
+            policy: None,
         };
         self.ledger.grants.lock().unwrap().insert(grant, on_ledger);
         self.vault.put_terms(TermsRecord { grant, terms, grantee, patient: self.amira.id }).unwrap();

@@ -17,6 +17,10 @@ pub const CONSENTS: &str = "Consents";
 pub const ANCHORS: &str = "Anchors";
 /// Name of the contract that votes on validators and organisations.
 pub const AUTHORITIES: &str = "Authorities";
+/// Name of the registry of policies.
+pub const POLICIES: &str = "Policies";
+/// Name of the ERC-7913 verifier of passkeys.
+pub const WEBAUTHN_VERIFIER: &str = "WebAuthnVerifier";
 /// Name of the ERC-7913 verifier of P-256 signatures.
 pub const P256_VERIFIER: &str = "P256Verifier";
 

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod costs;
+mod emergency;
 mod governance;
 pub(crate) mod keeping;
 mod oracle;
@@ -71,9 +72,19 @@ impl Ward {
         Self::keeping(organisations, Config::default())
     }
 
+    /// The same with epochs of this many blocks.
+    pub(crate) fn with_epochs(organisations: u8, epoch_blocks: u64) -> Self {
+        let mut document = founded_by(organisations);
+        document.epoch_blocks = epoch_blocks;
+        Self::of(document, Config::default())
+    }
+
     /// The same, told what to keep.
     pub(crate) fn keeping(organisations: u8, config: Config) -> Self {
-        let document = founded_by(organisations);
+        Self::of(founded_by(organisations), config)
+    }
+
+    fn of(document: GenesisDocument, config: Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let machine = Machine::open_with(dir.path(), &document, &config).unwrap();
         Self { dir, document, machine, config, now_ms: FOUNDED_MS }
