@@ -11,7 +11,7 @@ WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 
-.PHONY: help ward ward-clean build test tools recordings format lint supply nostd unit contracts e2e browser bench bench-store shots fuzz crash foreign verifiers
+.PHONY: help ward ward-clean build test tools recordings format lint supply nostd unit contracts oracle e2e browser bench bench-store shots fuzz crash foreign verifiers
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,8 +48,11 @@ lint:
 nostd: ## vitals and device build without std.
 	scripts/check-nostd.sh
 
-contracts: tools ## Committed contract artifacts match their sources, compiled anew.
-	node contracts/compile.cjs --check
+contracts: tools ## Committed contract artifacts match their sources; forge fuzzes them, with a table of gas.
+	scripts/contracts-check.sh
+
+oracle: ## Model and EVM on more than 10,000 random acts.
+	ACESO_ORACLE_CASES=400 $(CARGO) nextest run --release -p ledger --locked --no-capture -E 'test(model_and_evm_agree)'
 
 unit: tools recordings ## Unit, property and end-to-end tests.
 	$(CARGO) nextest run --release --workspace --locked
