@@ -167,6 +167,8 @@ const VIEW_RETENTION: u64 = 256;
 const SKIP: Duration = Duration::from_secs(2);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_RETRY: Duration = Duration::from_millis(100);
+/// So often the others are asked for the certificate of an epoch's last block.
+const CERTIFICATE_TRIES: u32 = 20;
 
 fn archive<C>(name: &str, page_cache: CacheRef, codec_config: C) -> immutable::Config<C> {
     immutable::Config {
@@ -409,7 +411,20 @@ where
                 let Some((block, ack)) = update else { return Fault::Engine("marshal") };
                 let height = block.height();
                 if height.get() > 0 {
-                    let finalization = marshal.get_finalization(height).await;
+                    let mut finalization = marshal.get_finalization(height).await;
+                    // An epoch's last block names the next committee: strangers need its own certificate.
+                    let mut asked = 0;
+                    while height == last && finalization.is_none() && asked < CERTIFICATE_TRIES {
+                        asked += 1;
+                        let seated = root.inner().header().committee.iter();
+                        if let Ok(peers) = NonEmptyVec::try_from(
+                            seated.filter_map(crate::validator::key).collect::<Vec<_>>(),
+                        ) {
+                            marshal.hint_finalized(height, peers);
+                        }
+                        context.sleep(FETCH_RETRY).await;
+                        finalization = marshal.get_finalization(height).await;
+                    }
                     let certificate = finalization.as_ref().and_then(transcode);
                     let now_ms = now_ms(&context);
                     let (inner, digest) = (block.inner(), block.digest().0);

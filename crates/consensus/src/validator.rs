@@ -30,8 +30,9 @@ use std::{
 use tokio::sync::{oneshot, watch};
 use vitals::proof::{certificate::namespace, genesis::GenesisDocument};
 
-/// Blocks in an epoch of a ledger founded by this build: the founders' epoch never ends.
-pub const EPOCH_BLOCKS: u64 = u64::MAX / 2;
+/// Blocks in an epoch unless the founders say otherwise. A change of the committee acts after one to
+/// two epochs.
+pub const EPOCH_BLOCKS: u64 = 128;
 
 /// How a validator runs.
 #[derive(Debug, Clone)]

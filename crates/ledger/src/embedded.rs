@@ -149,6 +149,7 @@ impl EmbeddedChain {
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(broken)?;
         let boundaries = Boundaries::open(folder, document)?;
         let replica = Arc::new(Replica::new(machine.clone(), pool.clone()).keeping(boundaries));
+        replica.keep_evidence_in(folder).map_err(broken)?;
         let consensus = ConsensusConfig {
             folder: folder.join(JOURNALS),
             heartbeat: config.heartbeat,
@@ -199,7 +200,7 @@ impl EmbeddedChain {
         &self.observed
     }
 
-    /// Votes of validators that contradict each other, seen since the start.
+    /// Votes of validators that contradict each other, oldest first.
     #[must_use]
     pub fn evidence(&self) -> Vec<Evidence> {
         self.replica.evidence()

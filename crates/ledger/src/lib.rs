@@ -9,6 +9,7 @@ pub mod account;
 pub mod boundaries;
 pub mod contracts;
 pub mod embedded;
+pub mod evidence;
 pub mod genesis;
 pub mod machine;
 pub mod pool;

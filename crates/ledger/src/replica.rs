@@ -4,6 +4,7 @@
 //! by block digest until the chain passes their height.
 
 use crate::boundaries::{Boundaries, BoundaryError};
+use crate::evidence::Kept;
 use crate::machine::{BlockEnv, Executed, Invalid, Machine, MachineError, Snapshot, View};
 use crate::pool::Pool;
 use bytes::Bytes;
@@ -12,6 +13,8 @@ use consensus::machine::Waiting;
 use consensus::{Evidence, NotCommitted, NotExecuted, StateMachine};
 use std::{
     collections::{HashMap, VecDeque},
+    io,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
@@ -27,8 +30,6 @@ const TIMES_MAX: usize = 256;
 
 /// Newest proposals whose newcomers may follow.
 const PROPOSALS_FOLLOWED_MAX: u64 = 32;
-/// Pieces of evidence kept; the first ones convict.
-const EVIDENCE_MAX: usize = 256;
 
 /// What this chain did since it was started, for metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub struct Replica {
     certified: Mutex<Option<Certified>>,
     tip: watch::Sender<Tip>,
     counters: Mutex<Counters>,
-    evidence: Mutex<Vec<Evidence>>,
+    evidence: Mutex<Kept>,
     boundaries: Option<Boundaries>,
 }
 
@@ -92,7 +93,7 @@ impl Replica {
             certified: Mutex::default(),
             tip,
             counters: Mutex::default(),
-            evidence: Mutex::default(),
+            evidence: Mutex::new(Kept::in_memory()),
             boundaries: None,
         }
     }
@@ -129,6 +130,15 @@ impl Replica {
                 Ok(())
             }
         }
+    }
+
+    /// Keeps evidence in the ledger's folder, and reads what is there.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn keep_evidence_in(&self, folder: &Path) -> io::Result<()> {
+        *lock(&self.evidence) = Kept::open(folder)?;
+        Ok(())
     }
 
     pub(crate) fn watch_tip(&self) -> watch::Receiver<Tip> {
@@ -182,10 +192,10 @@ impl Replica {
         transactions.extend(rest.into_iter().skip(1).filter(|raw| sender(raw) != bad));
     }
 
-    /// Votes of validators that contradict each other, oldest first, seen since the node was started.
+    /// Votes of validators that contradict each other, oldest first, seen so far.
     #[must_use]
     pub fn evidence(&self) -> Vec<Evidence> {
-        lock(&self.evidence).clone()
+        lock(&self.evidence).pieces().to_vec()
     }
 }
 
@@ -351,9 +361,8 @@ impl StateMachine for Replica {
             view = evidence.view,
             "A validator cast two votes that contradict each other"
         );
-        let mut kept = lock(&self.evidence);
-        if kept.len() < EVIDENCE_MAX && !kept.contains(&evidence) {
-            kept.push(evidence);
+        if let Err(why) = lock(&self.evidence).keep(evidence) {
+            tracing::error!(%why, "The evidence cannot be kept: {why}");
         }
     }
 
