@@ -11,7 +11,7 @@ WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 
-.PHONY: help ward ward-clean build test tools recordings format lint supply nostd unit contracts oracle e2e browser bench bench-store shots fuzz crash foreign verifiers
+.PHONY: help ward ward-clean consortium build test tools recordings format lint supply nostd unit contracts oracle e2e browser bench bench-store shots fuzz crash foreign verifiers
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,12 @@ ward: build ## Build and run a ward: one node, one gateway, three patients; Ctrl
 
 ward-clean: ## Forget the ward's data.
 	rm -rf -- "$(WARD_DATA)"
+
+consortium: build ## Four hospitals, one ledger: a minute in peace, with one node killed, with all killed, and votes 1 → 4 → 3 → 4.
+	for how in "" "--kill one" "--kill all" "--story authorities"; do
+	  echo "== aceso ward --nodes 4 --duration 60s $$how"
+	  "$(BINARY)" ward --nodes 4 --duration 60s $$how
+	done
 
 tools: ## Install what the tests need, by name and version.
 	scripts/install-test-tools.sh

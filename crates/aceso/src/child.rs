@@ -14,7 +14,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running child of the ward.
 pub(crate) struct Role {
-    name: &'static str,
+    name: String,
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     // Held open: its end tells the child that the ward is gone, however the ward ended.
@@ -23,7 +23,7 @@ pub(crate) struct Role {
 
 impl Role {
     /// Starts this same program with `arguments`, logs going to `log`, and waits for READY.
-    pub(crate) async fn start(name: &'static str, arguments: &[&str], log: &Path) -> Result<(Self, Value)> {
+    pub(crate) async fn start(name: &str, arguments: &[&str], log: &Path) -> Result<(Self, Value)> {
         let program = std::env::current_exe().context("finding this program's own file")?;
         let log_file = std::fs::OpenOptions::new()
             .create(true)
@@ -43,7 +43,8 @@ impl Role {
             .with_context(|| format!("starting the {name}"))?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("the child's output is a pipe")?;
-        let mut role = Self { name, child, lines: BufReader::new(stdout).lines(), _stdin: stdin };
+        let mut role =
+            Self { name: name.to_owned(), child, lines: BufReader::new(stdout).lines(), _stdin: stdin };
         let ready = tokio::time::timeout(READY_WITHIN, role.wait_for("READY "))
             .await
             .with_context(|| {
@@ -68,14 +69,20 @@ impl Role {
         self.child.id()
     }
 
-    /// Waits until the child ends by itself.
-    pub(crate) async fn ended(&mut self) -> Result<ExitStatus> {
-        Ok(self.child.wait().await?)
+    /// How the child ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
-    /// Kills the child, as a power cut would.
-    pub(crate) async fn kill(&mut self) -> Result<()> {
-        Ok(self.child.kill().await?)
+    /// Kills the child, as a power cut would, without waiting for its end.
+    pub(crate) fn kill_now(&mut self) -> Result<()> {
+        Ok(self.child.start_kill()?)
+    }
+
+    /// Waits for the end of a child that was killed.
+    pub(crate) async fn buried(mut self) -> Result<()> {
+        self.child.wait().await?;
+        Ok(())
     }
 
     /// Asks the child to stop and waits for its last word, `DONE {json}`.

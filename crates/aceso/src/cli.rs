@@ -1,6 +1,8 @@
 //! The command line.
 
-use crate::{checkpoint, config, gateway_role, node, seal, simulate, telemetry, verify, ward};
+use crate::{
+    checkpoint, config, founding, gateway_role, node, seal, simulate, telemetry, validator, verify, ward,
+};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +28,20 @@ enum Command {
         /// Configuration file; see `aceso config node`.
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Found a ledger with other organisations: cards first, then the genesis document.
+    Found {
+        /// Which step.
+        #[command(subcommand)]
+        step: founding::Found,
+    },
+    /// Prepare a data folder to follow a ledger that others founded.
+    Join(founding::Join),
+    /// An authority's own commands: where it stands, votes, a new key.
+    Validator {
+        /// Which step.
+        #[command(subcommand)]
+        step: validator::Validator,
     },
     /// Run a bedside gateway.
     Gateway(gateway_role::Options),
@@ -57,6 +73,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Checkpoint(options) => checkpoint::run(&options),
         Command::Seal(options) => seal::run(options),
         Command::Ward(options) => ward::run(options),
+        Command::Found { step } => founding::run(&step),
+        Command::Join(options) => founding::join(&options),
+        Command::Validator { step } => validator::run(step),
         Command::Node { config } => {
             telemetry::start(log_json);
             node::run(&config)

@@ -1,6 +1,7 @@
 //! The operator's door: JSON lines over a Unix socket in the data folder, for the user who owns it.
 //! The ward uses it to set itself up; an operator uses it for what has no page yet.
 
+use crate::motion::Words;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +37,20 @@ pub(crate) enum Request {
     Grant { token: String, to: String, days: u64 },
     /// Figures for a report.
     Report,
+    /// Where the ledger stands here.
+    Tip,
+    /// The ledger's figures here.
+    Ledger,
+    /// Authorities and proposals.
+    Authorities,
+    /// Propose a change of authorities; answers with the proposal.
+    Propose { token: String, motion: Words },
+    /// Vote for a proposal; answers with the proposal.
+    Vote { token: String, proposal: u64 },
+    /// One digest over the headers of heights 1 to `upto`.
+    History { upto: u64 },
+    /// The anchors of all founding organisations.
+    Anchors,
     /// Export a verification bundle to a file.
     Bundle { token: String, file: PathBuf },
     /// Sign a checkpoint (hex) of the ledger, or make one; for administrators.

@@ -7,12 +7,15 @@ mod clock;
 mod closed;
 mod config;
 mod control;
+mod founding;
 mod gateway_role;
+mod motion;
 mod node;
 mod report;
 mod seal;
 mod simulate;
 mod telemetry;
+mod validator;
 mod verify;
 mod ward;
 

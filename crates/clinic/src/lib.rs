@@ -48,6 +48,7 @@
 mod access;
 pub mod admit;
 pub mod anchors;
+mod authorities;
 mod bedside;
 pub mod charts;
 mod clinic;

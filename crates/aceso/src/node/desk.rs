@@ -31,12 +31,23 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) struct Desk {
     pub(super) clinic: Arc<Clinic>,
     pub(super) chain: Arc<EmbeddedChain>,
+    pub(super) document: GenesisDocument,
+    /// This node's validator key.
+    pub(super) validator: [u8; 32],
     pub(super) data_dir: PathBuf,
 }
 
 impl Desk {
     /// Answers one request.
     pub(super) async fn answer(self: Arc<Self>, request: Request) -> Result<Value> {
+        if let Request::Propose { .. } | Request::Vote { .. } = request {
+            return self.govern(request).await;
+        }
+        self.act(request).await
+    }
+
+    /// Decides and waits until the ledger has settled it.
+    pub(super) async fn act(self: &Arc<Self>, request: Request) -> Result<Value> {
         // Answers wait for disks and stretch keys: off the async threads.
         let desk = self.clone();
         let (value, tickets) = tokio::task::spawn_blocking(move || desk.decide(request)).await??;
@@ -103,6 +114,25 @@ impl Desk {
                 Ok((json!({}), vec![ticket]))
             }
             Request::Report => Ok((serde_json::to_value(self.figures())?, Vec::new())),
+            Request::Tip => {
+                let tip = self.chain.tip();
+                Ok((
+                    json!({ "height": tip.height, "time_ms": tip.time_ms, "digest": hex::encode(tip.digest) }),
+                    Vec::new(),
+                ))
+            }
+            Request::Authorities => Ok((self.authorities(now_ms)?, Vec::new())),
+            Request::Propose { token, motion } => {
+                let session = self.session(&token, now_ms)?;
+                Ok((Value::Null, vec![self.clinic.propose(&session, motion.motion()?, now_ms)?]))
+            }
+            Request::Vote { token, proposal } => {
+                let session = self.session(&token, now_ms)?;
+                Ok((Value::Null, vec![self.clinic.vote(&session, proposal, now_ms)?]))
+            }
+            Request::Ledger => Ok((self.ledger_figures()?, Vec::new())),
+            Request::History { upto } => Ok((self.history(upto)?, Vec::new())),
+            Request::Anchors => Ok((self.anchors()?, Vec::new())),
             Request::Bundle { token, file } => {
                 let session = self.session(&token, now_ms)?;
                 Ok((self.export(&session, &file)?, Vec::new()))

@@ -1,25 +1,29 @@
 //! Opens an organisation's keys, ledger and record store, or founds them at the first start.
 
+use super::birth;
 use crate::clock;
 use crate::config::{self, NodeConfig};
+use crate::founding::{CHAIN_ID, Card};
 use anyhow::{Context, Result};
 use ledger::EmbeddedChain;
 use ledger::genesis::Founding;
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use vault::{Costs, Entropy, Store, Vault};
+use vitals::ids::Genesis;
 use vitals::ledger::Ledger;
 use vitals::proof::genesis::{Founder, GenesisDocument};
 
-/// EVM chain id of ledgers founded here. Signatures are bound to the genesis hash, not to it.
-const CHAIN_ID: u64 = 84_001;
 /// The record store's folder inside the data folder.
 const RECORDS: &str = "records";
 /// The ledger's folder inside the data folder.
 const LEDGER: &str = "ledger";
+
+/// How long a block may take to the others before they call its leader dead.
+const ON_ITS_WAY: Duration = Duration::from_millis(300);
 
 /// The vault's folder inside the data folder.
 const VAULT: &str = "vault";
@@ -32,6 +36,8 @@ pub(super) struct Foundation {
     pub(super) store: Arc<Store>,
     pub(super) chain: Arc<EmbeddedChain>,
     pub(super) document: GenesisDocument,
+    /// This node's validator key.
+    pub(super) validator: [u8; 32],
 }
 
 /// Where the machine's randomness enters.
@@ -45,51 +51,221 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(folder, Permissions::from_mode(0o700))
 }
 
-/// Opens or founds. Blocks on files and key stretching: call it off the async threads.
-pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
+/// Opens the organisation's vault, or makes it at the first start.
+fn vault_of(config: &NodeConfig) -> Result<Vault> {
     let passphrase = config::read_secret(&config.passphrase_file)?;
     private_folder(&config.data_dir)
         .with_context(|| format!("making the data folder {}", config.data_dir.display()))?;
     let folder = config.data_dir.join(VAULT);
-    let vault = if folder.join(vault::VAULT_FILE).exists() {
-        Vault::open(&folder, &passphrase, entropy())
-            .with_context(|| format!("opening the vault in {}", folder.display()))?
-    } else {
-        // Founding makes the record store anew: never over records whose vault is merely not there.
-        for lost in [RECORDS, LEDGER].map(|name| config.data_dir.join(name)) {
-            anyhow::ensure!(
-                !lost.exists(),
-                "{} is there but the vault that belongs to it is not in {}: put the vault back, or choose another data folder",
-                lost.display(),
-                folder.display()
-            );
-        }
-        Vault::create(&folder, &passphrase, Costs::STANDARD, entropy()).context("making the vault")?
-    };
-    let keys =
-        ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
-    let document = match vault.genesis_document() {
+    if folder.join(vault::VAULT_FILE).exists() {
+        return Vault::open(&folder, &passphrase, entropy())
+            .with_context(|| format!("opening the vault in {}", folder.display()));
+    }
+    // Founding makes the record store anew: never over records whose vault is merely not there.
+    for lost in [RECORDS, LEDGER].map(|name| config.data_dir.join(name)) {
+        anyhow::ensure!(
+            !lost.exists(),
+            "{} is there but the vault that belongs to it is not in {}: put the vault back, or choose another data folder",
+            lost.display(),
+            folder.display()
+        );
+    }
+    Vault::create(&folder, &passphrase, Costs::STANDARD, entropy()).context("making the vault")
+}
+
+/// Opens or founds. Blocks on files and key stretching: call it off the async threads.
+pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
+    let vault = vault_of(config)?;
+    let ledger = config.data_dir.join(LEDGER);
+    let named = config.ledger.genesis.as_deref().map(read_document).transpose()?;
+    let (document, keys) = match vault.genesis_document() {
         Some(bytes) => {
             // Starting over would sign a second history with the same validator key.
             anyhow::ensure!(
-                config.data_dir.join(LEDGER).is_dir(),
+                ledger.is_dir(),
                 "the ledger's folder {} is gone: put it back; this validator key must not start another history",
-                config.data_dir.join(LEDGER).display()
+                ledger.display()
             );
-            GenesisDocument::decode(&bytes).context("reading the genesis document in the vault")?
+            let document =
+                GenesisDocument::decode(&bytes).context("reading the genesis document in the vault")?;
+            if let Some(named) = named.filter(|named| named.hash() != document.hash()) {
+                anyhow::bail!(
+                    "[ledger] genesis names ledger {}, but this data folder belongs to {}: give this node its own \
+                     document, or another data folder",
+                    named.hash(),
+                    document.hash()
+                );
+            }
+            let keys =
+                keys_of(&vault, birth::seed(&vault, &ledger)?.with_context(|| journals_gone(&ledger))?);
+            (document, keys)
         }
-        None => found(config, &vault, &keys)?,
+        None => {
+            let keys = keys_of(&vault, birth::seed_or_birth(&vault, &ledger)?);
+            let document = match named {
+                Some(document) => {
+                    founded_by(&document, &vault, &keys)?;
+                    document
+                }
+                None => alone(config, &vault, &keys)?,
+            };
+            belong(config, &vault, &document)?;
+            (document, keys)
+        }
     };
-    let mut settings = ledger::Config::new(config.data_dir.join(LEDGER));
-    settings.heartbeat = Duration::from_millis(config.heartbeat_ms);
-    settings.leader_timeout = settings.leader_timeout.max(settings.heartbeat * 2);
+    let mut settings = match config.ledger.listen {
+        None => ledger::Config::new(ledger),
+        Some(listen) => ledger::Config::among_others(ledger, listen, peers(config)),
+    };
+    if let Some(ms) = config.heartbeat_ms {
+        settings.heartbeat = Duration::from_millis(ms);
+        // Longer than the heartbeat by as much as a block may take on its way.
+        settings.leader_timeout = settings.leader_timeout.max(settings.heartbeat + ON_ITS_WAY);
+    }
+    settings.traitors_survived = config.ledger.traitors_survived;
     let chain = EmbeddedChain::start(&settings, &document, &keys)
         .with_context(|| format!("starting the ledger in {}: {KEEP}", settings.folder.display()))?;
     let records = config.data_dir.join(RECORDS);
     let store = Store::open(&records, document.hash())
         .with_context(|| format!("opening the record store in {}: {KEEP}", records.display()))?;
     agree(&vault, &store, &chain, &config.data_dir)?;
-    Ok(Foundation { vault: Arc::new(vault), store: Arc::new(store), chain: Arc::new(chain), document })
+    let (vault, store, chain) = (Arc::new(vault), Arc::new(store), Arc::new(chain));
+    Ok(Foundation { vault, store, chain, document, validator: validator_of(&keys)? })
+}
+
+fn peers(config: &NodeConfig) -> Vec<ledger::Peer> {
+    let peers = config.ledger.peers.iter();
+    peers.map(|peer| ledger::Peer { key: peer.key, address: peer.address.clone() }).collect()
+}
+
+fn keys_of(vault: &Vault, validator: [u8; 32]) -> ledger::Keys {
+    ledger::Keys { validator, sender: *vault.sender_key().expose() }
+}
+
+fn journals_gone(ledger: &Path) -> String {
+    format!(
+        "the journals of this validator's votes are gone from {}, and its key with them: bring back the whole folder \
+         from the moment it stopped, or make a new key with `aceso validator renew` and have it voted in",
+        ledger.display()
+    )
+}
+
+/// The organisation's public card; makes its keys at the first call.
+pub(crate) fn card(config: &NodeConfig) -> Result<Card> {
+    let vault = vault_of(config)?;
+    let ledger = config.data_dir.join(LEDGER);
+    let seed = match vault.genesis_document() {
+        Some(_) => birth::seed(&vault, &ledger)?.with_context(|| journals_gone(&ledger))?,
+        None => birth::seed_or_birth(&vault, &ledger)?,
+    };
+    card_of(config, &vault, &keys_of(&vault, seed))
+}
+
+fn card_of(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Card> {
+    let address = config.ledger.endpoint().context(
+        "the configuration has no [ledger] listen: the others could not reach this node's validator",
+    )?;
+    Ok(Card {
+        name: config.name.clone(),
+        organisation: vault.org().to_string(),
+        record_key: hex::encode(vault.record_key()),
+        sender: hex::encode(
+            ledger::account::address_of(&keys.sender).context("the vault's sender key is a key")?,
+        ),
+        validator: hex::encode(validator_of(keys)?),
+        address,
+    })
+}
+
+fn validator_of(keys: &ledger::Keys) -> Result<[u8; 32]> {
+    ledger::validator_key(&keys.validator).context("the validator's seed is a key")
+}
+
+/// Makes this folder a follower of the configured ledger, whether or not its organisation founded it.
+pub(crate) fn join(config: &NodeConfig) -> Result<(Card, Genesis)> {
+    let named =
+        config.ledger.genesis.as_deref().context("[ledger] genesis is missing: join which ledger?")?;
+    anyhow::ensure!(
+        !config.ledger.peers.is_empty(),
+        "[ledger] peers is empty: name at least one validator to follow"
+    );
+    let document = read_document(named)?;
+    let vault = vault_of(config)?;
+    anyhow::ensure!(
+        vault.genesis_document().is_none(),
+        "{} belongs to a ledger already; a node that lost its journals comes back with `aceso validator renew`",
+        config.data_dir.display()
+    );
+    let keys = keys_of(&vault, birth::seed_or_birth(&vault, &config.data_dir.join(LEDGER))?);
+    let card = card_of(config, &vault, &keys)?;
+    belong(config, &vault, &document)?;
+    Ok((card, document.hash()))
+}
+
+/// Puts journals and state away and makes a new validator key; the node follows the others again from
+/// the start. The old key can never vote again from here: what it was born with is in the archive.
+pub(crate) fn renew(config: &NodeConfig) -> Result<(Card, PathBuf)> {
+    anyhow::ensure!(
+        !config.ledger.peers.is_empty(),
+        "this node has no [ledger] peers to follow: the only validator of a ledger cannot start anew, its history \
+         would be gone"
+    );
+    let vault = vault_of(config)?;
+    anyhow::ensure!(
+        vault.genesis_document().is_some(),
+        "{} belongs to no ledger yet: there is no key to renew",
+        config.data_dir.display()
+    );
+    let ledger = config.data_dir.join(LEDGER);
+    let archive = config.data_dir.join(format!("{LEDGER}-until-{}", clock::now_ms()));
+    if ledger.exists() {
+        std::fs::rename(&ledger, &archive)
+            .with_context(|| format!("putting {} away as {}", ledger.display(), archive.display()))?;
+    }
+    private_folder(&ledger)?;
+    let keys = keys_of(&vault, birth::seed_or_birth(&vault, &ledger)?);
+    // The note of an orderly stop speaks of files that lie elsewhere now.
+    let _ = std::fs::remove_file(config.data_dir.join("closed"));
+    Ok((card_of(config, &vault, &keys)?, archive))
+}
+
+/// Reads a genesis document from a file.
+fn read_document(path: &Path) -> Result<GenesisDocument> {
+    let bytes =
+        std::fs::read(path).with_context(|| format!("reading the genesis document {}", path.display()))?;
+    GenesisDocument::decode(&bytes)
+        .with_context(|| format!("{} is not a genesis document this version knows", path.display()))
+}
+
+/// Does this document name our keys, and only ours, for our organisation?
+fn founded_by(document: &GenesisDocument, vault: &Vault, keys: &ledger::Keys) -> Result<()> {
+    let founder = document.founders.iter().find(|founder| founder.record_key == vault.record_key());
+    let founder = founder.with_context(|| {
+        format!(
+            "organisation {} is not among the founders of ledger {}: send your card (`aceso found card`) to whoever \
+             assembles the document, or follow the ledger with `aceso join`",
+            vault.org(),
+            document.hash()
+        )
+    })?;
+    let sender = ledger::account::address_of(&keys.sender).context("the vault's sender key is a key")?;
+    anyhow::ensure!(
+        founder.sender == sender,
+        "the genesis document names another sender account for this organisation than its vault holds: it was made \
+         from somebody else's card"
+    );
+    let own = validator_of(keys)?;
+    let seats = document.committee.iter().zip(&document.operators);
+    for (validator, _) in seats.filter(|(_, operator)| **operator == vault.org()) {
+        anyhow::ensure!(
+            *validator == own,
+            "the genesis document names validator {} for this organisation, but the key in this data folder is {}: \
+             it was made from an older card, or the journals were made anew since; assemble it again",
+            hex::encode(validator),
+            hex::encode(own)
+        );
+    }
+    Ok(())
 }
 
 /// What to do about damage: nothing is mended by guessing.
@@ -117,20 +293,28 @@ fn agree(vault: &Vault, store: &Store, ledger: &dyn Ledger, data_dir: &Path) -> 
     Ok(())
 }
 
-/// Writes the founding document of a ledger of one organisation and one validator.
-fn found(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<GenesisDocument> {
-    let validator = ledger::validator_key(&keys.validator).context("the vault's validator seed is a key")?;
+/// The founding document of a ledger of one organisation and one validator.
+fn alone(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<GenesisDocument> {
+    anyhow::ensure!(
+        config.ledger.peers.is_empty(),
+        "[ledger] peers are named but no genesis document: a ledger of several organisations is founded with \
+         `aceso found`"
+    );
     let sender = ledger::account::address_of(&keys.sender).context("the vault's sender key is a key")?;
-    let document = ledger::genesis::document(Founding {
+    Ok(ledger::genesis::document(Founding {
         chain_id: CHAIN_ID,
         name: config.name.clone(),
         time_ms: clock::now_ms(),
-        epoch_blocks: ledger::EPOCH_BLOCKS,
-        committee: vec![validator],
+        epoch_blocks: config.ledger.epoch_blocks.unwrap_or(ledger::EPOCH_BLOCKS),
+        committee: vec![validator_of(keys)?],
         operators: vec![vault.org()],
         founders: vec![Founder { record_key: vault.record_key(), sender }],
         salt: clock::random(),
-    });
+    }))
+}
+
+/// Binds this folder to the ledger of `document`.
+fn belong(config: &NodeConfig, vault: &Vault, document: &GenesisDocument) -> Result<()> {
     // The record store first: once the vault names a genesis, a missing store is a loss and is never
     // quietly made anew. What a founding that did not get through left behind holds no record.
     let records = config.data_dir.join(RECORDS);
@@ -140,7 +324,7 @@ fn found(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Gene
     private_folder(&config.data_dir.join(LEDGER))?;
     // In the vault before the ledger's first block: a crash in between founds nothing twice.
     vault.put_genesis_document(&document.encode()).context("keeping the genesis document")?;
-    Ok(document)
+    Ok(())
 }
 
 #[cfg(test)]

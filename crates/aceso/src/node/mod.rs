@@ -3,10 +3,13 @@
 //! Threads: the tokio runtime (pages, MQTT, control); the admission thread (verifies and syncs); the
 //! keeper (live view, alarms, anchors, proofs); the ledger's own. They meet in bounded queues.
 
+mod birth;
 mod desk;
 mod found;
 mod ingest;
 mod keeper;
+mod office;
+mod peers;
 mod ports;
 mod queue;
 mod vouch;
@@ -17,6 +20,7 @@ use crate::{clock, closed, control};
 use anyhow::{Context, Result};
 use clinic::Clinic;
 use found::Foundation;
+pub(crate) use found::{card, join, renew};
 use ingest::{Door, LedgerRegistry};
 use link::{Bounds, Sessions};
 use queue::Queue;
@@ -71,7 +75,7 @@ impl Workers {
 }
 
 async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
-    let Foundation { vault, store, chain, document } = foundation;
+    let Foundation { vault, store, chain, document, validator } = foundation;
     let ledger: Arc<dyn Ledger> = chain.clone();
     let clinic =
         Clinic::open(vault.clone(), store.clone(), ledger.clone(), found::entropy(), clock::now_ms())
@@ -97,9 +101,14 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
         tokio::spawn(link::serve(mqtt, tls, door, registry, sessions, Bounds::default(), stopping.clone()));
     let pages = tokio::spawn(serve_pages(web, pages(config, &clinic), stopping.clone()));
     keeper::wake_on_tip(chain, workers.keep.clone());
+    if config.ledger.listen.is_some() {
+        peers::watch(chain, *validator, document.epoch_blocks, config.ledger.peers.clone());
+    }
     let desk = Arc::new(desk::Desk {
         clinic: clinic.clone(),
         chain: chain.clone(),
+        document: document.clone(),
+        validator: *validator,
         data_dir: config.data_dir.clone(),
     });
     control::serve(&config.data_dir.join("control.sock"), move |request| {
@@ -118,6 +127,8 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
             "genesis": document.hash().to_string(),
             "org": clinic.org().to_string(),
             "record_key": hex::encode(vault.record_key()),
+            "validator": hex::encode(validator),
+            "ledger": config.ledger.endpoint(),
         }),
     );
     let outcome = tokio::select! {

@@ -33,7 +33,7 @@ const DAMAGES: [Damage; 6] =
 const SITUATIONS: [&str; 2] = ["closed", "killed"];
 
 /// Kinds of files by what their path contains; the first that fits counts.
-const KINDS: [(&str, &str); 27] = [
+const KINDS: [(&str, &str); 28] = [
     ("node/records/segment-", "records: segment"),
     ("node/records/durable", "records: durable"),
     ("node/records/evidence", "records: evidence"),
@@ -42,6 +42,7 @@ const KINDS: [(&str, &str); 27] = [
     ("node/ledger/state.redb", "ledger: state.redb"),
     ("node/ledger/outbox", "ledger: outbox"),
     ("node/ledger/consensus/journals-of", "consensus: journals-of"),
+    ("node/ledger/consensus/birth", "consensus: birth"),
     ("node/ledger/consensus/votes-", "consensus: votes"),
     ("node/ledger/consensus/blocks-", "consensus: blocks"),
     ("node/ledger/consensus/finalizations-", "consensus: finalizations"),

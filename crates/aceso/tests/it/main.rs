@@ -6,6 +6,7 @@ mod cli;
 mod clocks;
 mod crash;
 mod damage;
+mod founding;
 mod fuzz;
 mod hostile;
 mod record;

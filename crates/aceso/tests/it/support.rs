@@ -48,9 +48,10 @@ pub(crate) fn stdout(output: &Output) -> String {
 /// Everything a run said, for the message of a failing assertion.
 pub(crate) fn said(output: &Output, folder: &Folder) -> String {
     let mut text = format!("{}{}", stdout(output), String::from_utf8_lossy(&output.stderr));
-    for name in ["boards", "node", "gateway"] {
-        if let Ok(log) = std::fs::read_to_string(folder.path(&format!("data/logs/{name}.log"))) {
-            text.push_str(&format!("--- {name} ---\n{log}"));
+    let logs = std::fs::read_dir(folder.path("data/logs")).into_iter().flatten().flatten();
+    for log in logs {
+        if let Ok(said) = std::fs::read_to_string(log.path()) {
+            text.push_str(&format!("--- {} ---\n{said}", log.file_name().to_string_lossy()));
         }
     }
     text

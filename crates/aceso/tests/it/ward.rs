@@ -44,8 +44,39 @@ fn a_ward_goes_on_from_its_data_folder() {
     assert!(first.status.success(), "{}", said(&first, &folder));
     let (genesis, size) =
         (folder.report()["genesis"].clone(), folder.report()["node"]["log_size"].as_u64().unwrap());
-    let second = ward(&folder, &["--patients", "1", "--duration", "8s"]);
+    let second = ward(&folder, &["--patients", "1", "--duration", "8s", "--kill", "one"]);
     assert!(second.status.success(), "{}", said(&second, &folder));
+    assert_eq!(folder.report()["kills"][0]["nodes"], serde_json::json!(["node"]));
     assert_eq!(folder.report()["genesis"], genesis);
     assert!(folder.report()["node"]["log_size"].as_u64().unwrap() > size);
+}
+
+#[test]
+fn four_hospitals_share_one_ledger_while_nodes_die() {
+    let folder = Folder::new();
+    let first = ward(&folder, &["--nodes", "4", "--duration", "12s", "--kill", "one", "--seed", "2"]);
+    assert!(first.status.success(), "{}", said(&first, &folder));
+    let one = folder.report();
+    let kill = &one["kills"][0];
+    assert_eq!(kill["nodes"], serde_json::json!(["node-3"]));
+    assert!(kill["blocks_meanwhile"].as_u64().unwrap() > 0, "three of four go on: {kill}");
+    assert!(kill["caught_up_ms"].is_u64(), "{kill}");
+    let ledger = &one["ledger"];
+    assert_eq!((&ledger["authorities"], &ledger["agreement"]["same_headers"]), (&4.into(), &4.into()));
+    assert_eq!(ledger["agreement"]["same_anchors"], 4);
+    let hospitals = one["hospitals"].as_array().unwrap();
+    assert_eq!(hospitals.len(), 4);
+    assert!(hospitals.iter().all(|one| one["gateway"]["envelopes_sealed"].as_u64().unwrap() > 0), "{one}");
+    let genesis = one["genesis"].as_str().unwrap();
+    for name in ["bundle", "bundle.2", "bundle.3", "bundle.4"] {
+        let proven = aceso(&["verify", &folder.text(name), "--genesis", genesis]);
+        assert_eq!(proven.status.code(), Some(0), "{name}: {}", said(&proven, &folder));
+    }
+
+    let second = ward(&folder, &["--nodes", "4", "--duration", "8s", "--kill", "all"]);
+    assert!(second.status.success(), "{}", said(&second, &folder));
+    let all = folder.report();
+    assert_eq!(all["genesis"], one["genesis"]);
+    assert_eq!(all["kills"][0]["nodes"].as_array().unwrap().len(), 4);
+    assert!(all["ledger"]["height"].as_u64().unwrap() > ledger["height"].as_u64().unwrap());
 }

@@ -1,6 +1,9 @@
 //! What a ward run amounts to, and whether it is a success.
 
+mod totals;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Median and 99th percentile, milliseconds.
@@ -82,12 +85,76 @@ pub(crate) struct NodeFigures {
     pub(crate) streams: BTreeMap<String, u64>,
 }
 
-/// A process that was killed on purpose.
+/// What a node's ledger came to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct ChainFigures {
+    pub(crate) height: u64,
+    /// Blocks and transactions since the node was started.
+    pub(crate) blocks: u64,
+    pub(crate) transactions: u64,
+    pub(crate) epoch: u64,
+    /// Validator keys of the committee of that epoch.
+    pub(crate) committee: Vec<String>,
+    /// From a block's time to its state being durable at this node; the last blocks only.
+    #[serde(default, skip_serializing)]
+    pub(crate) finality_samples_ms: Vec<u64>,
+}
+
+/// Nodes that were killed on purpose.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Kill {
     pub(crate) after_s: f64,
-    pub(crate) role: &'static str,
+    pub(crate) nodes: Vec<String>,
+    /// From the kill to the start.
+    pub(crate) away_ms: u64,
+    /// From the start to serving.
     pub(crate) ready_again_ms: u64,
+    /// From the start to standing where the others stand; after a kill of all, to the first new block.
+    pub(crate) caught_up_ms: Option<u64>,
+    /// Highest block when they were killed.
+    pub(crate) height: u64,
+    /// Blocks the others made before the killed were started again.
+    pub(crate) blocks_meanwhile: u64,
+    /// Longest time without a new block anywhere, from the kill to having caught up.
+    pub(crate) without_block_ms: u64,
+}
+
+/// Whether all nodes hold one history, looked at once all gateways had stopped.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Agreement {
+    /// Every node's headers up to here were compared.
+    pub(crate) height: u64,
+    /// Nodes whose every header is the same as the first node's.
+    pub(crate) same_headers: usize,
+    /// Nodes that hold the same anchor of every organisation as the first node.
+    pub(crate) same_anchors: usize,
+    /// Nodes that reached this height.
+    pub(crate) reached: usize,
+}
+
+/// The ledger of a ward of several organisations.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LedgerFigures {
+    pub(crate) height: u64,
+    pub(crate) epoch: u64,
+    pub(crate) authorities: usize,
+    pub(crate) blocks_per_s: f64,
+    /// From a block's time to its state being durable, over all nodes' last blocks.
+    pub(crate) finality_ms: Latency,
+    pub(crate) agreement: Agreement,
+}
+
+/// One organisation of a ward.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct HospitalFigures {
+    pub(crate) name: String,
+    pub(crate) org: String,
+    pub(crate) validator: String,
+    /// Its node was killed on purpose: its counters began anew.
+    pub(crate) killed: bool,
+    pub(crate) gateway: GatewayFigures,
+    pub(crate) node: NodeFigures,
+    pub(crate) ledger: ChainFigures,
 }
 
 /// The report of one run of a ward.
@@ -99,8 +166,22 @@ pub(crate) struct Report {
     pub(crate) complete: bool,
     pub(crate) problems: Vec<String>,
     pub(crate) kills: Vec<Kill>,
+    /// Of all organisations together; latencies are those of the slowest.
     pub(crate) gateway: GatewayFigures,
+    /// Likewise.
     pub(crate) node: NodeFigures,
+    /// Only with several organisations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ledger: Option<LedgerFigures>,
+    /// What was voted, in order; only in a story about authorities.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) story: Vec<Value>,
+    #[serde(skip_serializing_if = "fewer_than_two")]
+    pub(crate) hospitals: Vec<HospitalFigures>,
+}
+
+fn fewer_than_two(hospitals: &[HospitalFigures]) -> bool {
+    hospitals.len() < 2
 }
 
 impl Report {
@@ -109,14 +190,47 @@ impl Report {
     /// A killed process forgets its counters, so after kills the streams themselves are compared: each
     /// must be stored exactly as often as it was sealed.
     pub(crate) fn judge(&mut self) {
-        let mut problems = self.lasting_problems();
-        if self.kills.is_empty() {
-            problems.extend(self.counted_problems());
+        let mut problems = Vec::new();
+        for hospital in &self.hospitals {
+            let mut own = hospital.lasting_problems();
+            if !hospital.killed {
+                own.extend(hospital.counted_problems());
+            }
+            let several = self.hospitals.len() > 1;
+            problems.extend(
+                own.into_iter().map(|why| if several { format!("{}: {why}", hospital.name) } else { why }),
+            );
         }
+        problems.extend(self.ledger_problems());
         self.complete = problems.is_empty();
         self.problems = problems;
     }
 
+    fn ledger_problems(&self) -> Vec<String> {
+        let mut problems = Problems::default();
+        if let Some(LedgerFigures { agreement, .. }) = &self.ledger {
+            let all = self.hospitals.len();
+            problems.unless(agreement.reached == all, || {
+                format!("only {} of {all} nodes reached height {}", agreement.reached, agreement.height)
+            });
+            problems.unless(agreement.height > 0, || "the ledger has no block".to_owned());
+            problems.unless(agreement.same_headers == all, || {
+                format!("only {} of {all} nodes hold the same headers", agreement.same_headers)
+            });
+            problems.unless(agreement.same_anchors == all, || {
+                format!("only {} of {all} nodes hold the same anchors", agreement.same_anchors)
+            });
+        }
+        for kill in &self.kills {
+            problems.unless(kill.caught_up_ms.is_some(), || {
+                format!("{} did not catch up after being killed", kill.nodes.join(", "))
+            });
+        }
+        problems.0
+    }
+}
+
+impl HospitalFigures {
     fn lasting_problems(&self) -> Vec<String> {
         let (gateway, node) = (&self.gateway, &self.node);
         let mut problems = Problems::default();
@@ -196,87 +310,4 @@ impl Problems {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn good() -> Report {
-        Report {
-            genesis: String::new(),
-            seconds: 1.0,
-            patients: 1,
-            complete: false,
-            problems: Vec::new(),
-            kills: Vec::new(),
-            gateway: GatewayFigures {
-                streams: BTreeMap::from([("ab".to_owned(), 2)]),
-                readings_sampled: 10,
-                readings_proven: 10,
-                envelopes_sealed: 2,
-                proofs_checked: 2,
-                ..GatewayFigures::default()
-            },
-            node: NodeFigures {
-                streams: BTreeMap::from([("ab".to_owned(), 2)]),
-                envelopes_admitted: 2,
-                readings_admitted: 10,
-                anchors: 1,
-                ..NodeFigures::default()
-            },
-        }
-    }
-
-    #[test]
-    fn a_run_is_complete_only_when_every_reading_is_proven() {
-        let mut report = good();
-        report.judge();
-        assert!(report.complete, "{:?}", report.problems);
-        report.gateway.readings_proven = 9;
-        report.judge();
-        assert!(!report.complete);
-        assert_eq!(report.problems, ["10 readings were sampled, 9 proven"]);
-    }
-
-    #[test]
-    fn after_kills_the_streams_themselves_are_compared() {
-        let mut report = good();
-        report.kills.push(Kill { after_s: 1.0, role: "node", ready_again_ms: 5 });
-        report.node.readings_admitted = 3;
-        report.judge();
-        assert!(report.complete, "{:?}", report.problems);
-        report.node.streams.insert("ab".to_owned(), 1);
-        report.judge();
-        assert_eq!(report.problems, ["stream ab: 2 envelopes were sealed, 1 stored"]);
-    }
-
-    #[test]
-    fn what_is_missing_and_what_another_hand_wrote_is_named() {
-        let mut report = good();
-        let missing = MissingFigures { count: 2, seqs: vec![(3, 4)], since_ms: 5 };
-        report.node.missing.insert("ab".to_owned(), missing);
-        report.node.second_hand_refused = 7;
-        report.judge();
-        assert_eq!(
-            report.problems,
-            [
-                "stream ab: 2 envelopes are missing, (3, 4) first",
-                "two hands wrote one stream: 7 envelopes of the second refused"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_refused_envelope_or_a_failed_proof_spoils_the_run() {
-        let spoils: [fn(&mut Report); 4] = [
-            |r| r.node.envelopes_refused = 1,
-            |r| r.gateway.proofs_failed = 1,
-            |r| r.gateway.taken_over = 1,
-            |r| r.gateway.readings_lost = 1,
-        ];
-        for spoil in spoils {
-            let mut report = good();
-            spoil(&mut report);
-            report.judge();
-            assert!(!report.complete);
-        }
-    }
-}
+mod tests;

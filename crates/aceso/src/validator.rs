@@ -1,0 +1,234 @@
+//! `aceso validator`: an authority's own commands. All but `renew` talk to the running node through the
+//! operator's door (decision 003); what changes the ledger needs an administrator's sign-in there.
+
+use crate::control::{self, Request};
+use crate::founding::Card;
+use crate::motion::Words;
+use crate::{config, node};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Steps of `aceso validator`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Validator {
+    /// Where this node's ledger stands, who its authorities are, and what is proposed.
+    Status {
+        /// The node's configuration.
+        #[arg(long)]
+        config: PathBuf,
+        /// The answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Propose a change to the other authorities.
+    Propose {
+        #[command(flatten)]
+        who: Who,
+        #[command(flatten)]
+        what: Box<What>,
+        /// Where the validator listens, host:port; with --add and --replace.
+        #[arg(long)]
+        address: Option<String>,
+        /// The organisation that runs the validator; with --add.
+        #[arg(long)]
+        organisation: Option<String>,
+        /// The new key; with --replace.
+        #[arg(long)]
+        by: Option<String>,
+    },
+    /// Vote for a proposal. There is no vote against: a proposal without enough votes ends after a week.
+    Vote {
+        #[command(flatten)]
+        who: Who,
+        /// Its number.
+        proposal: u64,
+    },
+    /// Put this node's journals away and make a new validator key. The node must be stopped.
+    Renew {
+        /// The node's configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+/// Who asks, at which node.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Who {
+    /// The node's configuration.
+    #[arg(long)]
+    config: PathBuf,
+    /// An administrator's login.
+    #[arg(long)]
+    login: String,
+    /// File whose first line is that administrator's password.
+    #[arg(long)]
+    password_file: PathBuf,
+}
+
+/// What is proposed; exactly one.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct What {
+    /// Add this validator (its key).
+    #[arg(long)]
+    add: Option<String>,
+    /// Add the validator of this card; its organisation must be admitted already.
+    #[arg(long)]
+    add_card: Option<PathBuf>,
+    /// Remove this validator (its key).
+    #[arg(long)]
+    remove: Option<String>,
+    /// Replace this validator key of your own organisation.
+    #[arg(long)]
+    replace: Option<String>,
+    /// Admit the organisation of this card to the ledger.
+    #[arg(long)]
+    admit: Option<PathBuf>,
+    /// Remove this organisation and all its validators.
+    #[arg(long)]
+    expel: Option<String>,
+}
+
+#[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
+fn tell(sentence: &str) {
+    println!("{sentence}");
+}
+
+/// Runs it.
+pub(crate) fn run(step: Validator) -> Result<ExitCode> {
+    match step {
+        Validator::Status { config, json } => {
+            let said = ask(&config, |_| Ok(Request::Authorities))?;
+            if json { tell(&serde_json::to_string_pretty(&said)?) } else { status(&said) }
+        }
+        Validator::Propose { who, what, address, organisation, by } => {
+            let words = words(*what, address, organisation, by)?;
+            words.motion()?;
+            let said = ask_as(&who, |token| Request::Propose { token, motion: words })?;
+            tell(&format!("Proposal {}: {}", said["id"], text(&said["what"])));
+            tell(&standing(&said));
+        }
+        Validator::Vote { who, proposal } => {
+            let said = ask_as(&who, |token| Request::Vote { token, proposal })?;
+            tell(&format!("Proposal {}: {}", said["id"], text(&said["what"])));
+            tell(&standing(&said));
+        }
+        Validator::Renew { config } => renew(&config)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn words(
+    what: What,
+    address: Option<String>,
+    organisation: Option<String>,
+    by: Option<String>,
+) -> Result<Words> {
+    let address_of = || address.clone().context("--address is missing: where does the validator listen?");
+    let What { add, add_card, remove, replace, admit, expel } = what;
+    if let Some(key) = add {
+        let organisation = organisation.context("--organisation is missing: whose validator is it?")?;
+        return Ok(Words::AddValidator { key, organisation, address: address_of()? });
+    }
+    if let Some(card) = add_card {
+        let Card { validator, organisation, address, .. } = Card::read(&card)?.0;
+        return Ok(Words::AddValidator { key: validator, organisation, address });
+    }
+    if let Some(key) = remove {
+        return Ok(Words::RemoveValidator { key });
+    }
+    if let Some(old) = replace {
+        let new = by.context("--by is missing: the new key")?;
+        return Ok(Words::ReplaceKey { old, new, address: address_of()? });
+    }
+    if let Some(card) = admit {
+        let Card { record_key, sender, .. } = Card::read(&card)?.0;
+        return Ok(Words::AdmitOrganisation { record_key, sender });
+    }
+    Ok(Words::RemoveOrganisation { organisation: expel.context("nothing is proposed")? })
+}
+
+fn ask(config: &Path, request: impl FnOnce(&Path) -> Result<Request>) -> Result<Value> {
+    let config = config::read_node(config)?;
+    let socket = config.data_dir.join("control.sock");
+    let request = request(&socket)?;
+    runtime()?.block_on(control::ask(&socket, &request)).context("asking the node; is it running?")
+}
+
+fn ask_as(who: &Who, request: impl FnOnce(String) -> Request) -> Result<Value> {
+    let password = config::read_secret(&who.password_file)?;
+    let login = who.login.clone();
+    ask(&who.config, |socket| {
+        let said = runtime()?.block_on(control::ask(socket, &Request::SignIn { login, password }))?;
+        Ok(request(said["token"].as_str().context("the node gives a token")?.to_owned()))
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn standing(proposal: &Value) -> String {
+    match proposal["acts_from_epoch"].as_u64() {
+        Some(epoch) => format!("  accepted: it acts from epoch {epoch}"),
+        None => format!("  {} of {} needed votes", proposal["votes"], proposal["votes_needed"]),
+    }
+}
+
+fn status(said: &Value) {
+    let number = |name: &str| said[name].as_u64().unwrap_or_default();
+    tell(&format!(
+        "Height {} in epoch {} of {} blocks; {} authorities, a block needs {} of them",
+        number("height"),
+        number("epoch"),
+        number("epoch_blocks"),
+        number("authorities"),
+        number("quorum")
+    ));
+    tell(&format!(
+        "{:<10} {:<34} {:<22} {:>8} {:>10}",
+        "validator", "organisation", "address", "height", "heard"
+    ));
+    for one in said["validators"].as_array().into_iter().flatten() {
+        let heard = match one["heard_ms_ago"].as_u64() {
+            _ if one["ourselves"] == true => "ourselves".to_owned(),
+            Some(ms) => format!("{} s ago", ms / 1_000),
+            None => "never".to_owned(),
+        };
+        tell(&format!(
+            "{:<10} {:<34} {:<22} {:>8} {:>10}  {}",
+            text(&one["key"]).get(..8).unwrap_or_default(),
+            text(&one["organisation"]),
+            text(&one["address"]),
+            one["height"].as_u64().map_or("–".to_owned(), |height| height.to_string()),
+            heard,
+            text(&one["seat"])
+        ));
+    }
+    for proposal in said["proposals"].as_array().into_iter().flatten() {
+        tell(&format!("Proposal {}: {}", proposal["id"], text(&proposal["what"])));
+        tell(&standing(proposal));
+    }
+}
+
+fn renew(config: &Path) -> Result<()> {
+    let config = config::read_node(config)?;
+    let (card, archive) = node::renew(&config)?;
+    tell(&format!("Put away:     {}", archive.display()));
+    tell(&format!("New key:      {}", card.validator));
+    tell(
+        "Start the node: it follows the others from the beginning. Then, so that the authorities vote on it:",
+    );
+    tell(&format!(
+        "  aceso validator propose --replace OLD-KEY --by {} --address {}",
+        card.validator, card.address
+    ));
+    tell("OLD-KEY is on every authority's list (`aceso validator status`).");
+    Ok(())
+}
