@@ -102,10 +102,8 @@ impl Account {
         let nonce = self.pool.next_nonce(self.address);
         let raw = sign(&self.key, self.machine.chain_id(), nonce, call);
         let id = self.pool.submit(raw.clone()).map_err(|error| match error {
-            PoolError::Full | PoolError::NonceTaken { .. } | PoolError::NonceUsed { .. } => {
-                LedgerError::Busy(error.to_string())
-            }
             PoolError::Invalid(_) => LedgerError::Refused(error.to_string()),
+            _ => LedgerError::Busy(error.to_string()),
         })?;
         let waits = |raw: &[u8]| {
             let committed = self.machine.outcome(&keccak256(raw).0).is_ok_and(|outcome| outcome.is_some());

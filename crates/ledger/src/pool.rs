@@ -1,24 +1,37 @@
 //! Transactions waiting for a block: checked once, queued by sender and nonce, taken from all senders in
-//! turn. Gas is free here, so turns and caps are what keeps one sender from crowding out the others.
+//! fair shares. Gas is free here, so shares and caps are what keeps one sender from crowding out the others.
 
-use crate::machine::{
-    BLOCK_BYTES_MAX, BLOCK_GAS_MAX, BLOCK_TXS_MAX, CheckedTx, InvalidTx, Machine, Snapshot, StoreError, View,
-};
-use alloy_primitives::Address;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+mod queues;
+
+#[cfg(test)]
+mod tests;
+
+use crate::machine::{InvalidTx, Machine, Snapshot, StoreError, View};
+use alloy_primitives::{Address, keccak256};
+use queues::{Handed, Queues};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use vitals::ids::Hash;
 use vitals::ledger::Outcome;
 
-#[cfg(test)]
-mod tests;
-
 /// Most transactions of one sender that wait; also how far ahead a nonce may be.
 pub const SENDER_TXS_MAX: usize = 4096;
+/// Longest sum of one sender's waiting transactions.
+pub const SENDER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most transactions that wait.
+pub const POOL_TXS_MAX: usize = 64 * 1024;
 /// Longest sum of all waiting transactions.
 pub const POOL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long, in the ledger's time, a transaction from another validator waits. Whoever took it from its
+/// sender hands it over again.
+pub const WAIT_MAX_MS: u64 = 10 * 60 * 1000;
+/// Most transactions looked at of one batch from another validator.
+pub const BATCH_TXS_MAX: usize = 1024;
+/// Longest sum of one such batch.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Transactions of such a batch that may be wrong before the rest of it is not looked at: each costs the
+/// recovery of a signature.
+pub const BATCH_INVALID_MAX: usize = 4;
 
 /// Why a transaction is not taken. Says whose move it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,9 +53,54 @@ pub enum PoolError {
         /// Its nonce.
         nonce: u64,
     },
+    /// Send those before it first.
+    #[error("nonce {nonce} is too far ahead: the next one is {next}, and at most {SENDER_TXS_MAX} may wait")]
+    NonceTooFar {
+        /// Its nonce.
+        nonce: u64,
+        /// The next one.
+        next: u64,
+    },
+    /// This sender has its share of the pool: wait until some of its transactions are final.
+    #[error(
+        "this sender has {waiting} transactions of {bytes} bytes waiting, its share of the pool; wait until some are final"
+    )]
+    SenderFull {
+        /// How many wait.
+        waiting: usize,
+        /// Their bytes.
+        bytes: usize,
+    },
     /// Try again later.
     #[error("too many transactions wait; try again")]
     Full,
+}
+
+/// What became of a batch from another validator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Received {
+    /// New ones, waiting now.
+    pub taken: usize,
+    /// Those that waited already or are final.
+    pub known: usize,
+    /// Those not taken, by their place in the batch, and why.
+    pub refused: Vec<(usize, PoolError)>,
+    /// Those after the batch's bounds, or after too many wrong ones: not looked at.
+    pub ignored: usize,
+}
+
+impl Received {
+    /// Did the peer hand over what no honest validator does: a batch beyond its bounds, or transactions
+    /// that are wrong in themselves?
+    #[must_use]
+    pub fn is_hostile(&self) -> bool {
+        self.ignored > 0 || self.refused.iter().any(|(_, why)| wrong_for_ever(why))
+    }
+}
+
+/// Wrong in itself, whatever the state: a sender that is not registered here may be by now elsewhere.
+fn wrong_for_ever(why: &PoolError) -> bool {
+    matches!(why, PoolError::Invalid(why) if !matches!(why, InvalidTx::Sender { .. }))
 }
 
 /// The waiting transactions. Clones share everything.
@@ -55,37 +113,6 @@ struct Shared {
     queues: Mutex<Queues>,
     arrived: Notify,
     submitted: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Queues {
-    senders: HashMap<Address, BTreeMap<u64, Waiting>>,
-    hashes: HashSet<Hash>,
-    bytes: usize,
-    arrivals: u64,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    raw: Vec<u8>,
-    hash: Hash,
-    gas: u64,
-    /// Its place in the order of arrival.
-    arrival: u64,
-    handed: Handed,
-}
-
-/// How far a transaction is on its way to the other validators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Handed {
-    /// Came from one of them.
-    FromOthers,
-    /// Submitted here, not handed out yet.
-    Not,
-    /// Handed out not long ago.
-    Lately,
-    /// Handed out a while ago, and still not final.
-    LongAgo,
 }
 
 impl Pool {
@@ -118,11 +145,54 @@ impl Pool {
         self.admit(raw.into(), Handed::FromOthers)
     }
 
+    /// Takes a batch that another validator handed over, with bounded work whatever is in it.
+    #[must_use]
+    pub fn receive(&self, batch: &[impl AsRef<[u8]>]) -> Received {
+        let (mut received, mut bytes, mut wrong) = (Received::default(), 0, 0);
+        for (index, raw) in batch.iter().enumerate() {
+            let raw = raw.as_ref();
+            bytes += raw.len();
+            if index == BATCH_TXS_MAX || bytes > BATCH_BYTES_MAX || wrong == BATCH_INVALID_MAX {
+                received.ignored = batch.len() - index;
+                break;
+            }
+            // What is known costs a hash, not the recovery of a signature.
+            if self.knows(&keccak256(raw).0) {
+                received.known += 1;
+                continue;
+            }
+            match self.hand_in(raw) {
+                Ok(_) => received.taken += 1,
+                Err(why) => {
+                    wrong += usize::from(matches!(why, PoolError::Invalid(_)));
+                    received.refused.push((index, why));
+                }
+            }
+        }
+        received
+    }
+
+    fn knows(&self, hash: &Hash) -> bool {
+        self.queues().contains(hash) || self.0.machine.receipt(hash).is_ok_and(|receipt| receipt.is_some())
+    }
+
+    fn admit(&self, raw: Vec<u8>, handed: Handed) -> Result<Hash, PoolError> {
+        // Signature recovery is the dear part: outside the lock.
+        let tx = self.0.machine.check(&raw)?;
+        let view = self.0.machine.view();
+        if view.sends_for(tx.sender).is_none() {
+            return Err(InvalidTx::Sender { sender: tx.sender }.into());
+        }
+        self.queues().take(&tx, raw, view.nonce(tx.sender), handed, view.tip())?;
+        self.0.arrived.notify_one();
+        Ok(tx.hash)
+    }
+
     /// Transactions submitted here and not handed out yet, oldest first, up to `bytes_max`; waits until
     /// there are some.
     pub async fn fresh(&self, bytes_max: usize) -> Vec<Vec<u8>> {
         loop {
-            let batch = self.hand_out(bytes_max, Handed::Not);
+            let batch = self.queues().hand_out(bytes_max, Handed::Not);
             if !batch.is_empty() {
                 return batch;
             }
@@ -134,99 +204,37 @@ impl Pool {
     /// asked last.
     #[must_use]
     pub fn again(&self, bytes_max: usize) -> Vec<Vec<u8>> {
-        let batch = self.hand_out(bytes_max, Handed::LongAgo);
-        for waiting in self.queues().senders.values_mut().flat_map(BTreeMap::values_mut) {
-            if waiting.handed == Handed::Lately {
-                waiting.handed = Handed::LongAgo;
-            }
-        }
-        batch
-    }
-
-    fn hand_out(&self, bytes_max: usize, which: Handed) -> Vec<Vec<u8>> {
         let mut queues = self.queues();
-        let mut due: Vec<&mut Waiting> = queues
-            .senders
-            .values_mut()
-            .flat_map(BTreeMap::values_mut)
-            .filter(|waiting| waiting.handed == which)
-            .collect();
-        due.sort_unstable_by_key(|waiting| waiting.arrival);
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        for waiting in due {
-            bytes += waiting.raw.len();
-            if batch.len() == BLOCK_TXS_MAX || (bytes > bytes_max && !batch.is_empty()) {
-                break;
-            }
-            waiting.handed = Handed::Lately;
-            batch.push(waiting.raw.clone());
-        }
+        let batch = queues.hand_out(bytes_max, Handed::LongAgo);
+        queues.grow_old();
         batch
     }
 
-    fn admit(&self, raw: Vec<u8>, handed: Handed) -> Result<Hash, PoolError> {
-        // Signature recovery is the dear part: outside the lock.
-        let tx = self.0.machine.check(&raw)?;
-        let view = self.0.machine.view();
-        if view.sends_for(tx.sender).is_none() {
-            return Err(InvalidTx::Sender { sender: tx.sender }.into());
-        }
-        self.queues().take(&tx, raw, view.nonce(tx.sender), handed)?;
-        self.0.arrived.notify_one();
-        Ok(tx.hash)
+    /// The height at which a transaction came that still waits.
+    #[must_use]
+    pub fn waiting_since(&self, transaction: &Hash) -> Option<u64> {
+        self.queues().find(transaction).map(|waiting| waiting.since.height)
     }
 
-    /// The transactions of the next block on `parent`, in order: one of each sender by arrival, then the
-    /// next one of each, so that a flood of one sender delays nobody else. They stay in the pool until
-    /// [`Self::committed`].
+    /// The bytes of a transaction that waits.
+    #[must_use]
+    pub fn waiting_bytes(&self, transaction: &Hash) -> Option<Vec<u8>> {
+        self.queues().find(transaction).map(|waiting| waiting.raw.clone())
+    }
+
+    /// The transactions of the next block on `parent`, in order. Each comes from the sender who has had
+    /// least of the block so far, by bytes, gas or number, so that a flood of one sender delays nobody
+    /// else. They stay in the pool until [`Self::committed`].
     #[must_use]
     pub fn next_batch(&self, parent: &Snapshot) -> Vec<Vec<u8>> {
-        let queues = self.queues();
-        let mut next = BinaryHeap::new();
-        for (sender, queue) in &queues.senders {
-            let nonce = parent.nonce(*sender);
-            if let Some(waiting) = queue.get(&nonce)
-                && self.0.machine.may_send(parent, *sender)
-            {
-                next.push(Reverse((0, waiting.arrival, *sender, nonce)));
-            }
-        }
-        let (mut batch, mut bytes, mut gas) = (Vec::new(), 0, 0);
-        while let Some(Reverse((round, _, sender, nonce))) = next.pop() {
-            let queue = &queues.senders[&sender];
-            let waiting = &queue[&nonce];
-            if bytes + waiting.raw.len() > BLOCK_BYTES_MAX
-                || gas + waiting.gas > BLOCK_GAS_MAX
-                || batch.len() == BLOCK_TXS_MAX
-            {
-                break;
-            }
-            bytes += waiting.raw.len();
-            gas += waiting.gas;
-            batch.push(waiting.raw.clone());
-            if let Some(following) = queue.get(&(nonce + 1)) {
-                next.push(Reverse((round + 1, following.arrival, sender, nonce + 1)));
-            }
-        }
-        batch
+        self.queues().batch(|sender| parent.nonce(*sender), |sender| self.0.machine.may_send(parent, *sender))
     }
 
-    /// Forgets what is settled in `view`. To be called after each commit.
+    /// Forgets what is settled in `view`, and what came from others and has waited too long. To be called
+    /// after each commit.
     pub fn committed(&self, view: &View) {
-        let mut queues = self.queues();
-        let Queues { senders, hashes, bytes, .. } = &mut *queues;
-        senders.retain(|sender, queue| {
-            let still = if view.sends_for(*sender).is_some() {
-                queue.split_off(&view.nonce(*sender))
-            } else {
-                BTreeMap::new()
-            };
-            for gone in std::mem::replace(queue, still).into_values() {
-                hashes.remove(&gone.hash);
-                *bytes -= gone.raw.len();
-            }
-            !queue.is_empty()
-        });
+        let next = |sender: &Address| view.sends_for(*sender).map(|_| view.nonce(*sender));
+        self.queues().settle(next, view.tip().time_ms.saturating_sub(WAIT_MAX_MS));
     }
 
     /// Forgets a transaction that cannot stand in a block. Its sender's later ones wait until its nonce
@@ -234,33 +242,20 @@ impl Pool {
     pub fn discard(&self, raw: &[u8], why: &InvalidTx) {
         tracing::warn!(%why, "Discarded a transaction that {why}");
         let Ok(tx) = self.0.machine.check(raw) else { return };
-        let mut queues = self.queues();
-        let Queues { senders, hashes, bytes, .. } = &mut *queues;
-        let Some(queue) = senders.get_mut(&tx.sender) else { return };
-        if queue.get(&tx.nonce()).is_some_and(|waiting| waiting.hash == tx.hash) {
-            queue.remove(&tx.nonce());
-            hashes.remove(&tx.hash);
-            *bytes -= raw.len();
-        }
+        self.queues().discard(&tx);
     }
 
     /// The lowest nonce `sender` can still use: neither committed nor waiting.
     #[must_use]
     pub fn next_nonce(&self, sender: Address) -> u64 {
         let queues = self.queues();
-        let mut nonce = self.0.machine.view().nonce(sender);
-        if let Some(queue) = queues.senders.get(&sender) {
-            while queue.contains_key(&nonce) {
-                nonce += 1;
-            }
-        }
-        nonce
+        queues.next_nonce(&sender, self.0.machine.view().nonce(sender))
     }
 
     /// How many transactions wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.queues().hashes.len()
+        self.queues().len()
     }
 
     /// What became of a transaction.
@@ -269,7 +264,7 @@ impl Pool {
     /// If the store fails or is damaged.
     pub fn outcome(&self, transaction: &Hash) -> Result<Outcome, StoreError> {
         // The pool first: a commit between the two questions is then seen by the second.
-        let waiting = self.queues().hashes.contains(transaction);
+        let waiting = self.queues().contains(transaction);
         let committed = self.0.machine.outcome(transaction)?;
         Ok(committed.unwrap_or(if waiting { Outcome::Pending } else { Outcome::Unknown }))
     }
@@ -281,31 +276,5 @@ impl Pool {
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Queues {
-    fn take(&mut self, tx: &CheckedTx, raw: Vec<u8>, next: u64, handed: Handed) -> Result<(), PoolError> {
-        let nonce = tx.nonce();
-        if self.hashes.contains(&tx.hash) {
-            return Ok(());
-        }
-        if nonce < next {
-            return Err(PoolError::NonceUsed { nonce, next });
-        }
-        let far = usize::try_from(nonce - next).is_ok_and(|ahead| ahead < SENDER_TXS_MAX);
-        if !far || self.bytes + raw.len() > POOL_BYTES_MAX {
-            return Err(PoolError::Full);
-        }
-        let queue = self.senders.entry(tx.sender).or_default();
-        if queue.contains_key(&nonce) {
-            return Err(PoolError::NonceTaken { nonce });
-        }
-        self.arrivals += 1;
-        self.bytes += raw.len();
-        self.hashes.insert(tx.hash);
-        let (hash, gas, arrival) = (tx.hash, tx.gas_limit(), self.arrivals);
-        queue.insert(nonce, Waiting { raw, hash, gas, arrival, handed });
-        Ok(())
     }
 }

@@ -64,7 +64,8 @@ fn wrong_stale_and_second_transactions_are_refused_in_words() {
     let stranger = pool.submit(ward.signed(7, 0, &gateway(1))).unwrap_err();
     assert!(stranger.to_string().contains("no active organisation's sender"), "{stranger}");
     assert_eq!(pool.submit(vec![2; 40]), Err(PoolError::Invalid(InvalidTx::Malformed)));
-    assert_eq!(pool.submit(ward.signed(0, 1 << 40, &gateway(1))), Err(PoolError::Full));
+    let far = PoolError::NonceTooFar { nonce: 1 << 40, next: 0 };
+    assert_eq!(pool.submit(ward.signed(0, 1 << 40, &gateway(1))), Err(far));
 
     assert_eq!(pool.outcome(&hash).unwrap(), Outcome::Pending);
     ward.block(std::slice::from_ref(&first));
@@ -83,7 +84,9 @@ fn flood_of_one_sender_meets_its_cap_and_delays_nobody() {
     for nonce in 0..SENDER_TXS_MAX as u64 {
         pool.submit(ward.signed(0, nonce, &act)).unwrap();
     }
-    assert_eq!(pool.submit(ward.signed(0, SENDER_TXS_MAX as u64, &act)), Err(PoolError::Full));
+    let far = pool.submit(ward.signed(0, SENDER_TXS_MAX as u64, &act)).unwrap_err();
+    assert!(far.to_string().contains("too far ahead"), "{far}");
+    assert_eq!(pool.next_nonce(sender(0)), SENDER_TXS_MAX as u64);
     let other = ward.signed(1, 0, &gateway(2));
     pool.submit(other.clone()).unwrap();
     let batch = pool.next_batch(&ward.machine.view().snapshot());
@@ -102,4 +105,114 @@ fn discarded_transaction_makes_room_for_another_of_its_nonce() {
     pool.discard(&first, &InvalidTx::Gas);
     assert_eq!(pool.waiting(), 0);
     pool.submit(second).unwrap();
+}
+
+#[test]
+fn dear_transactions_of_one_sender_leave_the_others_their_share() {
+    let ward = Ward::with(2);
+    let pool = Pool::new(ward.machine.clone());
+    // As many bytes as may wait in one transaction, each asking for much gas.
+    let dear = |nonce: u8| {
+        let key = secp256k1::SecretKey::from_byte_array(&secret(0)).unwrap();
+        let call = (ward.machine.contracts().anchors, vec![nonce; 40_000]);
+        crate::account::sign(&key, ward.machine.chain_id(), u64::from(nonce), call)
+    };
+    for nonce in 0..40 {
+        pool.submit(dear(nonce)).unwrap();
+    }
+    let small: Vec<_> =
+        (0..100u8).map(|nonce| ward.signed(1, u64::from(nonce), &gateway(nonce + 1))).collect();
+    for tx in &small {
+        pool.submit(tx.clone()).unwrap();
+    }
+    let batch = pool.next_batch(&ward.machine.view().snapshot());
+    assert!(small.iter().all(|tx| batch.contains(tx)), "all of the modest sender's");
+    assert!(batch.len() > 105, "and of the other what is left: {}", batch.len());
+    ward.machine.execute(&ward.machine.view().snapshot(), ward.next_env(), &batch).unwrap();
+}
+
+#[test]
+fn batch_of_another_validator_is_looked_at_within_bounds() {
+    let mut ward = Ward::with(2);
+    let pool = Pool::new(ward.machine.clone());
+    let txs: Vec<_> = (0..4u8).map(|nonce| ward.signed(0, u64::from(nonce), &gateway(nonce + 1))).collect();
+    ward.block(&txs[..1]);
+    pool.submit(txs[1].clone()).unwrap();
+    let received = pool.receive(&txs);
+    assert_eq!((received.taken, received.known), (2, 2));
+    assert!(!received.is_hostile());
+    assert_eq!(pool.receive(&txs).known, 4);
+
+    // Honest, but not for us: no fault of the peer's.
+    let stranger = ward.signed(7, 0, &gateway(1));
+    let rival = ward.signed(0, 2, &gateway(9));
+    let received = pool.receive(&[stranger, rival]);
+    assert_eq!(received.refused.len(), 2);
+    assert_eq!(received.refused[1], (1, PoolError::NonceTaken { nonce: 2 }));
+    assert!(!received.is_hostile());
+
+    // Garbage: a few, then no more work.
+    let garbage: Vec<_> = (0..200u8).map(|n| vec![2, n, 7]).collect();
+    let received = pool.receive(&garbage);
+    assert_eq!((received.refused.len(), received.ignored), (BATCH_INVALID_MAX, 200 - BATCH_INVALID_MAX));
+    assert!(received.is_hostile());
+    let bomb = vec![txs[0].clone(); BATCH_TXS_MAX + 5];
+    let received = pool.receive(&bomb);
+    assert_eq!((received.known, received.ignored), (BATCH_TXS_MAX, 5));
+    let heavy = vec![vec![0; BATCH_BYTES_MAX / 2]; 3];
+    assert!(pool.receive(&heavy).ignored >= 1);
+    assert_eq!(pool.waiting(), 3);
+}
+
+#[test]
+fn what_came_from_others_expires_and_what_was_submitted_here_stays() {
+    let mut ward = Ward::with(2);
+    let pool = Pool::new(ward.machine.clone());
+    // Both wait behind a gap.
+    let (ours, theirs) = (ward.signed(0, 5, &gateway(1)), ward.signed(1, 5, &gateway(2)));
+    let hash = pool.submit(ours.clone()).unwrap();
+    assert_eq!(pool.receive(&[theirs]).taken, 1);
+    assert_eq!(pool.waiting_since(&hash), Some(0));
+    ward.now_ms += WAIT_MAX_MS;
+    ward.block(&[]);
+    pool.committed(&ward.machine.view());
+    assert_eq!(pool.waiting(), 1);
+    assert_eq!(pool.waiting_bytes(&hash), Some(ours));
+    assert_eq!(pool.waiting_since(&hash), Some(0));
+}
+
+#[test]
+fn full_pool_takes_from_whoever_has_most_and_never_what_was_submitted_here() {
+    let ward = Ward::with(6);
+    let pool = Pool::new(ward.machine.clone());
+    let heavy = |org: u8, nonce: u64| {
+        let key = secp256k1::SecretKey::from_byte_array(&secret(org)).unwrap();
+        let call = (ward.machine.contracts().anchors, vec![org; 60_000]);
+        crate::account::sign(&key, ward.machine.chain_id(), nonce, call)
+    };
+    // Four senders fill the pool through other validators, each up to its share.
+    let mut refused = None;
+    for org in 0..4 {
+        for nonce in 0.. {
+            match pool.hand_in(heavy(org, nonce)) {
+                Ok(_) => {}
+                Err(why) => {
+                    refused = Some(why);
+                    break;
+                }
+            }
+        }
+    }
+    let refused = refused.unwrap();
+    assert!(matches!(refused, PoolError::SenderFull { .. }), "{refused}");
+    // One who has nothing is let in all the same.
+    let hash = pool.submit(heavy(4, 0)).unwrap();
+    for nonce in 1..20 {
+        pool.hand_in(heavy(4, nonce)).unwrap();
+    }
+    assert!(pool.waiting_since(&hash).is_some());
+    // What waits is still without gaps, so that all of it can go.
+    let batch = pool.next_batch(&ward.machine.view().snapshot());
+    assert!(batch.contains(&heavy(4, 0)));
+    assert!(batch.len() >= 15);
 }
