@@ -6,7 +6,7 @@ mod queues;
 #[cfg(test)]
 mod tests;
 
-use crate::machine::{InvalidTx, Machine, Snapshot, StoreError, View};
+use crate::machine::{BLOCK_TXS_MAX, InvalidTx, Machine, Snapshot, StoreError, View};
 use alloy_primitives::{Address, keccak256};
 use queues::{Handed, Queues};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +25,8 @@ pub const POOL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long, in the ledger's time, a transaction from another validator waits. Whoever took it from its
 /// sender hands it over again.
 pub const WAIT_MAX_MS: u64 = 10 * 60 * 1000;
-/// Most transactions looked at of one batch from another validator.
-pub const BATCH_TXS_MAX: usize = 1024;
+/// Most transactions looked at of one batch from another validator: as many as one is handed.
+pub const BATCH_TXS_MAX: usize = BLOCK_TXS_MAX;
 /// Longest sum of one such batch.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Transactions of such a batch that may be wrong before the rest of it is not looked at: each costs the

@@ -375,10 +375,15 @@ impl StateMachine for Replica {
     }
 
     fn incoming(&self, transactions: Vec<Bytes>) {
-        for raw in transactions {
-            if let Err(why) = self.pool.hand_in(raw) {
-                tracing::debug!(%why, "A transaction of another validator is dropped: {why}");
-            }
+        let received = self.pool.receive(&transactions);
+        for (index, why) in &received.refused {
+            tracing::debug!(index, %why, "A transaction of another validator is dropped: {why}");
+        }
+        if received.is_hostile() {
+            tracing::warn!(
+                ignored = received.ignored,
+                "A validator hands over transactions that no honest one does"
+            );
         }
     }
 }
