@@ -87,6 +87,8 @@ pub struct Received {
     pub refused: Vec<(usize, PoolError)>,
     /// Those after the batch's bounds, or after too many wrong ones: not looked at.
     pub ignored: usize,
+    /// The batch is beyond its bounds.
+    pub oversize: bool,
 }
 
 impl Received {
@@ -94,7 +96,7 @@ impl Received {
     /// that are wrong in themselves?
     #[must_use]
     pub fn is_hostile(&self) -> bool {
-        self.ignored > 0 || self.refused.iter().any(|(_, why)| wrong_for_ever(why))
+        self.oversize || self.refused.iter().any(|(_, why)| wrong_for_ever(why))
     }
 }
 
@@ -152,7 +154,8 @@ impl Pool {
         for (index, raw) in batch.iter().enumerate() {
             let raw = raw.as_ref();
             bytes += raw.len();
-            if index == BATCH_TXS_MAX || bytes > BATCH_BYTES_MAX || wrong == BATCH_INVALID_MAX {
+            received.oversize = index == BATCH_TXS_MAX || bytes > BATCH_BYTES_MAX;
+            if received.oversize || wrong == BATCH_INVALID_MAX {
                 received.ignored = batch.len() - index;
                 break;
             }
