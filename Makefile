@@ -57,8 +57,12 @@ nostd: ## vitals and device build without std.
 contracts: tools ## Committed contract artifacts match their sources; forge fuzzes them, with a table of gas.
 	scripts/contracts-check.sh
 
-oracle: ## Model and EVM on more than 10,000 random acts.
-	ACESO_ORACLE_CASES=400 $(CARGO) nextest run --release -p ledger --locked --no-capture -E 'test(model_and_evm_agree)'
+ACESO_ORACLE_CASES ?= 400
+ACESO_ORACLE_OPERATIONS ?= 10000
+oracle: tools ## Model and EVM on more than 10,000 random acts, then model, EVM and anvil: ACESO_ORACLE_SEED=n repeats the latter.
+	export ACESO_ORACLE_CASES=$(ACESO_ORACLE_CASES) ACESO_ORACLE_OPERATIONS=$(ACESO_ORACLE_OPERATIONS)
+	export ACESO_ORACLE_SEED="$${ACESO_ORACLE_SEED:-$$(date +%s)}"
+	$(CARGO) nextest run --release -p ledger --locked --no-capture -E 'test(model_and_evm_agree) | test(agree_on_random_operations)'
 
 unit: tools recordings ## Unit, property and end-to-end tests.
 	$(CARGO) nextest run --release --workspace --locked

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    checkpoint, config, founding, gateway_role, node, seal, simulate, telemetry, validator, verify, ward,
+    chain, checkpoint, config, founding, gateway_role, node, seal, simulate, telemetry, validator, verify, ward,
 };
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -53,6 +53,8 @@ enum Command {
     Verify(verify::Options),
     /// Make, sign and show checkpoints of the ledger.
     Checkpoint(checkpoint::Options),
+    /// Put the ledger's contracts on another Ethereum network, or look whether they stand there.
+    Chain(chain::Options),
     /// Print a documented configuration file.
     Config {
         /// Whose.
@@ -72,6 +74,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         }
         Command::Checkpoint(options) => checkpoint::run(&options),
         Command::Seal(options) => seal::run(options),
+        Command::Chain(options) => chain::run(&options),
         Command::Ward(options) => ward::run(options),
         Command::Found { step } => founding::run(&step),
         Command::Join(options) => founding::join(&options),

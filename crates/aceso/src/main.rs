@@ -1,5 +1,6 @@
 //! The one binary: wiring, command line, configuration, telemetry.
 
+mod chain;
 mod checkpoint;
 mod child;
 mod cli;

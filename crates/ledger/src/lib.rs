@@ -3,21 +3,25 @@
 //!
 //! Start with [`embedded`], the ledger inside a node. [`machine`] executes and keeps blocks,
 //! [`replica`] is the machine as agreement sees it, [`contracts`] and [`genesis`] say what runs, [`pool`]
-//! and [`account`] bring acts in. Keys, ids and proofs go in and out as the bytes and words of `vitals`.
+//! and [`account`] bring acts in. [`chain`] is the seam beneath the trait, [`remote`] the same contracts on
+//! another network. Keys, ids and proofs go in and out as the bytes and words of `vitals`.
 
 pub mod account;
 pub mod boundaries;
+pub mod chain;
 pub mod contracts;
 pub mod embedded;
 pub mod evidence;
 pub mod genesis;
 pub mod machine;
 pub mod pool;
+pub mod remote;
 pub mod replica;
 
 #[cfg(test)]
 mod simulation;
 
+pub use chain::Chain;
 pub use consensus::{EPOCH_BLOCKS, Peer, Status, public_key as validator_key};
 pub use embedded::{Config, EmbeddedChain, Keys, OpenError};
 pub use replica::Stats;

@@ -6,7 +6,7 @@ mod costs;
 mod emergency;
 mod governance;
 pub(crate) mod keeping;
-mod oracle;
+pub(crate) mod oracle;
 pub(crate) mod power;
 mod records;
 

@@ -11,18 +11,18 @@ use vitals::ledger::{Organisation, RevokeReason};
 use vitals::log::MerkleLog;
 use vitals::model::{AuthoritiesModel, LedgerModel};
 
-const ORGANISATIONS: u8 = 3;
+pub(crate) const ORGANISATIONS: u8 = 3;
 /// Short, so that committees come and go within a case.
-const EPOCH_BLOCKS: u64 = 4;
+pub(crate) const EPOCH_BLOCKS: u64 = 4;
 const VALIDATORS: u8 = 4;
-const PEOPLE: u8 = 4;
+pub(crate) const PEOPLE: u8 = 4;
 /// What each of them mostly is: a patient, two clinicians, an auditor.
 const ROLES: [u8; PEOPLE as usize] = [1, 2, 2, 5];
-const KEYS: u8 = 5;
+pub(crate) const KEYS: u8 = 5;
 
 /// One random step in a small world, so that steps meet each other.
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Enrol {
         person: u8,
         role: u8,
@@ -124,7 +124,7 @@ enum Step {
     },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let person = || 0..PEOPLE;
     let mostly = |good: i64| prop_oneof![4 => Just(good), 1 => -2i64..3];
     prop_oneof![
@@ -209,21 +209,21 @@ fn glass(patient: u8, clinician: u8, nonce: u8) -> BreakGlass {
     }
 }
 
-fn key(number: u8) -> [u8; 32] {
+pub(crate) fn key(number: u8) -> [u8; 32] {
     [0x40 + number; 32]
 }
 
 /// What a step depends on beside itself.
-struct World<'a> {
-    domain: &'a ConsentDomain,
-    now_ms: u64,
-    anchored: u64,
-    proposals: u64,
-    directory: [u8; 20],
-    log: &'a MerkleLog,
+pub(crate) struct World<'a> {
+    pub(crate) domain: &'a ConsentDomain,
+    pub(crate) now_ms: u64,
+    pub(crate) anchored: u64,
+    pub(crate) proposals: u64,
+    pub(crate) directory: [u8; 20],
+    pub(crate) log: &'a MerkleLog,
 }
 
-fn act(step: &Step, world: &World<'_>) -> Act {
+pub(crate) fn act(step: &Step, world: &World<'_>) -> Act {
     let World { domain, now_ms, anchored, proposals, directory, log } = *world;
     let withdrawal = |patient: &u8, nonce: &u8, signed_by: &u8| {
         let id = grant_id(person(1 + patient), &[*nonce; 32]);
@@ -355,7 +355,7 @@ fn founders(ward: &Ward) -> Vec<(OrgId, Organisation)> {
 }
 
 /// The model of a ward founded by these organisations.
-fn model(ward: &Ward) -> LedgerModel {
+pub(crate) fn model(ward: &Ward) -> LedgerModel {
     let document = &ward.document;
     let founding = document.committee.iter().copied().zip(document.operators.iter().copied());
     LedgerModel::new(ward.machine.domain(), p256_check, founders(ward))
@@ -363,7 +363,7 @@ fn model(ward: &Ward) -> LedgerModel {
         .with_code([ward.machine.contracts().directory.0.0])
 }
 
-fn forty_leaves() -> MerkleLog {
+pub(crate) fn forty_leaves() -> MerkleLog {
     let mut log = MerkleLog::new();
     for leaf in 0u64..40 {
         log.push(sha256(&[&leaf.to_be_bytes()]));
@@ -428,7 +428,7 @@ proptest! {
 }
 
 /// Every record of the EVM is the model's.
-fn compare(ward: &Ward, model: &LedgerModel) -> Result<(), TestCaseError> {
+pub(crate) fn compare(ward: &Ward, model: &LedgerModel) -> Result<(), TestCaseError> {
     let view = ward.machine.view();
     for number in 0..ORGANISATIONS + 2 {
         prop_assert_eq!(view.anchor(org(number)), model.anchors.get(&org(number)).copied());

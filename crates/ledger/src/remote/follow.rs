@@ -1,0 +1,202 @@
+//! One round: hand over what waits, read what has become final, settle our acts by it.
+
+use super::mirror::News;
+use super::network::{RemoteError, block, head};
+use super::rpc::{RpcError, bytes, field, hex_bytes, hex_quantity, quantity};
+use super::{Inner, lock};
+use alloy_consensus::{Transaction as _, TxEnvelope};
+use alloy_eips::eip2718::Decodable2718;
+use serde_json::{Value, json};
+use std::sync::{Arc, PoisonError};
+use vitals::ids::Hash;
+use vitals::ledger::Outcome;
+
+/// An act the network took and has not put into a block is handed over again after this many rounds:
+/// a node may have forgotten it.
+const ROUNDS_BEFORE_AGAIN: u64 = 30;
+
+/// What a node says of a transaction it has, had, or for whose nonce it has another. In each case the
+/// chain will tell; there is no code for it in JSON-RPC.
+const KNOWN: [&str; 7] = [
+    "already known",
+    "already imported",
+    "known transaction",
+    "already exists",
+    "nonce too low",
+    "nonce below",
+    "replacement",
+];
+
+impl Inner {
+    /// Hands over every act the network has not taken yet, in the order of nonces.
+    pub(super) async fn send(&self, round: u64) -> Result<(), RpcError> {
+        const METHOD: &str = "eth_sendRawTransaction";
+        let waiting = lock(&self.acts).waiting();
+        for (nonce, act) in waiting {
+            if act.taken.is_some_and(|taken| round.saturating_sub(taken) < ROUNDS_BEFORE_AGAIN) {
+                continue;
+            }
+            match self.rpc.call(METHOD, json!([hex_bytes(&act.raw)])).await {
+                Ok(_) => {}
+                Err(RpcError::Refused { message, .. }) if is_known(&message) => {}
+                // The later ones would only wait behind it.
+                Err(why) => return Err(why),
+            }
+            lock(&self.acts).taken(nonce, round);
+        }
+        Ok(())
+    }
+
+    /// Reads what is final by now. True if that is more than before.
+    pub(super) async fn follow(&self) -> Result<bool, RemoteError> {
+        let network = &self.network;
+        let tip = self.mirror().tip;
+        let Some(height) = head(&self.rpc).await?.checked_sub(network.confirmations) else {
+            return Ok(false);
+        };
+        let begun = tip.digest != [0; 32];
+        let moved = height > tip.height || (!begun && height >= network.first_block);
+        let asked = lock(&self.acts).asked();
+        if !moved {
+            if !asked.is_empty() {
+                let receipts = self.receipts(&asked, tip.height).await?;
+                let mut acts = lock(&self.acts);
+                for (id, outcome) in asked.into_iter().zip(receipts) {
+                    outcome.settled().into_iter().for_each(|outcome| acts.settle(id, outcome));
+                }
+                drop(acts);
+                // Whoever waits for an answer waits for the tip.
+                self.tip.send_replace(tip);
+            }
+            return Ok(false);
+        }
+        let missing =
+            |height| RpcError::answer("eth_getBlockByNumber", format!("block {height} is not there"));
+        let newest = block(&self.rpc, height).await?.ok_or_else(|| missing(height))?;
+        if begun {
+            let known = block(&self.rpc, tip.height).await?.ok_or_else(|| missing(tip.height))?;
+            if known.hash != tip.digest {
+                let confirmations = network.confirmations;
+                return Err(RemoteError::Replaced { height: tip.height, confirmations });
+            }
+        }
+        let after = if begun { tip.height } else { network.first_block.saturating_sub(1) };
+        let (contracts, sender) = (&self.contracts, self.address);
+        let news = News::read(&self.rpc, contracts, sender, network.log_blocks, after, &newest).await?;
+        let waiting = lock(&self.acts).waiting();
+        let ids: Vec<Hash> = waiting.iter().map(|(_, act)| act.id).chain(asked.iter().copied()).collect();
+        let mut fates = self.receipts(&ids, height).await?;
+        for (fate, (nonce, act)) in fates.iter_mut().zip(&waiting) {
+            match fate {
+                // Its nonce is used, and not by it: it can never be done.
+                Fate::None if *nonce < news.nonce() => {
+                    let why = format!("another transaction of this account took its place (nonce {nonce})");
+                    *fate = Fate::Settled(Outcome::Refused { reason: why });
+                }
+                Fate::None => *fate = Fate::Waits,
+                Fate::Reverted { height } => {
+                    let reason = self.reason(&act.id, *height, &act.raw).await;
+                    *fate = Fate::Settled(Outcome::Refused { reason });
+                }
+                Fate::Waits | Fate::Settled(_) => {}
+            }
+        }
+        // What was read in pieces is one state only if the block still stands.
+        let still = block(&self.rpc, height).await?.ok_or_else(|| missing(height))?;
+        if still.hash != newest.hash {
+            return Err(RpcError::answer("eth_getBlockByNumber", "the head moved while it was read").into());
+        }
+        {
+            // Together, or a nonce could be given out twice between the two.
+            let mut acts = lock(&self.acts);
+            let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
+            for (id, fate) in ids.into_iter().zip(fates) {
+                fate.settled().into_iter().for_each(|outcome| acts.settle(id, outcome));
+            }
+            Arc::make_mut(&mut mirror).apply(news);
+        }
+        self.tip.send_replace(self.mirror().tip);
+        Ok(true)
+    }
+
+    /// What the network says of these transactions, as of `height`.
+    async fn receipts(&self, ids: &[Hash], height: u64) -> Result<Vec<Fate>, RpcError> {
+        const METHOD: &str = "eth_getTransactionReceipt";
+        let questions: Vec<Value> = ids.iter().map(|id| json!([hex_bytes(id)])).collect();
+        let mut fates = Vec::with_capacity(ids.len());
+        for answer in self.rpc.calls(METHOD, &questions).await? {
+            let receipt = answer?;
+            if receipt.is_null() {
+                fates.push(Fate::None);
+                continue;
+            }
+            let included = quantity(METHOD, field(METHOD, &receipt, "blockNumber")?)?;
+            let succeeded = quantity(METHOD, field(METHOD, &receipt, "status")?)? == 1;
+            fates.push(match (included > height, succeeded) {
+                (true, _) => Fate::Waits,
+                (false, true) => Fate::Settled(Outcome::Done { height: included }),
+                (false, false) => Fate::Reverted { height: included },
+            });
+        }
+        Ok(fates)
+    }
+
+    /// Why a contract refused. A receipt does not say; a node that traces does, any other can run the
+    /// act again on the block before.
+    async fn reason(&self, id: &Hash, height: u64, raw: &[u8]) -> String {
+        const TRACE: &str = "debug_traceTransaction";
+        const CALL: &str = "eth_call";
+        let silent = || "the contract refused, and the network's node does not say why".to_owned();
+        let traced = self.rpc.call(TRACE, json!([hex_bytes(id), { "tracer": "callTracer" }])).await;
+        if let Ok(trace) = &traced
+            && trace.get("error").is_some()
+        {
+            let revert = trace.get("output").and_then(|output| bytes(TRACE, output).ok());
+            return crate::contracts::reason(&revert.unwrap_or_default());
+        }
+        let Ok(tx) = TxEnvelope::decode_2718(&mut &raw[..]) else { return silent() };
+        let Some(to) = tx.to() else { return silent() };
+        let call = json!({
+            "from": hex_bytes(self.address),
+            "to": hex_bytes(to),
+            "data": hex_bytes(tx.input()),
+            "gas": hex_quantity(tx.gas_limit()),
+        });
+        match self.rpc.call(CALL, json!([call, hex_quantity(height.saturating_sub(1))])).await {
+            Err(RpcError::Refused { data: Some(revert), .. }) => crate::contracts::reason(&revert),
+            _ => silent(),
+        }
+    }
+}
+
+/// What is known of a transaction.
+#[derive(Debug, Clone)]
+enum Fate {
+    /// No block has it.
+    None,
+    /// A block has it that is not final yet, or it may still get into one.
+    Waits,
+    /// Final, but refused.
+    Reverted {
+        height: u64,
+    },
+    Settled(Outcome),
+}
+
+impl Fate {
+    /// The outcome to keep, if there is one.
+    fn settled(self) -> Option<Outcome> {
+        match self {
+            // Of an act asked for: the file has forgotten it, or it was never ours.
+            Self::None => Some(Outcome::Unknown),
+            Self::Reverted { .. } => Some(Outcome::Refused { reason: "the contract refused it".to_owned() }),
+            Self::Settled(outcome) => Some(outcome),
+            Self::Waits => None,
+        }
+    }
+}
+
+fn is_known(message: &str) -> bool {
+    let message = message.to_lowercase();
+    KNOWN.iter().any(|known| message.contains(known))
+}
