@@ -17,6 +17,7 @@ pub mod machine;
 pub mod pool;
 pub mod remote;
 pub mod replica;
+pub mod rpc;
 
 #[cfg(test)]
 mod simulation;

@@ -11,8 +11,8 @@ use super::nodes::{CODES, NODES, Nodes};
 use super::row;
 use super::state::{Flat, FlatAccount};
 use super::store::{
-    FILE, HEADERS, META, PAGE_CACHE_BYTES, ROOTS, StoreError, builder, create_tables, io, write, write_flat,
-    write_format,
+    FILE, HEADERS, META, PAGE_CACHE_BYTES, ROOTS, StoreError, builder, create_tables, io, note, write,
+    write_flat, write_format,
 };
 use super::trie::{Child, Far, Kind, Link, Node};
 use super::view::View;
@@ -389,6 +389,8 @@ impl Import {
             io!(headers.insert(height, self.header.encode().as_slice()))?;
             io!(io!(tx.open_table(ROOTS))?.insert(height, 1))?;
             drop(headers);
+            note(tx, &self.genesis_header, &[])?;
+            note(tx, &self.header, &[])?;
             let mut meta = io!(tx.open_table(META))?;
             io!(meta.remove(OF))?;
             io!(meta.remove(AWAITED))?;

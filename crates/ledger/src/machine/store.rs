@@ -90,6 +90,10 @@ pub struct FinalBlock<'a, T> {
     pub executed: &'a Executed,
 }
 
+mod index;
+pub use index::Summary;
+pub(super) use index::note;
+
 #[derive(Debug)]
 pub(crate) struct Store {
     database: Database,
@@ -216,6 +220,7 @@ impl Store {
             drop(meta);
             create_tables(tx)?;
             io!(io!(tx.open_table(HEADERS))?.insert(0, header.encode().as_slice()))?;
+            note(tx, header, &[])?;
             write_flat(tx, flat)?;
             write_trie(tx, 0, &written, &trie, &[])
         })?;
@@ -378,7 +383,7 @@ fn write_block<T: AsRef<[u8]>>(tx: &WriteTransaction, block: &FinalBlock<'_, T>)
         io!(receipts.insert((height, index), receipt.as_slice()))?;
         io!(places.insert(hash, (height, index)))?;
     }
-    Ok(())
+    note(tx, block.header, &block.executed.receipts)
 }
 
 fn write_trie(

@@ -1,0 +1,202 @@
+//! Events.
+
+use super::params::{At, Params, Wrong, address, at, field, hash, list};
+use super::refuse::Refused;
+use super::show::{Place, show_log};
+use super::work::{self, Work};
+use super::{Backend, Turn};
+use alloy_primitives::{Address, B256, Bloom, BloomInput, Log, keccak256};
+use serde_json::{Map, Value};
+use std::ops::RangeInclusive;
+
+/// Most blocks of one question.
+pub const LOG_BLOCKS_MAX: u64 = 10_000;
+/// Most events of one answer.
+pub const LOGS_MAX: usize = 10_000;
+/// Most addresses, and most alternatives for one topic.
+pub const WANTED_MAX: usize = 64;
+
+/// Which events: an empty list stands for any.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    addresses: Vec<Address>,
+    topics: Vec<Vec<B256>>,
+    /// For each list that is not empty, what must be in a block's bloom: one of these.
+    blooms: Vec<Vec<Bloom>>,
+}
+
+/// Which blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Span {
+    /// From one to another, each the newest if left out.
+    Range(At, At),
+    /// This one.
+    Block(B256),
+}
+
+fn one_or_more<'a, T>(
+    value: &'a Value,
+    read: impl Fn(&'a Value) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Wrong> {
+    match value {
+        Value::Array(_) => list(value, WANTED_MAX, read),
+        one => read(one).map(|one| vec![one]),
+    }
+}
+
+impl Wanted {
+    pub(super) fn read(object: &Map<String, Value>) -> Result<Self, Wrong> {
+        let addresses = field(object, "address", |value| one_or_more(value, address))?.unwrap_or_default();
+        let position = |value: &Value| match value {
+            Value::Null => Ok(Vec::new()),
+            // Any of these; a null among them stands for any at all.
+            Value::Array(several) if several.iter().any(Value::is_null) => Ok(Vec::new()),
+            other => one_or_more(other, hash),
+        };
+        let topics = |value| list(value, 4, position);
+        let topics = field(object, "topics", topics)?.unwrap_or_default();
+        let of = |bytes: &[u8]| Bloom::from(BloomInput::Raw(bytes));
+        let mut blooms = vec![addresses.iter().map(|address| of(address.as_slice())).collect::<Vec<_>>()];
+        blooms.extend(topics.iter().map(|any| any.iter().map(|topic| of(topic.as_slice())).collect()));
+        blooms.retain(|any| !any.is_empty());
+        Ok(Self { addresses, topics, blooms })
+    }
+
+    fn maybe_in(&self, block: &Bloom) -> bool {
+        *block != Bloom::ZERO && self.blooms.iter().all(|any| any.iter().any(|bloom| block.contains(bloom)))
+    }
+
+    fn is(&self, log: &Log) -> bool {
+        let topic = |(at, any): (usize, &Vec<B256>)| match log.topics().get(at) {
+            None => false,
+            Some(topic) => any.is_empty() || any.contains(topic),
+        };
+        (self.addresses.is_empty() || self.addresses.contains(&log.address))
+            && self.topics.iter().enumerate().all(topic)
+    }
+}
+
+impl Span {
+    pub(super) fn read(object: &Map<String, Value>) -> Result<Self, Wrong> {
+        let (from, to) = (field(object, "fromBlock", at)?, field(object, "toBlock", at)?);
+        match field(object, "blockHash", hash)? {
+            None => Ok(Self::Range(from.unwrap_or(At::Tip), to.unwrap_or(At::Tip))),
+            Some(digest) if from.is_none() && to.is_none() => Ok(Self::Block(digest)),
+            Some(_) => Err(Wrong("has blockHash beside fromBlock or toBlock".into())),
+        }
+    }
+}
+
+/// The events asked for.
+pub(super) fn read(value: &Value) -> Result<(Wanted, Span), Wrong> {
+    let Value::Object(object) = value else { return Err(Wrong("is not an object".into())) };
+    Ok((Wanted::read(object)?, Span::read(object)?))
+}
+
+impl Backend {
+    /// The heights of a span that are there; refuses one that is too long.
+    pub(super) fn heights(&self, span: Span) -> Result<Option<RangeInclusive<u64>>, Refused> {
+        let tip = self.machine.tip().height;
+        let (from, to) = match span {
+            Span::Block(digest) => {
+                let height = self.height(At::Digest(digest))?;
+                let height = height.ok_or_else(|| Refused::not_found("there is no such block"))?;
+                (height, height)
+            }
+            Span::Range(from, to) => {
+                let height = |at| match at {
+                    At::Height(height) => Ok(height),
+                    At::Tip | At::Pending => Ok(tip),
+                    At::Digest(_) => Err(Refused::params("fromBlock and toBlock are heights or tags")),
+                };
+                (height(from)?, height(to)?)
+            }
+        };
+        // The tip may have moved past a toBlock that was the newest a moment ago: that is no mistake.
+        if from > to && matches!(span, Span::Range(At::Height(_), At::Height(_))) {
+            return Err(Refused::params(format!("fromBlock {from} is after toBlock {to}")));
+        }
+        let to = to.min(tip);
+        if from > to {
+            return Ok(None);
+        }
+        if to - from >= LOG_BLOCKS_MAX {
+            return Err(Refused::params(format!(
+                "{} blocks are asked for; at most {LOG_BLOCKS_MAX} may be, so ask in several requests",
+                to - from + 1
+            )));
+        }
+        Ok(Some(from..=to))
+    }
+
+    /// The wanted events of a block, added to `found`.
+    fn logs_of(
+        &self,
+        height: u64,
+        wanted: &Wanted,
+        found: &mut Vec<Value>,
+        work: &mut Work,
+    ) -> Result<(), Refused> {
+        let receipts = self.machine.receipts(height)?;
+        work.spend(work::RECEIPT.saturating_mul(receipts.len() as u64))?;
+        let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
+        if !receipts.is_empty() && !logs.into_iter().any(|log| wanted.is(log)) {
+            return Ok(());
+        }
+        let block = self.block_at(height, work)?;
+        let raws = self.transactions_of(&block)?;
+        if raws.len() != receipts.len() {
+            self.receipts_of(&block, raws.len())?;
+        }
+        let mut number = 0;
+        for (index, (raw, receipt)) in raws.iter().zip(&receipts).enumerate() {
+            let mut name = None;
+            for log in &receipt.logs {
+                if wanted.is(log) {
+                    let name = *name.get_or_insert_with(|| keccak256(raw));
+                    found.push(show_log(log, Place { block: &block, index }, name, number, work)?);
+                }
+                number += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The wanted events of a range. With `stop_early` a long answer ends after a whole block; gives the
+    /// height to go on from.
+    pub(super) fn scan(
+        &self,
+        heights: RangeInclusive<u64>,
+        wanted: &Wanted,
+        stop_early: bool,
+        work: &mut Work,
+    ) -> Result<(Vec<Value>, u64), Refused> {
+        work.spend(work::HEIGHT * (heights.end() - heights.start() + 1))?;
+        let mut found = Vec::new();
+        for height in self.machine.heights_with(heights.clone(), |bloom| wanted.maybe_in(bloom))? {
+            let before = found.len();
+            let read = self.logs_of(height, wanted, &mut found, work);
+            let full = found.len() > LOGS_MAX;
+            if stop_early && before > 0 && (full || read.is_err()) {
+                found.truncate(before);
+                return Ok((found, height));
+            }
+            read?;
+            if full && !stop_early {
+                return Err(Refused::impossible(format!(
+                    "more than {LOGS_MAX} events are asked for: ask for fewer blocks in a request"
+                )));
+            }
+        }
+        Ok((found, heights.end() + 1))
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn logs(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+        let (wanted, span) = params.most(1)?.get(0, "filter", read)?;
+        let Some(heights) = self.backend.heights(span)? else { return Ok(Value::Array(Vec::new())) };
+        let (found, _) = self.backend.scan(heights, &wanted, false, &mut self.work)?;
+        Ok(Value::Array(found))
+    }
+}

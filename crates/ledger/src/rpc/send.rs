@@ -1,0 +1,58 @@
+//! Transactions on their way in.
+
+use super::params::{Params, bytes};
+use super::refuse::Refused;
+use super::{Turn, show};
+use crate::machine::{InvalidTx, TX_BYTES_MAX};
+use crate::pool::{PoolError, SENDER_TXS_MAX};
+use serde_json::Value;
+
+impl Turn<'_> {
+    pub(super) fn send(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+        let raw = params.most(1)?.get(0, "signed transaction", |value| bytes(value, TX_BYTES_MAX))?;
+        self.work.spend(super::work::SENDER)?;
+        match self.backend.pool.submit(raw.to_vec()) {
+            Ok(hash) => Ok(show::bytes(&hash)),
+            Err(why) => Err(self.refusal(&raw, &why)),
+        }
+    }
+
+    /// In the words clients look for, where they look for any.
+    fn refusal(&self, raw: &[u8], why: &PoolError) -> Refused {
+        let machine = &self.backend.machine;
+        match why {
+            PoolError::Invalid(InvalidTx::Chain) => Refused::impossible(format!(
+                "invalid chain id: the transaction is signed for another chain, or for none; this ledger's is {}",
+                machine.chain_id()
+            )),
+            PoolError::Invalid(InvalidTx::Sender { sender }) => Refused::rejected(format!(
+                "{sender} is no active organisation's sender: only those may send here, and an administrator registers them"
+            )),
+            PoolError::Invalid(InvalidTx::Malformed) => {
+                Refused::params("the transaction is not a well-formed Ethereum transaction")
+            }
+            PoolError::NonceUsed { nonce, next } => Refused::impossible(format!(
+                "nonce too low: the next nonce is {next}, the transaction's is {nonce}"
+            )),
+            PoolError::NonceTaken { nonce } => Refused::impossible(format!(
+                "replacement transaction underpriced: another transaction with nonce {nonce} waits already, and none outbids it here"
+            )),
+            PoolError::Full => self
+                .too_far(raw)
+                .unwrap_or_else(|| Refused::limit("the pool is full: too many transactions wait; try again")),
+            other => Refused::impossible(other.to_string()),
+        }
+    }
+
+    /// A nonce out of reach stays so for a while; a full pool does not.
+    fn too_far(&self, raw: &[u8]) -> Option<Refused> {
+        let tx = self.backend.machine.check(raw).ok()?;
+        let (nonce, next) = (tx.nonce(), self.backend.machine.view().nonce(tx.sender));
+        let far = nonce.checked_sub(next)? >= SENDER_TXS_MAX as u64;
+        far.then(|| {
+            Refused::impossible(format!(
+                "nonce too high: the next nonce is {next}, the transaction's is {nonce}; at most {SENDER_TXS_MAX} may wait"
+            ))
+        })
+    }
+}
