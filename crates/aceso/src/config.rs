@@ -29,6 +29,7 @@ pub(crate) struct NodeConfig {
     pub(crate) web_behind_proxy: bool,
     #[serde(default = "any_port")]
     pub(crate) mqtt: SocketAddr,
+<<<<<<< HEAD
     pub(crate) heartbeat_ms: Option<u64>,
     #[serde(default)]
     pub(crate) ledger: LedgerConfig,
@@ -80,6 +81,28 @@ impl LedgerConfig {
     pub(crate) fn endpoint(&self) -> Option<String> {
         self.address.clone().or_else(|| self.listen.map(|listen| listen.to_string()))
     }
+=======
+    #[serde(default = "default_heartbeat_ms")]
+    pub(crate) heartbeat_ms: u64,
+    #[serde(default)]
+    pub(crate) rpc: Option<RpcConfig>,
+}
+
+/// The ledger's JSON-RPC port; without this table there is none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RpcConfig {
+    #[serde(default = "any_port")]
+    pub(crate) listen: SocketAddr,
+    #[serde(default)]
+    pub(crate) token_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) allow_anonymous: bool,
+    #[serde(default)]
+    pub(crate) origins: Vec<String>,
+    #[serde(default)]
+    pub(crate) behind_proxy: bool,
+>>>>>>> e466c98 (aceso, web: a JSON-RPC port with a token of its own)
 }
 
 fn default_name() -> String {
@@ -113,6 +136,7 @@ web_behind_proxy = false
 # Address of the MQTT ingress (TLS 1.3, client certificates).
 mqtt = "0.0.0.0:8883"
 
+<<<<<<< HEAD
 # An idle ledger makes a block this often, milliseconds (100 to 10000). Without this line: 2000 alone, 500
 # among others, who notice a dead leader the sooner the shorter it is. All nodes of a ledger use the same.
 heartbeat_ms = 500
@@ -136,6 +160,31 @@ peers = [
 
 # How many lying validators you count on surviving: f needs 3f+1 authorities, or the node does not start.
 traitors_survived = 0
+=======
+# An idle ledger makes a block this often, milliseconds (100 to 10000).
+heartbeat_ms = 2000
+
+# Ethereum's JSON-RPC, for tools and applications that read the ledger or send transactions. Without this
+# table nothing listens.
+[rpc]
+
+# Only a loopback address: whoever must ask from elsewhere comes through a TLS terminator or a tunnel.
+# Port 0 picks a free one and keeps it.
+listen = "127.0.0.1:8545"
+
+# Who asks must show the token in this file (Authorization: Bearer ...). The node makes the file if it is
+# not there; left out, it is rpc.token in the data folder.
+token_file = "/var/lib/aceso/node/rpc.token"
+
+# True lets in anybody who reaches the port. There are no names on the ledger, but who acts when can be read.
+allow_anonymous = false
+
+# Pages of these origins may ask, as a browser names them: ["https://wallet.example"].
+origins = []
+
+# As web_behind_proxy, for this port.
+behind_proxy = false
+>>>>>>> e466c98 (aceso, web: a JSON-RPC port with a token of its own)
 "#;
 
 /// The documented gateway configuration.
@@ -164,6 +213,9 @@ fn check_node(config: &NodeConfig) -> Result<()> {
         "web = \"{}\" is not a loopback address; pages are served without TLS, so put a TLS terminator in front and bind to 127.0.0.1",
         config.web
     );
+    if let Some(rpc) = &config.rpc {
+        check_rpc(rpc)?;
+    }
     anyhow::ensure!(
         config.heartbeat_ms.is_none_or(|ms| (100..=10_000).contains(&ms)),
         "heartbeat_ms = {} is outside 100 to 10000",
@@ -215,6 +267,30 @@ pub(crate) fn check_address(address: &str) -> Result<()> {
     Ok(())
 }
 
+fn check_rpc(rpc: &RpcConfig) -> Result<()> {
+    anyhow::ensure!(
+        rpc.listen.ip().is_loopback(),
+        "[rpc] listen = \"{}\" is not a loopback address; the token would travel in the clear, so put a TLS terminator in front and bind to 127.0.0.1",
+        rpc.listen
+    );
+    anyhow::ensure!(
+        !(rpc.allow_anonymous && rpc.token_file.is_some()),
+        "[rpc] has a token_file and allow_anonymous: choose one"
+    );
+    for origin in &rpc.origins {
+        let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let plain = |text: &str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+            !text.is_empty() && text.chars().all(allowed)
+        };
+        anyhow::ensure!(
+            authority.is_some_and(plain),
+            "[rpc] origins has {origin:?}, which is no origin: write it as \"https://wallet.example\""
+        );
+    }
+    Ok(())
+}
+
 /// Reads the first line of a secret file.
 pub(crate) fn read_secret(path: &Path) -> Result<String> {
     let text = std::fs::read_to_string(path)
@@ -243,6 +319,7 @@ mod tests {
     }
 
     #[test]
+<<<<<<< HEAD
     fn a_wrong_peer_is_named() {
         let key = "8a".repeat(32);
         let peers = |peers: &str| -> Result<()> {
@@ -269,6 +346,19 @@ mod tests {
             "data_dir = '/d'\npassphrase_file = '/p'\n[ledger]\npeers = [{ key = 'K', address = 'a:1' }]";
         let config = toml::from_str(&silent.replace('K', &key)).unwrap();
         assert!(check_node(&config).unwrap_err().to_string().contains("call back"));
+=======
+    fn a_token_does_not_travel_in_the_clear_and_origins_are_named_one_by_one() {
+        for (table, word) in [
+            ("listen = '0.0.0.0:8545'", "loopback"),
+            ("origins = ['*']", "no origin"),
+            ("origins = ['https://wallet.example/']", "no origin"),
+            ("allow_anonymous = true\ntoken_file = '/t'", "choose one"),
+        ] {
+            let text = format!("data_dir = '/d'\npassphrase_file = '/p'\n[rpc]\n{table}");
+            let error = check_node(&toml::from_str(&text).unwrap()).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+>>>>>>> e466c98 (aceso, web: a JSON-RPC port with a token of its own)
     }
 
     #[test]

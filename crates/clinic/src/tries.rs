@@ -36,6 +36,12 @@ impl Origin {
     /// The operator's own door, which strangers do not reach.
     pub const HERE: Self = Self([0; 16]);
 
+    /// Bytes that differ where places do, for tables that know no places.
+    #[must_use]
+    pub fn tag(self) -> [u8; 16] {
+        self.0
+    }
+
     /// A network address. Of IPv6 the network counts: one host has as many addresses in it as it likes.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {

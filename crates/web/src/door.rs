@@ -4,12 +4,13 @@
 //! connection there is.
 
 use crate::forms::FORM_WITHIN;
-use crate::quota::CONNECTIONS_MAX;
+use crate::quota::{CONNECTIONS_MAX, Hold};
 use crate::refuse::Reason;
 use crate::{App, router};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use clinic::Origin;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +22,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
@@ -57,6 +59,48 @@ impl Default for Patience {
     }
 }
 
+/// Who stands behind a door: decides about connections and counts those refused.
+pub(crate) trait Host: Clone + Send + Sync + 'static {
+    /// Most connections at a time.
+    const CONNECTIONS_MAX: usize;
+
+    fn patience(&self) -> Patience;
+
+    /// A place for a connection from this address, or none.
+    fn seat(&self, peer: IpAddr) -> Option<Option<Hold<Origin>>>;
+
+    fn refused(&self, reason: Reason);
+
+    /// Turns true once connections are to end.
+    fn closing(&self) -> watch::Receiver<bool>;
+
+    fn close(&self);
+}
+
+impl Host for App {
+    const CONNECTIONS_MAX: usize = CONNECTIONS_MAX;
+
+    fn patience(&self) -> Patience {
+        self.settings().patience
+    }
+
+    fn seat(&self, peer: IpAddr) -> Option<Option<Hold<Origin>>> {
+        Self::seat(self, peer)
+    }
+
+    fn refused(&self, reason: Reason) {
+        Self::refused(self, reason);
+    }
+
+    fn closing(&self) -> watch::Receiver<bool> {
+        Self::closing(self)
+    }
+
+    fn close(&self) {
+        Self::close(self);
+    }
+}
+
 /// Serves the pages on `listener` until `stop` resolves; requests under way may end first.
 ///
 /// # Errors
@@ -66,8 +110,18 @@ pub async fn serve(
     app: App,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let patience = app.settings().patience;
     let router = router(app.clone());
+    open(listener, app, router, stop).await
+}
+
+/// Serves `router` in the name of `app`.
+pub(crate) async fn open<H: Host>(
+    listener: TcpListener,
+    app: H,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let patience = app.patience();
     let mut open = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -80,7 +134,7 @@ pub async fn serve(
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        let seat = if open.len() < CONNECTIONS_MAX { app.seat(address.ip()) } else { None };
+        let seat = if open.len() < H::CONNECTIONS_MAX { app.seat(address.ip()) } else { None };
         let Some(seat) = seat else {
             // Closed without a word: a word would cost more than the flood that asks for it.
             app.refused(Reason::Connections);
@@ -98,7 +152,7 @@ pub async fn serve(
     Ok(())
 }
 
-async fn converse(stream: TcpStream, peer: IpAddr, app: &App, router: Router, patience: Patience) {
+async fn converse(stream: TcpStream, peer: IpAddr, app: &impl Host, router: Router, patience: Patience) {
     // Small answers go out at once; a system that cannot do so is only slower.
     let _ = stream.set_nodelay(true);
     let mut closing = app.closing();

@@ -20,6 +20,7 @@ mod metrics;
 mod pages;
 pub mod quota;
 pub mod refuse;
+pub mod rpc;
 pub mod session;
 pub mod shell;
 pub mod station;

@@ -28,13 +28,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What each place may still ask for: when it will have regained everything, by a clock that never
 /// goes back.
-#[derive(Default)]
-pub(crate) struct Requests(Mutex<HashMap<Origin, u64>>);
+pub(crate) struct Requests {
+    places: Mutex<HashMap<Origin, u64>>,
+    most: u64,
+    each_ms: u64,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self::new(REQUESTS_MAX, REQUEST_MS)
+    }
+}
 
 impl Requests {
+    /// So many in a row, one regained in so many milliseconds.
+    pub(crate) fn new(most: u64, each_ms: u64) -> Self {
+        Self { places: Mutex::default(), most, each_ms }
+    }
+
     /// Takes one; or the milliseconds after which to ask again.
     pub(crate) fn take(&self, place: Origin, now_ms: u64) -> Result<(), u64> {
-        let mut places = lock(&self.0);
+        let mut places = lock(&self.places);
         if places.len() >= PLACES_MAX && !places.contains_key(&place) {
             places.retain(|_, at_ms| now_ms < *at_ms);
             if places.len() >= PLACES_MAX {
@@ -43,8 +57,8 @@ impl Requests {
             }
         }
         let at_ms = places.entry(place).or_insert(now_ms);
-        let regained_ms = now_ms.max(*at_ms) + REQUEST_MS;
-        let free_ms = regained_ms.saturating_sub(REQUESTS_MAX * REQUEST_MS);
+        let regained_ms = now_ms.max(*at_ms) + self.each_ms;
+        let free_ms = regained_ms.saturating_sub(self.most * self.each_ms);
         if now_ms < free_ms {
             return Err(free_ms - now_ms);
         }
@@ -121,9 +135,9 @@ mod tests {
         for number in 0..3 * u32::try_from(PLACES_MAX).expect("small") {
             assert!(requests.take(place(number), 0).is_ok());
         }
-        assert_eq!(lock(&requests.0).len(), PLACES_MAX);
+        assert_eq!(lock(&requests.places).len(), PLACES_MAX);
         assert!(requests.take(place(u32::MAX), 1_000_000).is_ok());
-        assert_eq!(lock(&requests.0).len(), 1, "who regained everything is forgotten");
+        assert_eq!(lock(&requests.places).len(), 1, "who regained everything is forgotten");
     }
 
     #[test]

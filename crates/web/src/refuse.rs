@@ -28,6 +28,8 @@ reasons! {
     Method = "method",
     /// Nobody is signed in, or the session ended.
     SignedOut = "signed_out",
+    /// A JSON-RPC request without the token.
+    Token = "token",
     /// A post that no page of ours made for this session.
     Foreign = "foreign_post",
     /// A form that is none of ours: media type, coding, a field missing, unknown or sent twice.

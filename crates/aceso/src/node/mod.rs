@@ -12,6 +12,7 @@ mod office;
 mod peers;
 mod ports;
 mod queue;
+mod rpc;
 mod vouch;
 
 use crate::child;
@@ -89,7 +90,15 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let mut kept = ports::Kept::read(&config.data_dir);
     let mqtt = kept.bind("mqtt", config.mqtt).await?;
     let web = kept.bind("web", config.web).await?;
+    let rpc = match &config.rpc {
+        None => None,
+        Some(table) => {
+            let port = rpc::port(table, &config.data_dir, chain)?;
+            Some((kept.bind("rpc", table.listen).await?, port))
+        }
+    };
     kept.save().context("keeping the chosen ports")?;
+    let rpc_address = rpc.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
     let (mqtt_address, web_address) = (mqtt.local_addr()?, web.local_addr()?);
 
     let registry = Arc::new(LedgerRegistry::new(ledger.clone()));
@@ -100,6 +109,7 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let mqtt =
         tokio::spawn(link::serve(mqtt, tls, door, registry, sessions, Bounds::default(), stopping.clone()));
     let pages = tokio::spawn(serve_pages(web, pages(config, &clinic), stopping.clone()));
+    let rpc = rpc.map(|(listener, port)| tokio::spawn(rpc::serve(listener, port, stopping.clone())));
     keeper::wake_on_tip(chain, workers.keep.clone());
     if config.ledger.listen.is_some() {
         peers::watch(chain, *validator, document.epoch_blocks, config.ledger.peers.clone());
@@ -124,6 +134,7 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
         &serde_json::json!({
             "web": web_address.to_string(),
             "mqtt": mqtt_address.to_string(),
+            "rpc": rpc_address.map(|address| address.to_string()),
             "genesis": document.hash().to_string(),
             "org": clinic.org().to_string(),
             "record_key": hex::encode(vault.record_key()),
@@ -140,6 +151,9 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let _ = stop.send(true);
     let _ = tokio::time::timeout(CLOSE_WITHIN, mqtt).await;
     let _ = tokio::time::timeout(CLOSE_WITHIN, pages).await;
+    if let Some(rpc) = rpc {
+        let _ = tokio::time::timeout(CLOSE_WITHIN, rpc).await;
+    }
     tokio::task::spawn_blocking(|| workers.end()).await?;
     outcome
 }
