@@ -49,6 +49,11 @@ enum Command {
     Simulate(simulate::Options),
     /// Seal readings for a device of another maker.
     Seal(seal::Options),
+    /// The organisation's account on the ledger.
+    Account {
+        #[command(subcommand)]
+        step: Account,
+    },
     /// Check an exported bundle offline.
     Verify(verify::Options),
     /// Make, sign and show checkpoints of the ledger.
@@ -63,6 +68,20 @@ enum Command {
     },
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Account {
+    /// Write its secret key to a new file, for a tool that signs for itself. The node must be stopped. Whoever
+    /// has the key acts in the organisation's name.
+    Export {
+        /// The node's configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The key goes here: 0x and 64 hexadecimal digits, readable by its owner only.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
 /// Runs the command; errors become sentences on standard error and exit code 1.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let log_json = cli.log_json;
@@ -73,6 +92,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Checkpoint(options) => checkpoint::run(&options),
+        Command::Account { step: Account::Export { config, out } } => node::export(&config, &out),
         Command::Seal(options) => seal::run(options),
         Command::Chain(options) => chain::run(&options),
         Command::Ward(options) => ward::run(options),

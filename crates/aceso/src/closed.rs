@@ -73,6 +73,11 @@ pub(crate) fn note(folder: &Path, below: &[&str]) -> Result<()> {
     Ok(File::open(folder)?.sync_all()?)
 }
 
+/// Was this folder closed in order, and not opened since?
+pub(crate) fn is_noted(folder: &Path) -> bool {
+    folder.join(NOTE).exists()
+}
+
 /// Checks the files of `folder` against its note, if it was closed in order, and takes the note away.
 ///
 /// # Errors

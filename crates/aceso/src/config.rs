@@ -29,10 +29,11 @@ pub(crate) struct NodeConfig {
     pub(crate) web_behind_proxy: bool,
     #[serde(default = "any_port")]
     pub(crate) mqtt: SocketAddr,
-<<<<<<< HEAD
     pub(crate) heartbeat_ms: Option<u64>,
     #[serde(default)]
     pub(crate) ledger: LedgerConfig,
+    #[serde(default)]
+    pub(crate) rpc: Option<RpcConfig>,
 }
 
 /// How a node takes part in a ledger of several organisations.
@@ -81,11 +82,6 @@ impl LedgerConfig {
     pub(crate) fn endpoint(&self) -> Option<String> {
         self.address.clone().or_else(|| self.listen.map(|listen| listen.to_string()))
     }
-=======
-    #[serde(default = "default_heartbeat_ms")]
-    pub(crate) heartbeat_ms: u64,
-    #[serde(default)]
-    pub(crate) rpc: Option<RpcConfig>,
 }
 
 /// The ledger's JSON-RPC port; without this table there is none.
@@ -102,7 +98,6 @@ pub(crate) struct RpcConfig {
     pub(crate) origins: Vec<String>,
     #[serde(default)]
     pub(crate) behind_proxy: bool,
->>>>>>> e466c98 (aceso, web: a JSON-RPC port with a token of its own)
 }
 
 fn default_name() -> String {
@@ -136,7 +131,6 @@ web_behind_proxy = false
 # Address of the MQTT ingress (TLS 1.3, client certificates).
 mqtt = "0.0.0.0:8883"
 
-<<<<<<< HEAD
 # An idle ledger makes a block this often, milliseconds (100 to 10000). Without this line: 2000 alone, 500
 # among others, who notice a dead leader the sooner the shorter it is. All nodes of a ledger use the same.
 heartbeat_ms = 500
@@ -160,9 +154,6 @@ peers = [
 
 # How many lying validators you count on surviving: f needs 3f+1 authorities, or the node does not start.
 traitors_survived = 0
-=======
-# An idle ledger makes a block this often, milliseconds (100 to 10000).
-heartbeat_ms = 2000
 
 # Ethereum's JSON-RPC, for tools and applications that read the ledger or send transactions. Without this
 # table nothing listens.
@@ -184,7 +175,6 @@ origins = []
 
 # As web_behind_proxy, for this port.
 behind_proxy = false
->>>>>>> e466c98 (aceso, web: a JSON-RPC port with a token of its own)
 "#;
 
 /// The documented gateway configuration.
@@ -319,7 +309,6 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
     fn a_wrong_peer_is_named() {
         let key = "8a".repeat(32);
         let peers = |peers: &str| -> Result<()> {
@@ -346,7 +335,9 @@ mod tests {
             "data_dir = '/d'\npassphrase_file = '/p'\n[ledger]\npeers = [{ key = 'K', address = 'a:1' }]";
         let config = toml::from_str(&silent.replace('K', &key)).unwrap();
         assert!(check_node(&config).unwrap_err().to_string().contains("call back"));
-=======
+    }
+
+    #[test]
     fn a_token_does_not_travel_in_the_clear_and_origins_are_named_one_by_one() {
         for (table, word) in [
             ("listen = '0.0.0.0:8545'", "loopback"),
@@ -358,7 +349,6 @@ mod tests {
             let error = check_node(&toml::from_str(&text).unwrap()).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
->>>>>>> e466c98 (aceso, web: a JSON-RPC port with a token of its own)
     }
 
     #[test]

@@ -26,7 +26,7 @@ const LEDGER: &str = "ledger";
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
 
 /// The vault's folder inside the data folder.
-const VAULT: &str = "vault";
+pub(super) const VAULT: &str = "vault";
 /// What a node writes inside its data folder.
 pub(super) const FOLDERS: [&str; 3] = [VAULT, RECORDS, LEDGER];
 

@@ -3,6 +3,7 @@
 //! Threads: the tokio runtime (pages, MQTT, control); the admission thread (verifies and syncs); the
 //! keeper (live view, alarms, anchors, proofs); the ledger's own. They meet in bounded queues.
 
+mod account;
 mod birth;
 mod desk;
 mod found;
@@ -14,6 +15,8 @@ mod ports;
 mod queue;
 mod rpc;
 mod vouch;
+
+pub(crate) use account::export;
 
 use crate::child;
 use crate::config::{self, NodeConfig};

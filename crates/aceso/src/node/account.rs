@@ -1,0 +1,48 @@
+//! The organisation's account on the ledger, handed to tools that sign for themselves.
+
+use super::found::{self, FOLDERS, VAULT};
+use crate::{closed, config};
+use anyhow::{Context, Result};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+use vault::Vault;
+use vitals::proof::genesis::GenesisDocument;
+
+/// Writes the secret key of the organisation's account to a new file and says on standard output whose it
+/// is. The node must be stopped: its vault is opened with its passphrase.
+#[allow(clippy::print_stdout, reason = "the answer of the command")]
+pub(crate) fn export(node: &Path, out: &Path) -> Result<ExitCode> {
+    let config = config::read_node(node)?;
+    let passphrase = config::read_secret(&config.passphrase_file)?;
+    let was_closed = closed::is_noted(&config.data_dir);
+    closed::check(&config.data_dir)?;
+    let folder = config.data_dir.join(VAULT);
+    let vault = Vault::open(&folder, &passphrase, found::entropy())
+        .with_context(|| format!("opening the vault in {}; the node must be stopped", folder.display()))?;
+    let document = vault.genesis_document().context("the node has no ledger yet: start it once")?;
+    let document = GenesisDocument::decode(&document).context("reading the genesis document in the vault")?;
+    let secret = vault.sender_key();
+    let address = ledger::account::address_of(secret.expose()).context("the vault's sender key is a key")?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(out)
+        .with_context(|| format!("writing {}: the key goes to a new file only", out.display()))?;
+    file.write_all(format!("0x{}\n", hex::encode(secret.expose())).as_bytes())?;
+    file.sync_all()?;
+    drop(vault);
+    if was_closed {
+        closed::note(&config.data_dir, &FOLDERS)?;
+    }
+    let said = serde_json::json!({
+        "address": format!("0x{}", hex::encode(address)),
+        "chain_id": document.chain_id,
+        "genesis": document.hash().to_string(),
+    });
+    println!("{said}");
+    Ok(ExitCode::SUCCESS)
+}
