@@ -4,6 +4,8 @@
 use super::targets::Target;
 use ::ledger::genesis::{Founding, document};
 use ::ledger::machine::{Machine, Receipt};
+use ::ledger::pool::Pool;
+use ::ledger::rpc::{ANSWER_BYTES_MAX, Backend, Caller, handle};
 use std::sync::OnceLock;
 use vitals::ids::OrgId;
 use vitals::proof::genesis::Founder;
@@ -13,6 +15,17 @@ pub const TARGETS: &[Target] = &[
     Target { name: "transaction", seeds: &["transaction_"], attack: transaction },
     Target { name: "outcome", seeds: &["outcome_"], attack: outcome },
     Target { name: "revert", seeds: &["outcome_", "transaction_"], attack: revert },
+    Target { name: "json_rpc", seeds: &["json_rpc_"], attack: json_rpc },
+];
+
+/// Requests as clients send them.
+const REQUESTS: [&str; 6] = [
+    r#"{"jsonrpc":"2.0","id":1,"method":"eth_getBlockByNumber","params":["latest",true]}"#,
+    r#"[{"jsonrpc":"2.0","id":1,"method":"eth_chainId"},{"jsonrpc":"2.0","method":"eth_gasPrice","params":[]}]"#,
+    r#"{"jsonrpc":"2.0","id":"a","method":"eth_call","params":[{"to":"0x1111111111111111111111111111111111111111","data":"0x5b5f56","gas":"0x5208"},{"blockNumber":"0x0"}]}"#,
+    r#"{"jsonrpc":"2.0","id":null,"method":"eth_getLogs","params":[{"fromBlock":"0x0","address":[],"topics":[null,["0x0000000000000000000000000000000000000000000000000000000000000007"]]}]}"#,
+    r#"{"jsonrpc":"2.0","id":2,"method":"eth_getProof","params":["0x1111111111111111111111111111111111111111",["0x0"],"earliest"]}"#,
+    r#"{"jsonrpc":"2.0","id":3,"method":"eth_sendRawTransaction","params":["0x02f86a83014821808080830f42409411"]}"#,
 ];
 
 fn machine() -> &'static Machine {
@@ -41,6 +54,17 @@ fn transaction(bytes: &[u8]) {
         let again = machine().check(bytes).expect("what was accepted once is accepted again");
         assert_eq!((checked.hash, checked.sender), (again.hash, again.sender));
     }
+}
+
+fn json_rpc(bytes: &[u8]) {
+    static BACKEND: OnceLock<Backend> = OnceLock::new();
+    let backend = BACKEND.get_or_init(|| Backend::new(machine().clone(), Pool::new(machine().clone())));
+    let answer = handle(backend, Caller([0; 16]), 0, bytes);
+    let shaped = matches!(
+        (answer.first(), answer.last()),
+        (None, None) | (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))
+    );
+    assert!(shaped && answer.len() < 2 * ANSWER_BYTES_MAX, "an answer is JSON, or nothing");
 }
 
 fn outcome(bytes: &[u8]) {
@@ -72,5 +96,8 @@ pub fn made_seeds() -> Vec<(String, Vec<u8>)> {
     }
     let outcome = Receipt { succeeded: false, gas: 21_000, revert: vec![1, 2, 3, 4], logs: vec![] };
     seeds.push(("outcome_reverted".into(), outcome.encode()));
+    for (number, request) in REQUESTS.iter().enumerate() {
+        seeds.push((format!("json_rpc_{number}"), request.as_bytes().to_vec()));
+    }
     seeds
 }

@@ -360,3 +360,6 @@ async fn in_turn(rpc: Rpc, place: Origin, body: Vec<u8>) -> Result<Response, No>
     });
     Ok(json(StatusCode::OK, Body::from_stream(futures::stream::iter(pieces))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ fn what_a_call_says_is_read_strictly() {
     let (code, why) = scene.refused("eth_call", json!([{ "to": to, "value": "0x1" }]));
     assert!(code == -32000 && why.contains("funds"), "{why}");
     let (code, why) =
-        scene.refused("eth_call", json!([{ "to": to }, "latest", { to: { "balance": "0x1" } }]));
+        scene.refused("eth_call", json!([{ "to": to }, "latest", { to.clone(): { "balance": "0x1" } }]));
     assert!(code == -32602 && why.contains("at most 2"), "an override that is not heeded is refused: {why}");
     scene.ask(
         "eth_call",

@@ -154,11 +154,11 @@ fn state_is_read_at_recent_heights_and_refused_in_words_at_others() {
     assert_eq!(scene.ask("eth_getTransactionCount", json!([me, "0x1"])), json!("0x1"));
     let (code, why) = scene.refused("eth_getBalance", json!([at, "0x9"]));
     assert!(code == -32001 && why.contains("no such block"), "{why}");
-    for _ in 0..crate::machine::HEIGHTS_KEPT {
+    for _ in 0..crate::machine::KEEP_STATES {
         scene.ward.block(&[]);
     }
     let (code, why) = scene.refused("eth_getBalance", json!([at, "0x3"]));
-    assert!(code == -32001 && why.contains("not kept here; the oldest is that after block 4"), "{why}");
+    assert!(code == -32001 && why.contains("not kept: only those of the last 256 blocks are"), "{why}");
     assert_eq!(scene.ask("eth_getTransactionCount", json!([me, "0x4"])), json!("0x3"));
 }
 
@@ -178,7 +178,7 @@ fn a_proof_convinces_whoever_has_the_state_root() {
         let asked = json!([hex::encode_prefixed(at), ["0x0", absent], "0x2"]);
         let proof = scene.ask("eth_getProof", asked);
         let account = scene.ward.machine.view_at(2).unwrap().account(at);
-        let leaf = account.map(|account| alloy_rlp::encode(account));
+        let leaf = account.map(alloy_rlp::encode);
         verify_proof(
             root("0x2"),
             Nibbles::unpack(keccak256(at)),
