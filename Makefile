@@ -73,7 +73,7 @@ verifiers: tools ## The second verifier, in Python, checks every golden file.
 browser: build tools ## Sign in with a real browser, see values change, see an alarm.
 	scripts/browser-check.sh "$(BINARY)"
 
-foreign: build tools ## viem, ethers, cast, mosquitto, paho-mqtt and MQTT.js use a real node, and are refused as documented.
+foreign: build tools ## viem, ethers, cast, alloy, mosquitto, paho-mqtt and MQTT.js use a real node, and are refused as documented.
 	scripts/foreign-check.sh "$(BINARY)"
 
 # Cheap checks first.

@@ -1,7 +1,9 @@
-// Ethereum clients that are not ours, unmodified, against a real node: viem, ethers and cast deploy a
-// contract, call it, read its events, are told why it refuses, and check proofs against a state root.
+// Ethereum clients that are not ours, unmodified, against a real node: viem, ethers, cast and alloy deploy
+// a contract, call it, read its events, are told why it refuses, and check proofs against a state root.
 //
-//     run.mjs BINARY
+//     run.mjs BINARY [ALLOY]
+//
+// ALLOY is the program of ../alloy, which does the same with alloy.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -178,6 +180,15 @@ async function withCast(node, account, { bytecode }) {
   should((await cast('storage', address, '0')) === ethers.toBeHex(309, 32), 'cast: a slot is read')
 }
 
+/** The same in Rust: its lines are told here. */
+async function withAlloy(node, account, { bytecode }) {
+  const program = process.argv[3]
+  if (!program) return console.log('alloy: not asked for')
+  const { stdout } = await run(program, [node.url, node.token, account.secret, bytecode], { timeout: 60_000 })
+    .catch((why) => ({ stdout: `${why.stdout}\nnot ok alloy: ${why.stderr || 'a check failed'}` }))
+  for (const line of stdout.trim().split('\n')) should(line.startsWith('ok '), line.replace(/^(not )?ok /, ''))
+}
+
 /** The port itself: who is let in, and what is no question. */
 async function atTheDoor(node) {
   const call = { jsonrpc: '2.0', id: 1, method: 'eth_chainId', params: [] }
@@ -227,6 +238,7 @@ try {
   await part('viem', () => withViem(node, account, tally))
   await part('ethers', () => withEthers(node, account, tally))
   await part('cast', () => withCast(node, account, tally))
+  await part('alloy', () => withAlloy(node, account, tally))
 } finally {
   await node.stop()
   await node.remove()
