@@ -1,0 +1,159 @@
+//! From calldata back to the act it stands for: the way back of [`Contracts::call`].
+
+use crate::contracts::Contracts;
+use crate::contracts::bindings::{Anchors, Authorities, Consents, Devices, Directory, P256Verifier};
+use alloy_primitives::{Address, B256, FixedBytes};
+use alloy_sol_types::SolCall;
+use vitals::explorer::Deed;
+use vitals::governance::Motion;
+use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
+use vitals::ledger::{Act, ConsentMessage, DeviceKind, RevokeReason, Role, SignedGrant};
+use vitals::proof::contracts::{ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER};
+
+/// A call, as far as it is understood.
+pub(super) struct Told {
+    pub(super) contract: Option<&'static str>,
+    pub(super) function: Option<&'static str>,
+    pub(super) deed: Deed,
+}
+
+/// What a transaction to this account with this input asks for.
+pub(super) fn told(contracts: &Contracts, to: Option<Address>, input: &[u8]) -> Told {
+    let Some(to) = to else {
+        return Told { contract: None, function: None, deed: Deed::Deploy { bytes: input.len() } };
+    };
+    let selector = input.first_chunk().copied();
+    let (contract, function) = named(contracts, to, selector).unzip();
+    let function = function.flatten();
+    let deed = act(contracts, to, input).map_or_else(
+        || Deed::Call {
+            contract: contract.map_or_else(|| format!("contract {to:#x}"), str::to_owned),
+            function: function.map(str::to_owned),
+        },
+        Deed::Act,
+    );
+    Told { contract, function, deed }
+}
+
+fn named(
+    contracts: &Contracts,
+    to: Address,
+    selector: Option<[u8; 4]>,
+) -> Option<(&'static str, Option<&'static str>)> {
+    let known: [(Address, &'static str, fn([u8; 4]) -> Option<&'static str>); 6] = [
+        (contracts.directory, DIRECTORY, Directory::DirectoryCalls::name_by_selector),
+        (contracts.devices, DEVICES, Devices::DevicesCalls::name_by_selector),
+        (contracts.consents, CONSENTS, Consents::ConsentsCalls::name_by_selector),
+        (contracts.anchors, ANCHORS, Anchors::AnchorsCalls::name_by_selector),
+        (contracts.authorities, AUTHORITIES, Authorities::AuthoritiesCalls::name_by_selector),
+        (contracts.p256_verifier, P256_VERIFIER, P256Verifier::P256VerifierCalls::name_by_selector),
+    ];
+    let (_, name, functions) = known.into_iter().find(|(address, ..)| *address == to)?;
+    Some((name, selector.and_then(functions)))
+}
+
+/// The act, if this is exactly the call one of our nodes makes for it.
+fn act(contracts: &Contracts, to: Address, input: &[u8]) -> Option<Act> {
+    if to == contracts.directory {
+        return enrol(input);
+    }
+    if to == contracts.devices {
+        return device(input);
+    }
+    if to == contracts.consents {
+        return consent(input);
+    }
+    if to == contracts.anchors {
+        let call = Anchors::anchorCall::abi_decode(input).ok()?;
+        let consistency = call.consistency.iter().map(|hash| hash.0).collect();
+        return Some(Act::Anchor { size: call.size, root: call.root.0, consistency });
+    }
+    if to == contracts.authorities { governance(input) } else { None }
+}
+
+fn enrol(input: &[u8]) -> Option<Act> {
+    let call = Directory::enrolCall::abi_decode(input).ok()?;
+    Some(Act::Enrol {
+        person: PersonId(call.person.0),
+        role: Role::from_code(call.role)?,
+        signer: call.signer.to_vec(),
+        vault_kept: call.vaultKept,
+    })
+}
+
+fn device(input: &[u8]) -> Option<Act> {
+    if let Ok(call) = Devices::registerCall::abi_decode(input) {
+        return Some(Act::Register {
+            kind: match call.kind {
+                1 => DeviceKind::Sensor,
+                2 => DeviceKind::Gateway,
+                _ => return None,
+            },
+            key: call.key.0,
+            wrap_key: call.wrapKey.0,
+            via: DeviceId(call.via.0),
+            binding: call.binding.0,
+        });
+    }
+    let call = Devices::revokeCall::abi_decode(input).ok()?;
+    Some(Act::Revoke {
+        device: DeviceId(call.id.0),
+        reason: match call.reason {
+            1 => RevokeReason::Retired,
+            2 => RevokeReason::Stolen,
+            _ => return None,
+        },
+        last_trusted_seq: call.lastTrustedSeq,
+    })
+}
+
+fn consent(input: &[u8]) -> Option<Act> {
+    if let Ok(Consents::giveCall { m, signature }) = Consents::giveCall::abi_decode(input) {
+        let message = ConsentMessage {
+            patient: PersonId(m.patient.0),
+            grantee: PersonId(m.grantee.0),
+            terms: m.terms.0,
+            from_ms: m.from,
+            until_ms: m.until,
+            nonce: m.nonce.0,
+            deadline_ms: m.deadline,
+        };
+        return Some(Act::Grant(SignedGrant { message, signature: signature.to_vec() }));
+    }
+    if let Ok(call) = Consents::revokeCall::abi_decode(input) {
+        return Some(Act::RevokeGrant { grant: GrantId(call.id.0), signature: call.signature.to_vec() });
+    }
+    let call = Consents::burnCall::abi_decode(input).ok()?;
+    Some(Act::BurnGrant {
+        patient: PersonId(call.patient.0),
+        nonce: call.nonce.0,
+        signature: call.signature.to_vec(),
+    })
+}
+
+fn governance(input: &[u8]) -> Option<Act> {
+    let org = |id: FixedBytes<16>| OrgId(id.0);
+    let key = |key: B256| key.0;
+    if let Ok(call) = Authorities::voteCall::abi_decode(input) {
+        return Some(Act::Vote { proposal: call.id });
+    }
+    if let Ok(call) = Authorities::settleCall::abi_decode(input) {
+        return Some(Act::Settle { proposal: call.id });
+    }
+    if let Ok(call) = Authorities::announceCall::abi_decode(input) {
+        return Some(Act::Announce { validator: key(call.key), endpoint: call.endpoint });
+    }
+    let motion = if let Ok(call) = Authorities::proposeValidatorCall::abi_decode(input) {
+        Motion::AddValidator { key: key(call.key), org: org(call.org), endpoint: call.endpoint }
+    } else if let Ok(call) = Authorities::proposeRemovalCall::abi_decode(input) {
+        Motion::RemoveValidator { key: key(call.key) }
+    } else if let Ok(call) = Authorities::proposeKeyCall::abi_decode(input) {
+        Motion::ReplaceKey { old: key(call.old), new: key(call.key), endpoint: call.endpoint }
+    } else if let Ok(call) = Authorities::proposeOrganisationCall::abi_decode(input) {
+        Motion::AdmitOrganisation { record_key: key(call.recordKey), sender: call.sender.into() }
+    } else {
+        let call = Authorities::proposeExpulsionCall::abi_decode(input).ok()?;
+        Motion::RemoveOrganisation { org: org(call.org) }
+    };
+    Some(Act::Propose(motion))
+}

@@ -1,0 +1,287 @@
+//! The blocks of this node laid open: headers, transactions in words, validators and how they are.
+//!
+//! Everything is read from the committed state; nothing waits for consensus, and every answer has a bound.
+
+mod decode;
+
+#[cfg(test)]
+mod tests;
+
+use crate::machine::{Machine, Receipt, View};
+use crate::pool::Pool;
+use alloy_consensus::transaction::SignerRecoverable;
+use alloy_consensus::{Transaction as _, TxEnvelope};
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{Address, B256};
+use std::collections::{BTreeMap, BTreeSet};
+use vitals::explorer::{
+    Asked, Authorities, Authority, BLOCKS_MAX, Block, BlockLine, Blocks, PROPOSALS_MAX, Place, Proposal,
+    SCAN_BLOCKS_MAX, SCAN_TRANSACTIONS_MAX, TOLD_MAX, TRANSACTIONS_MAX, TURNS_BLOCKS_MAX, Told, Transaction,
+    Turn, ValidatorHealth, turns,
+};
+use vitals::governance::PROPOSAL_AGE_MS_MAX;
+use vitals::ids::{Hash, OrgId};
+use vitals::ledger::{LedgerError, Outcome};
+use vitals::proof::header::BlockHeader;
+use vitals::proof::state::keccak256;
+
+/// Reads of one moment: the chain may go on meanwhile, and the answer stays consistent.
+pub(crate) struct Glass<'a> {
+    machine: &'a Machine,
+    pool: &'a Pool,
+    view: View,
+    epoch_blocks: u64,
+}
+
+fn down(why: impl std::fmt::Display) -> LedgerError {
+    LedgerError::Down(format!("its blocks cannot be read: {why}"))
+}
+
+/// A raw transaction, taken apart.
+struct Parsed {
+    envelope: TxEnvelope,
+    sender: Address,
+}
+
+fn parsed(raw: &[u8]) -> Result<Parsed, LedgerError> {
+    let envelope = TxEnvelope::decode_2718(&mut &raw[..]).map_err(down)?;
+    // Straight from the signature: the memory of senders is for what is on its way into a block.
+    let sender = envelope.recover_signer().map_err(down)?;
+    Ok(Parsed { envelope, sender })
+}
+
+impl<'a> Glass<'a> {
+    pub(crate) fn new(machine: &'a Machine, pool: &'a Pool, epoch_blocks: u64) -> Self {
+        Self { machine, pool, view: machine.view(), epoch_blocks: epoch_blocks.max(1) }
+    }
+
+    fn tip(&self) -> u64 {
+        self.view.tip().height
+    }
+
+    fn header(&self, height: u64) -> Result<Option<BlockHeader>, LedgerError> {
+        if height == 0 {
+            return Ok(Some(self.machine.genesis_header().clone()));
+        }
+        if height > self.tip() {
+            return Ok(None);
+        }
+        let bytes = self.machine.header(height).map_err(down)?;
+        bytes.map(|bytes| BlockHeader::decode(&bytes).map_err(down)).transpose()
+    }
+
+    fn raws(&self, height: u64) -> Result<Vec<Vec<u8>>, LedgerError> {
+        if height == 0 { Ok(Vec::new()) } else { self.machine.transactions(height).map_err(down) }
+    }
+
+    /// Whose each validator is, as far as the ledger still says.
+    fn operators(&self) -> Result<BTreeMap<[u8; 32], OrgId>, LedgerError> {
+        Ok(self.view.validators()?.into_iter().map(|one| (one.key, one.org)).collect())
+    }
+
+    fn line(
+        &self,
+        header: &BlockHeader,
+        transactions: usize,
+        operators: &BTreeMap<[u8; 32], OrgId>,
+    ) -> BlockLine {
+        // An epoch's first block has no view before it in that epoch.
+        let skipped = header.view.saturating_sub(header.parent_view.saturating_add(1));
+        BlockLine {
+            height: header.height,
+            time_ms: header.time_ms,
+            epoch: header.epoch,
+            view: header.view,
+            skipped: if header.height == 0 { 0 } else { skipped },
+            leader: header.leader,
+            leader_org: operators.get(&header.leader).copied(),
+            transactions,
+            told: Vec::new(),
+        }
+    }
+
+    fn told(&self, parsed: &Parsed) -> Told {
+        let contracts = self.machine.contracts();
+        let told = decode::told(&contracts, parsed.envelope.to(), parsed.envelope.input());
+        Told {
+            org: self.view.sends_for(parsed.sender),
+            sender: parsed.sender.into(),
+            words: told.deed.words(),
+        }
+    }
+
+    pub(crate) fn blocks(&self, asked: &Asked) -> Result<Blocks, LedgerError> {
+        let operators = self.operators()?;
+        let most = asked.most.clamp(1, BLOCKS_MAX);
+        let mut found = Blocks::default();
+        let mut next = match asked.before {
+            None => Some(self.tip()),
+            Some(before) => before.checked_sub(1).map(|height| height.min(self.tip())),
+        };
+        let mut looked = 0;
+        let mut scanned = 0;
+        while let Some(height) = next {
+            let full = found.blocks.len() == most;
+            // Together they bound the work: blocks without anything, and blocks full of others' acts.
+            if full || looked == SCAN_BLOCKS_MAX || scanned > SCAN_TRANSACTIONS_MAX {
+                found.next = Some(height + 1);
+                break;
+            }
+            // What was pruned ends the answer, as genesis does.
+            let Some(header) = self.header(height)? else { break };
+            let raws = self.raws(height)?;
+            let mut line = self.line(&header, raws.len(), &operators);
+            for raw in &raws {
+                let enough = line.told.len() == TOLD_MAX;
+                if enough || scanned > SCAN_TRANSACTIONS_MAX + crate::machine::BLOCK_TXS_MAX {
+                    break;
+                }
+                scanned += 1;
+                let told = self.told(&parsed(raw)?);
+                if asked.org.is_none() || told.org == asked.org {
+                    line.told.push(told);
+                }
+            }
+            if asked.org.is_none() || !line.told.is_empty() {
+                found.blocks.push(line);
+            }
+            looked += 1;
+            next = height.checked_sub(1);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError> {
+        let Some(header) = self.header(height)? else { return Ok(None) };
+        let raws = self.raws(height)?;
+        let mut transactions = Vec::new();
+        for (index, raw) in raws.iter().enumerate().skip(first).take(TRANSACTIONS_MAX) {
+            let place = Place { height, index, time_ms: header.time_ms };
+            transactions.push(self.transaction_of(raw, Some(place))?);
+        }
+        let mut line = self.line(&header, raws.len(), &self.operators()?);
+        for raw in raws.iter().take(TOLD_MAX) {
+            line.told.push(self.told(&parsed(raw)?));
+        }
+        Ok(Some(Block {
+            line,
+            digest: header.digest(),
+            parent: header.parent,
+            state_root: header.state_root,
+            transactions_root: header.transactions_root,
+            receipts_root: header.receipts_root,
+            committee: header.committee,
+            first,
+            transactions,
+        }))
+    }
+
+    fn transaction_of(&self, raw: &[u8], place: Option<Place>) -> Result<Transaction, LedgerError> {
+        let id = keccak256(&[raw]);
+        let Parsed { envelope, sender } = parsed(raw)?;
+        let told = decode::told(&self.machine.contracts(), envelope.to(), envelope.input());
+        let receipt: Option<Receipt> = match place {
+            Some(_) => self.machine.receipt(&id).map_err(down)?.map(|(_, receipt)| receipt),
+            None => None,
+        };
+        let outcome = match (place, &receipt) {
+            (None, _) => Outcome::Pending,
+            (Some(at), Some(receipt)) if receipt.succeeded => Outcome::Done { height: at.height },
+            (Some(_), Some(receipt)) => {
+                Outcome::Refused { reason: crate::contracts::reason(&receipt.revert) }
+            }
+            (Some(_), None) => Outcome::Unknown,
+        };
+        Ok(Transaction {
+            id,
+            place,
+            sender: sender.into(),
+            org: self.view.sends_for(sender),
+            to: envelope.to().map(Into::into),
+            contract: told.contract.map(str::to_owned),
+            function: told.function.map(str::to_owned),
+            nonce: envelope.nonce(),
+            gas_limit: envelope.gas_limit(),
+            gas_used: receipt.map(|receipt| receipt.gas),
+            bytes: raw.len(),
+            deed: told.deed,
+            outcome,
+        })
+    }
+
+    pub(crate) fn transaction(&self, id: &Hash) -> Result<Option<Transaction>, LedgerError> {
+        let height = self.machine.receipt(id).map_err(down)?.map(|(height, _)| height);
+        let (raws, header) = match height {
+            Some(height) => (self.raws(height)?, self.header(height)?),
+            // Only what could stand in the next block is looked at: a longer queue is its sender's affair.
+            None => (self.pool.next_batch(&self.view.snapshot()).iter().map(|raw| raw.to_vec()).collect(), None),
+        };
+        let named = |raw: &Vec<u8>| B256::from(keccak256(&[raw])) == B256::from(*id);
+        let Some(index) = raws.iter().position(named) else { return Ok(None) };
+        let place =
+            header.map(|header| Place { height: header.height, index, time_ms: header.time_ms });
+        self.transaction_of(&raws[index], place).map(Some)
+    }
+
+    pub(crate) fn authorities(&self) -> Result<Authorities, LedgerError> {
+        let epoch = (self.tip() + 1) / self.epoch_blocks;
+        let validators = self.view.validators()?.into_iter().map(|one| Authority {
+            key: one.key,
+            org: Some(one.org),
+            endpoint: one.endpoint,
+            since_epoch: one.from_epoch,
+            until_epoch: one.until_epoch,
+        });
+        Ok(Authorities {
+            epoch,
+            epoch_blocks: self.epoch_blocks,
+            committee: self.view.committee(epoch)?,
+            next: self.view.committee(epoch + 1)?,
+            validators: validators.collect(),
+        })
+    }
+
+    pub(crate) fn proposals(&self) -> Result<Vec<Proposal>, LedgerError> {
+        let staying = self.view.validators()?.into_iter().filter(|one| one.until_epoch.is_none());
+        let seated: BTreeSet<OrgId> = staying.map(|one| one.org).collect();
+        let proposals = self.view.proposals(PROPOSALS_MAX as u64)?.into_iter().map(|one| {
+            let votes: Vec<OrgId> = one.votes.iter().copied().filter(|org| seated.contains(org)).collect();
+            Proposal {
+                id: one.id,
+                words: vitals::explorer::motion(&one.motion),
+                particulars: vitals::explorer::motion_particulars(&one.motion),
+                proposer: one.proposer,
+                proposed_at_ms: one.proposed_at_ms,
+                until_ms: one.proposed_at_ms.saturating_add(PROPOSAL_AGE_MS_MAX),
+                may_vote: seated.iter().copied().filter(|org| !votes.contains(org)).collect(),
+                votes,
+                needed: seated.len() / 2 + 1,
+                acts_from_epoch: one.accepted.map(|accepted| accepted.acts_from_epoch),
+            }
+        });
+        Ok(proposals.collect())
+    }
+
+    /// Turns of the committee of the newest block's epoch, for every validator of `committee`.
+    pub(crate) fn turns(&self, committee: &[[u8; 32]]) -> Result<Vec<ValidatorHealth>, LedgerError> {
+        let tip = self.tip();
+        let epoch = self.header(tip)?.map_or(0, |header| header.epoch);
+        let mut headers = Vec::new();
+        for height in (1..=tip).rev().take(TURNS_BLOCKS_MAX) {
+            match self.header(height)? {
+                Some(header) if header.epoch == epoch => headers.push(Turn {
+                    epoch,
+                    view: header.view,
+                    parent_view: header.parent_view,
+                    height,
+                    leader: header.leader,
+                }),
+                _ => break,
+            }
+        }
+        let counted = turns(epoch, &self.view.committee(epoch)?, headers);
+        let fresh = turns(epoch, committee, []);
+        let of = |one: ValidatorHealth| counted.iter().find(|two| two.key == one.key).cloned().unwrap_or(one);
+        Ok(fresh.into_iter().map(of).collect())
+    }
+}
