@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::{
-    chain, checkpoint, config, founding, gateway_role, node, seal, simulate, telemetry, validator, verify, ward,
+    chain, checkpoint, config, founding, gateway_role, look, node, seal, simulate, telemetry, validator, verify,
+    ward,
 };
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ enum Command {
         #[command(subcommand)]
         step: Account,
     },
+    /// Look into the ledger of a running node: blocks, transactions, validators.
+    Ledger(look::Options),
     /// Check an exported bundle offline.
     Verify(verify::Options),
     /// Make, sign and show checkpoints of the ledger.
@@ -99,6 +102,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Found { step } => founding::run(&step),
         Command::Join(options) => founding::join(&options),
         Command::Validator { step } => validator::run(step),
+        Command::Ledger(options) => look::run(options),
         Command::Node { config } => {
             telemetry::start(log_json);
             node::run(&config)

@@ -35,6 +35,8 @@ pub(crate) enum Request {
     Pair { token: String, request: String, patients: Vec<String> },
     /// The signed-in patient lets the clinician with login `to` treat; signed by the vault-kept key.
     Grant { token: String, to: String, days: u64 },
+    /// Look into the ledger.
+    Look { token: String, look: crate::look::Look },
     /// Figures for a report.
     Report,
     /// Where the ledger stands here.

@@ -11,6 +11,7 @@ mod control;
 mod founding;
 mod gateway_role;
 mod motion;
+mod look;
 mod node;
 mod report;
 mod seal;

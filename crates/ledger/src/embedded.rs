@@ -18,6 +18,7 @@ use std::{
 };
 use tokio::sync::watch;
 use vitals::{
+    explorer::Explorer,
     governance::Motion,
     ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId},
     ledger::{
@@ -121,6 +122,9 @@ pub struct EmbeddedChain {
     status: watch::Receiver<Status>,
     observed: Observed,
     validator: Mutex<Validator>,
+    /// This node's validator key.
+    pub(crate) me: [u8; 32],
+    pub(crate) epoch_blocks: u64,
 }
 
 impl std::fmt::Debug for EmbeddedChain {
@@ -139,9 +143,7 @@ impl EmbeddedChain {
         let folder = &config.folder;
         let broken = |source| OpenError::Folder { folder: folder.clone(), source };
         make_durably(folder).map_err(broken)?;
-        if crate::validator_key(&keys.validator).is_none() {
-            return Err(OpenError::NotAKey);
-        }
+        let me = crate::validator_key(&keys.validator).ok_or(OpenError::NotAKey)?;
         let machine = Machine::open(folder, document)?;
         let pool = Pool::new(machine.clone());
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
@@ -160,7 +162,9 @@ impl EmbeddedChain {
         };
         let validator = Validator::start(&consensus, document, &keys.validator, replica.clone())?;
         let (status, observed) = (validator.watch(), validator.observed());
-        Ok(Self { machine, pool, account, replica, status, observed, validator: Mutex::new(validator) })
+        let epoch_blocks = document.epoch_blocks;
+        let validator = Mutex::new(validator);
+        Ok(Self { machine, pool, account, replica, status, observed, validator, me, epoch_blocks })
     }
 
     /// Stops the validator and waits for it, at most about two seconds. Reads go on; acts are
@@ -321,6 +325,10 @@ impl Ledger for EmbeddedChain {
 
     fn prove(&self, facts: &[Fact]) -> Result<LedgerProof, LedgerError> {
         self.replica.prove(facts)
+    }
+
+    fn explorer(&self) -> Option<&dyn Explorer> {
+        Some(self)
     }
 }
 

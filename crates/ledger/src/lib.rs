@@ -12,6 +12,7 @@ pub mod chain;
 pub mod contracts;
 pub mod embedded;
 pub mod evidence;
+mod explorer;
 pub mod genesis;
 pub mod machine;
 pub mod pool;

@@ -8,6 +8,7 @@
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
+use crate::governance::Motion;
 use crate::ids::{Hash, OrgId};
 use crate::ledger::{Act, DeviceKind, LedgerError, Outcome, RevokeReason, Role};
 use alloc::{format, string::String, vec::Vec};
@@ -199,7 +200,6 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-#[allow(unreachable_patterns, reason = "acts that are told in no words of their own yet")]
 fn words(act: &Act) -> String {
     match act {
         Act::Enrol { role: of, .. } => format!("enrolled {}", role(*of)),
@@ -212,11 +212,13 @@ fn words(act: &Act) -> String {
         Act::BurnGrant { .. } => "relayed the withdrawal of a consent that had not arrived".into(),
         Act::Anchor { size: 1, .. } => "anchored its log of 1 leaf".into(),
         Act::Anchor { size, .. } => format!("anchored its log of {} leaves", count(*size)),
-        _ => "sent an act".into(),
+        Act::Propose(what) => format!("proposed to {}", motion(what)),
+        Act::Vote { proposal } => format!("voted for proposal {}", count(*proposal)),
+        Act::Settle { proposal } => format!("carried out proposal {}", count(*proposal)),
+        Act::Announce { .. } => "said where its validator is found".into(),
     }
 }
 
-#[allow(unreachable_patterns, reason = "as above")]
 fn particulars(act: &Act) -> Vec<(&'static str, String)> {
     match act {
         Act::Enrol { person, vault_kept, .. } => Vec::from([
@@ -238,7 +240,55 @@ fn particulars(act: &Act) -> Vec<(&'static str, String)> {
             Vec::from([("patient", format!("{patient}")), ("nonce", hex(nonce))])
         }
         Act::Anchor { size, root, .. } => Vec::from([("leaves", count(*size)), ("root", hex(root))]),
-        _ => Vec::new(),
+        Act::Propose(what) => motion_particulars(what),
+        Act::Vote { .. } | Act::Settle { .. } => Vec::new(),
+        Act::Announce { validator, endpoint } => {
+            Vec::from([("validator", hex(validator)), ("found at", place(endpoint))])
+        }
+    }
+}
+
+fn place(endpoint: &str) -> String {
+    if endpoint.is_empty() { "nowhere".into() } else { endpoint.into() }
+}
+
+/// What a proposal would do, as a clause without a subject.
+#[must_use]
+pub fn motion(motion: &Motion) -> String {
+    match motion {
+        Motion::AddValidator { key, org, .. } => {
+            format!("seat validator {} of organisation {}", short(key), short(&org.0))
+        }
+        Motion::RemoveValidator { key } => format!("unseat validator {}", short(key)),
+        Motion::ReplaceKey { old, new, .. } => {
+            format!("let validator {} go on as {}", short(old), short(new))
+        }
+        Motion::AdmitOrganisation { record_key, .. } => {
+            format!("admit organisation {}", short(&OrgId::of(record_key).0))
+        }
+        Motion::RemoveOrganisation { org } => format!("expel organisation {}", short(&org.0)),
+    }
+}
+
+/// A proposal's particulars, as label and text. No hash is cut short.
+#[must_use]
+pub fn motion_particulars(motion: &Motion) -> Vec<(&'static str, String)> {
+    match motion {
+        Motion::AddValidator { key, org, endpoint } => Vec::from([
+            ("validator", hex(key)),
+            ("organisation", format!("{org}")),
+            ("found at", place(endpoint)),
+        ]),
+        Motion::RemoveValidator { key } => Vec::from([("validator", hex(key))]),
+        Motion::ReplaceKey { old, new, endpoint } => {
+            Vec::from([("old key", hex(old)), ("new key", hex(new)), ("found at", place(endpoint))])
+        }
+        Motion::AdmitOrganisation { record_key, sender } => Vec::from([
+            ("organisation", format!("{}", OrgId::of(record_key))),
+            ("record key", hex(record_key)),
+            ("sends from", hex(sender)),
+        ]),
+        Motion::RemoveOrganisation { org } => Vec::from([("organisation", format!("{org}"))]),
     }
 }
 

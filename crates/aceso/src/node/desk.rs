@@ -113,6 +113,10 @@ impl Desk {
                 let ticket = self.grant(&session, &to, days, now_ms)?;
                 Ok((json!({}), vec![ticket]))
             }
+            Request::Look { token, look } => {
+                let session = self.session(&token, now_ms)?;
+                Ok((crate::look::answer(&self.clinic, &session, &look, now_ms)?, Vec::new()))
+            }
             Request::Report => Ok((serde_json::to_value(self.figures())?, Vec::new())),
             Request::Tip => {
                 let tip = self.chain.tip();

@@ -35,12 +35,15 @@ pub(super) fn told(contracts: &Contracts, to: Option<Address>, input: &[u8]) -> 
     Told { contract, function, deed }
 }
 
+/// Names a function by its selector.
+type Names = fn([u8; 4]) -> Option<&'static str>;
+
 fn named(
     contracts: &Contracts,
     to: Address,
     selector: Option<[u8; 4]>,
 ) -> Option<(&'static str, Option<&'static str>)> {
-    let known: [(Address, &'static str, fn([u8; 4]) -> Option<&'static str>); 6] = [
+    let known: [(Address, &'static str, Names); 6] = [
         (contracts.directory, DIRECTORY, Directory::DirectoryCalls::name_by_selector),
         (contracts.devices, DEVICES, Devices::DevicesCalls::name_by_selector),
         (contracts.consents, CONSENTS, Consents::ConsentsCalls::name_by_selector),

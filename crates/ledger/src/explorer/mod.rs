@@ -2,6 +2,7 @@
 //!
 //! Everything is read from the committed state; nothing waits for consensus, and every answer has a bound.
 
+mod chain;
 mod decode;
 
 #[cfg(test)]
@@ -214,12 +215,13 @@ impl<'a> Glass<'a> {
         let (raws, header) = match height {
             Some(height) => (self.raws(height)?, self.header(height)?),
             // Only what could stand in the next block is looked at: a longer queue is its sender's affair.
-            None => (self.pool.next_batch(&self.view.snapshot()).iter().map(|raw| raw.to_vec()).collect(), None),
+            None => {
+                (self.pool.next_batch(&self.view.snapshot()).iter().map(|raw| raw.to_vec()).collect(), None)
+            }
         };
         let named = |raw: &Vec<u8>| B256::from(keccak256(&[raw])) == B256::from(*id);
         let Some(index) = raws.iter().position(named) else { return Ok(None) };
-        let place =
-            header.map(|header| Place { height: header.height, index, time_ms: header.time_ms });
+        let place = header.map(|header| Place { height: header.height, index, time_ms: header.time_ms });
         self.transaction_of(&raws[index], place).map(Some)
     }
 

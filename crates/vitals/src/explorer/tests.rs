@@ -19,6 +19,18 @@ fn deeds_are_told_without_names_and_in_words() {
 }
 
 #[test]
+fn motions_are_told_with_the_ends_of_their_ids_and_whole_in_their_particulars() {
+    let seat = Motion::AddValidator { key: [0xab; 32], org: OrgId([1; 16]), endpoint: "node:9000".into() };
+    let told = Deed::Act(Act::Propose(seat));
+    assert_eq!(told.words(), "proposed to seat validator ababab…abab of organisation 010101…0101");
+    let whole = told.particulars();
+    assert!(
+        whole.contains(&("validator", "ab".repeat(32))) && whole.contains(&("found at", "node:9000".into()))
+    );
+    assert_eq!(Deed::Act(Act::Vote { proposal: 9 }).words(), "voted for proposal 9");
+}
+
+#[test]
 fn turns_tell_who_led_and_whose_turn_was_skipped() {
     let committee = [[1; 32], [2; 32], [3; 32], [4; 32]];
     let turn = |height, parent_view, view: u64, leader: [u8; 32]| Turn {

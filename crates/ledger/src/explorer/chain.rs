@@ -1,0 +1,68 @@
+//! A running chain laid open: its blocks, and what it sees of the other validators.
+
+use super::Glass;
+use crate::EmbeddedChain;
+use consensus::{Conflict, Evidence};
+use std::collections::BTreeMap;
+use vitals::explorer::{
+    self, Asked, Authorities, Block, Blocks, EVIDENCE_MAX, Explorer, Governance, Transaction,
+};
+use vitals::ids::{Hash, sha256};
+use vitals::ledger::LedgerError;
+
+impl EmbeddedChain {
+    fn glass(&self) -> Glass<'_> {
+        Glass::new(self.machine(), self.pool(), self.epoch_blocks)
+    }
+}
+
+impl Explorer for EmbeddedChain {
+    fn blocks(&self, asked: &Asked) -> Result<Blocks, LedgerError> {
+        self.glass().blocks(asked)
+    }
+
+    fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError> {
+        self.glass().block(height, first)
+    }
+
+    fn transaction(&self, id: &Hash) -> Result<Option<Transaction>, LedgerError> {
+        self.glass().transaction(id)
+    }
+
+    fn governance(&self) -> Result<Governance, LedgerError> {
+        let glass = self.glass();
+        let authorities = glass.authorities()?;
+        let seen: BTreeMap<[u8; 32], _> = self.observed().all().into_iter().collect();
+        let mut health = glass.turns(&authorities.committee)?;
+        for one in &mut health {
+            let at = |ms: u64| (ms != 0).then_some(ms);
+            one.own = one.key == self.me;
+            if one.own {
+                one.height = Some(self.machine().tip().height);
+            }
+            if let Some(seen) = seen.get(&one.key) {
+                one.heard_at_ms = at(seen.heard_at_ms);
+                one.voted_at_ms = at(seen.voted_at_ms);
+                one.height = one.height.or_else(|| one.heard_at_ms.map(|_| seen.height));
+            }
+        }
+        let newest = self.evidence().into_iter().rev().take(EVIDENCE_MAX);
+        let evidence = newest.map(|one| told(&one, &authorities)).collect();
+        Ok(Governance { proposals: glass.proposals()?, evidence, health, authorities })
+    }
+}
+
+fn told(one: &Evidence, authorities: &Authorities) -> explorer::Evidence {
+    explorer::Evidence {
+        validator: one.validator,
+        org: authorities.org_of(&one.validator),
+        epoch: one.epoch,
+        view: one.view,
+        conflict: match one.conflict {
+            Conflict::Notarize => explorer::Conflict::Notarize,
+            Conflict::Finalize => explorer::Conflict::Finalize,
+            Conflict::NullifyFinalize => explorer::Conflict::NullifyFinalize,
+        },
+        votes: sha256(&[&one.votes]),
+    }
+}

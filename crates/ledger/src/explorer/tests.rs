@@ -1,0 +1,148 @@
+//! Blocks of a ward laid open.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::account;
+use crate::machine::tests::{Ward, consent, enrol, gateway, grant, org, person, sensor};
+use vitals::explorer::Deed;
+use vitals::governance::Motion;
+use vitals::ids::DeviceId;
+use vitals::ledger::{Act, RevokeReason, Role};
+
+fn anchor(size: u64) -> Act {
+    Act::Anchor { size, root: [9; 32], consistency: Vec::new() }
+}
+
+fn all(most: usize) -> Asked {
+    Asked { most, ..Asked::default() }
+}
+
+/// Runs `look` on the ward as it stands.
+fn through<T>(ward: &Ward, look: impl FnOnce(&Glass<'_>) -> T) -> T {
+    let pool = Pool::new(ward.machine.clone());
+    look(&Glass::new(&ward.machine, &pool, ward.document.epoch_blocks))
+}
+
+#[test]
+fn every_act_is_read_back_from_its_calldata() {
+    let ward = Ward::with(2);
+    let (contracts, domain) = (ward.machine.contracts(), ward.machine.domain());
+    let motions = [
+        Motion::AddValidator { key: [1; 32], org: org(0), endpoint: "node.example:9000".into() },
+        Motion::RemoveValidator { key: [2; 32] },
+        Motion::ReplaceKey { old: [3; 32], new: [4; 32], endpoint: String::new() },
+        Motion::AdmitOrganisation { record_key: [5; 32], sender: [6; 20] },
+        Motion::RemoveOrganisation { org: org(1) },
+    ];
+    let acts = [
+        enrol(&domain, 1, Role::Patient),
+        gateway(3),
+        sensor(4, 3),
+        Act::Revoke { device: DeviceId([7; 16]), reason: RevokeReason::Stolen, last_trusted_seq: 41 },
+        grant(&domain, 1, consent(1, person(2), 5, ward.now_ms)),
+        Act::RevokeGrant { grant: vitals::GrantId([8; 32]), signature: vec![1; 64] },
+        Act::BurnGrant { patient: person(1), nonce: [2; 32], signature: vec![3; 64] },
+        Act::Anchor { size: 77, root: [9; 32], consistency: vec![[1; 32], [2; 32]] },
+        Act::Vote { proposal: 9 },
+        Act::Settle { proposal: 8 },
+        Act::Announce { validator: [1; 32], endpoint: "node.example:9000".into() },
+    ];
+    for act in acts.into_iter().chain(motions.map(Act::Propose)) {
+        let (to, input) = contracts.call(org(0), &act);
+        let told = decode::told(&contracts, Some(to), &input);
+        assert_eq!(told.deed, Deed::Act(act));
+        assert!(told.contract.is_some() && told.function.is_some());
+    }
+}
+
+#[test]
+fn calls_that_are_no_acts_are_named_as_far_as_they_are_known() {
+    let ward = Ward::with(2);
+    let contracts = ward.machine.contracts();
+    let (to, mut input) = contracts.call(org(0), &anchor(5));
+    input.truncate(40);
+    let cut = decode::told(&contracts, Some(to), &input);
+    assert_eq!(cut.deed.words(), "called anchor of Anchors");
+    let strange = decode::told(&contracts, Some(Address::from([0xee; 20])), &[1, 2]);
+    assert!(strange.deed.words().starts_with("called contract 0xeeee"), "{}", strange.deed.words());
+    assert_eq!((strange.contract, strange.function), (None, None));
+    assert_eq!(decode::told(&contracts, None, &[0; 1000]).deed, Deed::Deploy { bytes: 1000 });
+}
+
+#[test]
+fn blocks_are_listed_newest_first_and_page_by_page() {
+    let mut ward = Ward::with(2);
+    ward.done(0, &anchor(10));
+    ward.block(&[]);
+    ward.done(1, &anchor(20));
+    let first = through(&ward, |glass| glass.blocks(&all(2))).unwrap();
+    let heights = |blocks: &Blocks| blocks.blocks.iter().map(|line| line.height).collect::<Vec<_>>();
+    assert_eq!((heights(&first), first.next), (vec![3, 2], Some(2)));
+    assert_eq!(first.blocks[0].told[0].words, "anchored its log of 20 leaves");
+    assert_eq!(first.blocks[0].told[0].org, Some(org(1)));
+    let rest = Asked { before: first.next, ..all(10) };
+    let rest = through(&ward, |glass| glass.blocks(&rest)).unwrap();
+    assert_eq!((heights(&rest), rest.next), (vec![1, 0], None));
+    let own = Asked { org: Some(org(0)), ..all(10) };
+    let own = through(&ward, |glass| glass.blocks(&own)).unwrap();
+    assert_eq!((heights(&own), own.next), (vec![1], None));
+    let none = Asked { before: Some(0), ..all(10) };
+    assert_eq!(through(&ward, |glass| glass.blocks(&none)).unwrap(), Blocks::default());
+}
+
+#[test]
+fn a_block_and_its_transactions_tell_the_same_story() {
+    let mut ward = Ward::with(2);
+    let good = ward.next(0, &anchor(10));
+    let bad = ward.next(1, &Act::Anchor { size: 0, root: [0; 32], consistency: Vec::new() });
+    let executed = ward.block(&[good, bad]);
+    let block = through(&ward, |glass| glass.block(1, 0)).unwrap().unwrap();
+    assert_eq!((block.line.transactions, block.transactions.len()), (2, 2));
+    assert_eq!(block.digest, ward.machine.tip().digest);
+    assert_eq!(block.transactions[0].outcome, Outcome::Done { height: 1 });
+    assert!(matches!(&block.transactions[1].outcome, Outcome::Refused { reason } if !reason.is_empty()));
+    assert_eq!(block.transactions[1].contract.as_deref(), Some("Anchors"));
+    for (one, name) in block.transactions.iter().zip(executed.transaction_hashes()) {
+        assert_eq!(one.id, *name);
+        assert_eq!(through(&ward, |glass| glass.transaction(name)).unwrap().as_ref(), Some(one));
+    }
+    let second = through(&ward, |glass| glass.block(1, 1)).unwrap().unwrap();
+    assert_eq!(second.transactions, block.transactions[1..]);
+    assert_eq!(through(&ward, |glass| glass.block(1, 9)).unwrap().unwrap().transactions, []);
+    assert_eq!(through(&ward, |glass| glass.block(2, 0)).unwrap(), None);
+    let genesis = through(&ward, |glass| glass.block(0, 0)).unwrap().unwrap();
+    assert_eq!(genesis.committee, ward.document.committee);
+    assert_eq!(through(&ward, |glass| glass.transaction(&[0; 32])).unwrap(), None);
+}
+
+#[test]
+fn a_waiting_transaction_is_found_and_waits() {
+    let ward = Ward::with(2);
+    let pool = Pool::new(ward.machine.clone());
+    let name = pool.submit(ward.next(0, &anchor(10))).unwrap();
+    let glass = Glass::new(&ward.machine, &pool, 128);
+    let waiting = glass.transaction(&name).unwrap().unwrap();
+    assert_eq!((waiting.place, waiting.outcome, waiting.gas_used), (None, Outcome::Pending, None));
+    assert_eq!(waiting.deed, Deed::Act(anchor(10)));
+    assert_eq!(waiting.sender, account::address_of(&crate::machine::tests::secret(0)).unwrap());
+}
+
+#[test]
+fn validators_proposals_and_turns_are_read_from_the_state() {
+    let mut ward = Ward::with(2);
+    let seat = Motion::AddValidator { key: [0x77; 32], org: org(0), endpoint: "new.example:9000".into() };
+    ward.done(0, &Act::Propose(seat));
+    let (authorities, proposals) =
+        through(&ward, |glass| (glass.authorities().unwrap(), glass.proposals().unwrap()));
+    assert_eq!(authorities.committee, ward.document.committee);
+    assert_eq!(proposals[0].id, 1);
+    assert!(proposals[0].words.starts_with("seat validator 777777…7777"), "{}", proposals[0].words);
+    // One organisation is seated: its own vote carries it out.
+    let one = &proposals[0];
+    assert_eq!((&one.votes[..], one.needed, one.acts_from_epoch), (&[org(0)][..], 1, Some(2)));
+    assert!(one.may_vote.is_empty());
+    let coming = authorities.validators.iter().find(|one| one.key == [0x77; 32]).unwrap();
+    assert_eq!((coming.since_epoch, coming.endpoint.as_str()), (2, "new.example:9000"));
+    let turns = through(&ward, |glass| glass.turns(&authorities.committee)).unwrap();
+    assert_eq!((turns.len(), turns[0].led, turns[0].skipped, turns[0].last_led), (1, 1, 0, Some(1)));
+}
