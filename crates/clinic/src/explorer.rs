@@ -60,6 +60,14 @@ impl Clinic {
         Ok(self.explorer(session, now_ms)?.governance()?)
     }
 
+    /// May this session propose changes of validators and vote on them now?
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but administrators, or on an old ledger view.
+    pub fn may_govern(&self, session: &Session, now_ms: u64) -> Result<(), ClinicError> {
+        self.deciding(session, &[Role::Administrator], now_ms)
+    }
+
     /// The decision comes first; whether there is anything to see, after it.
     fn explorer(&self, session: &Session, now_ms: u64) -> Result<&dyn Explorer, ClinicError> {
         self.require(session, &LOOKERS, now_ms).map_err(|why| self.denied(why))?;

@@ -8,10 +8,10 @@
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
-use crate::governance::Motion;
+use crate::governance::{self, Motion};
 use crate::ids::{Hash, OrgId};
 use crate::ledger::{Act, DeviceKind, LedgerError, Outcome, RevokeReason, Role};
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
 /// Most blocks in one answer.
 pub const BLOCKS_MAX: usize = 100;
@@ -348,6 +348,18 @@ pub struct Authority {
     pub until_epoch: Option<u64>,
 }
 
+impl From<governance::Validator> for Authority {
+    fn from(one: governance::Validator) -> Self {
+        Self {
+            key: one.key,
+            org: Some(one.org),
+            endpoint: one.endpoint,
+            since_epoch: one.from_epoch,
+            until_epoch: one.until_epoch,
+        }
+    }
+}
+
 /// A proposal with its votes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
@@ -374,6 +386,26 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// As it stands while these are the validators: only seated organisations' votes count.
+    #[must_use]
+    pub fn of(one: &governance::Proposal, validators: &[governance::Validator]) -> Self {
+        let staying = validators.iter().filter(|one| one.until_epoch.is_none());
+        let seated: BTreeSet<OrgId> = staying.map(|one| one.org).collect();
+        let votes: Vec<OrgId> = one.votes.iter().copied().filter(|org| seated.contains(org)).collect();
+        Self {
+            id: one.id,
+            words: motion(&one.motion),
+            particulars: motion_particulars(&one.motion),
+            proposer: one.proposer,
+            proposed_at_ms: one.proposed_at_ms,
+            until_ms: one.proposed_at_ms.saturating_add(governance::PROPOSAL_AGE_MS_MAX),
+            may_vote: seated.iter().copied().filter(|org| !votes.contains(org)).collect(),
+            votes,
+            needed: seated.len() / 2 + 1,
+            acts_from_epoch: one.accepted.map(|accepted| accepted.acts_from_epoch),
+        }
+    }
+
     /// Can it still be voted for at this block time?
     #[must_use]
     pub fn is_open(&self, now_ms: u64) -> bool {

@@ -245,6 +245,8 @@ pub fn router(app: App) -> Router {
         .route("/admin", get(pages::admin::page))
         .route("/ledger", get(pages::ledger::page))
         .route("/ledger/authorities", get(pages::ledger::authorities::page))
+        .route("/ledger/proposals", post(pages::ledger::govern::propose))
+        .route("/ledger/proposals/{proposal}/vote", post(pages::ledger::govern::vote))
         .route("/ledger/blocks/{height}", get(pages::ledger::block::page))
         .route("/ledger/transactions/{transaction}", get(pages::ledger::block::transaction))
         .route("/help", get(pages::help))

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::{Condition, Limits};
 use vitals::explorer::{Asked, Block, Blocks, Governance, Transaction};
+use vitals::governance::Motion;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
 use vitals::{Genesis, GrantId, OrgId, PatientId};
@@ -79,6 +80,12 @@ pub trait Station: Send + Sync + 'static {
     ) -> Result<Option<Transaction>, ClinicError>;
     /// Who agrees on blocks.
     fn ledger_governance(&self, session: &Session, now_ms: u64) -> Result<Governance, ClinicError>;
+    /// May this session propose changes of validators and vote on them?
+    fn may_govern(&self, session: &Session, now_ms: u64) -> Result<(), ClinicError>;
+    /// Proposes a change of validators.
+    fn propose(&self, session: &Session, motion: Motion, now_ms: u64) -> Result<Ticket, ClinicError>;
+    /// Votes for a proposal.
+    fn vote(&self, session: &Session, proposal: u64, now_ms: u64) -> Result<Ticket, ClinicError>;
     /// The node's view of the ledger.
     fn health(&self, now_ms: u64) -> LedgerHealth;
     /// What was counted since the node started.

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::{Condition, Limits};
 use vitals::explorer::{Asked, Block, Blocks, Governance, Transaction};
+use vitals::governance::Motion;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
 use vitals::{Genesis, GrantId, OrgId, PatientId};
@@ -120,6 +121,18 @@ impl Station for Wired {
 
     fn ledger_governance(&self, session: &Session, now_ms: u64) -> Result<Governance, ClinicError> {
         self.0.ledger_governance(session, now_ms)
+    }
+
+    fn may_govern(&self, session: &Session, now_ms: u64) -> Result<(), ClinicError> {
+        self.0.may_govern(session, now_ms)
+    }
+
+    fn propose(&self, session: &Session, motion: Motion, now_ms: u64) -> Result<Ticket, ClinicError> {
+        self.0.propose(session, motion, now_ms)
+    }
+
+    fn vote(&self, session: &Session, proposal: u64, now_ms: u64) -> Result<Ticket, ClinicError> {
+        self.0.vote(session, proposal, now_ms)
     }
 
     fn health(&self, now_ms: u64) -> LedgerHealth {

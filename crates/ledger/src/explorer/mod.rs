@@ -14,13 +14,12 @@ use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use vitals::explorer::{
     Asked, Authorities, Authority, BLOCKS_MAX, Block, BlockLine, Blocks, PROPOSALS_MAX, Place, Proposal,
     SCAN_BLOCKS_MAX, SCAN_TRANSACTIONS_MAX, TOLD_MAX, TRANSACTIONS_MAX, TURNS_BLOCKS_MAX, Told, Transaction,
     Turn, ValidatorHealth, turns,
 };
-use vitals::governance::PROPOSAL_AGE_MS_MAX;
 use vitals::ids::{Hash, OrgId};
 use vitals::ledger::{LedgerError, Outcome};
 use vitals::proof::header::BlockHeader;
@@ -227,41 +226,19 @@ impl<'a> Glass<'a> {
 
     pub(crate) fn authorities(&self) -> Result<Authorities, LedgerError> {
         let epoch = (self.tip() + 1) / self.epoch_blocks;
-        let validators = self.view.validators()?.into_iter().map(|one| Authority {
-            key: one.key,
-            org: Some(one.org),
-            endpoint: one.endpoint,
-            since_epoch: one.from_epoch,
-            until_epoch: one.until_epoch,
-        });
         Ok(Authorities {
             epoch,
             epoch_blocks: self.epoch_blocks,
             committee: self.view.committee(epoch)?,
             next: self.view.committee(epoch + 1)?,
-            validators: validators.collect(),
+            validators: self.view.validators()?.into_iter().map(Authority::from).collect(),
         })
     }
 
     pub(crate) fn proposals(&self) -> Result<Vec<Proposal>, LedgerError> {
-        let staying = self.view.validators()?.into_iter().filter(|one| one.until_epoch.is_none());
-        let seated: BTreeSet<OrgId> = staying.map(|one| one.org).collect();
-        let proposals = self.view.proposals(PROPOSALS_MAX as u64)?.into_iter().map(|one| {
-            let votes: Vec<OrgId> = one.votes.iter().copied().filter(|org| seated.contains(org)).collect();
-            Proposal {
-                id: one.id,
-                words: vitals::explorer::motion(&one.motion),
-                particulars: vitals::explorer::motion_particulars(&one.motion),
-                proposer: one.proposer,
-                proposed_at_ms: one.proposed_at_ms,
-                until_ms: one.proposed_at_ms.saturating_add(PROPOSAL_AGE_MS_MAX),
-                may_vote: seated.iter().copied().filter(|org| !votes.contains(org)).collect(),
-                votes,
-                needed: seated.len() / 2 + 1,
-                acts_from_epoch: one.accepted.map(|accepted| accepted.acts_from_epoch),
-            }
-        });
-        Ok(proposals.collect())
+        let validators = self.view.validators()?;
+        let newest = self.view.proposals(PROPOSALS_MAX as u64)?;
+        Ok(newest.iter().map(|one| Proposal::of(one, &validators)).collect())
     }
 
     /// Turns of the committee of the newest block's epoch, for every validator of `committee`.

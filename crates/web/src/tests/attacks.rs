@@ -1,7 +1,7 @@
 //! Every address, attacked: each attempt is answered with a page that says what is wrong, is counted,
 //! and changes nothing.
 
-use super::attempts::{Attempts, GOOD_LIMITS, Takes, routes};
+use super::attempts::{Attempts, GOOD_LIMITS, GOOD_PROPOSAL, Takes, routes};
 use super::scene::{CALLERS, HOST, Scene, encode};
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
@@ -159,7 +159,8 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
             ("{patient}", amira.as_str(), &patients[..]),
             ("{grant}", grant.as_str(), &grants[..]),
             ("{condition}", "257", &codes[..]),
-            ("{height}", "1", &heights[..]),
+            ("{height}", "/1", &heights[..]),
+            ("{proposal}", "/1", &heights[..]),
             ("{transaction}", name.as_str(), &names[..]),
             ("{index}", "0", &leaves.map(String::from)[..]),
         ] {
@@ -168,7 +169,8 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
             }
             let address = route.address(&scene);
             for id in wrong.iter().chain(&odd) {
-                let address = address.replacen(good, id, 1);
+                let slash = if good.starts_with('/') { "/" } else { "" };
+                let address = address.replacen(good, &format!("{slash}{id}"), 1);
                 if address.parse::<axum::http::Uri>().is_err() {
                     continue;
                 }
@@ -269,6 +271,19 @@ async fn a_field_of_the_wrong_kind_is_refused() {
         tried.expect(400, odd, route("/theme"), post("/theme", "", vec![("theme", odd)])).await;
         let fields = vec![("login", odd), ("password", odd)];
         tried.one_of(&[401, 429], odd, route("/sign-in"), post("/sign-in", "", fields)).await;
+    }
+    let proposals = route("/ledger/proposals");
+    for odd in ODD.into_iter().chain(["", "4444", "node:9000:x", "no de:1", ":9000"]) {
+        for name in ["change", "key", "organisation", "endpoint", "confirm"] {
+            let free = odd.is_empty() && matches!(name, "endpoint" | "confirm");
+            if free {
+                continue;
+            }
+            let fields =
+                GOOD_PROPOSAL.iter().map(|(field, good)| (*field, if *field == name { odd } else { *good }));
+            let request = post("/ledger/proposals", "admin", fields.collect());
+            tried.expect(400, odd, proposals, request).await;
+        }
     }
     tried.expect(422, "no order", limits, post(&path, "lee", with("above_low", "200"))).await;
     tried.done("kinds");

@@ -51,6 +51,15 @@ pub(crate) const GOOD_LIMITS: &[(&str, &str)] = &[
     ("below_high", "38"),
 ];
 
+/// A validator that could be seated.
+pub(crate) const GOOD_PROPOSAL: &[(&str, &str)] = &[
+    ("change", "seat"),
+    ("key", "4444444444444444444444444444444444444444444444444444444444444444"),
+    ("organisation", "0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c"),
+    ("endpoint", "new.example:9000"),
+    ("confirm", "yes"),
+];
+
 /// Who may look into the ledger.
 const LOOKERS: &[&str] = &["admin", "ada"];
 
@@ -104,7 +113,9 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/proof/{index}", "lee", &["lee", "kim", "amira", "admin", "ada"]),
         get("/admin", "admin", &["admin"]),
         asked(get("/ledger", "ada", LOOKERS)),
-        get("/ledger/authorities", "admin", LOOKERS),
+        asked(get("/ledger/authorities", "admin", LOOKERS)),
+        post("/ledger/proposals", "admin", &["admin"], GOOD_PROPOSAL, &["confirm"]),
+        post("/ledger/proposals/{proposal}/vote", "admin", &["admin"], &[("confirm", "yes")], &["confirm"]),
         asked(get("/ledger/blocks/{height}", "ada", LOOKERS)),
         get("/ledger/transactions/{transaction}", "admin", LOOKERS),
         open("/help"),
@@ -127,6 +138,7 @@ impl Route {
             .replace("{patient}", &scene.amira.to_string())
             .replace("{grant}", &scene.consent.to_string())
             .replace("{condition}", "257")
+            .replace("{proposal}", "1")
             .replace("{height}", "1")
             .replace("{transaction}", &scene.transaction())
             .replace("{index}", "0")

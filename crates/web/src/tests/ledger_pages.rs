@@ -1,9 +1,11 @@
 //! The ledger's pages, and what every page says when the ledger stands still.
 
+use super::attempts::GOOD_PROPOSAL;
 use super::scene::{Scene, goes_to, text};
 use axum::http::StatusCode;
 use clinic::LATE_BLOCKS;
 use clinic::policy::VIEW_AGE_MAX_MS;
+use vitals::OrgId;
 
 #[tokio::test]
 async fn an_auditor_reads_the_ledger_in_words_and_ids_without_a_name() {
@@ -130,6 +132,55 @@ async fn a_late_withdrawal_is_told_to_staff_and_to_its_patient() {
     scene.ward.ledger.set_deaf(false);
     scene.settle();
     assert!(!scene.page("/admin", "admin").await.contains("id=\"late\""));
+}
+
+#[tokio::test]
+async fn an_administrator_proposes_and_votes_after_being_asked_twice() {
+    let mut scene = Scene::new();
+    scene.ward.ledger.with_a_neighbour(OrgId([0x0c; 16]));
+    let page = scene.page("/ledger/authorities", "admin").await;
+    assert!(
+        page.contains("Propose a change") && page.contains("1 of 2 votes") && page.contains("Vote for it")
+    );
+    assert!(page.contains("neighbour.example:9000") && page.contains("Test Hospital"), "{page}");
+    let read_only = scene.page("/ledger/authorities", "ada").await;
+    assert!(!read_only.contains("Propose a change") && !read_only.contains("Vote for it"), "auditors look");
+
+    // The first post asks, the second votes.
+    let vote = "/ledger/proposals/1/vote";
+    let before = scene.ward.ledger.submitted();
+    let question = scene.post(vote, "admin", &[]).await;
+    assert_eq!(question.status(), StatusCode::OK);
+    assert!(text(question).await.contains("Vote for this proposal?"));
+    assert_eq!(scene.ward.ledger.submitted(), before, "nothing yet");
+    let done = scene.post(vote, "admin", &[("confirm", "yes")]).await;
+    assert_eq!(done.status(), StatusCode::SEE_OTHER);
+    let there = goes_to(&done).to_string();
+    assert!(scene.page(&there, "admin").await.contains("on its way to the ledger"));
+    assert!(!scene.page("/ledger/authorities?sent=0", "admin").await.contains("on its way"));
+    scene.settle();
+    assert!(scene.page("/ledger/authorities", "ada").await.contains("accepted; acts from epoch"));
+    let late = scene.post(vote, "admin", &[("confirm", "yes")]).await;
+    assert_eq!(late.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(scene.post("/ledger/proposals/9/vote", "admin", &[]).await.status(), StatusCode::NOT_FOUND);
+
+    let fields: Vec<_> = GOOD_PROPOSAL.iter().copied().filter(|(name, _)| *name != "confirm").collect();
+    let before = scene.ward.ledger.submitted();
+    let question = text(scene.post("/ledger/proposals", "admin", &fields).await).await;
+    assert!(
+        question.contains("Seat validator 444444…4444") && question.contains("new.example:9000"),
+        "{question}"
+    );
+    assert_eq!(scene.ward.ledger.submitted(), before);
+    let done = scene.post("/ledger/proposals", "admin", GOOD_PROPOSAL).await;
+    assert_eq!((done.status(), scene.ward.ledger.submitted()), (StatusCode::SEE_OTHER, before + 1));
+
+    // On a ledger that stands still nobody decides.
+    scene.ward.pass(VIEW_AGE_MAX_MS + 1);
+    scene.settle_without_block();
+    let waits = scene.post("/ledger/proposals", "admin", GOOD_PROPOSAL).await;
+    assert_eq!(waits.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text(waits).await.contains("nothing new can be decided"));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{PaperBlock, PaperLedger, SENDER, State};
 use vitals::explorer::{
     Asked, Authorities, Authority, BLOCKS_MAX, Block, BlockLine, Blocks, Deed, Explorer, Governance, Place,
-    TOLD_MAX, TRANSACTIONS_MAX, Told, Transaction, ValidatorHealth,
+    Proposal, TOLD_MAX, TRANSACTIONS_MAX, Told, Transaction, ValidatorHealth,
 };
 use vitals::ids::{Hash, OrgId};
 use vitals::ledger::{Act, LedgerError, Outcome};
@@ -114,20 +114,17 @@ impl Explorer for PaperLedger {
     fn governance(&self) -> Result<Governance, LedgerError> {
         let state = self.open()?;
         let key = self.document.committee[0];
-        let authority = Authority {
-            key,
-            org: Some(self.org()),
-            endpoint: "node.example:9000".into(),
-            since_epoch: 0,
-            until_epoch: None,
-        };
+        let model = &state.model.authorities;
+        let epoch = (state.height + 1) / model.epoch_blocks;
         let authorities = Authorities {
-            epoch: 0,
-            epoch_blocks: 1 << 40,
-            committee: vec![key],
-            next: vec![key],
-            validators: vec![authority],
+            epoch,
+            epoch_blocks: model.epoch_blocks,
+            committee: model.committee(epoch),
+            next: model.committee(epoch + 1),
+            validators: model.validators.iter().cloned().map(Authority::from).collect(),
         };
+        let proposals =
+            model.proposals.iter().rev().map(|one| Proposal::of(one, &model.validators)).collect();
         let health = ValidatorHealth {
             key,
             own: true,
@@ -138,6 +135,6 @@ impl Explorer for PaperLedger {
             heard_at_ms: None,
             voted_at_ms: None,
         };
-        Ok(Governance { authorities, health: vec![health], ..Governance::default() })
+        Ok(Governance { authorities, proposals, evidence: Vec::new(), health: vec![health] })
     }
 }

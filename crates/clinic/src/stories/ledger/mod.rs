@@ -9,12 +9,13 @@ use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 use vitals::eip712::{ConsentDomain, grant_id};
+use vitals::governance::{Motion, Proposal, Validator};
 use vitals::ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId, sha256};
 use vitals::ledger::{
     Act, ActId, Anchor, ConsentMessage, Device, DeviceKind, Fact, Grant, Ledger, LedgerError, Organisation,
     Outcome, Person, Tip,
 };
-use vitals::model::LedgerModel;
+use vitals::model::{AuthoritiesModel, LedgerModel};
 use vitals::proof::certificate::{self, Certificate};
 use vitals::proof::contracts::{self, Word};
 use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
@@ -88,7 +89,11 @@ impl PaperLedger {
         };
         let founder = Organisation { record_key, sender: SENDER, active: true };
         let domain = ConsentDomain::of(&document).unwrap();
-        let model = LedgerModel::new(domain, p256_says, [(OrgId::of(&record_key), founder)]);
+        let ours = (VerificationKey::from(&validator).into(), OrgId::of(&record_key));
+        let mut authorities = AuthoritiesModel::new(1 << 40, [ours]);
+        authorities.validators[0].endpoint = "node.example:9000".into();
+        let model =
+            LedgerModel::new(domain, p256_says, [(OrgId::of(&record_key), founder)]).governed_by(authorities);
         let state = State {
             model,
             height: 1,
@@ -132,6 +137,29 @@ impl PaperLedger {
     /// The ledger stops answering, or answers again.
     pub(crate) fn set_down(&self, down: bool) {
         self.state().down = down;
+    }
+
+    /// Another organisation runs a validator, and proposes another one: it needs both votes.
+    pub(crate) fn with_a_neighbour(&self, neighbour: OrgId) {
+        let mut state = self.state();
+        let proposed_at_ms = state.time_ms;
+        let endpoint = String::from("neighbour.example:9000");
+        let seat = Validator { key: [0x22; 32], org: neighbour, from_epoch: 0, until_epoch: None, endpoint };
+        let motion =
+            Motion::AddValidator { key: [0x33; 32], org: neighbour, endpoint: "third.example:9000".into() };
+        let founder = Organisation { record_key: [0x0d; 32], sender: [0x0d; 20], active: true };
+        state.model.organisations.insert(neighbour, founder);
+        let model = &mut state.model.authorities;
+        model.validators.push(seat);
+        let (id, votes) = (model.proposals.len() as u64 + 1, vec![neighbour]);
+        model.proposals.push(Proposal {
+            id,
+            motion,
+            proposer: neighbour,
+            proposed_at_ms,
+            votes,
+            accepted: None,
+        });
     }
 
     /// Validators leave withdrawals of consents out of their blocks, or take them again.

@@ -246,6 +246,28 @@ impl Station for Demo {
         Ok(super::ledger::governance(super::ledger::tip(now_ms), now_ms))
     }
 
+    fn may_govern(&self, session: &Session, _: u64) -> Result<(), ClinicError> {
+        match session.role {
+            Role::Administrator => Ok(()),
+            role => Err(Denied::Role { role }.into()),
+        }
+    }
+
+    fn propose(
+        &self,
+        session: &Session,
+        _: vitals::governance::Motion,
+        now_ms: u64,
+    ) -> Result<Ticket, ClinicError> {
+        self.may_govern(session, now_ms)?;
+        Ok(Ticket { act: [0; 32], what: "proposal" })
+    }
+
+    fn vote(&self, session: &Session, _: u64, now_ms: u64) -> Result<Ticket, ClinicError> {
+        self.may_govern(session, now_ms)?;
+        Ok(Ticket { act: [0; 32], what: "vote" })
+    }
+
     fn health(&self, now_ms: u64) -> LedgerHealth {
         let halted = self.halted();
         LedgerHealth {

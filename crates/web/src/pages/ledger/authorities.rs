@@ -2,12 +2,14 @@
 
 use super::{HERE, KeyMark, OrgMark};
 use crate::App;
+use crate::forms::Asked;
 use crate::session::Caller;
 use crate::shell::{Answer, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
 use axum::extract::State;
 use vitals::explorer::{Authority, Evidence, Governance, Proposal, TURNS_BLOCKS_MAX, ValidatorHealth};
+use vitals::ledger::Role;
 
 struct ValidatorCard {
     mark: KeyMark,
@@ -30,6 +32,8 @@ struct ProposalCard {
     state: String,
     votes: Vec<OrgMark>,
     may_vote: Vec<OrgMark>,
+    /// Our own organisation's vote is missing, and this person may give it.
+    ours: bool,
     count: usize,
     needed: usize,
 }
@@ -52,6 +56,10 @@ struct AuthoritiesPage {
     validators: Vec<ValidatorCard>,
     proposals: Vec<ProposalCard>,
     evidence: Vec<EvidenceLine>,
+    /// Where a change can be proposed.
+    governs: bool,
+    own_org: String,
+    saved: Option<&'static str>,
     window: String,
 }
 
@@ -129,7 +137,7 @@ fn card(app: &App, one: &Authority, governance: &Governance, tip: u64, now_ms: u
     }
 }
 
-fn proposal(app: &App, one: &Proposal, tip_ms: u64) -> ProposalCard {
+fn proposal(app: &App, one: &Proposal, tip_ms: u64, governs: bool) -> ProposalCard {
     let marks = |orgs: &[vitals::OrgId]| orgs.iter().map(|org| OrgMark::of(app, *org)).collect();
     let open = one.is_open(tip_ms);
     let state = match one.acts_from_epoch {
@@ -148,6 +156,7 @@ fn proposal(app: &App, one: &Proposal, tip_ms: u64) -> ProposalCard {
         state,
         votes: marks(&one.votes),
         may_vote: marks(&one.may_vote),
+        ours: governs && open && one.may_vote.contains(&app.station().org()),
         count: one.votes.len(),
         needed: one.needed,
     }
@@ -196,7 +205,7 @@ fn lead(governance: &Governance) -> String {
 }
 
 /// `/ledger/authorities`.
-pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
+pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -> Answer {
     let session = caller.session.clone();
     let answer = app.ask(move |station, now_ms| station.ledger_governance(&session, now_ms)).await;
     let governance = app.granted(&caller, answer)?;
@@ -204,6 +213,9 @@ pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
     let health = app.station().health(now_ms);
     let authorities = &governance.authorities;
     let cards = authorities.validators.iter();
+    let governs = caller.session.role == Role::Administrator;
+    let saved = (asked.field("sent") == caller.done())
+        .then_some("It is on its way to the ledger. Reload in a moment to see it.");
     Ok(app.render(&AuthoritiesPage {
         shell: Shell::of(&app, &caller, HERE),
         epoch: words::count(authorities.epoch),
@@ -213,8 +225,15 @@ pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
         lead: lead(&governance),
         next: next(&app, &governance),
         validators: cards.map(|one| card(&app, one, &governance, health.height, now_ms)).collect(),
-        proposals: governance.proposals.iter().map(|one| proposal(&app, one, health.tip_ms)).collect(),
+        proposals: governance
+            .proposals
+            .iter()
+            .map(|one| proposal(&app, one, health.tip_ms, governs))
+            .collect(),
         evidence: governance.evidence.iter().map(|one| evidence(&app, one)).collect(),
+        governs,
+        own_org: app.station().org().to_string(),
+        saved,
         window: words::count(TURNS_BLOCKS_MAX as u64),
     }))
 }

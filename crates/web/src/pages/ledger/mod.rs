@@ -2,6 +2,7 @@
 
 pub(crate) mod authorities;
 pub(crate) mod block;
+pub(crate) mod govern;
 
 use crate::App;
 use crate::forms::Asked;

@@ -1,0 +1,135 @@
+//! Proposing a change of validators, and voting for one. Each is asked twice: the first post shows what it
+//! would do, the second does it.
+
+use super::HERE;
+use crate::App;
+use crate::forms::{At, Posted};
+use crate::shell::{Answer, Message, Refusal, Shell};
+use crate::words;
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use vitals::explorer::{motion, motion_particulars};
+use vitals::governance::{Motion, is_endpoint};
+
+/// What the second post says.
+const YES: &str = "yes";
+/// When a change acts.
+const EFFECT: &str = "Organisations that run validators have one vote each. Once more than half of them have voted for it, it acts two epochs later. A proposal without enough votes lapses after a week.";
+
+#[derive(Template)]
+#[template(path = "pages/ledger_confirm.html")]
+struct ConfirmPage {
+    shell: Shell,
+    question: &'static str,
+    sentence: String,
+    particulars: Vec<(&'static str, String)>,
+    effect: &'static str,
+    action: String,
+    fields: Vec<(&'static str, String)>,
+    button: &'static str,
+}
+
+/// Asks the clinic whether this person may decide here at all, before anything else is told.
+async fn may_govern(app: &App, posted: &Posted) -> Result<(), Refusal> {
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.may_govern(&session, now_ms)).await;
+    app.granted(&posted.caller, answer)
+}
+
+fn is_confirmed(app: &App, posted: &Posted) -> Result<bool, Refusal> {
+    match posted.field("confirm") {
+        "" => Ok(false),
+        YES => Ok(true),
+        _ => Err(wrong(app, posted, "The field “confirm” says something else than yes.")),
+    }
+}
+
+fn wrong(app: &App, posted: &Posted, why: &str) -> Refusal {
+    app.refusal(Some(&posted.caller), &Message::wrong(&format!("{why} Nothing was changed.")))
+}
+
+fn sent(posted: &Posted) -> Answer {
+    let there = format!("/ledger/authorities?sent={}", posted.caller.done());
+    Ok(Redirect::to(&there).into_response())
+}
+
+/// The change a form asks for, or what is wrong with it.
+fn wanted(posted: &Posted) -> Result<Motion, &'static str> {
+    let mut key = [0; 32];
+    hex::decode_to_slice(posted.field("key").trim(), &mut key)
+        .map_err(|_| "A validator’s key has 64 hexadecimal digits.")?;
+    let org = posted.field("organisation").trim().parse();
+    let org = org.map_err(|_| "An organisation’s id has 32 hexadecimal digits, in lower case.")?;
+    let endpoint = posted.field("endpoint").trim().to_string();
+    if !is_endpoint(&endpoint) {
+        return Err("A validator is found at host:port, for example ledger.hospital.example:9000.");
+    }
+    match posted.field("change") {
+        "unseat" => Ok(Motion::RemoveValidator { key }),
+        "seat" => Ok(Motion::AddValidator { key, org, endpoint }),
+        _ => Err("A proposal seats a validator or unseats one."),
+    }
+}
+
+/// `POST /ledger/proposals`.
+pub(crate) async fn propose(State(app): State<App>, posted: Posted) -> Answer {
+    posted.fits(&app, &["change", "key", "organisation", "endpoint", "confirm?"])?;
+    may_govern(&app, &posted).await?;
+    let wanted = wanted(&posted).map_err(|why| wrong(&app, &posted, why))?;
+    if is_confirmed(&app, &posted)? {
+        let session = posted.caller.session.clone();
+        let answer = app.ask(move |station, now_ms| station.propose(&session, wanted, now_ms)).await;
+        app.granted(&posted.caller, answer)?;
+        return sent(&posted);
+    }
+    let field = |name| (name, posted.field(name).trim().to_string());
+    Ok(app.render(&ConfirmPage {
+        shell: shell(&app, &posted),
+        question: "Propose this change?",
+        sentence: format!("{}.", words::capital(&motion(&wanted))),
+        particulars: motion_particulars(&wanted),
+        effect: EFFECT,
+        action: "/ledger/proposals".into(),
+        fields: ["change", "key", "organisation", "endpoint"].map(field).into(),
+        button: "Propose it",
+    }))
+}
+
+/// `POST /ledger/proposals/{proposal}/vote`.
+pub(crate) async fn vote(State(app): State<App>, At(id): At<String>, posted: Posted) -> Answer {
+    posted.fits(&app, &["confirm?"])?;
+    may_govern(&app, &posted).await?;
+    let nothing = || app.refusal(Some(&posted.caller), &Message::not_found());
+    let id: u64 = crate::pages::named(&id).ok_or_else(nothing)?;
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.ledger_governance(&session, now_ms)).await;
+    let governance = app.granted(&posted.caller, answer)?;
+    let proposal = governance.proposals.into_iter().find(|one| one.id == id).ok_or_else(nothing)?;
+    if !proposal.is_open(app.now_ms()) {
+        return Err(wrong(&app, &posted, "This proposal takes no more votes."));
+    }
+    if is_confirmed(&app, &posted)? {
+        let session = posted.caller.session.clone();
+        let answer = app.ask(move |station, now_ms| station.vote(&session, id, now_ms)).await;
+        app.granted(&posted.caller, answer)?;
+        return sent(&posted);
+    }
+    Ok(app.render(&ConfirmPage {
+        shell: shell(&app, &posted),
+        question: "Vote for this proposal?",
+        sentence: format!("{}.", words::capital(&proposal.words)),
+        particulars: proposal.particulars,
+        effect: EFFECT,
+        action: format!("/ledger/proposals/{id}/vote"),
+        fields: Vec::new(),
+        button: "Vote for it",
+    }))
+}
+
+fn shell(app: &App, posted: &Posted) -> Shell {
+    let mut shell = Shell::of(app, &posted.caller, HERE);
+    // A post cannot be gone back to by an address.
+    shell.path = "/ledger/authorities".into();
+    shell
+}
