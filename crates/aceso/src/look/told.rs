@@ -82,7 +82,9 @@ fn blocks(out: &mut String, said: &Value, now_ms: u64) {
         }
     }
     match said["next"].as_u64() {
-        Some(next) => drop(writeln!(out, "Older blocks: --before {next}")),
+        Some(next) => {
+            let _ = writeln!(out, "Older blocks: --before {next}");
+        }
         None if out.is_empty() => out.push_str("No blocks.\n"),
         None => {}
     }
@@ -228,7 +230,8 @@ fn health(out: &mut String, said: &Value, now_ms: u64) {
     }
     match (said["withdrawals_waiting"].as_u64(), said["withdrawals_late"].as_u64()) {
         (Some(waiting), Some(late)) if waiting != 0 => {
-            drop(writeln!(out, "Withdrawn consents not on the ledger yet: {waiting}, of which late: {late}"))
+            let _ =
+                writeln!(out, "Withdrawn consents not on the ledger yet: {waiting}, of which late: {late}");
         }
         _ => {}
     }

@@ -2,7 +2,9 @@
 
 use super::ward::{Ward, denied};
 use crate::Denied;
+use vitals::OrgId;
 use vitals::explorer::{Asked, TOLD_MAX};
+use vitals::governance::Motion;
 use vitals::ids::Class;
 use vitals::ledger::{Outcome, Purpose, Role};
 
@@ -68,4 +70,27 @@ fn a_ledger_that_does_not_answer_says_so() {
     assert_eq!(denied(ward.clinic.ledger_blocks(&admin, &newest(1), now_ms)), Denied::LedgerDown);
     ward.ledger.set_down(false);
     assert!(ward.clinic.ledger_blocks(&admin, &newest(1), now_ms).is_ok());
+}
+
+#[test]
+fn only_administrators_propose_and_vote() {
+    let (mut ward, [_]) = Ward::with(["amira"]);
+    ward.person("ada", Role::Auditor);
+    ward.block();
+    ward.ledger.with_a_neighbour(OrgId([0x0c; 16]));
+    let now_ms = ward.now_ms;
+    for (who, role) in [("ada", Role::Auditor), ("lee", Role::Clinician), ("amira", Role::Patient)] {
+        let session = ward.as_(who);
+        let motion = Motion::RemoveValidator { key: [0x22; 32] };
+        assert_eq!(denied(ward.clinic.may_govern(&session, now_ms)), Denied::Role { role });
+        assert_eq!(denied(ward.clinic.propose(&session, motion, now_ms)), Denied::Role { role });
+        assert_eq!(denied(ward.clinic.vote(&session, 1, now_ms)), Denied::Role { role });
+    }
+    let open = ward.clinic.ledger_governance(&ward.admin, now_ms).unwrap().proposals.remove(0);
+    assert!(open.is_open(now_ms) && open.may_vote == [ward.clinic.org()] && open.needed == 2);
+    let ticket = ward.clinic.vote(&ward.admin, open.id, now_ms).unwrap();
+    ward.block();
+    ward.done(&ticket);
+    let done = ward.clinic.ledger_governance(&ward.admin, now_ms).unwrap().proposals.remove(0);
+    assert!(!done.is_open(now_ms) && done.acts_from_epoch.is_some());
 }
