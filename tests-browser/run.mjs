@@ -229,7 +229,26 @@ try {
   await pictures(null, { 'sign-in': '/sign-in' });
   await pictures(logins.doctor, { wall: '/wall', patient: patientHref, 'not-found': '/nothing-here', help: '/help', proof });
   await pictures(logins.patient, { me: '/me' });
-  if (logins.administrator) await pictures(logins.administrator, { admin: '/admin' });
+  if (logins.administrator) {
+    // The administrator reads the ledger: from the list to a block to a transaction, and finds it again.
+    const admin = await visit({ javaScriptEnabled: false });
+    await signIn(admin.page, logins.administrator);
+    await admin.page.click('nav[aria-label=Main] a:has-text("Ledger")');
+    must((await admin.page.locator('.blk').count()) > 0, 'without JavaScript: blocks are listed');
+    await admin.page.locator('.blk:not(.quiet) .h a').first().click();
+    const block = new URL(admin.page.url()).pathname;
+    await admin.page.locator('main ol a.mono').first().click();
+    const transaction = new URL(admin.page.url()).pathname;
+    must((await admin.page.locator('.verdict').count()) === 1, 'a block leads to a transaction and its outcome');
+    await admin.page.goto(`${url}/ledger`);
+    await admin.page.fill('#find', transaction.split('/').pop());
+    await admin.page.click('form[role=search] button');
+    must(new URL(admin.page.url()).pathname === transaction, 'a transaction is found by its name');
+    await admin.context.close();
+    const closed = await doctor.page.request.get(`${url}/ledger`);
+    must(closed.status() === 404, 'the doctor finds no ledger');
+    await pictures(logins.administrator, { admin: '/admin', ledger: '/ledger', authorities: '/ledger/authorities', block, transaction });
+  }
 
   must(foreign.size === 0, `no request went to another origin${foreign.size ? `: ${[...foreign]}` : ''}`);
   const real = complaints.filter((line) => !/net::ERR_FAILED|net::ERR_ABORTED/.test(line));
