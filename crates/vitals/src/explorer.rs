@@ -8,9 +8,10 @@
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
+use crate::emergency::Verdict;
 use crate::governance::{self, Motion};
 use crate::ids::{Hash, OrgId};
-use crate::ledger::{Act, DeviceKind, LedgerError, Outcome, RevokeReason, Role};
+use crate::ledger::{Act, DeviceKind, LedgerError, Outcome, RevokeReason, Role, SignedGrant};
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
 /// Most blocks in one answer.
@@ -216,6 +217,17 @@ fn words(act: &Act) -> String {
         Act::Vote { proposal } => format!("voted for proposal {}", count(*proposal)),
         Act::Settle { proposal } => format!("carried out proposal {}", count(*proposal)),
         Act::Announce { .. } => "said where its validator is found".into(),
+        Act::Suspend { .. } => "suspended a person".into(),
+        Act::GrantUnder { .. } => "relayed a consent under a policy".into(),
+        Act::AddPolicy { .. } => "offered a policy".into(),
+        Act::WithdrawPolicy { .. } => "withdrew a policy".into(),
+        Act::BreakGlass(_) => "logged an access without consent".into(),
+        Act::Review { verdict: Verdict::Justified, .. } => {
+            "relayed a review: an access without consent was justified".into()
+        }
+        Act::Review { verdict: Verdict::Unjustified, .. } => {
+            "relayed a review: an access without consent was not justified".into()
+        }
     }
 }
 
@@ -230,11 +242,7 @@ fn particulars(act: &Act) -> Vec<(&'static str, String)> {
             ("device", format!("{device}")),
             ("last trusted envelope", format!("number {}", count(*last_trusted_seq))),
         ]),
-        Act::Grant(signed) => Vec::from([
-            ("patient", format!("{}", signed.message.patient)),
-            ("for", format!("{}", signed.message.grantee)),
-            ("terms (commitment)", hex(&signed.message.terms)),
-        ]),
+        Act::Grant(signed) => grant(signed),
         Act::RevokeGrant { grant, .. } => Vec::from([("consent", format!("{grant}"))]),
         Act::BurnGrant { patient, nonce, .. } => {
             Vec::from([("patient", format!("{patient}")), ("nonce", hex(nonce))])
@@ -242,10 +250,48 @@ fn particulars(act: &Act) -> Vec<(&'static str, String)> {
         Act::Anchor { size, root, .. } => Vec::from([("leaves", count(*size)), ("root", hex(root))]),
         Act::Propose(what) => motion_particulars(what),
         Act::Vote { .. } | Act::Settle { .. } => Vec::new(),
+        Act::Suspend { person } => Vec::from([("person", format!("{person}"))]),
+        Act::GrantUnder { signed, policy } => {
+            let mut told = grant(signed);
+            told.push(("policy", hex(policy)));
+            told
+        }
+        Act::AddPolicy { name, contract } => {
+            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+            // Anybody may have written it: what is no plain word is shown as bytes.
+            let plain = name[..end].iter().all(u8::is_ascii_graphic);
+            let name =
+                if plain { name[..end].iter().map(|byte| char::from(*byte)).collect() } else { hex(name) };
+            Vec::from([("policy", name), ("contract", hex(contract))])
+        }
+        Act::WithdrawPolicy { contract } => Vec::from([("contract", hex(contract))]),
+        Act::BreakGlass(signed) => {
+            let message = &signed.message;
+            let mut told = Vec::from([
+                ("patient", format!("{}", message.patient)),
+                ("clinician", format!("{}", message.clinician)),
+                ("reason (commitment)", hex(&message.reason)),
+            ]);
+            told.extend(message.second.map(|second| ("second clinician", format!("{second}"))));
+            told
+        }
+        Act::Review { entry, auditor, remark, .. } => Vec::from([
+            ("entry", hex(entry)),
+            ("auditor", format!("{auditor}")),
+            ("remark (commitment)", hex(remark)),
+        ]),
         Act::Announce { validator, endpoint } => {
             Vec::from([("validator", hex(validator)), ("found at", place(endpoint))])
         }
     }
+}
+
+fn grant(signed: &SignedGrant) -> Vec<(&'static str, String)> {
+    Vec::from([
+        ("patient", format!("{}", signed.message.patient)),
+        ("for", format!("{}", signed.message.grantee)),
+        ("terms (commitment)", hex(&signed.message.terms)),
+    ])
 }
 
 fn place(endpoint: &str) -> String {

@@ -1,14 +1,17 @@
 //! From calldata back to the act it stands for: the way back of [`Contracts::call`].
 
 use crate::contracts::Contracts;
-use crate::contracts::bindings::{Anchors, Authorities, Consents, Devices, Directory, P256Verifier};
+use crate::contracts::bindings::{
+    Anchors, Authorities, Consents, Devices, Directory, P256Verifier, Policies,
+};
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::SolCall;
+use vitals::emergency::{BreakGlass, SignedBreakGlass, Verdict};
 use vitals::explorer::Deed;
 use vitals::governance::Motion;
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
 use vitals::ledger::{Act, ConsentMessage, DeviceKind, RevokeReason, Role, SignedGrant};
-use vitals::proof::contracts::{ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER};
+use vitals::proof::contracts::{ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER, POLICIES};
 
 /// A call, as far as it is understood.
 pub(super) struct Told {
@@ -43,12 +46,13 @@ fn named(
     to: Address,
     selector: Option<[u8; 4]>,
 ) -> Option<(&'static str, Option<&'static str>)> {
-    let known: [(Address, &'static str, Names); 6] = [
+    let known: [(Address, &'static str, Names); 7] = [
         (contracts.directory, DIRECTORY, Directory::DirectoryCalls::name_by_selector),
         (contracts.devices, DEVICES, Devices::DevicesCalls::name_by_selector),
         (contracts.consents, CONSENTS, Consents::ConsentsCalls::name_by_selector),
         (contracts.anchors, ANCHORS, Anchors::AnchorsCalls::name_by_selector),
         (contracts.authorities, AUTHORITIES, Authorities::AuthoritiesCalls::name_by_selector),
+        (contracts.policies, POLICIES, Policies::PoliciesCalls::name_by_selector),
         (contracts.p256_verifier, P256_VERIFIER, P256Verifier::P256VerifierCalls::name_by_selector),
     ];
     let (_, name, functions) = known.into_iter().find(|(address, ..)| *address == to)?;
@@ -58,7 +62,7 @@ fn named(
 /// The act, if this is exactly the call one of our nodes makes for it.
 fn act(contracts: &Contracts, to: Address, input: &[u8]) -> Option<Act> {
     if to == contracts.directory {
-        return enrol(input);
+        return person(input);
     }
     if to == contracts.devices {
         return device(input);
@@ -71,10 +75,16 @@ fn act(contracts: &Contracts, to: Address, input: &[u8]) -> Option<Act> {
         let consistency = call.consistency.iter().map(|hash| hash.0).collect();
         return Some(Act::Anchor { size: call.size, root: call.root.0, consistency });
     }
+    if to == contracts.policies {
+        return policy(input);
+    }
     if to == contracts.authorities { governance(input) } else { None }
 }
 
-fn enrol(input: &[u8]) -> Option<Act> {
+fn person(input: &[u8]) -> Option<Act> {
+    if let Ok(call) = Directory::suspendCall::abi_decode(input) {
+        return Some(Act::Suspend { person: PersonId(call.person.0) });
+    }
     let call = Directory::enrolCall::abi_decode(input).ok()?;
     Some(Act::Enrol {
         person: PersonId(call.person.0),
@@ -112,16 +122,23 @@ fn device(input: &[u8]) -> Option<Act> {
 
 fn consent(input: &[u8]) -> Option<Act> {
     if let Ok(Consents::giveCall { m, signature }) = Consents::giveCall::abi_decode(input) {
-        let message = ConsentMessage {
-            patient: PersonId(m.patient.0),
-            grantee: PersonId(m.grantee.0),
-            terms: m.terms.0,
-            from_ms: m.from,
-            until_ms: m.until,
-            nonce: m.nonce.0,
-            deadline_ms: m.deadline,
-        };
-        return Some(Act::Grant(SignedGrant { message, signature: signature.to_vec() }));
+        return Some(Act::Grant(signed(&m, &signature)));
+    }
+    if let Ok(call) = Consents::giveUnderCall::abi_decode(input) {
+        let signed = signed(&call.m, &call.signature);
+        return Some(Act::GrantUnder { signed, policy: call.policy.into() });
+    }
+    if let Ok(call) = Consents::breakGlassCall::abi_decode(input) {
+        return Some(Act::BreakGlass(emergency(call)));
+    }
+    if let Ok(call) = Consents::reviewCall::abi_decode(input) {
+        return Some(Act::Review {
+            entry: call.id.0,
+            auditor: PersonId(call.auditor.0),
+            verdict: Verdict::from_code(call.verdict)?,
+            remark: call.remark.0,
+            signature: call.signature.to_vec(),
+        });
     }
     if let Ok(call) = Consents::revokeCall::abi_decode(input) {
         return Some(Act::RevokeGrant { grant: GrantId(call.id.0), signature: call.signature.to_vec() });
@@ -132,6 +149,42 @@ fn consent(input: &[u8]) -> Option<Act> {
         nonce: call.nonce.0,
         signature: call.signature.to_vec(),
     })
+}
+
+fn signed(m: &Consents::Message, signature: &[u8]) -> SignedGrant {
+    let message = ConsentMessage {
+        patient: PersonId(m.patient.0),
+        grantee: PersonId(m.grantee.0),
+        terms: m.terms.0,
+        from_ms: m.from,
+        until_ms: m.until,
+        nonce: m.nonce.0,
+        deadline_ms: m.deadline,
+    };
+    SignedGrant { message, signature: signature.to_vec() }
+}
+
+fn emergency(call: Consents::breakGlassCall) -> SignedBreakGlass {
+    let m = call.m;
+    let message = BreakGlass {
+        patient: PersonId(m.patient.0),
+        clinician: PersonId(m.clinician.0),
+        second: (!m.second.is_zero()).then_some(PersonId(m.second.0)),
+        reason: m.reason.0,
+        from_ms: m.from,
+        until_ms: m.until,
+        nonce: m.nonce.0,
+    };
+    let (signature, second_signature) = (call.signature.to_vec(), call.secondSignature.to_vec());
+    SignedBreakGlass { message, signature, second_signature }
+}
+
+fn policy(input: &[u8]) -> Option<Act> {
+    if let Ok(call) = Policies::addCall::abi_decode(input) {
+        return Some(Act::AddPolicy { name: call.name.0, contract: call.policy.into() });
+    }
+    let call = Policies::withdrawCall::abi_decode(input).ok()?;
+    Some(Act::WithdrawPolicy { contract: call.policy.into() })
 }
 
 fn governance(input: &[u8]) -> Option<Act> {

@@ -4,6 +4,7 @@
 use super::*;
 use crate::account;
 use crate::machine::tests::{Ward, consent, enrol, gateway, grant, org, person, sensor};
+use vitals::emergency::{BreakGlass, SignedBreakGlass, Verdict};
 use vitals::explorer::Deed;
 use vitals::governance::Motion;
 use vitals::ids::DeviceId;
@@ -34,15 +35,38 @@ fn every_act_is_read_back_from_its_calldata() {
         Motion::AdmitOrganisation { record_key: [5; 32], sender: [6; 20] },
         Motion::RemoveOrganisation { org: org(1) },
     ];
+    let Act::Grant(signed) = grant(&domain, 1, consent(1, person(2), 5, ward.now_ms)) else { panic!() };
+    let message = BreakGlass {
+        patient: person(1),
+        clinician: person(2),
+        second: Some(person(3)),
+        reason: [1; 32],
+        from_ms: 5,
+        until_ms: 6,
+        nonce: [2; 32],
+    };
+    let glass = SignedBreakGlass { message, signature: vec![3; 64], second_signature: vec![4; 64] };
     let acts = [
         enrol(&domain, 1, Role::Patient),
         gateway(3),
         sensor(4, 3),
         Act::Revoke { device: DeviceId([7; 16]), reason: RevokeReason::Stolen, last_trusted_seq: 41 },
-        grant(&domain, 1, consent(1, person(2), 5, ward.now_ms)),
+        Act::Grant(signed.clone()),
         Act::RevokeGrant { grant: vitals::GrantId([8; 32]), signature: vec![1; 64] },
         Act::BurnGrant { patient: person(1), nonce: [2; 32], signature: vec![3; 64] },
         Act::Anchor { size: 77, root: [9; 32], consistency: vec![[1; 32], [2; 32]] },
+        Act::Suspend { person: person(4) },
+        Act::GrantUnder { signed: signed.clone(), policy: [4; 20] },
+        Act::AddPolicy { name: [b'x'; 32], contract: [5; 20] },
+        Act::WithdrawPolicy { contract: [6; 20] },
+        Act::BreakGlass(glass),
+        Act::Review {
+            entry: [7; 32],
+            auditor: person(5),
+            verdict: Verdict::Unjustified,
+            remark: [8; 32],
+            signature: vec![9; 64],
+        },
         Act::Vote { proposal: 9 },
         Act::Settle { proposal: 8 },
         Act::Announce { validator: [1; 32], endpoint: "node.example:9000".into() },
