@@ -4,15 +4,18 @@
 //! Nothing here holds a name: people, organisations and devices are ids, as on the ledger itself. Every
 //! answer is bounded, whatever is asked.
 
+mod words;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
-use crate::emergency::Verdict;
-use crate::governance::{self, Motion};
+use crate::governance;
 use crate::ids::{Hash, OrgId};
-use crate::ledger::{Act, DeviceKind, LedgerError, Outcome, RevokeReason, Role, SignedGrant};
+use crate::ledger::{Act, LedgerError, Outcome};
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+
+pub use words::{motion, motion_particulars};
 
 /// Most blocks in one answer.
 pub const BLOCKS_MAX: usize = 100;
@@ -174,7 +177,7 @@ impl Deed {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
-            Self::Act(act) => words(act),
+            Self::Act(act) => words::of(act),
             Self::Call { contract, function: Some(function) } => format!("called {function} of {contract}"),
             Self::Call { contract, function: None } => format!("called {contract}"),
             Self::Deploy { bytes } => format!("deployed a contract of {} bytes", count(*bytes as u64)),
@@ -185,156 +188,9 @@ impl Deed {
     #[must_use]
     pub fn particulars(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Act(act) => particulars(act),
+            Self::Act(act) => words::particulars(act),
             Self::Call { .. } | Self::Deploy { .. } => Vec::new(),
         }
-    }
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Patient => "a patient",
-        Role::Clinician => "a clinician",
-        Role::Administrator => "an administrator",
-        Role::Family => "a relative",
-        Role::Auditor => "an auditor",
-    }
-}
-
-fn words(act: &Act) -> String {
-    match act {
-        Act::Enrol { role: of, .. } => format!("enrolled {}", role(*of)),
-        Act::Register { kind: DeviceKind::Sensor, .. } => "registered a sensor".into(),
-        Act::Register { kind: DeviceKind::Gateway, .. } => "registered a gateway".into(),
-        Act::Revoke { reason: RevokeReason::Retired, .. } => "retired a device".into(),
-        Act::Revoke { reason: RevokeReason::Stolen, .. } => "reported a device stolen".into(),
-        Act::Grant(_) => "relayed a consent".into(),
-        Act::RevokeGrant { .. } => "relayed the withdrawal of a consent".into(),
-        Act::BurnGrant { .. } => "relayed the withdrawal of a consent that had not arrived".into(),
-        Act::Anchor { size: 1, .. } => "anchored its log of 1 leaf".into(),
-        Act::Anchor { size, .. } => format!("anchored its log of {} leaves", count(*size)),
-        Act::Propose(what) => format!("proposed to {}", motion(what)),
-        Act::Vote { proposal } => format!("voted for proposal {}", count(*proposal)),
-        Act::Settle { proposal } => format!("carried out proposal {}", count(*proposal)),
-        Act::Announce { .. } => "said where its validator is found".into(),
-        Act::Suspend { .. } => "suspended a person".into(),
-        Act::GrantUnder { .. } => "relayed a consent under a policy".into(),
-        Act::AddPolicy { .. } => "offered a policy".into(),
-        Act::WithdrawPolicy { .. } => "withdrew a policy".into(),
-        Act::BreakGlass(_) => "logged an access without consent".into(),
-        Act::Review { verdict: Verdict::Justified, .. } => {
-            "relayed a review: an access without consent was justified".into()
-        }
-        Act::Review { verdict: Verdict::Unjustified, .. } => {
-            "relayed a review: an access without consent was not justified".into()
-        }
-    }
-}
-
-fn particulars(act: &Act) -> Vec<(&'static str, String)> {
-    match act {
-        Act::Enrol { person, vault_kept, .. } => Vec::from([
-            ("person", format!("{person}")),
-            ("signing key", if *vault_kept { "kept by the vault" } else { "their own" }.into()),
-        ]),
-        Act::Register { key, via, .. } => Vec::from([("key", hex(key)), ("carried by", format!("{via}"))]),
-        Act::Revoke { device, last_trusted_seq, .. } => Vec::from([
-            ("device", format!("{device}")),
-            ("last trusted envelope", format!("number {}", count(*last_trusted_seq))),
-        ]),
-        Act::Grant(signed) => grant(signed),
-        Act::RevokeGrant { grant, .. } => Vec::from([("consent", format!("{grant}"))]),
-        Act::BurnGrant { patient, nonce, .. } => {
-            Vec::from([("patient", format!("{patient}")), ("nonce", hex(nonce))])
-        }
-        Act::Anchor { size, root, .. } => Vec::from([("leaves", count(*size)), ("root", hex(root))]),
-        Act::Propose(what) => motion_particulars(what),
-        Act::Vote { .. } | Act::Settle { .. } => Vec::new(),
-        Act::Suspend { person } => Vec::from([("person", format!("{person}"))]),
-        Act::GrantUnder { signed, policy } => {
-            let mut told = grant(signed);
-            told.push(("policy", hex(policy)));
-            told
-        }
-        Act::AddPolicy { name, contract } => {
-            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-            // Anybody may have written it: what is no plain word is shown as bytes.
-            let plain = name[..end].iter().all(u8::is_ascii_graphic);
-            let name =
-                if plain { name[..end].iter().map(|byte| char::from(*byte)).collect() } else { hex(name) };
-            Vec::from([("policy", name), ("contract", hex(contract))])
-        }
-        Act::WithdrawPolicy { contract } => Vec::from([("contract", hex(contract))]),
-        Act::BreakGlass(signed) => {
-            let message = &signed.message;
-            let mut told = Vec::from([
-                ("patient", format!("{}", message.patient)),
-                ("clinician", format!("{}", message.clinician)),
-                ("reason (commitment)", hex(&message.reason)),
-            ]);
-            told.extend(message.second.map(|second| ("second clinician", format!("{second}"))));
-            told
-        }
-        Act::Review { entry, auditor, remark, .. } => Vec::from([
-            ("entry", hex(entry)),
-            ("auditor", format!("{auditor}")),
-            ("remark (commitment)", hex(remark)),
-        ]),
-        Act::Announce { validator, endpoint } => {
-            Vec::from([("validator", hex(validator)), ("found at", place(endpoint))])
-        }
-    }
-}
-
-fn grant(signed: &SignedGrant) -> Vec<(&'static str, String)> {
-    Vec::from([
-        ("patient", format!("{}", signed.message.patient)),
-        ("for", format!("{}", signed.message.grantee)),
-        ("terms (commitment)", hex(&signed.message.terms)),
-    ])
-}
-
-fn place(endpoint: &str) -> String {
-    if endpoint.is_empty() { "nowhere".into() } else { endpoint.into() }
-}
-
-/// What a proposal would do, as a clause without a subject.
-#[must_use]
-pub fn motion(motion: &Motion) -> String {
-    match motion {
-        Motion::AddValidator { key, org, .. } => {
-            format!("seat validator {} of organisation {}", short(key), short(&org.0))
-        }
-        Motion::RemoveValidator { key } => format!("unseat validator {}", short(key)),
-        Motion::ReplaceKey { old, new, .. } => {
-            format!("let validator {} go on as {}", short(old), short(new))
-        }
-        Motion::AdmitOrganisation { record_key, .. } => {
-            format!("admit organisation {}", short(&OrgId::of(record_key).0))
-        }
-        Motion::RemoveOrganisation { org } => format!("expel organisation {}", short(&org.0)),
-    }
-}
-
-/// A proposal's particulars, as label and text. No hash is cut short.
-#[must_use]
-pub fn motion_particulars(motion: &Motion) -> Vec<(&'static str, String)> {
-    match motion {
-        Motion::AddValidator { key, org, endpoint } => Vec::from([
-            ("validator", hex(key)),
-            ("organisation", format!("{org}")),
-            ("found at", place(endpoint)),
-        ]),
-        Motion::RemoveValidator { key } => Vec::from([("validator", hex(key))]),
-        Motion::ReplaceKey { old, new, endpoint } => {
-            Vec::from([("old key", hex(old)), ("new key", hex(new)), ("found at", place(endpoint))])
-        }
-        Motion::AdmitOrganisation { record_key, sender } => Vec::from([
-            ("organisation", format!("{}", OrgId::of(record_key))),
-            ("record key", hex(record_key)),
-            ("sends from", hex(sender)),
-        ]),
-        Motion::RemoveOrganisation { org } => Vec::from([("organisation", format!("{org}"))]),
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
+use crate::governance::Motion;
 use crate::ids::{GrantId, PersonId};
+use crate::ledger::Role;
 use alloc::vec;
 
 #[test]
