@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::{
-    chain, checkpoint, config, founding, gateway_role, look, node, seal, simulate, telemetry, validator, verify,
-    ward,
+    chain, checkpoint, config, founding, gateway_role, look, node, seal, simulate, telemetry, validator,
+    verify, ward,
 };
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

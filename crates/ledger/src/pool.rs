@@ -261,17 +261,6 @@ impl Pool {
         self.queues().len()
     }
 
-    /// The bytes of a transaction that waits.
-    #[must_use]
-    pub fn waiting_bytes(&self, transaction: &Hash) -> Option<Vec<u8>> {
-        let queues = self.queues();
-        if !queues.hashes.contains(transaction) {
-            return None;
-        }
-        let waiting = queues.senders.values().flat_map(BTreeMap::values);
-        waiting.into_iter().find(|waiting| waiting.hash == *transaction).map(|waiting| waiting.raw.clone())
-    }
-
     /// What became of a transaction.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::contracts::Contracts;
 use crate::contracts::bindings::{
-    Anchors, Authorities, Consents, Devices, Directory, P256Verifier, Policies,
+    Anchors, Authorities, Consents, Devices, Directory, Grants, P256Verifier, Policies,
 };
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::SolCall;
@@ -151,7 +151,7 @@ fn consent(input: &[u8]) -> Option<Act> {
     })
 }
 
-fn signed(m: &Consents::Message, signature: &[u8]) -> SignedGrant {
+fn signed(m: &Grants::Message, signature: &[u8]) -> SignedGrant {
     let message = ConsentMessage {
         patient: PersonId(m.patient.0),
         grantee: PersonId(m.grantee.0),
