@@ -33,13 +33,14 @@ const DAMAGES: [Damage; 6] =
 const SITUATIONS: [&str; 2] = ["closed", "killed"];
 
 /// Kinds of files by what their path contains; the first that fits counts.
-const KINDS: [(&str, &str); 28] = [
+const KINDS: [(&str, &str); 30] = [
     ("node/records/segment-", "records: segment"),
     ("node/records/durable", "records: durable"),
     ("node/records/evidence", "records: evidence"),
     ("node/vault/vault.redb", "vault: vault.redb"),
     ("node/vault/changes", "vault: changes"),
     ("node/ledger/state.redb", "ledger: state.redb"),
+    ("node/ledger/boundaries.redb", "ledger: boundaries.redb"),
     ("node/ledger/outbox", "ledger: outbox"),
     ("node/ledger/consensus/journals-of", "consensus: journals-of"),
     ("node/ledger/consensus/birth", "consensus: birth"),
@@ -58,6 +59,7 @@ const KINDS: [(&str, &str); 28] = [
     ("gateway/keys/streams.key", "gateway: streams.key"),
     ("gateway/journal/0", "gateway: journal"),
     ("gateway/journal/", "gateway: journal's mark"),
+    ("gateway/witness", "gateway: witness"),
     ("gateway/closed", "gateway: closed"),
     ("gateway.toml", "gateway: configuration"),
     ("lock", "locks"),

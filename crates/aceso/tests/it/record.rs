@@ -33,6 +33,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The seed of the node's validator: one half in the vault, the other beside its journals.
+fn validator_seed(vault: &Vault, node: &Path) -> [u8; 32] {
+    let birth = std::fs::read_to_string(node.join("ledger/consensus/birth")).unwrap();
+    let born = hex::decode(birth.split_once(' ').unwrap().0).unwrap();
+    vitals::ids::sha256(&[b"aceso/validator-birth/v1", vault.validator_seed().expose(), &born])
+}
+
 /// Every body in the record of the ward in `folder`, patients in the order of their registration.
 pub(crate) fn open(folder: &Folder) -> Vec<Opened> {
     let node = folder.path("opened");
@@ -43,7 +50,7 @@ pub(crate) fn open(folder: &Folder) -> Vec<Opened> {
     let document = GenesisDocument::decode(&vault.genesis_document().unwrap()).unwrap();
     let store = Store::open(&node.join("records"), document.hash()).unwrap();
     let keys =
-        ledger::Keys { validator: *vault.validator_seed().expose(), sender: *vault.sender_key().expose() };
+        ledger::Keys { validator: validator_seed(&vault, &node), sender: *vault.sender_key().expose() };
     let chain = EmbeddedChain::start(&ledger::Config::new(node.join("ledger")), &document, &keys).unwrap();
     bodies(&vault, &store, &chain, now_ms())
 }

@@ -118,7 +118,7 @@ impl Turn<'_> {
                 Ok(json!(hex::encode_prefixed(output)))
             }
             Called::Reverted { output, .. } => Err(self.reverted(&output)?),
-            Called::Halted { why, .. } => Err(Refused::impossible(format!("the call fails: {why}"))),
+            Called::Halted { why, .. } => Err(fails(&why)),
         }
     }
 
@@ -136,9 +136,7 @@ impl Turn<'_> {
             Called::Halted { out_of_gas: true, .. } => {
                 return Err(Refused::impossible(format!("gas required exceeds allowance ({most})")));
             }
-            Called::Halted { why, .. } => {
-                return Err(Refused::impossible(format!("the call fails: {why}")));
-            }
+            Called::Halted { why, .. } => return Err(fails(&why)),
         };
         // Enough, and too little: what it used may not do, for contracts keep a part back from those they
         // call, and some gas comes back only in the end.
@@ -161,4 +159,12 @@ impl Turn<'_> {
         }
         Ok(show::quantity(enough))
     }
+}
+
+/// A call that stopped, in the words clients look for, where they look for any.
+fn fails(why: &str) -> Refused {
+    Refused::impossible(match why {
+        "OutOfFunds" => String::from("insufficient funds for transfer: nobody has a balance on this ledger"),
+        why => format!("the call fails: {why}"),
+    })
 }

@@ -13,12 +13,12 @@ impl Turn<'_> {
         self.work.spend(super::work::SENDER)?;
         match self.backend.pool.submit(raw.to_vec()) {
             Ok(hash) => Ok(show::bytes(&hash)),
-            Err(why) => Err(self.refusal(&raw, &why)),
+            Err(why) => Err(self.refusal(&why)),
         }
     }
 
     /// In the words clients look for, where they look for any.
-    fn refusal(&self, raw: &[u8], why: &PoolError) -> Refused {
+    fn refusal(&self, why: &PoolError) -> Refused {
         let machine = &self.backend.machine;
         match why {
             PoolError::Invalid(InvalidTx::Chain) => Refused::impossible(format!(
@@ -37,22 +37,11 @@ impl Turn<'_> {
             PoolError::NonceTaken { nonce } => Refused::impossible(format!(
                 "replacement transaction underpriced: another transaction with nonce {nonce} waits already, and none outbids it here"
             )),
-            PoolError::Full => self
-                .too_far(raw)
-                .unwrap_or_else(|| Refused::limit("the pool is full: too many transactions wait; try again")),
+            PoolError::NonceTooFar { nonce, next } => Refused::impossible(format!(
+                "nonce too high: the next nonce is {next}, the transaction's is {nonce}; at most {SENDER_TXS_MAX} may wait"
+            )),
+            PoolError::Full | PoolError::SenderFull { .. } => Refused::limit(why.to_string()),
             other => Refused::impossible(other.to_string()),
         }
-    }
-
-    /// A nonce out of reach stays so for a while; a full pool does not.
-    fn too_far(&self, raw: &[u8]) -> Option<Refused> {
-        let tx = self.backend.machine.check(raw).ok()?;
-        let (nonce, next) = (tx.nonce(), self.backend.machine.view().nonce(tx.sender));
-        let far = nonce.checked_sub(next)? >= SENDER_TXS_MAX as u64;
-        far.then(|| {
-            Refused::impossible(format!(
-                "nonce too high: the next nonce is {next}, the transaction's is {nonce}; at most {SENDER_TXS_MAX} may wait"
-            ))
-        })
     }
 }

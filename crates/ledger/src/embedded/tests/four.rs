@@ -223,6 +223,13 @@ fn one_authority_becomes_four_then_three_then_four_by_votes_and_an_outsiders_vot
     assert_eq!(four.until_it_acts().len(), 4);
     four.anchor_all();
     println!("four again at height {}, epoch {}", four.agree(), four.epoch(0));
+    // A stranger with nothing but the genesis document follows every change, whoever proves; also
+    // who came late and got the earlier blocks from others.
+    for index in 0..4 {
+        let proof = four.chain(index).prove(&[Fact::Anchor(OrgId::of(&record_key(0)))]).unwrap();
+        let finalized = vitals::proof::verify(&four.document, None, &proof).unwrap();
+        assert_eq!((finalized.committee.len(), finalized.changes), (4, 5), "shown by {index}");
+    }
 }
 
 #[test]
