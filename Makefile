@@ -11,7 +11,7 @@ WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 
-.PHONY: help ward ward-clean consortium build test tools recordings format lint supply nostd unit contracts oracle e2e browser bench bench-store shots fuzz crash foreign verifiers
+.PHONY: help ward ward-clean consortium build test tools recordings format lint supply nostd unit contracts oracle e2e browser bench bench-store shots fuzz crash foreign verifiers sim
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -94,3 +94,7 @@ fuzz: ## Fuzz every decoder, guided by coverage: SECONDS_EACH=60.
 ACESO_CRASH_KILLS ?= 200
 crash: ## Kill node and gateway 200 times each under load, then damage every kind of file; prints both tables.
 	ACESO_CRASH_KILLS=$(ACESO_CRASH_KILLS) $(CARGO) nextest run --release -p aceso --locked --no-capture -E 'test(a_whole_campaign) | test(every_damage)'
+
+ACESO_SIM_SEEDS ?= 1000
+sim: ## Tell 1,000 stories of four validators, each drawn from a seed; SEED=n tells one and prints its plan.
+	ACESO_SIM_SEED="$(SEED)" ACESO_SIM_SEEDS=$(ACESO_SIM_SEEDS) $(CARGO) nextest run --release -p ledger --locked --no-capture -E 'test(no_story_of_the_campaign)'

@@ -2,20 +2,34 @@
 //! that a seed decides everything. For tests only; its own crate because compiling the engine for
 //! another runtime takes longer than all tests of the ledger.
 
+mod liar;
+mod peers;
+
 use bytes::Bytes;
 use commonware_codec::DecodeExt as _;
 use commonware_cryptography::Signer as _;
-use commonware_p2p::simulated::{self, Control, Link, Oracle, Receiver, Sender, SocketManager};
+use commonware_p2p::{
+    Manager as _, TrackedPeers,
+    simulated::{self, Control, Link, Oracle, Receiver, Sender, SplitSender},
+};
 use commonware_runtime::{Quota, Spawner as _};
-use commonware_utils::{NZU32, NZUsize};
+use commonware_utils::{NZU32, NZUsize, ordered::Set};
 use consensus::{
     Config, Fault, PrivateKey, PublicKey, StartError, StateMachine,
     engine::{Channels, Settings, run},
     network::message_bytes_max,
     settings,
 };
-use std::{sync::Arc, time::Duration};
+use liar::{EVERYBODY, Forward};
+use peers::Known;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use vitals::proof::genesis::GenesisDocument;
+
+pub use liar::{Half, Halves, KINDS, Seized};
 
 pub use commonware_runtime::{
     Clock, Handle, Runner, Supervisor,
@@ -58,7 +72,12 @@ impl Default for Weather {
 pub struct Net {
     context: Context,
     oracle: Oracle<PublicKey, Context>,
+    /// Everybody who was ever here: who talks to whom is a matter of links.
+    known: Mutex<BTreeSet<PublicKey>>,
 }
+
+/// The ends of one kind of message.
+type Ends = (SplitSender<PublicKey, Context, Forward>, Receiver<PublicKey>);
 
 impl Net {
     /// A network without links.
@@ -74,7 +93,28 @@ impl Net {
             },
         );
         network.start();
-        Self { context: context.child("validators"), oracle }
+        Self { context: context.child("validators"), oracle, known: Mutex::default() }
+    }
+
+    /// Lets the network carry messages of this validator.
+    fn know(&self, who: &PublicKey) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.insert(who.clone()) {
+            let everybody = Set::from_iter_dedup(known.iter().cloned());
+            // The network knows later sets by their number.
+            let _ =
+                self.oracle.manager().track(known.len() as u64, TrackedPeers::new(everybody, Set::default()));
+        }
+    }
+
+    async fn register(
+        &self,
+        who: &PublicKey,
+        kind: u64,
+    ) -> (Sender<PublicKey, Context>, Receiver<PublicKey>) {
+        let quota = Quota::per_second(NZU32!(1024));
+        let ends = self.oracle.control(who.clone()).register(kind, quota).await;
+        ends.expect("the simulated network runs")
     }
 
     /// Starts a validator. `life` tells its restarts apart; `partition` names its disk.
@@ -92,20 +132,32 @@ impl Net {
         seed: &[u8; 32],
         (partition, life): (&str, u32),
     ) -> Result<Handle<Fault>, StartError> {
-        let me = key(seed);
-        let control = self.oracle.control(me.public_key());
-        let quota = Quota::per_second(NZU32!(1024));
-        let register =
-            async |channel| control.register(channel, quota).await.expect("the simulated network runs");
-        let channels = Channels {
-            votes: register(0).await,
-            certificates: register(1).await,
-            resolver: register(2).await,
-            backfill: register(3).await,
-            broadcast: register(4).await,
-            gossip: register(5).await,
+        let me = name(seed);
+        self.know(&me);
+        let mut ends = Vec::new();
+        for kind in 0..KINDS.len() {
+            let (sender, receiver) = self.register(&me, kind as u64).await;
+            ends.push((sender.split_with(EVERYBODY).0, receiver));
+        }
+        self.run(config, document, machine, seed, (partition, life), ends)
+    }
+
+    fn run(
+        &self,
+        config: &Config,
+        document: &GenesisDocument,
+        machine: Arc<dyn StateMachine>,
+        seed: &[u8; 32],
+        (partition, life): (&str, u32),
+        ends: Vec<Ends>,
+    ) -> Result<Handle<Fault>, StartError> {
+        let Ok([votes, certificates, resolver, backfill, broadcast, gossip]) = <[Ends; 6]>::try_from(ends)
+        else {
+            return Err(StartError::Config(String::from("there are six kinds of messages")));
         };
-        let network = (self.oracle.socket_manager(), control);
+        let channels = Channels { votes, certificates, resolver, backfill, broadcast, gossip };
+        let me = key(seed);
+        let network = (Known::default(), self.oracle.control(me.public_key()));
         let settings = settings(config, document, &*machine, me, network, partition.to_owned())?;
         let context = self.context.child("validator").with_attribute("life", format!("{partition}{life}"));
         Ok(launch(context, settings, channels, machine))
@@ -140,8 +192,8 @@ impl Net {
 /// Not async, so that the engine is compiled here and not in every crate that starts a validator.
 fn launch(
     context: Context,
-    settings: Settings<SocketManager<PublicKey, Context>, Control<PublicKey, Context>>,
-    channels: Channels<Sender<PublicKey, Context>, Receiver<PublicKey>>,
+    settings: Settings<Known, Control<PublicKey, Context>>,
+    channels: Channels<SplitSender<PublicKey, Context, Forward>, Receiver<PublicKey>>,
     machine: Arc<dyn StateMachine>,
 ) -> Handle<Fault> {
     context.spawn(move |context| run(context, settings, channels, machine, || ()))

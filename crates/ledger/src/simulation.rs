@@ -2,6 +2,7 @@
 //! Four organisations on a simulated network and a simulated clock: the production wiring, with
 //! real execution, under loss, a crash, a partition and a restart. The seed decides everything.
 
+mod campaign;
 mod crashes;
 
 use crate::boundaries::Boundaries;

@@ -1,0 +1,76 @@
+//! What one simulated validator believes of the peer sets. The simulated network keeps one list for
+//! all; production keeps one for each, so that a node that lags asks those it knows.
+
+use commonware_actor::Feedback;
+use commonware_p2p::{
+    Address, AddressableManager, AddressableTrackedPeers, PeerSetSubscription, PeerSetUpdate, Provider,
+    TrackedPeers,
+};
+use commonware_utils::{channel::mpsc, ordered::Map};
+use consensus::PublicKey;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The peer sets of one validator.
+#[derive(Clone, Default)]
+pub(crate) struct Known(Arc<Mutex<Sets>>);
+
+#[derive(Default)]
+struct Sets {
+    subscribers: Vec<mpsc::UnboundedSender<PeerSetUpdate<PublicKey>>>,
+    latest: Option<PeerSetUpdate<PublicKey>>,
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").finish_non_exhaustive()
+    }
+}
+
+impl Known {
+    fn with<T>(&self, act: impl FnOnce(&mut Sets) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Provider for Known {
+    type PublicKey = PublicKey;
+
+    async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
+        self.with(|sets| sets.latest.as_ref().filter(|set| set.index == id).map(|set| set.latest.clone()))
+    }
+
+    async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.with(|sets| {
+            if let Some(update) = &sets.latest {
+                // The receiver is in hand, so this cannot fail.
+                let _ = sender.send(update.clone());
+            }
+            sets.subscribers.push(sender);
+        });
+        receiver
+    }
+}
+
+impl AddressableManager for Known {
+    fn track<R>(&mut self, id: u64, peers: R) -> Feedback
+    where
+        R: Into<AddressableTrackedPeers<PublicKey>> + Send,
+    {
+        let peers = peers.into();
+        let latest = TrackedPeers::new(peers.primary.into_keys(), peers.secondary.into_keys());
+        let update = PeerSetUpdate { index: id, latest: latest.clone(), all: latest };
+        self.with(|sets| {
+            sets.subscribers.retain(|sender| sender.send(update.clone()).is_ok());
+            sets.latest = Some(update);
+        });
+        Feedback::Ok
+    }
+
+    fn overwrite(&mut self, _peers: Map<PublicKey, Address>) -> Feedback {
+        Feedback::Ok
+    }
+}
