@@ -8,7 +8,7 @@ contract Tally {
     event Counted(address indexed by, uint256 indexed number, uint256 total);
 
     uint256 public total;
-    mapping(address => uint256) public of;
+    mapping(address => uint256) public from;
 
     constructor(uint256 start) {
         total = start;
@@ -17,7 +17,7 @@ contract Tally {
     function count(uint256 number) external {
         if (number == 0) revert NothingToCount(msg.sender);
         total += number;
-        of[msg.sender] += number;
+        from[msg.sender] += number;
         emit Counted(msg.sender, number, total);
     }
 }
