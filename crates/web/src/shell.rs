@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clinic::views::LedgerHealth;
 use clinic::{ClinicError, Denied};
-use vitals::ledger::Role;
+use vitals::ledger::{LedgerError, Role};
 
 /// A link of the main navigation.
 pub struct Link {
@@ -435,6 +435,8 @@ impl App {
             ClinicError::Denied(why @ Denied::Span { .. }) => Message::wrong(&sentence(&why.to_string())),
             ClinicError::Denied(_) => Message::not_found(),
             ClinicError::Wrong(why) => Message::wrong(&sentence(why)),
+            // Asking again would not help.
+            ClinicError::Ledger(LedgerError::Refused(why)) => Message::wrong(&sentence(why)),
             ClinicError::Ledger(why) => Message::waiting(sentence(&why.to_string())),
             // The vault or the store failed: their words are for the operator's log.
             _ => Message::failed(),

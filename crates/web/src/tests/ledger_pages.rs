@@ -175,6 +175,16 @@ async fn an_administrator_proposes_and_votes_after_being_asked_twice() {
     let done = scene.post("/ledger/proposals", "admin", GOOD_PROPOSAL).await;
     assert_eq!((done.status(), scene.ward.ledger.submitted()), (StatusCode::SEE_OTHER, before + 1));
 
+    // A key that is none: saying it again would not help, and the page says so.
+    let zeros = "0".repeat(64);
+    let keyless: Vec<_> = GOOD_PROPOSAL
+        .iter()
+        .map(|(name, good)| (*name, if *name == "key" { zeros.as_str() } else { *good }))
+        .collect();
+    let refused = scene.post("/ledger/proposals", "admin", &keyless).await;
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    assert!(text(refused).await.contains("The validator key is not an Ed25519 public key."));
+
     // On a ledger that stands still nobody decides.
     scene.ward.pass(VIEW_AGE_MAX_MS + 1);
     scene.settle_without_block();

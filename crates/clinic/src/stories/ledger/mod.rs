@@ -339,6 +339,10 @@ impl Ledger for PaperLedger {
         if state.down {
             return Err(LedgerError::Down("unplugged".into()));
         }
+        // As a node does: it can never stand in a committee.
+        if let Act::Propose(Motion::AddValidator { key: [0, ..], .. }) = act {
+            return Err(LedgerError::Refused("the validator key is not an Ed25519 public key".into()));
+        }
         state.submitted += 1;
         let id = sha256(&[b"act", &state.submitted.to_be_bytes()]);
         state.pool.push((id, act));
