@@ -3,7 +3,6 @@
 //! another runtime takes longer than all tests of the ledger.
 
 mod liar;
-mod peers;
 
 use bytes::Bytes;
 use commonware_codec::DecodeExt as _;
@@ -15,13 +14,12 @@ use commonware_p2p::{
 use commonware_runtime::{Quota, Spawner as _};
 use commonware_utils::{NZU32, NZUsize, ordered::Set};
 use consensus::{
-    Config, Fault, PrivateKey, PublicKey, StartError, StateMachine,
+    Config, Fault, PeerSets, PrivateKey, PublicKey, StartError, StateMachine,
     engine::{Channels, Settings, run},
     network::message_bytes_max,
     settings,
 };
 use liar::{EVERYBODY, Forward};
-use peers::Known;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -157,7 +155,7 @@ impl Net {
         };
         let channels = Channels { votes, certificates, resolver, backfill, broadcast, gossip };
         let me = key(seed);
-        let network = (Known::default(), self.oracle.control(me.public_key()));
+        let network = (PeerSets::default(), self.oracle.control(me.public_key()));
         let settings = settings(config, document, &*machine, me, network, partition.to_owned())?;
         let context = self.context.child("validator").with_attribute("life", format!("{partition}{life}"));
         Ok(launch(context, settings, channels, machine))
@@ -192,7 +190,7 @@ impl Net {
 /// Not async, so that the engine is compiled here and not in every crate that starts a validator.
 fn launch(
     context: Context,
-    settings: Settings<Known, Control<PublicKey, Context>>,
+    settings: Settings<PeerSets, Control<PublicKey, Context>>,
     channels: Channels<SplitSender<PublicKey, Context, Forward>, Receiver<PublicKey>>,
     machine: Arc<dyn StateMachine>,
 ) -> Handle<Fault> {

@@ -3,12 +3,13 @@
 use crate::{
     Context, Scheme,
     block::Block,
-    machine::{NotExecuted, StateMachine},
+    footing::{self, Footing},
+    machine::StateMachine,
 };
 use commonware_consensus::{
     Application,
     marshal::{ancestry::Ancestry, core::Mailbox, standard::Standard},
-    types::{Epocher as _, FixedEpocher, Height},
+    types::{FixedEpocher, Height},
 };
 use commonware_cryptography::{Digested, Digestible as _};
 use commonware_macros::select;
@@ -48,66 +49,10 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What became of an attempt to stand on a block.
-enum Footing {
-    /// Its state is at hand.
-    Sound,
-    /// It, or an ancestor, can never be part of this chain.
-    Rotten,
-    /// The chain went on meanwhile.
-    Overtaken,
-    /// An ancestor cannot be had.
-    Missing,
-}
-
 impl Builder {
-    /// The committee a header at `height` on the block `parent` must carry: the next epoch's in an
-    /// epoch's last block. Nothing if the parent's state is not at hand.
-    fn committee_at(&self, height: u64, parent: &Hash) -> Option<Vec<[u8; 32]>> {
-        let height = Height::new(height);
-        let epoch = self.epocher.containing(height).map(|info| info.epoch())?;
-        if self.epocher.last(epoch) != Some(height) {
-            return Some(Vec::new());
-        }
-        self.machine.committee(parent, epoch.next().get())
-    }
-
     /// Executes what is missing between the committed state and the head of `ancestry`, inclusive.
     async fn stand_on(&self, ancestry: &mut impl Ancestry<Block>) -> Footing {
-        let mut missing = Vec::new();
-        loop {
-            let Some(block) = ancestry.next().await else { return Footing::Missing };
-            let (height, tip) = self.machine.committed();
-            let digest = block.digest().0;
-            if digest == tip || self.machine.holds(&digest) {
-                break;
-            }
-            if block.inner().header().height <= height {
-                // Not the block that was committed at its height, or one far below it.
-                return if missing.is_empty() { Footing::Overtaken } else { Footing::Rotten };
-            }
-            missing.push(block);
-        }
-        while let Some(block) = missing.pop() {
-            let header = block.inner().header();
-            match self.committee_at(header.height, &header.parent) {
-                None => return Footing::Overtaken,
-                Some(committee) if header.committee != committee || header.extra != Hash::default() => {
-                    tracing::warn!(height = header.height, "A block is refused: it names another committee");
-                    return Footing::Rotten;
-                }
-                Some(_) => {}
-            }
-            match self.machine.check(block.inner(), block.digest().0) {
-                Ok(()) => {}
-                Err(NotExecuted::Orphan) => return Footing::Overtaken,
-                Err(why @ NotExecuted::Invalid(_)) => {
-                    tracing::warn!(height = header.height, "A block is refused: {why}");
-                    return Footing::Rotten;
-                }
-            }
-        }
-        Footing::Sound
+        footing::stand_on(&*self.machine, &self.epocher, ancestry).await
     }
 
     /// Was this the block finalized at its height?
@@ -129,7 +74,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         mut ancestry: impl Ancestry<Block>,
         (): (),
     ) -> Option<Digested<Block>> {
-        let parent = ancestry.peek()?.clone();
+        let parent = ancestry.clone().next().await?;
         if !matches!(self.stand_on(&mut ancestry).await, Footing::Sound) {
             return None;
         }
@@ -165,7 +110,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
             transactions_root: Hash::default(),
             receipts_root: Hash::default(),
             extra: Hash::default(),
-            committee: self.committee_at(height, &parent_digest)?,
+            committee: footing::committee_at(&*self.machine, &self.epocher, height, &parent_digest)?,
         };
         let block = self.machine.build(header, transactions)?;
         Some(Digested::compute(block, &Sequential).await)

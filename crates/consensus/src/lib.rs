@@ -2,7 +2,7 @@
 //! our blocks, for whatever [`StateMachine`] executes them.
 //!
 //! Read in this order: [`block`] (what is agreed), [`machine`] (what is asked of the state machine),
-//! `application` (what a validator proposes and accepts), [`engine`] (the wiring, once for every
+//! `application` (what a validator proposes and accepts), `footing` (what it builds on), [`engine`] (the wiring, once for every
 //! runtime and network), `network` (links between validators), `gossip` (transactions on their way to
 //! whoever proposes), `guard` (when a validator must not start), `validator` (the thread that runs it
 //! all).
@@ -13,9 +13,11 @@ mod application;
 pub mod block;
 pub mod certificate;
 pub mod engine;
+mod footing;
 mod gossip;
 mod guard;
 pub mod network;
+mod peer_sets;
 mod peers;
 mod quiet;
 mod validator;
@@ -29,6 +31,7 @@ mod tests;
 pub use engine::Fault;
 pub use guard::{Unsafe, make_durably};
 pub use machine::{Conflict, Evidence, NotCommitted, NotExecuted, StateMachine};
+pub use peer_sets::PeerSets;
 pub use peers::Peer;
 pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, is_key, public_key, settings};
 pub use watch::Observed;

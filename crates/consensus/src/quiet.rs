@@ -1,19 +1,20 @@
 //! The network of a committee of one: nobody to talk to, so nothing listens.
 
-use crate::PublicKey;
+use crate::{PublicKey, peer_sets::PeerSets};
 use commonware_actor::{Feedback, Unreliable};
 use commonware_p2p::{
     Address, AddressableManager, AddressableTrackedPeers, BlockedSubscription, Blocker, CheckedSender,
-    LimitedSender, Message, PeerSetSubscription, PeerSetUpdate, Provider, Receiver, Recipients, TrackedPeers,
+    LimitedSender, Message, PeerSetSubscription, Provider, Receiver, Recipients, TrackedPeers,
 };
 use commonware_runtime::IoBufs;
 use commonware_utils::{
     NZUsize,
-    channel::{mpsc, ring},
+    channel::ring,
     ordered::{Map, Set},
 };
 use std::{
     convert::Infallible,
+    fmt,
     future::pending,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
@@ -63,26 +64,16 @@ impl Receiver for QuietReceiver {
 }
 
 /// Keeps the peer sets it is told and connects to none of them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct QuietOracle(Arc<Mutex<Subscribers>>);
-
-/// The open ends of subscriptions: an engine whose subscription closes stops.
-#[derive(Default)]
-struct Subscribers {
-    peer_sets: Vec<mpsc::UnboundedSender<PeerSetUpdate<PublicKey>>>,
-    blocked: Vec<ring::Sender<Set<PublicKey>>>,
-    latest: Option<PeerSetUpdate<PublicKey>>,
+#[derive(Clone, Default)]
+pub(crate) struct QuietOracle {
+    sets: PeerSets,
+    /// The open ends of subscriptions: an engine whose subscription closes stops.
+    blocked: Arc<Mutex<Vec<ring::Sender<Set<PublicKey>>>>>,
 }
 
-impl std::fmt::Debug for Subscribers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Subscribers").finish_non_exhaustive()
-    }
-}
-
-impl QuietOracle {
-    fn with<T>(&self, act: impl FnOnce(&mut Subscribers) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+impl fmt::Debug for QuietOracle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuietOracle").finish_non_exhaustive()
     }
 }
 
@@ -90,19 +81,11 @@ impl Provider for QuietOracle {
     type PublicKey = PublicKey;
 
     async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
-        self.with(|known| known.latest.as_ref().filter(|set| set.index == id).map(|set| set.latest.clone()))
+        self.sets.peer_set(id).await
     }
 
     async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.with(|known| {
-            if let Some(update) = &known.latest {
-                // The receiver is in hand, so this cannot fail.
-                let _ = sender.send(update.clone());
-            }
-            known.peer_sets.push(sender);
-        });
-        receiver
+        self.sets.subscribe().await
     }
 }
 
@@ -111,18 +94,11 @@ impl AddressableManager for QuietOracle {
     where
         R: Into<AddressableTrackedPeers<PublicKey>> + Send,
     {
-        let peers = peers.into();
-        let latest = TrackedPeers::new(peers.primary.into_keys(), peers.secondary.into_keys());
-        let update = PeerSetUpdate { index: id, latest: latest.clone(), all: latest };
-        self.with(|known| {
-            known.peer_sets.retain(|sender| sender.send(update.clone()).is_ok());
-            known.latest = Some(update);
-        });
-        Feedback::Ok
+        self.sets.track(id, peers)
     }
 
-    fn overwrite(&mut self, _peers: Map<PublicKey, Address>) -> Feedback {
-        Feedback::Ok
+    fn overwrite(&mut self, peers: Map<PublicKey, Address>) -> Feedback {
+        self.sets.overwrite(peers)
     }
 }
 
@@ -135,7 +111,7 @@ impl Blocker for QuietOracle {
 
     fn blocked(&mut self) -> BlockedSubscription<PublicKey> {
         let (sender, receiver) = ring::channel(NZUsize!(1));
-        self.with(|known| known.blocked.push(sender));
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
     }
 }

@@ -174,7 +174,8 @@ impl<'a> Stage<'a> {
         let (index, org) = (self.world.seats[at].index, self.world.seats[at].org);
         let folder = self.world.folder.join(index.to_string());
         let (machine, pool, account) = self.world.node(&folder, org);
-        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()));
+        let boundaries = Boundaries::open(&folder, &self.world.document).unwrap();
+        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()).keeping(boundaries));
         self.world.witness.look(index, &machine, true)?;
         let partition = format!("v{index}-");
         let disk = (partition.as_str(), self.world.seats[at].lives);

@@ -10,6 +10,7 @@ use vitals::{
         certificate::Certificate,
         genesis::GenesisDocument,
         header::{BlockHeader, digest},
+        verify_header,
     },
 };
 
@@ -124,6 +125,9 @@ impl Witness {
         }
         certificate
             .verify(&digest(&proof.header), self.document.hash(), committee)
+            .map_err(|why| format!("validator {who}, height {}: {why}", header.height))?;
+        // And as one who has nothing but the genesis document.
+        verify_header(&self.document, &proof)
             .map_err(|why| format!("validator {who}, height {}: {why}", header.height))?;
         self.certificates += 1;
         Ok(())

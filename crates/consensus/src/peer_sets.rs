@@ -1,13 +1,13 @@
-//! What one simulated validator believes of the peer sets. The simulated network keeps one list for
-//! all; production keeps one for each, so that a node that lags asks those it knows.
+//! The peer sets one validator was told, for where no network keeps them: a committee of one, and the
+//! simulation, whose network knows one list for all although each validator has its own.
 
+use crate::PublicKey;
 use commonware_actor::Feedback;
 use commonware_p2p::{
     Address, AddressableManager, AddressableTrackedPeers, PeerSetSubscription, PeerSetUpdate, Provider,
     TrackedPeers,
 };
 use commonware_utils::{channel::mpsc, ordered::Map};
-use consensus::PublicKey;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -15,7 +15,7 @@ use std::{
 
 /// The peer sets of one validator.
 #[derive(Clone, Default)]
-pub(crate) struct Known(Arc<Mutex<Sets>>);
+pub struct PeerSets(Arc<Mutex<Sets>>);
 
 #[derive(Default)]
 struct Sets {
@@ -23,19 +23,19 @@ struct Sets {
     latest: Option<PeerSetUpdate<PublicKey>>,
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for PeerSets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Known").finish_non_exhaustive()
+        f.debug_struct("PeerSets").finish_non_exhaustive()
     }
 }
 
-impl Known {
+impl PeerSets {
     fn with<T>(&self, act: impl FnOnce(&mut Sets) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Provider for Known {
+impl Provider for PeerSets {
     type PublicKey = PublicKey;
 
     async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
@@ -55,7 +55,7 @@ impl Provider for Known {
     }
 }
 
-impl AddressableManager for Known {
+impl AddressableManager for PeerSets {
     fn track<R>(&mut self, id: u64, peers: R) -> Feedback
     where
         R: Into<AddressableTrackedPeers<PublicKey>> + Send,

@@ -1,0 +1,102 @@
+//! Executing what lies between the committed state and a block somebody wants to build on.
+
+use crate::{
+    block::Block,
+    machine::{NotExecuted, StateMachine},
+};
+use commonware_consensus::{
+    marshal::ancestry::Ancestry,
+    types::{Epocher as _, FixedEpocher, Height},
+};
+use commonware_cryptography::{Digested, Digestible as _};
+use futures::StreamExt as _;
+use vitals::ids::Hash;
+
+/// What became of an attempt to stand on a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Footing {
+    /// Its state is at hand.
+    Sound,
+    /// It, or an ancestor, can never be part of this chain.
+    Rotten,
+    /// The chain went on meanwhile: try again, or ask whether the block is final.
+    Overtaken,
+    /// An ancestor cannot be had.
+    Missing,
+}
+
+/// The committee a header at `height` on the block `parent` must carry: the next epoch's in an
+/// epoch's last block. Nothing if the parent's state is not at hand.
+pub(crate) fn committee_at(
+    machine: &dyn StateMachine,
+    epocher: &FixedEpocher,
+    height: u64,
+    parent: &Hash,
+) -> Option<Vec<[u8; 32]>> {
+    let height = Height::new(height);
+    let epoch = epocher.containing(height).map(|info| info.epoch())?;
+    if epocher.last(epoch) != Some(height) {
+        return Some(Vec::new());
+    }
+    machine.committee(parent, epoch.next().get())
+}
+
+/// Executes what is missing between the committed state and the head of `ancestry`, inclusive.
+///
+/// Final blocks are committed while this waits for ancestors. Whoever catches up depends on the
+/// answer: "rotten" means never to vote for the block, even if a quorum did, so only what contradicts
+/// the committed chain is.
+pub(crate) async fn stand_on(
+    machine: &dyn StateMachine,
+    epocher: &FixedEpocher,
+    ancestry: &mut impl Ancestry<Block>,
+) -> Footing {
+    let mut missing: Vec<Digested<Block>> = Vec::new();
+    loop {
+        let Some(block) = ancestry.next().await else { return Footing::Missing };
+        let (height, tip) = machine.committed();
+        // Committed while the older ones were fetched.
+        if let Some(at) = missing.iter().position(|block| block.inner().header().height == height) {
+            if missing[at].digest().0 != tip {
+                return Footing::Rotten;
+            }
+            missing.truncate(at);
+            break;
+        }
+        if missing.first().is_some_and(|head| head.inner().header().height < height) {
+            return Footing::Overtaken;
+        }
+        let digest = block.digest().0;
+        if digest == tip || machine.holds(&digest) {
+            break;
+        }
+        if block.inner().header().height <= height {
+            // With blocks above it, it is the one at the tip's height, and another one than the tip.
+            return if missing.is_empty() { Footing::Overtaken } else { Footing::Rotten };
+        }
+        missing.push(block);
+    }
+    while let Some(block) = missing.pop() {
+        let header = block.inner().header();
+        match committee_at(machine, epocher, header.height, &header.parent) {
+            None => return Footing::Overtaken,
+            Some(committee) if header.committee != committee || header.extra != Hash::default() => {
+                tracing::warn!(height = header.height, "A block is refused: it names another committee");
+                return Footing::Rotten;
+            }
+            Some(_) => {}
+        }
+        match machine.check(block.inner(), block.digest().0) {
+            Ok(()) => {}
+            Err(NotExecuted::Orphan) => return Footing::Overtaken,
+            Err(why @ NotExecuted::Invalid(_)) => {
+                tracing::warn!(height = header.height, "A block is refused: {why}");
+                return Footing::Rotten;
+            }
+        }
+    }
+    Footing::Sound
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::{
+    block::list_root,
+    machine::{Evidence, NotCommitted, Waiting},
+};
+use bytes::Bytes;
+use commonware_parallel::Sequential;
+use futures::{FutureExt as _, Stream};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    num::NonZeroU64,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{self, Poll},
+};
+use vitals::proof::{certificate::Certificate, header::BlockHeader};
+
+/// A machine that executes whatever stands on its tip or on something it holds.
+#[derive(Clone)]
+struct Toy(Arc<Mutex<(u64, Hash, BTreeSet<Hash>)>>);
+
+impl Toy {
+    fn at(block: &Digested<Block>) -> Self {
+        let toy = Self(Arc::default());
+        toy.finalize(block);
+        toy
+    }
+
+    fn finalize(&self, block: &Digested<Block>) {
+        *self.0.lock().unwrap() = (block.inner().header().height, block.digest().0, BTreeSet::new());
+    }
+}
+
+impl StateMachine for Toy {
+    fn genesis_header(&self) -> &BlockHeader {
+        unreachable!("nobody asks")
+    }
+
+    fn committed(&self) -> (u64, Hash) {
+        let state = self.0.lock().unwrap();
+        (state.0, state.1)
+    }
+
+    fn holds(&self, digest: &Hash) -> bool {
+        self.0.lock().unwrap().2.contains(digest)
+    }
+
+    fn check(&self, block: &Block, digest: Hash) -> Result<(), NotExecuted> {
+        let mut state = self.0.lock().unwrap();
+        let parent = block.header().parent;
+        if parent != state.1 && !state.2.contains(&parent) {
+            return Err(NotExecuted::Orphan);
+        }
+        state.2.insert(digest);
+        Ok(())
+    }
+
+    fn next_batch(&self, _: &Hash) -> Vec<Bytes> {
+        Vec::new()
+    }
+
+    fn work(&self) -> Waiting<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn build(&self, _: BlockHeader, _: Vec<Bytes>) -> Option<Block> {
+        None
+    }
+
+    fn commit(&self, _: &Block, _: Hash, _: Option<&Certificate>, _: u64) -> Result<(), NotCommitted> {
+        Ok(())
+    }
+
+    fn certify(&self, _: &BlockHeader, _: Hash, _: Option<&Certificate>) {}
+
+    fn committee(&self, _: &Hash, _: u64) -> Option<Vec<[u8; 32]>> {
+        Some(Vec::new())
+    }
+
+    fn endpoints(&self) -> Vec<([u8; 32], String)> {
+        Vec::new()
+    }
+
+    fn accuse(&self, _: Evidence) {}
+
+    fn outgoing(&self) -> Waiting<'_, Vec<Bytes>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn again(&self) -> Vec<Bytes> {
+        Vec::new()
+    }
+
+    fn incoming(&self, _: Vec<Bytes>) {}
+}
+
+/// `length` blocks above `parent`, lowest first.
+fn above(parent: Option<&Digested<Block>>, length: u64, time_ms: u64) -> Vec<Digested<Block>> {
+    let leader = crate::public_key(&[7; 32]).unwrap();
+    let mut chain: Vec<Digested<Block>> = Vec::new();
+    for _ in 0..length {
+        let parent = chain.last().or(parent);
+        let height = parent.map_or(0, |parent| parent.inner().header().height + 1);
+        let header = BlockHeader {
+            epoch: 0,
+            view: height,
+            leader,
+            parent_view: height.saturating_sub(1),
+            parent: parent.map_or([0; 32], |parent| parent.digest().0),
+            height,
+            time_ms,
+            state_root: [0; 32],
+            transactions_root: list_root(std::iter::empty()),
+            receipts_root: [0; 32],
+            extra: [0; 32],
+            committee: Vec::new(),
+        };
+        let block = Block::new(header, Vec::new()).unwrap();
+        chain.push(Digested::compute(block, &Sequential).now_or_never().unwrap());
+    }
+    chain
+}
+
+/// An ancestry whose older blocks take a while: `meanwhile` happens before the one at height `late`.
+#[derive(Clone)]
+struct Slow {
+    blocks: VecDeque<Digested<Block>>,
+    late: u64,
+    meanwhile: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Stream for Slow {
+    type Item = Digested<Block>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.blocks.pop_front();
+        if next.as_ref().is_some_and(|block| block.inner().header().height == self.late) {
+            (self.meanwhile)();
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Ancestry<Block> for Slow {
+    fn peek(&self) -> Option<&Digested<Block>> {
+        self.blocks.front()
+    }
+}
+
+/// Stands on the last of `chain`; `committed` becomes final before the ancestor at height `late` is here.
+fn stand(toy: &Toy, chain: &[Digested<Block>], late: u64, committed: &Digested<Block>) -> Footing {
+    let (tip, machine) = (committed.clone(), toy.clone());
+    let mut ancestry = Slow {
+        blocks: chain.iter().rev().cloned().collect(),
+        late,
+        meanwhile: Arc::new(move || machine.finalize(&tip)),
+    };
+    let epocher = FixedEpocher::new(NonZeroU64::new(1000).unwrap());
+    stand_on(toy, &epocher, &mut ancestry).now_or_never().unwrap()
+}
+
+#[test]
+fn a_block_on_a_chain_that_stands_still_is_sound() {
+    let chain = above(None, 7, 1);
+    let toy = Toy::at(&chain[2]);
+    assert_eq!(stand(&toy, &chain, 2, &chain[2]), Footing::Sound);
+    assert!(toy.holds(&chain[6].digest().0));
+}
+
+#[test]
+fn a_block_stays_sound_while_its_ancestors_become_final_under_the_one_who_fetches_them() {
+    let chain = above(None, 7, 1);
+    for (tip, late) in (2..6).flat_map(|tip| (1..=5).map(move |late| (tip, late))) {
+        let toy = Toy::at(&chain[1]);
+        assert_eq!(stand(&toy, &chain, late, &chain[tip]), Footing::Sound, "tip {tip}, late {late}");
+        assert!(toy.holds(&chain[6].digest().0), "tip {tip}, late {late}");
+    }
+}
+
+#[test]
+fn a_block_that_is_final_itself_by_then_is_overtaken() {
+    let chain = above(None, 9, 1);
+    for tip in [7, 8] {
+        let toy = Toy::at(&chain[1]);
+        let footing = stand(&toy, &chain[..7], 3, &chain[tip]);
+        assert_eq!(footing, Footing::Overtaken, "tip {tip}");
+    }
+}
+
+#[test]
+fn a_block_beside_the_final_chain_is_rotten_however_late_that_turns_out() {
+    let chain = above(None, 4, 1);
+    let mine = above(chain.last(), 3, 1);
+    let others = above(chain.last(), 3, 2);
+    let branch: Vec<_> = chain.iter().chain(&others).cloned().collect();
+    for (tip, late) in (0..2).flat_map(|tip| (3..=5).map(move |late| (tip, late))) {
+        let toy = Toy::at(&chain[2]);
+        assert_eq!(stand(&toy, &branch, late, &mine[tip]), Footing::Rotten, "tip {tip}, late {late}");
+    }
+    let toy = Toy::at(&mine[0]);
+    assert_eq!(stand(&toy, &branch, 9, &mine[0]), Footing::Rotten);
+}
+
+#[test]
+fn a_block_without_ancestors_waits() {
+    let chain = above(None, 7, 1);
+    let toy = Toy::at(&chain[2]);
+    assert_eq!(stand(&toy, &chain[4..], 9, &chain[2]), Footing::Missing);
+}
