@@ -6,6 +6,7 @@ mod bedside;
 mod clock;
 mod generator;
 mod growth;
+mod ledger;
 mod node;
 mod paper;
 mod peers;
@@ -68,6 +69,11 @@ fn main() -> Result<()> {
     {
         return growth::child(patients.parse()?, envelopes.parse()?);
     }
+    if let [part, name, rest @ ..] = words.as_slice()
+        && part == "ledger-child"
+    {
+        return ledger::child(name, rest.iter().any(|word| word == "--quick"));
+    }
     let has = |word: &str| words.iter().any(|one| one == word);
     let scale = if has("--quick") { Scale::QUICK } else { Scale::FULL };
     let only = words.iter().find_map(|word| word.strip_prefix("--only="));
@@ -84,6 +90,9 @@ fn main() -> Result<()> {
     }
     if wanted("growth") {
         rows.extend(growth::measure(scale.quick)?);
+    }
+    if wanted("ledger") {
+        rows.extend(ledger::measure(scale.quick)?);
     }
     println!("{}", table::markdown(&rows));
     println!(

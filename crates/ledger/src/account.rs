@@ -1,7 +1,7 @@
 //! The organisation's own account: turns acts into signed transactions, one nonce after the other, and
 //! keeps those that are not final in a file, so that a restarted node sends them again.
 
-use crate::contracts::gas_of;
+use crate::contracts::{Contracts, gas_of};
 use crate::machine::{Machine, TX_BYTES_MAX, TX_GAS_MAX};
 use crate::pool::{Pool, PoolError};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use vitals::ids::OrgId;
 use vitals::ledger::{Act, ActId, LedgerError};
 
 #[cfg(test)]
@@ -114,6 +115,22 @@ impl Account {
             .map_err(|error| LedgerError::Down(format!("the outbox cannot be written: {error}")))?;
         Ok(id)
     }
+}
+
+/// An act sent for `org`, signed as the transaction of this nonce, as [`Account::submit`] signs it: for
+/// load whose signatures are made beforehand.
+///
+/// # Errors
+/// If the secret is no key.
+pub fn transaction(
+    secret: &[u8; 32],
+    (contracts, chain_id): (&Contracts, u64),
+    org: OrgId,
+    nonce: u64,
+    act: &Act,
+) -> Result<Vec<u8>, AccountError> {
+    let key = SecretKey::from_byte_array(secret).map_err(|_| AccountError::NotAKey)?;
+    Ok(sign(&key, chain_id, nonce, contracts.call(org, act)))
 }
 
 /// An act's call, signed as the transaction of this nonce.
