@@ -223,9 +223,51 @@ try {
     await plain.context.close();
   };
 
+  // The browser remembers the newest block it saw, and says when the ledger ends before it or shows another.
+  const witness = async () => {
+    const { context, page } = await visit();
+    await signIn(page, logins.doctor);
+    await page.waitForFunction(() => Object.keys(localStorage).some((key) => key.startsWith('aceso.witness.')));
+    const remember = (change) => page.evaluate((change) => {
+      const key = Object.keys(localStorage).find((key) => key.startsWith('aceso.witness.'));
+      localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage.getItem(key)), ...change }));
+    }, change);
+    const told = (id) => page.waitForSelector(`${id}:not([hidden])`, { timeout: CHANGE_WAIT_MS });
+    await page.reload();
+    await page.waitForFunction(() => {
+      const key = Object.keys(localStorage).find((key) => key.startsWith('aceso.witness.'));
+      return JSON.parse(localStorage.getItem(key)).height >= Number(document.body.dataset.height);
+    });
+    must(await page.locator('#behind').isHidden() && await page.locator('#split').isHidden(), 'a ledger that goes on alarms no witness');
+    const before = await page.evaluate(() => ({ height: Number(document.body.dataset.height), digest: document.body.dataset.digest }));
+    await remember({ height: 900_000_000 });
+    await page.goto(`${url}/help`);
+    await told('#behind');
+    must((await page.locator('#behind').innerText()).includes('900,000,000'), 'a ledger that ends before what was seen is told, with the block');
+    await page.screenshot({ path: join(options.out, 'ledger-behind.png') });
+    await accessible(page, 'ledger behind');
+    await remember(before);
+    await page.goto(`${url}/wall`);
+    await page.waitForFunction((before) => {
+      const key = Object.keys(localStorage).find((key) => key.startsWith('aceso.witness.'));
+      return JSON.parse(localStorage.getItem(key)).height > before.height;
+    }, before);
+    must(await page.locator('#behind').isHidden() && await page.locator('#split').isHidden(), 'a node that has caught up is told of no more');
+    await remember({ ...before, digest: 'ab'.repeat(32) });
+    await page.reload();
+    await told('#split');
+    must((await page.locator('#split').innerText()).includes('abababab…abababab'), 'another block in place of the one seen is told, with both digests');
+    await page.screenshot({ path: join(options.out, 'ledger-split.png') });
+    await accessible(page, 'ledger split');
+    await page.goto(`${url}/help`);
+    await told('#split');
+    said('a ledger with two pasts is told on every page from then on');
+    await context.close();
+  };
+
   await doctor.page.goto(`${url}/wall`);
   const proof = await doctor.page.locator('.tile .proof').first().getAttribute('href');
-  await Promise.all([lost(), withoutScript()]);
+  await Promise.all([lost(), withoutScript(), witness()]);
   await pictures(null, { 'sign-in': '/sign-in' });
   await pictures(logins.doctor, { wall: '/wall', patient: patientHref, 'not-found': '/nothing-here', help: '/help', proof });
   await pictures(logins.patient, { me: '/me' });

@@ -194,6 +194,7 @@ impl Clinic {
         let (withdrawals_waiting, withdrawals_late) = self.withdrawals_under_way();
         LedgerHealth {
             height: view.tip.height,
+            tip: self.ledger().explorer().map(|_| view.tip.digest),
             tip_ms: view.tip.time_ms,
             stale: view.fresh(now_ms).is_err(),
             age_ms: view.age_ms(now_ms),

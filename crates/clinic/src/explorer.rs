@@ -52,6 +52,23 @@ impl Clinic {
         Ok(self.explorer(session, now_ms)?.transaction(id)?)
     }
 
+    /// Digest of the header of the block at `height`, for everybody with a role: a page remembers
+    /// what it saw and asks for it again. Nothing if there is none at this height.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] to whom the ledger does not hold in the role of the session; otherwise why the ledger does not answer.
+    pub fn ledger_head(
+        &self,
+        session: &Session,
+        height: u64,
+        now_ms: u64,
+    ) -> Result<Option<Hash>, ClinicError> {
+        self.require(session, &[session.role], now_ms).map_err(|why| self.denied(why))?;
+        let explorer = self.ledger().explorer().ok_or_else(no_blocks)?;
+        // Past every transaction: the header is all that is asked for.
+        Ok(explorer.block(height, usize::MAX)?.map(|block| block.digest))
+    }
+
     /// The validators: who they are, what may change that, who lied, and how they are.
     ///
     /// # Errors
@@ -71,8 +88,10 @@ impl Clinic {
     /// The decision comes first; whether there is anything to see, after it.
     fn explorer(&self, session: &Session, now_ms: u64) -> Result<&dyn Explorer, ClinicError> {
         self.require(session, &LOOKERS, now_ms).map_err(|why| self.denied(why))?;
-        self.ledger().explorer().ok_or_else(|| {
-            ClinicError::Wrong("this node keeps no blocks: look at the ledger it is connected to".into())
-        })
+        self.ledger().explorer().ok_or_else(no_blocks)
     }
+}
+
+fn no_blocks() -> ClinicError {
+    ClinicError::Wrong("this node keeps no blocks: look at the ledger it is connected to".into())
 }

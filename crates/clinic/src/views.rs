@@ -230,6 +230,8 @@ impl Tile {
 pub struct LedgerHealth {
     /// Height of the last finalized block executed here.
     pub height: u64,
+    /// Digest of that block's header, where this node can show it: what a page remembers.
+    pub tip: Option<Hash>,
     /// That block's time, milliseconds.
     pub tip_ms: u64,
     /// True when the view is too old to decide anything new upon.

@@ -139,6 +139,7 @@
         one('[data-age-ms]', halt).dataset.ageMs = beat.tip;
         halt.hidden = !beat.stale;
       }
+      document.dispatchEvent(new CustomEvent('aceso:beat', { detail: beat }));
     });
     on('values', apply);
     on('proof', (proof) => { sizes = proof; proveAll(); document.dispatchEvent(new CustomEvent('aceso:proof', { detail: proof })); });

@@ -26,6 +26,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 pub const ASSETS: &[Asset] = &[
     Asset { name: "aceso.css", media: CSS, bytes: include_bytes!("../assets/aceso.css") },
     Asset { name: "aceso.js", media: JS, bytes: include_bytes!("../assets/aceso.js") },
+    Asset { name: "witness.js", media: JS, bytes: include_bytes!("../assets/witness.js") },
     Asset { name: "charts.js", media: JS, bytes: include_bytes!("../assets/charts.js") },
     Asset { name: "aceso.svg", media: "image/svg+xml", bytes: include_bytes!("../assets/aceso.svg") },
     Asset { name: "htmx.js", media: JS, bytes: include_bytes!("../assets/vendor/htmx-2.0.11.min.js") },

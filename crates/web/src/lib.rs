@@ -248,6 +248,7 @@ pub fn router(app: App) -> Router {
         .route("/ledger/proposals", post(pages::ledger::govern::propose))
         .route("/ledger/proposals/{proposal}/vote", post(pages::ledger::govern::vote))
         .route("/ledger/blocks/{height}", get(pages::ledger::block::page))
+        .route("/ledger/heads/{height}", get(pages::ledger::block::head))
         .route("/ledger/transactions/{transaction}", get(pages::ledger::block::transaction))
         .route("/help", get(pages::help))
         .route("/healthz", get(metrics::health))

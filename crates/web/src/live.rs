@@ -80,6 +80,9 @@ struct Beat {
     now: u64,
     stale: bool,
     tip: u64,
+    height: u64,
+    /// Of the newest block's header.
+    digest: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -121,7 +124,9 @@ impl Flow {
     fn beat(&mut self) {
         let now = self.app.now_ms();
         let health = self.app.station().health(now);
-        self.push("beat", &Beat { now, stale: health.stale, tip: health.tip_ms });
+        let digest = health.tip.map(|digest| words::hex(&digest));
+        let (stale, tip, height) = (health.stale, health.tip_ms, health.height);
+        self.push("beat", &Beat { now, stale, tip, height, digest });
         self.push(
             "proof",
             &Proof { anchored: health.anchored_size, finalized: health.final_size, height: health.height },

@@ -44,8 +44,19 @@ pub struct Shell {
     /// Does this page ring?
     pub(crate) sound: bool,
     pub(crate) halt: Halt,
+    /// What the browser is asked to remember; only of somebody signed in, at a node that keeps blocks.
+    pub(crate) head: Option<Head>,
     /// Withdrawn consents that should have been on the ledger long ago.
     pub(crate) late: usize,
+}
+
+/// The newest block, for a browser that is its own witness.
+pub(crate) struct Head {
+    /// Of the genesis document: which ledger.
+    pub(crate) ledger: String,
+    pub(crate) height: u64,
+    /// Of the block's header.
+    pub(crate) digest: String,
 }
 
 /// Whether the ledger stands still.
@@ -94,6 +105,11 @@ impl Shell {
             live: None,
             sound: false,
             halt: Halt::of(&health),
+            head: caller.and(health.tip).map(|digest| Head {
+                ledger: words::hex(&app.station().genesis().0),
+                height: health.height,
+                digest: words::hex(&digest),
+            }),
             late: if staff { health.withdrawals_late } else { 0 },
         }
     }

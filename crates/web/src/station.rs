@@ -78,6 +78,8 @@ pub trait Station: Send + Sync + 'static {
         id: &Hash,
         now_ms: u64,
     ) -> Result<Option<Transaction>, ClinicError>;
+    /// The digest of the header at a height.
+    fn ledger_head(&self, session: &Session, height: u64, now_ms: u64) -> Result<Option<Hash>, ClinicError>;
     /// Who agrees on blocks.
     fn ledger_governance(&self, session: &Session, now_ms: u64) -> Result<Governance, ClinicError>;
     /// May this session propose changes of validators and vote on them?

@@ -119,6 +119,10 @@ impl Station for Wired {
         self.0.ledger_transaction(session, id, now_ms)
     }
 
+    fn ledger_head(&self, session: &Session, height: u64, now_ms: u64) -> Result<Option<Hash>, ClinicError> {
+        self.0.ledger_head(session, height, now_ms)
+    }
+
     fn ledger_governance(&self, session: &Session, now_ms: u64) -> Result<Governance, ClinicError> {
         self.0.ledger_governance(session, now_ms)
     }

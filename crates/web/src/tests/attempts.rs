@@ -60,6 +60,9 @@ pub(crate) const GOOD_PROPOSAL: &[(&str, &str)] = &[
     ("confirm", "yes"),
 ];
 
+/// Who has a role.
+const EVERYBODY: &[&str] = &["lee", "kim", "amira", "bela", "admin", "fay", "ada"];
+
 /// Who may look into the ledger.
 const LOOKERS: &[&str] = &["admin", "ada"];
 
@@ -117,6 +120,7 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/ledger/proposals", "admin", &["admin"], GOOD_PROPOSAL, &["confirm"]),
         post("/ledger/proposals/{proposal}/vote", "admin", &["admin"], &[("confirm", "yes")], &["confirm"]),
         asked(get("/ledger/blocks/{height}", "ada", LOOKERS)),
+        get("/ledger/heads/{height}", "kim", EVERYBODY),
         get("/ledger/transactions/{transaction}", "admin", LOOKERS),
         open("/help"),
         open("/healthz"),

@@ -107,6 +107,27 @@ async fn on_a_ledger_that_stands_still_every_page_says_what_goes_on() {
 }
 
 #[tokio::test]
+async fn a_page_names_the_newest_block_and_its_browser_may_ask_for_one_it_saw() {
+    let mut scene = Scene::new();
+    scene.beats(720, 3);
+    let named = |page: &str, what: &str| {
+        let (_, rest) = page.split_once(&format!(" data-{what}=\"")).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let page = scene.page("/wall", "lee").await;
+    assert_eq!(named(&page, "ledger"), hex::encode(scene.ward.clinic.genesis().0));
+    let (height, digest) = (named(&page, "height"), named(&page, "digest"));
+    let seen = |height: &str| format!("/ledger/heads/{height}");
+    let same = format!(r#"{{"height":{height},"digest":"{digest}"}}"#);
+    assert_eq!(scene.page(&seen(&height), "amira").await, same);
+    scene.settle();
+    assert_eq!(scene.page(&seen(&height), "amira").await, same, "the past does not change");
+    assert_ne!(named(&scene.page("/wall", "lee").await, "digest"), digest);
+    assert_eq!(scene.page(&seen("999999"), "fay").await, r#"{"height":999999,"digest":null}"#);
+    assert!(!scene.page("/sign-in", "").await.contains("data-ledger"), "a stranger is no witness");
+}
+
+#[tokio::test]
 async fn a_late_withdrawal_is_told_to_staff_and_to_its_patient() {
     let mut scene = Scene::new();
     scene.beats(720, 3);

@@ -237,6 +237,10 @@ impl Station for Demo {
         Ok(super::ledger::find(id, super::ledger::tip(now_ms)))
     }
 
+    fn ledger_head(&self, _: &Session, _: u64, _: u64) -> Result<Option<vitals::ids::Hash>, ClinicError> {
+        Ok(None)
+    }
+
     fn ledger_governance(
         &self,
         session: &Session,
@@ -272,6 +276,7 @@ impl Station for Demo {
         let halted = self.halted();
         LedgerHealth {
             height: super::ledger::tip(now_ms),
+            tip: None,
             tip_ms: now_ms / 1000 * 1000 - if halted { 240_000 } else { 0 },
             stale: halted,
             age_ms: if halted { 240_000 } else { now_ms % 1000 },

@@ -7,7 +7,10 @@ use crate::session::Caller;
 use crate::shell::{Answer, Message, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
+use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
+use serde::Serialize;
 use vitals::explorer::{TRANSACTIONS_MAX, Transaction};
 use vitals::ledger::Outcome;
 
@@ -118,6 +121,27 @@ pub(crate) async fn page(
             ("receipts root", words::hex(&block.receipts_root)),
         ],
     }))
+}
+
+#[derive(Serialize)]
+struct Seen {
+    height: u64,
+    /// Of the block's header; nothing if there is none at this height.
+    digest: Option<String>,
+}
+
+/// What a page can remember: the largest number its language tells apart from the next.
+const HEIGHT_MAX: u64 = (1 << 53) - 1;
+
+/// `/ledger/heads/{height}`: what a page that remembers this height holds against what it saw.
+pub(crate) async fn head(State(app): State<App>, At(height): At<String>, caller: Caller) -> Answer {
+    let height = crate::pages::named(&height)
+        .filter(|height| *height <= HEIGHT_MAX)
+        .ok_or_else(|| app.refusal(Some(&caller), &Message::not_found()))?;
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.ledger_head(&session, height, now_ms)).await;
+    let digest = app.granted(&caller, answer)?.map(|digest| words::hex(&digest));
+    Ok(Json(Seen { height, digest }).into_response())
 }
 
 #[derive(Template)]

@@ -1,0 +1,65 @@
+// The browser is a witness of its own: it remembers the newest block it saw of this ledger, asks for
+// that block again, and says loudly when the ledger ends before it or shows another one in its place.
+// It believes no node, it only compares: whoever shows two pasts to one browser is caught.
+'use strict';
+(() => {
+  const { ledger } = document.body.dataset;
+  const AGAIN_MS = 60000; // a page that stays open asks again this often
+  const key = `aceso.witness.${ledger}`;
+  const one = (selector, root = document) => root.querySelector(selector);
+  // Without a memory (private windows may refuse one) there is nothing to compare.
+  const read = () => { try { return JSON.parse(localStorage.getItem(key)) || {}; } catch { return {}; } };
+  const write = (seen) => { try { localStorage.setItem(key, JSON.stringify(seen)); } catch { /* as above */ } };
+  const moment = (ms) => `on ${new Date(ms).toLocaleString('en-GB')}`;
+  const short = (digest) => `${digest.slice(0, 8)}…${digest.slice(-8)}`;
+  const hide = (id) => { one(id).hidden = true; };
+  const show = (id, seen, rest) => {
+    const banner = one(id);
+    one('[data-seen-height]', banner).textContent = seen.height.toLocaleString('en-GB');
+    one('[data-seen-at]', banner).textContent = moment(seen.at);
+    rest(banner);
+    banner.hidden = false;
+  };
+  const split = (seen) => {
+    hide('#behind');
+    show('#split', seen, (banner) => {
+      one('[data-was]', banner).textContent = short(seen.digest);
+      one('[data-is]', banner).textContent = short(seen.other);
+    });
+  };
+  const whole = (seen) => Number.isSafeInteger(seen.height) && /^[0-9a-f]{64}$/.test(seen.digest);
+
+  let asked = 0;
+  const saw = async (height, digest) => {
+    let seen = read();
+    // For ever: somebody has to find out.
+    if (whole(seen) && seen.other) { split(seen); return; }
+    const newer = () => write({ height, digest, at: Date.now() });
+    if (!whole(seen)) { newer(); return; }
+    const again = height < seen.height || Date.now() - asked > AGAIN_MS;
+    if (!again) { if (height > seen.height) newer(); return; }
+    let shown = null;
+    try {
+      const answer = await fetch(`/ledger/heads/${seen.height}`, { headers: { accept: 'application/json' } });
+      if (!answer.ok || answer.redirected) return;
+      shown = await answer.json();
+    } catch { return; } // the line is down: that has its own banner
+    asked = Date.now();
+    if (shown.digest === null) {
+      show('#behind', seen, (banner) => { one('[data-now-height]', banner).textContent = height.toLocaleString('en-GB'); });
+      return;
+    }
+    hide('#behind');
+    if (shown.digest !== seen.digest) {
+      seen = { ...seen, other: shown.digest };
+      write(seen);
+      split(seen);
+      return;
+    }
+    // Another page of this browser may have seen more meanwhile.
+    if (height > (read().height || 0)) newer();
+  };
+
+  saw(Number(document.body.dataset.height), document.body.dataset.digest);
+  document.addEventListener('aceso:beat', ({ detail }) => { if (detail.digest) saw(detail.height, detail.digest); });
+})();
