@@ -10,7 +10,11 @@
   // Without a memory (private windows may refuse one) there is nothing to compare.
   const read = () => { try { return JSON.parse(localStorage.getItem(key)) || {}; } catch { return {}; } };
   const write = (seen) => { try { localStorage.setItem(key, JSON.stringify(seen)); } catch { /* as above */ } };
-  const moment = (ms) => `on ${new Date(ms).toLocaleString('en-GB')}`;
+  const moment = (ms) => {
+    const date = new Date(ms);
+    const day = date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
+    return `on ${day} at ${date.toLocaleTimeString('en-GB')}`;
+  };
   const short = (digest) => `${digest.slice(0, 8)}…${digest.slice(-8)}`;
   const hide = (id) => { one(id).hidden = true; };
   const show = (id, seen, rest) => {
