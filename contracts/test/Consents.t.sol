@@ -30,6 +30,36 @@ contract Moody is IPolicy {
     }
 }
 
+/// A wallet that is a contract (ERC-1271): it vouches for what its owner signed, until it is closed, and then
+/// answers as it was told to.
+contract Wallet {
+    address private immutable owner;
+    uint256 private answer;
+
+    constructor(address owner_) {
+        owner = owner_;
+    }
+
+    function close(uint256 answer_) external {
+        answer = answer_;
+    }
+
+    function isValidSignature(bytes32 digest, bytes calldata signature) external view returns (bytes4) {
+        if (answer == 1) return 0xffffffff;
+        if (answer == 2) revert("closed");
+        if (answer == 3) {
+            assembly ("memory-safe") {
+                mstore(0, not(0))
+                return(0, 32)
+            }
+        }
+        bytes32 r = bytes32(signature[0:32]);
+        bytes32 s = bytes32(signature[32:64]);
+        bool good = signature.length == 65 && ecrecover(digest, uint8(signature[64]), r, s) == owner;
+        return good ? bytes4(0x1626ba7e) : bytes4(0xffffffff);
+    }
+}
+
 /// Consents, policies and broken glass.
 contract ConsentsTest is Ward {
     bytes32 private constant PATIENT_ID = bytes32(uint256(1));
@@ -147,6 +177,34 @@ contract ConsentsTest is Ward {
         vm.expectRevert(abi.encodeWithSelector(Typed.SignatureWrong.selector, person));
         consents.give(m, abi.encodePacked(r, P256_ORDER - low));
         consents.give(m, abi.encodePacked(r, low));
+    }
+
+    function testFuzz_WalletVouchesForItsOwnerAlone(uint256 key, bytes32 nonce, uint256 answer) public {
+        key = (key % (type(uint128).max)) + 1;
+        vm.assume(vm.addr(key) != vm.addr(CLINICIAN_KEY));
+        answer = (answer % 3) + 1;
+        bytes32 patient = bytes32(uint256(6));
+        Wallet wallet = new Wallet(vm.addr(key));
+        be(sender(0));
+        directory.enrol(patient, 1, abi.encodePacked(wallet), false);
+        Grants.Message memory m = consent(nonce);
+        m.patient = patient;
+        bytes32 digest = consents.consentDigest(m);
+        bytes memory good = signature(key, digest);
+        bytes memory others = signature(CLINICIAN_KEY, digest);
+        bytes memory wrong = abi.encodeWithSelector(Typed.SignatureWrong.selector, patient);
+        vm.expectRevert(wrong);
+        consents.give(m, others);
+        bytes32 id = consents.give(m, good);
+        require(consents.permits(id, 1), "given");
+        // A wallet that takes its word back, fails or answers nonsense vouches for nothing more.
+        bytes memory withdrawal = signature(key, consents.revocationDigest(id));
+        wallet.close(answer);
+        vm.expectRevert(wrong);
+        consents.revoke(id, withdrawal);
+        wallet.close(0);
+        consents.revoke(id, withdrawal);
+        require(!consents.permits(id, 1), "withdrawn");
     }
 
     function testFuzz_PolicyAgreesOnlyByAPlainYes(uint256 mood) public {
