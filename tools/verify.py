@@ -2020,7 +2020,32 @@ def check_relations(vectors):
     )
     digests = consent + revocation_digest(domain, grant) + grant
     need(load("consent_digests_v1") == digests, "consent_digests_v1")
-    return 6
+
+    def typed(kind, *words):
+        return keccak_256(b"\x19\x01", domain, keccak_256(keccak_256(kind), *words))
+
+    under = typed(
+        b"ConsentUnderPolicy(bytes32 patient,bytes32 grantee,bytes32 terms,uint64 from,uint64 until,bytes32 nonce,"
+        b"uint64 deadline,address policy)",
+        patient, grantee, terms, be(1800000000000, 32), be(1800086400000, 32), nonce, be(1800000600000, 32),
+        bytes(12) + bytes([0x44] * 20),
+    )
+    clinician, second, reason, nonce, auditor, remark = (bytes([byte] * 32) for byte in range(0x37, 0x3D))
+
+    def glass(stander_by):
+        return typed(
+            b"BreakGlass(bytes32 patient,bytes32 clinician,bytes32 second,bytes32 reason,uint64 from,uint64 until,"
+            b"bytes32 nonce)",
+            patient, clinician, stander_by, reason, be(1800000000000, 32), be(1800003600000, 32), nonce,
+        )
+
+    entry = keccak_256(patient, clinician, nonce)
+    review = typed(
+        b"Review(bytes32 entry,bytes32 auditor,uint8 verdict,bytes32 remark)", entry, auditor, be(1, 32), remark
+    )
+    digests = under + glass(bytes(32)) + glass(second) + entry + review
+    need(load("policy_and_glass_digests_v1") == digests, "policy_and_glass_digests_v1")
+    return 7
 
 
 def check_log_algorithms(size_max=33):
@@ -2095,6 +2120,7 @@ def check_vectors(folder, say_why):
             failed += 1
             print(f"golden files: {refused}")
     known = set(GOOD) | {"keys_v1", "associated_data_v1", "to_be_signed_v1", "consent_digests_v1"}
+    known.add("policy_and_glass_digests_v1")
     known |= {"logged_headers_v1", "chain_key_wrap_v1"}
     for path in sorted(vectors.folder.glob("*.hex")):
         if path.stem not in known:

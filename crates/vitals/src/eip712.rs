@@ -53,33 +53,15 @@ impl ConsentDomain {
     /// What a patient signs to give a consent.
     #[must_use]
     pub fn consent_digest(&self, message: &ConsentMessage) -> Hash {
-        self.typed(&keccak256(&[
-            &keccak256(&[CONSENT_TYPE]),
-            &message.patient.0,
-            &message.grantee.0,
-            &message.terms,
-            &word(message.from_ms),
-            &word(message.until_ms),
-            &message.nonce,
-            &word(message.deadline_ms),
-        ]))
+        self.typed(&keccak256(&fields(message, &keccak256(&[CONSENT_TYPE])).each_ref().map(Word::as_slice)))
     }
 
     /// What a patient signs to give a consent under the policy contract at this address.
     #[must_use]
     pub fn consent_under_digest(&self, message: &ConsentMessage, policy: &[u8; 20]) -> Hash {
-        self.typed(&keccak256(&[
-            &keccak256(&[CONSENT_UNDER_POLICY_TYPE]),
-            &message.patient.0,
-            &message.grantee.0,
-            &message.terms,
-            &word(message.from_ms),
-            &word(message.until_ms),
-            &message.nonce,
-            &word(message.deadline_ms),
-            &[0; 12],
-            policy,
-        ]))
+        let fields = fields(message, &keccak256(&[CONSENT_UNDER_POLICY_TYPE]));
+        let words: Vec<&[u8]> = fields.iter().map(Word::as_slice).chain([&[0; 12][..], policy]).collect();
+        self.typed(&keccak256(&words))
     }
 
     /// What clinicians sign to open a record without consent.
@@ -136,6 +118,20 @@ pub fn glass_id(message: &BreakGlass) -> Hash {
     keccak256(&[&message.patient.0, &message.clinician.0, &message.nonce])
 }
 
+/// The words both kinds of consent begin with: the hash of their type, then the message.
+fn fields(message: &ConsentMessage, type_hash: &Hash) -> [Word; 8] {
+    [
+        *type_hash,
+        message.patient.0,
+        message.grantee.0,
+        message.terms,
+        word(message.from_ms),
+        word(message.until_ms),
+        message.nonce,
+        word(message.deadline_ms),
+    ]
+}
+
 fn word(value: u64) -> Word {
     let mut word = [0; 32];
     word[24..].copy_from_slice(&value.to_be_bytes());
@@ -164,6 +160,43 @@ mod tests {
         let id = grant_id(message.patient, &message.nonce);
         let digests = [domain.consent_digest(&message), domain.revocation_digest(id), id.0].concat();
         golden!("consent_digests_v1", digests);
+    }
+
+    /// The other three, of the same domain: a consent under the policy at 0x44…44, an access without
+    /// consent with and without a second clinician, an auditor's verdict on it.
+    #[test]
+    fn digests_of_policies_and_of_accesses_without_consent_are_the_golden_ones() {
+        let domain = ConsentDomain::new(Genesis([0x22; 32]), 84_001, &[0x11; 20], [0x12; 20]);
+        let message = ConsentMessage {
+            patient: PersonId([0x33; 32]),
+            grantee: PersonId([0x34; 32]),
+            terms: [0x35; 32],
+            from_ms: 1_800_000_000_000,
+            until_ms: 1_800_086_400_000,
+            nonce: [0x36; 32],
+            deadline_ms: 1_800_000_600_000,
+        };
+        let alone = BreakGlass {
+            patient: PersonId([0x33; 32]),
+            clinician: PersonId([0x37; 32]),
+            second: None,
+            reason: [0x39; 32],
+            from_ms: 1_800_000_000_000,
+            until_ms: 1_800_003_600_000,
+            nonce: [0x3a; 32],
+        };
+        let together = BreakGlass { second: Some(PersonId([0x38; 32])), ..alone.clone() };
+        let entry = glass_id(&alone);
+        let (auditor, remark) = (PersonId([0x3b; 32]), [0x3c; 32]);
+        let digests = [
+            domain.consent_under_digest(&message, &[0x44; 20]),
+            domain.break_glass_digest(&alone),
+            domain.break_glass_digest(&together),
+            entry,
+            domain.review_digest(&entry, auditor, Verdict::Justified, &remark),
+        ]
+        .concat();
+        golden!("policy_and_glass_digests_v1", digests);
     }
 
     #[test]
