@@ -10,6 +10,7 @@ mod deploy;
 mod follow;
 mod mirror;
 mod network;
+mod questions;
 mod rpc;
 
 pub use deploy::{Deployed, deploy, seat_key};
@@ -24,6 +25,7 @@ use crate::genesis::GenesisError;
 use acts::{ACTS_MAX, Acts};
 use alloy_primitives::Address;
 use mirror::{Mirror, News};
+use questions::Questions;
 use rpc::Rpc;
 use secp256k1::SecretKey;
 use std::fmt;
@@ -33,7 +35,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, watch};
 use vitals::eip712::ConsentDomain;
-use vitals::ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId};
+use vitals::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId};
 use vitals::ledger::{
     Act, ActId, Anchor, ConsentMessage, Device, Fact, Grant, Ledger, LedgerError, Organisation, Outcome,
     Person, Tip,
@@ -44,6 +46,7 @@ use vitals::proof::genesis::GenesisDocument;
 /// The ledger of one organisation on another network. Dropping it stops it.
 pub struct RemoteChain {
     inner: Arc<Inner>,
+    questions: Questions,
     stop: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -195,12 +198,17 @@ impl Inner {
         }
     }
 
-    fn submit(&self, act: &Act) -> Result<ActId, LedgerError> {
+    /// Is the network at hand?
+    fn reached(&self) -> Result<(), LedgerError> {
         match &*self.status.borrow() {
-            Status::Starting | Status::Running => {}
-            Status::Stopped => return Err(LedgerError::Down(String::from("it was stopped"))),
-            Status::Down(why) => return Err(LedgerError::Down(why.clone())),
+            Status::Starting | Status::Running => Ok(()),
+            Status::Stopped => Err(LedgerError::Down(String::from("it was stopped"))),
+            Status::Down(why) => Err(LedgerError::Down(why.clone())),
         }
+    }
+
+    fn submit(&self, act: &Act) -> Result<ActId, LedgerError> {
+        self.reached()?;
         // Held until the act is in the file, so that no nonce is given out twice.
         let mut acts = lock(&self.acts);
         let mirror = self.mirror();
@@ -236,6 +244,7 @@ impl RemoteChain {
         let inner = Arc::new(Inner::new(folder, network, document, secret)?);
         let (stop, mut stopped) = watch::channel(false);
         let (begun, wait) = mpsc::channel();
+        let (questions, asked) = questions::questions();
         let (inside, document) = (inner.clone(), document.clone());
         let thread = std::thread::Builder::new().name("ledger-remote".to_owned()).spawn(move || {
             let runtime = match runtime() {
@@ -247,6 +256,7 @@ impl RemoteChain {
                 let good = first.is_ok();
                 drop(begun.send(first));
                 if good {
+                    tokio::spawn(inside.clone().answer(asked));
                     inside.run().await;
                 }
             };
@@ -257,7 +267,7 @@ impl RemoteChain {
                 }
             });
         })?;
-        let chain = Self { inner, stop, thread: Mutex::new(Some(thread)) };
+        let chain = Self { inner, questions, stop, thread: Mutex::new(Some(thread)) };
         let first = wait.recv().unwrap_or_else(|_| Err(std::io::Error::other("its thread is gone").into()));
         first.map(|()| chain)
     }
@@ -335,6 +345,11 @@ impl Ledger for RemoteChain {
 
     fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
         self.inner.mirror().grant(id)
+    }
+
+    fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, LedgerError> {
+        self.inner.reached()?;
+        self.questions.policy_agrees(grant, class)
     }
 
     fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError> {

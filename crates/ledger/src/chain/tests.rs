@@ -8,8 +8,8 @@ use crate::contracts::Contracts;
 use crate::contracts::bindings::{Anchors, Devices};
 use crate::machine::tests::{Hand, consent, enrol, gateway, grant, person, sensor};
 use alloy_sol_types::SolEvent;
-use vitals::ids::{DeviceId, PersonId};
-use vitals::ledger::{Act, Anchor, Fact, LedgerError, Outcome, Revocation, RevokeReason, Role};
+use vitals::ids::{Class, DeviceId, PersonId};
+use vitals::ledger::{Act, Anchor, Fact, LedgerError, Outcome, Revocation, RevokeReason, Role, SignedGrant};
 use vitals::log::{self, MerkleLog};
 use vitals::model::Refusal;
 use world::{Place, World, org};
@@ -40,6 +40,7 @@ on_both_chains!(
     acts_on_their_way_survive_a_restart,
     a_stopped_chain_answers_but_takes_nothing,
     nobody_proves_what_no_certificate_covers,
+    a_policy_is_asked_at_each_opening,
 );
 
 fn log_of(leaves: u8) -> MerkleLog {
@@ -205,4 +206,37 @@ fn nobody_proves_what_no_certificate_covers(world: World) {
             assert!(why.contains("no certificate of ours"), "{why}");
         }
     }
+}
+
+fn a_policy_is_asked_at_each_opening(world: World) {
+    let (chain, domain) = (&world.chain, world.domain());
+    let directory = Contracts::of(&world.document).unwrap().directory.0.0;
+    world.done(enrol(&domain, 1, Role::Patient));
+    let plain = consent(1, PersonId::of_organisation(org()), 1, world.now_ms());
+    world.done(grant(&domain, 1, plain.clone()));
+    assert!(chain.policy_agrees(chain.grant_id(&plain), Class::Vitals).unwrap(), "no policy, no objection");
+
+    // A contract that knows nothing of policies: whatever it answers, it does not agree.
+    world.done(Act::AddPolicy { name: [1; 32], contract: directory });
+    let message = consent(1, PersonId::of_organisation(org()), 2, world.now_ms());
+    let id = chain.grant_id(&message);
+    let signature = Hand::of(1).sign(&domain.consent_under_digest(&message, &directory));
+    let signed = SignedGrant { message, signature };
+    world.done(Act::GrantUnder { signed, policy: directory });
+    assert_eq!(chain.grant(id).unwrap().unwrap().policy, Some(directory));
+    assert!(!chain.policy_agrees(id, Class::Vitals).unwrap());
+
+    let Place::Anvil(place) = &world.place else { return };
+    let says = |code: &str| {
+        place.0.call(
+            "anvil_setCode",
+            serde_json::json!([alloy_primitives::hex::encode_prefixed(directory), code]),
+        );
+        chain.policy_agrees(id, Class::Vitals)
+    };
+    assert!(says("0x60015f5260205ff3").unwrap(), "it says yes to everything");
+    assert!(!says("0x60025f5260205ff3").unwrap(), "two is no yes");
+    assert!(!says("0x5f5ffd").unwrap(), "it fails");
+    chain.stop();
+    assert!(matches!(chain.policy_agrees(id, Class::Vitals), Err(LedgerError::Down(_))));
 }

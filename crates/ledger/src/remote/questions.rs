@@ -1,0 +1,91 @@
+//! What only the network can answer at the moment it matters: does a policy agree that a class is opened?
+//! A mirror cannot say: a policy is any contract, and may look at the time.
+
+use super::Inner;
+use super::rpc::{RpcError, bytes, hex_bytes, hex_quantity};
+use crate::contracts::bindings::Consents;
+use crate::machine::TX_GAS_MAX;
+use alloy_primitives::{Address, B256};
+use alloy_sol_types::SolCall;
+use serde_json::json;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, mpsc::sync_channel};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use vitals::ids::{Class, GrantId};
+use vitals::ledger::LedgerError;
+
+/// Questions that wait to be asked at once.
+const QUESTIONS_MAX: usize = 256;
+/// Whoever opens a record waits no longer than this for the network's word.
+const WORD_WITHIN: Duration = Duration::from_secs(5);
+
+/// One question, and where its answer goes.
+pub(super) struct Question {
+    grant: GrantId,
+    class: Class,
+    answer: SyncSender<Result<bool, RpcError>>,
+}
+
+/// Where questions are put.
+#[derive(Clone)]
+pub(super) struct Questions(mpsc::Sender<Question>);
+
+/// A place for questions, and the end at which they are answered.
+pub(super) fn questions() -> (Questions, mpsc::Receiver<Question>) {
+    let (put, asked) = mpsc::channel(QUESTIONS_MAX);
+    (Questions(put), asked)
+}
+
+impl Questions {
+    /// Asks, and waits for the answer: no longer than a person at a page would.
+    pub(super) fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, LedgerError> {
+        let (answer, answered) = sync_channel(1);
+        self.0.try_send(Question { grant, class, answer }).map_err(|why| match why {
+            mpsc::error::TrySendError::Full(_) => {
+                LedgerError::Busy(format!("{QUESTIONS_MAX} questions wait for the network"))
+            }
+            mpsc::error::TrySendError::Closed(_) => LedgerError::Down(String::from("it was stopped")),
+        })?;
+        let silent = || LedgerError::Busy(String::from("the network did not say whether the policy agrees"));
+        let said = answered.recv_timeout(WORD_WITHIN).map_err(|_| silent())?;
+        said.map_err(|why| LedgerError::Busy(why.to_string()))
+    }
+}
+
+impl Inner {
+    /// Answers questions side by side; each asker waits, so that there are never many.
+    pub(super) async fn answer(self: Arc<Self>, mut asked: mpsc::Receiver<Question>) {
+        while let Some(Question { grant, class, answer }) = asked.recv().await {
+            let inner = self.clone();
+            tokio::spawn(async move {
+                // Nobody waits for a later answer.
+                if let Ok(said) = tokio::time::timeout(WORD_WITHIN, inner.policy_agrees(grant, class)).await {
+                    let _ = answer.send(said);
+                }
+            });
+        }
+    }
+
+    /// What the policy says as of the block all other records are of. A policy that fails, or answers
+    /// anything but yes, does not agree.
+    async fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, RpcError> {
+        const METHOD: &str = "eth_call";
+        let call = Consents::policyAgreesCall { id: B256::from(grant.0), class: class.code() };
+        let call = json!({
+            "from": hex_bytes(Address::ZERO),
+            "to": hex_bytes(self.contracts.consents),
+            "data": hex_bytes(call.abi_encode()),
+            "gas": hex_quantity(TX_GAS_MAX),
+        });
+        let height = self.mirror().tip.height;
+        match self.rpc.call(METHOD, json!([call, hex_quantity(height)])).await {
+            Ok(answer) => {
+                let word = bytes(METHOD, &answer)?;
+                Ok(word.len() == 32 && word[..31].iter().all(|byte| *byte == 0) && word[31] == 1)
+            }
+            Err(RpcError::Refused { data: Some(_), .. }) => Ok(false),
+            Err(why) => Err(why),
+        }
+    }
+}
