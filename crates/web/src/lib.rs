@@ -74,6 +74,8 @@ pub struct Settings {
     pub behind_proxy: bool,
     /// Times within which connections have to do their part.
     pub patience: door::Patience,
+    /// The JSON-RPC port beside the pages, if there is one: what it refused is told with their metrics.
+    pub rpc: Option<rpc::Rpc>,
 }
 
 struct Inner {

@@ -50,6 +50,22 @@ fn latency(out: &mut String, name: &str, help: &str, latency: Latency) {
     let _ = writeln!(out, "aceso_{name}_milliseconds_count {}", latency.count);
 }
 
+/// What the JSON-RPC port did.
+pub(crate) fn rpc_lines(out: &mut String, rpc: &crate::rpc::Rpc) {
+    let _ = writeln!(
+        out,
+        "# HELP aceso_rpc_answered_total JSON-RPC requests answered.\n# TYPE aceso_rpc_answered_total counter\naceso_rpc_answered_total {}",
+        rpc.answered()
+    );
+    let _ = writeln!(
+        out,
+        "# HELP aceso_rpc_refused_total JSON-RPC requests and connections refused, by reason.\n# TYPE aceso_rpc_refused_total counter"
+    );
+    for (reason, count) in rpc.refusals() {
+        let _ = writeln!(out, "aceso_rpc_refused_total{{reason=\"{}\"}} {count}", reason.word());
+    }
+}
+
 /// The metrics as text.
 pub(crate) fn text(app: &App) -> String {
     let (counters, health) = (app.station().counters(), app.station().health(app.now_ms()));
@@ -116,6 +132,9 @@ pub(crate) fn text(app: &App) -> String {
     );
     for (reason, count) in app.refusals() {
         let _ = writeln!(out, "aceso_requests_refused_total{{reason=\"{}\"}} {count}", reason.word());
+    }
+    if let Some(rpc) = &app.settings().rpc {
+        rpc_lines(&mut out, rpc);
     }
     latency(&mut out, "seal_to_live", "From sealing to the live view.", counters.seal_to_live);
     latency(&mut out, "seal_to_final", "From sealing to the finalized anchor.", counters.seal_to_final);

@@ -19,6 +19,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -88,6 +89,7 @@ struct Inner {
     turns: Arc<Semaphore>,
     on_their_way: Arc<Semaphore>,
     refusals: Refusals,
+    answered: AtomicU64,
     closing: watch::Sender<bool>,
 }
 
@@ -108,6 +110,7 @@ impl Rpc {
             turns: Arc::new(Semaphore::new(ANSWERS_MAX)),
             on_their_way: Arc::new(Semaphore::new(ANSWER_KILOBYTES_MAX)),
             refusals: Refusals::default(),
+            answered: AtomicU64::new(0),
             closing: watch::Sender::new(false),
         }))
     }
@@ -117,9 +120,21 @@ impl Rpc {
         self.0.refusals.counts()
     }
 
+    /// Requests answered, also by an error of the ledger's.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.0.answered.load(Ordering::Relaxed)
+    }
+
     fn may_ask(&self, place: Origin) -> Result<(), u64> {
         let now_ms = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.requests.take(place, now_ms)
+    }
+}
+
+impl fmt::Debug for Rpc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rpc")
     }
 }
 
@@ -341,6 +356,7 @@ async fn in_turn(rpc: Rpc, place: Origin, body: Vec<u8>) -> Result<Response, No>
         answer(place, &body)
     });
     let answered = answered.await.map_err(|_| failed())?;
+    rpc.0.answered.fetch_add(1, Ordering::Relaxed);
     if answered.is_empty() {
         let mut nothing = Response::new(Body::empty());
         *nothing.status_mut() = StatusCode::NO_CONTENT;

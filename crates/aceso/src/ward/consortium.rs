@@ -61,7 +61,7 @@ pub(super) async fn found(places: &Places, houses: &[House], plan: Plan) -> Resu
 
 fn write_config(house: &House, port: u16, ledger: &str) -> Result<()> {
     let text = format!(
-        "data_dir = {:?}\npassphrase_file = {:?}\nname = {:?}\n\n[ledger]\nlisten = \"127.0.0.1:{port}\"\n{ledger}",
+        "data_dir = {:?}\npassphrase_file = {:?}\nname = {:?}\n\n[rpc]\n\n[ledger]\nlisten = \"127.0.0.1:{port}\"\n{ledger}",
         house.node(),
         house.passphrase(),
         house.name(),

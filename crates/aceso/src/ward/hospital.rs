@@ -20,6 +20,8 @@ pub(super) struct NodeReady {
     pub(super) validator: String,
     /// Where its validator listens, if it does.
     pub(super) ledger: Option<String>,
+    /// Where its ledger answers Ethereum's tools.
+    pub(super) rpc: Option<String>,
 }
 
 impl NodeReady {
@@ -37,6 +39,7 @@ impl NodeReady {
             record_key: field("record_key")?,
             validator: field("validator")?,
             ledger: ready["ledger"].as_str().map(str::to_owned),
+            rpc: ready["rpc"].as_str().map(str::to_owned),
         })
     }
 }

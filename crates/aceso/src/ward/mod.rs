@@ -167,6 +167,9 @@ async fn ward(options: &Options, patients: usize, data: &Path) -> Result<ExitCod
         for login in &memory.logins {
             tell(&format!("  {:<14} login {:<12} password {}", login.role, login.login, login.password));
         }
+        if let Some(rpc) = &ready.rpc {
+            tell(&format!("  JSON-RPC       http://{rpc} with the token in {}", house.rpc_token().display()));
+        }
     }
     tell("");
     tell(&match options.duration {
@@ -240,7 +243,7 @@ fn remember(places: &Places, options: &Options, patients: usize) -> Result<(Vec<
     if let [house] = houses.as_slice() {
         let epoch = options.epoch_blocks.map(|blocks| format!("\n[ledger]\nepoch_blocks = {blocks}\n"));
         let node = format!(
-            "data_dir = {:?}\npassphrase_file = {:?}\nname = {:?}\n{}",
+            "data_dir = {:?}\npassphrase_file = {:?}\nname = {:?}\n\n[rpc]\n{}",
             house.node(),
             house.passphrase(),
             house.name(),

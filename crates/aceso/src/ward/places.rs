@@ -153,6 +153,10 @@ impl House {
         self.root.join("gateway.toml")
     }
 
+    pub(super) fn rpc_token(&self) -> PathBuf {
+        self.node().join("rpc.token")
+    }
+
     pub(super) fn socket(&self) -> PathBuf {
         self.node().join("control.sock")
     }

@@ -7,6 +7,9 @@ fn every_reading_of_three_patients_is_admitted_anchored_and_proven() {
     let folder = Folder::new();
     let output = ward(&folder, &["--patients", "3", "--duration", "20s", "--seed", "5"]);
     assert!(output.status.success(), "{}", said(&output, &folder));
+    let token = folder.text("data/node/rpc.token");
+    assert!(stdout(&output).contains(&format!("with the token in {token}")), "{}", stdout(&output));
+    assert_eq!(std::fs::read_to_string(token).unwrap().trim().len(), 64);
     let report = folder.report();
     assert_eq!(report["complete"], true);
     assert!(report["gateway"]["readings_sampled"].as_u64().unwrap() > 100, "{report}");

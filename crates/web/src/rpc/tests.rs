@@ -64,6 +64,12 @@ async fn only_who_has_the_token_is_answered() {
     let open = echo(Settings { token: None, ..settings() });
     let request = HttpRequest::post("/").header("content-type", "application/json");
     assert_eq!(ask(&open, request.body(Body::from("1")).unwrap()).await.0, StatusCode::OK);
+    let told = |reason| rpc.refusals().find(|(one, _)| *one == reason).unwrap().1;
+    assert_eq!((rpc.answered(), told(Reason::Token), told(Reason::Form)), (1, 7, 0));
+    let mut metrics = String::new();
+    crate::metrics::rpc_lines(&mut metrics, &rpc);
+    assert!(metrics.contains("\naceso_rpc_answered_total 1\n"), "{metrics}");
+    assert!(metrics.contains("\naceso_rpc_refused_total{reason=\"token\"} 7\n"), "{metrics}");
 }
 
 #[tokio::test]
