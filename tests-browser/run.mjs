@@ -1,9 +1,11 @@
 // What a doctor and a patient see, in a real Chromium.
 //
 //   node run.mjs --url URL --logins FILE.json --out DIR [--alarm-command CMD] [--alarm-clear CMD]
+//     [--stall-command CMD --stall-end CMD]
 //
 // FILE.json: {"doctor":{"login":"…","password":"…"},"patient":{…},"administrator":{…}}
-// CMD must make an alarm begin for a patient on the wall; it may end at once or stay.
+// The alarm's CMD must make an alarm begin for a patient on the wall; it may end at once or stay. The
+// stall's must stop the ledger and let it go on; without it, the page is told what it would hear.
 // Every check prints a line; the status is 1 if one fails.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -19,12 +21,15 @@ const LAUNCH = {
 const ALARM_WITHIN_MS = 1000;
 const ALARM_WAIT_MS = 60_000;
 const CHANGE_WAIT_MS = 15_000;
+// The ledger's view is old after a minute; the page hears it within five seconds.
+const STALL_WAIT_MS = 90_000;
 const SIZES = [{ width: 390, height: 844 }, { width: 1440, height: 900 }];
 
 const { values: options } = parseArgs({
   options: {
     url: { type: 'string' }, logins: { type: 'string' }, out: { type: 'string' },
     'alarm-command': { type: 'string' }, 'alarm-clear': { type: 'string' },
+    'stall-command': { type: 'string' }, 'stall-end': { type: 'string' },
   },
 });
 for (const name of ['url', 'logins', 'out']) if (!options[name]) throw new Error(`--${name} is missing`);
@@ -210,6 +215,27 @@ try {
     said('the connection comes back by itself');
   };
 
+  // An open page hears that the ledger stands still, and that it moves again, without being loaded anew.
+  const halted = async () => {
+    const { context, page } = await visit({ viewport: SIZES[0] });
+    await signIn(page, logins.doctor);
+    await page.waitForSelector('.tile [data-value]');
+    must(await page.locator('#halt').isHidden(), 'while the ledger moves, nothing is said of it');
+    if (options['stall-command']) await run(options['stall-command']);
+    else await hears(page, context, true);
+    await page.waitForSelector('#halt:not([hidden])', { timeout: STALL_WAIT_MS });
+    const text = await page.locator('#halt').innerText();
+    must(/stands still/.test(text) && /\d+ (s|min) old/.test(text) && /Alarms/.test(text), 'an open page says that the ledger stands still, since when, and what goes on');
+    await page.screenshot({ path: join(options.out, 'wall-halt.png') });
+    await fits(page, 'the wall with a halt');
+    await accessible(page, 'the wall with a halt');
+    if (options['stall-end']) await run(options['stall-end']);
+    else await hears(page, context, false);
+    await page.waitForSelector('#halt', { state: 'hidden', timeout: STALL_WAIT_MS });
+    said('the halt goes from the page by itself');
+    await context.close();
+  };
+
   // Without JavaScript.
   const withoutScript = async () => {
     const plain = await visit({ javaScriptEnabled: false });
@@ -267,7 +293,7 @@ try {
 
   await doctor.page.goto(`${url}/wall`);
   const proof = await doctor.page.locator('.tile .proof').first().getAttribute('href');
-  await Promise.all([lost(), withoutScript(), witness()]);
+  await Promise.all([lost(), withoutScript(), witness(), halted()]);
   await pictures(null, { 'sign-in': '/sign-in' });
   await pictures(logins.doctor, { wall: '/wall', patient: patientHref, 'not-found': '/nothing-here', help: '/help', proof });
   await pictures(logins.patient, { me: '/me' });
@@ -286,10 +312,11 @@ try {
     await admin.page.fill('#find', transaction.split('/').pop());
     await admin.page.click('form[role=search] button');
     must(new URL(admin.page.url()).pathname === transaction, 'a transaction is found by its name');
+    await proposal(admin.page);
     await admin.context.close();
     const closed = await doctor.page.request.get(`${url}/ledger`);
     must(closed.status() === 404, 'the doctor finds no ledger');
-    await pictures(logins.administrator, { admin: '/admin', ledger: '/ledger', authorities: '/ledger/authorities', block, transaction });
+    await pictures(logins.administrator, { admin: '/admin', ledger: '/ledger', 'ledger-search': '/ledger?find=nonsense', 'ledger-nobody': `/ledger?org=${'0'.repeat(32)}`, authorities: '/ledger/authorities', block, transaction });
   }
 
   must(foreign.size === 0, `no request went to another origin${foreign.size ? `: ${[...foreign]}` : ''}`);
@@ -301,6 +328,46 @@ try {
   process.exitCode = 1;
 } finally {
   await browser.close();
+}
+
+// What the live stream would say of the ledger, in its place: a stall takes a minute to be one.
+async function hears(page, context, stale) {
+  await context.unroute('**/live');
+  await context.route('**/live', (route) => {
+    const now = Date.now();
+    const beat = JSON.stringify({ now, stale, tip: stale ? now - 75_000 : now });
+    route.fulfill({ contentType: 'text/event-stream', body: `event: beat\ndata: ${beat}\n\n` });
+  });
+  if (stale) await page.reload();
+}
+
+// A proposal is shown in full before anything is sent, wrong ones lead back, and leaving changes nothing.
+async function proposal(page) {
+  const fill = async (key, endpoint) => {
+    await page.goto(`${url}/ledger/authorities`);
+    await page.locator('details.propose').evaluate((details) => { details.open = true; });
+    await page.fill('#key', key);
+    await page.fill('#endpoint', endpoint);
+    await page.click('details.propose button');
+  };
+  const key = 'ab'.repeat(32);
+  await fill('no key', 'ledger.hospital.example:9000');
+  must(/64 hexadecimal digits/.test(await page.locator('main').innerText()), 'a wrong proposal is told what is wrong with it');
+  await page.click('main a:has-text("Back to Authorities")');
+  must(new URL(page.url()).pathname === '/ledger/authorities', 'and leads back to where it was made');
+  for (const viewport of SIZES) {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.setViewportSize(viewport);
+      await page.emulateMedia({ colorScheme });
+      await fill(key, 'ledger.north-valley-general-hospital.example:9000');
+      await page.screenshot({ path: join(options.out, `proposal-${viewport.width}-${colorScheme}.png`), fullPage: true });
+      await fits(page, `a proposal at ${viewport.width} px, ${colorScheme}`);
+    }
+  }
+  const text = await page.locator('main').innerText();
+  must(/Propose this change\?/.test(text) && text.includes(key) && text.includes('north-valley'), 'a proposal is shown in full before it is sent');
+  await page.click('main a:has-text("Leave it")');
+  must(/Nobody asks for a change/.test(await page.locator('main').innerText()), 'left alone, nothing is proposed');
 }
 
 // The first patient of the wall whose record the doctor may open.

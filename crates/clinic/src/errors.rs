@@ -87,6 +87,12 @@ pub enum ClinicError {
     /// The request is wrong, and why.
     #[error("{0}")]
     Wrong(String),
+    /// There are no blocks here to look at.
+    #[error(
+        "the ledger of this node stands on another network: its blocks and validators are that network's, and so \
+         are the tools to look at them"
+    )]
+    Elsewhere,
     /// The ledger did not take it.
     #[error("{0}")]
     Ledger(LedgerError),

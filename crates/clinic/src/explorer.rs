@@ -64,7 +64,7 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<Option<Hash>, ClinicError> {
         self.require(session, &[session.role], now_ms).map_err(|why| self.denied(why))?;
-        let explorer = self.ledger().explorer().ok_or_else(no_blocks)?;
+        let explorer = self.ledger().explorer().ok_or(ClinicError::Elsewhere)?;
         // Past every transaction: the header is all that is asked for.
         Ok(explorer.block(height, usize::MAX)?.map(|block| block.digest))
     }
@@ -88,10 +88,6 @@ impl Clinic {
     /// The decision comes first; whether there is anything to see, after it.
     fn explorer(&self, session: &Session, now_ms: u64) -> Result<&dyn Explorer, ClinicError> {
         self.require(session, &LOOKERS, now_ms).map_err(|why| self.denied(why))?;
-        self.ledger().explorer().ok_or_else(no_blocks)
+        self.ledger().explorer().ok_or(ClinicError::Elsewhere)
     }
-}
-
-fn no_blocks() -> ClinicError {
-    ClinicError::Wrong("this node keeps no blocks: look at the ledger it is connected to".into())
 }

@@ -176,6 +176,8 @@ pub struct Message {
     pub(crate) icon: &'static str,
     pub(crate) title: &'static str,
     pub(crate) text: String,
+    /// Address and name of the page one came from, where that is not the first one.
+    pub(crate) back: Option<(&'static str, &'static str)>,
 }
 
 impl Message {
@@ -186,7 +188,7 @@ impl Message {
         title: &'static str,
         text: impl Into<String>,
     ) -> Self {
-        Self { reason, status, retry_s: None, icon, title, text: text.into() }
+        Self { reason, status, retry_s: None, icon, title, text: text.into(), back: None }
     }
 
     fn again_after(self, seconds: u64) -> Self {
@@ -295,6 +297,17 @@ impl Message {
 
     pub(crate) fn wrong(text: &str) -> Self {
         Self::new(Reason::Wrong, StatusCode::BAD_REQUEST, "low", "That does not fit", text)
+    }
+
+    fn elsewhere(text: impl Into<String>) -> Self {
+        let title = "The ledger is another network’s";
+        Self::new(Reason::NotFound, StatusCode::NOT_FOUND, "inbox", title, text)
+    }
+
+    /// The same with a way back.
+    pub(crate) fn back(mut self, href: &'static str, label: &'static str) -> Self {
+        self.back = Some((href, label));
+        self
     }
 
     pub(crate) fn too_often(wait_ms: u64) -> Self {
@@ -418,7 +431,8 @@ impl App {
     pub(crate) fn message_to(&self, visit: &Visit, caller: Option<&Caller>, message: &Message) -> Response {
         let mut shell = Shell::new(self, visit, caller, "");
         shell.path = "/".into();
-        let home = Link { href: "/", label: "To my first page", current: false };
+        let (href, label) = message.back.unwrap_or(("/", "To my first page"));
+        let home = Link { href, label, current: false };
         let page = MessagePage {
             shell,
             title: message.title,
@@ -451,6 +465,7 @@ impl App {
             ClinicError::Denied(why @ Denied::Span { .. }) => Message::wrong(&sentence(&why.to_string())),
             ClinicError::Denied(_) => Message::not_found(),
             ClinicError::Wrong(why) => Message::wrong(&sentence(why)),
+            ClinicError::Elsewhere => Message::elsewhere(sentence(&why.to_string())),
             // Asking again would not help.
             ClinicError::Ledger(LedgerError::Refused(why)) => Message::wrong(&sentence(why)),
             ClinicError::Ledger(why) => Message::waiting(sentence(&why.to_string())),

@@ -177,9 +177,12 @@ pub(crate) async fn transaction(State(app): State<App>, At(id): At<String>, call
         Some(used) => format!("{} of at most {}", words::count(used), words::count(one.gas_limit)),
         None => format!("at most {}", words::count(one.gas_limit)),
     };
+    let mut org = OrgMark::sending(&app, one.org, &one.sender);
+    // It begins the heading.
+    org.name = words::capital(&org.name);
     Ok(app.render(&TransactionPage {
         shell: Shell::of(&app, &caller, HERE),
-        org: OrgMark::sending(&app, one.org, &one.sender),
+        org,
         words: one.deed.words(),
         verdict: Verdict::of(&one.outcome),
         place: one.place.map(|at| (at.height, words::count(at.height), Moment(at.time_ms))),

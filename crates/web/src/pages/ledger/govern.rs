@@ -46,7 +46,8 @@ fn is_confirmed(app: &App, posted: &Posted) -> Result<bool, Refusal> {
 }
 
 fn wrong(app: &App, posted: &Posted, why: &str) -> Refusal {
-    app.refusal(Some(&posted.caller), &Message::wrong(&format!("{why} Nothing was changed.")))
+    let message = Message::wrong(&format!("{why} Nothing was changed."));
+    app.refusal(Some(&posted.caller), &message.back("/ledger/authorities", "Back to Authorities"))
 }
 
 fn sent(posted: &Posted) -> Answer {

@@ -21,7 +21,7 @@ use vitals::explorer::{Asked as Wanted, BlockLine, Blocks, Governance, Told};
 /// Where the navigation points.
 const HERE: &str = "/ledger";
 /// Blocks on a page.
-const BLOCKS: usize = 50;
+const BLOCKS: usize = 25;
 /// Longest text searched for.
 const FIND_CHARS_MAX: usize = 80;
 
