@@ -48,7 +48,7 @@ enum Command {
     },
 }
 
-/// How to reach a network. The documented form is in `docs/integrate.md`.
+/// How to reach a network: a file for `aceso chain`, the table `[chain]` of a node.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChainConfig {
@@ -75,7 +75,7 @@ impl ChainConfig {
         toml::from_str(&text).with_context(|| format!("in {}", path.display()))
     }
 
-    fn network(&self) -> Result<Network> {
+    pub(crate) fn network(&self) -> Result<Network> {
         let mut network = Network::new(&self.url, self.chain_id, self.confirmations);
         network.bearer = self.bearer_file.as_deref().map(config::read_secret).transpose()?;
         network.first_block = self.first_block;
@@ -86,7 +86,7 @@ impl ChainConfig {
         Ok(network)
     }
 
-    fn document(&self) -> Result<GenesisDocument> {
+    pub(crate) fn document(&self) -> Result<GenesisDocument> {
         let path = self.genesis.as_deref().context("genesis = \"FILE\" is missing")?;
         let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         GenesisDocument::decode(&bytes).with_context(|| format!("{} is no genesis document", path.display()))

@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::{
-    chain, checkpoint, config, founding, gateway_role, look, node, seal, simulate, telemetry, validator,
-    verify, ward,
+    chain, checkpoint, config, first, founding, gateway_role, look, node, seal, simulate, telemetry,
+    validator, verify, ward,
 };
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Make the first administrator of a running node; whoever comes after is made on the pages.
+    Administrator(first::Options),
     /// Found a ledger with other organisations: cards first, then the genesis document.
     Found {
         /// Which step.
@@ -73,6 +75,13 @@ enum Command {
 
 #[derive(Debug, clap::Subcommand)]
 enum Account {
+    /// Print who the organisation is to the others: its record key and its account on the ledger. The node must
+    /// be stopped; its keys are made at the first call.
+    Show {
+        /// The node's configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Write its secret key to a new file, for a tool that signs for itself. The node must be stopped. Whoever
     /// has the key acts in the organisation's name.
     Export {
@@ -95,10 +104,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Checkpoint(options) => checkpoint::run(&options),
+        Command::Account { step: Account::Show { config } } => node::show(&config),
         Command::Account { step: Account::Export { config, out } } => node::export(&config, &out),
         Command::Seal(options) => seal::run(options),
         Command::Chain(options) => chain::run(&options),
         Command::Ward(options) => ward::run(options),
+        Command::Administrator(options) => first::run(options),
         Command::Found { step } => founding::run(&step),
         Command::Join(options) => founding::join(&options),
         Command::Validator { step } => validator::run(step),

@@ -1,6 +1,7 @@
 //! One TOML file each for node and gateway. The documented text below is the manual; a test reads it
 //! back, so that it cannot drift from the code.
 
+use crate::chain::ChainConfig;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -34,6 +35,9 @@ pub(crate) struct NodeConfig {
     pub(crate) ledger: LedgerConfig,
     #[serde(default)]
     pub(crate) rpc: Option<RpcConfig>,
+    /// The Ethereum network the ledger stands on, instead of this node.
+    #[serde(default)]
+    pub(crate) chain: Option<ChainConfig>,
 }
 
 /// How a node takes part in a ledger of several organisations.
@@ -78,9 +82,19 @@ pub(crate) fn key(text: &str) -> Option<[u8; 32]> {
 }
 
 impl LedgerConfig {
-    /// What the others dial.
+    /// What the others dial. An address that means "all of this machine's" is nothing to dial.
     pub(crate) fn endpoint(&self) -> Option<String> {
-        self.address.clone().or_else(|| self.listen.map(|listen| listen.to_string()))
+        let listen = self.listen.filter(|listen| !listen.ip().is_unspecified());
+        self.address.clone().or_else(|| listen.map(|listen| listen.to_string()))
+    }
+
+    fn is_said(&self) -> bool {
+        self.genesis.is_some()
+            || self.listen.is_some()
+            || self.address.is_some()
+            || !self.peers.is_empty()
+            || self.traitors_survived != 0
+            || self.epoch_blocks.is_some()
     }
 }
 
@@ -144,7 +158,8 @@ genesis = "/etc/aceso/genesis"
 # Where this node's validator listens for the others; absent, the node is its ledger's only validator.
 listen = "0.0.0.0:9700"
 
-# What the others dial, host:port, if it is not `listen`.
+# What the others dial, host:port, if it is not `listen`. The node says it on the ledger, where the others
+# read it.
 address = "hospital-1.example:9700"
 
 # The other organisations' validators; these addresses win over those on the ledger.
@@ -177,6 +192,38 @@ origins = []
 behind_proxy = false
 "#;
 
+/// The documented table of a node whose ledger stands on another network; it goes without `[ledger]` and
+/// `[rpc]`.
+pub(crate) const CHAIN_TOML: &str = r#"
+# The ledger on an Ethereum network that is there already, instead of [ledger] and [rpc] above: its
+# validators agree on blocks, and this node believes the one node it asks. Public networks are refused.
+# [chain]
+
+# A node of that network on this machine; http only.
+# url = "http://127.0.0.1:8545"
+# chain_id = 1337
+
+# Blocks that must follow one before it counts: 0 where blocks are final at once (QBFT, IBFT 2).
+# confirmations = 0
+
+# As `aceso chain deploy` printed and wrote them.
+# first_block = 118
+# genesis = "/etc/aceso/genesis.cbor"
+
+# File with the token that node asks for.
+# bearer_file = "/etc/aceso/chain.token"
+
+# The node is elsewhere, and nobody can sit between.
+# private_way = false
+
+# Most wei a unit of gas may cost, and what the proposer gets of it: none on a network without fees.
+# fee_wei_max = 0
+# tip_wei = 0
+
+# Use a public network all the same: who acts when is then for everybody to read, for ever.
+# public_allowed = false
+"#;
+
 /// The documented gateway configuration.
 pub(crate) const GATEWAY_TOML: &str = gateway::CONFIG_TOML;
 
@@ -184,7 +231,7 @@ pub(crate) const GATEWAY_TOML: &str = gateway::CONFIG_TOML;
 #[allow(clippy::print_stdout, reason = "printing is what the command is for")]
 pub(crate) fn print(role: ConfigRole) {
     match role {
-        ConfigRole::Node => print!("{NODE_TOML}"),
+        ConfigRole::Node => print!("{NODE_TOML}{CHAIN_TOML}"),
         ConfigRole::Gateway => print!("{GATEWAY_TOML}"),
     }
 }
@@ -205,6 +252,19 @@ fn check_node(config: &NodeConfig) -> Result<()> {
     );
     if let Some(rpc) = &config.rpc {
         check_rpc(rpc)?;
+    }
+    if config.chain.is_some() {
+        let others = [
+            (config.ledger.is_said(), "[ledger]"),
+            (config.rpc.is_some(), "[rpc]"),
+            (config.heartbeat_ms.is_some(), "heartbeat_ms"),
+        ];
+        if let Some((_, other)) = others.into_iter().find(|(said, _)| *said) {
+            anyhow::bail!(
+                "[chain] says that the ledger stands on another network, and {other} is about one in this node: \
+                 leave one of them out"
+            );
+        }
     }
     anyhow::ensure!(
         config.heartbeat_ms.is_none_or(|ms| (100..=10_000).contains(&ms)),
@@ -247,12 +307,9 @@ fn check_ledger(ledger: &LedgerConfig) -> Result<()> {
 
 /// Refuses what is no `host:port`.
 pub(crate) fn check_address(address: &str) -> Result<()> {
-    let sound = address.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty()
-            && host.len() <= 253
-            && !host.contains(char::is_whitespace)
-            && port.parse::<u16>().is_ok_and(|port| port != 0)
-    });
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    // As the contract that keeps it wants it, and a port that can be dialled.
+    let sound = vitals::governance::is_endpoint(address) && port.is_some_and(|port| port != 0);
     anyhow::ensure!(sound, "\"{address}\" is not an address; write host:port, for example 10.0.0.7:9700");
     Ok(())
 }
@@ -298,6 +355,31 @@ mod tests {
     fn the_documented_node_configuration_is_a_valid_one() {
         let config: NodeConfig = toml::from_str(NODE_TOML).unwrap();
         check_node(&config).unwrap();
+    }
+
+    #[test]
+    fn the_documented_table_of_another_network_is_a_valid_one_and_stands_alone() {
+        let line = |line: &str| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with('[') || rest.contains(" = ") => format!("{rest}\n"),
+            _ => String::new(),
+        };
+        let table: String = CHAIN_TOML.lines().map(line).collect();
+        let node = "data_dir = '/d'\npassphrase_file = '/p'\n";
+        let config: NodeConfig = toml::from_str(&format!("{node}{table}")).unwrap();
+        check_node(&config).unwrap();
+        assert!(config.chain.is_some());
+        for other in ["[ledger]\ntraitors_survived = 1\n", "[rpc]\n"] {
+            let config = toml::from_str(&format!("{node}{table}{other}")).unwrap();
+            assert!(check_node(&config).unwrap_err().to_string().contains("leave one of them out"));
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_to_dial_an_address_that_means_every_address() {
+        let of = |text: &str| toml::from_str::<LedgerConfig>(text).unwrap().endpoint();
+        assert_eq!(of("listen = '0.0.0.0:9700'"), None);
+        assert_eq!(of("listen = '10.0.0.7:9700'").unwrap(), "10.0.0.7:9700");
+        assert_eq!(of("listen = '0.0.0.0:9700'\naddress = 'h.example:1'").unwrap(), "h.example:1");
     }
 
     #[test]

@@ -165,7 +165,15 @@ pub(crate) fn join(options: &Join) -> Result<ExitCode> {
     let (card, genesis) = node::join(&config)?;
     tell(&format!("Genesis:      {genesis}"));
     tell(&format!("Organisation: {}", card.organisation));
-    tell("`aceso node` follows this ledger from now on. Its authorities vote on:");
+    tell(
+        "`aceso node` follows this ledger as soon as an authority has proposed its validator. Hand your card",
+    );
+    tell(
+        "(`aceso found card`) to the authorities. They propose and vote, each with its own --config, --login and",
+    );
+    tell("--password-file; first, unless your organisation is on the ledger already:");
+    tell("  aceso validator propose --admit CARD");
+    tell("and when that is accepted:");
     tell(&format!(
         "  aceso validator propose --add {} --organisation {} --address {}",
         card.validator, card.organisation, card.address

@@ -8,6 +8,7 @@ mod clock;
 mod closed;
 mod config;
 mod control;
+mod first;
 mod founding;
 mod gateway_role;
 mod look;

@@ -80,7 +80,8 @@ pub(crate) struct What {
     /// Remove this validator (its key).
     #[arg(long)]
     remove: Option<String>,
-    /// Replace this validator key of your own organisation.
+    /// Replace this validator key of your own organisation. Where the node with the old key is gone, another
+    /// organisation proposes to add the new key, and then to remove the old one.
     #[arg(long)]
     replace: Option<String>,
     /// Admit the organisation of this card to the ledger.
@@ -192,8 +193,8 @@ fn status(said: &Value) {
         number("quorum")
     ));
     tell(&format!(
-        "{:<10} {:<34} {:<22} {:>8} {:>10}",
-        "validator", "organisation", "address", "height", "heard"
+        "{:<10} {:<34} {:<22} {:>8} {:>10}  {}",
+        "validator", "organisation", "address", "height", "heard", "seat"
     ));
     for one in said["validators"].as_array().into_iter().flatten() {
         let heard = match one["heard_ms_ago"].as_u64() {
@@ -223,12 +224,17 @@ fn renew(config: &Path) -> Result<()> {
     tell(&format!("Put away:     {}", archive.display()));
     tell(&format!("New key:      {}", card.validator));
     tell(
-        "Start the node: it follows the others from the beginning. Then, so that the authorities vote on it:",
+        "Start the node: it follows the others from the beginning, as soon as another authority has proposed",
     );
+    tell("its new key. Let one do so, and enough of them vote, each with its own --config, --login and");
+    tell("--password-file:");
     tell(&format!(
-        "  aceso validator propose --replace OLD-KEY --by {} --address {}",
-        card.validator, card.address
+        "  aceso validator propose --add {} --organisation {} --address {}",
+        card.validator, card.organisation, card.address
     ));
-    tell("OLD-KEY is on every authority's list (`aceso validator status`).");
+    tell(
+        "When it is an authority, the old key goes the same way; it is on every list (`aceso validator status`):",
+    );
+    tell("  aceso validator propose --remove OLD-KEY");
     Ok(())
 }

@@ -131,6 +131,7 @@ fn transaction(out: &mut String, said: &Value, now_ms: u64) {
     };
     let gas = format!("{} of at most {}", number(&said["gas_used"]), number(&said["gas_limit"]));
     for (label, value) in [
+        ("name", text(&said["id"]).into()),
         ("outcome", outcome(said)),
         ("stands in", place),
         ("calls", called),

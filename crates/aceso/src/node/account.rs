@@ -11,6 +11,28 @@ use std::process::ExitCode;
 use vault::Vault;
 use vitals::proof::genesis::GenesisDocument;
 
+/// Says who this organisation is to the others: what founds a ledger with it, or admits it to one. Makes its
+/// keys at the first call; the node must be stopped.
+#[allow(clippy::print_stdout, reason = "the answer of the command")]
+pub(crate) fn show(node: &Path) -> Result<ExitCode> {
+    let config = config::read_node(node)?;
+    let was_closed = closed::is_noted(&config.data_dir);
+    closed::check(&config.data_dir)?;
+    let vault = found::vault_of(&config)?;
+    let sender = ledger::account::address_of(vault.sender_key().expose());
+    let sender = hex::encode(sender.context("the vault's sender key is a key")?);
+    let record_key = hex::encode(vault.record_key());
+    println!("Organisation: {}", vault.org());
+    println!("Record key:   {record_key}");
+    println!("Account:      0x{sender}");
+    println!("Founder:      {record_key}:{sender}");
+    drop(vault);
+    if was_closed {
+        closed::note(&config.data_dir, &FOLDERS)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Writes the secret key of the organisation's account to a new file and says on standard output whose it
 /// is. The node must be stopped: its vault is opened with its passphrase.
 #[allow(clippy::print_stdout, reason = "the answer of the command")]

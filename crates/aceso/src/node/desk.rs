@@ -1,13 +1,14 @@
 //! Answers the operator's requests through the same rules as the pages: each names a session.
 
+use super::found::Own;
 use super::vouch;
 use crate::clock;
 use crate::control::{Request, StaffRole};
 use crate::report::{Latency, MissingFigures, NodeFigures};
 use anyhow::{Context, Result, bail};
 use clinic::people::NewPerson;
-use clinic::{Clinic, Scope, Session, Ticket, Wish};
-use ledger::EmbeddedChain;
+use clinic::{Clinic, ClinicError, Scope, Session, Ticket, Wish};
+use ledger::Chain;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vitals::PatientId;
 use vitals::ids::Class;
-use vitals::ledger::{Ledger, Outcome, Purpose, Role};
+use vitals::ledger::{Outcome, Purpose, Role};
 use vitals::proof::checkpoint::Checkpoint;
 use vitals::proof::genesis::GenesisDocument;
 
@@ -30,14 +31,18 @@ const DAY_MS: u64 = 86_400_000;
 /// The desk of one node.
 pub(super) struct Desk {
     pub(super) clinic: Arc<Clinic>,
-    pub(super) chain: Arc<EmbeddedChain>,
+    pub(super) chain: Arc<dyn Chain>,
+    /// The same chain, unless it stands on another network.
+    pub(super) own: Option<Own>,
     pub(super) document: GenesisDocument,
-    /// This node's validator key.
-    pub(super) validator: [u8; 32],
     pub(super) data_dir: PathBuf,
 }
 
 impl Desk {
+    pub(super) fn own(&self) -> Result<&Own> {
+        Ok(self.own.as_ref().ok_or(ClinicError::Elsewhere)?)
+    }
+
     /// Answers one request.
     pub(super) async fn answer(self: Arc<Self>, request: Request) -> Result<Value> {
         if let Request::Propose { .. } | Request::Vote { .. } = request {
@@ -212,6 +217,7 @@ impl Desk {
 
     /// Signs a checkpoint that agrees with the own ledger, or makes one.
     fn vouch(&self, given: Option<&str>) -> Result<Value> {
+        let own = &self.own()?.chain;
         let document = self.clinic.vault().genesis_document().context("the vault names no ledger")?;
         let document = GenesisDocument::decode(&document).context("the genesis document in the vault")?;
         let proof = self.chain.prove(&[])?;
@@ -221,9 +227,9 @@ impl Desk {
                 let bytes = hex::decode(digits).context("the checkpoint is not hexadecimal")?;
                 let checkpoint = Checkpoint::decode(&bytes).context("the checkpoint")?;
                 let height = checkpoint.known.height;
-                let own = self.chain.machine().header(height)?;
-                let own = own.with_context(|| format!("the own ledger has no block {height} yet"))?;
-                vouch::agree(&document, &proof, &own, &checkpoint)?;
+                let header = own.machine().header(height)?;
+                let header = header.with_context(|| format!("the own ledger has no block {height} yet"))?;
+                vouch::agree(&document, &proof, &header, &checkpoint)?;
                 checkpoint
             }
         };

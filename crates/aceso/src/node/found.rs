@@ -1,12 +1,12 @@
 //! Opens an organisation's keys, ledger and record store, or founds them at the first start.
 
-use super::birth;
+use super::{birth, foreign};
 use crate::clock;
 use crate::config::{self, NodeConfig};
 use crate::founding::{CHAIN_ID, Card};
 use anyhow::{Context, Result};
-use ledger::EmbeddedChain;
 use ledger::genesis::Founding;
+use ledger::{Chain, EmbeddedChain};
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use vitals::proof::genesis::{Founder, GenesisDocument};
 /// The record store's folder inside the data folder.
 const RECORDS: &str = "records";
 /// The ledger's folder inside the data folder.
-const LEDGER: &str = "ledger";
+pub(super) const LEDGER: &str = "ledger";
 
 /// How long a block may take to the others before they call its leader dead.
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
@@ -34,8 +34,16 @@ pub(super) const FOLDERS: [&str; 3] = [VAULT, RECORDS, LEDGER];
 pub(super) struct Foundation {
     pub(super) vault: Arc<Vault>,
     pub(super) store: Arc<Store>,
-    pub(super) chain: Arc<EmbeddedChain>,
+    pub(super) chain: Arc<dyn Chain>,
+    /// The same chain, unless it stands on another network.
+    pub(super) own: Option<Own>,
     pub(super) document: GenesisDocument,
+}
+
+/// A ledger whose blocks this node makes and keeps itself.
+#[derive(Clone)]
+pub(super) struct Own {
+    pub(super) chain: Arc<EmbeddedChain>,
     /// This node's validator key.
     pub(super) validator: [u8; 32],
 }
@@ -52,7 +60,7 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Opens the organisation's vault, or makes it at the first start.
-fn vault_of(config: &NodeConfig) -> Result<Vault> {
+pub(super) fn vault_of(config: &NodeConfig) -> Result<Vault> {
     let passphrase = config::read_secret(&config.passphrase_file)?;
     private_folder(&config.data_dir)
         .with_context(|| format!("making the data folder {}", config.data_dir.display()))?;
@@ -76,6 +84,25 @@ fn vault_of(config: &NodeConfig) -> Result<Vault> {
 /// Opens or founds. Blocks on files and key stretching: call it off the async threads.
 pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
     let vault = vault_of(config)?;
+    let (chain, own, document): (Arc<dyn Chain>, _, _) = match &config.chain {
+        Some(network) => {
+            let (chain, document) = foreign::open(config, network, &vault)?;
+            (Arc::new(chain), None, document)
+        }
+        None => {
+            let (own, document) = open_own(config, &vault)?;
+            (own.chain.clone(), Some(own), document)
+        }
+    };
+    let records = config.data_dir.join(RECORDS);
+    let store = Store::open(&records, document.hash())
+        .with_context(|| format!("opening the record store in {}: {KEEP}", records.display()))?;
+    agree(&vault, &store, chain.as_ref(), &config.data_dir)?;
+    Ok(Foundation { vault: Arc::new(vault), store: Arc::new(store), chain, own, document })
+}
+
+/// The ledger in this process.
+fn open_own(config: &NodeConfig, vault: &Vault) -> Result<(Own, GenesisDocument)> {
     let ledger = config.data_dir.join(LEDGER);
     let named = config.ledger.genesis.as_deref().map(read_document).transpose()?;
     let (document, keys) = match vault.genesis_document() {
@@ -88,6 +115,12 @@ pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
             );
             let document =
                 GenesisDocument::decode(&bytes).context("reading the genesis document in the vault")?;
+            anyhow::ensure!(
+                !foreign::stands_elsewhere(&document),
+                "ledger {} of this data folder stands on another network: the configuration has no [chain] that \
+                 says how to reach it",
+                document.hash()
+            );
             if let Some(named) = named.filter(|named| named.hash() != document.hash()) {
                 anyhow::bail!(
                     "[ledger] genesis names ledger {}, but this data folder belongs to {}: give this node its own \
@@ -96,20 +129,19 @@ pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
                     document.hash()
                 );
             }
-            let keys =
-                keys_of(&vault, birth::seed(&vault, &ledger)?.with_context(|| journals_gone(&ledger))?);
+            let keys = keys_of(vault, birth::seed(vault, &ledger)?.with_context(|| journals_gone(&ledger))?);
             (document, keys)
         }
         None => {
-            let keys = keys_of(&vault, birth::seed_or_birth(&vault, &ledger)?);
+            let keys = keys_of(vault, birth::seed_or_birth(vault, &ledger)?);
             let document = match named {
                 Some(document) => {
-                    founded_by(&document, &vault, &keys)?;
+                    founded_by(&document, vault, &keys)?;
                     document
                 }
-                None => alone(config, &vault, &keys)?,
+                None => alone(config, vault, &keys)?,
             };
-            belong(config, &vault, &document)?;
+            belong(config, vault, &document)?;
             (document, keys)
         }
     };
@@ -125,12 +157,7 @@ pub(super) fn open(config: &NodeConfig) -> Result<Foundation> {
     settings.traitors_survived = config.ledger.traitors_survived;
     let chain = EmbeddedChain::start(&settings, &document, &keys)
         .with_context(|| format!("starting the ledger in {}: {KEEP}", settings.folder.display()))?;
-    let records = config.data_dir.join(RECORDS);
-    let store = Store::open(&records, document.hash())
-        .with_context(|| format!("opening the record store in {}: {KEEP}", records.display()))?;
-    agree(&vault, &store, &chain, &config.data_dir)?;
-    let (vault, store, chain) = (Arc::new(vault), Arc::new(store), Arc::new(chain));
-    Ok(Foundation { vault, store, chain, document, validator: validator_of(&keys)? })
+    Ok((Own { chain: Arc::new(chain), validator: validator_of(&keys)? }, document))
 }
 
 fn peers(config: &NodeConfig) -> Vec<ledger::Peer> {
@@ -152,6 +179,7 @@ fn journals_gone(ledger: &Path) -> String {
 
 /// The organisation's public card; makes its keys at the first call.
 pub(crate) fn card(config: &NodeConfig) -> Result<Card> {
+    not_elsewhere(config)?;
     let vault = vault_of(config)?;
     let ledger = config.data_dir.join(LEDGER);
     let seed = match vault.genesis_document() {
@@ -163,7 +191,8 @@ pub(crate) fn card(config: &NodeConfig) -> Result<Card> {
 
 fn card_of(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Card> {
     let address = config.ledger.endpoint().context(
-        "the configuration has no [ledger] listen: the others could not reach this node's validator",
+        "the configuration names no address that the others could dial for this node's validator: give [ledger] \
+         listen an address of this machine, or say in [ledger] address what they dial",
     )?;
     Ok(Card {
         name: config.name.clone(),
@@ -177,12 +206,23 @@ fn card_of(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Ca
     })
 }
 
+/// Who has no validator has no card of one.
+fn not_elsewhere(config: &NodeConfig) -> Result<()> {
+    anyhow::ensure!(
+        config.chain.is_none(),
+        "[chain] says that the ledger stands on another network: this node runs no validator. `aceso account show` \
+         prints what the others need of this organisation"
+    );
+    Ok(())
+}
+
 fn validator_of(keys: &ledger::Keys) -> Result<[u8; 32]> {
     ledger::validator_key(&keys.validator).context("the validator's seed is a key")
 }
 
 /// Makes this folder a follower of the configured ledger, whether or not its organisation founded it.
 pub(crate) fn join(config: &NodeConfig) -> Result<(Card, Genesis)> {
+    not_elsewhere(config)?;
     let named =
         config.ledger.genesis.as_deref().context("[ledger] genesis is missing: join which ledger?")?;
     anyhow::ensure!(
@@ -205,6 +245,7 @@ pub(crate) fn join(config: &NodeConfig) -> Result<(Card, Genesis)> {
 /// Puts journals and state away and makes a new validator key; the node follows the others again from
 /// the start. The old key can never vote again from here: what it was born with is in the archive.
 pub(crate) fn renew(config: &NodeConfig) -> Result<(Card, PathBuf)> {
+    not_elsewhere(config)?;
     anyhow::ensure!(
         !config.ledger.peers.is_empty(),
         "this node has no [ledger] peers to follow: the only validator of a ledger cannot start anew, its history \
@@ -269,7 +310,8 @@ fn founded_by(document: &GenesisDocument, vault: &Vault, keys: &ledger::Keys) ->
 }
 
 /// What to do about damage: nothing is mended by guessing.
-const KEEP: &str = "if a file is damaged or gone, keep this folder as it is and put back the right file";
+pub(super) const KEEP: &str =
+    "if a file is damaged or gone, keep this folder as it is and put back the right file";
 
 /// Vault, records and ledger vouch for one another: each would open alone from an older copy.
 fn agree(vault: &Vault, store: &Store, ledger: &dyn Ledger, data_dir: &Path) -> Result<()> {
@@ -314,7 +356,7 @@ fn alone(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Gene
 }
 
 /// Binds this folder to the ledger of `document`.
-fn belong(config: &NodeConfig, vault: &Vault, document: &GenesisDocument) -> Result<()> {
+pub(super) fn belong(config: &NodeConfig, vault: &Vault, document: &GenesisDocument) -> Result<()> {
     // The record store first: once the vault names a genesis, a missing store is a loss and is never
     // quietly made anew. What a founding that did not get through left behind holds no record.
     let records = config.data_dir.join(RECORDS);

@@ -3,7 +3,7 @@
 
 use crate::clock;
 use clinic::Clinic;
-use ledger::EmbeddedChain;
+use ledger::Chain;
 use link::{Lane, Sessions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,7 +73,7 @@ impl Proofs {
 }
 
 /// Wakes the keeper whenever the ledger's view moves.
-pub(super) fn wake_on_tip(chain: &Arc<EmbeddedChain>, wake: SyncSender<()>) {
+pub(super) fn wake_on_tip(chain: &dyn Chain, wake: SyncSender<()>) {
     let mut tip = chain.watch_tip();
     tokio::spawn(async move {
         while tip.changed().await.is_ok() {

@@ -4,8 +4,10 @@
 //! keeper (live view, alarms, anchors, proofs); the ledger's own. They meet in bounded queues.
 
 mod account;
+mod announce;
 mod birth;
 mod desk;
+mod foreign;
 mod found;
 mod ingest;
 mod keeper;
@@ -16,13 +18,13 @@ mod queue;
 mod rpc;
 mod vouch;
 
-pub(crate) use account::export;
+pub(crate) use account::{export, show};
 
 use crate::child;
 use crate::config::{self, NodeConfig};
 use crate::{clock, closed, control};
 use anyhow::{Context, Result};
-use clinic::Clinic;
+use clinic::{Clinic, ClinicError};
 use found::Foundation;
 pub(crate) use found::{card, join, renew};
 use ingest::{Door, LedgerRegistry};
@@ -79,7 +81,7 @@ impl Workers {
 }
 
 async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
-    let Foundation { vault, store, chain, document, validator } = foundation;
+    let Foundation { vault, store, chain, own, document } = foundation;
     let ledger: Arc<dyn Ledger> = chain.clone();
     let clinic =
         Clinic::open(vault.clone(), store.clone(), ledger.clone(), found::entropy(), clock::now_ms())
@@ -96,7 +98,8 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let rpc = match &config.rpc {
         None => None,
         Some(table) => {
-            let port = rpc::port(table, &config.data_dir, chain)?;
+            let own = own.as_ref().ok_or(ClinicError::Elsewhere)?;
+            let port = rpc::port(table, &config.data_dir, &own.chain)?;
             Some((kept.bind("rpc", table.listen).await?, port))
         }
     };
@@ -111,17 +114,21 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
         Arc::new(link::tls::server_config(certificate, key, registry.clone()).context("setting up TLS")?);
     let mqtt =
         tokio::spawn(link::serve(mqtt, tls, door, registry, sessions, Bounds::default(), stopping.clone()));
-    let pages = tokio::spawn(serve_pages(web, pages(config, &clinic), stopping.clone()));
+    let asked = rpc.as_ref().map(|(_, port)| port.clone());
+    let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, asked), stopping.clone()));
     let rpc = rpc.map(|(listener, port)| tokio::spawn(rpc::serve(listener, port, stopping.clone())));
-    keeper::wake_on_tip(chain, workers.keep.clone());
-    if config.ledger.listen.is_some() {
-        peers::watch(chain, *validator, document.epoch_blocks, config.ledger.peers.clone());
+    keeper::wake_on_tip(chain.as_ref(), workers.keep.clone());
+    if let Some(own) = own.as_ref().filter(|_| config.ledger.listen.is_some()) {
+        peers::watch(&own.chain, own.validator, document.epoch_blocks, config.ledger.peers.clone());
+        if let Some(address) = config.ledger.endpoint() {
+            announce::keep(own, clinic.org(), address);
+        }
     }
     let desk = Arc::new(desk::Desk {
         clinic: clinic.clone(),
         chain: chain.clone(),
+        own: own.clone(),
         document: document.clone(),
-        validator: *validator,
         data_dir: config.data_dir.clone(),
     });
     control::serve(&config.data_dir.join("control.sock"), move |request| {
@@ -141,7 +148,7 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
             "genesis": document.hash().to_string(),
             "org": clinic.org().to_string(),
             "record_key": hex::encode(vault.record_key()),
-            "validator": hex::encode(validator),
+            "validator": own.as_ref().map(|own| hex::encode(own.validator)),
             "ledger": config.ledger.endpoint(),
         }),
     );
@@ -191,11 +198,12 @@ fn start_workers(
     Ok((Workers { queue, admission, keeper, keep, over }, door))
 }
 
-fn pages(config: &NodeConfig, clinic: &Arc<Clinic>) -> web::App {
+fn pages(config: &NodeConfig, clinic: &Arc<Clinic>, rpc: Option<web::rpc::Rpc>) -> web::App {
     let settings = web::Settings {
         hospital: config.name.clone(),
         behind_tls: config.web_behind_proxy,
         behind_proxy: config.web_behind_proxy,
+        rpc,
         ..web::Settings::default()
     };
     web::App::of_clinic(clinic.clone(), Arc::new(clock::now_ms), settings)

@@ -32,7 +32,8 @@ fn seated(validators: &[Validator]) -> BTreeSet<OrgId> {
 impl Desk {
     /// The ledger's figures at this node.
     pub(super) fn ledger_figures(&self) -> Result<Value> {
-        let (stats, view) = (self.chain.stats(), self.chain.view());
+        let chain = &self.own()?.chain;
+        let (stats, view) = (chain.stats(), chain.view());
         let epoch = self.epoch(&view);
         Ok(json!({
             "height": stats.height,
@@ -51,8 +52,9 @@ impl Desk {
 
     /// Authorities, whether they are heard, and proposals that are open or were accepted lately.
     pub(super) fn authorities(&self, now_ms: u64) -> Result<Value> {
-        let view = self.chain.view();
-        let (epoch, heard) = (self.epoch(&view), self.chain.observed().all());
+        let own = self.own()?;
+        let view = own.chain.view();
+        let (epoch, heard) = (self.epoch(&view), own.chain.observed().all());
         let committee = view.committee(epoch)?;
         let seat = |validator: &Validator| match validator.until_epoch {
             _ if epoch < validator.from_epoch => format!("from epoch {}", validator.from_epoch),
@@ -62,7 +64,7 @@ impl Desk {
         };
         let validators = view.validators()?.into_iter().map(|validator| {
             let seen = heard.get(&validator.key).filter(|seen| seen.heard_at_ms > 0);
-            let ourselves = validator.key == self.validator;
+            let ourselves = validator.key == own.validator;
             json!({
                 "key": hex::encode(validator.key),
                 "organisation": validator.org.to_string(),
@@ -115,8 +117,9 @@ impl Desk {
             Request::Vote { proposal, .. } => Wanted::Id(*proposal),
             _ => anyhow::bail!("this is no act of an authority"),
         };
+        let own = self.own()?.clone();
         self.act(request).await?;
-        let view = self.chain.view();
+        let view = own.chain.view();
         let (org, proposals) = (self.clinic.org(), view.proposals(PROPOSALS_SHOWN)?);
         let one = proposals.iter().find(|one| match &wanted {
             Wanted::Motion(motion) => one.motion == *motion && one.proposer == org,
@@ -128,9 +131,10 @@ impl Desk {
     /// One digest over all headers up to a height.
     pub(super) fn history(&self, upto: u64) -> Result<Value> {
         anyhow::ensure!(upto <= HISTORY_MAX, "at most {HISTORY_MAX} headers are compared at once");
+        let own = &self.own()?.chain;
         let mut digest = [0; 32];
         for height in 1..=upto {
-            let header = self.chain.machine().header(height).context("reading a header")?;
+            let header = own.machine().header(height).context("reading a header")?;
             digest = sha256(&[&digest, &header.unwrap_or_default()]);
         }
         Ok(json!({ "digest": hex::encode(digest) }))
@@ -138,10 +142,9 @@ impl Desk {
 
     /// Every founder's anchor: its size and root.
     pub(super) fn anchors(&self) -> Result<Value> {
-        let view = self.chain.view();
         let mut anchors = serde_json::Map::new();
         for founder in &self.document.founders {
-            let anchor = view.anchor(founder.org());
+            let anchor = self.chain.anchor(founder.org())?;
             let said = anchor.map(|anchor| json!([anchor.size, hex::encode(anchor.root)]));
             anchors.insert(founder.org().to_string(), said.unwrap_or(Value::Null));
         }

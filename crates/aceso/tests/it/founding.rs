@@ -95,7 +95,7 @@ fn a_founding_that_cannot_be_is_refused_before_anything_is_signed() {
         let text = String::from_utf8_lossy(&said.stdout).into_owned();
         text.split(before).nth(1).unwrap().split(' ').next().unwrap().to_owned()
     };
-    assert_ne!(key(&renewed, "--by "), key(&joined, "--add "));
+    assert_ne!(key(&renewed, "--add "), key(&joined, "--add "));
 }
 
 #[test]
