@@ -179,7 +179,8 @@ fn deploy(
     .context("creating the contracts")?;
     std::fs::write(genesis, deployed.document.encode())
         .with_context(|| format!("writing {}", genesis.display()))?;
-    println!("genesis = \"{}\"", genesis.display());
+    // As a configuration wants it, wherever the one who reads it stands.
+    println!("genesis = {:?}", std::path::absolute(genesis)?);
     println!("first_block = {}", deployed.first_block);
     println!("# ledger {}", deployed.document.hash());
     Ok(ExitCode::SUCCESS)

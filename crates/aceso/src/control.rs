@@ -126,7 +126,7 @@ where
 pub(crate) async fn ask(socket: &Path, request: &Request) -> Result<Value> {
     let stream = UnixStream::connect(socket)
         .await
-        .with_context(|| format!("reaching the node at {}", socket.display()))?;
+        .with_context(|| format!("reaching the node at {}; is it running?", socket.display()))?;
     let (reading, mut writing) = stream.into_split();
     writing.write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes()).await?;
     let line =

@@ -3,7 +3,7 @@
 
 use crate::config;
 use crate::control::{self, Request};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,6 +31,6 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let socket = config::read_node(&config)?.data_dir.join("control.sock");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let request = Request::FirstAdministrator { login, name, password };
-    runtime.block_on(control::ask(&socket, &request)).context("asking the node; is it running?")?;
+    runtime.block_on(control::ask(&socket, &request))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -77,9 +77,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let socket = config::read_node(&config)?.data_dir.join("control.sock");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let said = runtime.block_on(async {
-        let said = control::ask(&socket, &Request::SignIn { login, password })
-            .await
-            .context("signing in at the node; is it running?")?;
+        let said = control::ask(&socket, &Request::SignIn { login, password }).await.context("signing in")?;
         let token = said["token"].as_str().context("the node gives a token")?.to_owned();
         control::ask(&socket, &Request::Look { token, look: look.clone() }).await
     })?;

@@ -155,7 +155,7 @@ fn ask(config: &Path, request: impl FnOnce(&Path) -> Result<Request>) -> Result<
     let config = config::read_node(config)?;
     let socket = config.data_dir.join("control.sock");
     let request = request(&socket)?;
-    runtime()?.block_on(control::ask(&socket, &request)).context("asking the node; is it running?")
+    runtime()?.block_on(control::ask(&socket, &request))
 }
 
 fn ask_as(who: &Who, request: impl FnOnce(String) -> Request) -> Result<Value> {

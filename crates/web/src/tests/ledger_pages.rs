@@ -57,7 +57,7 @@ async fn a_search_leads_to_its_block_transaction_or_organisation_or_says_why_not
 #[tokio::test]
 async fn older_blocks_are_one_link_away_until_the_first() {
     let mut scene = Scene::new();
-    for _ in 0..120 {
+    for _ in 0..60 {
         scene.ward.pass(100);
         scene.settle();
     }
@@ -68,7 +68,7 @@ async fn older_blocks_are_one_link_away_until_the_first() {
         pages += 1;
         assert!(pages < 10, "the pages come to an end");
     }
-    assert!((3..=4).contains(&pages), "{pages} pages of fifty");
+    assert!((3..=4).contains(&pages), "{pages} pages of twenty-five");
 }
 
 #[tokio::test]
