@@ -67,9 +67,9 @@ impl Stage {
         let folder = self.folder_of(at);
         let config = if self.peers.len() == 1 {
             // Nobody to talk to, and the pace of the others.
-            let others = Config::among_others(folder.clone(), self.peers[0].address.parse()?, Vec::new());
-            let Config { heartbeat, leader_timeout, .. } = others;
-            Config { heartbeat, leader_timeout, ..Config::new(folder) }
+            let mut config = Config::among_others(folder, self.peers[0].address.parse()?, Vec::new());
+            config.agreement.listen = None;
+            config
         } else {
             Config::among_others(folder, self.peers[at].address.parse()?, self.peers.clone())
         };

@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::{
-    chain, checkpoint, config, first, founding, gateway_role, look, node, seal, simulate, telemetry,
-    validator, verify, ward,
+    chain, checkpoint, config, first, founding, gateway_role, look, node, seal, simulate, snapshot,
+    telemetry, validator, verify, ward,
 };
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -63,6 +63,8 @@ enum Command {
     Verify(verify::Options),
     /// Make, sign and show checkpoints of the ledger.
     Checkpoint(checkpoint::Options),
+    /// Hand the ledger's state to a node that joins late, or begin with one.
+    Snapshot(snapshot::Options),
     /// Put the ledger's contracts on another Ethereum network, or look whether they stand there.
     Chain(chain::Options),
     /// Print a documented configuration file.
@@ -108,6 +110,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Account { step: Account::Export { config, out } } => node::export(&config, &out),
         Command::Seal(options) => seal::run(options),
         Command::Chain(options) => chain::run(&options),
+        Command::Snapshot(options) => snapshot::run(options),
         Command::Ward(options) => ward::run(options),
         Command::Administrator(options) => first::run(options),
         Command::Found { step } => founding::run(&step),

@@ -55,6 +55,8 @@ pub(crate) enum Request {
     Anchors,
     /// Export a verification bundle to a file.
     Bundle { token: String, file: PathBuf },
+    /// Write the newest snapshot of the ledger to a new file; for administrators.
+    Snapshot { token: String, file: PathBuf },
     /// Sign a checkpoint (hex) of the ledger, or make one; for administrators.
     Checkpoint { token: String, checkpoint: Option<String> },
 }

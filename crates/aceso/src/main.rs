@@ -17,6 +17,7 @@ mod node;
 mod report;
 mod seal;
 mod simulate;
+mod snapshot;
 mod telemetry;
 mod validator;
 mod verify;

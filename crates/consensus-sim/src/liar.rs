@@ -77,8 +77,9 @@ impl Halves {
 /// One half of a twin: its state machine and the name of its disk.
 pub type Half = (Arc<dyn StateMachine>, Config, String);
 
-/// The six kinds of messages, in the order of their channels.
-pub const KINDS: [&str; 6] = ["votes", "certificates", "resolver", "backfill", "broadcast", "gossip"];
+/// The seven kinds of messages, in the order of their channels.
+pub const KINDS: [&str; 7] =
+    ["votes", "certificates", "resolver", "backfill", "broadcast", "gossip", "errands"];
 
 /// A key in the hands of somebody who sends what he likes.
 pub struct Seized {

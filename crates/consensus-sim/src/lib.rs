@@ -3,6 +3,7 @@
 //! another runtime takes longer than all tests of the ledger.
 
 mod liar;
+mod outlaw;
 
 use bytes::Bytes;
 use commonware_codec::DecodeExt as _;
@@ -28,6 +29,7 @@ use std::{
 use vitals::proof::genesis::GenesisDocument;
 
 pub use liar::{Half, Halves, KINDS, Seized};
+pub use outlaw::Outlaw;
 
 pub use commonware_runtime::{
     Clock, Handle, Runner, Supervisor,
@@ -149,11 +151,12 @@ impl Net {
         (partition, life): (&str, u32),
         ends: Vec<Ends>,
     ) -> Result<Handle<Fault>, StartError> {
-        let Ok([votes, certificates, resolver, backfill, broadcast, gossip]) = <[Ends; 6]>::try_from(ends)
+        let Ok([votes, certificates, resolver, backfill, broadcast, gossip, errands]) =
+            <[Ends; 7]>::try_from(ends)
         else {
-            return Err(StartError::Config(String::from("there are six kinds of messages")));
+            return Err(StartError::Config(String::from("there are seven kinds of messages")));
         };
-        let channels = Channels { votes, certificates, resolver, backfill, broadcast, gossip };
+        let channels = Channels { votes, certificates, resolver, backfill, broadcast, gossip, errands };
         let me = key(seed);
         let network = (PeerSets::default(), self.oracle.control(me.public_key()));
         let settings = settings(config, document, &*machine, me, network, partition.to_owned())?;

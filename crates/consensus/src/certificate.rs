@@ -1,10 +1,17 @@
 //! Writes the engine's finalization in the form that strangers check
 //! ([`vitals::proof::certificate`]).
 
-use crate::Finalization;
-use commonware_codec::Encode as _;
-use commonware_consensus::{Epochable as _, Viewable as _};
-use vitals::proof::certificate::Certificate;
+use crate::{Digest, Finalization};
+use bytes::Bytes;
+use commonware_codec::{DecodeExt as _, Encode as _};
+use commonware_consensus::{
+    Epochable as _, Viewable as _,
+    simplex::types::Proposal,
+    types::{Epoch, Round, View},
+};
+use commonware_cryptography::{certificate::Signers, ed25519};
+use commonware_utils::Participant;
+use vitals::proof::{certificate::Certificate, header::BlockHeader};
 
 /// The certificate that says what `finalization` says, or nothing if one of its signatures is
 /// malformed (marshal hands out verified ones only).
@@ -22,5 +29,25 @@ pub fn transcode(finalization: &Finalization) -> Option<Certificate> {
         view: finalization.proposal.view().get(),
         parent_view: finalization.proposal.parent.get(),
         signatures,
+    })
+}
+
+/// The engine's form of what `certificate` says of the block with this header, in a committee of
+/// `seats`; nothing if it cannot be one. The inverse of [`transcode`]: says nothing about whether it holds.
+#[must_use]
+pub fn restore(certificate: &Certificate, header: &BlockHeader, seats: usize) -> Option<Finalization> {
+    let seats = u32::try_from(seats).ok()?;
+    let places = certificate.signatures.iter().map(|(index, _)| Participant::new(u32::from(*index)));
+    let signatures = certificate.signatures.iter().map(|(_, signature)| {
+        ed25519::Signature::decode(Bytes::copy_from_slice(signature)).map(Into::into).ok()
+    });
+    let round = Round::new(Epoch::new(certificate.epoch), View::new(certificate.view));
+    let digest = Digest::from(header.digest());
+    Some(Finalization {
+        proposal: Proposal::new(round, View::new(certificate.parent_view), digest),
+        certificate: ed25519::certificate::Certificate {
+            signers: Signers::new(seats, places).ok()?,
+            signatures: signatures.collect::<Option<_>>()?,
+        },
     })
 }

@@ -7,12 +7,13 @@ use crate::{
     Digest, PrivateKey, PublicKey, Scheme,
     application::{Builder, now_ms},
     block::Block,
-    certificate::transcode,
-    gossip,
+    certificate::{restore, transcode},
+    errand, gossip,
     guard::VOTES_PARTITION_PREFIX,
-    machine::{NotCommitted, StateMachine},
+    machine::{Floor as Base, NotCommitted, StateMachine},
     peers::Book,
-    watch::{Observed, Watch},
+    sieve::Sieve,
+    watch::{Observed, Warden, Watch},
 };
 use commonware_actor::Feedback;
 use commonware_broadcast::buffered;
@@ -54,6 +55,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use vitals::proof::header::BlockHeader;
 
 /// Why a running validator gave up. The node goes on without its ledger.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +109,7 @@ pub struct Channels<S, R> {
     pub backfill: (S, R),
     pub broadcast: (S, R),
     pub gossip: (S, R),
+    pub errands: (S, R),
 }
 
 type Marshal = MarshalMailbox<Scheme, Standard<Block>>;
@@ -210,7 +213,10 @@ where
     R: Receiver<PublicKey = PublicKey>,
 {
     let Settings { me, namespace, committee, epoch_blocks, genesis, .. } = settings;
-    let (prefix, mut manager, blocker) = (settings.partition, settings.manager, settings.blocker);
+    let (prefix, mut manager) = (settings.partition, settings.manager);
+    let clock = Arc::new(context.child("watch"));
+    let (observed, inner) = (settings.observed, settings.blocker);
+    let blocker = Warden { clock: clock.clone(), observed: observed.clone(), inner };
     let public_key = me.public_key();
     let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(1024));
     let epocher = FixedEpocher::new(epoch_blocks);
@@ -229,7 +235,8 @@ where
             strategy: Sequential,
         },
     );
-    let _buffer = buffer_engine.start(channels.broadcast);
+    let (sender, receiver) = channels.broadcast;
+    let _buffer = buffer_engine.start((sender, Sieve { receiver, blocker: blocker.clone() }));
     let resolver = marshal_resolver::init(
         context.child("marshal_resolver"),
         marshal_resolver::Config {
@@ -264,8 +271,18 @@ where
     };
 
     // Certificates of an epoch can only be checked once its committee is known.
-    let genesis = Digested::compute(genesis, &Sequential).await;
     schemes.enter(Epoch::zero(), founders.clone());
+    let base = machine.floor();
+    let start = match &base {
+        None => Start::Genesis(Digested::compute(genesis, &Sequential).await),
+        Some(base) => {
+            schemes.enter(Epoch::new(base.header.epoch), seats(&base.committee));
+            match restore(&base.certificate, &base.header, base.committee.len()) {
+                Some(finalization) => Start::Floor(finalization),
+                None => return Fault::Engine("the certificate of the snapshot"),
+            }
+        }
+    };
     let (marshal_actor, marshal, _floor) = MarshalActor::<_, Standard<Block>, _, _, _, _, _>::init(
         context.child("marshal"),
         finalizations,
@@ -273,7 +290,7 @@ where
         marshal::Config {
             provider: schemes.clone(),
             epocher: epocher.clone(),
-            start: Start::Genesis(genesis),
+            start,
             partition_prefix: format!("{prefix}marshal"),
             mailbox_size: NZUsize!(MAILBOX),
             view_retention: ViewDelta::new(VIEW_RETENTION),
@@ -303,7 +320,7 @@ where
     let (sink, mut finalized) = mpsc::unbounded_channel();
     let _marshal = marshal_actor.start(Sink(sink), buffer, resolver);
 
-    if let Err(fault) = catch_up(&marshal, &*machine, now_ms(&context)).await {
+    if let Err(fault) = catch_up(&marshal, &*machine, base.as_ref(), now_ms(&context)).await {
         return fault;
     }
 
@@ -320,20 +337,33 @@ where
         Muxer::new(context.child("resolver_mux"), channels.resolver.0, channels.resolver.1);
     mux.start();
 
-    // Resume in the epoch of the next height to process.
+    // Resume in the epoch of the next height to process; a snapshot's own block may still be on its way.
     let next = marshal.get_processed().await.map_or(Height::zero(), |p| p.height().next());
+    let next = next.max(base.as_ref().map_or(Height::zero(), |base| Height::new(base.header.height + 1)));
     let Some(mut epoch) = epocher.containing(next).map(|info| info.epoch()) else {
         return Fault::Engine("the height is beyond the last epoch");
     };
     let boundary = epoch.previous().and_then(|e| epocher.last(e)).unwrap_or(Height::zero());
-    let Some(mut root) = marshal.get_block(boundary).await else {
-        return Fault::Engine("the block that opens this epoch is missing");
+    let mut root = match &base {
+        Some(base) if base.header.height == boundary.get() => Root::of(&base.header),
+        _ => match marshal.get_block(boundary).await {
+            Some(block) => {
+                let finalization = marshal.get_finalization(boundary).await;
+                let certificate = finalization.as_ref().and_then(transcode);
+                machine.certify(block.inner().header(), block.digest().0, certificate.as_ref());
+                Root::of(block.inner().header())
+            }
+            None => return Fault::Engine("the block that opens this epoch is missing"),
+        },
     };
     let mut gossip_task = context.child("gossip").spawn({
-        let (machine, observed, blocker) = (machine.clone(), settings.observed.clone(), blocker.clone());
+        let (machine, observed, blocker) = (machine.clone(), observed.clone(), blocker.clone());
         move |context| gossip::run(context, machine, observed, channels.gossip, blocker)
     });
-    let clock = Arc::new(context.child("watch"));
+    let mut errands_task = context.child("errands").spawn({
+        let (machine, observed, blocker) = (machine.clone(), observed.clone(), blocker.clone());
+        move |context| errand::run(context, machine, move || observed.trusted(), channels.errands, blocker)
+    });
     let mut tracked = None;
     let mut peer_sets = 0..;
     let mut active: Option<(Epoch, Handle<()>)> = None;
@@ -342,8 +372,7 @@ where
         let Some(last) = epocher.last(epoch) else {
             return Fault::Engine("the height is beyond the last epoch");
         };
-        let committee = root.inner().header().committee.iter();
-        let committee = Set::from_iter_dedup(committee.filter_map(crate::validator::key));
+        let committee = root.committee.clone();
         // Followers are peers too; endpoints on the ledger change within an epoch.
         let peers = settings.book.now(&*machine, |key| committee.position(key).is_some());
         if tracked.as_ref() != Some(&peers) {
@@ -357,7 +386,7 @@ where
             let reporter = Watch {
                 clock: clock.clone(),
                 committee,
-                observed: settings.observed.clone(),
+                observed: observed.clone(),
                 machine: machine.clone(),
                 next: deferred.clone(),
             };
@@ -375,7 +404,7 @@ where
                     partition: format!("{prefix}{VOTES_PARTITION_PREFIX}{epoch}"),
                     mailbox_size: NZUsize!(MAILBOX),
                     epoch,
-                    floor: Floor::Genesis(root.digest()),
+                    floor: Floor::Genesis(root.digest),
                     replay_buffer: NZUsize!(1 << 20),
                     write_buffer: NZUsize!(1 << 20),
                     page_cache: page_cache.clone(),
@@ -407,6 +436,7 @@ where
         }
         select! {
             _ = &mut gossip_task => return Fault::Engine("gossip"),
+            _ = &mut errands_task => return Fault::Engine("errands"),
             update = finalized.recv() => {
                 let Some((block, ack)) = update else { return Fault::Engine("marshal") };
                 let height = block.height();
@@ -416,10 +446,8 @@ where
                     let mut asked = 0;
                     while height == last && finalization.is_none() && asked < CERTIFICATE_TRIES {
                         asked += 1;
-                        let seated = root.inner().header().committee.iter();
-                        if let Ok(peers) = NonEmptyVec::try_from(
-                            seated.filter_map(crate::validator::key).collect::<Vec<_>>(),
-                        ) {
+                        let seated: Vec<PublicKey> = root.committee.iter().cloned().collect();
+                        if let Ok(peers) = NonEmptyVec::try_from(seated) {
                             marshal.hint_finalized(height, peers);
                         }
                         context.sleep(FETCH_RETRY).await;
@@ -434,7 +462,7 @@ where
                 }
                 if height == last {
                     epoch = epoch.next();
-                    root = block;
+                    root = Root::of(block.inner().header());
                 }
                 // Only now: marshal may forget that this block must be delivered.
                 ack.acknowledge();
@@ -456,6 +484,22 @@ where
     }
 }
 
+/// The block that opens an epoch: the last one of the epoch before.
+struct Root {
+    digest: Digest,
+    committee: Set<PublicKey>,
+}
+
+impl Root {
+    fn of(header: &BlockHeader) -> Self {
+        Self { digest: Digest::from(header.digest()), committee: seats(&header.committee) }
+    }
+}
+
+fn seats(committee: &[[u8; 32]]) -> Set<PublicKey> {
+    Set::from_iter_dedup(committee.iter().filter_map(crate::validator::key))
+}
+
 /// Epochs whose votes are forgotten at a time: one, unless a crash came in between.
 const FORGET_AT_ONCE: u64 = 4;
 
@@ -470,9 +514,17 @@ async fn forget_votes(storage: &impl Storage, prefix: &str, epoch: Epoch) {
 
 /// Brings the state to where marshal believes it to be, finds the tip's certificate, and refuses
 /// journals that are older than the state.
-async fn catch_up(marshal: &Marshal, machine: &dyn StateMachine, now_ms: u64) -> Result<(), Fault> {
+async fn catch_up(
+    marshal: &Marshal,
+    machine: &dyn StateMachine,
+    base: Option<&Base>,
+    now_ms: u64,
+) -> Result<(), Fault> {
     let (height, tip) = machine.committed();
-    if height > 0 {
+    if let Some(base) = base.filter(|base| base.header.height == height) {
+        // The block itself may never have been here.
+        machine.certify(&base.header, tip, Some(&base.certificate));
+    } else if height > 0 {
         let block = marshal.get_block(Height::new(height)).await;
         let block = block.filter(|block| block.digest() == Digest::from(tip));
         let block = block.ok_or(Fault::RolledBack { height })?;

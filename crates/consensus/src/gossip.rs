@@ -61,8 +61,10 @@ pub(crate) async fn run(
                 match decode(message.into()) {
                     Some((height, transactions)) => {
                         observed.heard(&from, height, crate::application::now_ms(&clock));
-                        if !transactions.is_empty() {
-                            machine.incoming(transactions);
+                        if !transactions.is_empty()
+                            && let Err(why) = machine.incoming(transactions)
+                        {
+                            commonware_p2p::block!(blocker, from, "hostile gossip: {why}");
                         }
                     }
                     None => { commonware_p2p::block!(blocker, from, "malformed gossip"); },

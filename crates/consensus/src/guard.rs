@@ -4,6 +4,7 @@
 //! ledger. So the journals of a key are marked when they are made, and a key whose journals are
 //! gone, foreign or older than the state beside them is refused.
 
+use crate::Floor;
 use std::{
     fs::{self, File},
     io::{self, Write as _},
@@ -62,6 +63,15 @@ pub enum Unsafe {
         /// Height of the state.
         height: u64,
     },
+    /// It has a vote already, so its journals must be somewhere.
+    #[error(
+        "the snapshot seats this validator already, so it may have voted, and its votes are not in {folder}: \
+         join with a new validator key"
+    )]
+    SeatedAlready {
+        /// Where its votes should be.
+        folder: PathBuf,
+    },
     /// The votes are another key's, or of another ledger.
     #[error(
         "the journals in {folder} belong to another validator key or another ledger: give this \
@@ -108,8 +118,17 @@ pub(crate) fn alone(committee: &[[u8; 32]], me: &[u8; 32]) -> Result<(), Unsafe>
 }
 
 /// Checks that `folder` holds this key's votes on this ledger, or marks it when there is nothing
-/// yet. `height` is where the state stands.
-pub(crate) fn journals(folder: &Path, genesis: Genesis, me: &[u8; 32], height: u64) -> Result<(), Unsafe> {
+/// yet. `height` is where the state stands, `base` the snapshot it began with.
+pub(crate) fn journals(
+    folder: &Path,
+    genesis: Genesis,
+    me: &[u8; 32],
+    height: u64,
+    base: Option<&Floor>,
+) -> Result<(), Unsafe> {
+    // Nobody votes before the first block that goes into the state.
+    let voted = height > base.map_or(0, |base| base.header.height);
+    let seated = base.is_some_and(|base| base.header.committee.contains(me));
     let broken = |source| Unsafe::Folder { folder: folder.to_owned(), source };
     let lost = || Unsafe::JournalsLost { folder: folder.to_owned(), height };
     make_durably(folder).map_err(broken)?;
@@ -117,11 +136,15 @@ pub(crate) fn journals(folder: &Path, genesis: Genesis, me: &[u8; 32], height: u
     let text = format!("validator {}\nledger {genesis}\n", DeviceId::of(me));
     match fs::read_to_string(&mark) {
         Ok(found) if found != text => Err(Unsafe::JournalsForeign { folder: folder.to_owned() }),
-        Ok(_) if height > 0 && !votes_exist(folder).map_err(broken)? => Err(lost()),
-        Ok(_) => Ok(()),
+        Ok(_) if !(voted || seated) || votes_exist(folder).map_err(broken)? => Ok(()),
+        Ok(_) if voted => Err(lost()),
+        Ok(_) => Err(Unsafe::SeatedAlready { folder: folder.to_owned() }),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            if height > 0 {
+            if voted {
                 return Err(lost());
+            }
+            if seated {
+                return Err(Unsafe::SeatedAlready { folder: folder.to_owned() });
             }
             if votes_exist(folder).map_err(broken)? {
                 return Err(Unsafe::JournalsForeign { folder: folder.to_owned() });
@@ -171,6 +194,7 @@ fn write_durably(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use vitals::proof::{certificate::Certificate, header::BlockHeader};
 
     const ME: [u8; 32] = [1; 32];
     const LEDGER: Genesis = Genesis([2; 32]);
@@ -193,7 +217,7 @@ mod tests {
     #[test]
     fn a_key_without_its_votes_does_not_start() {
         let folder = tempfile::tempdir().unwrap();
-        let start = |key: &[u8; 32], height| journals(folder.path(), LEDGER, key, height);
+        let start = |key: &[u8; 32], height| journals(folder.path(), LEDGER, key, height, None);
         assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { height: 3, .. })));
         assert!(start(&ME, 0).is_ok(), "the first start marks the folder");
         assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { .. })), "no votes yet");
@@ -203,10 +227,41 @@ mod tests {
         fs::write(votes.join("00"), b"x").unwrap();
         assert!(start(&ME, 3).is_ok());
         assert!(matches!(start(&[7; 32], 3), Err(Unsafe::JournalsForeign { .. })));
-        let elsewhere = journals(folder.path(), Genesis([3; 32]), &ME, 3);
+        let elsewhere = journals(folder.path(), Genesis([3; 32]), &ME, 3, None);
         assert!(matches!(elsewhere, Err(Unsafe::JournalsForeign { .. })));
         fs::remove_file(folder.path().join(MARK)).unwrap();
         assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { .. })));
         assert!(matches!(start(&ME, 0), Err(Unsafe::JournalsForeign { .. })));
+    }
+
+    #[test]
+    fn a_snapshot_begins_a_key_that_has_no_vote_yet() {
+        let seats: Vec<[u8; 32]> = (4..=7).map(|i| [i; 32]).collect();
+        let header = BlockHeader {
+            epoch: 1,
+            view: 9,
+            leader: seats[0],
+            parent_view: 8,
+            parent: [0; 32],
+            height: 31,
+            time_ms: 0,
+            state_root: [0; 32],
+            transactions_root: [0; 32],
+            receipts_root: [0; 32],
+            extra: [0; 32],
+            committee: seats.clone(),
+        };
+        let certificate = Certificate { epoch: 1, view: 9, parent_view: 8, signatures: Vec::new() };
+        let base = Floor { header, certificate, committee: seats.clone() };
+        let folder = tempfile::tempdir().unwrap();
+        let start = |key: &[u8; 32], height| journals(folder.path(), LEDGER, key, height, Some(&base));
+        assert!(matches!(start(&seats[1], 31), Err(Unsafe::SeatedAlready { .. })));
+        assert!(matches!(start(&ME, 32), Err(Unsafe::JournalsLost { height: 32, .. })));
+        assert!(start(&ME, 31).is_ok() && start(&ME, 31).is_ok(), "before its first block it begins again");
+        assert!(matches!(start(&ME, 32), Err(Unsafe::JournalsLost { .. })));
+        let votes = folder.path().join(format!("{VOTES_PARTITION_PREFIX}2"));
+        fs::create_dir(&votes).unwrap();
+        fs::write(votes.join("00"), b"x").unwrap();
+        assert!(start(&ME, 31).is_ok() && start(&ME, 32).is_ok());
     }
 }

@@ -2,9 +2,10 @@
 //! our blocks, for whatever [`StateMachine`] executes them.
 //!
 //! Read in this order: [`block`] (what is agreed), [`machine`] (what is asked of the state machine),
-//! `application` (what a validator proposes and accepts), `footing` (what it builds on), [`engine`] (the wiring, once for every
-//! runtime and network), `network` (links between validators), `gossip` (transactions on their way to
-//! whoever proposes), `guard` (when a validator must not start), `validator` (the thread that runs it
+//! `application` (what a validator proposes and accepts), `footing` (what it builds on), [`engine`] (the
+//! wiring, once for every runtime and network), `network` (links between validators), `gossip`
+//! (transactions on their way to whoever proposes), `errand` (questions between state machines), `sieve`
+//! (what is no block), `guard` (when a validator must not start), `validator` (the thread that runs it
 //! all).
 //!
 //! This crate is the only home of commonware, and knows neither contracts nor the EVM.
@@ -12,7 +13,9 @@
 mod application;
 pub mod block;
 pub mod certificate;
+mod courier;
 pub mod engine;
+mod errand;
 mod footing;
 mod gossip;
 mod guard;
@@ -20,6 +23,7 @@ pub mod network;
 mod peer_sets;
 mod peers;
 mod quiet;
+mod sieve;
 mod validator;
 mod watch;
 
@@ -28,9 +32,11 @@ pub mod machine;
 #[cfg(test)]
 mod tests;
 
+pub use courier::fetch;
 pub use engine::Fault;
+pub use errand::{ANSWER_BYTES_MAX, Errands, QUESTION_BYTES_MAX};
 pub use guard::{Unsafe, make_durably};
-pub use machine::{Conflict, Evidence, NotCommitted, NotExecuted, StateMachine};
+pub use machine::{Conflict, Evidence, Floor, Hostile, NotCommitted, NotExecuted, StateMachine};
 pub use peer_sets::PeerSets;
 pub use peers::Peer;
 pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, is_key, public_key, settings};

@@ -1,6 +1,6 @@
 //! What agreement asks of the state machine it orders blocks for.
 
-use crate::block::Block;
+use crate::{block::Block, errand::Errands};
 use bytes::Bytes;
 use std::{future::Future, pin::Pin};
 use vitals::{
@@ -26,6 +26,23 @@ pub enum NotExecuted {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotCommitted(pub String);
+
+/// What another validator handed over, and no honest one does: it is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Hostile(pub String);
+
+/// Where this node's ledger begins if its blocks from genesis on were never here: the last block of an
+/// epoch, whose state came as a snapshot. Whoever makes one has checked the certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Floor {
+    /// Its header, which names the committee of the epoch after it.
+    pub header: BlockHeader,
+    /// What made it final.
+    pub certificate: Certificate,
+    /// The committee that certified it, ascending.
+    pub committee: Vec<[u8; 32]>,
+}
 
 /// How two votes contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +72,14 @@ pub struct Evidence {
 
 /// The state machine beneath consensus. Blocks are executed before they are final, each on what its
 /// parent left; results are held by digest until the chain passes their height.
-pub trait StateMachine: Send + Sync + 'static {
+pub trait StateMachine: Errands {
     /// The header every chain of this ledger starts from.
     fn genesis_header(&self) -> &BlockHeader;
+
+    /// The block this ledger begins with here, if that is not genesis.
+    fn floor(&self) -> Option<Floor> {
+        None
+    }
 
     /// Height and digest of the committed tip.
     fn committed(&self) -> (u64, Hash);
@@ -115,6 +137,9 @@ pub trait StateMachine: Send + Sync + 'static {
     /// Transactions to hand out once more, for they are not final since this was asked last. As bounded.
     fn again(&self) -> Vec<Bytes>;
 
-    /// Transactions another validator handed over. Bad ones are dropped.
-    fn incoming(&self, transactions: Vec<Bytes>);
+    /// Transactions another validator handed over. Those that do not fit the state are passed over.
+    ///
+    /// # Errors
+    /// If no honest validator hands over such a batch.
+    fn incoming(&self, transactions: Vec<Bytes>) -> Result<(), Hostile>;
 }

@@ -6,7 +6,7 @@
 use crate::{
     Digest, PrivateKey, PublicKey, Scheme, block,
     engine::Channels,
-    gossip,
+    errand, gossip,
     quiet::{QuietOracle, QuietReceiver, QuietSender},
 };
 use commonware_actor::{Feedback, Unreliable};
@@ -38,6 +38,8 @@ pub const PEERS_MAX: usize = 24;
 /// casts two votes fifty times a second.
 const VOTES_QUOTA: u32 = 256;
 const BULK_QUOTA: u32 = 128;
+/// An answer may be a chunk of a snapshot, read from disk for whoever asks.
+pub(crate) const ERRANDS_QUOTA: u32 = 128;
 /// Peer sets a node goes on talking to: this one and those just before it.
 const PEER_SETS: usize = 3;
 /// Clocks may be this far apart.
@@ -51,6 +53,7 @@ pub fn message_bytes_max() -> u32 {
         prefixed(simplex::max_payload_size::<Scheme, Digest>(most)),
         marshal::max_payload_size::<Standard<block::Block>, Scheme>(most, &()),
         gossip::MESSAGE_BYTES_MAX,
+        errand::MESSAGE_BYTES_MAX,
     ])
 }
 
@@ -60,14 +63,16 @@ type PeerOracle = lookup::Oracle<PublicKey>;
 
 /// Sends to the peers, or to nobody.
 #[derive(Clone)]
-pub(crate) enum LinkSender {
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LinkSender {
     Quiet(QuietSender),
     Peers(PeerSender),
 }
 
 /// What [`LinkSender`] lets through.
 #[allow(clippy::large_enum_variant, reason = "it lives for one call")]
-pub(crate) enum LinkChecked<'a> {
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LinkChecked<'a> {
     Quiet(QuietSender),
     Peers(<PeerSender as LimitedSender>::Checked<'a>),
 }
@@ -104,7 +109,8 @@ impl CheckedSender for LinkChecked<'_> {
 
 /// Hears the peers, or nobody.
 #[derive(Debug)]
-pub(crate) enum LinkReceiver {
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LinkReceiver {
     Quiet(QuietReceiver),
     Peers(PeerReceiver),
 }
@@ -133,7 +139,8 @@ impl Receiver for LinkReceiver {
 
 /// Says who is a peer.
 #[derive(Debug, Clone)]
-pub(crate) enum LinkOracle {
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LinkOracle {
     Quiet(QuietOracle),
     Peers(PeerOracle),
 }
@@ -193,7 +200,8 @@ impl Blocker for LinkOracle {
     }
 }
 
-pub(crate) type Links = Channels<LinkSender, LinkReceiver>;
+/// The ends of every channel.
+pub type Links = Channels<LinkSender, LinkReceiver>;
 
 /// No links.
 pub(crate) fn quiet() -> (LinkOracle, Links) {
@@ -205,12 +213,14 @@ pub(crate) fn quiet() -> (LinkOracle, Links) {
         backfill: quiet(),
         broadcast: quiet(),
         gossip: quiet(),
+        errands: quiet(),
     };
     (LinkOracle::Quiet(QuietOracle::default()), channels)
 }
 
 /// Listens at `listen` for peers of the ledger `namespace` and talks to them as `me`.
-pub(crate) fn listen(
+#[must_use]
+pub fn listen(
     context: &runtime::Context,
     me: PrivateKey,
     namespace: &[u8],
@@ -247,6 +257,7 @@ pub(crate) fn listen(
         backfill: channel(3, VOTES_QUOTA),
         broadcast: channel(4, BULK_QUOTA),
         gossip: channel(5, BULK_QUOTA),
+        errands: channel(6, ERRANDS_QUOTA),
     };
     (LinkOracle::Peers(oracle), channels, network.start())
 }

@@ -23,7 +23,7 @@ use std::{
 
 /// Sends to nobody.
 #[derive(Debug, Clone)]
-pub(crate) struct QuietSender;
+pub struct QuietSender;
 
 impl LimitedSender for QuietSender {
     type PublicKey = PublicKey;
@@ -48,7 +48,7 @@ impl CheckedSender for QuietSender {
 
 /// Hears nothing.
 #[derive(Debug)]
-pub(crate) struct QuietReceiver;
+pub struct QuietReceiver;
 
 impl Receiver for QuietReceiver {
     type Error = Infallible;
@@ -65,7 +65,7 @@ impl Receiver for QuietReceiver {
 
 /// Keeps the peer sets it is told and connects to none of them.
 #[derive(Clone, Default)]
-pub(crate) struct QuietOracle {
+pub struct QuietOracle {
     sets: PeerSets,
     /// The open ends of subscriptions: an engine whose subscription closes stops.
     blocked: Arc<Mutex<Vec<ring::Sender<Set<PublicKey>>>>>,

@@ -3,7 +3,7 @@
 use crate::block::{TX_BYTES_MAX, list_root};
 use crate::{
     block::{Block, NotABlock},
-    certificate::transcode,
+    certificate::{restore, transcode},
     *,
 };
 use bytes::Bytes;
@@ -63,6 +63,18 @@ fn the_engine_and_the_stranger_agree_on_a_certificate() {
             let certificate = transcode(&finalization).unwrap();
             let digest = proposal.payload.0;
             assert_eq!(certificate.verify(&digest, GENESIS, &seats), Ok(()), "n={n} view={view}");
+            let of = BlockHeader { epoch: 0, view, ..header(&[]) };
+            let theirs = Proposal::new(proposal.round, proposal.parent, Digest::from(of.digest()));
+            let votes: Vec<_> = keys
+                .iter()
+                .map(|key| Scheme::signer(&space, set.clone(), key.clone()).unwrap())
+                .map(|scheme| Finalize::sign(&scheme, theirs.clone()).unwrap())
+                .collect();
+            let votes = NonEmpty::try_new(votes.iter()).unwrap();
+            let before = Finalization::from_finalizes(&verifier, votes, &Sequential).unwrap();
+            let after = restore(&transcode(&before).unwrap(), &of, usize::from(n)).unwrap();
+            assert_eq!(after, before, "and back");
+            assert!(restore(&certificate, &of, quorum(usize::from(n)) - 1).is_none());
             let good = certificate.encode();
             for at in 0..good.len() {
                 let mut bad = good.clone();

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use commonware_codec::DecodeExt as _;
 use commonware_cryptography::Signer as _;
 use commonware_macros::select;
+use commonware_p2p::Address;
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use std::{
     io,
@@ -154,6 +155,31 @@ pub(crate) fn key(bytes: &[u8; 32]) -> Option<PublicKey> {
     PublicKey::decode(Bytes::copy_from_slice(bytes)).ok()
 }
 
+/// The configured peers, as the network knows them.
+pub(crate) fn addresses(peers: &[Peer]) -> Result<Vec<(PublicKey, Address)>, StartError> {
+    if peers.len() >= PEERS_MAX {
+        return Err(StartError::Config(format!("a node keeps links to at most {PEERS_MAX} peers")));
+    }
+    let mut configured = Vec::with_capacity(peers.len());
+    for peer in peers {
+        let key = key(&peer.key)
+            .ok_or_else(|| StartError::Config(String::from("a peer's key is not an Ed25519 public key")))?;
+        let address = peers::parse(&peer.address).ok_or_else(|| {
+            StartError::Config(format!("a peer's address is host:port, and {:?} is not", peer.address))
+        })?;
+        configured.push((key, address));
+    }
+    Ok(configured)
+}
+
+/// Can somebody listen here? The network would panic later, on its own thread.
+pub(crate) fn is_free(listen: SocketAddr) -> Result<(), StartError> {
+    match std::net::TcpListener::bind(listen) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(StartError::Config(format!("cannot listen for peers at {listen}: {why}"))),
+    }
+}
+
 /// The settings of one validator, on whatever network.
 ///
 /// # Errors
@@ -174,17 +200,7 @@ pub fn settings<M, B>(
     let committee: Option<Vec<PublicKey>> = document.committee.iter().map(key).collect();
     let committee = committee
         .ok_or_else(|| Unsafe::Genesis { why: String::from("a validator is not an Ed25519 public key") })?;
-    if config.peers.len() >= PEERS_MAX {
-        return Err(StartError::Config(format!("a node keeps links to at most {PEERS_MAX} peers")));
-    }
-    let mut configured = Vec::with_capacity(config.peers.len());
-    for peer in &config.peers {
-        let key = key(&peer.key).ok_or_else(|| wrong("a peer's key is not an Ed25519 public key"))?;
-        let address = peers::parse(&peer.address).ok_or_else(|| {
-            StartError::Config(format!("a peer's address is host:port, and {:?} is not", peer.address))
-        })?;
-        configured.push((key, address));
-    }
+    let configured = addresses(&config.peers)?;
     let epoch_blocks =
         NonZeroU64::new(document.epoch_blocks).ok_or_else(|| wrong("an epoch cannot be without blocks"))?;
     let genesis = Block::new(machine.genesis_header().clone(), Vec::new())
@@ -221,9 +237,7 @@ impl Validator {
             .map_err(|_| StartError::Config(String::from("the validator key is not an Ed25519 key")))?;
         let public_key: [u8; 32] = me.public_key().as_ref().try_into().unwrap_or_default();
         if let Some(listen) = config.listen {
-            // The network would panic later, on its own thread.
-            std::net::TcpListener::bind(listen)
-                .map_err(|why| StartError::Config(format!("cannot listen for peers at {listen}: {why}")))?;
+            is_free(listen)?;
         }
         let (oracle, quiet) = network::quiet();
         let settings =
@@ -231,7 +245,9 @@ impl Validator {
         if config.listen.is_none() {
             guard::alone(&document.committee, &public_key)?;
         }
-        guard::journals(&config.folder, document.hash(), &public_key, machine.committed().0)?;
+        let base = machine.floor();
+        let height = machine.committed().0;
+        guard::journals(&config.folder, document.hash(), &public_key, height, base.as_ref())?;
         let observed = settings.observed.clone();
         let listen = config.listen;
 

@@ -8,12 +8,14 @@ use commonware_consensus::{
     Epochable as _, Reporter, Viewable as _,
     simplex::types::{Activity, Attributable as _},
 };
+use commonware_p2p::{BlockedSubscription, Blocker};
 use commonware_runtime::Clock;
 use commonware_utils::ordered::Set;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use vitals::explorer::short;
 
 /// Peers remembered.
 const SEEN_MAX: usize = 1024;
@@ -28,6 +30,10 @@ pub struct Seen {
     pub height: u64,
     /// Its newest vote arrived at this time; zero: none.
     pub voted_at_ms: u64,
+    /// It sent what no honest one does, and was dropped, last at this time; zero: never.
+    pub dropped_at_ms: u64,
+    /// So often.
+    pub drops: u64,
 }
 
 /// Shared by the parts that see something and whoever asks.
@@ -58,10 +64,55 @@ impl Observed {
         self.update(who, |seen| seen.voted_at_ms = at_ms);
     }
 
+    fn dropped(&self, who: &PublicKey, at_ms: u64) {
+        self.update(who, |seen| {
+            seen.dropped_at_ms = at_ms;
+            seen.drops += 1;
+        });
+    }
+
+    /// Those heard and never dropped.
+    pub(crate) fn trusted(&self) -> Vec<PublicKey> {
+        let table = self.table();
+        let trusted = table.iter().filter(|(_, seen)| seen.heard_at_ms > 0 && seen.drops == 0);
+        trusted.filter_map(|(key, _)| crate::validator::key(key)).collect()
+    }
+
     /// Everybody seen, by validator key.
     #[must_use]
     pub fn all(&self) -> BTreeMap<[u8; 32], Seen> {
         self.table().clone()
+    }
+}
+
+/// Drops peers that lie, for every part of the engine, and remembers whom. The part that caught it has
+/// logged why. The network lets it try again after an hour.
+pub(crate) struct Warden<E, B> {
+    pub(crate) clock: Arc<E>,
+    pub(crate) observed: Observed,
+    pub(crate) inner: B,
+}
+
+impl<E, B: Clone> Clone for Warden<E, B> {
+    fn clone(&self) -> Self {
+        Self { clock: self.clock.clone(), observed: self.observed.clone(), inner: self.inner.clone() }
+    }
+}
+
+impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for Warden<E, B> {
+    type PublicKey = PublicKey;
+
+    fn block(&mut self, peer: PublicKey) -> Feedback {
+        self.observed.dropped(&peer, now_ms(&*self.clock));
+        tracing::warn!(
+            validator = %short(peer.as_ref()),
+            "A validator sent what no honest one does, and is dropped"
+        );
+        self.inner.block(peer)
+    }
+
+    fn blocked(&mut self) -> BlockedSubscription<PublicKey> {
+        self.inner.blocked()
     }
 }
 

@@ -7,20 +7,23 @@
 #[cfg(test)]
 mod tests;
 
+use consensus::Floor;
 use redb::{Database, Durability, ReadableTable, TableDefinition};
 use std::{
     path::Path,
     sync::{PoisonError, RwLock},
 };
 use vitals::proof::{
-    BrokenLink, CHANGES_BYTES_MAX, CHANGES_MAX, Certified, certificate::Certificate,
-    genesis::GenesisDocument, header::BlockHeader, verify_changes,
+    BrokenLink, CHANGES_BYTES_MAX, CHANGES_MAX, Certified, LedgerProof, certificate::Certificate,
+    genesis::GenesisDocument, header::BlockHeader, verify, verify_changes,
 };
 
 /// Name of the file in the ledger's folder.
 const FILE: &str = "boundaries.redb";
 /// Height → [`Certified`].
 const BOUNDARIES: TableDefinition<u64, &[u8]> = TableDefinition::new("boundaries");
+/// Height → [`Certified`]: the block whose state came as a snapshot, if this ledger began with one.
+const FLOOR: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot");
 
 /// Why a boundary is not kept, or the file not opened.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,7 @@ pub struct Boundaries {
     file: Database,
     document: GenesisDocument,
     chain: RwLock<Chain>,
+    floor: Option<Floor>,
 }
 
 impl std::fmt::Debug for Boundaries {
@@ -75,6 +79,7 @@ impl Boundaries {
     pub fn open(folder: &Path, document: &GenesisDocument) -> Result<Self, BoundaryError> {
         let file = io!(Database::builder().set_check_integrity_on_open(true).create(folder.join(FILE)))?;
         let mut kept = Vec::new();
+        let mut floor = None;
         {
             let tx = io!(file.begin_write())?;
             for row in io!(io!(tx.open_table(BOUNDARIES))?.iter())? {
@@ -86,12 +91,62 @@ impl Boundaries {
                 let header = BlockHeader::decode(&certified.header).map_err(|why| damaged(&why))?;
                 kept.push(Kept { height: header.height, digest: header.digest(), certified });
             }
+            for row in io!(io!(tx.open_table(FLOOR))?.iter())? {
+                let certified = Certified::decode(io!(row)?.1.value());
+                floor =
+                    Some(certified.map_err(|why| BoundaryError::Damaged(format!("the snapshot's: {why}")))?);
+            }
             io!(tx.commit())?;
         }
         let changes: Vec<Certified> = kept.iter().map(|kept| kept.certified.clone()).collect();
         let standing =
             verify_changes(document, &changes).map_err(|why| BoundaryError::Damaged(why.to_string()))?;
-        Ok(Self { file, document: document.clone(), chain: RwLock::new(Chain { kept, standing }) })
+        let chain = RwLock::new(Chain { kept, standing });
+        let mut boundaries = Self { file, document: document.clone(), chain, floor: None };
+        if let Some(certified) = floor {
+            let damaged = |why: BoundaryError| BoundaryError::Damaged(format!("the snapshot's: {why}"));
+            boundaries.floor = Some(boundaries.checked(&certified).map_err(damaged)?);
+        }
+        Ok(boundaries)
+    }
+
+    /// A final block, with the committee that certified it, followed from genesis on over what is kept.
+    fn checked(&self, certified: &Certified) -> Result<Floor, BoundaryError> {
+        let header = BlockHeader::decode(&certified.header).map_err(BrokenLink::Header)?;
+        let Certified { header: bytes, certificate } = certified.clone();
+        let changes = Some(self.before(header.height));
+        let proof = LedgerProof { changes, header: bytes, certificate, accounts: Vec::new() };
+        let finalized = verify(&self.document, None, &proof)?;
+        let certificate = Certificate::decode(&proof.certificate).map_err(BrokenLink::Certificate)?;
+        Ok(Floor { header: finalized.header, certificate, committee: finalized.committee })
+    }
+
+    /// Keeps the block whose state comes as a snapshot, with its certificate. Durable on return.
+    ///
+    /// # Errors
+    /// If the disk fails, or the block is not final after the changes that are kept.
+    pub fn begin_at(&mut self, certified: &Certified) -> Result<(), BoundaryError> {
+        let floor = self.checked(certified)?;
+        let mut tx = io!(self.file.begin_write())?;
+        io!(tx.set_durability(Durability::Immediate))?;
+        io!(tx.delete_table(FLOOR))?;
+        io!(io!(tx.open_table(FLOOR))?.insert(floor.header.height, certified.encode().as_slice()))?;
+        io!(tx.commit())?;
+        self.record(&floor.header, &floor.certificate)?;
+        self.floor = Some(floor);
+        Ok(())
+    }
+
+    /// The block whose state came as a snapshot, if this ledger began with one.
+    #[must_use]
+    pub fn floor(&self) -> Option<&Floor> {
+        self.floor.as_ref()
+    }
+
+    /// Blocks in an epoch.
+    #[must_use]
+    pub fn epoch_blocks(&self) -> u64 {
+        self.document.epoch_blocks
     }
 
     /// To be called with every final block that has its own certificate, **before** the block is
@@ -176,6 +231,24 @@ impl Boundaries {
         let mut changes: Vec<Certified> = fitting.map(|kept| kept.certified.clone()).collect();
         changes.reverse();
         changes
+    }
+
+    /// Those above a height, oldest first, as many as fit.
+    #[must_use]
+    pub fn above(&self, height: u64, bytes_max: usize) -> Vec<Certified> {
+        let chain = self.read();
+        let mut bytes = 0;
+        let above = chain.kept.iter().filter(|kept| kept.height > height).take_while(|kept| {
+            bytes += kept.certified.header.len() + kept.certified.certificate.len() + 16;
+            bytes <= bytes_max
+        });
+        above.map(|kept| kept.certified.clone()).collect()
+    }
+
+    /// Height of the newest one; zero if there is none.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.read().kept.last().map_or(0, |kept| kept.height)
     }
 
     /// All of them, for a newcomer.

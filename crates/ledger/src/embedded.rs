@@ -3,9 +3,10 @@
 
 use crate::account::{Account, AccountError};
 use crate::boundaries::{Boundaries, BoundaryError};
-use crate::machine::{Machine, MachineError, View};
+use crate::machine::{self, Machine, MachineError, View};
 use crate::pool::Pool;
 use crate::replica::{Replica, Stats};
+use crate::snapshot::Offer;
 use consensus::{
     Config as ConsensusConfig, Evidence, Observed, Peer, StartError, Status, Validator, make_durably,
 };
@@ -14,7 +15,6 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 use tokio::sync::watch;
 use vitals::{
@@ -36,17 +36,10 @@ const JOURNALS: &str = "consensus";
 pub struct Config {
     /// The ledger's folder, locked by the caller. Its journals must never come from a backup.
     pub folder: PathBuf,
-    /// An idle chain makes a block after this long.
-    pub heartbeat: Duration,
-    /// How long the other validators wait for a leader; longer than the heartbeat.
-    pub leader_timeout: Duration,
-    /// Lying validators the operator believes the committee survives; starting fails if it does not.
-    pub traitors_survived: usize,
-    /// Where other validators reach this one; without it nothing listens, which only a committee of
-    /// one can do with.
-    pub listen: Option<SocketAddr>,
-    /// Where others are, beside what the ledger says; this wins.
-    pub peers: Vec<Peer>,
+    /// How its validator agrees with the others; the journals lie inside the ledger's folder.
+    pub agreement: ConsensusConfig,
+    /// What is kept of the past, and in how much memory.
+    pub machine: machine::Config,
 }
 
 impl Config {
@@ -54,19 +47,15 @@ impl Config {
     /// survived, nothing listens.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self::of(ConsensusConfig::new(folder))
+        let agreement = ConsensusConfig::new(folder.join(JOURNALS));
+        Self { folder, agreement, machine: machine::Config::default() }
     }
 
     /// The defaults of one validator, or follower, among several.
     #[must_use]
     pub fn among_others(folder: PathBuf, listen: SocketAddr, peers: Vec<Peer>) -> Self {
-        Self::of(ConsensusConfig::among_others(folder, listen, peers))
-    }
-
-    fn of(consensus: ConsensusConfig) -> Self {
-        let ConsensusConfig { folder, heartbeat, leader_timeout, traitors_survived, listen, peers } =
-            consensus;
-        Self { folder, heartbeat, leader_timeout, traitors_survived, listen, peers }
+        let agreement = ConsensusConfig::among_others(folder.join(JOURNALS), listen, peers);
+        Self { agreement, ..Self::new(folder) }
     }
 }
 
@@ -102,6 +91,17 @@ pub enum OpenError {
     /// The kept changes of the committee do not open.
     #[error(transparent)]
     Boundaries(#[from] BoundaryError),
+    /// Of a ledger that began with a snapshot, one file is there and the other is not.
+    #[error(
+        "state.redb began at height {state} and boundaries.redb at height {boundaries}, so they do not belong \
+         together: bring both back from the same moment, or import a snapshot again"
+    )]
+    Snapshot {
+        /// Height of the snapshot that the state began with; zero: genesis.
+        state: u64,
+        /// Height of the snapshot that the certificate is of; zero: none is there.
+        boundaries: u64,
+    },
     /// The organisation's account does not open.
     #[error(transparent)]
     Account(#[from] AccountError),
@@ -144,23 +144,20 @@ impl EmbeddedChain {
         let broken = |source| OpenError::Folder { folder: folder.clone(), source };
         make_durably(folder).map_err(broken)?;
         let me = crate::validator_key(&keys.validator).ok_or(OpenError::NotAKey)?;
-        let machine = Machine::open(folder, document)?;
+        let machine = Machine::open_with(folder, document, &config.machine)?;
         let pool = Pool::new(machine.clone());
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
         // A new state file is as durable as its name.
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(broken)?;
         let boundaries = Boundaries::open(folder, document)?;
+        let (base, floor) = (machine.base().map_err(MachineError::from)?, boundaries.floor());
+        let height = |floor: &consensus::Floor| floor.header.height;
+        if floor.map_or(0, height) != base {
+            return Err(OpenError::Snapshot { state: base, boundaries: floor.map_or(0, height) });
+        }
         let replica = Arc::new(Replica::new(machine.clone(), pool.clone()).keeping(boundaries));
         replica.keep_evidence_in(folder).map_err(broken)?;
-        let consensus = ConsensusConfig {
-            folder: folder.join(JOURNALS),
-            heartbeat: config.heartbeat,
-            leader_timeout: config.leader_timeout,
-            traitors_survived: config.traitors_survived,
-            listen: config.listen,
-            peers: config.peers.clone(),
-        };
-        let validator = Validator::start(&consensus, document, &keys.validator, replica.clone())?;
+        let validator = Validator::start(&config.agreement, document, &keys.validator, replica.clone())?;
         let (status, observed) = (validator.watch(), validator.observed());
         let epoch_blocks = document.epoch_blocks;
         let validator = Mutex::new(validator);
@@ -208,6 +205,24 @@ impl EmbeddedChain {
     #[must_use]
     pub fn evidence(&self) -> Vec<Evidence> {
         self.replica.evidence()
+    }
+
+    /// The first block that changed the committee and whose certificate is missing here: proofs do not lead
+    /// across it. The other validators are asked for it until it comes.
+    #[must_use]
+    pub fn gap(&self) -> Option<u64> {
+        self.replica.gap()
+    }
+
+    /// A state for a node that joins late, of the newest epoch's last block.
+    ///
+    /// # Errors
+    /// [`LedgerError::Busy`] until such a block is final.
+    pub fn offer(&self) -> Result<Offer, LedgerError> {
+        self.replica.offer().ok_or_else(|| {
+            let next = (self.tip().height / self.epoch_blocks + 1) * self.epoch_blocks - 1;
+            LedgerError::Busy(format!("a snapshot is taken of an epoch's last block; the next is {next}"))
+        })
     }
 
     /// The committed state, for several reads at one height.

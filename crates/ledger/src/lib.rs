@@ -19,6 +19,7 @@ pub mod pool;
 pub mod remote;
 pub mod replica;
 pub mod rpc;
+pub mod snapshot;
 
 #[cfg(test)]
 mod simulation;

@@ -96,7 +96,17 @@ impl Received {
     /// that are wrong in themselves?
     #[must_use]
     pub fn is_hostile(&self) -> bool {
-        self.oversize || self.refused.iter().any(|(_, why)| wrong_for_ever(why))
+        self.hostile().is_some()
+    }
+
+    /// What no honest validator does, if the peer did such a thing.
+    #[must_use]
+    pub fn hostile(&self) -> Option<String> {
+        if self.oversize {
+            return Some(String::from("a batch of transactions is beyond its bounds"));
+        }
+        let (index, why) = self.refused.iter().find(|(_, why)| wrong_for_ever(why))?;
+        Some(format!("transaction {index} of a batch is none: {why}"))
     }
 }
 

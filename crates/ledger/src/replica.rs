@@ -10,7 +10,7 @@ use crate::pool::Pool;
 use bytes::Bytes;
 use consensus::block::{Block, GOSSIP_BYTES_MAX};
 use consensus::machine::Waiting;
-use consensus::{Evidence, NotCommitted, NotExecuted, StateMachine};
+use consensus::{Evidence, Floor, Hostile, NotCommitted, NotExecuted, StateMachine};
 use std::{
     collections::{HashMap, VecDeque},
     io,
@@ -24,6 +24,13 @@ use vitals::{
     ledger::{Fact, LedgerError, Tip},
     proof::{ACCOUNTS_MAX, LedgerProof, certificate::Certificate, header::BlockHeader},
 };
+
+mod errands;
+
+#[cfg(test)]
+mod tests;
+
+use errands::Lent;
 
 /// Finality times remembered for [`Stats`].
 const TIMES_MAX: usize = 256;
@@ -75,9 +82,12 @@ pub struct Replica {
     counters: Mutex<Counters>,
     evidence: Mutex<Kept>,
     boundaries: Option<Boundaries>,
+    /// Height of the first block that changed the committee and whose certificate is missing.
+    gap: Mutex<Option<u64>>,
+    lent: Lent,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -95,6 +105,8 @@ impl Replica {
             counters: Mutex::default(),
             evidence: Mutex::new(Kept::in_memory()),
             boundaries: None,
+            gap: Mutex::default(),
+            lent: Lent::default(),
         }
     }
 
@@ -102,7 +114,9 @@ impl Replica {
     /// with the founding committee.
     #[must_use]
     pub fn keeping(self, boundaries: Boundaries) -> Self {
-        Self { boundaries: Some(boundaries), ..self }
+        let replica = Self { boundaries: Some(boundaries), ..self };
+        replica.look_for_gaps();
+        replica
     }
 
     /// Keeps a block that changes the committee, before it is committed.
@@ -111,12 +125,17 @@ impl Replica {
         let height = header.height;
         match certificate {
             Some(certificate) => match boundaries.record(header, certificate) {
-                Ok(_) => Ok(()),
+                Ok(true) => {
+                    self.look_for_gaps();
+                    Ok(())
+                }
+                Ok(false) => Ok(()),
                 Err(why @ (BoundaryError::Io(_) | BoundaryError::Damaged(_))) => {
                     Err(NotCommitted(why.to_string()))
                 }
                 Err(why @ BoundaryError::Broken(_)) => {
                     tracing::error!(%why, height, "A change of the committee is missing: {why}");
+                    self.miss(height);
                     Ok(())
                 }
             },
@@ -124,8 +143,10 @@ impl Replica {
                 if boundaries.lacks(header) {
                     tracing::error!(
                         height,
-                        "The block that changed the committee came without its certificate: proofs will not hold"
+                        "The block that changed the committee came without its certificate: until another \
+                         validator hands it over, proofs do not lead across this block"
                     );
+                    self.miss(height);
                 }
                 Ok(())
             }
@@ -202,6 +223,10 @@ impl Replica {
 impl StateMachine for Replica {
     fn genesis_header(&self) -> &BlockHeader {
         self.machine.genesis_header()
+    }
+
+    fn floor(&self) -> Option<Floor> {
+        self.boundaries.as_ref()?.floor().cloned()
     }
 
     fn committed(&self) -> (u64, Hash) {
@@ -294,6 +319,7 @@ impl StateMachine for Replica {
         self.certify(header, digest, certificate);
         self.pool.committed(&self.machine.view());
         lock(&self.held).retain(|_, held| held.height > header.height);
+        self.lent.committed(header.height);
         {
             let mut counters = lock(&self.counters);
             counters.blocks += 1;
@@ -313,6 +339,11 @@ impl StateMachine for Replica {
             && let Err(why) = self.keep(header, certificate)
         {
             tracing::error!(%why, height = header.height, "A change of the committee is not kept: {why}");
+        }
+        if let Some(certificate) = certificate
+            && !header.committee.is_empty()
+        {
+            self.lend(header, digest, certificate);
         }
         let view = self.machine.view();
         if let Some(certificate) = certificate
@@ -374,16 +405,14 @@ impl StateMachine for Replica {
         self.pool.again(GOSSIP_BYTES_MAX).into_iter().map(Bytes::from).collect()
     }
 
-    fn incoming(&self, transactions: Vec<Bytes>) {
+    fn incoming(&self, transactions: Vec<Bytes>) -> Result<(), Hostile> {
         let received = self.pool.receive(&transactions);
         for (index, why) in &received.refused {
             tracing::debug!(index, %why, "A transaction of another validator is dropped: {why}");
         }
-        if received.is_hostile() {
-            tracing::warn!(
-                ignored = received.ignored,
-                "A validator hands over transactions that no honest one does"
-            );
+        match received.hostile() {
+            None => Ok(()),
+            Some(why) => Err(Hostile(why)),
         }
     }
 }

@@ -374,6 +374,10 @@ pub struct ValidatorHealth {
     pub heard_at_ms: Option<u64>,
     /// When a vote of it arrived last, milliseconds on this node's clock.
     pub voted_at_ms: Option<u64>,
+    /// How often it was dropped since this node was started, for sending what no honest one does.
+    pub drops: u64,
+    /// When that was last, milliseconds on this node's clock.
+    pub dropped_at_ms: Option<u64>,
 }
 
 /// A validator that was heard within this time is connected.
@@ -408,6 +412,8 @@ pub struct Governance {
     pub evidence: Vec<Evidence>,
     /// How the committee is.
     pub health: Vec<ValidatorHealth>,
+    /// What this node's own ledger lacks, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// A ledger whose blocks can be looked at. Answers come from what is final here; none waits for
@@ -460,6 +466,8 @@ pub fn turns(
             height: None,
             heard_at_ms: None,
             voted_at_ms: None,
+            drops: 0,
+            dropped_at_ms: None,
         })
         .collect();
     let n = committee.len() as u64;

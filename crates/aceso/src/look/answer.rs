@@ -62,6 +62,7 @@ pub(crate) fn answer(clinic: &Clinic, session: &Session, look: &Look, now_ms: u6
                         "withdrawals_waiting": tip.withdrawals_waiting,
                         "withdrawals_late": tip.withdrawals_late,
                         "validators": found.health.iter().map(one).collect::<Vec<_>>(),
+                        "warnings": found.warnings,
                     })
                 }
             })
@@ -181,5 +182,7 @@ fn health(one: &ValidatorHealth, whose: Option<OrgId>, tip: u64, now_ms: u64) ->
         "connected": one.connected(now_ms),
         "heard_at_ms": one.heard_at_ms,
         "voted_at_ms": one.voted_at_ms,
+        "drops": one.drops,
+        "dropped_at_ms": one.dropped_at_ms,
     })
 }

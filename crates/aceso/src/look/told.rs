@@ -228,6 +228,14 @@ fn health(out: &mut String, said: &Value, now_ms: u64) {
             count(turns),
             number(&one["behind"])
         );
+        if one["dropped_at_ms"].is_u64() {
+            let (times, ago) = (number(&one["drops"]), ago(&one["dropped_at_ms"], now_ms));
+            let _ =
+                writeln!(out, "    sent what no honest validator sends: dropped {times} times, last {ago}");
+        }
+    }
+    for warning in list(&said["warnings"]) {
+        let _ = writeln!(out, "Warning: {}", text(warning));
     }
     match (said["withdrawals_waiting"].as_u64(), said["withdrawals_late"].as_u64()) {
         (Some(waiting), Some(late)) if waiting != 0 => {
@@ -259,10 +267,11 @@ mod tests {
         let none = told(&Look::Evidence, &json!({ "evidence": [] }), 0);
         assert_eq!(none, "No validator contradicted itself.\n");
         let halted = json!({ "height": 9, "age_ms": 90_000, "halted": true, "validators": [],
-            "withdrawals_waiting": 2, "withdrawals_late": 1 });
+            "withdrawals_waiting": 2, "withdrawals_late": 1, "warnings": ["a certificate is missing"] });
         let halted = told(&Look::Health, &halted, 0);
         assert!(
             halted.contains("90 s old: the ledger stands still")
+                && halted.contains("Warning: a certificate is missing\n")
                 && halted.contains("yet: 2, of which late: 1")
         );
     }

@@ -146,6 +146,14 @@ impl Desk {
                 let session = self.session(&token, now_ms)?;
                 Ok((self.export(&session, &file)?, Vec::new()))
             }
+            Request::Snapshot { token, file } => {
+                let session = self.session(&token, now_ms)?;
+                anyhow::ensure!(
+                    session.role == Role::Administrator,
+                    "only an administrator hands the ledger's state to others"
+                );
+                Ok((self.snapshot(&file)?, Vec::new()))
+            }
             Request::Checkpoint { token, checkpoint } => {
                 let session = self.session(&token, now_ms)?;
                 anyhow::ensure!(
@@ -213,6 +221,27 @@ impl Desk {
                 Err(why) => return Err(why.into()),
             }
         }
+    }
+
+    /// Writes the newest snapshot of the ledger to a new file.
+    fn snapshot(&self, file: &Path) -> Result<Value> {
+        let offer = self.own()?.chain.offer()?;
+        let draft = outside(file, &self.data_dir)?;
+        let _ = std::fs::remove_file(&draft);
+        let output = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+        let mut output =
+            std::io::BufWriter::new(output.with_context(|| format!("writing {}", draft.display()))?);
+        let written = offer.write(&mut output).map_err(anyhow::Error::from).and_then(|bytes| {
+            output.flush()?;
+            output.get_ref().sync_all()?;
+            std::fs::rename(&draft, file)?;
+            Ok(bytes)
+        });
+        if written.is_err() {
+            let _ = std::fs::remove_file(&draft);
+        }
+        let bytes = written.with_context(|| format!("writing {}", file.display()))?;
+        Ok(json!({ "height": offer.height(), "bytes": bytes }))
     }
 
     /// Signs a checkpoint that agrees with the own ledger, or makes one.

@@ -145,19 +145,26 @@ fn open_own(config: &NodeConfig, vault: &Vault) -> Result<(Own, GenesisDocument)
             (document, keys)
         }
     };
+    let settings = settings(config, ledger);
+    let chain = EmbeddedChain::start(&settings, &document, &keys)
+        .with_context(|| format!("starting the ledger in {}: {KEEP}", settings.folder.display()))?;
+    Ok((Own { chain: Arc::new(chain), validator: validator_of(&keys)? }, document))
+}
+
+/// How the ledger in this folder runs.
+pub(super) fn settings(config: &NodeConfig, ledger: PathBuf) -> ledger::Config {
     let mut settings = match config.ledger.listen {
         None => ledger::Config::new(ledger),
         Some(listen) => ledger::Config::among_others(ledger, listen, peers(config)),
     };
+    let agreement = &mut settings.agreement;
     if let Some(ms) = config.heartbeat_ms {
-        settings.heartbeat = Duration::from_millis(ms);
+        agreement.heartbeat = Duration::from_millis(ms);
         // Longer than the heartbeat by as much as a block may take on its way.
-        settings.leader_timeout = settings.leader_timeout.max(settings.heartbeat + ON_ITS_WAY);
+        agreement.leader_timeout = agreement.leader_timeout.max(agreement.heartbeat + ON_ITS_WAY);
     }
-    settings.traitors_survived = config.ledger.traitors_survived;
-    let chain = EmbeddedChain::start(&settings, &document, &keys)
-        .with_context(|| format!("starting the ledger in {}: {KEEP}", settings.folder.display()))?;
-    Ok((Own { chain: Arc::new(chain), validator: validator_of(&keys)? }, document))
+    agreement.traitors_survived = config.ledger.traitors_survived;
+    settings
 }
 
 fn peers(config: &NodeConfig) -> Vec<ledger::Peer> {
@@ -169,7 +176,7 @@ fn keys_of(vault: &Vault, validator: [u8; 32]) -> ledger::Keys {
     ledger::Keys { validator, sender: *vault.sender_key().expose() }
 }
 
-fn journals_gone(ledger: &Path) -> String {
+pub(super) fn journals_gone(ledger: &Path) -> String {
     format!(
         "the journals of this validator's votes are gone from {}, and its key with them: bring back the whole folder \
          from the moment it stopped, or make a new key with `aceso validator renew` and have it voted in",

@@ -5,6 +5,7 @@
 
 mod account;
 mod announce;
+mod begin;
 mod birth;
 mod desk;
 mod foreign;
@@ -19,6 +20,7 @@ mod rpc;
 mod vouch;
 
 pub(crate) use account::{export, show};
+pub(crate) use begin::begin;
 
 use crate::child;
 use crate::config::{self, NodeConfig};

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::config::PeerConfig;
 use ledger::EmbeddedChain;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use vitals::ledger::Ledger as _;
@@ -13,6 +13,8 @@ use vitals::proof::certificate::quorum;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Who was heard of within this time is there, milliseconds.
 const HEARD_WITHIN_MS: u64 = 10_000;
+/// How long a silent validator's door is knocked at.
+const KNOCK: Duration = Duration::from_secs(1);
 
 /// Warns while the ledger stands still, until the runtime ends.
 pub(super) fn watch(chain: &Arc<EmbeddedChain>, me: [u8; 32], epoch_blocks: u64, peers: Vec<PeerConfig>) {
@@ -29,14 +31,14 @@ pub(super) fn watch(chain: &Arc<EmbeddedChain>, me: [u8; 32], epoch_blocks: u64,
                 Ok(Err(_)) => return,
                 Err(_) => {
                     waiting = true;
-                    tell(&chain, me, epoch_blocks, &peers);
+                    tell(&chain, me, epoch_blocks, &peers).await;
                 }
             }
         }
     });
 }
 
-fn tell(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[PeerConfig]) {
+async fn tell(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[PeerConfig]) {
     let view = chain.view();
     let height = chain.tip().height;
     let Ok(committee) = view.committee((height + 1) / epoch_blocks) else { return };
@@ -50,7 +52,16 @@ fn tell(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[PeerCon
         *key == me
             || seen.get(key).is_some_and(|seen| now_ms.saturating_sub(seen.heard_at_ms) < HEARD_WITHIN_MS)
     };
-    let sentence = waiting(&committee, heard, &addresses);
+    let mut answering = BTreeSet::new();
+    for key in committee.iter().filter(|key| !heard(key)) {
+        let Some(address) = addresses.get(key) else { continue };
+        // A validator of another ledger takes the connection and fails the handshake.
+        let asked = tokio::time::timeout(KNOCK, tokio::net::TcpStream::connect(address.as_str())).await;
+        if matches!(asked, Ok(Ok(_))) {
+            answering.insert(*key);
+        }
+    }
+    let sentence = waiting(&committee, heard, &addresses, &answering);
     tracing::warn!(height, "No new block after height {height}: {sentence}");
 }
 
@@ -59,6 +70,7 @@ fn waiting(
     committee: &[[u8; 32]],
     heard: impl Fn(&[u8; 32]) -> bool,
     addresses: &BTreeMap<[u8; 32], String>,
+    answering: &BTreeSet<[u8; 32]>,
 ) -> String {
     let (there, missing): (Vec<_>, Vec<_>) = committee.iter().partition(|key| heard(key));
     let missing: Vec<String> = missing
@@ -67,6 +79,10 @@ fn waiting(
             let address = addresses.get(*key).filter(|address| !address.is_empty());
             let short = hex::encode(&key[..4]);
             match address {
+                Some(address) if answering.contains(*key) => format!(
+                    "{short} at {address}, where somebody answers who is not this validator of this ledger, has \
+                     dropped this node, or has a clock more than 10 s off: compare genesis and keys"
+                ),
                 Some(address) => format!("{short} at {address}"),
                 None => format!("{short}, whose address nobody told"),
             }
@@ -94,13 +110,19 @@ mod tests {
     fn the_missing_are_named_with_their_address() {
         let committee: Vec<[u8; 32]> = (1..=4).map(|n| [n; 32]).collect();
         let addresses = BTreeMap::from([([3; 32], "north.example:9700".to_owned())]);
-        let said = waiting(&committee, |key| key[0] < 3, &addresses);
+        let nobody = BTreeSet::new();
+        let said = waiting(&committee, |key| key[0] < 3, &addresses, &nobody);
         assert_eq!(
             said,
             "waiting for validators: 2 of 4 are heard, 3 are needed; not heard: 03030303 at north.example:9700; \
              04040404, whose address nobody told"
         );
-        assert!(waiting(&committee, |key| key[0] < 4, &addresses).contains("3 are enough"));
-        assert!(waiting(&committee, |_| true, &addresses).contains("all 4 validators are heard"));
+        assert!(waiting(&committee, |key| key[0] < 4, &addresses, &nobody).contains("3 are enough"));
+        assert!(waiting(&committee, |_| true, &addresses, &nobody).contains("all 4 validators are heard"));
+        let other = waiting(&committee, |key| key[0] < 3, &addresses, &BTreeSet::from([[3; 32]]));
+        assert!(
+            other.contains("03030303 at north.example:9700, where somebody answers who is not this"),
+            "{other}"
+        );
     }
 }

@@ -107,3 +107,30 @@ fn more_liars_than_the_committee_survives_are_not_claimed() {
     let renew = aceso(&["validator", "renew", "--config", &alone]);
     assert!(why(&renew).contains("the only validator of a ledger cannot start anew"));
 }
+
+#[test]
+fn a_ledger_begins_with_a_snapshot_only_where_one_was_joined_and_only_with_one_of_its_own() {
+    let folder = Folder::new();
+    let (north, south) = (card(&folder, "north", 1), card(&folder, "south", 2));
+    let genesis = folder.text("genesis");
+    assert!(
+        aceso(&["found", "genesis", "--name", "Valley", "--out", &genesis, &north, &south]).status.success()
+    );
+    let peers = format!("peers = [{{ key = \"{}\", address = \"127.0.0.1:1\" }}]", "8a".repeat(32));
+    let east = config(&folder, "east", &format!("listen = \"127.0.0.1:3\"\n{peers}\ngenesis = {genesis:?}"));
+    let rubbish = folder.text("rubbish");
+    std::fs::write(&rubbish, [7; 100]).unwrap();
+    let begin = || why(&aceso(&["snapshot", "import", &rubbish, "--config", &east]));
+    assert!(begin().contains("`aceso join` first"), "{}", begin());
+    assert!(aceso(&["join", "--config", &east]).status.success());
+    assert!(begin().contains("this is no snapshot"), "{}", begin());
+    let other = [b"aceso/snapshot/1".as_slice(), &[9; 32]].concat();
+    std::fs::write(&rubbish, &other).unwrap();
+    assert!(begin().contains("the snapshot is of ledger 0909"), "{}", begin());
+    std::fs::write(&rubbish, &other[..20]).unwrap();
+    assert!(begin().contains("is not complete"), "{}", begin());
+    assert!(!folder.path("east/node/ledger/state.redb").exists());
+    let checkpoint =
+        why(&aceso(&["snapshot", "import", &rubbish, "--config", &east, "--checkpoint", &rubbish]));
+    assert!(checkpoint.contains("rubbish"), "{checkpoint}");
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    Errands, Hostile,
     block::list_root,
     machine::{Evidence, NotCommitted, Waiting},
 };
@@ -30,6 +31,20 @@ impl Toy {
 
     fn finalize(&self, block: &Digested<Block>) {
         *self.0.lock().unwrap() = (block.inner().header().height, block.digest().0, BTreeSet::new());
+    }
+}
+
+impl Errands for Toy {
+    fn wants(&self) -> Option<Bytes> {
+        None
+    }
+
+    fn answer(&self, _: &[u8]) -> Result<Option<Bytes>, Hostile> {
+        Ok(None)
+    }
+
+    fn learn(&self, _: &[u8], _: &[u8]) -> Result<(), Hostile> {
+        Ok(())
     }
 }
 
@@ -93,7 +108,9 @@ impl StateMachine for Toy {
         Vec::new()
     }
 
-    fn incoming(&self, _: Vec<Bytes>) {}
+    fn incoming(&self, _: Vec<Bytes>) -> Result<(), Hostile> {
+        Ok(())
+    }
 }
 
 /// `length` blocks above `parent`, lowest first.

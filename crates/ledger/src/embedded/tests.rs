@@ -9,7 +9,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use vitals::{
     log::{self, MerkleLog},
@@ -160,7 +160,7 @@ fn a_contract_says_why_it_refuses() {
 fn an_idle_chain_beats_and_does_not_spin() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::new(folder.path().to_owned());
-    config.heartbeat = Duration::from_millis(200);
+    config.agreement.heartbeat = Duration::from_millis(200);
     let chain = EmbeddedChain::start(&config, &document(), &KEYS).unwrap();
     let mut tip = chain.watch_tip();
     let start = Instant::now();
@@ -202,14 +202,14 @@ fn one_founder_among_several_must_listen_and_say_where_the_others_are() {
     };
     assert!(start(|_| ()).contains("not the only founder"));
     let nonsense = |config: &mut Config| {
-        config.listen = Some("127.0.0.1:0".parse().unwrap());
-        config.peers = vec![Peer { key: [1; 32], address: String::from("nowhere") }];
+        config.agreement.listen = Some("127.0.0.1:0".parse().unwrap());
+        config.agreement.peers = vec![Peer { key: [1; 32], address: String::from("nowhere") }];
     };
     assert!(start(nonsense).contains("host:port"), "{}", start(nonsense));
-    assert!(start(|config| config.traitors_survived = 1).contains("3f+1"));
+    assert!(start(|config| config.agreement.traitors_survived = 1).contains("3f+1"));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = Config::new(folder.path().to_owned());
-    config.listen = Some(taken.local_addr().unwrap());
+    config.agreement.listen = Some(taken.local_addr().unwrap());
     let why = EmbeddedChain::start(&config, &two, &KEYS).map(|_| ()).unwrap_err().to_string();
     assert!(why.contains("cannot listen"), "{why}");
 }

@@ -43,12 +43,20 @@ impl Explorer for EmbeddedChain {
             if let Some(seen) = seen.get(&one.key) {
                 one.heard_at_ms = at(seen.heard_at_ms);
                 one.voted_at_ms = at(seen.voted_at_ms);
+                (one.drops, one.dropped_at_ms) = (seen.drops, at(seen.dropped_at_ms));
                 one.height = one.height.or_else(|| one.heard_at_ms.map(|_| seen.height));
             }
         }
         let newest = self.evidence().into_iter().rev().take(EVIDENCE_MAX);
         let evidence = newest.map(|one| told(&one, &authorities)).collect();
-        Ok(Governance { proposals: glass.proposals()?, evidence, health, authorities })
+        let warnings = self.gap().map(|height| {
+            format!(
+                "the certificate of block {height}, which changed the committee, is missing at this node: its proofs \
+                 do not lead across that block; the other validators are asked for it"
+            )
+        });
+        let warnings = warnings.into_iter().collect();
+        Ok(Governance { proposals: glass.proposals()?, evidence, health, authorities, warnings })
     }
 }
 

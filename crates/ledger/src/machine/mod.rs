@@ -304,6 +304,15 @@ impl Machine {
         }
     }
 
+    /// The height of the snapshot this ledger began with here; zero if it began with genesis. Blocks up to
+    /// it were never here.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn base(&self) -> Result<u64, StoreError> {
+        self.0.store.base()
+    }
+
     /// Header bytes of a committed height.
     ///
     /// # Errors

@@ -202,13 +202,25 @@ fn account(value: &[u8]) -> Result<TrieAccount, &'static str> {
 /// # Errors
 /// If nothing stands at that place, or the store fails.
 pub fn export(view: &View, place: &Place, bytes_max: usize) -> Result<Vec<u8>, SnapshotError> {
+    Ok(export_on(view, place, bytes_max)?.0)
+}
+
+/// [`export`], and the place after it; none at the end.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_on(
+    view: &View,
+    place: &Place,
+    bytes_max: usize,
+) -> Result<(Vec<u8>, Option<Place>), SnapshotError> {
     let (state, bytes_max) = (view.state(), bytes_max.min(CHUNK_BYTES_MAX));
     let nodes = state.nodes();
     let mut left = match &state.accounts().0 {
         Some(Child::Far(root)) => vec![Item::root(root.clone())],
         _ => return Err(SnapshotError::NoSuchPlace),
     };
-    let (mut chunk, mut found) = (Vec::new(), false);
+    let (mut chunk, mut found, mut next) = (Vec::new(), false, None);
     while let Some(item) = left.pop() {
         found |= item.place == place.0;
         if !found && !place.0.starts_with(&item.place) {
@@ -236,10 +248,11 @@ pub fn export(view: &View, place: &Place, bytes_max: usize) -> Result<Vec<u8>, S
         }
         if start > 0 && chunk.len() > bytes_max {
             chunk.truncate(start);
+            next = Some(Place(item.place));
             break;
         }
     }
-    if found { Ok(chunk) } else { Err(SnapshotError::NoSuchPlace) }
+    if found { Ok((chunk, next)) } else { Err(SnapshotError::NoSuchPlace) }
 }
 
 fn load(nodes: &Nodes, far: &Far) -> Result<Arc<Node>, StoreError> {
@@ -260,6 +273,23 @@ pub struct Import {
     items: u64,
 }
 
+/// Does this folder hold a ledger already?
+#[must_use]
+pub fn holds_a_ledger(dir: &Path) -> bool {
+    dir.join(FILE).exists()
+}
+
+/// Forgets what came of a snapshot that is not complete.
+///
+/// # Errors
+/// If the disk fails.
+pub fn forget(dir: &Path) -> io::Result<()> {
+    match std::fs::remove_file(dir.join(PART_FILE)) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
+        _ => Ok(()),
+    }
+}
+
 impl Import {
     /// Begins, or goes on, to import the state after `header` into `dir`, which the caller has locked. The
     /// caller has checked the header's certificate: all that comes is held against it alone.
@@ -267,7 +297,7 @@ impl Import {
     /// # Errors
     /// If the folder holds a ledger, or cannot be used.
     pub fn begin(dir: &Path, document: &GenesisDocument, header: BlockHeader) -> Result<Self, SnapshotError> {
-        if dir.join(FILE).exists() {
+        if holds_a_ledger(dir) {
             return Err(SnapshotError::Occupied);
         }
         let (state, _, _) = crate::genesis::state(document)?;

@@ -134,7 +134,15 @@ impl Explorer for PaperLedger {
             height: Some(state.height),
             heard_at_ms: None,
             voted_at_ms: None,
+            drops: 0,
+            dropped_at_ms: None,
         };
-        Ok(Governance { authorities, proposals, evidence: Vec::new(), health: vec![health] })
+        Ok(Governance {
+            authorities,
+            proposals,
+            evidence: Vec::new(),
+            health: vec![health],
+            warnings: Vec::new(),
+        })
     }
 }

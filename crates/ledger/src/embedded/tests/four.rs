@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::Peer;
+use consensus_sim::Outlaw;
 use std::net::TcpListener;
 
 const N: u8 = 4;
@@ -59,7 +60,7 @@ impl Four {
         // Who founds the ledger is known to all; the others say on the ledger where they are.
         let mut config =
             Config::among_others(folder, listen, self.peers[..self.document.committee.len()].to_vec());
-        config.heartbeat = Duration::from_millis(100);
+        config.agreement.heartbeat = Duration::from_millis(100);
         let chain = EmbeddedChain::start(&config, &self.document, &seeds()[index]).unwrap();
         self.chains[index] = Some(chain);
     }
@@ -258,4 +259,213 @@ fn four_hospitals_agree_on_loopback_though_one_dies_and_comes_back() {
     // A stranger with the genesis document checks what any of them proves.
     let proof = four.chain(3).prove(&[Fact::Anchor(OrgId::of(&record_key(0)))]).unwrap();
     verify_header(&four.document, &proof).unwrap();
+}
+
+/// A batch of one transaction as one validator hands it to another.
+fn handed(transaction: &[u8]) -> Vec<u8> {
+    [&[1, 1, u8::try_from(transaction.len()).unwrap()], transaction].concat()
+}
+
+#[test]
+fn whoever_sends_garbage_after_the_handshake_is_dropped_and_the_others_go_on() {
+    const VOTES: usize = 0;
+    const BROADCAST: usize = 4;
+    const GOSSIP: usize = 5;
+    let mut four = Four::found(4, crate::EPOCH_BLOCKS);
+    for index in 0..3 {
+        four.start(index);
+    }
+    four.anchor_all();
+    let (outlaw, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
+    let folder = four.folder.path().join("outlaw");
+    let genesis = four.document.hash();
+    let speaker = Outlaw::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
+    // What an honest one says is heard: the handshake is done.
+    let greeting = [1, 0];
+    for victim in 0..3 {
+        let mut tip = four.chain(victim).watch_tip();
+        let start = Instant::now();
+        while four.chain(victim).observed().all().get(&outlaw).is_none_or(|seen| seen.heard_at_ms == 0) {
+            assert!(start.elapsed() < PATIENCE, "{victim} never hears it");
+            speaker.say(&four.peers[victim].key, GOSSIP, &greeting);
+            four.chain(victim).moved(&mut tip);
+        }
+        assert_eq!(four.chain(victim).observed().all()[&outlaw].drops, 0);
+    }
+    // A transaction nobody signed; a vote that is none; a block that is none.
+    let lies = [(GOSSIP, handed(b"no transaction")), (VOTES, vec![0, 0xff, 0xff]), (BROADCAST, vec![7; 40])];
+    for (victim, (kind, lie)) in lies.iter().enumerate() {
+        let mut tip = four.chain(victim).watch_tip();
+        let start = Instant::now();
+        while four.chain(victim).observed().all()[&outlaw].drops == 0 {
+            assert!(start.elapsed() < PATIENCE, "{victim} goes on listening");
+            speaker.say(&four.peers[victim].key, *kind, lie);
+            four.chain(victim).moved(&mut tip);
+        }
+    }
+    let heard = |four: &Four| -> Vec<u64> {
+        (0..3).map(|at| four.chain(at).observed().all()[&outlaw].heard_at_ms).collect()
+    };
+    let before = heard(&four);
+    for _ in 0..5 {
+        for peer in &four.peers[..3] {
+            speaker.say(&peer.key, GOSSIP, &greeting);
+        }
+        four.anchor_all();
+    }
+    assert_eq!(heard(&four), before, "who was dropped is not listened to");
+    let governance = four.chain(0).explorer().unwrap().governance().unwrap();
+    let shown = governance.health.iter().find(|one| one.key == outlaw).unwrap();
+    assert!(shown.drops > 0 && shown.dropped_at_ms.is_some());
+    // The honest ones dropped only it.
+    for at in 0..3 {
+        let all = four.chain(at).observed().all();
+        assert!(all.iter().all(|(key, seen)| *key == outlaw || seen.drops == 0), "{all:?}");
+    }
+    four.agree();
+}
+
+#[test]
+fn validators_of_another_ledger_never_hear_each_other() {
+    let mut four = Four::found(4, crate::EPOCH_BLOCKS);
+    // The same four keys and addresses, and another genesis.
+    let theirs = crate::genesis::document(Founding {
+        chain_id: 84_001,
+        name: String::from("four other hospitals"),
+        time_ms: 1_790_000_000_000,
+        epoch_blocks: crate::EPOCH_BLOCKS,
+        committee: four.document.committee.clone(),
+        operators: (0..4).map(|i| OrgId::of(&record_key(i))).collect(),
+        founders: four.document.founders.clone(),
+        salt: [9; 32],
+    });
+    for index in 0..3 {
+        four.start(index);
+    }
+    let ours = std::mem::replace(&mut four.document, theirs);
+    four.start(3);
+    four.document = ours;
+    let stranger = four.chains[3].take().unwrap();
+    for _ in 0..10 {
+        four.anchor_all();
+    }
+    for at in 0..3 {
+        let all = four.chain(at).observed().all();
+        assert!(all.get(&four.peers[3].key).is_none_or(|seen| seen.heard_at_ms == 0));
+    }
+    assert_eq!(stranger.tip().height, 0, "alone it decides nothing");
+    let own = four.peers[3].key;
+    assert!(stranger.observed().all().keys().all(|key| *key == own), "it hears nobody but itself");
+}
+
+#[test]
+fn who_joins_late_begins_with_a_snapshot_follows_and_is_voted_in() {
+    let mut four = Four::found(3, 16);
+    for index in 0..3 {
+        four.start(index);
+    }
+    while four.epoch(0) < 2 {
+        four.anchor_all();
+    }
+    // The others talk with it from the moment it is proposed.
+    four.done(
+        0,
+        Act::Propose(Motion::AddValidator {
+            key: four.peers[3].key,
+            org: OrgId::of(&record_key(3)),
+            endpoint: four.peers[3].address.clone(),
+        }),
+    );
+    four.anchor_all();
+    let (mut bytes, offer) = (Vec::new(), four.chain(1).offer().unwrap());
+    offer.write(&mut bytes).unwrap();
+    let base = offer.height();
+    assert!(base >= 31 && base % 16 == 15, "{base}");
+
+    // A key that has a vote already does not begin with a snapshot.
+    let seated = four.folder.path().join("seated");
+    crate::snapshot::import(&seated, &four.document, None, &mut &*bytes).unwrap();
+    let config = Config::among_others(seated, "127.0.0.1:0".parse().unwrap(), four.peers[..1].to_vec());
+    let refused = EmbeddedChain::start(&config, &four.document, &seeds()[1]).unwrap_err();
+    assert!(refused.to_string().contains("join with a new validator key"), "{refused}");
+
+    let folder = four.folder.path().join("3");
+    crate::snapshot::import(&folder, &four.document, None, &mut &*bytes).unwrap();
+    four.start(3);
+    // It can prove before it has heard of anybody.
+    assert!(four.chain(3).prove(&[]).is_ok());
+    four.anchor_all();
+    let machine = four.chain(3).machine();
+    assert_eq!((machine.base().unwrap(), machine.header(base - 1).unwrap()), (base, None));
+    four.chains[3].take().unwrap().crash();
+    four.anchor_all();
+    four.start(3);
+    four.anchor_all();
+
+    let proposal = four.newest(0).id;
+    four.done(1, Act::Vote { proposal });
+    assert_eq!(four.until_it_acts().len(), 4);
+    four.anchor_all();
+    let lowest = (0..4).map(|at| four.chain(at).tip().height).min().unwrap();
+    for height in base..=lowest {
+        let header = four.chain(0).machine().header(height).unwrap();
+        assert_eq!(four.chain(3).machine().header(height).unwrap(), header, "one block at {height}");
+    }
+    // Without the blocks before its snapshot it still proves from genesis on, and hands out snapshots.
+    let proof = four.chain(3).prove(&[Fact::Anchor(OrgId::of(&record_key(0)))]).unwrap();
+    let finalized = vitals::proof::verify(&four.document, None, &proof).unwrap();
+    assert_eq!((finalized.committee.len(), finalized.changes), (4, 1));
+    let (mut next, offer) = (Vec::new(), four.chain(3).offer().unwrap());
+    offer.write(&mut next).unwrap();
+    assert!(offer.height() > base);
+    let second = four.folder.path().join("second");
+    crate::snapshot::import(&second, &four.document, None, &mut &*next).unwrap();
+    println!("snapshot of {} bytes at height {base}, followed to {lowest}", bytes.len());
+}
+
+#[test]
+fn a_snapshot_comes_over_the_links_also_when_one_peer_answers_with_garbage() {
+    const ERRANDS: usize = 6;
+    let mut four = Four::found(3, 16);
+    for index in 0..3 {
+        four.start(index);
+    }
+    four.anchor_all();
+    four.done(
+        0,
+        Act::Propose(Motion::AddValidator {
+            key: four.peers[3].key,
+            org: OrgId::of(&record_key(3)),
+            endpoint: four.peers[3].address.clone(),
+        }),
+    );
+    while four.epoch(0) < 2 {
+        four.anchor_all();
+    }
+    // Whoever asks what nobody asks is dropped: here the newcomer's own key is used badly before.
+    let (newcomer, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
+    let folder = four.folder.path().join("outlaw");
+    let genesis = four.document.hash();
+    let speaker = Outlaw::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
+    let mut tip = four.chain(0).watch_tip();
+    let start = Instant::now();
+    while four.chain(0).observed().all().get(&newcomer).is_none_or(|seen| seen.drops == 0) {
+        assert!(start.elapsed() < PATIENCE);
+        speaker.say(&four.peers[0].key, ERRANDS, &[0; 20]);
+        four.chain(0).moved(&mut tip);
+    }
+    drop(speaker);
+    // Validator 0 does not talk with it any more; the others do.
+    let folder = four.folder.path().join("3");
+    let config = Config::among_others(folder, listen, four.peers[..3].to_vec());
+    let began = Instant::now();
+    let taken = crate::snapshot::fetch(&config, &four.document, &seeds()[3].validator, None).unwrap();
+    println!("the state after block {} came after {:?}", taken.header.height, began.elapsed());
+    assert!(taken.header.height >= 31);
+    let again = crate::snapshot::fetch(&config, &four.document, &seeds()[3].validator, None);
+    assert!(again.unwrap_err().to_string().contains("holds a ledger already"));
+    four.start(3);
+    four.anchor_all();
+    assert_eq!(four.chain(3).machine().base().unwrap(), taken.header.height);
+    assert_eq!(four.chain(3).machine().header(1).unwrap(), None);
 }

@@ -175,6 +175,8 @@ pub(super) fn governance(tip: u64, now_ms: u64) -> Governance {
         height: Some(if number == 3 { tip - 512 } else { tip - u64::from(number / 2) }),
         heard_at_ms: (number != 0).then(|| now_ms - if number == 3 { 480_000 } else { 900 }),
         voted_at_ms: Some(now_ms - if number == 3 { 481_000 } else { 700 }),
+        drops: 0,
+        dropped_at_ms: None,
     };
     let mut next = committee();
     next.retain(|one| *one != key(3));
@@ -236,5 +238,6 @@ pub(super) fn governance(tip: u64, now_ms: u64) -> Governance {
             votes: sha256(&[b"both votes"]),
         }],
         health: (0..4).map(health).collect(),
+        warnings: Vec::new(),
     }
 }

@@ -60,6 +60,7 @@ struct AuthoritiesPage {
     governs: bool,
     own_org: String,
     saved: Option<&'static str>,
+    warnings: Vec<String>,
     window: String,
 }
 
@@ -113,6 +114,11 @@ fn seen(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, S
     }
     if let Some(at_ms) = health.voted_at_ms {
         facts.push(("last vote", ago(at_ms)));
+    }
+    if let Some(at_ms) = health.dropped_at_ms {
+        let often =
+            if health.drops == 1 { String::new() } else { format!("{} times, ", words::count(health.drops)) };
+        facts.push(("dropped for what no honest validator sends", format!("{often}{}", ago(at_ms))));
     }
     facts
 }
@@ -234,6 +240,7 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
         governs,
         own_org: app.station().org().to_string(),
         saved,
+        warnings: governance.warnings.iter().map(|one| words::capital(one)).collect(),
         window: words::count(TURNS_BLOCKS_MAX as u64),
     }))
 }

@@ -1,0 +1,168 @@
+//! A node with an empty folder asks the others for a snapshot, chunk by chunk, over the links between
+//! validators.
+
+use super::{Head, Question, SnapshotError};
+use crate::Config;
+use crate::machine::snapshot::{Import, SnapshotError as StateError};
+use crate::replica::lock;
+use bytes::Bytes;
+use consensus::{Errands, Hostile};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+use vitals::proof::genesis::GenesisDocument;
+use vitals::proof::{Finalized, Known, LedgerProof};
+
+/// Questions in a row without an answer, after which the others are asked for a newer snapshot: each holds
+/// one only for a while.
+const MISSES_MAX: u32 = 8;
+/// A progress line is logged after so many chunks.
+const TOLD_EVERY: u64 = 64;
+
+enum Stage {
+    /// Whose state?
+    Asking,
+    /// That one.
+    Taking { head: Box<Head>, import: Box<Import>, chunks: u64, misses: u32 },
+    /// All of it is here, or it cannot be had.
+    Over(Option<Box<Result<Finalized, SnapshotError>>>),
+}
+
+/// Who takes a snapshot from the others.
+pub(crate) struct Joiner {
+    folder: PathBuf,
+    document: GenesisDocument,
+    known: Option<Known>,
+    stage: Mutex<Stage>,
+    over: watch::Sender<bool>,
+}
+
+impl Joiner {
+    pub(crate) fn new(folder: PathBuf, document: GenesisDocument, known: Option<Known>) -> Self {
+        Self { folder, document, known, stage: Mutex::new(Stage::Asking), over: watch::Sender::new(false) }
+    }
+
+    fn end(&self, stage: &mut Stage, how: Result<Finalized, SnapshotError>) {
+        *stage = Stage::Over(Some(Box::new(how)));
+        self.over.send_replace(true);
+    }
+
+    /// How it ended, once.
+    pub(crate) fn outcome(&self) -> Option<Result<Finalized, SnapshotError>> {
+        match &mut *lock(&self.stage) {
+            Stage::Over(how) => how.take().map(|how| *how),
+            _ => None,
+        }
+    }
+
+    fn choose(&self, stage: &mut Stage, answer: &[u8]) -> Result<(), Hostile> {
+        let proof = LedgerProof::decode(answer).map_err(|why| Hostile(why.to_string()))?;
+        // Whoever knows a newer block has no use for this one; the next may have.
+        let head =
+            Head::of(&self.document, self.known.as_ref(), proof).map_err(|why| Hostile(why.to_string()))?;
+        let height = head.header().height;
+        match head.begin(&self.folder, &self.document) {
+            Ok(import) => {
+                tracing::info!(height, "Taking the state after block {height} from the other validators");
+                let (head, import) = (Box::new(head), Box::new(import));
+                *stage = Stage::Taking { head, import, chunks: 0, misses: 0 };
+                self.complete(stage);
+            }
+            Err(why) => self.end(stage, Err(why)),
+        }
+        Ok(())
+    }
+
+    fn push(&self, stage: &mut Stage, chunk: &[u8]) -> Result<(), Hostile> {
+        let Stage::Taking { import, chunks, misses, .. } = stage else { return Ok(()) };
+        match import.push(chunk) {
+            Ok(()) => {
+                (*chunks, *misses) = (*chunks + 1, 0);
+                if chunks.is_multiple_of(TOLD_EVERY) {
+                    tracing::info!(chunks, items = import.items(), "Taking the state: {chunks} chunks");
+                }
+                self.complete(stage);
+                Ok(())
+            }
+            Err(why @ StateError::Refused { .. }) => Err(Hostile(why.to_string())),
+            Err(why) => {
+                self.end(stage, Err(why.into()));
+                Ok(())
+            }
+        }
+    }
+
+    fn complete(&self, stage: &mut Stage) {
+        if !matches!(stage, Stage::Taking { import, .. } if import.place().is_none()) {
+            return;
+        }
+        if let Stage::Taking { head, import, .. } = std::mem::replace(stage, Stage::Asking) {
+            let done = head.finish(&self.folder, &self.document, *import);
+            self.end(stage, done.map(|()| head.finalized));
+        }
+    }
+}
+
+impl Errands for Joiner {
+    fn wants(&self) -> Option<Bytes> {
+        let question = match &*lock(&self.stage) {
+            Stage::Asking => Question::Head,
+            Stage::Taking { head, import, .. } => {
+                Question::Chunk { height: head.header().height, place: import.place()? }
+            }
+            Stage::Over(_) => return None,
+        };
+        Some(question.encode().into())
+    }
+
+    fn answer(&self, _question: &[u8]) -> Result<Option<Bytes>, Hostile> {
+        Ok(None)
+    }
+
+    fn learn(&self, question: &[u8], answer: &[u8]) -> Result<(), Hostile> {
+        let mut stage = lock(&self.stage);
+        match (&*stage, Question::decode(question)) {
+            (Stage::Asking, Some(Question::Head)) => self.choose(&mut stage, answer),
+            (Stage::Taking { .. }, Some(Question::Chunk { .. })) => self.push(&mut stage, answer),
+            _ => Ok(()),
+        }
+    }
+
+    fn missed(&self, _question: &[u8]) {
+        let mut stage = lock(&self.stage);
+        if let Stage::Taking { misses, .. } = &mut *stage {
+            *misses += 1;
+            if *misses == MISSES_MAX {
+                // What came stays, should the same one be offered again.
+                *stage = Stage::Asking;
+            }
+        }
+    }
+}
+
+/// Makes a ledger in the configured folder, which holds none, out of a snapshot of the configured peers, who
+/// must know this validator key already. `known`: a block the operator knows to be final by a checkpoint, if
+/// any. Asks until somebody has one; killed and begun again, it goes on where it was. Blocks: call it off the
+/// async threads.
+///
+/// # Errors
+/// If the folder holds a ledger, the disk fails, or the configuration is wrong.
+pub fn fetch(
+    config: &Config,
+    document: &GenesisDocument,
+    validator: &[u8; 32],
+    known: Option<&Known>,
+) -> Result<Finalized, SnapshotError> {
+    consensus::make_durably(&config.folder)?;
+    if crate::machine::snapshot::holds_a_ledger(&config.folder) {
+        return Err(StateError::Occupied.into());
+    }
+    let joiner = Arc::new(Joiner::new(config.folder.clone(), document.clone(), known.cloned()));
+    let mut over = joiner.over.subscribe();
+    let done = async move {
+        // It lives as long as its errands.
+        let _ = over.wait_for(|over| *over).await;
+    };
+    consensus::fetch(&config.agreement, document, validator, joiner.clone(), done)?;
+    joiner.outcome().unwrap_or(Err(SnapshotError::Ended))
+}
