@@ -3,6 +3,8 @@
 
 mod ask;
 pub(crate) mod execute;
+mod kids;
+mod late;
 mod nodes;
 mod persist;
 mod pins;
@@ -71,13 +73,24 @@ pub struct Config {
     pub keep_bodies: Option<u64>,
     /// Memory for trie nodes.
     pub node_cache_bytes: usize,
+    /// Changed slots and accounts that wait before they go into the flat state together.
+    pub late_changes_max: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { keep_states: KEEP_STATES, keep_bodies: None, node_cache_bytes: NODE_CACHE_BYTES }
+        Self {
+            keep_states: KEEP_STATES,
+            keep_bodies: None,
+            node_cache_bytes: NODE_CACHE_BYTES,
+            late_changes_max: LATE_CHANGES_MAX,
+        }
     }
 }
+
+/// Changed slots and accounts that wait unless configured otherwise: about three megabytes, and a tenth
+/// of a second when they go into the flat state.
+pub const LATE_CHANGES_MAX: usize = 32 * 1024;
 
 /// Heights whose states are kept unless configured otherwise.
 pub const KEEP_STATES: u64 = 256;

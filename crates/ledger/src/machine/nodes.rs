@@ -2,7 +2,7 @@
 //! is held against the hash its parent names, so that damage is found before it is believed.
 
 use super::row;
-use super::trie::{Far, Node};
+use super::trie::{Child, Far, Kind, Node};
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{B256, keccak256};
 use redb::{ReadOnlyTable, ReadableDatabase, TableDefinition};
@@ -24,8 +24,10 @@ const CODE_CACHE_BYTES: usize = 8 << 20;
 const SHARDS: usize = 16;
 /// What one remembered entry costs beside its content.
 const ENTRY_BYTES: usize = 96;
+/// A node without its kids and value, and the count of its uses; what an allocator adds.
+const NODE_BYTES: usize = size_of::<Node>() + 32;
 /// What one kid of a branch takes in memory.
-const KID_BYTES: usize = 56;
+const KID_BYTES: usize = size_of::<Child>();
 
 /// Why a node cannot be had. The state behind it is then unknown, and the machine stands still.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,6 +130,14 @@ impl Nodes {
         self.shard(id).insert(id, node, bytes, self.0.cache_bytes_max / SHARDS);
     }
 
+    /// Nodes that are no longer part of the newest state make room. Whoever still reads at older heights
+    /// finds them on disk.
+    pub(super) fn forget(&self, ids: &[u64]) {
+        for id in ids {
+            self.shard(*id).remove(id);
+        }
+    }
+
     pub(super) fn code(&self, hash: &B256) -> Result<Bytecode, NodeFault> {
         if let Some(code) = lock(&self.0.codes).get(hash) {
             return Ok(code);
@@ -174,16 +184,15 @@ impl Nodes {
 
 /// Memory of a node and the leaves inside it.
 fn weight(node: &Node) -> usize {
-    use super::trie::{Child, Kind};
     match &node.kind {
-        Kind::Leaf { value, .. } => 160 + value.len(),
-        Kind::Extension { .. } => 200,
+        Kind::Leaf { value, .. } => NODE_BYTES + value.len(),
+        Kind::Extension { .. } => NODE_BYTES,
         Kind::Branch { kids } => {
             let inside = |kid: &Child| match kid {
                 Child::Near(leaf) => weight(leaf),
                 Child::Far(_) => 0,
             };
-            16 * KID_BYTES + 100 + kids.iter().flatten().map(inside).sum::<usize>()
+            kids.len() * KID_BYTES + NODE_BYTES + kids.children().map(inside).sum::<usize>()
         }
     }
 }
@@ -225,6 +234,14 @@ impl<K: Hash + Eq + Copy, V: Clone> Generations<K, V> {
             self.young_bytes -= before;
         }
         self.young_bytes += bytes;
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some((_, bytes)) = self.young.remove(key) {
+            self.young_bytes -= bytes;
+        } else if let Some((_, bytes)) = self.old.remove(key) {
+            self.old_bytes -= bytes;
+        }
     }
 
     fn bytes(&self) -> usize {

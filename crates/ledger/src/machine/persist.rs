@@ -66,10 +66,7 @@ impl Written {
                 Kind::Leaf { path: *path, value: value.clone(), below: self.link(below) }
             }
             Kind::Extension { path, child } => Kind::Extension { path: *path, child: self.far(child) },
-            Kind::Branch { kids } => {
-                let kids = std::array::from_fn(|at| kids[at].as_ref().map(|kid| self.kid(kid)));
-                Kind::Branch { kids: Box::new(kids) }
-            }
+            Kind::Branch { kids } => Kind::Branch { kids: kids.map(|kid| self.kid(kid)) },
         }
     }
 
@@ -115,7 +112,7 @@ impl Written {
                         Child::Far(far) => !self.kept.contains(&far.id),
                         Child::Near(leaf) => matches!(&leaf.kind, Kind::Leaf { below: Some(_), .. }),
                     };
-                    left.extend(kids.iter().flatten().filter(gone).cloned());
+                    left.extend(kids.children().filter(gone).cloned());
                 }
             }
         }

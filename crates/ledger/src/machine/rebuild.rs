@@ -1,5 +1,6 @@
 //! The trie made anew from the flat state, in bounded memory.
 
+use super::late;
 use super::nodes::{NODES, Nodes};
 use super::persist::Written;
 use super::state::{State, set_slot};
@@ -20,6 +21,7 @@ pub(super) fn rebuild(
     next: &mut u64,
 ) -> Result<Option<(u64, B256)>, StoreError> {
     create_tables(tx)?;
+    late::fold(tx)?;
     let mut state = State::default();
     let accounts = io!(tx.open_table(ACCOUNTS))?;
     for row in io!(accounts.iter())? {

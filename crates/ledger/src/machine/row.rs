@@ -6,7 +6,8 @@
 //! A path is its number of nibbles and the nibbles, packed; a child its number (8, not in snapshots),
 //! the length of its reference and the reference. A storage trie's root stands in its account's value.
 
-use super::trie::{Child, Far, Kind, Link, Node};
+use super::kids::Kids;
+use super::trie::{Child, Far, Kind, Node};
 use alloy_trie::nodes::RlpNode;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
 use std::sync::Arc;
@@ -54,12 +55,11 @@ fn write_kind(kind: &Kind, numbered: bool, row: &mut Vec<u8>) {
         Kind::Branch { kids } => {
             row.push(BRANCH);
             let mask = |wanted: fn(&Child) -> bool| {
-                let bit = |(at, kid): (u32, &Link)| u16::from(kid.as_ref().is_some_and(wanted)) << at;
-                (0u32..).zip(kids.iter()).map(bit).sum::<u16>()
+                kids.iter().map(|(nibble, kid)| u16::from(wanted(kid)) << nibble).sum::<u16>()
             };
             row.extend_from_slice(&mask(|_| true).to_be_bytes());
             row.extend_from_slice(&mask(|kid| matches!(kid, Child::Near(_))).to_be_bytes());
-            for kid in kids.iter().flatten() {
+            for kid in kids.children() {
                 write_child(kid, numbered, row);
             }
         }
@@ -126,14 +126,14 @@ fn read_kind(rest: &mut &[u8], numbered: bool) -> Option<Kind> {
             if leaves & !all != 0 {
                 return None;
             }
-            let mut kids: Box<[Link; 16]> = Box::default();
-            for (at, kid) in kids.iter_mut().enumerate() {
+            let mut kids = Kids::with_capacity(all.count_ones() as usize);
+            for at in 0..16 {
                 if leaves >> at & 1 == 1 {
                     let tag = byte(rest)?;
                     let leaf = read_leaf(tag, rest, numbered)?;
-                    *kid = Some(Child::Near(Arc::new(leaf.into())));
+                    kids.put(at, Child::Near(Arc::new(leaf.into())));
                 } else if all >> at & 1 == 1 {
-                    *kid = Some(read_far(rest, numbered)?);
+                    kids.put(at, read_far(rest, numbered)?);
                 }
             }
             Some(Kind::Branch { kids })

@@ -7,6 +7,7 @@
 //! whoever sent it, and chunks may come from different nodes. What came is durable after every chunk, and
 //! nothing is a ledger until the last one.
 
+use super::kids::Kids;
 use super::nodes::{CODES, NODES, Nodes};
 use super::row;
 use super::state::{Flat, FlatAccount};
@@ -132,15 +133,14 @@ impl Item {
             Kind::Leaf { path, value, below } => self.behind_leaf(path, value, below, &mut items)?,
             Kind::Extension { path, child } => items.extend(self.child(&path.to_vec(), child)),
             Kind::Branch { kids } => {
-                for (nibble, kid) in (0u8..).zip(kids.iter()) {
+                for (nibble, kid) in kids.iter() {
                     match kid {
-                        Some(Child::Near(leaf)) => {
+                        Child::Near(leaf) => {
                             let Kind::Leaf { path, value, below } = &leaf.kind else { continue };
                             let path = Nibbles::from_nibbles([nibble]).join(path);
                             self.behind_leaf(&path, value, below, &mut items)?;
                         }
-                        Some(kid) => items.extend(self.child(&[nibble], kid)),
-                        None => {}
+                        kid => items.extend(self.child(&[nibble], kid)),
                     }
                 }
             }
@@ -487,18 +487,18 @@ impl Taken {
             }
             Kind::Extension { .. } => return Err("is no trie node"),
             Kind::Leaf { .. } => self.leaf(item, &[], kind)?,
-            Kind::Branch { mut kids } => {
-                for (nibble, kid) in (0u8..).zip(kids.iter_mut()) {
-                    *kid = match kid.take() {
-                        None => None,
-                        Some(Child::Far(far)) => Some(Child::Far(Far { id: self.number(), ..far })),
-                        Some(Child::Near(leaf)) => {
-                            let leaf = self.leaf(item, &[nibble], leaf.kind.clone())?;
-                            Some(Child::Near(Arc::new(leaf.into())))
+            Kind::Branch { kids } => {
+                let mut numbered = Kids::with_capacity(kids.len());
+                for (nibble, kid) in kids.iter() {
+                    let kid = match kid {
+                        Child::Far(far) => Child::Far(Far { id: self.number(), ..far.clone() }),
+                        Child::Near(leaf) => {
+                            Child::Near(Arc::new(self.leaf(item, &[nibble], leaf.kind.clone())?.into()))
                         }
                     };
+                    numbered.put(nibble, kid);
                 }
-                Kind::Branch { kids }
+                Kind::Branch { kids: numbered }
             }
         })
     }

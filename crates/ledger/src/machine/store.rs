@@ -3,6 +3,7 @@
 
 use super::Config;
 use super::execute::Executed;
+use super::late::{self, LATE};
 use super::nodes::{CODES, NODES, NodeFault, Nodes};
 use super::persist::Written;
 use super::pins::Pins;
@@ -108,6 +109,9 @@ struct Writer {
     /// Number of the next trie node.
     next: u64,
     pruner: Pruner,
+    /// Changes that wait for the flat state; of an earlier life as many as may.
+    late: usize,
+    late_max: usize,
 }
 
 pub(super) fn builder() -> redb::Builder {
@@ -123,7 +127,12 @@ impl Store {
     }
 
     pub(super) fn on(database: Database, config: &Config) -> Self {
-        let writer = Mutex::new(Writer { next: 1, pruner: Pruner::new(config) });
+        let writer = Mutex::new(Writer {
+            next: 1,
+            pruner: Pruner::new(config),
+            late: config.late_changes_max,
+            late_max: config.late_changes_max,
+        });
         let nodes = Nodes::new(config.node_cache_bytes);
         Self { database, nodes, pins: Pins::default(), writer }
     }
@@ -254,16 +263,23 @@ impl Store {
             }
         };
         let oldest = self.pins.lowest().unwrap_or(height);
+        let mut late = writer.late;
         self.write(|tx| {
             for block in blocks {
                 write_block(tx, block)?;
-                write_flat(tx, &block.executed.flat)?;
+                late::push(tx, block.header.height, &block.executed.flat)?;
+                late += block.executed.flat.slots.len() + block.executed.flat.accounts.len();
+            }
+            if late > writer.late_max {
+                late::fold(tx)?;
+                late = 0;
             }
             write_trie(tx, height, &written, &trie, &stale)?;
             writer.pruner.step(tx, height, oldest, stale.len())
         })?;
-        writer.next = written.next;
+        (writer.next, writer.late) = (written.next, late);
         io!(self.nodes.refresh(&self.database))?;
+        self.nodes.forget(&stale);
         written.remember(&self.nodes);
         Ok(self.state(trie.stored_root(), height))
     }
@@ -356,6 +372,7 @@ pub(super) fn create_tables(tx: &WriteTransaction) -> Result<(), StoreError> {
         io!(tx.open_table(table))?;
     }
     io!(tx.open_table(PLACES))?;
+    io!(tx.open_table(LATE))?;
     io!(tx.open_table(STALE))?;
     io!(tx.open_table(ROOTS))?;
     io!(tx.open_table(NODES))?;
@@ -436,7 +453,7 @@ pub(super) fn write_flat(tx: &WriteTransaction, flat: &Flat) -> Result<(), Store
     Ok(())
 }
 
-fn write_account(account: &FlatAccount) -> [u8; 72] {
+pub(super) fn write_account(account: &FlatAccount) -> [u8; 72] {
     let mut out = [0; 72];
     out[..8].copy_from_slice(&account.nonce.to_be_bytes());
     out[8..40].copy_from_slice(&account.balance.to_be_bytes::<32>());

@@ -2,17 +2,21 @@
 //! trie for the price of the paths it changed; a node's hash is computed once. What a block changed is
 //! in memory until the block is final; everything else is on disk and comes in through [`Nodes`].
 
+use super::kids::Kids;
 use super::nodes::{NodeFault, Nodes};
 use alloy_primitives::{B256, keccak256};
-use alloy_trie::nodes::{BranchNodeRef, ExtensionNodeRef, LeafNodeRef, RlpNode};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieMask};
+use alloy_rlp::{EMPTY_STRING_CODE, Header};
+use alloy_trie::nodes::{ExtensionNodeRef, LeafNodeRef, RlpNode};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use std::sync::{Arc, OnceLock};
 
 #[cfg(test)]
 mod tests;
 
-/// Enough for the largest node: a branch of sixteen hashes.
-const NODE_BYTES: usize = 532;
+/// Places of a branch: sixteen children, and a value that keys of one length never have.
+const BRANCH_PLACES: usize = 17;
+/// Enough for the path and the lengths of a leaf or an extension.
+const PATH_BYTES_MAX: usize = 48;
 
 type Result<T> = std::result::Result<T, NodeFault>;
 
@@ -62,7 +66,7 @@ pub(super) enum Kind {
         child: Child,
     },
     Branch {
-        kids: Box<[Link; 16]>,
+        kids: Kids,
     },
 }
 
@@ -133,7 +137,7 @@ impl Trie {
                 Kind::Branch { kids } => {
                     let nibble = key.get_unchecked(depth);
                     depth += 1;
-                    match &kids[usize::from(nibble)] {
+                    match kids.get(nibble) {
                         Some(kid) => kid,
                         None => return Ok(None),
                     }
@@ -195,7 +199,7 @@ impl Trie {
                     on_path.then(|| child.clone())
                 }
                 Kind::Branch { kids } => {
-                    let kid = key.get(depth).and_then(|nibble| kids[usize::from(nibble)].clone());
+                    let kid = key.get(depth).and_then(|nibble| kids.get(nibble).cloned());
                     depth += 1;
                     kid
                 }
@@ -211,27 +215,37 @@ impl Node {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut rlp = Vec::with_capacity(NODE_BYTES);
         match &self.kind {
             Kind::Leaf { path, value, .. } => {
+                let mut rlp = Vec::with_capacity(PATH_BYTES_MAX + value.len());
                 LeafNodeRef::new(path, value).rlp(&mut rlp);
+                rlp
             }
             Kind::Extension { path, child } => {
-                ExtensionNodeRef::new(path, child.reference().as_slice()).rlp(&mut rlp);
+                let child = child.reference().as_slice();
+                let mut rlp = Vec::with_capacity(PATH_BYTES_MAX + child.len());
+                ExtensionNodeRef::new(path, child).rlp(&mut rlp);
+                rlp
             }
-            Kind::Branch { kids } => {
-                let (mut stack, mut mask) = (Vec::with_capacity(16), TrieMask::default());
-                for (nibble, kid) in (0u8..).zip(kids.iter()) {
-                    if let Some(kid) = kid {
-                        stack.push(kid.reference().clone());
-                        mask.set_bit(nibble);
-                    }
-                }
-                BranchNodeRef::new(&stack, mask).rlp(&mut rlp);
-            }
+            Kind::Branch { kids } => encode_branch(kids),
         }
-        rlp
     }
+}
+
+/// References stand in a branch as they are; places without a child are empty strings.
+fn encode_branch(kids: &Kids) -> Vec<u8> {
+    let references: usize = kids.children().map(|kid| kid.reference().as_slice().len()).sum();
+    let header = Header { list: true, payload_length: references + BRANCH_PLACES - kids.len() };
+    let mut rlp = Vec::with_capacity(header.length() + header.payload_length);
+    header.encode(&mut rlp);
+    let mut next = 0;
+    for (nibble, kid) in kids.iter() {
+        rlp.resize(rlp.len() + usize::from(nibble - next), EMPTY_STRING_CODE);
+        rlp.extend_from_slice(kid.reference().as_slice());
+        next = nibble + 1;
+    }
+    rlp.resize(header.length() + header.payload_length, EMPTY_STRING_CODE);
+    rlp
 }
 
 type Value = (Vec<u8>, Link);
@@ -262,9 +276,9 @@ fn behind(nodes: &Nodes, path: Nibbles, child: Child) -> Result<Child> {
 
 /// A branch behind the `common` first nibbles of two paths that differ at the next one.
 fn fork(common: Nibbles, one: (u8, Child), other: (u8, Child)) -> Child {
-    let mut kids: Box<[Link; 16]> = Box::default();
-    kids[usize::from(one.0)] = Some(one.1);
-    kids[usize::from(other.0)] = Some(other.1);
+    let mut kids = Kids::with_capacity(2);
+    kids.put(one.0, one.1);
+    kids.put(other.0, other.1);
     let branch = near(Kind::Branch { kids });
     if common.is_empty() { branch } else { near(Kind::Extension { path: common, child: branch }) }
 }
@@ -282,7 +296,14 @@ fn set(nodes: &Nodes, link: &mut Link, key: Nibbles, value: Value) -> Result<()>
 fn set_below(nodes: &Nodes, at: &mut Child, key: Nibbles, new: Value) -> Result<()> {
     let replaced = match &mut at.edit(nodes)?.kind {
         Kind::Branch { kids } => {
-            return set(nodes, &mut kids[usize::from(key.get_unchecked(0))], key.slice(1..), new);
+            let nibble = key.get_unchecked(0);
+            return match kids.get_mut(nibble) {
+                Some(kid) => set_below(nodes, kid, key.slice(1..), new),
+                None => {
+                    kids.put(nibble, leaf(key.slice(1..), new));
+                    Ok(())
+                }
+            };
         }
         Kind::Leaf { path, value, below } if *path == key => {
             (*value, *below) = new;
@@ -326,15 +347,16 @@ fn remove(nodes: &Nodes, link: &mut Link, key: Nibbles) -> Result<()> {
             }
         }
         Kind::Branch { kids } => {
-            remove(nodes, &mut kids[usize::from(key.get_unchecked(0))], key.slice(1..))?;
-            let mut live = (0u8..).zip(kids.iter_mut()).filter(|(_, kid)| kid.is_some());
-            match (live.next(), live.next()) {
-                (Some((nibble, kid)), None) => match kid.take() {
-                    Some(kid) => Some(behind(nodes, Nibbles::from_nibbles([nibble]), kid)?),
-                    None => None,
-                },
-                (Some(_), Some(_)) => return Ok(()),
-                (None, _) => None,
+            let nibble = key.get_unchecked(0);
+            let mut below = kids.take(nibble);
+            remove(nodes, &mut below, key.slice(1..))?;
+            if let Some(kid) = below {
+                kids.put(nibble, kid);
+            }
+            match kids.take_only() {
+                Some((nibble, kid)) => Some(behind(nodes, Nibbles::from_nibbles([nibble]), kid)?),
+                None if kids.len() > 1 => return Ok(()),
+                None => None,
             }
         }
     };

@@ -55,7 +55,7 @@ impl Shelf {
             match &child.load(&self.nodes).unwrap().kind {
                 Kind::Leaf { below, .. } => left.extend(below.clone()),
                 Kind::Extension { child, .. } => left.push(child.clone()),
-                Kind::Branch { kids } => left.extend(kids.iter().flatten().cloned()),
+                Kind::Branch { kids } => left.extend(kids.children().cloned()),
             }
         }
         reached

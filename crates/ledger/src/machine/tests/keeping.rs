@@ -1,5 +1,6 @@
 //! What is kept and for how long, and what damage to it comes to.
 
+use super::super::late;
 use super::super::nodes::{NODES, Nodes};
 use super::super::state::{State as Flatless, set_slot};
 use super::super::store::{ACCOUNTS, ROOTS, SLOTS, STALE, read_account};
@@ -33,7 +34,7 @@ pub(crate) fn audit(machine: &Machine) {
             match &child.load(&nodes).unwrap().kind {
                 Kind::Leaf { below, .. } => left.extend(below.clone()),
                 Kind::Extension { child, .. } => left.push(child.clone()),
-                Kind::Branch { kids } => left.extend(kids.iter().flatten().cloned()),
+                Kind::Branch { kids } => left.extend(kids.children().cloned()),
             }
         }
         tip_root = Some((height.value(), header.state_root));
@@ -49,6 +50,9 @@ pub(crate) fn audit(machine: &Machine) {
         let id = row.unwrap().0.value();
         assert!(reached.contains(&id) || stale.contains(&id), "node {id} is nobody's");
     }
+    // What waits for the flat state goes into it, for this look only.
+    let tx = machine.0.store.database().begin_write().unwrap();
+    late::fold(&tx).unwrap();
     let (mut flat, slots) = (Flatless::default(), tx.open_table(SLOTS).unwrap());
     for row in tx.open_table(ACCOUNTS).unwrap().iter().unwrap() {
         let (key, account) = row.unwrap();
@@ -74,7 +78,7 @@ fn device(key: u8) -> DeviceId {
 
 /// Keeps little, and nothing in memory.
 fn frugal() -> Config {
-    Config { keep_states: 3, keep_bodies: Some(5), node_cache_bytes: 0 }
+    Config { keep_states: 3, keep_bodies: Some(5), node_cache_bytes: 0, late_changes_max: 12 }
 }
 
 #[test]
