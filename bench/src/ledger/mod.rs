@@ -38,7 +38,8 @@ pub(crate) fn child(part: &str, quick: bool) -> Result<()> {
         "alone" => alone::measure(folder.path(), counts)?,
         "load" => several::load(folder.path(), counts, quick)?,
         "anvil" => match anvil::program() {
-            Some(program) => anvil::measure(&program, counts)?,
+            // Its rate does not depend on how many: it keeps its state in memory.
+            Some(program) => anvil::measure(&program, self::counts(true))?,
             None => Figures::new(),
         },
         "proof" => several::proof(folder.path())?,
