@@ -88,8 +88,7 @@ impl Default for Config {
     }
 }
 
-/// Changed slots and accounts that wait unless configured otherwise: about three megabytes, and a tenth
-/// of a second when they go into the flat state.
+/// Changed slots and accounts that wait unless configured otherwise: about three megabytes.
 pub const LATE_CHANGES_MAX: usize = 32 * 1024;
 
 /// Heights whose states are kept unless configured otherwise.
