@@ -33,7 +33,7 @@ const DAMAGES: [Damage; 6] =
 const SITUATIONS: [&str; 2] = ["closed", "killed"];
 
 /// Kinds of files by what their path contains; the first that fits counts.
-const KINDS: [(&str, &str); 30] = [
+const KINDS: [(&str, &str); 31] = [
     ("node/records/segment-", "records: segment"),
     ("node/records/durable", "records: durable"),
     ("node/records/evidence", "records: evidence"),
@@ -50,6 +50,7 @@ const KINDS: [(&str, &str); 30] = [
     ("node/ledger/consensus/marshal-application", "consensus: progress"),
     ("node/ledger/consensus/marshal-cache", "consensus: cache"),
     ("node/ports.json", "node: ports.json"),
+    ("node/rpc.token", "node: rpc.token"),
     ("node/closed", "node: closed"),
     ("node.toml", "node: configuration"),
     ("passphrase", "node: passphrase"),
