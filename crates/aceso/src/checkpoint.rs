@@ -1,7 +1,7 @@
 //! `aceso checkpoint`: makes, signs and shows checkpoints, for people who verify without trusting a node.
 
 use crate::control::{self, Request};
-use crate::{config, verify};
+use crate::verify;
 use anyhow::{Context, Result, anyhow};
 use std::io::Write;
 use std::path::PathBuf;
@@ -62,15 +62,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 false => None,
                 true => Some(verify::read_checkpoint(file).map_err(|why| anyhow!(why))?),
             };
-            let password = config::read_secret(password_file)?;
-            let socket = data_dir.join("control.sock");
-            let login = login.clone();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let said = runtime.block_on(async {
-                let said = control::ask(&socket, &Request::SignIn { login, password }).await?;
-                let token = said["token"].as_str().context("the node answered without a session")?.to_owned();
-                let checkpoint = given.map(|checkpoint| hex::encode(checkpoint.encode()));
-                control::ask(&socket, &Request::Checkpoint { token, checkpoint }).await
+            let checkpoint = given.map(|checkpoint| hex::encode(checkpoint.encode()));
+            let said = control::ask_as(&data_dir.join("control.sock"), login, password_file, |token| {
+                Request::Checkpoint { token, checkpoint }
             })?;
             let signed = said["checkpoint"].as_str().context("the node answered without a checkpoint")?;
             std::fs::write(file, hex::decode(signed)?)

@@ -1,6 +1,7 @@
 //! The operator's door: JSON lines over a Unix socket in the data folder, for the user who owns it.
 //! The ward uses it to set itself up; an operator uses it for what has no page yet.
 
+use crate::config;
 use crate::motion::Words;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -138,4 +139,20 @@ pub(crate) async fn ask(socket: &Path, request: &Request) -> Result<Value> {
         Some(error) => bail!("{error}"),
         None => Ok(said["ok"].take()),
     }
+}
+
+/// Signs in at a node and asks one thing as that person. Waits for the answer.
+pub(crate) fn ask_as(
+    socket: &Path,
+    login: &str,
+    password_file: &Path,
+    request: impl FnOnce(String) -> Request,
+) -> Result<Value> {
+    let (login, password) = (login.to_owned(), config::read_secret(password_file)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let said = ask(socket, &Request::SignIn { login, password }).await?;
+        let token = said["token"].as_str().context("the node answered without a session")?.to_owned();
+        ask(socket, &request(token)).await
+    })
 }

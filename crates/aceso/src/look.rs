@@ -8,7 +8,7 @@ pub(crate) use answer::answer;
 
 use crate::control::{self, Request};
 use crate::{clock, config};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,13 +73,10 @@ pub(crate) enum Look {
 #[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let Options { config, login, password_file, json, look } = options;
-    let password = config::read_secret(&password_file)?;
     let socket = config::read_node(&config)?.data_dir.join("control.sock");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let said = runtime.block_on(async {
-        let said = control::ask(&socket, &Request::SignIn { login, password }).await.context("signing in")?;
-        let token = said["token"].as_str().context("the node gives a token")?.to_owned();
-        control::ask(&socket, &Request::Look { token, look: look.clone() }).await
+    let said = control::ask_as(&socket, &login, &password_file, |token| Request::Look {
+        token,
+        look: look.clone(),
     })?;
     if json {
         println!("{}", serde_json::to_string_pretty(&said)?);

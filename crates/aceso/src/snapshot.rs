@@ -69,15 +69,8 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let (begin, file) = match options.step {
         Step::Export { file, data_dir, login, password_file } => {
             let file = std::path::absolute(file).context("the file's place")?;
-            let password = config::read_secret(&password_file)?;
-            let socket = data_dir.join("control.sock");
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let said = runtime.block_on(async {
-                let said = control::ask(&socket, &Request::SignIn { login, password })
-                    .await
-                    .context("signing in at the node; is it running?")?;
-                let token = said["token"].as_str().context("the node answered without a session")?.to_owned();
-                control::ask(&socket, &Request::Snapshot { token, file }).await
+            let said = control::ask_as(&data_dir.join("control.sock"), &login, &password_file, |token| {
+                Request::Snapshot { token, file }
             })?;
             println!("The state after block {}: {} bytes", said["height"], said["bytes"]);
             return Ok(ExitCode::SUCCESS);

@@ -101,7 +101,7 @@ fn tell(sentence: &str) {
 pub(crate) fn run(step: Validator) -> Result<ExitCode> {
     match step {
         Validator::Status { config, json } => {
-            let said = ask(&config, |_| Ok(Request::Authorities))?;
+            let said = ask(&config, &Request::Authorities)?;
             if json { tell(&serde_json::to_string_pretty(&said)?) } else { status(&said) }
         }
         Validator::Propose { who, what, address, organisation, by } => {
@@ -151,24 +151,15 @@ fn words(
     Ok(Words::RemoveOrganisation { organisation: expel.context("nothing is proposed")? })
 }
 
-fn ask(config: &Path, request: impl FnOnce(&Path) -> Result<Request>) -> Result<Value> {
-    let config = config::read_node(config)?;
-    let socket = config.data_dir.join("control.sock");
-    let request = request(&socket)?;
-    runtime()?.block_on(control::ask(&socket, &request))
+fn ask(config: &Path, request: &Request) -> Result<Value> {
+    let socket = config::read_node(config)?.data_dir.join("control.sock");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(control::ask(&socket, request))
 }
 
 fn ask_as(who: &Who, request: impl FnOnce(String) -> Request) -> Result<Value> {
-    let password = config::read_secret(&who.password_file)?;
-    let login = who.login.clone();
-    ask(&who.config, |socket| {
-        let said = runtime()?.block_on(control::ask(socket, &Request::SignIn { login, password }))?;
-        Ok(request(said["token"].as_str().context("the node gives a token")?.to_owned()))
-    })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    let socket = config::read_node(&who.config)?.data_dir.join("control.sock");
+    control::ask_as(&socket, &who.login, &who.password_file, request)
 }
 
 fn text(value: &Value) -> &str {

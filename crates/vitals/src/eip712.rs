@@ -143,10 +143,8 @@ mod tests {
     use super::*;
     use crate::fixture::golden::golden;
 
-    /// Both digests, as the contract computes them (`docs/decisions/013`): the domain of chain 84001,
-    /// contract 0x11…11, genesis 0x22…22; the message's fields count up from 0x33.
-    #[test]
-    fn digests_patients_sign_are_the_golden_ones() {
+    /// The domain and the consent of the golden files.
+    fn golden_consent() -> (ConsentDomain, ConsentMessage) {
         let domain = ConsentDomain::new(Genesis([0x22; 32]), 84_001, &[0x11; 20], [0x12; 20]);
         let message = ConsentMessage {
             patient: PersonId([0x33; 32]),
@@ -157,6 +155,14 @@ mod tests {
             nonce: [0x36; 32],
             deadline_ms: 1_800_000_600_000,
         };
+        (domain, message)
+    }
+
+    /// Both digests, as the contract computes them (`docs/decisions/013`): the domain of chain 84001,
+    /// contract 0x11…11, genesis 0x22…22; the message's fields count up from 0x33.
+    #[test]
+    fn digests_patients_sign_are_the_golden_ones() {
+        let (domain, message) = golden_consent();
         let id = grant_id(message.patient, &message.nonce);
         let digests = [domain.consent_digest(&message), domain.revocation_digest(id), id.0].concat();
         golden!("consent_digests_v1", digests);
@@ -166,16 +172,7 @@ mod tests {
     /// consent with and without a second clinician, an auditor's verdict on it.
     #[test]
     fn digests_of_policies_and_of_accesses_without_consent_are_the_golden_ones() {
-        let domain = ConsentDomain::new(Genesis([0x22; 32]), 84_001, &[0x11; 20], [0x12; 20]);
-        let message = ConsentMessage {
-            patient: PersonId([0x33; 32]),
-            grantee: PersonId([0x34; 32]),
-            terms: [0x35; 32],
-            from_ms: 1_800_000_000_000,
-            until_ms: 1_800_086_400_000,
-            nonce: [0x36; 32],
-            deadline_ms: 1_800_000_600_000,
-        };
+        let (domain, message) = golden_consent();
         let alone = BreakGlass {
             patient: PersonId([0x33; 32]),
             clinician: PersonId([0x37; 32]),

@@ -11,7 +11,7 @@ use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
 use consensus::block::{BLOCK_BYTES_MAX, BLOCK_TXS_MAX, TX_BYTES_MAX, list_root};
 use revm::context::result::EVMError;
-use revm::context::{BlockEnv as EvmBlock, TxEnv};
+use revm::context::{BlockEnv as EvmBlock, CfgEnv, TxEnv};
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database::states::changes::StateChangeset;
 use revm::database::{OriginalValuesKnown, State as Scratch};
@@ -316,14 +316,9 @@ fn evm_tx(tx: &CheckedTx) -> TxEnv {
     }
 }
 
-/// Runs transactions in order on `state`. An error names the one the EVM refuses to start.
-pub(crate) fn run(
-    chain_id: u64,
-    state: &State,
-    env: BlockEnv,
-    txs: impl IntoIterator<Item = TxEnv>,
-) -> Result<(Vec<Receipt>, StateChangeset), (usize, String)> {
-    let block = EvmBlock {
+/// A block as the EVM sees it, in blocks and in calls alike.
+pub(super) fn evm_block(env: BlockEnv) -> EvmBlock {
+    EvmBlock {
         number: U256::from(env.height),
         // Ethereum's clock has whole seconds.
         timestamp: U256::from(env.time_ms / 1000),
@@ -331,16 +326,28 @@ pub(crate) fn run(
         basefee: 0,
         prevrandao: Some(B256::ZERO),
         ..Default::default()
-    };
+    }
+}
+
+/// The rules of this chain's EVM: the fork, its prices, and that nobody pays them.
+pub(super) fn evm_rules(cfg: &mut CfgEnv, chain_id: u64) {
+    cfg.set_spec_and_mainnet_gas_params(SpecId::OSAKA);
+    cfg.chain_id = chain_id;
+    cfg.disable_fee_charge = true;
+}
+
+/// Runs transactions in order on `state`. An error names the one the EVM refuses to start.
+pub(crate) fn run(
+    chain_id: u64,
+    state: &State,
+    env: BlockEnv,
+    txs: impl IntoIterator<Item = TxEnv>,
+) -> Result<(Vec<Receipt>, StateChangeset), (usize, String)> {
     let scratch = Scratch::builder().with_database_ref(state).with_bundle_update().build();
     let mut evm = Context::mainnet()
         .with_db(scratch)
-        .modify_cfg_chained(|cfg| {
-            cfg.set_spec_and_mainnet_gas_params(SpecId::OSAKA);
-            cfg.chain_id = chain_id;
-            cfg.disable_fee_charge = true;
-        })
-        .with_block(block)
+        .modify_cfg_chained(|cfg| evm_rules(cfg, chain_id))
+        .with_block(evm_block(env))
         .build_mainnet();
     let mut receipts = Vec::new();
     for (index, tx) in txs.into_iter().enumerate() {

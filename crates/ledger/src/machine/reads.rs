@@ -1,14 +1,13 @@
 //! Reads beyond the organisation's own: blocks by digest, events, calls that change nothing.
 
-use super::execute::BLOCK_GAS_MAX;
-use super::{Machine, Receipt, StoreError, Summary, View};
+use super::execute::{evm_block, evm_rules};
+use super::{BlockEnv, Machine, Receipt, StoreError, Summary, View};
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Address, B256, Bloom, Bytes, TxKind, U256};
+use alloy_primitives::{Address, Bloom, Bytes, TxKind, U256};
 use alloy_trie::TrieAccount;
+use revm::context::TxEnv;
 use revm::context::result::{EVMError, ExecutionResult, InvalidTransaction};
-use revm::context::{BlockEnv as EvmBlock, TxEnv};
 use revm::database_interface::WrapDatabaseRef;
-use revm::primitives::hardfork::SpecId;
 use revm::{Context, ExecuteEvm, MainBuilder, MainContext};
 use std::ops::RangeInclusive;
 use vitals::ids::Hash;
@@ -119,14 +118,7 @@ impl Machine {
     /// Says why the EVM refuses to start it.
     pub fn call(&self, view: &View, call: &Call) -> Result<Called, String> {
         let tip = view.tip();
-        let block = EvmBlock {
-            number: U256::from(tip.height),
-            timestamp: U256::from(tip.time_ms / 1000),
-            gas_limit: BLOCK_GAS_MAX,
-            basefee: 0,
-            prevrandao: Some(B256::ZERO),
-            ..Default::default()
-        };
+        let env = BlockEnv { height: tip.height, time_ms: tip.time_ms };
         let tx = TxEnv {
             tx_type: 2,
             caller: call.from,
@@ -143,12 +135,8 @@ impl Machine {
         };
         let mut evm = Context::mainnet()
             .with_db(WrapDatabaseRef(view.state()))
-            .modify_cfg_chained(|cfg| {
-                cfg.set_spec_and_mainnet_gas_params(SpecId::OSAKA);
-                cfg.chain_id = self.chain_id();
-                cfg.disable_fee_charge = true;
-            })
-            .with_block(block)
+            .modify_cfg_chained(|cfg| evm_rules(cfg, self.chain_id()))
+            .with_block(evm_block(env))
             .build_mainnet();
         let result = match evm.transact(tx) {
             Ok(done) => done.result,
