@@ -3,7 +3,7 @@
 use crate::access::{Allowed, Trace};
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
-use crate::live::Bed;
+use crate::monitoring::Bed;
 use crate::sessions::Session;
 use crate::views::{
     AccessView, AlarmMark, AlarmSource, Chart, EnvelopeRef, Gap, LiveEvent, OwnPage, Point, Series, Tile,

@@ -4,7 +4,7 @@ use crate::access::Traces;
 use crate::admit::Fresh;
 use crate::anchors::Anchoring;
 use crate::errors::{ClinicError, Denied};
-use crate::live::Bed;
+use crate::monitoring::Bed;
 use crate::people::Acts;
 use crate::policy::View;
 use crate::registry::Registry;
@@ -166,7 +166,7 @@ impl Clinic {
         self.vault.sign_head(TreeHead { genesis: self.genesis, org: self.org, size, root, at_ms: now_ms })
     }
 
-    /// Live events of all patients. Only [`Follow`](crate::live::Follow) hands them to people.
+    /// Live events of all patients. Only [`Follow`](crate::follow::Follow) hands them to people.
     pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
         self.events.subscribe()
     }

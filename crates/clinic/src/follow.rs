@@ -53,7 +53,7 @@ impl Clinic {
             scope.iter().map(|(patient, classes)| self.tile_of(patient, classes, now_ms)).collect();
         tiles.sort_by(|a, b| (&a.bed, a.patient).cmp(&(&b.bed, b.patient)));
         let mut strip: Vec<_> = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
-        strip.sort_by_key(crate::bedside::urgency);
+        strip.sort_by_key(crate::monitoring::alarms::urgency);
         let unmonitored = self.vault().patients().len().saturating_sub(tiles.len());
         Ok(Wall { tiles, strip, unmonitored, ledger: self.health(now_ms), at_ms: now_ms })
     }
@@ -142,7 +142,8 @@ impl Clinic {
         {
             return Ok(allowed.classes);
         }
-        let span_ms = (now_ms.saturating_sub(crate::recent::RECENT_MS), session.until_ms.max(now_ms));
+        let span_ms =
+            (now_ms.saturating_sub(crate::monitoring::recent::RECENT_MS), session.until_ms.max(now_ms));
         let entry = self.entry(session, purpose, &allowed, span_ms, now_ms);
         let (store, ledger) = (self.store(), self.ledger());
         let written = if purpose == Purpose::Monitoring {

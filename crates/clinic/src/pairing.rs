@@ -3,7 +3,7 @@
 use crate::access::MONITORED;
 use crate::clinic::{Clinic, lock};
 use crate::errors::ClinicError;
-use crate::live::Bed;
+use crate::monitoring::Bed;
 use crate::people::{Ticket, Wish};
 use crate::sessions::Session;
 use vault::{NewStream, Patient};

@@ -2,7 +2,7 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
-use crate::live::Bed;
+use crate::monitoring::Bed;
 use crate::sessions::Session;
 use crate::views::{GrantState, GrantView, PendingAct};
 use std::collections::VecDeque;

@@ -425,7 +425,7 @@ pub struct OwnPage {
     pub ledger: LedgerHealth,
 }
 
-/// What happens now, to whoever may see it (see [`crate::live::Follow`]).
+/// What happens now, to whoever may see it (see [`crate::follow::Follow`]).
 #[derive(Clone, PartialEq, Eq)]
 pub enum LiveEvent {
     /// An envelope of readings was admitted and opened.

@@ -1,14 +1,22 @@
 //! The live view: what was just admitted is opened under the monitoring consent, watched for alarms,
 //! kept for two hours and told to whoever may see it.
 
+mod actions;
+pub(crate) mod alarms;
+mod clocks;
+pub(crate) mod recent;
+
+pub use alarms::STALE_MS;
+pub use recent::RECENT_MS;
+
 use crate::access::{Allowed, MONITORED};
 use crate::admit::Fresh;
-use crate::bedside::{Bedside, Noticed, Recorded};
 use crate::clinic::{Clinic, FRESH_LEN_MAX, lock};
-use crate::clocks::{AuthorClock, Heard};
 use crate::errors::Denied;
+use crate::monitoring::alarms::{Bedside, Noticed, Recorded};
+use crate::monitoring::clocks::{AuthorClock, Heard};
+use crate::monitoring::recent::Recent;
 use crate::policy::Reader;
-use crate::recent::{RECENT_MS, Recent};
 use crate::views::{Equipment, LiveEvent, Missing, Technical, Tile, ValueNow};
 use std::collections::{BTreeMap, BTreeSet};
 use vault::{Entry, MONITORING_MS_MAX, MonitoringLease, OpenError, Patient};

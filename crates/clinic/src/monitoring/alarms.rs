@@ -5,7 +5,7 @@ mod replay;
 
 pub(crate) use replay::Recorded;
 
-use crate::clocks::Heard;
+use crate::monitoring::clocks::Heard;
 use crate::views::{AlarmPhase, AlarmView};
 use std::collections::BTreeMap;
 use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Limits, Priority, Side, State};

@@ -2,7 +2,7 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
-use crate::live::{Aftermath, Bed};
+use crate::monitoring::{Aftermath, Bed};
 use crate::sessions::Session;
 use crate::views::AlarmView;
 use vault::{Entry, Patient};
@@ -64,7 +64,7 @@ impl Clinic {
         condition: Condition,
         now_ms: u64,
         nothing: &str,
-        act: impl FnOnce(&mut Bed) -> crate::bedside::Noticed,
+        act: impl FnOnce(&mut Bed) -> crate::monitoring::alarms::Noticed,
     ) -> Result<AlarmView, ClinicError> {
         let (view, after) = {
             let mut beds = lock(&self.beds);
