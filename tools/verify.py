@@ -551,6 +551,7 @@ def open_envelope(envelope, header, chain, chain_epoch):
 # ---- Section 5. Bodies ----
 
 READINGS, ALARM_EVENTS, ACCESS_ENTRY, PROFILE_ENTRY, LIMITS = range(1, 6)
+LIMITS_CHANGE = 8
 CLASS_OF_METRIC = {1: VITALS, 2: VITALS, **{metric: ENVIRONMENT for metric in range(3, 10)}}
 I32 = (-(2**31), 2**31 - 1)
 
@@ -621,9 +622,22 @@ class Limits(NamedTuple):
     limits_of: LimitsOf
 
 
+class LimitsChange(NamedTuple):
+    kind: int
+    at: int
+    by: bytes
+    limits_of: LimitsOf
+    before: LimitsOf
+    reason: str
+    until: tuple
+
+
 metric = integer(1, 9)
 body_text = text(TEXT_BYTES_MAX)
 _condition = one_of(integer(0x101, 0x109), integer(0x201, 0x209), integer(0x301, 0x309), integer(0x400, 0x403))
+_limits_of = record(
+    LimitsOf, metric, array(array(integer(*I32), 0, 1), 6, 6), integer(0, 2**31 - 1), integer(0, PERSISTENCE_MAX_MS)
+)
 _body = {
     READINGS: record(
         Readings, uint, array(record(Column, metric, integer(1, COUNT_MAX), blob(0, BODY_BYTES_MAX)), 1, 9)
@@ -632,7 +646,7 @@ _body = {
         AlarmEvents,
         uint,
         array(
-            record(AlarmEvent, time_ms, _condition, integer(0, U32_MAX), integer(1, 8), integer(0, 3), integer(*I32), id32),
+            record(AlarmEvent, time_ms, _condition, integer(0, U32_MAX), integer(1, 9), integer(0, 3), integer(*I32), id32),
             1,
             COUNT_MAX,
         ),
@@ -642,15 +656,9 @@ _body = {
         array(class_code, 0, 7), time_ms, time_ms, id16,
     ),
     PROFILE_ENTRY: record(Profile, uint, time_ms, body_text, body_text),
-    LIMITS: record(
-        Limits,
-        uint,
-        time_ms,
-        id32,
-        record(
-            LimitsOf, metric, array(array(integer(*I32), 0, 1), 6, 6), integer(0, 2**31 - 1),
-            integer(0, PERSISTENCE_MAX_MS),
-        ),
+    LIMITS: record(Limits, uint, time_ms, id32, _limits_of),
+    LIMITS_CHANGE: record(
+        LimitsChange, uint, time_ms, id32, _limits_of, _limits_of, body_text, array(time_ms, 0, 1)
     ),
 }  # fmt: skip
 
@@ -725,12 +733,22 @@ def decode_body(data, first):
     if body.kind == ACCESS_ENTRY:
         ascending(body.classes, "classes")
     if body.kind == LIMITS:
-        above = [level[0] for level in body.limits_of.thresholds[:3] if level]
-        below = [level[0] for level in body.limits_of.thresholds[3:] if level]
-        ascending(above, "thresholds above")
-        ascending(below[::-1], "thresholds below")
-        need(not above or not below or below[0] < above[0], "the two sides of the limits overlap")
+        in_order(body.limits_of)
+    if body.kind == LIMITS_CHANGE:
+        in_order(body.limits_of)
+        in_order(body.before)
+        need(body.before.metric == body.limits_of.metric, "limits replace those of another metric")
+        need(body.reason, "a change of limits without a reason")
+        need(all(until > body.at for until in body.until), "a change of limits that is over before it begins")
     return body
+
+
+def in_order(limits):
+    above = [level[0] for level in limits.thresholds[:3] if level]
+    below = [level[0] for level in limits.thresholds[3:] if level]
+    ascending(above, "thresholds above")
+    ascending(below[::-1], "thresholds below")
+    need(not above or not below or below[0] < above[0], "the two sides of the limits overlap")
 
 
 def body_classes(body):
@@ -738,7 +756,9 @@ def body_classes(body):
     if body.kind == READINGS:
         classes = {CLASS_OF_METRIC[column.metric] for column in body.columns}
         return classes if len(classes) == 1 else set()
-    return {{ALARM_EVENTS: ALARMS, ACCESS_ENTRY: ACCESS, PROFILE_ENTRY: PROFILE, LIMITS: ALARMS}[body.kind]}
+    return {{ALARM_EVENTS: ALARMS, ACCESS_ENTRY: ACCESS, PROFILE_ENTRY: PROFILE, LIMITS: ALARMS, LIMITS_CHANGE: ALARMS}[
+        body.kind
+    ]}
 
 
 def body_extent(body, first):
@@ -1967,7 +1987,7 @@ class Vectors:
 GOOD = {
     "envelope_v1": "envelope", "envelope_v1_next": "envelope", "envelope_sealed_v1": "envelope",
     "header_v1": "header", "body_readings_v1": "body", "body_alarms_v1": "body", "body_access_v1": "body",
-    "body_profile_v1": "body", "body_limits_v1": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
+    "body_profile_v1": "body", "body_limits_v1": "body", "body_limits_v2": "body", "body_alarms_v1_silence_ended": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
     "delivery_v1": "delivery", "ledger_proof_v1": "ledger proof", "block_header_v1": "block header",
     "certificate_v1": "certificate", "genesis_v1": "genesis document", "genesis_v2": "genesis document",
     "bundle_genesis_v1": "genesis document", "bundle_genesis_v2": "genesis document",

@@ -147,6 +147,8 @@ pub enum Happening {
     Closed = 7,
     /// Unanswered for so long that more people are told (the value is the step).
     Escalated = 8,
+    /// Somebody ended the silence before its time.
+    SilenceEnded = 9,
 }
 
 impl Happening {
@@ -162,6 +164,7 @@ impl Happening {
             Self::Returned,
             Self::Closed,
             Self::Escalated,
+            Self::SilenceEnded,
         ]
         .into_iter()
         .find(|happening| *happening as u8 == code)

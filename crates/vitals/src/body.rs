@@ -8,7 +8,7 @@
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
-use crate::alarm::AlarmEvent;
+use crate::alarm::{AlarmEvent, Limits};
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::envelope::COUNT_MAX;
 use crate::ids::{Class, GrantId, PersonId};
@@ -26,6 +26,8 @@ const ALARMS: u64 = 2;
 const ACCESS: u64 = 3;
 const PROFILE: u64 = 4;
 const LIMITS: u64 = 5;
+/// A change of limits that says what it replaces, why, and until when.
+const LIMITS_TOLD: u64 = 8;
 
 /// One opening of a record, written before its first value is shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,7 +69,36 @@ pub struct LimitsChange {
     /// Who changed them.
     pub by: PersonId,
     /// The limits from now on.
-    pub limits: crate::alarm::Limits,
+    pub limits: Limits,
+    /// What they replace and why. None in changes of older builds.
+    pub told: Option<ChangeTold>,
+}
+
+/// What a change of limits says of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChangeTold {
+    /// The limits that were in force before, of the same metric.
+    pub before: Limits,
+    /// Why they were changed; never empty.
+    pub reason: String,
+    /// The changed limits hold until then (exclusive), milliseconds; then those come back that stood without
+    /// an end. None: until they are changed again.
+    pub until_ms: Option<u64>,
+}
+
+// A reason is free text about a patient.
+impl fmt::Debug for ChangeTold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeTold").field("until_ms", &self.until_ms).finish_non_exhaustive()
+    }
+}
+
+impl LimitsChange {
+    /// When the limits from before come back, if they do by themselves.
+    #[must_use]
+    pub fn until_ms(&self) -> Option<u64> {
+        self.told.as_ref().and_then(|told| told.until_ms)
+    }
 }
 
 /// What a ciphertext opens to.
@@ -174,8 +205,19 @@ impl Body {
                 w.array(4).uint(PROFILE).uint(profile.at_ms).text(&profile.name).text(&profile.bed);
             }
             Self::Limits(change) => {
-                w.array(4).uint(LIMITS).uint(change.at_ms).bytes(&change.by.0);
+                match &change.told {
+                    None => w.array(4).uint(LIMITS),
+                    Some(_) => w.array(7).uint(LIMITS_TOLD),
+                };
+                w.uint(change.at_ms).bytes(&change.by.0);
                 change.limits.write(&mut w);
+                if let Some(told) = &change.told {
+                    told.before.write(&mut w);
+                    w.text(&told.reason).array(usize::from(told.until_ms.is_some()));
+                    if let Some(until_ms) = told.until_ms {
+                        w.uint(until_ms);
+                    }
+                }
             }
         }
         w.finish()
@@ -192,6 +234,7 @@ impl Body {
             READINGS | ALARMS => 2,
             ACCESS => 10,
             PROFILE | LIMITS => 4,
+            LIMITS_TOLD => 7,
             _ => return Err(NotCanonical::Unexpected),
         };
         if items != wanted {
@@ -208,15 +251,31 @@ impl Body {
                 name: r.text(TEXT_BYTES_MAX)?.into(),
                 bed: r.text(TEXT_BYTES_MAX)?.into(),
             }),
-            _ => Self::Limits(LimitsChange {
+            LIMITS => Self::Limits(LimitsChange {
                 at_ms: r.uint()?,
                 by: PersonId(r.fixed()?),
-                limits: crate::alarm::Limits::read(&mut r)?,
+                limits: Limits::read(&mut r)?,
+                told: None,
             }),
+            _ => Self::Limits(read_change(&mut r)?),
         };
         r.end()?;
         if body.count() == 0 { Err(NotCanonical::Unexpected) } else { Ok(body) }
     }
+}
+
+fn read_change(r: &mut Reader<'_>) -> Result<LimitsChange, NotCanonical> {
+    let (at_ms, by, limits) = (r.uint()?, PersonId(r.fixed()?), Limits::read(r)?);
+    let before = Limits::read(r)?;
+    let reason = String::from(r.text(TEXT_BYTES_MAX)?);
+    let until_ms = r.list(1, |r| r.uint())?.first().copied();
+    if before.metric != limits.metric || reason.is_empty() {
+        return Err(NotCanonical::Unexpected);
+    }
+    if until_ms.is_some_and(|until_ms| until_ms <= at_ms) {
+        return Err(NotCanonical::Order);
+    }
+    Ok(LimitsChange { at_ms, by, limits, told: Some(ChangeTold { before, reason, until_ms }) })
 }
 
 fn read_access(r: &mut Reader<'_>) -> Result<AccessEntry, NotCanonical> {

@@ -74,6 +74,24 @@ impl Limits {
         }
     }
 
+    /// Does no value that the sensor can say raise anything on this side?
+    #[must_use]
+    pub fn is_off(&self, side: Side) -> bool {
+        let (lowest, highest) = self.metric.info().plausible;
+        match side {
+            Side::Above => self.above.iter().flatten().all(|limit| *limit >= highest),
+            Side::Below => self.below.iter().flatten().all(|limit| *limit <= lowest),
+        }
+    }
+
+    /// The sides on which a value usually raises an alarm, and none does under these limits.
+    pub fn turned_off(&self) -> impl Iterator<Item = Side> + use<'_> {
+        let usual = Self::adult(self.metric);
+        [Side::Above, Side::Below].into_iter().filter(move |side| {
+            self.is_off(*side) && usual.as_ref().is_some_and(|usual| !usual.is_off(*side))
+        })
+    }
+
     /// Writes `[metric, [thresholds…], hysteresis, persistence]`; a threshold is an array of one integer,
     /// or of none where it is absent.
     pub fn write(&self, w: &mut Writer) {

@@ -306,13 +306,23 @@ impl Alarm {
         }
     }
 
-    /// Somebody turns the sound off for a while (at most [`SILENCE_MAX_MS`]). Not an answer.
+    /// Somebody turns the sound off for a while (at most [`SILENCE_MAX_MS`]). Not an answer. Also after one:
+    /// a bedside that has not heard of the answer goes on ringing.
     pub fn silence(&mut self, by: PersonId, for_ms: u64, now_ms: u64) -> Option<AlarmEvent> {
-        if self.state != State::Active {
+        if !matches!(self.state, State::Active | State::Acknowledged) {
             return None;
         }
         self.silenced_ms = (now_ms, now_ms.saturating_add(for_ms.min(SILENCE_MAX_MS)));
         Some(self.event(now_ms, Happening::Silenced, by))
+    }
+
+    /// Somebody turns the sound on again before the silence is over.
+    pub fn end_silence(&mut self, by: PersonId, now_ms: u64) -> Option<AlarmEvent> {
+        if !self.is_open() || !self.is_silenced(now_ms) {
+            return None;
+        }
+        self.silenced_ms = (0, 0);
+        Some(self.event(now_ms, Happening::SilenceEnded, by))
     }
 
     /// Time passes: an unanswered high alarm escalates, step by step. The event's value is the step.

@@ -65,6 +65,41 @@ fn returning_worse_breaks_the_silence() {
 }
 
 #[test]
+fn a_silence_is_ended_early_and_given_after_an_answer() {
+    let mut alarm = raised(Priority::High, 0);
+    assert_eq!(alarm.end_silence(NURSE, 500), None, "there is none");
+    alarm.silence(NURSE, 120_000, 1_000).unwrap();
+    let ended = alarm.end_silence(NURSE, 2_000).unwrap();
+    assert_eq!((ended.happening, ended.by), (Happening::SilenceEnded, NURSE));
+    assert!(alarm.sounds(2_000), "it rings again at once");
+    assert_eq!(alarm.end_silence(NURSE, 2_001), None, "ended once");
+    alarm.acknowledge(NURSE, 3_000).unwrap();
+    let after = alarm.silence(NURSE, 60_000, 4_000).unwrap();
+    assert_eq!((after.happening, alarm.state()), (Happening::Silenced, State::Acknowledged));
+    assert!(alarm.is_silenced(63_999) && !alarm.is_silenced(64_000));
+    assert!(alarm.end_silence(NURSE, 10_000).is_some() && !alarm.is_silenced(10_000));
+}
+
+#[test]
+fn what_is_turned_off_is_what_usually_rings() {
+    let usual = Limits::adult(Metric::HeartRate).unwrap();
+    let off = |limits: Limits| limits.turned_off().collect::<Vec<_>>();
+    assert_eq!(off(usual), []);
+    assert_eq!(off(Limits { above: [None; 3], ..usual }), [Side::Above]);
+    assert_eq!(off(Limits { below: [None; 3], ..usual }), [Side::Below]);
+    assert_eq!(off(Limits { above: [None; 3], below: [None; 3], ..usual }), [Side::Above, Side::Below]);
+    assert_eq!(off(Limits { above: [None, None, Some(1500)], ..usual }), [], "less strict is not off");
+    assert_eq!(
+        off(Limits { above: [None, None, Some(3000)], ..usual }),
+        [Side::Above],
+        "out of reach is off"
+    );
+    assert_eq!(off(Limits { below: [None, Some(200), None], ..usual }), [Side::Below]);
+    let room = Limits::adult(Metric::Co2).unwrap();
+    assert_eq!(off(room), [], "what never rings is not turned off");
+}
+
+#[test]
 fn an_acknowledgement_is_an_answer_and_a_silence_is_not() {
     let mut alarm = raised(Priority::High, 0);
     alarm.silence(NURSE, 60_000, 0).unwrap();
@@ -73,7 +108,7 @@ fn an_acknowledgement_is_an_answer_and_a_silence_is_not() {
     alarm.acknowledge(NURSE, 61_000).unwrap();
     assert_eq!((alarm.state(), alarm.sounds(61_000)), (State::Acknowledged, false));
     assert_eq!(alarm.tick(1_000_000), None);
-    assert_eq!(alarm.silence(NURSE, 60_000, 61_000), None);
+    assert!(alarm.silence(NURSE, 60_000, 61_000).is_some(), "the bedside may not have heard the answer");
 }
 
 #[test]
@@ -123,6 +158,7 @@ enum Step {
     Inhibit(bool),
     Acknowledge,
     Silence(u64),
+    EndSilence,
     Tick,
 }
 
@@ -134,6 +170,7 @@ fn step() -> impl Strategy<Value = (Step, u64)> {
         1 => any::<bool>().prop_map(Step::Inhibit),
         1 => Just(Step::Acknowledge),
         1 => (0..400_000u64).prop_map(Step::Silence),
+        1 => Just(Step::EndSilence),
         1 => Just(Step::Tick),
     ];
     (step, 0..30_000u64)
@@ -177,6 +214,12 @@ proptest! {
                     prop_assert!(alarm.silenced_until_ms() <= now_ms + SILENCE_MAX_MS);
                     event
                 }
+                Step::EndSilence => {
+                    let event = alarm.end_silence(NURSE, now_ms);
+                    prop_assert_eq!(alarm.state(), before.state());
+                    prop_assert!(!alarm.is_open() || !alarm.is_silenced(now_ms), "it sounds as without one");
+                    event
+                }
                 Step::Tick => alarm.tick(now_ms),
             };
             let Some(event) = event else {
@@ -207,7 +250,10 @@ proptest! {
                     open = false;
                 }
                 Happening::Recovered => prop_assert!(open && before.state() == State::Active),
-                Happening::Acknowledged | Happening::Silenced | Happening::Escalated => prop_assert!(open),
+                Happening::Acknowledged
+                | Happening::Silenced
+                | Happening::SilenceEnded
+                | Happening::Escalated => prop_assert!(open),
             }
             prop_assert_eq!(event.episode, episode);
             prop_assert_eq!(alarm.is_open(), open);

@@ -49,6 +49,7 @@ fn bodies_are_golden() {
         at_ms: NOON_MS,
         by: PersonId([0x21; 32]),
         limits: Limits::adult(Metric::HeartRate).unwrap(),
+        told: None,
     });
     let access = Body::Access(entry(vec![Class::Vitals, Class::Alarms]));
     for (name, body) in [
@@ -62,6 +63,64 @@ fn bodies_are_golden() {
         golden!(name, bytes);
         assert_eq!(Body::decode(&bytes, NOON_MS), Ok(body), "{name}");
     }
+}
+
+/// The upper limits of the heart rate, off for an hour.
+fn off_for_an_hour() -> LimitsChange {
+    let before = Limits::adult(Metric::HeartRate).unwrap();
+    LimitsChange {
+        at_ms: NOON_MS,
+        by: PersonId([0x21; 32]),
+        limits: Limits { above: [None; 3], ..before },
+        told: Some(ChangeTold {
+            before,
+            reason: String::from("stress test in the ward’s gym"),
+            until_ms: Some(NOON_MS + 3_600_000),
+        }),
+    }
+}
+
+#[test]
+fn a_change_of_limits_says_what_it_replaces_why_and_until_when() {
+    let change = off_for_an_hour();
+    let bytes = Body::Limits(change.clone()).encode(NOON_MS);
+    golden!("body_limits_v2", bytes);
+    assert_eq!(Body::decode(&bytes, NOON_MS), Ok(Body::Limits(change.clone())));
+    let told = |change: fn(&mut LimitsChange, &mut ChangeTold)| {
+        let mut all = off_for_an_hour();
+        let mut told = all.told.take().unwrap();
+        change(&mut all, &mut told);
+        all.told = Some(told);
+        Body::decode(&Body::Limits(all).encode(NOON_MS), NOON_MS)
+    };
+    assert!(told(|_, told| told.until_ms = None).is_ok(), "for good");
+    assert_eq!(told(|_, told| told.reason.clear()), Err(NotCanonical::Unexpected), "no reason");
+    assert_eq!(told(|_, told| told.reason = "x".repeat(TEXT_BYTES_MAX + 1)), Err(NotCanonical::TooLong));
+    assert_eq!(
+        told(|_, told| told.before = Limits::adult(Metric::Co2).unwrap()),
+        Err(NotCanonical::Unexpected),
+        "another metric's limits"
+    );
+    assert_eq!(told(|all, told| told.until_ms = Some(all.at_ms)), Err(NotCanonical::Order), "over at once");
+    let mut printed = alloc::format!("{change:?}");
+    printed.make_ascii_lowercase();
+    assert!(!printed.contains("stress"), "a reason stays out of logs: {printed}");
+}
+
+#[test]
+fn the_end_of_a_silence_is_golden() {
+    let ended = Body::Alarms(vec![AlarmEvent {
+        at_ms: NOON_MS,
+        condition: Condition::Above(Metric::HeartRate),
+        episode: 3,
+        happening: Happening::SilenceEnded,
+        priority: Priority::High,
+        value: 1342,
+        by: PersonId([0x21; 32]),
+    }]);
+    let bytes = ended.encode(NOON_MS);
+    golden!("body_alarms_v1_silence_ended", bytes);
+    assert_eq!(Body::decode(&bytes, NOON_MS), Ok(ended));
 }
 
 #[test]
@@ -114,6 +173,9 @@ fn a_varint_has_one_form() {
     assert_eq!(column(&eleven), Err(NotCanonical::TooLong));
 }
 
+/// Every kind of body, and the items of its array.
+const KINDS: [(u8, u8); 6] = [(1, 2), (2, 2), (3, 10), (4, 4), (5, 4), (8, 7)];
+
 fn samples() -> impl Strategy<Value = Vec<Reading>> {
     let sample = prop_oneof![
         4 => any::<i32>().prop_map(Sample::Measured),
@@ -144,12 +206,12 @@ proptest! {
     #[test]
     fn any_bytes_are_answered_and_accepted_ones_are_the_only_form(
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
-        kind in 1..6u8,
+        (kind, items) in prop::sample::select(KINDS.to_vec()),
         first_ms in any::<u64>(),
     ) {
         let mut bytes = bytes;
         if bytes.len() > 2 {
-            bytes[0] = 0x80 | [2, 2, 10, 4, 4][usize::from(kind - 1)];
+            bytes[0] = 0x80 | items;
             bytes[1] = kind;
         }
         if let Ok(body) = Body::decode(&bytes, first_ms) {
@@ -160,9 +222,10 @@ proptest! {
     #[test]
     fn changed_bodies_are_refused_or_are_the_only_form(
         readings in samples(),
+        limits in any::<bool>(),
         changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..4),
     ) {
-        let body = Body::Readings(readings);
+        let body = if limits { Body::Limits(off_for_an_hour()) } else { Body::Readings(readings) };
         let (first_ms, _) = body.span_ms().unwrap();
         let mut bytes = body.encode(first_ms);
         for (at, to) in changes {
