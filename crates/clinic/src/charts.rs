@@ -6,8 +6,8 @@ use crate::errors::{ClinicError, Denied};
 use crate::monitoring::Bed;
 use crate::sessions::Session;
 use crate::views::{
-    AccessView, AlarmMark, AlarmSource, Chart, EnvelopeRef, Gap, LiveEvent, OwnPage, Point, Series, Tile,
-    ValueNow,
+    AccessView, AlarmMark, AlarmSource, Chart, EnvelopeRef, Gap, LimitsMark, LiveEvent, OwnPage, Point,
+    Series, Tile, ValueNow,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +48,7 @@ pub(crate) const OWN: [Class; 5] =
 struct Opened {
     points: BTreeMap<Metric, Vec<Point>>,
     alarms: Vec<AlarmMark>,
+    limits: Vec<LimitsMark>,
     envelopes: Vec<EnvelopeRef>,
     access: Vec<AccessView>,
     unreadable: u32,
@@ -96,6 +97,7 @@ impl Clinic {
             span_ms: request.span_ms,
             series: series.collect(),
             alarms: read.alarms,
+            limits: read.limits,
             gaps,
             envelopes: read.envelopes,
             unreadable: read.unreadable,
@@ -250,6 +252,7 @@ impl Clinic {
         }
         read.points.values_mut().for_each(|points| points.sort_by_key(|point| point.at_ms));
         read.alarms.sort_by_key(|mark| mark.event.at_ms);
+        read.limits.sort_by_key(|mark| mark.change.at_ms);
         Ok(read)
     }
 
@@ -281,7 +284,11 @@ impl Clinic {
                 let view = self.access_view(entry, envelope.hash, envelope.index);
                 read.access.push(view);
             }
-            Body::Profile(_) | Body::Limits(_) => {}
+            Body::Limits(change) => {
+                let by = self.vault().account_of(change.by).map(|account| account.name);
+                read.limits.push(LimitsMark { change, by, envelope });
+            }
+            Body::Profile(_) => {}
         }
     }
 

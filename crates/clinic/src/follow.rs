@@ -53,9 +53,10 @@ impl Clinic {
             scope.iter().map(|(patient, classes)| self.tile_of(patient, classes, now_ms)).collect();
         tiles.sort_by(|a, b| (&a.bed, a.patient).cmp(&(&b.bed, b.patient)));
         let mut strip: Vec<_> = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
-        strip.sort_by_key(crate::monitoring::alarms::urgency);
+        strip.sort_by_key(crate::views::AlarmView::urgency);
         let unmonitored = self.vault().patients().len().saturating_sub(tiles.len());
-        Ok(Wall { tiles, strip, unmonitored, ledger: self.health(now_ms), at_ms: now_ms })
+        let gateways = self.silent_gateways(&tiles);
+        Ok(Wall { tiles, strip, gateways, unmonitored, ledger: self.health(now_ms), at_ms: now_ms })
     }
 
     /// Follows the wall.

@@ -29,11 +29,16 @@
 //! Follow::tile(&self, PatientId, now_ms) -> Result<Tile, Denied>                    after Changed, or to draw
 //!
 //! acknowledge(&self, &Session, PatientId, Condition, now_ms) -> Result<AlarmView, ClinicError>
+//! acknowledge_gateway(&self, &Session, DeviceId, now_ms) -> Result<usize, ClinicError>    all silent beds behind it
 //! silence(&self, &Session, PatientId, Condition, for_ms, now_ms) -> Result<AlarmView, ClinicError>
-//! set_limits(&self, &Session, PatientId, Limits, now_ms) -> Result<(), ClinicError>
+//! end_silence(&self, &Session, PatientId, Condition, now_ms) -> Result<AlarmView, ClinicError>
+//! set_limits(&self, &Session, PatientId, LimitsOrder, now_ms) -> Result<(), ClinicError>
+//! limits_back(&self, &Session, PatientId, Metric, now_ms) -> Result<(), ClinicError>  an alarm is on again before its time
 //! grant(&self, &Session, &Wish, now_ms) -> Result<Ticket, ClinicError>              the patient's own consent
 //! revoke_grant(&self, &Session, GrantId, now_ms) -> Result<Ticket, ClinicError>
 //! colleagues(&self, &Session, now_ms) -> Result<Vec<(PersonId, String, Role)>, ClinicError>   whom a patient may consent to
+//! own_consents(&self, &Session, now_ms) -> Result<Vec<GrantView>, ClinicError>
+//! let_ward_watch(&self, &Session, for_ms, now_ms) -> Result<Ticket, ClinicError>     the way back to being watched
 //! settle(&self, &Ticket) -> Outcome
 //! export(&self, &Session, Scope, now_ms, sink) -> Result<Exported, ClinicError>      a bundle for offline verification
 //! ```
@@ -79,8 +84,8 @@ pub use clinic::Clinic;
 pub use errors::{ClinicError, Denied, role_word};
 pub use export::{Exported, Scope};
 pub use follow::Follow;
-pub use monitoring::{RECENT_MS, STALE_MS};
-pub use pairing::Paired;
+pub use monitoring::{LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder, RECENT_MS, STALE_MS};
+pub use pairing::{Paired, WATCH_ENDS_SOON_MS};
 pub use people::{NewPerson, Ticket, Wish};
 pub use refusal::{MqttClass, Refusal};
 pub use registry::StrongKeys;

@@ -15,6 +15,8 @@ use vitals::{DeviceId, PatientId, PersonId};
 
 /// How long a monitoring consent signed at pairing lasts: a hospital stay.
 pub const MONITORING_GRANT_MS: u64 = 30 * 86_400_000;
+/// The end of a consent to monitoring is announced to its patient when so much is left.
+pub const WATCH_ENDS_SOON_MS: u64 = 7 * 86_400_000;
 /// Classes of a sensor's streams.
 const SENSOR_CLASSES: [Class; 3] = [Class::Vitals, Class::Environment, Class::Alarms];
 
@@ -126,14 +128,28 @@ impl Clinic {
         if given {
             return Ok(None);
         }
-        let wish = Wish {
+        let wish = self.to_be_watched(MONITORING_GRANT_MS, now_ms);
+        self.sign_grant(patient, &wish, now_ms).map(|(_, ticket)| Some(ticket))
+    }
+
+    /// A consent to monitoring by this organisation from now on.
+    fn to_be_watched(&self, for_ms: u64, now_ms: u64) -> Wish {
+        Wish {
             grantee: PersonId::of_organisation(self.org()),
             purpose: Purpose::Monitoring,
             classes: MONITORED.to_vec(),
             from_ms: now_ms.min(self.ledger().tip().time_ms.max(1)),
-            until_ms: now_ms + MONITORING_GRANT_MS,
-        };
-        self.sign_grant(patient, &wish, now_ms).map(|(_, ticket)| Some(ticket))
+            until_ms: now_ms.saturating_add(for_ms),
+        }
+    }
+
+    /// Lets the ward watch the patient for so long: a new consent, signed with the key that the vault keeps
+    /// for the patient. One that stands is not touched; watching goes on until the last of them ends.
+    ///
+    /// # Errors
+    /// As [`Clinic::grant`].
+    pub fn let_ward_watch(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<Ticket, ClinicError> {
+        self.grant(session, &self.to_be_watched(for_ms, now_ms), now_ms)
     }
 
     /// Ends a device's trust. Without a last trusted sequence number, everything admitted so far

@@ -319,6 +319,28 @@ impl Clinic {
         })
     }
 
+    /// The patient's own consents, newest first. Opens nothing of the record.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but patients.
+    pub fn own_consents(&self, session: &Session, now_ms: u64) -> Result<Vec<GrantView>, ClinicError> {
+        self.signed_in(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
+        let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
+        let patient = self.patient(id).map_err(|why| self.denied(why))?;
+        Ok(self.grants_of(&patient, now_ms))
+    }
+
+    /// From and until of a consent that is not on the ledger yet.
+    fn span_under_way(&self, grant: GrantId) -> Option<(u64, u64)> {
+        let acts = lock(&self.acts);
+        acts.pending.iter().find_map(|pending| match &pending.act {
+            Act::Grant(signed) if self.ledger().grant_id(&signed.message) == grant => {
+                Some((signed.message.from_ms, signed.message.until_ms))
+            }
+            _ => None,
+        })
+    }
+
     /// Whom a patient may consent to: clinicians and relatives with an account here.
     ///
     /// # Errors
@@ -354,14 +376,15 @@ impl Clinic {
                 Some(grant) if now_ms < grant.from_ms => GrantState::Future,
                 Some(_) => GrantState::Live,
             };
+            let under_way = self.span_under_way(record.grant).unwrap_or_default();
             views.push(GrantView {
                 grant: record.grant,
                 grantee,
                 person: record.grantee,
                 purpose: record.terms.purpose,
                 classes: record.terms.classes,
-                from_ms: on_ledger.as_ref().map_or(0, |grant| grant.from_ms),
-                until_ms: on_ledger.as_ref().map_or(0, |grant| grant.until_ms),
+                from_ms: on_ledger.as_ref().map_or(under_way.0, |grant| grant.from_ms),
+                until_ms: on_ledger.as_ref().map_or(under_way.1, |grant| grant.until_ms),
                 state,
                 late: self.is_late(record.grant),
                 vault_kept: true,

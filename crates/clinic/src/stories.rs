@@ -11,6 +11,7 @@ mod explorer;
 mod halts;
 mod hostile;
 mod ledger;
+mod limits;
 mod proofs;
 mod speed;
 mod strangers;

@@ -3,7 +3,8 @@
 //!
 //! Views hold names and clinical values, so their `Debug` prints the type's name alone.
 
-use vitals::alarm::{Condition, Limits, Priority};
+use vitals::alarm::{Condition, Limits, Priority, Side};
+use vitals::body::LimitsChange;
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, Hash, StreamId};
 use vitals::ledger::{ActId, DeviceKind, Outcome, Purpose, Revocation, Role};
@@ -25,12 +26,16 @@ silent_debug!(
     SparkPoint,
     AlarmView,
     Technical,
+    TemporaryLimits,
+    LimitsBack,
     Tile,
+    SilentGateway,
     Wall,
     Point,
     Series,
     EnvelopeRef,
     AlarmMark,
+    LimitsMark,
     Gap,
     Chart,
     AccessView,
@@ -151,6 +156,22 @@ pub struct AlarmView {
     pub escalated: u8,
 }
 
+impl AlarmView {
+    /// Is something wrong now, answered or not?
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.phase, AlarmPhase::Active | AlarmPhase::Acknowledged)
+    }
+
+    /// The one order of alarms, on tiles, strips and in counts: what is wrong now before what is over, then
+    /// the more urgent, then what nobody has answered, then the older.
+    #[must_use]
+    pub fn urgency(&self) -> (bool, core::cmp::Reverse<Priority>, bool, u64) {
+        let answered = self.phase != AlarmPhase::Active;
+        (!self.is_active(), core::cmp::Reverse(self.priority), answered, self.raised_at_ms)
+    }
+}
+
 /// The state of a patient's equipment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Technical {
@@ -196,6 +217,34 @@ pub struct Equipment {
     pub two_hands_since_ms: Option<u64>,
 }
 
+/// Limits of one metric that hold for a while.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TemporaryLimits {
+    /// The metric.
+    pub metric: Metric,
+    /// The sides on which nothing raises an alarm now, and usually something does.
+    pub off: Vec<Side>,
+    /// Who changed them.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, milliseconds.
+    pub since_ms: u64,
+    /// Until when, milliseconds.
+    pub until_ms: u64,
+    /// The limits that come back then.
+    pub back: Limits,
+}
+
+/// Limits that came back by themselves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LimitsBack {
+    /// The metric.
+    pub metric: Metric,
+    /// When, milliseconds.
+    pub at_ms: u64,
+}
+
 /// One patient on the wall, and the head of the patient's page.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tile {
@@ -209,12 +258,16 @@ pub struct Tile {
     pub values: Vec<ValueNow>,
     /// Heart rate of the last two hours.
     pub sparkline: Vec<SparkPoint>,
-    /// Open episodes, most urgent first.
+    /// Open episodes, by [`AlarmView::urgency`].
     pub alarms: Vec<AlarmView>,
     /// Sensor and link state.
     pub technical: Technical,
     /// Limits in force.
     pub limits: Vec<Limits>,
+    /// Those of them that are changed for a while; an alarm that is off is among them.
+    pub temporary: Vec<TemporaryLimits>,
+    /// Those that came back by themselves a short while ago.
+    pub limits_back: Vec<LimitsBack>,
 }
 
 impl Tile {
@@ -250,13 +303,24 @@ pub struct LedgerHealth {
     pub final_size: u64,
 }
 
+/// A gateway behind which every bed is silent: one alarm for all of them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SilentGateway {
+    /// The gateway.
+    pub gateway: DeviceId,
+    /// The beds' own alarms, which it stands for; they are in the strip as well.
+    pub alarms: Vec<AlarmView>,
+}
+
 /// The doctor's wall: positions never move, alarms are repeated in a strip above.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Wall {
     /// One tile per monitored patient, by bed, then id.
     pub tiles: Vec<Tile>,
-    /// Open alarms of all tiles, most urgent first, then oldest first.
+    /// Open alarms of all tiles, by [`AlarmView::urgency`].
     pub strip: Vec<AlarmView>,
+    /// Gateways behind which every bed shown is silent.
+    pub gateways: Vec<SilentGateway>,
     /// Patients of this node who do not consent to monitoring (they are not shown).
     pub unmonitored: usize,
     /// The ledger.
@@ -307,6 +371,17 @@ pub struct AlarmMark {
     pub envelope: EnvelopeRef,
 }
 
+/// One change of limits in the history.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LimitsMark {
+    /// What was changed, and why.
+    pub change: LimitsChange,
+    /// The name of whoever did it; none when the time was over.
+    pub by: Option<String>,
+    /// Its envelope.
+    pub envelope: EnvelopeRef,
+}
+
 /// Missing envelopes: left open in every curve, never interpolated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
@@ -339,6 +414,8 @@ pub struct Chart {
     pub series: Vec<Series>,
     /// Alarm history in the span, oldest first.
     pub alarms: Vec<AlarmMark>,
+    /// Changes of limits in the span, oldest first.
+    pub limits: Vec<LimitsMark>,
     /// Missing envelopes.
     pub gaps: Vec<Gap>,
     /// Envelopes the points come from.

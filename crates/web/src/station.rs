@@ -6,17 +6,21 @@
 //! for a disk, so handlers make them off the event loop.
 
 use clinic::views::{
-    AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall,
+    AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, GrantView, LedgerHealth, LiveEvent, OwnPage,
+    Tile, Wall,
 };
-use clinic::{ChartRequest, ClinicError, Counters, Denied, Origin, Session, SignInRefused, Ticket};
+use clinic::{
+    ChartRequest, ClinicError, Counters, Denied, LimitsOrder, Origin, Session, SignInRefused, Ticket,
+};
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use vitals::alarm::{Condition, Limits};
+use vitals::alarm::Condition;
 use vitals::explorer::{Asked, Block, Blocks, Governance, Transaction};
 use vitals::governance::Motion;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
-use vitals::{Genesis, GrantId, OrgId, PatientId};
+use vitals::metric::Metric;
+use vitals::{DeviceId, Genesis, GrantId, OrgId, PatientId};
 
 /// What the pages may ask; each method is the clinic's of the same name.
 pub trait Station: Send + Sync + 'static {
@@ -100,6 +104,13 @@ pub trait Station: Send + Sync + 'static {
         condition: Condition,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError>;
+    /// Answers for all silent beds behind a gateway.
+    fn acknowledge_gateway(
+        &self,
+        session: &Session,
+        gateway: DeviceId,
+        now_ms: u64,
+    ) -> Result<usize, ClinicError>;
     /// Turns an alarm's sound off for a while.
     fn silence(
         &self,
@@ -109,12 +120,28 @@ pub trait Station: Send + Sync + 'static {
         for_ms: u64,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError>;
+    /// Turns an alarm's sound on again before its silence is over.
+    fn end_silence(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        condition: Condition,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError>;
     /// Changes the limits of one metric.
     fn set_limits(
         &self,
         session: &Session,
         patient: PatientId,
-        limits: Limits,
+        order: &LimitsOrder,
+        now_ms: u64,
+    ) -> Result<(), ClinicError>;
+    /// Ends a change of limits for a while before its time.
+    fn limits_back(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        metric: Metric,
         now_ms: u64,
     ) -> Result<(), ClinicError>;
     /// Writes a bundle of the patient's own record, for checking offline.
@@ -126,6 +153,10 @@ pub trait Station: Send + Sync + 'static {
     ) -> Result<(), ClinicError>;
     /// Withdraws one of the patient's own consents.
     fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError>;
+    /// The patient's own consents; opens nothing of the record.
+    fn own_consents(&self, session: &Session, now_ms: u64) -> Result<Vec<GrantView>, ClinicError>;
+    /// Lets the ward watch the patient for so long from now on, milliseconds.
+    fn let_ward_watch(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<Ticket, ClinicError>;
     /// Follows the wall.
     fn follow_wall(&self, session: &Session, now_ms: u64) -> Result<Box<dyn Following>, ClinicError>;
     /// Follows one record.

@@ -3,20 +3,22 @@
 use crate::station::{Following, Station};
 use crate::{App, Clock, Settings};
 use clinic::views::{
-    AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, LedgerHealth, LiveEvent, OwnPage, Tile, Wall,
+    AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, GrantView, LedgerHealth, LiveEvent, OwnPage,
+    Tile, Wall,
 };
 use clinic::{
-    ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, Origin, Scope, Session, SignInRefused,
-    Ticket,
+    ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, LimitsOrder, Origin, Scope, Session,
+    SignInRefused, Ticket,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use vitals::alarm::{Condition, Limits};
+use vitals::alarm::Condition;
 use vitals::explorer::{Asked, Block, Blocks, Governance, Transaction};
 use vitals::governance::Motion;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
-use vitals::{Genesis, GrantId, OrgId, PatientId};
+use vitals::metric::Metric;
+use vitals::{DeviceId, Genesis, GrantId, OrgId, PatientId};
 
 /// A clinic behind pages.
 struct Wired(Arc<Clinic>);
@@ -157,6 +159,15 @@ impl Station for Wired {
         self.0.acknowledge(session, patient, condition, now_ms)
     }
 
+    fn acknowledge_gateway(
+        &self,
+        session: &Session,
+        gateway: DeviceId,
+        now_ms: u64,
+    ) -> Result<usize, ClinicError> {
+        self.0.acknowledge_gateway(session, gateway, now_ms)
+    }
+
     fn silence(
         &self,
         session: &Session,
@@ -168,14 +179,34 @@ impl Station for Wired {
         self.0.silence(session, patient, condition, for_ms, now_ms)
     }
 
+    fn end_silence(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        condition: Condition,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError> {
+        self.0.end_silence(session, patient, condition, now_ms)
+    }
+
     fn set_limits(
         &self,
         session: &Session,
         patient: PatientId,
-        limits: Limits,
+        order: &LimitsOrder,
         now_ms: u64,
     ) -> Result<(), ClinicError> {
-        self.0.set_limits(session, patient, limits, now_ms)
+        self.0.set_limits(session, patient, order, now_ms)
+    }
+
+    fn limits_back(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        metric: Metric,
+        now_ms: u64,
+    ) -> Result<(), ClinicError> {
+        self.0.limits_back(session, patient, metric, now_ms)
     }
 
     fn export_own(
@@ -191,6 +222,14 @@ impl Station for Wired {
 
     fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError> {
         self.0.revoke_grant(session, grant, now_ms)
+    }
+
+    fn own_consents(&self, session: &Session, now_ms: u64) -> Result<Vec<GrantView>, ClinicError> {
+        self.0.own_consents(session, now_ms)
+    }
+
+    fn let_ward_watch(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<Ticket, ClinicError> {
+        self.0.let_ward_watch(session, for_ms, now_ms)
     }
 
     fn follow_wall(&self, session: &Session, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {

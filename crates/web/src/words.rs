@@ -1,6 +1,6 @@
 //! Values, times and alarms as people read them.
 
-use vitals::alarm::{Condition, Limits, Priority};
+use vitals::alarm::{Condition, Limits, Priority, Side};
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
 use vitals::metric::Metric;
@@ -157,17 +157,6 @@ pub fn priority_style(priority: Priority) -> &'static str {
     }
 }
 
-/// Place in the order of urgency: high, medium, low, technical.
-#[must_use]
-pub fn urgency(priority: Priority) -> u8 {
-    match priority {
-        Priority::High => 0,
-        Priority::Medium => 1,
-        Priority::Low => 2,
-        Priority::Technical => 3,
-    }
-}
-
 /// A word with a capital first letter.
 #[must_use]
 pub fn capital(word: &str) -> String {
@@ -208,6 +197,36 @@ pub fn limits_range(limits: &Limits) -> Option<String> {
     }
 }
 
+/// What differs between two limits of one metric: `high from 131 to 150, low (upper) from 91 to none`.
+#[must_use]
+pub fn limits_changed(before: &Limits, after: &Limits) -> String {
+    let metric = after.metric;
+    let shown = |limit: Option<i32>| limit.map_or_else(|| "none".into(), |raw| value(metric, raw));
+    let side = |name: &'static str, before: [Option<i32>; 3], after: [Option<i32>; 3]| {
+        let levels = [Priority::Low, Priority::Medium, Priority::High].into_iter().zip(before).zip(after);
+        levels
+            .rev()
+            .filter(|((_, before), after)| before != after)
+            .map(move |((priority, before), after)| {
+                format!("{name} {} limit from {} to {}", priority.word(), shown(before), shown(after))
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut changes = side("upper", before.above, after.above);
+    changes.extend(side("lower", before.below, after.below));
+    if changes.is_empty() { "nothing".into() } else { joined(changes.into_iter()) }
+}
+
+/// The sides of a metric on which no alarm is raised: `high and low heart rate`.
+#[must_use]
+pub fn turned_off(metric: Metric, off: &[Side]) -> String {
+    let words = off.iter().map(|side| match side {
+        Side::Above => "high".to_string(),
+        Side::Below => "low".into(),
+    });
+    format!("{} {}", joined(words), inside(metric))
+}
+
 /// A class as a patient understands it.
 #[must_use]
 pub fn class(class: Class) -> &'static str {
@@ -225,10 +244,16 @@ pub fn class(class: Class) -> &'static str {
 /// Classes joined as in speech: `vital signs, room values and alarms`.
 #[must_use]
 pub fn classes(list: &[Class]) -> String {
-    let words: Vec<&str> = list.iter().map(|item| class(*item)).collect();
+    if list.is_empty() { "nothing".into() } else { joined(list.iter().map(|item| class(*item).to_string())) }
+}
+
+/// Words joined as in speech: `one, two and three`.
+#[must_use]
+pub fn joined(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = words.collect();
     match words.as_slice() {
-        [] => "nothing".into(),
-        [only] => (*only).into(),
+        [] => String::new(),
+        [only] => only.clone(),
         [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
     }
 }
@@ -265,6 +290,17 @@ pub fn age(ms: u64) -> String {
         s @ 90..=5399 => format!("{} min", (s + 30) / 60),
         s @ 5400..=172_799 => format!("{} h", (s + 1800) / 3600),
         s => format!("{} days", s / 86_400),
+    }
+}
+
+/// How much time is left, rounded down: `3 days`, `5 hours`, `12 minutes`.
+#[must_use]
+pub fn left(ms: u64) -> String {
+    let said = |number: u64, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+    match ms / 60_000 {
+        minutes @ 2880.. => said(minutes / 1440, "day"),
+        minutes @ 120.. => said(minutes / 60, "hour"),
+        minutes => said(minutes, "minute"),
     }
 }
 
@@ -435,6 +471,14 @@ mod tests {
         assert_eq!(age(240_000), "4 min");
         assert_eq!(age(7_200_000), "2 h");
         assert_eq!(age(200_000_000), "2 days");
+    }
+
+    #[test]
+    fn what_is_left_is_rounded_down() {
+        assert_eq!(left(3 * 86_400_000 - 1), "2 days");
+        assert_eq!(left(47 * 3_600_000), "47 hours");
+        assert_eq!(left(119 * 60_000), "119 minutes");
+        assert_eq!(left(60_000), "1 minute");
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
-use crate::monitoring::{Aftermath, Bed};
+use crate::monitoring::{Aftermath, Bed, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder};
 use crate::sessions::Session;
 use crate::views::AlarmView;
 use vault::{Entry, Patient};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits};
-use vitals::body::{Body, LimitsChange};
+use vitals::body::{Body, ChangeTold, LimitsChange, TEXT_BYTES_MAX};
 use vitals::envelope::ClockQuality;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
+use vitals::metric::Metric;
 
 impl Clinic {
     /// Answers an alarm: "seen, I am on it". Written into the record.
@@ -58,6 +59,23 @@ impl Clinic {
         )
     }
 
+    /// Turns an alarm's sound on again before its silence is over. Written into the record.
+    ///
+    /// # Errors
+    /// As [`Clinic::acknowledge`].
+    pub fn end_silence(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        condition: Condition,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError> {
+        self.carer(session, patient, now_ms)?;
+        self.act(patient, condition, now_ms, "there is no silence to end: the alarm may sound", |bed| {
+            bed.bedside.end_silence(condition, session.person, now_ms)
+        })
+    }
+
     fn act(
         &self,
         patient: PatientId,
@@ -81,29 +99,83 @@ impl Clinic {
         Ok(view)
     }
 
-    /// Changes a patient's limits of one metric. Written into the record before they are in force.
+    /// Changes a patient's limits of one metric. Written into the record, with what they replace and why,
+    /// before they are in force.
     ///
     /// # Errors
-    /// [`ClinicError::Denied`], or [`ClinicError::Wrong`] for limits out of order.
+    /// [`ClinicError::Denied`], or [`ClinicError::Wrong`] for limits out of order, a change without a
+    /// reason, or an alarm turned off without an end.
     pub fn set_limits(
         &self,
         session: &Session,
         patient: PatientId,
-        limits: Limits,
+        order: &LimitsOrder,
         now_ms: u64,
     ) -> Result<(), ClinicError> {
         self.carer(session, patient, now_ms)?;
-        if !limits.in_order() || limits.hysteresis < 0 {
-            return Err(ClinicError::Wrong(
-                "worse limits must lie further out, and the upper ones above the lower ones".into(),
-            ));
+        let wrong = |why: &str| Err(ClinicError::Wrong(why.into()));
+        let LimitsOrder { limits, reason, for_ms } = order;
+        if !limits.in_order() {
+            return wrong("worse limits must lie further out, and the upper ones above the lower ones");
         }
-        let body = Body::Limits(LimitsChange { at_ms: now_ms, by: session.person, limits });
-        let entry = Entry { patient, class: Class::Alarms, body };
+        let reason = reason.trim();
+        if reason.is_empty() || reason.len() > TEXT_BYTES_MAX || reason.chars().any(char::is_control) {
+            return wrong("a change of limits needs a reason, a line of at most 256 letters");
+        }
+        let bounded = |ms: u64| (LIMITS_FOR_MS_MIN..=LIMITS_FOR_MS_MAX).contains(&ms);
+        if for_ms.is_some_and(|ms| !bounded(ms)) {
+            return wrong("a change for a while lasts from one minute to twelve hours");
+        }
+        if for_ms.is_none() && limits.turned_off().next().is_some() {
+            return wrong("an alarm is turned off for a while only: say for how long");
+        }
+        let before = self.in_force(patient, limits.metric).unwrap_or(*limits);
+        let until_ms = for_ms.map(|ms| now_ms + ms);
+        let told = ChangeTold { before, reason: reason.into(), until_ms };
+        let change = LimitsChange { at_ms: now_ms, by: session.person, limits: *limits, told: Some(told) };
+        self.change_limits(session, patient, change, now_ms)
+    }
+
+    /// Lets the limits that stood before a change for a while come back now.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`], or [`ClinicError::Wrong`] when they are not changed for a while.
+    pub fn limits_back(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        metric: Metric,
+        now_ms: u64,
+    ) -> Result<(), ClinicError> {
+        self.carer(session, patient, now_ms)?;
+        let standing = lock(&self.beds).get(&patient).and_then(|bed| bed.bedside.limits().standing(metric));
+        let (Some(limits), Some(before)) = (standing, self.in_force(patient, metric)) else {
+            return Err(ClinicError::Wrong("these limits are not changed for a while".into()));
+        };
+        let told = ChangeTold { before, reason: "turned on again before its time".into(), until_ms: None };
+        let change = LimitsChange { at_ms: now_ms, by: session.person, limits, told: Some(told) };
+        self.change_limits(session, patient, change, now_ms)
+    }
+
+    fn in_force(&self, patient: PatientId, metric: Metric) -> Option<Limits> {
+        let beds = lock(&self.beds);
+        let watched = beds.get(&patient).and_then(|bed| bed.bedside.limits().of(metric).copied());
+        watched.or_else(|| Limits::adult(metric))
+    }
+
+    /// Into the record first: what is in force can always be read.
+    fn change_limits(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        change: LimitsChange,
+        now_ms: u64,
+    ) -> Result<(), ClinicError> {
+        let entry = Entry { patient, class: Class::Alarms, body: Body::Limits(change.clone()) };
         self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
         lock(&self.stats).counters.authored += 1;
         if let Some(bed) = lock(&self.beds).get_mut(&patient) {
-            bed.bedside.set_limits(limits);
+            bed.bedside.change_limits(&change, &session.name);
         }
         self.tell(crate::views::LiveEvent::Changed { patient });
         Ok(())

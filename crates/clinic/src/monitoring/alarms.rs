@@ -6,9 +6,11 @@ mod replay;
 pub(crate) use replay::Recorded;
 
 use crate::monitoring::clocks::Heard;
+use crate::monitoring::limits::PatientLimits;
 use crate::views::{AlarmPhase, AlarmView};
-use std::collections::BTreeMap;
-use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Limits, Priority, Side, State};
+use std::collections::{BTreeMap, BTreeSet};
+use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Priority, Side, State};
+use vitals::body::LimitsChange;
 use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{PatientId, PersonId};
 
@@ -82,8 +84,12 @@ impl Watch {
 pub(crate) struct Noticed {
     /// Events the node has to write into the record.
     pub(crate) record: Vec<AlarmEvent>,
+    /// Limits that came back because their time was over: to be written as well.
+    pub(crate) limits: Vec<LimitsChange>,
     /// Conditions whose episode changed, for the live view.
     pub(crate) changed: Vec<Condition>,
+    /// Something else changed that is shown, such as a value that went beyond a limit or came back.
+    pub(crate) redraw: bool,
     /// Episodes that began, here or at the bedside.
     pub(crate) raised: u64,
 }
@@ -104,7 +110,8 @@ impl Noticed {
 
     /// Did anything happen?
     pub(crate) fn is_empty(&self) -> bool {
-        self.record.is_empty() && self.changed.is_empty()
+        let nothing_to_write = self.record.is_empty() && self.limits.is_empty();
+        nothing_to_write && self.changed.is_empty() && !self.redraw
     }
 }
 
@@ -113,10 +120,12 @@ impl Noticed {
 pub(crate) struct Bedside {
     patient: PatientId,
     watches: BTreeMap<Condition, Watch>,
-    limits: BTreeMap<Metric, Limits>,
+    limits: PatientLimits,
     /// Newest reading of each metric that was evaluated.
     newest_ms: BTreeMap<Metric, u64>,
     absent: BTreeMap<Metric, Absence>,
+    /// Metrics whose newest value is beyond a limit, whether that rings yet or not.
+    beyond: BTreeSet<Metric>,
     /// When something fresh arrived last, by the node's clock.
     fresh_ms: u64,
     stale: bool,
@@ -127,13 +136,13 @@ pub(crate) struct Bedside {
 impl Bedside {
     /// Watching begins now: data is expected within [`STALE_MS`].
     pub(crate) fn new(patient: PatientId, now_ms: u64) -> Self {
-        let limits = Metric::ALL.iter().filter_map(|m| Some((*m, Limits::adult(*m)?))).collect();
         Self {
             patient,
             watches: BTreeMap::new(),
-            limits,
+            limits: PatientLimits::adult(),
             newest_ms: BTreeMap::new(),
             absent: BTreeMap::new(),
+            beyond: BTreeSet::new(),
             fresh_ms: now_ms,
             stale: false,
             second_hand_ms: now_ms,
@@ -148,12 +157,13 @@ impl Bedside {
         self.absent.iter().map(|(metric, why)| (*metric, *why)).collect()
     }
 
-    pub(crate) fn limits(&self) -> Vec<Limits> {
-        self.limits.values().copied().collect()
+    pub(crate) fn limits(&self) -> &PatientLimits {
+        &self.limits
     }
 
-    pub(crate) fn set_limits(&mut self, limits: Limits) {
-        self.limits.insert(limits.metric, limits);
+    /// A change of limits that stands in the record, made by whoever has this name.
+    pub(crate) fn change_limits(&mut self, change: &LimitsChange, name: &str) {
+        self.limits.apply(change, name);
     }
 
     fn watch(&mut self, condition: Condition) -> &mut Watch {
@@ -232,7 +242,12 @@ impl Bedside {
                     watch.says(None, true, at_ms);
                     noticed.own(watch.put(0, SENSOR_OFF_AFTER_MS, at_ms));
                 }
-                let Some(limits) = self.limits.get(&metric).copied() else { return };
+                let Some(limits) = self.limits.of(metric).copied() else { return };
+                let is_beyond =
+                    [Side::Above, Side::Below].into_iter().any(|side| limits.violated(side, value).is_some());
+                let was_beyond =
+                    if is_beyond { !self.beyond.insert(metric) } else { self.beyond.remove(&metric) };
+                noticed.redraw |= is_beyond != was_beyond;
                 let sides =
                     [(Side::Above, Condition::Above(metric)), (Side::Below, Condition::Below(metric))];
                 for (side, condition) in sides {
@@ -298,9 +313,10 @@ impl Bedside {
         noticed
     }
 
-    /// Time passes: data goes stale, unanswered high alarms escalate.
+    /// Time passes: data goes stale, unanswered high alarms escalate, limits come back.
     pub(crate) fn tick(&mut self, now_ms: u64) -> Noticed {
-        let mut noticed = Noticed::default();
+        let limits = self.limits.expire(now_ms);
+        let mut noticed = Noticed { limits, ..Noticed::default() };
         if !self.stale && now_ms.saturating_sub(self.fresh_ms) >= STALE_MS {
             self.stale = true;
             self.inhibit();
@@ -362,6 +378,15 @@ impl Bedside {
         noticed
     }
 
+    /// Somebody turns the sound on again.
+    pub(crate) fn end_silence(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> Noticed {
+        let mut noticed = Noticed::default();
+        if let Some(watch) = self.watches.get_mut(&condition) {
+            noticed.own(watch.alarm.end_silence(by, now_ms));
+        }
+        noticed
+    }
+
     /// When the open episode of a condition began; none while there is none.
     pub(crate) fn open_since_ms(&self, condition: Condition) -> Option<u64> {
         let watch = self.watches.get(&condition).filter(|watch| watch.alarm.is_open())?;
@@ -393,7 +418,7 @@ impl Bedside {
         })
     }
 
-    /// Open episodes, most urgent first, then oldest first.
+    /// Open episodes, by [`AlarmView::urgency`].
     pub(crate) fn open(&self) -> Vec<AlarmView> {
         let mut open: Vec<AlarmView> = self
             .watches
@@ -401,7 +426,7 @@ impl Bedside {
             .filter(|(_, watch)| watch.alarm.is_open())
             .filter_map(|(condition, _)| self.view(*condition))
             .collect();
-        open.sort_by_key(urgency);
+        open.sort_by_key(AlarmView::urgency);
         open
     }
 }
@@ -409,9 +434,4 @@ impl Bedside {
 /// Conditions that the node judges by itself, whatever the bedside says of them.
 fn is_node_s_own(condition: Condition) -> bool {
     matches!(condition, Condition::Stale | Condition::Equivocation | Condition::Gap | Condition::Clock)
-}
-
-/// Sort key: most urgent first, unanswered before answered, then oldest first.
-pub(crate) fn urgency(view: &AlarmView) -> (core::cmp::Reverse<Priority>, bool, u64) {
-    (core::cmp::Reverse(view.priority), view.phase != AlarmPhase::Active, view.raised_at_ms)
 }

@@ -4,9 +4,12 @@
 mod actions;
 pub(crate) mod alarms;
 mod clocks;
+mod gateways;
+mod limits;
 pub(crate) mod recent;
 
 pub use alarms::STALE_MS;
+pub use limits::{LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder};
 pub use recent::RECENT_MS;
 
 use crate::access::{Allowed, MONITORED};
@@ -87,6 +90,8 @@ impl Aftermath {
         let views = conditions.iter().filter_map(|condition| bedside.view(*condition));
         self.events.extend(views.map(LiveEvent::Alarm));
         self.events.push(LiveEvent::Changed { patient });
+        let back = noticed.limits.into_iter().map(Body::Limits);
+        self.entries.extend(back.map(|body| Entry { patient, class: Class::Alarms, body }));
         if !noticed.record.is_empty() {
             self.entries.push(Entry { patient, class: Class::Alarms, body: Body::Alarms(noticed.record) });
         }
@@ -262,7 +267,11 @@ impl Clinic {
                         }));
                     }
                     Ok(Body::Profile(profile)) => (bed.name, bed.place) = (profile.name, profile.bed),
-                    Ok(Body::Limits(change)) => bed.bedside.set_limits(change.limits),
+                    Ok(Body::Limits(change)) => {
+                        let account = self.vault().account_of(change.by);
+                        let name = account.map_or_else(String::new, |account| account.name);
+                        bed.bedside.change_limits(&change, &name);
+                    }
                     _ => {}
                 }
             }
@@ -506,7 +515,9 @@ impl Clinic {
                 clock_off_ms: bed.clock_off_ms(),
                 missing: bed.missing.values().filter(|missing| may(missing.class)).cloned().collect(),
             },
-            limits: if may(Class::Alarms) { bed.bedside.limits() } else { Vec::new() },
+            limits: if may(Class::Alarms) { bed.bedside.limits().all() } else { Vec::new() },
+            temporary: if may(Class::Alarms) { bed.bedside.limits().temporary() } else { Vec::new() },
+            limits_back: if may(Class::Alarms) { bed.bedside.limits().came_back(now_ms) } else { Vec::new() },
         }
     }
 

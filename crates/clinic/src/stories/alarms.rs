@@ -2,7 +2,7 @@
 
 use super::ward::{NOON_MS, Ward, denied};
 use crate::views::{AlarmPhase, AlarmSource, AlarmView};
-use crate::{ChartRequest, ClinicError, Denied};
+use crate::{ChartRequest, ClinicError, Denied, LimitsOrder};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Happening, Limits, Priority};
 use vitals::ids::Class;
@@ -170,7 +170,8 @@ fn limits_are_personal_recorded_and_read_back() {
     let mut limits = Limits::adult(Metric::HeartRate).unwrap();
     limits.above = [None, None, Some(1000)];
     limits.persistence_ms = 0;
-    ward.clinic.set_limits(&lee, amira, limits, ward.now_ms).unwrap();
+    let order = |limits| LimitsOrder { limits, reason: "agreed on the round".into(), for_ms: None };
+    ward.clinic.set_limits(&lee, amira, &order(limits), ward.now_ms).unwrap();
     ward.beats(&mut gateway, 1010, 1);
     let alarms = open(&ward);
     assert_eq!((alarms.len(), alarms[0].patient, alarms[0].priority), (1, amira, Priority::High));
@@ -179,7 +180,7 @@ fn limits_are_personal_recorded_and_read_back() {
     assert!(of(amira).contains(&limits) && !of(bruno).contains(&limits));
     let mut wrong = limits;
     wrong.above = [Some(1200), None, Some(1000)];
-    let refused = ward.clinic.set_limits(&lee, amira, wrong, ward.now_ms);
+    let refused = ward.clinic.set_limits(&lee, amira, &order(wrong), ward.now_ms);
     assert!(matches!(refused, Err(ClinicError::Wrong(_))));
     let reopened = ward.reopened();
     let wall = reopened.clinic.wall(&reopened.as_("lee"), reopened.now_ms).unwrap();

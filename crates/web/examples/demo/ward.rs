@@ -6,13 +6,16 @@ mod flow;
 mod ledger;
 
 use clinic::views::*;
-use clinic::{ChartRequest, ClinicError, Counters, Denied, Latency, Origin, Session, SignInRefused, Ticket};
+use clinic::{
+    ChartRequest, ClinicError, Counters, Denied, Latency, LimitsOrder, Origin, Session, SignInRefused, Ticket,
+};
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use vitals::alarm::{AlarmEvent, Condition, Happening, Limits, Priority};
+use vitals::body::{ChangeTold, LimitsChange};
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, StreamId, sha256};
 use vitals::ledger::{DeviceKind, Outcome, Purpose, Role};
@@ -41,15 +44,19 @@ enum Mood {
     SensorOff,
     Stale,
     Waiting,
+    /// Beyond a limit, not long enough to ring.
+    Checking,
 }
 
-const BEDS: [(&str, Mood); 6] = [
+const BEDS: [(&str, Mood); 8] = [
     ("Amira Demo", Mood::Well),
     ("B. Sample", Mood::High),
     ("C. Example", Mood::Medium),
     ("D. Test", Mood::SensorOff),
     ("E. Sample", Mood::Stale),
     ("F. Example", Mood::Waiting),
+    ("G. Test", Mood::Checking),
+    ("H. Sample", Mood::Stale),
 ];
 
 #[derive(Default)]
@@ -59,9 +66,11 @@ struct Memory {
     acknowledged: BTreeMap<(PatientId, u16), String>,
     silenced: BTreeMap<(PatientId, u16), u64>,
     limits: BTreeMap<(PatientId, u8), Limits>,
+    temporary: BTreeMap<(PatientId, u8), TemporaryLimits>,
     access: Vec<AccessView>,
     revoked: bool,
     raised: Option<u64>,
+    watched_until_ms: Option<u64>,
 }
 
 /// The made-up ward.
@@ -85,13 +94,18 @@ pub(crate) fn grant() -> GrantId {
     GrantId(sha256(&[b"demo grant"]))
 }
 
+pub(crate) fn watching() -> GrantId {
+    GrantId([9; 32])
+}
+
 fn person(login: &str) -> PersonId {
     PersonId(sha256(&[b"demo person", login.as_bytes()]))
 }
 
 impl Demo {
     pub(crate) fn new(start_ms: u64, name: &str, alarm: Option<PathBuf>) -> Self {
-        Self { start_ms, name: name.into(), alarm, memory: Arc::default() }
+        let memory = Memory { watched_until_ms: Some(start_ms + 2 * 86_400_000), ..Memory::default() };
+        Self { start_ms, name: name.into(), alarm, memory: Arc::new(Mutex::new(memory)) }
     }
 
     fn copy(&self) -> Self {
@@ -147,6 +161,7 @@ impl Demo {
                 let base = match mood {
                     Mood::High => 1340.0,
                     Mood::Medium => 760.0,
+                    Mood::Checking => 1180.0,
                     _ if number == 0 && self.raised(at_ms).is_some() => 1380.0,
                     _ => 720.0,
                 };
@@ -191,6 +206,23 @@ impl Demo {
             .collect()
     }
 
+    /// All silent beds stand behind one gateway.
+    fn silent_gateways(&self, tiles: &[Tile]) -> Vec<SilentGateway> {
+        let alarms = tiles.iter().flat_map(|tile| &tile.alarms);
+        let silent: Vec<AlarmView> =
+            alarms.filter(|alarm| alarm.condition == Condition::Stale).cloned().collect();
+        (silent.len() > 1)
+            .then_some(SilentGateway { gateway: DeviceId([1; 16]), alarms: silent })
+            .into_iter()
+            .collect()
+    }
+
+    fn temporary(&self, number: usize) -> Vec<TemporaryLimits> {
+        let memory = self.memory();
+        let own = memory.temporary.iter().filter(|((whose, _), _)| *whose == patient(number));
+        own.map(|(_, temporary)| temporary.clone()).collect()
+    }
+
     fn alarms(&self, number: usize, now_ms: u64) -> Vec<AlarmView> {
         let raised = self.raised(now_ms);
         let memory = self.memory();
@@ -232,7 +264,7 @@ impl Demo {
                 .map(|at_ms| open(Condition::Above(Metric::HeartRate), Priority::High, 1380, at_ms, None))
                 .into_iter()
                 .collect(),
-            Mood::Well | Mood::Waiting => Vec::new(),
+            Mood::Well | Mood::Waiting | Mood::Checking => Vec::new(),
         }
     }
 
@@ -286,6 +318,8 @@ impl Demo {
                     .collect(),
             },
             limits: self.limits(number),
+            temporary: self.temporary(number),
+            limits_back: Vec::new(),
         }
     }
 
@@ -325,6 +359,7 @@ impl Demo {
             by,
             envelope: self.envelope(at_ms, now_ms),
         };
+        let usual = Limits::adult(Metric::HeartRate).expect("the heart rate has limits");
         let trace = self.envelope(now_ms, now_ms);
         let entry = AccessView {
             at_ms: now_ms,
@@ -351,6 +386,20 @@ impl Demo {
                 event(now_ms - 640_000, Happening::Acknowledged, Some("Nurse Kim Demo".into())),
                 event(now_ms - 500_000, Happening::Closed, None),
             ],
+            limits: vec![LimitsMark {
+                change: LimitsChange {
+                    at_ms: now_ms - 300_000,
+                    by: session.person,
+                    limits: Limits { above: [Some(1000), Some(1200), Some(1400)], ..usual },
+                    told: Some(ChangeTold {
+                        before: usual,
+                        reason: "known fast heart, agreed on the round".into(),
+                        until_ms: None,
+                    }),
+                },
+                by: Some("Dr Lee Demo".into()),
+                envelope: self.envelope(now_ms - 300_000, now_ms),
+            }],
             gaps: vec![Gap {
                 class: Class::Vitals,
                 from_seq: 10,

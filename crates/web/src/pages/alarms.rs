@@ -15,6 +15,8 @@ use vitals::ledger::Role;
 /// One alarm in the strip.
 pub(crate) struct AlarmCard {
     pub(crate) key: String,
+    /// Address under which something is done about it.
+    pub(crate) action: String,
     pub(crate) patient: String,
     pub(crate) code: u16,
     pub(crate) style: &'static str,
@@ -29,11 +31,13 @@ pub(crate) struct AlarmCard {
     pub(crate) lasted: String,
     pub(crate) owner: Option<String>,
     pub(crate) silenced_until: Option<Moment>,
-    pub(crate) note: &'static str,
+    pub(crate) note: String,
     pub(crate) unanswered: bool,
     pub(crate) over: bool,
     pub(crate) answerable: bool,
     pub(crate) silenceable: bool,
+    /// Is it silenced, and can that be ended?
+    pub(crate) soundable: bool,
     pub(crate) sounds: bool,
 }
 
@@ -42,7 +46,10 @@ pub(crate) struct AlarmCard {
 #[template(path = "parts/alarms.html")]
 pub(crate) struct AlarmsPart {
     pub(crate) alarms: Vec<AlarmCard>,
-    pub(crate) no_alarms: &'static str,
+    /// What is said while there is none.
+    pub(crate) no_alarms: String,
+    /// Is everything known to be in its limits?
+    pub(crate) well: bool,
     pub(crate) csrf: String,
     pub(crate) back: String,
 }
@@ -91,6 +98,7 @@ impl AlarmCard {
         let unanswered = alarm.phase != AlarmPhase::Acknowledged;
         Self {
             key: format!("alarm-{}-{}", alarm.patient, alarm.condition.code()),
+            action: format!("/patients/{}/alarms/{}", alarm.patient, alarm.condition.code()),
             patient: alarm.patient.to_string(),
             code: alarm.condition.code(),
             style: style(alarm),
@@ -104,11 +112,12 @@ impl AlarmCard {
             lasted: words::age(now_ms.saturating_sub(alarm.raised_at_ms)),
             owner: alarm.owner.clone(),
             silenced_until: silenced.then_some(Moment(alarm.silenced_until_ms)),
-            note: note(alarm),
+            note: note(alarm).into(),
             unanswered,
             over,
             answerable: role == Role::Clinician,
-            silenceable: alarm.phase == AlarmPhase::Active && !silenced,
+            silenceable: alarm.is_active() && !silenced,
+            soundable: alarm.is_active() && silenced,
             sounds: alarm.phase == AlarmPhase::Active && !silenced && !alarm.inhibited,
         }
     }
@@ -140,19 +149,6 @@ fn note(alarm: &AlarmView) -> &'static str {
     }
 }
 
-/// Most urgent first, then oldest first.
-pub(crate) fn sort(alarms: &mut [AlarmView]) {
-    let phase = |phase| u8::from(phase != AlarmPhase::Active);
-    alarms.sort_by_key(|alarm| {
-        (phase_last(alarm), words::urgency(alarm.priority), phase(alarm.phase), alarm.raised_at_ms)
-    });
-}
-
-/// What is over comes after what is not.
-fn phase_last(alarm: &AlarmView) -> bool {
-    alarm.phase == AlarmPhase::Recovered
-}
-
 /// Somebody takes care of an alarm.
 pub(crate) async fn acknowledge(
     State(app): State<App>,
@@ -181,6 +177,21 @@ pub(crate) async fn silence(
     let answer = app
         .ask(move |station, now_ms| station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms))
         .await;
+    app.granted(&posted.caller, answer)?;
+    super::done(&posted, "/wall")
+}
+
+/// Somebody turns the sound of an alarm on again before its silence is over.
+pub(crate) async fn sound(
+    State(app): State<App>,
+    At((patient, code)): At<(String, String)>,
+    posted: Posted,
+) -> Answer {
+    posted.fits(&app, &["back?"])?;
+    let id = super::patient_id(&app, &posted.caller, &patient)?;
+    let condition = super::condition(&app, &posted.caller, &code)?;
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.end_silence(&session, id, condition, now_ms)).await;
     app.granted(&posted.caller, answer)?;
     super::done(&posted, "/wall")
 }

@@ -1,6 +1,8 @@
 //! One patient's newest values, as tiles and strips show them.
 
 use super::alarms::style;
+use super::limits;
+use super::status::Status;
 use crate::draw::{Band, Bucket, Frame, Run, axis};
 use crate::words::{self, Moment, Trend};
 use clinic::views::{AlarmPhase, AlarmView, EnvelopeRef, ProofState, SparkPoint, Tile, ValueNow};
@@ -83,6 +85,8 @@ pub(crate) struct Chip {
     pub(crate) icon: &'static str,
     pub(crate) stars: &'static str,
     pub(crate) word: String,
+    /// Does it say that all is well? Then it says so only while the page is connected.
+    pub(crate) well: bool,
 }
 
 /// One patient as tiles and pages show them.
@@ -97,14 +101,14 @@ pub(crate) struct BedView {
     pub(crate) age: String,
     pub(crate) cells: Vec<Cell>,
     pub(crate) spark: Option<Spark>,
-    /// Owner of the worst alarm, and how long it has lasted.
+    /// Owner of the worst alarm, and how long it has lasted; without one, what is not known to be well.
     pub(crate) line: Option<String>,
-    /// What is wrong with clock and streams, a line each.
+    /// Alarms that are off, and what is wrong with clock and streams, a line each.
     pub(crate) marks: Vec<Mark>,
     pub(crate) proof: Option<ProofMark>,
 }
 
-/// Something about the equipment that does not take the values away.
+/// Something to know of the bed that does not take the values away.
 pub(crate) struct Mark {
     pub(crate) icon: &'static str,
     pub(crate) text: String,
@@ -139,7 +143,17 @@ fn marks(tile: &Tile) -> Vec<Mark> {
         ),
         at: Moment(missing.since_ms),
     });
-    clock.into_iter().chain(missing).collect()
+    let off = tile.temporary.iter().map(|temporary| Mark {
+        icon: if temporary.off.is_empty() { "bell" } else { "mute" },
+        text: limits::temporary_text(temporary),
+        at: Moment(temporary.until_ms),
+    });
+    let back = tile.limits_back.iter().map(|back| Mark {
+        icon: "bell",
+        text: format!("The usual limits of {} are back since", words::inside(back.metric)),
+        at: Moment(back.at_ms),
+    });
+    off.chain(back).chain(clock).chain(missing).collect()
 }
 
 /// Name and place, with words where the consent covers neither.
@@ -171,6 +185,7 @@ impl BedView {
         let worst = tile.alarms.first();
         let last = tile.technical.last_ms.map(Moment);
         let newest = tile.values.iter().max_by_key(|value| value.envelope.index);
+        let status = Status::of(tile, now_ms);
         Self {
             patient: tile.patient.to_string(),
             name,
@@ -181,7 +196,7 @@ impl BedView {
                 None => "",
                 Some(alarm) => style(alarm),
             },
-            chip: chip(tile, worst),
+            chip: worst.map_or_else(|| status.chip(), chip),
             stale: tile.technical.stale,
             last,
             age: last.map_or_else(String::new, |last| words::age(now_ms.saturating_sub(last.0))),
@@ -191,33 +206,21 @@ impl BedView {
                 tile.limits.iter().find(|limits| limits.metric == Metric::HeartRate),
                 now_ms,
             ),
-            line: worst.map(|alarm| owner_line(alarm, now_ms)),
+            line: worst.map(|alarm| owner_line(alarm, now_ms)).or_else(|| status.line()),
             marks: marks(tile),
             proof: newest.map(|value| ProofMark::of(&value.envelope)),
         }
     }
 }
 
-fn chip(tile: &Tile, worst: Option<&AlarmView>) -> Chip {
-    let plain = |style, icon, word: &str| Chip { style, icon, stars: "", word: word.into() };
-    match worst {
-        Some(alarm) => Chip {
-            style: style(alarm),
-            icon: if alarm.phase == AlarmPhase::Recovered {
-                "low"
-            } else {
-                words::priority_icon(alarm.priority)
-            },
-            stars: alarm.priority.stars(),
-            word: match alarm.phase {
-                AlarmPhase::Recovered => "Over".into(),
-                _ => words::capital(alarm.priority.word()),
-            },
-        },
-        None if tile.technical.last_ms.is_none() => plain("flag", "stale", "Waiting"),
-        None if tile.technical.stale => plain("tech", "stale", "No data"),
-        None if tile.limits.is_empty() => plain("ok", "live", "No limits set"),
-        None => plain("ok", "check", "In limits"),
+fn chip(alarm: &AlarmView) -> Chip {
+    let over = alarm.phase == AlarmPhase::Recovered;
+    Chip {
+        style: style(alarm),
+        icon: if over { "low" } else { words::priority_icon(alarm.priority) },
+        stars: alarm.priority.stars(),
+        word: if over { "Over".into() } else { words::capital(alarm.priority.word()) },
+        well: false,
     }
 }
 

@@ -3,8 +3,9 @@
 use super::alarms::limit_of;
 use super::bed::ProofMark;
 use crate::words::{self, Moment};
-use clinic::views::{AlarmSource, Chart};
-use vitals::alarm::{Condition, Happening, Priority};
+use clinic::views::{AlarmMark, AlarmSource, Chart, LimitsMark};
+use vitals::Metric;
+use vitals::alarm::{Condition, Happening, Limits, Priority, Side};
 
 /// Most lines of history on a page; the newest are shown.
 const LINES_MAX: usize = 40;
@@ -115,36 +116,108 @@ pub(crate) struct HistoryLine {
     pub(crate) proof: ProofMark,
 }
 
-/// The history to read, newest first.
+/// The history to read, newest first: alarms, and changes of limits among them.
 pub(crate) fn lines(chart: &Chart) -> Vec<HistoryLine> {
-    let line = |mark: &clinic::views::AlarmMark| {
-        let event = mark.event;
-        let limit = limit_of(event.condition, event.priority, &chart.now.limits);
-        let told = words::alarm(event.condition, event.value, limit);
-        HistoryLine {
-            style: words::priority_style(event.priority),
-            icon: words::priority_icon(event.priority),
-            stars: event.priority.stars(),
-            word: words::capital(event.priority.word()),
-            at: Moment(event.at_ms),
-            what: match event.happening {
-                Happening::Raised | Happening::Returned | Happening::Worsened => {
-                    format!("{}: {told}.", happening(event.happening))
-                }
-                Happening::Escalated => {
-                    format!("Nobody answered, more people were told: {}.", words::condition(event.condition))
-                }
-                _ => format!("{}: {}.", happening(event.happening), words::condition(event.condition)),
-            },
-            by: match (&mark.by, mark.source) {
-                (Some(name), _) => format!("by {name}"),
-                (None, AlarmSource::Bedside) => "at the bedside".into(),
-                (None, AlarmSource::Node) => "on the ward".into(),
-            },
-            proof: ProofMark::of(&mark.envelope),
+    let alarms = chart.alarms.iter().map(|mark| alarm_line(mark, chart));
+    let mut lines: Vec<HistoryLine> = alarms.chain(chart.limits.iter().map(limits_line)).collect();
+    lines.sort_by_key(|line| line.at);
+    lines.reverse();
+    lines.truncate(LINES_MAX);
+    lines
+}
+
+/// The limits of a metric that were in force at a time of the chart, as the record tells: what the next
+/// change replaced, or what the last one set. None where an old record does not say.
+fn limits_at(chart: &Chart, metric: Metric, at_ms: u64) -> Option<&Limits> {
+    let changes = || chart.limits.iter().map(|mark| &mark.change).filter(|c| c.limits.metric == metric);
+    let next = changes().find(|change| change.at_ms > at_ms);
+    let last = changes().rfind(|change| change.at_ms <= at_ms).map(|change| &change.limits);
+    match next {
+        Some(next) => next.told.as_ref().map(|told| &told.before).or(last),
+        // The charts of pages end now.
+        None => last.or_else(|| chart.now.limits.iter().find(|limits| limits.metric == metric)),
+    }
+}
+
+/// An alarm with the limit that its value was beyond at that time.
+fn told(mark: &AlarmMark, chart: &Chart) -> String {
+    let event = mark.event;
+    let side = match event.condition {
+        Condition::Above(_) => Side::Above,
+        Condition::Below(_) => Side::Below,
+        _ => return words::alarm(event.condition, event.value, None),
+    };
+    let limits = event.condition.metric().and_then(|metric| limits_at(chart, metric, event.at_ms));
+    let beyond = limits.and_then(|limits| Some((limits, limits.violated(side, event.value)?)));
+    match beyond {
+        Some((limits, priority)) => {
+            let limit = limit_of(event.condition, priority, core::slice::from_ref(limits));
+            words::alarm(event.condition, event.value, limit)
+        }
+        // The bedside rings by limits of its own until it has those of the ward.
+        None if mark.source == AlarmSource::Bedside => {
+            format!("{}, by the bedside’s own limit", words::alarm(event.condition, event.value, None))
+        }
+        None => words::alarm(event.condition, event.value, None),
+    }
+}
+
+fn alarm_line(mark: &AlarmMark, chart: &Chart) -> HistoryLine {
+    let event = mark.event;
+    HistoryLine {
+        style: words::priority_style(event.priority),
+        icon: words::priority_icon(event.priority),
+        stars: event.priority.stars(),
+        word: words::capital(event.priority.word()),
+        at: Moment(event.at_ms),
+        what: match event.happening {
+            Happening::Raised | Happening::Returned | Happening::Worsened => {
+                format!("{}: {}.", happening(event.happening), told(mark, chart))
+            }
+            Happening::Escalated => {
+                format!("Nobody answered, more people were told: {}.", words::condition(event.condition))
+            }
+            _ => format!("{}: {}.", happening(event.happening), words::condition(event.condition)),
+        },
+        by: match (&mark.by, mark.source) {
+            (Some(name), _) => format!("by {name}"),
+            (None, AlarmSource::Bedside) => "at the bedside".into(),
+            (None, AlarmSource::Node) => "on the ward".into(),
+        },
+        proof: ProofMark::of(&mark.envelope),
+    }
+}
+
+fn limits_line(mark: &LimitsMark) -> HistoryLine {
+    let change = &mark.change;
+    let metric = change.limits.metric;
+    let off: Vec<Side> = change.limits.turned_off().collect();
+    let head = if off.is_empty() {
+        format!("Limits of {} changed", words::inside(metric))
+    } else {
+        format!("Alarm turned off: {}", words::turned_off(metric, &off))
+    };
+    let what = match &change.told {
+        None => format!(
+            "{head}. In force from then on: {}.",
+            words::limits_range(&change.limits).unwrap_or_else(|| "no alarm".into())
+        ),
+        Some(told) => {
+            let until = told.until_ms.map_or_else(String::new, |ms| format!(", until {}", Moment(ms).full()));
+            let changed = words::limits_changed(&told.before, &change.limits);
+            format!("{head}{until}: {changed}. Reason: {}.", told.reason.trim_end_matches('.'))
         }
     };
-    chart.alarms.iter().rev().take(LINES_MAX).map(line).collect()
+    HistoryLine {
+        style: "flag",
+        icon: if off.is_empty() { "bell" } else { "mute" },
+        stars: "",
+        word: "Limits".into(),
+        at: Moment(change.at_ms),
+        what,
+        by: mark.by.as_ref().map_or_else(|| "by itself".into(), |name| format!("by {name}")),
+        proof: ProofMark::of(&mark.envelope),
+    }
 }
 
 fn happening(happening: Happening) -> &'static str {
@@ -153,6 +226,7 @@ fn happening(happening: Happening) -> &'static str {
         Happening::Worsened => "Got worse",
         Happening::Acknowledged => "Acknowledged",
         Happening::Silenced => "Sound off for a while",
+        Happening::SilenceEnded => "Sound on again",
         Happening::Recovered => "Back in limits",
         Happening::Returned => "Came back",
         Happening::Closed => "Over",

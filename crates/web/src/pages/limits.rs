@@ -4,14 +4,16 @@ use super::patient;
 use super::trends::RANGES;
 use crate::App;
 use crate::forms::{At, Fields, Posted};
-use crate::shell::Answer;
-use crate::words;
+use crate::shell::{Answer, Message};
+use crate::words::{self, Moment};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use clinic::ClinicError;
+use clinic::views::{TemporaryLimits, Tile};
+use clinic::{ClinicError, LimitsOrder};
 use vitals::Metric;
 use vitals::alarm::{Limits, Priority};
+use vitals::body::TEXT_BYTES_MAX;
 
 /// Names of the six fields: side, then priority from low to high, as in [`Limits`].
 const FIELDS: [(&str, Priority); 6] = [
@@ -24,8 +26,32 @@ const FIELDS: [(&str, Priority); 6] = [
 ];
 
 /// The form: a field that is missing would switch an alarm off that nobody meant to switch off.
-const FORM: [&str; 8] =
-    ["metric", "for?", "above_low", "above_medium", "above_high", "below_low", "below_medium", "below_high"];
+const FORM: [&str; 11] = [
+    "metric",
+    "for?",
+    "above_low",
+    "above_medium",
+    "above_high",
+    "below_low",
+    "below_medium",
+    "below_high",
+    "reason",
+    "minutes",
+    "off?",
+];
+
+/// For how long limits may be changed: minutes, and how that is said.
+const DURATIONS: [(u64, &str); 7] = [
+    (15, "15 minutes"),
+    (30, "30 minutes"),
+    (60, "1 hour"),
+    (120, "2 hours"),
+    (240, "4 hours"),
+    (480, "8 hours"),
+    (720, "12 hours"),
+];
+/// How long an alarm is off if nobody says otherwise, minutes.
+const OFF_MINUTES: u64 = 60;
 
 /// One field of the form.
 pub(crate) struct LimitField {
@@ -36,6 +62,21 @@ pub(crate) struct LimitField {
     pub(crate) word: String,
     pub(crate) side: &'static str,
     pub(crate) value: String,
+}
+
+/// One choice of how long.
+pub(crate) struct Duration {
+    pub(crate) minutes: String,
+    pub(crate) label: &'static str,
+    pub(crate) chosen: bool,
+}
+
+/// A change for a while that is in force.
+pub(crate) struct ForAWhile {
+    pub(crate) off: bool,
+    pub(crate) text: String,
+    pub(crate) until: Moment,
+    pub(crate) back: String,
 }
 
 /// The limits of one metric, and the form that changes them.
@@ -50,13 +91,30 @@ pub(crate) struct LimitsForm {
     pub(crate) open: bool,
     pub(crate) persistence: String,
     pub(crate) fields: Vec<LimitField>,
+    pub(crate) reason: String,
+    pub(crate) durations: Vec<Duration>,
+    /// Set when what was entered would turn an alarm off: which, asked before it is done.
+    pub(crate) question: Option<String>,
+    pub(crate) for_a_while: Option<ForAWhile>,
+}
+
+/// A change for a while in one line, to be followed by the time when it ends.
+pub(crate) fn temporary_text(temporary: &TemporaryLimits) -> String {
+    let what = if temporary.off.is_empty() {
+        format!("Limits of {} changed", words::inside(temporary.metric))
+    } else {
+        format!("Alarm off: {}", words::turned_off(temporary.metric, &temporary.off))
+    };
+    format!("{what}, by {} ({}), until", temporary.by, temporary.reason)
 }
 
 impl LimitsForm {
-    /// The form for these limits, filled with what was entered if that did not fit.
-    pub(crate) fn of(limits: &Limits, changeable: bool, entered: Option<&Fields>) -> Self {
-        let info = limits.metric.info();
+    /// The form for these limits, filled with what was entered if that did not fit or has to be confirmed.
+    pub(crate) fn of(limits: &Limits, tile: &Tile, changeable: bool, entered: Option<&Fields>) -> Self {
+        let metric = limits.metric;
+        let info = metric.info();
         let entered = entered.filter(|fields| fields.get("metric").is_some_and(|name| name == info.name));
+        let told = |name: &str| entered.and_then(|fields| fields.get(name).cloned());
         let values = limits.above.iter().chain(&limits.below);
         let field = |((name, priority), value): ((&'static str, Priority), &Option<i32>)| LimitField {
             name,
@@ -65,24 +123,79 @@ impl LimitsForm {
             stars: priority.stars(),
             word: words::capital(priority.word()),
             side: if name.starts_with("above") { "at or above" } else { "at or below" },
-            value: entered.and_then(|fields| fields.get(name).cloned()).unwrap_or_else(|| {
-                value.map_or_else(String::new, |raw| words::value(limits.metric, raw).replace('−', "-"))
+            value: told(name).unwrap_or_else(|| {
+                value.map_or_else(String::new, |raw| words::value(metric, raw).replace('−', "-"))
             }),
+        };
+        let question = entered.and_then(|fields| {
+            let off: Vec<_> = read(metric, fields, limits).ok()?.turned_off().collect();
+            (!off.is_empty()).then(|| words::turned_off(metric, &off))
+        });
+        let temporary = tile.temporary.iter().find(|temporary| temporary.metric == metric);
+        let range = |limits: &Limits| {
+            words::limits_range(limits)
+                .map_or_else(|| "No alarm on this value.".into(), |range| words::capital(&range))
         };
         Self {
             name: info.name,
             label: info.label,
-            inside: words::inside(limits.metric),
+            inside: words::inside(metric),
             unit: info.unit,
-            sentence: words::limits_range(limits)
-                .map_or_else(|| "No alarm on this value.".into(), |range| words::capital(&range)),
-            usual: Limits::adult(limits.metric).as_ref() == Some(limits),
+            sentence: range(limits),
+            usual: Limits::adult(metric).as_ref() == Some(limits),
             changeable,
             open: entered.is_some(),
             persistence: words::age(limits.persistence_ms),
             fields: FIELDS.into_iter().zip(values).map(field).collect(),
+            reason: told("reason").unwrap_or_default(),
+            durations: durations(&told("minutes").unwrap_or_default(), question.is_some()),
+            question,
+            for_a_while: temporary.map(|temporary| ForAWhile {
+                off: !temporary.off.is_empty(),
+                text: temporary_text(temporary),
+                until: Moment(temporary.until_ms),
+                back: range(&temporary.back),
+            }),
         }
     }
+}
+
+/// How long: without an end only while no alarm is turned off.
+fn durations(chosen: &str, off: bool) -> Vec<Duration> {
+    let usual = OFF_MINUTES.to_string();
+    let chosen = if off && chosen.is_empty() { &usual } else { chosen };
+    let open_end = (!off).then_some((String::new(), "Until changed again"));
+    let all = DURATIONS.iter().map(|(minutes, label)| (minutes.to_string(), *label));
+    open_end
+        .into_iter()
+        .chain(all)
+        .map(|(minutes, label)| Duration { chosen: minutes == chosen, minutes, label })
+        .collect()
+}
+
+/// What a form asks for, and why it cannot be done.
+fn order(metric: Metric, fields: &Fields, before: &Limits) -> Result<LimitsOrder, String> {
+    let field = |name: &str| fields.get(name).map_or("", String::as_str).trim();
+    let limits = read(metric, fields, before)?;
+    let reason = field("reason").to_string();
+    if reason.is_empty() || reason.len() > TEXT_BYTES_MAX {
+        return Err("Say in a few words why the limits are changed.".into());
+    }
+    let minutes = field("minutes");
+    let known = DURATIONS.iter().find(|(known, _)| known.to_string() == minutes);
+    let for_ms = match (minutes, known) {
+        ("", _) => None,
+        (_, Some((minutes, _))) => Some(minutes * 60_000),
+        (_, None) => return Err("There is no such length of time to choose.".into()),
+    };
+    let off: Vec<_> = limits.turned_off().collect();
+    if !off.is_empty() && (field("off") != "yes" || for_ms.is_none()) {
+        let what = words::turned_off(metric, &off);
+        return Err(format!(
+            "This turns the alarm for {what} off: nobody will be called for it. Say for how long, and confirm."
+        ));
+    }
+    Ok(LimitsOrder { limits, reason, for_ms })
 }
 
 /// Reads limits from a form; the sentence says which field does not fit.
@@ -139,15 +252,13 @@ pub(crate) async fn submit(State(app): State<App>, At(patient): At<String>, post
     let metric = Metric::from_name(posted.field("metric"));
     let before = metric.and_then(Limits::adult);
     let (Some(metric), Some(before)) = (metric, before) else {
-        return Err(
-            app.refusal(Some(caller), &crate::shell::Message::wrong("There are no limits for this value."))
-        );
+        return Err(app.refusal(Some(caller), &Message::wrong("There are no limits for this value.")));
     };
-    let problem = match read(metric, &posted.fields, &before) {
-        Ok(limits) => {
+    let problem = match order(metric, &posted.fields, &before) {
+        Ok(order) => {
             let session = caller.session.clone();
             let answer =
-                app.ask(move |station, now_ms| station.set_limits(&session, id, limits, now_ms)).await;
+                app.ask(move |station, now_ms| station.set_limits(&session, id, &order, now_ms)).await;
             match answer {
                 Some(Err(ClinicError::Wrong(why))) => crate::shell::sentence(&why),
                 answer => {
@@ -166,6 +277,22 @@ pub(crate) async fn submit(State(app): State<App>, At(patient): At<String>, post
         patient::render(&app, caller, &chart, RANGES[0], false, Some((problem, posted.fields.clone())));
     *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(crate::shell::refused(response, crate::refuse::Reason::Wrong))
+}
+
+/// The limits from before a change for a while, again at once.
+pub(crate) async fn back(State(app): State<App>, At(patient): At<String>, posted: Posted) -> Answer {
+    let caller = &posted.caller;
+    posted.fits(&app, &["metric", "for?"])?;
+    let id = super::patient_id(&app, caller, &patient)?;
+    let purpose = patient::purpose(&app, caller, posted.field("for"))?;
+    let Some(metric) = Metric::from_name(posted.field("metric")) else {
+        return Err(app.refusal(Some(caller), &Message::wrong("There are no limits for this value.")));
+    };
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.limits_back(&session, id, metric, now_ms)).await;
+    app.granted(caller, answer)?;
+    let word = patient::purpose_word(purpose);
+    Ok(Redirect::to(&format!("/patients/{id}?for={word}&saved={}#limits", caller.done())).into_response())
 }
 
 #[cfg(test)]

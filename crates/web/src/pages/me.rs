@@ -2,15 +2,17 @@
 
 use super::alarms::AlarmCard;
 use super::bed::{BedView, Cell, ProofMark, Spark, spark};
+use super::status::Status;
+use super::watch::WatchCard;
 use crate::App;
-use crate::forms::{Asked, At, Posted};
+use crate::forms::Asked;
 use crate::session::Caller;
-use crate::shell::{Answer, Message, Shell};
+use crate::shell::{Answer, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect};
+use clinic::STALE_MS;
 use clinic::views::{AccessView, GrantState, GrantView, OwnPage, Tile};
 use vitals::Metric;
 use vitals::alarm::Limits;
@@ -38,6 +40,8 @@ struct Card {
 pub(crate) struct MeNowPart {
     bed: BedView,
     lead: String,
+    /// Does that say that all is well? Then it says so only while the page is connected.
+    well: bool,
     alarms: Vec<AlarmCard>,
     cards: Vec<Card>,
 }
@@ -70,6 +74,7 @@ struct MePage {
     shell: Shell,
     now: MeNowPart,
     saved: Option<&'static str>,
+    watch: WatchCard,
     access: Vec<AccessLine>,
     more: usize,
     consents: Vec<ConsentLine>,
@@ -88,18 +93,21 @@ impl MeNowPart {
         let mut cells = BedView::for_page(tile, now_ms).cells;
         cells.sort_by_key(|cell| cell.metric);
         let cards = cells.into_iter().map(|cell| card(cell, tile, now_ms)).collect();
-        Self { lead: lead(tile), bed, alarms, cards }
+        let status = Status::of(tile, now_ms);
+        Self { lead: lead(tile, &status), well: status.is_well() && alarms.is_empty(), bed, alarms, cards }
     }
 }
 
-fn lead(tile: &Tile) -> String {
-    match (tile.technical.last_ms, tile.technical.stale, tile.alarms.is_empty()) {
-        (None, ..) => "Your device has not sent a value yet.",
-        (_, true, _) => "Your device has been silent for a while. The values below are old.",
-        (_, false, true) => "Your values are in your limits, and your device is working.",
-        (_, false, false) => "Your device is working. Something needs attention; your care team sees it too.",
+fn lead(tile: &Tile, status: &Status) -> String {
+    let quiet = matches!(status, Status::Waiting | Status::NoData);
+    match tile.alarms.first() {
+        None => status.lead(),
+        Some(_) if quiet => status.lead(),
+        Some(worst) if worst.is_active() => {
+            "Your device is working. Something needs attention; your care team sees it too.".into()
+        }
+        Some(_) => "Your device is working. An alarm is over; your care team will look at it.".into(),
     }
-    .into()
 }
 
 fn card(cell: Cell, tile: &Tile, now_ms: u64) -> Card {
@@ -113,6 +121,7 @@ fn card(cell: Cell, tile: &Tile, now_ms: u64) -> Card {
     let main = matches!(cell.metric, Metric::HeartRate | Metric::BodyTemperature);
     let sentence = match cell.value {
         None => "Nothing could be measured just now.".into(),
+        Some(_) if now_ms.saturating_sub(cell.at.0) >= STALE_MS => "This value is old.".into(),
         Some(value) => said(cell.metric, value, limits),
     };
     let spark = if cell.metric == Metric::HeartRate { spark(&tile.sparkline, limits, now_ms) } else { None };
@@ -245,7 +254,10 @@ fn consent_line(grant: &GrantView) -> ConsentLine {
     }
 }
 
-fn device(own: &OwnPage, now_ms: u64) -> String {
+fn device(own: &OwnPage, watched: bool, now_ms: u64) -> String {
+    if !watched {
+        return "Your bedside device is paired. What it sends is sealed and kept, but nobody looks at it now.".into();
+    }
     match own.now.technical.last_ms {
         None => "Your bedside device is paired and has not sent anything yet.".into(),
         Some(last_ms) if own.now.technical.stale => {
@@ -267,37 +279,40 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
     let answer = app.ask(move |station, now_ms| station.own_page(&session, now_ms)).await;
     let own = app.granted(&caller, answer)?;
     let now_ms = app.now_ms();
-    let now = MeNowPart::of(&own.now, now_ms);
+    let mut now = MeNowPart::of(&own.now, now_ms);
+    let watch = WatchCard::of(&own, now_ms);
+    if !watch.on {
+        (now.lead, now.well) = (watch.title.into(), false);
+    }
     if caller.visit.htmx.fragment && caller.visit.htmx.target == "now" {
         return Ok(app.render(&now));
     }
     let mut access = access_lines(&own.access, caller.session.person);
     let more = if asked.field("log") == "all" { 0 } else { access.len().saturating_sub(LINES) };
     access.truncate(access.len() - more);
-    let saved = (asked.field("revoked") == caller.done())
-        .then_some("The consent is withdrawn. Nobody can open anything under it from now on.");
+    let watch_on = watch.on;
+    let done = |field: &str| asked.field(field) == caller.done();
+    let saved = if done("revoked") && !watch.on {
+        Some(
+            "The consent is withdrawn. Nobody watches you now: nobody will be called when your values are bad.",
+        )
+    } else if done("revoked") {
+        Some("The consent is withdrawn. Nobody can open anything under it from now on.")
+    } else {
+        done("watched")
+            .then_some("Your consent is given. Watching begins, or goes on, as soon as it has arrived.")
+    };
     let mut shell = Shell::of(&app, &caller, "/me").live("/me/live".into(), false);
     shell.path = "/me".into();
     Ok(app.render(&MePage {
         shell,
         now,
         saved,
+        watch,
         access,
         more,
         consents: own.grants.iter().map(consent_line).collect(),
-        device: device(&own, now_ms),
+        device: device(&own, watch_on, now_ms),
         genesis: app.station().genesis().to_string(),
     }))
-}
-
-/// Withdraws one of the caller's own consents.
-pub(crate) async fn revoke(State(app): State<App>, At(grant): At<String>, posted: Posted) -> Answer {
-    posted.fits(&app, &[])?;
-    let Some(grant) = super::named(&grant) else {
-        return Err(app.refusal(Some(&posted.caller), &Message::not_found()));
-    };
-    let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.revoke_grant(&session, grant, now_ms)).await;
-    app.granted(&posted.caller, answer)?;
-    Ok(Redirect::to(&format!("/me?revoked={}", posted.caller.done())).into_response())
 }

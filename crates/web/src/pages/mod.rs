@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod alarms;
 pub(crate) mod bed;
+pub(crate) mod gateways;
 pub(crate) mod history;
 pub(crate) mod ledger;
 pub(crate) mod limits;
@@ -11,8 +12,10 @@ pub(crate) mod patient;
 pub(crate) mod proof;
 pub(crate) mod record;
 pub(crate) mod sign_in;
+pub(crate) mod status;
 pub(crate) mod trends;
 pub(crate) mod wall;
+pub(crate) mod watch;
 
 use crate::App;
 use crate::session::{Caller, Visit};

@@ -187,7 +187,12 @@ pub(crate) fn render(
         now: NowPart::of(&chart.now, caller.csrf(), role, now_ms),
         trends,
         opening: opening(chart, role),
-        limits: chart.now.limits.iter().map(|limits| LimitsForm::of(limits, changeable, entered)).collect(),
+        limits: chart
+            .now
+            .limits
+            .iter()
+            .map(|limits| LimitsForm::of(limits, &chart.now, changeable, entered))
+            .collect(),
         history: lines(chart),
         gaps: chart
             .gaps

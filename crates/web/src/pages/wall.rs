@@ -1,7 +1,9 @@
 //! The doctor's wall.
 
-use super::alarms::{AlarmCard, AlarmsPart, sort};
+use super::alarms::{AlarmCard, AlarmsPart};
 use super::bed::BedView;
+use super::gateways::cards;
+use super::status::Status;
 use crate::App;
 use crate::session::Caller;
 use crate::shell::{Answer, Shell};
@@ -9,7 +11,7 @@ use crate::words;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::views::Wall;
+use clinic::views::{AlarmView, Tile, Wall};
 use vitals::alarm::Priority;
 
 #[derive(Template)]
@@ -30,34 +32,40 @@ struct WallPage {
     ward: WardPart,
 }
 
+/// How many beds have which alarm as their worst; what is over counts apart.
+fn counts(tiles: &[Tile]) -> Vec<(usize, String)> {
+    let beds = |wanted: &dyn Fn(Option<&AlarmView>) -> bool| {
+        tiles.iter().filter(|tile| wanted(tile.alarms.first())).count()
+    };
+    let active = |priority| {
+        let wanted = move |worst: Option<&AlarmView>| {
+            worst.is_some_and(|worst| worst.is_active() && worst.priority == priority)
+        };
+        (beds(&wanted), priority.word().to_string())
+    };
+    [Priority::High, Priority::Medium, Priority::Low, Priority::Technical]
+        .into_iter()
+        .map(active)
+        .chain([
+            (beds(&|worst| worst.is_some_and(|worst| !worst.is_active())), "over, not acknowledged".into()),
+            (beds(&|worst| worst.is_none()), "without alarm".into()),
+        ])
+        .filter(|(count, _)| *count != 0)
+        .collect()
+}
+
 fn ward(wall: &Wall, caller: &Caller) -> WardPart {
-    let mut strip = wall.strip.clone();
-    sort(&mut strip);
     let role = caller.session.role;
-    let card = |alarm: &clinic::views::AlarmView| {
-        let tile = wall.tiles.iter().find(|tile| tile.patient == alarm.patient)?;
-        Some(AlarmCard::of(alarm, tile, true, role, wall.at_ms))
-    };
-    let worst = |priority| {
-        wall.tiles.iter().filter(|tile| tile.alarms.first().map(|alarm| alarm.priority) == priority).count()
-    };
-    let counts =
-        [Some(Priority::High), Some(Priority::Medium), Some(Priority::Low), Some(Priority::Technical), None]
-            .into_iter()
-            .map(|priority| {
-                (worst(priority), priority.map_or_else(|| "without alarm".into(), |p| p.word().to_string()))
-            })
-            .filter(|(count, _)| *count != 0)
-            .collect();
     WardPart {
         beds: wall.tiles.iter().map(|tile| BedView::for_wall(tile, wall.at_ms)).collect(),
         alarms: AlarmsPart {
-            alarms: strip.iter().filter_map(card).collect(),
-            no_alarms: if wall.tiles.is_empty() { "Nobody is watched yet" } else { "No alarms" },
+            alarms: cards(wall, role),
+            no_alarms: if wall.tiles.is_empty() { "Nobody is watched yet" } else { "No alarms" }.into(),
+            well: wall.tiles.iter().all(|tile| Status::of(tile, wall.at_ms).is_well()),
             csrf: caller.csrf(),
             back: "/wall".into(),
         },
-        counts,
+        counts: counts(&wall.tiles),
         unmonitored: wall.unmonitored,
     }
 }
@@ -76,21 +84,12 @@ pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
 }
 
 /// The alarms of one patient, for the patient's page.
-pub(crate) fn alarms_of(
-    tile: &clinic::views::Tile,
-    csrf: String,
-    role: vitals::ledger::Role,
-    now_ms: u64,
-) -> AlarmsPart {
-    let mut alarms = tile.alarms.clone();
-    sort(&mut alarms);
+pub(crate) fn alarms_of(tile: &Tile, csrf: String, role: vitals::ledger::Role, now_ms: u64) -> AlarmsPart {
+    let status = Status::of(tile, now_ms);
     AlarmsPart {
-        alarms: alarms.iter().map(|alarm| AlarmCard::of(alarm, tile, false, role, now_ms)).collect(),
-        no_alarms: match (tile.technical.last_ms, tile.technical.stale) {
-            (None, _) => "Waiting for the first value",
-            (_, true) => "No alarm, and no fresh data",
-            _ => "No alarm",
-        },
+        alarms: tile.alarms.iter().map(|alarm| AlarmCard::of(alarm, tile, false, role, now_ms)).collect(),
+        no_alarms: status.no_alarm(),
+        well: status.is_well(),
         csrf,
         back: format!("/patients/{}", words::hex(&tile.patient.0)),
     }

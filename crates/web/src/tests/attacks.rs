@@ -258,7 +258,7 @@ async fn a_field_of_the_wrong_kind_is_refused() {
     let route = |path: &str| all.iter().find(|r| r.path == path && r.takes == Takes::Post).unwrap();
     let limits = route("/patients/{patient}/limits");
     let path = limits.address(&scene);
-    for (name, _) in GOOD_LIMITS.iter().filter(|(name, _)| name.contains('_')) {
+    for (name, _) in GOOD_LIMITS.iter().filter(|(name, _)| name.contains('_') || *name == "minutes") {
         for odd in ODD.into_iter().chain(["120.55", "1 2 0", "12O", "−", ".", "9999", "1000000"]) {
             tried.expect(422, odd, limits, post(&path, "lee", with(name, odd))).await;
         }

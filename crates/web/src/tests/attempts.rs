@@ -49,6 +49,8 @@ pub(crate) const GOOD_LIMITS: &[(&str, &str)] = &[
     ("below_low", "50"),
     ("below_medium", "45"),
     ("below_high", "38"),
+    ("reason", "agreed on the round"),
+    ("minutes", ""),
 ];
 
 /// A validator that could be seated.
@@ -108,11 +110,16 @@ pub(crate) fn routes() -> Vec<Route> {
         any("/patients"),
         asked(get("/patients/{patient}", "lee", &["lee", "amira"])),
         post("/patients/{patient}/limits", "lee", &["lee", "kim"], GOOD_LIMITS, &[]),
+        post("/patients/{patient}/limits/back", "lee", &["lee", "kim"], &[("metric", "heart_rate")], &[]),
         post("/patients/{patient}/alarms/{condition}/acknowledge", "lee", &["lee", "kim"], back, &["back"]),
         post("/patients/{patient}/alarms/{condition}/silence", "lee", &["lee", "kim"], back, &["back"]),
+        post("/patients/{patient}/alarms/{condition}/sound", "lee", &["lee", "kim"], back, &["back"]),
+        post("/gateways/{gateway}/acknowledge", "lee", &["lee", "kim"], back, &["back"]),
         asked(get("/me", "amira", &["amira", "bela"])),
         get("/me/record", "amira", &["amira", "bela"]),
-        post("/me/consents/{grant}/revoke", "amira", &["amira"], &[], &[]),
+        get("/me/consents/{grant}/revoke", "amira", &["amira"]),
+        post("/me/consents/{grant}/revoke", "amira", &["amira"], &[("confirm", "yes")], &[]),
+        post("/me/watch", "amira", &["amira", "bela"], &[("days", "30")], &[]),
         get("/proof/{index}", "lee", &["lee", "kim", "amira", "admin", "ada"]),
         get("/admin", "admin", &["admin"]),
         asked(get("/ledger", "ada", LOOKERS)),
@@ -142,6 +149,7 @@ impl Route {
             .replace("{patient}", &scene.amira.to_string())
             .replace("{grant}", &scene.consent.to_string())
             .replace("{condition}", "257")
+            .replace("{gateway}", &scene.gateway.id().to_string())
             .replace("{proposal}", "1")
             .replace("{height}", "1")
             .replace("{transaction}", &scene.transaction())

@@ -133,7 +133,7 @@ async fn a_late_withdrawal_is_told_to_staff_and_to_its_patient() {
     scene.beats(720, 3);
     scene.ward.ledger.set_deaf(true);
     let revoke = format!("/me/consents/{}/revoke", scene.consent);
-    assert_eq!(scene.post(&revoke, "amira", &[]).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(scene.post(&revoke, "amira", &[("confirm", "yes")]).await.status(), StatusCode::SEE_OTHER);
     for _ in 0..LATE_BLOCKS {
         scene.ward.pass(1000);
         scene.settle();

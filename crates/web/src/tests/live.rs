@@ -70,7 +70,7 @@ async fn a_stream_closes_when_the_consent_is_withdrawn() {
     let mut stream = Stream::open(&scene, &format!("/patients/{}/live", scene.amira), "lee").await;
     stream.until("beat").await.unwrap();
     let revoke = format!("/me/consents/{}/revoke", scene.consent);
-    assert_eq!(scene.post(&revoke, "amira", &[]).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(scene.post(&revoke, "amira", &[("confirm", "yes")]).await.status(), StatusCode::SEE_OTHER);
     let why = stream.until("ended").await.expect("the reader is told why");
     assert!(why.contains("consent"), "{why}");
     assert_eq!(stream.until("values").await, None, "nothing follows");

@@ -52,7 +52,7 @@ impl Bedside {
         }
         for (condition, told) in told {
             let Some(watch) = self.watches.get_mut(&condition) else { continue };
-            let limits = condition.metric().and_then(|metric| self.limits.get(&metric));
+            let limits = condition.metric().and_then(|metric| self.limits.of(metric));
             let side = match condition {
                 Condition::Above(_) => Some(Side::Above),
                 Condition::Below(_) => Some(Side::Below),
@@ -101,6 +101,9 @@ impl Watch {
                 // For how long is not written: what is silenced longer than it was asked for rings
                 // again at most this much later.
                 self.alarm.silence(event.by, SILENCE_MAX_MS, at_ms);
+            }
+            Happening::SilenceEnded => {
+                self.alarm.end_silence(event.by, at_ms);
             }
             Happening::Escalated => self.escalated += u8::from(self.alarm.tick(at_ms).is_some()),
             Happening::Recovered | Happening::Closed if one.by_bedside => {

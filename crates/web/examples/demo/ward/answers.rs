@@ -75,7 +75,10 @@ impl Station for Demo {
         let shown = if self.memory().revoked { 0 } else { BEDS.len() };
         let tiles: Vec<Tile> = (0..shown).map(|number| self.tile_of(number, now_ms)).collect();
         let strip = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
-        Ok(Wall { tiles, strip, unmonitored: 0, ledger: self.health(now_ms), at_ms: now_ms })
+        let mut strip: Vec<AlarmView> = strip;
+        strip.sort_by_key(AlarmView::urgency);
+        let gateways = self.silent_gateways(&tiles);
+        Ok(Wall { tiles, strip, gateways, unmonitored: 0, ledger: self.health(now_ms), at_ms: now_ms })
     }
 
     fn open_chart(
@@ -104,13 +107,18 @@ impl Station for Demo {
             late: false,
             vault_kept: true,
         };
+        let watched = self.memory().watched_until_ms;
+        let watch_state = if watched.is_some() { GrantState::Live } else { GrantState::Withdrawn };
         let state = if revoked { GrantState::Withdrawn } else { GrantState::Live };
         let care = [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile];
         Ok(OwnPage {
             now: self.tile_of(0, now_ms),
             grants: vec![
                 grant_to("Dr Lee Demo", Purpose::Treatment, &care, grant(), state),
-                grant_to("Ward monitoring", Purpose::Monitoring, &care, GrantId([9; 32]), GrantState::Live),
+                GrantView {
+                    until_ms: watched.unwrap_or(self.start_ms),
+                    ..grant_to("the ward's monitoring", Purpose::Monitoring, &care, watching(), watch_state)
+                },
                 grant_to("Sam Demo", Purpose::Family, &[Class::Vitals], GrantId([8; 32]), GrantState::Ended),
             ],
             access: self.memory().access.clone(),
@@ -332,17 +340,72 @@ impl Station for Demo {
             .ok_or_else(|| ClinicError::Wrong("there is no such alarm".into()))
     }
 
+    fn acknowledge_gateway(&self, session: &Session, _: DeviceId, now_ms: u64) -> Result<usize, ClinicError> {
+        let silent = self.wall(session, now_ms)?.gateways;
+        let alarms: Vec<AlarmView> = silent.into_iter().flat_map(|one| one.alarms).collect();
+        for alarm in &alarms {
+            self.acknowledge(session, alarm.patient, alarm.condition, now_ms)?;
+        }
+        Ok(alarms.len())
+    }
+
     fn set_limits(
         &self,
         session: &Session,
         wanted: PatientId,
-        limits: Limits,
+        order: &LimitsOrder,
+        now_ms: u64,
+    ) -> Result<(), ClinicError> {
+        Self::clinician(session)?;
+        Self::number(session, wanted, self.memory().revoked)?;
+        let limits = order.limits;
+        if order.for_ms.is_none() && limits.turned_off().next().is_some() {
+            return Err(ClinicError::Wrong("an alarm is turned off for a while only".into()));
+        }
+        let key = (wanted, limits.metric.code());
+        let mut memory = self.memory();
+        memory.limits.insert(key, limits);
+        match order.for_ms {
+            None => memory.temporary.remove(&key),
+            Some(for_ms) => memory.temporary.insert(
+                key,
+                TemporaryLimits {
+                    metric: limits.metric,
+                    off: limits.turned_off().collect(),
+                    by: session.name.clone(),
+                    reason: order.reason.clone(),
+                    since_ms: now_ms,
+                    until_ms: now_ms + for_ms,
+                    back: Limits::adult(limits.metric).unwrap_or(limits),
+                },
+            ),
+        };
+        Ok(())
+    }
+
+    fn limits_back(
+        &self,
+        session: &Session,
+        wanted: PatientId,
+        metric: Metric,
         _: u64,
     ) -> Result<(), ClinicError> {
         Self::clinician(session)?;
         Self::number(session, wanted, self.memory().revoked)?;
-        self.memory().limits.insert((wanted, limits.metric.code()), limits);
+        let mut memory = self.memory();
+        memory.limits.remove(&(wanted, metric.code()));
+        memory.temporary.remove(&(wanted, metric.code()));
         Ok(())
+    }
+
+    fn end_silence(
+        &self,
+        session: &Session,
+        wanted: PatientId,
+        condition: Condition,
+        now_ms: u64,
+    ) -> Result<AlarmView, ClinicError> {
+        self.silence(session, wanted, condition, 0, now_ms)
     }
 
     fn export_own(
@@ -356,11 +419,25 @@ impl Station for Demo {
     }
 
     fn revoke_grant(&self, session: &Session, wanted: GrantId, _: u64) -> Result<Ticket, ClinicError> {
-        if session.role != Role::Patient || wanted != grant() {
+        if session.role != Role::Patient || (wanted != grant() && wanted != watching()) {
             return Err(Denied::NoConsent.into());
+        }
+        if wanted == watching() {
+            self.memory().watched_until_ms = None;
+            return Ok(Ticket { act: [0; 32], what: "revocation" });
         }
         self.revoke_everything();
         Ok(Ticket { act: [0; 32], what: "revocation" })
+    }
+
+    fn own_consents(&self, session: &Session, now_ms: u64) -> Result<Vec<GrantView>, ClinicError> {
+        Ok(self.own_page(session, now_ms)?.grants)
+    }
+
+    fn let_ward_watch(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<Ticket, ClinicError> {
+        session.patient.ok_or(Denied::Role { role: session.role })?;
+        self.memory().watched_until_ms = Some(now_ms + for_ms);
+        Ok(Ticket { act: [0; 32], what: "consent" })
     }
 
     fn follow_wall(&self, session: &Session, now_ms: u64) -> Result<Box<dyn Following>, ClinicError> {

@@ -1,0 +1,84 @@
+//! Twenty silent beds behind one gateway are one alarm: of the gateway.
+
+use super::alarms::AlarmCard;
+use super::bed::name_of;
+use crate::App;
+use crate::forms::{At, Posted};
+use crate::shell::{Answer, Message};
+use crate::words::{self, Moment};
+use axum::extract::State;
+use clinic::views::{AlarmPhase, AlarmView, SilentGateway, Wall};
+use std::collections::BTreeSet;
+use vitals::PatientId;
+use vitals::alarm::Condition;
+use vitals::ledger::Role;
+
+/// The alarms of a wall in their order; those of beds behind a silent gateway as one, where the first of
+/// them stands.
+pub(crate) fn cards(wall: &Wall, role: Role) -> Vec<AlarmCard> {
+    let mut told = BTreeSet::new();
+    let card = |alarm: &AlarmView| {
+        if let Some(gateway) = behind(alarm, &wall.gateways) {
+            return told.insert(gateway.gateway).then(|| gateway_card(gateway, wall, role));
+        }
+        let tile = wall.tiles.iter().find(|tile| tile.patient == alarm.patient)?;
+        Some(AlarmCard::of(alarm, tile, true, role, wall.at_ms))
+    };
+    wall.strip.iter().filter_map(card).collect()
+}
+
+fn behind<'a>(alarm: &AlarmView, gateways: &'a [SilentGateway]) -> Option<&'a SilentGateway> {
+    let holds = |gateway: &&SilentGateway| gateway.alarms.iter().any(|a| a.patient == alarm.patient);
+    gateways.iter().find(holds).filter(|_| alarm.condition == Condition::Stale)
+}
+
+fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
+    let places: Vec<String> = silent.alarms.iter().filter_map(|alarm| place(wall, alarm.patient)).collect();
+    let since_ms = silent.alarms.iter().map(|alarm| alarm.raised_at_ms).min().unwrap_or(wall.at_ms);
+    let unanswered = silent.alarms.iter().any(|alarm| alarm.phase == AlarmPhase::Active);
+    let owners: BTreeSet<String> = silent.alarms.iter().filter_map(|alarm| alarm.owner.clone()).collect();
+    let name = words::short_hex(&silent.gateway.0);
+    let sounds = |alarm: &AlarmView| {
+        alarm.phase == AlarmPhase::Active && wall.at_ms >= alarm.silenced_until_ms && !alarm.inhibited
+    };
+    AlarmCard {
+        key: format!("alarm-gateway-{}", silent.gateway),
+        action: format!("/gateways/{}", silent.gateway),
+        patient: String::new(),
+        code: Condition::Stale.code(),
+        style: "tech",
+        icon: "tech",
+        stars: "",
+        word: "Technical".into(),
+        what: format!("Gateway {name}: no data from {} beds", silent.alarms.len()),
+        place: words::joined(places.into_iter()),
+        linked: false,
+        raised: Moment(since_ms),
+        lasted: words::age(wall.at_ms.saturating_sub(since_ms)),
+        owner: (!unanswered).then(|| words::joined(owners.into_iter())),
+        silenced_until: None,
+        note: "vital alarms held until it is back: look after these beds, and check the gateway".into(),
+        unanswered,
+        over: false,
+        answerable: role == Role::Clinician,
+        silenceable: false,
+        soundable: false,
+        sounds: silent.alarms.iter().any(sounds),
+    }
+}
+
+fn place(wall: &Wall, patient: PatientId) -> Option<String> {
+    wall.tiles.iter().find(|tile| tile.patient == patient).map(|tile| name_of(tile).1)
+}
+
+/// Somebody takes care of a silent gateway, and of all beds behind it.
+pub(crate) async fn acknowledge(State(app): State<App>, At(gateway): At<String>, posted: Posted) -> Answer {
+    posted.fits(&app, &["back?"])?;
+    let Some(gateway) = super::named(&gateway) else {
+        return Err(app.refusal(Some(&posted.caller), &Message::not_found()));
+    };
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.acknowledge_gateway(&session, gateway, now_ms)).await;
+    app.granted(&posted.caller, answer)?;
+    super::done(&posted, "/wall")
+}

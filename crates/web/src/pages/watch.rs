@@ -1,0 +1,184 @@
+//! Whether the ward watches a patient: what the patient is told of it, how it is ended, and the way back.
+
+use crate::App;
+use crate::forms::{At, Posted};
+use crate::session::Caller;
+use crate::shell::{Answer, Message, Shell};
+use crate::words::{self, Moment};
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use clinic::WATCH_ENDS_SOON_MS;
+use clinic::views::{GrantState, GrantView, OwnPage};
+use vitals::GrantId;
+use vitals::ledger::Purpose;
+
+/// What a form says that has been asked.
+const YES: &str = "yes";
+/// For how long the ward may be let watch: days, and how that is said.
+const DAYS: [(u64, &str); 3] = [(7, "7 days"), (30, "30 days"), (90, "90 days")];
+/// The one that is chosen unless another is.
+const DAYS_USUAL: u64 = 30;
+const DAY_MS: u64 = 86_400_000;
+
+/// Whether the ward watches, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    /// It does, and the consent ends then.
+    Until(u64),
+    /// A consent is on its way to the ledger.
+    Coming,
+    /// It does not.
+    No,
+}
+
+fn is_monitoring(grant: &&GrantView) -> bool {
+    grant.purpose == Purpose::Monitoring
+}
+
+fn watched(grants: &[GrantView]) -> Watched {
+    let monitoring = || grants.iter().filter(is_monitoring);
+    let live = monitoring().filter(|grant| grant.state == GrantState::Live);
+    match live.map(|grant| grant.until_ms).max() {
+        Some(until_ms) => Watched::Until(until_ms),
+        None if monitoring().any(|grant| matches!(grant.state, GrantState::Pending | GrantState::Future)) => {
+            Watched::Coming
+        }
+        None => Watched::No,
+    }
+}
+
+/// One choice of how long.
+pub(crate) struct Days {
+    pub(crate) days: u64,
+    pub(crate) label: &'static str,
+    pub(crate) chosen: bool,
+}
+
+/// The card on the patient's own page.
+pub(crate) struct WatchCard {
+    pub(crate) on: bool,
+    pub(crate) title: &'static str,
+    pub(crate) sentence: String,
+    /// Is there something to do about it? Then the card stands out.
+    pub(crate) urgent: bool,
+    /// How long one may choose, where the ward can be let watch (on).
+    pub(crate) days: Vec<Days>,
+    pub(crate) button: &'static str,
+}
+
+impl WatchCard {
+    pub(crate) fn of(own: &OwnPage, now_ms: u64) -> Self {
+        let days = || {
+            let choice =
+                |(days, label): (u64, &'static str)| Days { days, label, chosen: days == DAYS_USUAL };
+            DAYS.into_iter().map(choice).collect()
+        };
+        match watched(&own.grants) {
+            Watched::Until(until_ms) => {
+                let left_ms = until_ms.saturating_sub(now_ms);
+                let soon = left_ms <= WATCH_ENDS_SOON_MS;
+                let date = Moment(until_ms).full();
+                Self {
+                    on: true,
+                    title: if soon { "Watching ends soon" } else { "Your ward watches you" },
+                    sentence: if soon {
+                        format!(
+                            "Your consent to watching ends on {date}, in {}. From then on nobody will be called when your values are bad.",
+                            words::left(left_ms)
+                        )
+                    } else {
+                        format!("Your care team is called when a value is beyond its limits. Your consent lasts until {date}.")
+                    },
+                    urgent: soon,
+                    days: if soon { days() } else { Vec::new() },
+                    button: "Go on watching me",
+                }
+            }
+            Watched::Coming => Self {
+                on: false,
+                title: "Watching is about to begin",
+                sentence: "Your consent is on its way. Until it has arrived nobody is called when your values are bad.".into(),
+                urgent: false,
+                days: Vec::new(),
+                button: "",
+            },
+            Watched::No => Self {
+                on: false,
+                title: "Nobody is watching you",
+                sentence: "Your ward may not see your values now. Nobody will be called when they are bad; only the device at your bed may still ring.".into(),
+                urgent: true,
+                days: days(),
+                button: "Let the ward watch me again",
+            },
+        }
+    }
+}
+
+/// The question before a consent is withdrawn.
+#[derive(Template)]
+#[template(path = "pages/revoke.html")]
+struct RevokePage {
+    shell: Shell,
+    grant: String,
+    grantee: String,
+    /// Is it the one under which the ward watches?
+    watching: bool,
+    /// And the last of them?
+    last: bool,
+}
+
+fn grant_id(app: &App, caller: &Caller, text: &str) -> Result<GrantId, crate::shell::Refusal> {
+    super::named(text).ok_or_else(|| app.refusal(Some(caller), &Message::not_found()))
+}
+
+/// `GET /me/consents/{grant}/revoke`: says what withdrawing one would mean, and asks.
+pub(crate) async fn ask(State(app): State<App>, At(grant): At<String>, caller: Caller) -> Answer {
+    let session = caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.own_consents(&session, now_ms)).await;
+    let own: Vec<GrantView> = app.granted(&caller, answer)?;
+    let id = grant_id(&app, &caller, &grant)?;
+    let is_open = |grant: &GrantView| {
+        matches!(grant.state, GrantState::Live | GrantState::Future | GrantState::Pending)
+    };
+    let found = own.iter().find(|grant| grant.grant == id && is_open(grant));
+    let Some(found) = found else { return Err(app.refusal(Some(&caller), &Message::not_found())) };
+    let others = own.iter().filter(is_monitoring).filter(|grant| grant.grant != id);
+    Ok(app.render(&RevokePage {
+        grant: id.to_string(),
+        grantee: found.grantee.clone(),
+        watching: is_monitoring(&found),
+        last: !others.clone().any(|grant| grant.state == GrantState::Live),
+        shell: Shell::of(&app, &caller, "/me"),
+    }))
+}
+
+/// Withdraws one of the caller's own consents, which was asked.
+pub(crate) async fn revoke(State(app): State<App>, At(grant): At<String>, posted: Posted) -> Answer {
+    posted.fits(&app, &["confirm"])?;
+    let grant = grant_id(&app, &posted.caller, &grant)?;
+    if posted.field("confirm") != YES {
+        let message =
+            Message::wrong("The field “confirm” says something else than yes. Nothing was changed.");
+        return Err(app.refusal(Some(&posted.caller), &message.back("/me", "Back to your values")));
+    }
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.revoke_grant(&session, grant, now_ms)).await;
+    app.granted(&posted.caller, answer)?;
+    Ok(Redirect::to(&format!("/me?revoked={}", posted.caller.done())).into_response())
+}
+
+/// The way back, and its renewal: a new consent to be watched.
+pub(crate) async fn begin(State(app): State<App>, posted: Posted) -> Answer {
+    posted.fits(&app, &["days"])?;
+    let days = DAYS.iter().map(|(days, _)| *days).find(|days| days.to_string() == posted.field("days"));
+    let Some(days) = days else {
+        let message = Message::wrong("There is no such number of days to choose. Nothing was changed.");
+        return Err(app.refusal(Some(&posted.caller), &message.back("/me", "Back to your values")));
+    };
+    let session = posted.caller.session.clone();
+    let answer =
+        app.ask(move |station, now_ms| station.let_ward_watch(&session, days * DAY_MS, now_ms)).await;
+    app.granted(&posted.caller, answer)?;
+    Ok(Redirect::to(&format!("/me?watched={}", posted.caller.done())).into_response())
+}

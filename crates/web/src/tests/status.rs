@@ -1,0 +1,110 @@
+//! What pages say of a bed: nothing may look normal that is not known to be.
+
+use super::scene::Scene;
+use vitals::ids::Class;
+use vitals::metric::{Metric, Reading, Sample};
+
+/// One second after the other, each with a heart rate and a temperature.
+fn pulse_and_warmth(scene: &mut Scene, pulse: i32, warmth: i32, seconds: u64) {
+    for _ in 0..seconds {
+        scene.ward.pass(1000);
+        let at_ms = scene.ward.now_ms;
+        let reading = |metric, raw| Reading { metric, at_ms, sample: Sample::Measured(raw) };
+        let readings = vec![reading(Metric::HeartRate, pulse), reading(Metric::BodyTemperature, warmth)];
+        let bytes = scene.gateway.sensors[0].readings(Class::Vitals, readings);
+        scene.ward.carry(scene.gateway.id(), &[bytes]);
+    }
+    scene.settle();
+}
+
+fn without_signal(scene: &mut Scene, seconds: u64) {
+    for _ in 0..seconds {
+        scene.ward.pass(1000);
+        let bytes = scene.gateway.sensors[0].finger_off(scene.ward.now_ms);
+        scene.ward.carry(scene.gateway.id(), &[bytes]);
+    }
+    scene.settle();
+}
+
+/// The pages that tell of Amira, to whom.
+fn pages(scene: &Scene) -> [(String, &'static str); 3] {
+    [("/wall".into(), "lee"), (format!("/patients/{}", scene.amira), "lee"), ("/me".into(), "amira")]
+}
+
+#[tokio::test]
+async fn a_value_beyond_its_limit_is_never_called_in_limits() {
+    let mut scene = Scene::new();
+    scene.beats(720, 2);
+    assert!(scene.page("/wall", "lee").await.contains("In limits"));
+    assert!(scene.page("/me", "amira").await.contains("Your values are in your limits"));
+    // Not long enough to ring.
+    scene.beats(1420, 4);
+    for (path, who) in pages(&scene) {
+        let page = scene.page(&path, who).await;
+        assert!(page.contains("hecking") && page.contains("heart rate"), "{path}");
+        for untrue in ["In limits", "in your limits", "#i-check\"/></svg> No alarm"] {
+            assert!(!page.contains(untrue), "{path} says {untrue}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_signal_is_never_called_in_limits() {
+    let mut scene = Scene::new();
+    scene.beats(720, 2);
+    without_signal(&mut scene, 3);
+    for (path, who) in pages(&scene) {
+        let page = scene.page(&path, who).await;
+        assert!(page.to_lowercase().contains("no signal"), "{path}");
+        for untrue in ["In limits", "in your limits", "#i-check\"/></svg> No alarm"] {
+            assert!(!page.contains(untrue), "{path} says {untrue}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_old_value_beside_fresh_ones_is_not_known() {
+    let mut scene = Scene::new();
+    pulse_and_warmth(&mut scene, 720, 3680, 2);
+    assert!(scene.page("/wall", "lee").await.contains("In limits"));
+    // The temperature says nothing any more; the heart rate goes on.
+    scene.beats(720, 20);
+    let wall = scene.page("/wall", "lee").await;
+    assert!(wall.contains("Not known") && wall.contains("No fresh value of temperature"), "{wall}");
+    assert!(!wall.contains("In limits"));
+    let own = scene.page("/me", "amira").await;
+    assert!(own.contains("This value is old.") && !own.contains("No fever."), "{own}");
+}
+
+#[tokio::test]
+async fn what_is_well_is_taken_back_when_the_line_is_lost() {
+    let mut scene = Scene::new();
+    scene.beats(720, 2);
+    let wall = scene.page("/wall", "lee").await;
+    assert!(wall.contains("chip ok if-live") && wall.contains("chip flag if-lost"), "{wall}");
+    let own = scene.page("/me", "amira").await;
+    assert!(own.contains("class=\"lead if-live\"") && own.contains("class=\"lead if-lost\""), "{own}");
+    // The style sheet shows the one or the other; what only the live page knows stays out of the markup.
+    let sheet = include_str!("../../assets/aceso.css");
+    assert!(sheet.contains(".if-lost{display:none}") && sheet.contains(".lost-line .if-live"));
+}
+
+#[tokio::test]
+async fn a_high_alarm_that_is_over_neither_hides_nor_outcounts_an_active_medium_one() {
+    let mut scene = Scene::new();
+    pulse_and_warmth(&mut scene, 1400, 3680, 12);
+    let wall = scene.page("/wall", "lee").await;
+    assert!(wall.contains("<b>1</b> high"), "{wall}");
+    pulse_and_warmth(&mut scene, 720, 3950, 17);
+    let wall = scene.page("/wall", "lee").await;
+    let at = |text: &str| wall.find(text).unwrap_or_else(|| panic!("{text} is not on the wall: {wall}"));
+    assert!(at("Temperature 39.5 ≥ 39.1") < at("Was: heart rate high"), "what is wrong now comes first");
+    assert!(wall.contains("<b>1</b> medium") && !wall.contains("<b>1</b> high"), "{wall}");
+    assert!(wall.contains("class=\"tile medium\""), "the tile shows what is wrong now: {wall}");
+    let page = scene.page(&format!("/patients/{}", scene.amira), "lee").await;
+    assert!(page.find("Temperature 39.5 ≥ 39.1") < page.find("Was: heart rate high"));
+    // Back in limits as well: then both are over, and the head says so.
+    pulse_and_warmth(&mut scene, 720, 3700, 3);
+    let wall = scene.page("/wall", "lee").await;
+    assert!(wall.contains("<b>1</b> over, not acknowledged") && !wall.contains("<b>1</b> medium"), "{wall}");
+}
