@@ -5,22 +5,27 @@ SHELL := bash
 
 # One target folder outside the clone, so that a second clone does not rebuild the engine.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/aceso/target
+# Folders of our own, made anew when what is in them changes: the tests' Python, and their Node and nextest if the
+# machine has none that will do.
 export ACESO_PYTHON ?= $(HOME)/.cache/aceso/python
+export ACESO_TOOLS ?= $(HOME)/.cache/aceso/tools
+export PATH := $(ACESO_TOOLS)/bin:$(PATH)
 export ACESO_RECORDINGS ?= $(CURDIR)/testdata/recordings
 WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 
-.PHONY: help ward ward-clean consortium build test tools recordings format lint supply nostd unit contracts oracle e2e browser bench bench-store shots fuzz crash foreign verifiers sim
+.PHONY: help ward ward-clean consortium build test tools recordings format lint supply nostd unit contracts oracle e2e browser bare bench bench-store fuzz crash foreign verifiers sim
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 build:
+	@scripts/check-build-tools.sh
 	$(CARGO) build --release --locked
 
 ward: build ## Build and run a ward: one node, one gateway, three patients; Ctrl-C stops it.
-	@scripts/fetch-recordings.sh || true
+	@scripts/fetch-recordings.sh || echo "The ward needs no recording: it goes on without."
 	if [ -f "$(ACESO_RECORDINGS)/data3.csv" ]; then
 	  exec "$(BINARY)" ward --data "$(WARD_DATA)" --recording "$(ACESO_RECORDINGS)/data3.csv"
 	fi
@@ -90,6 +95,9 @@ bench-store: ## The record store beside redb and a bare append loop.
 
 fuzz: ## Fuzz every decoder, guided by coverage: SECONDS_EACH=60.
 	scripts/fuzz.sh all "$${SECONDS_EACH:-60}"
+
+bare: ## Both commands on bare Debian machines, as root and with sudo: BARE=bookworm for one release. As root, hours.
+	scripts/bare.sh $(BARE)
 
 ACESO_CRASH_KILLS ?= 200
 crash: ## Kill node and gateway 200 times each under load, then damage every kind of file; prints both tables.

@@ -2,6 +2,7 @@
 # Starts a ward, signs in with a real browser, sees values change and an alarm arrive; leaves screenshots.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/tools.sh
 binary=$1
 shots=${SHOTS_DIR:-$(mktemp -d)}
 data=$(mktemp -d)

@@ -57,5 +57,7 @@ for package in metadata["packages"]:
         problems.append(f"{name}: banned by deny.toml")
     if not permits(package["license"] or "none"):
         problems.append(f"{name}: licence {package['license']!r} is not in deny.toml")
+if outside == 0:
+    problems.append("cargo named no third-party crate: nothing was checked")
 print("\n".join(problems) or f"{outside} third-party crates: all from the registry, all licences allowed")
 sys.exit(bool(problems))

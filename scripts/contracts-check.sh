@@ -2,14 +2,13 @@
 # The contracts: committed artifacts are what the sources give; forge's fuzz and invariant tests pass; an
 # invariant that is wrong is found out; what each function costs is printed.
 set -euo pipefail
-cd "$(dirname "$0")/../contracts"
+cd "$(dirname "$0")/.."
+. scripts/tools.sh
+cd contracts
 
 node compile.cjs --check
-forge="node_modules/@foundry-rs/forge-linux-amd64/bin/forge"
-if [ ! -x "$forge" ]; then
-  echo "forge is published for this machine's kind under another name: the fuzz and invariant tests are left out"
-  exit 0
-fi
+[ -x "node_modules/@foundry-rs/forge-linux-amd64/bin/forge" ] ||
+  fail "forge is missing, so the contracts' fuzz and invariant tests cannot run: scripts/install-test-tools.sh brings it"
 forge() { "node_modules/@foundry-rs/forge-linux-amd64/bin/forge" test --use ./solc.cjs "$@"; }
 
 forge --no-match-contract BrokenInvariant --gas-report

@@ -3,9 +3,9 @@
 # paho-mqtt and MQTT.js.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/tools.sh
 binary=$1
-python="${ACESO_PYTHON:-$HOME/.cache/aceso/python}/bin/python"
 targets="${CARGO_TARGET_DIR:-$HOME/.cache/aceso/target}/foreign-alloy"
 CARGO_TARGET_DIR=$targets cargo build --quiet --release --locked --manifest-path tests-foreign/alloy/Cargo.toml
 node tests-foreign/rpc/run.mjs "$binary" "$targets/release/aceso-foreign-alloy"
-PYTHONDONTWRITEBYTECODE=1 exec "$python" tests-foreign/run.py "$binary"
+PYTHONDONTWRITEBYTECODE=1 exec "$ACESO_PYTHON/bin/python" tests-foreign/run.py "$binary"

@@ -5,7 +5,10 @@
 # The corpus grows in CORPUS (default: in the target folder); what brings a decoder down is written
 # to fuzz/found/: turn it into a file of fuzz/regressions/ and mend the decoder.
 set -euo pipefail
-cd "$(dirname "$0")/../fuzz"
+cd "$(dirname "$0")/.."
+. scripts/tools.sh
+cd fuzz
+command -v c++ >/dev/null || fail "libFuzzer is C++, and there is no compiler for it: apt-get install g++"
 target=${1:-all}
 seconds=${2:-60}
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/aceso/target}/fuzz"
@@ -19,8 +22,10 @@ cargo build --release --locked --target "$host" ${FEATURES:+--features "$FEATURE
 fuzzer=$CARGO_TARGET_DIR/$host/release/aceso-fuzz
 seeds=$CARGO_TARGET_DIR/seeds
 rm -rf "$seeds"
-ACESO_FUZZ_SEEDS=$seeds "$fuzzer" 2>/dev/null
-[ "$target" = all ] && targets=$(ls "$seeds") || targets=$target
+ACESO_FUZZ_SEEDS=$seeds "$fuzzer"
+targets=$target
+[ "$target" != all ] || targets=$(ls "$seeds")
+[ "$targets" ] || fail "the fuzzer named no decoder: nothing was fuzzed"
 mkdir -p found
 failed=0
 for name in $targets; do
@@ -34,7 +39,11 @@ for name in $targets; do
     failed=1
   fi
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  edges=$(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2)
+  if [ "$verdict" = stands ] && [ "${runs:-0}" -eq 0 ]; then
+    verdict="RAN NOTHING, see $log"
+    failed=1
+  fi
+  edges=$(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2 || true)
   printf '%-16s %12s inputs %6s edges  %s\n' "$name" "${runs:-?}" "${edges:-?}" "$verdict"
 done
 exit "$failed"

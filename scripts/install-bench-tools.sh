@@ -3,24 +3,24 @@
 # subscriber's packages. Idempotent; silent when everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/tools.sh
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
 
-missing=()
-command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing+=(mosquitto)
-compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
-python3 -c 'import venv' 2>/dev/null || missing+=(python3-venv)
-if [ ${#missing[@]} -gt 0 ]; then
-  as_root apt-get update -q
-  # Only the programs: no cluster is made and no service of the distribution's is started.
+need gcc command -v cc
+need libc6-dev compiles
+need mosquitto has mosquitto
+need postgresql has_postgresql
+need python3 command -v python3
+need python3-venv python3 -c 'import venv, ensurepip'
+if [ ${#missing[@]} -gt 0 ] && may_be_root; then
+  # Only the programs: systemd starts no broker, neither now nor at the next boot, and no cluster is made.
+  if [[ " ${missing[*]} " == *" mosquitto "* ]] && [ ! -e /etc/systemd/system/mosquitto.service ]; then
+    as_root mkdir -p /etc/systemd/system
+    as_root ln -s /dev/null /etc/systemd/system/mosquitto.service
+  fi
   as_root mkdir -p /etc/postgresql-common/createcluster.d
   echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/bench.conf >/dev/null
-  as_root env RUNLEVEL=1 apt-get install -qy --no-install-recommends "${missing[@]}"
 fi
-python="${ACESO_BENCH_PYTHON:-$HOME/.cache/aceso/bench-python}"
-sum=$(sha256sum <bench/peer/requirements.txt)
-if [ "$(cat "$python/.requirements-sha256" 2>/dev/null || true)" != "$sum" ]; then
-  python3 -m venv "$python"
-  "$python/bin/pip" install --quiet --disable-pip-version-check -r bench/peer/requirements.txt
-  echo "$sum" >"$python/.requirements-sha256"
-fi
+install_missing
+venv "${ACESO_BENCH_PYTHON:-$HOME/.cache/aceso/bench-python}" bench/peer/requirements.txt

