@@ -145,7 +145,9 @@ fn said(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
                     words::value(metric, high)
                 )
             }
-            _ => "Your heart beats regularly enough to be counted.".into(),
+            (Some(low), None) => format!("Above your lower limit ({}).", words::value(metric, low)),
+            (None, Some(high)) => format!("Below your upper limit ({}).", words::value(metric, high)),
+            (None, None) => "No limits are set for it.".into(),
         },
         Metric::BodyTemperature if above => "You have a raised temperature.".into(),
         Metric::BodyTemperature if below => "You are rather cool.".into(),
@@ -280,7 +282,7 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
     let own = app.granted(&caller, answer)?;
     let now_ms = app.now_ms();
     let mut now = MeNowPart::of(&own.now, now_ms);
-    let watch = WatchCard::of(&own, now_ms);
+    let watch = WatchCard::of(&own, caller.csrf(), now_ms);
     if !watch.on {
         (now.lead, now.well) = (watch.title.into(), false);
     }

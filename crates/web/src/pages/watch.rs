@@ -6,6 +6,7 @@ use crate::session::Caller;
 use crate::shell::{Answer, Message, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
+use askama::filters::HtmlSafe;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use clinic::WATCH_ENDS_SOON_MS;
@@ -56,7 +57,10 @@ pub(crate) struct Days {
 }
 
 /// The card on the patient's own page.
+#[derive(Template)]
+#[template(path = "parts/watch.html")]
 pub(crate) struct WatchCard {
+    csrf: String,
     pub(crate) on: bool,
     pub(crate) title: &'static str,
     pub(crate) sentence: String,
@@ -67,8 +71,10 @@ pub(crate) struct WatchCard {
     pub(crate) button: &'static str,
 }
 
+impl HtmlSafe for WatchCard {}
+
 impl WatchCard {
-    pub(crate) fn of(own: &OwnPage, now_ms: u64) -> Self {
+    pub(crate) fn of(own: &OwnPage, csrf: String, now_ms: u64) -> Self {
         let days = || {
             let choice =
                 |(days, label): (u64, &'static str)| Days { days, label, chosen: days == DAYS_USUAL };
@@ -80,6 +86,7 @@ impl WatchCard {
                 let soon = left_ms <= WATCH_ENDS_SOON_MS;
                 let date = Moment(until_ms).full();
                 Self {
+                    csrf,
                     on: true,
                     title: if soon { "Watching ends soon" } else { "Your ward watches you" },
                     sentence: if soon {
@@ -96,6 +103,7 @@ impl WatchCard {
                 }
             }
             Watched::Coming => Self {
+                csrf,
                 on: false,
                 title: "Watching is about to begin",
                 sentence: "Your consent is on its way. Until it has arrived nobody is called when your values are bad.".into(),
@@ -104,6 +112,7 @@ impl WatchCard {
                 button: "",
             },
             Watched::No => Self {
+                csrf,
                 on: false,
                 title: "Nobody is watching you",
                 sentence: "Your ward may not see your values now. Nobody will be called when they are bad; only the device at your bed may still ring.".into(),
