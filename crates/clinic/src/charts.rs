@@ -130,6 +130,7 @@ impl Clinic {
         Ok(OwnPage {
             now: self.tile_of(&patient, &trace.allowed.classes, now_ms),
             grants: self.grants_of(&patient, now_ms),
+            pause: self.pause_of(patient.id),
             access: self.own_access(&patient, &trace)?,
             trace: self.envelope_ref(trace.hash, trace.index),
             ledger: self.health(now_ms),

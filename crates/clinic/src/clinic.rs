@@ -5,6 +5,7 @@ use crate::admit::Fresh;
 use crate::anchors::Anchoring;
 use crate::errors::{ClinicError, Denied};
 use crate::monitoring::Bed;
+use crate::pauses::Pauses;
 use crate::people::Acts;
 use crate::policy::View;
 use crate::registry::Registry;
@@ -57,6 +58,8 @@ pub struct Clinic {
     pub(crate) withdrawn: Mutex<BTreeSet<GrantId>>,
     /// Those of them that the ledger does not hold yet.
     pub(crate) withdrawals: Mutex<Withdrawals>,
+    /// Patients who are not watched for a while.
+    pub(crate) pauses: Mutex<Pauses>,
     generation: AtomicU64,
     pub(crate) stats: Mutex<Stats>,
     events: broadcast::Sender<Arc<LiveEvent>>,
@@ -93,6 +96,7 @@ impl Clinic {
         }
         let org = vault.org();
         let withdrawn = Mutex::new(vault.withdrawals());
+        let pauses = Mutex::new(Pauses::of(vault.pauses()?));
         let clinic = Arc::new(Self {
             vault,
             store,
@@ -112,6 +116,7 @@ impl Clinic {
             seen: Mutex::default(),
             withdrawn,
             withdrawals: Mutex::default(),
+            pauses,
             generation: AtomicU64::new(0),
             stats: Mutex::default(),
             events: broadcast::channel(EVENTS_LEN_MAX).0,
@@ -212,7 +217,7 @@ impl Clinic {
         lock(&self.stats).counters()
     }
 
-    /// Counts withdrawals at this node: decisions made at another count are made again.
+    /// Counts withdrawals and pauses at this node: decisions made at another count are made again.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -220,6 +225,11 @@ impl Clinic {
     pub(crate) fn withdraw_here(&self, grant: GrantId) {
         lock(&self.withdrawn).insert(grant);
         self.expect_withdrawal(grant);
+        self.count_generation();
+    }
+
+    /// What was decided before is decided again.
+    pub(crate) fn count_generation(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -240,6 +250,7 @@ impl Clinic {
     /// handed to the ledger and noticed, sessions end. Waits for nobody.
     pub fn tick(&self, now_ms: u64) {
         self.attend(now_ms);
+        self.end_pauses(now_ms);
         self.tick_beds(now_ms);
         self.tend_anchors(now_ms);
         self.settle_acts(now_ms);

@@ -43,6 +43,9 @@ pub enum Denied {
     /// The patient withdrew the consent.
     #[error("the patient has withdrawn this consent")]
     Withdrawn,
+    /// The patient paused being watched.
+    #[error("the patient has paused being watched")]
+    Paused,
     /// The terms kept here are not those the ledger holds a commitment to.
     #[error("the terms kept for this consent are not those the patient signed: the vault must be checked")]
     TermsDiffer,

@@ -38,6 +38,7 @@
 //! revoke_grant(&self, &Session, GrantId, now_ms) -> Result<Ticket, ClinicError>
 //! colleagues(&self, &Session, now_ms) -> Result<Vec<(PersonId, String, Role)>, ClinicError>   whom a patient may consent to
 //! own_consents(&self, &Session, now_ms) -> Result<Vec<GrantView>, ClinicError>
+//! pause_watching(&self, &Session, for_ms, now_ms) -> Result<(), ClinicError>              and resume_watching(&self, &Session, now_ms)
 //! let_ward_watch(&self, &Session, for_ms, now_ms) -> Result<Ticket, ClinicError>     the way back to being watched
 //! settle(&self, &Ticket) -> Outcome
 //! export(&self, &Session, Scope, now_ms, sink) -> Result<Exported, ClinicError>      a bundle for offline verification
@@ -63,6 +64,7 @@ mod follow;
 mod monitoring;
 mod office;
 pub mod pairing;
+mod pauses;
 pub mod people;
 pub mod policy;
 pub mod refusal;
@@ -86,6 +88,7 @@ pub use export::{Exported, Scope};
 pub use follow::Follow;
 pub use monitoring::{LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder, RECENT_MS, STALE_MS};
 pub use pairing::{Paired, WATCH_ENDS_SOON_MS};
+pub use pauses::{PAUSE_MS_MAX, PAUSE_MS_MIN};
 pub use people::{NewPerson, Ticket, Wish};
 pub use refusal::{MqttClass, Refusal};
 pub use registry::StrongKeys;

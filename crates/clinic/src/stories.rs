@@ -12,6 +12,7 @@ mod halts;
 mod hostile;
 mod ledger;
 mod limits;
+mod pauses;
 mod proofs;
 mod speed;
 mod strangers;

@@ -487,6 +487,21 @@ pub struct GrantView {
     pub vault_kept: bool,
 }
 
+/// A pause of watching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseView {
+    /// Nobody watches until then, milliseconds; then watching goes on.
+    Until {
+        /// The end.
+        until_ms: u64,
+    },
+    /// Watching went on then, a short while ago, milliseconds.
+    OverSince {
+        /// The end.
+        at_ms: u64,
+    },
+}
+
 /// The patient's own page.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnPage {
@@ -494,6 +509,8 @@ pub struct OwnPage {
     pub now: Tile,
     /// Who may read, newest first.
     pub grants: Vec<GrantView>,
+    /// Whether the patient paused being watched.
+    pub pause: Option<PauseView>,
     /// Who read, newest first.
     pub access: Vec<AccessView>,
     /// The entry this very reading left.

@@ -6,6 +6,7 @@ mod changes;
 mod error;
 mod keys;
 mod patients;
+mod pauses;
 mod people;
 mod seal;
 mod secret;

@@ -34,10 +34,11 @@ pub(crate) enum Table {
     Chains,
     Terms,
     Withdrawals,
+    Pauses,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Organisation,
         Self::Accounts,
         Self::Passwords,
@@ -47,6 +48,7 @@ impl Table {
         Self::Chains,
         Self::Terms,
         Self::Withdrawals,
+        Self::Pauses,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -60,6 +62,7 @@ impl Table {
             Self::Chains => "chains",
             Self::Terms => "terms",
             Self::Withdrawals => "withdrawals",
+            Self::Pauses => "pauses",
         }
     }
 

@@ -247,6 +247,8 @@ pub fn router(app: App) -> Router {
         .route("/me/record", get(pages::record::download))
         .route("/me/consents/{grant}/revoke", get(pages::watch::ask).post(pages::watch::revoke))
         .route("/me/watch", post(pages::watch::begin))
+        .route("/me/pause", post(pages::watch::pause))
+        .route("/me/resume", post(pages::watch::resume))
         .route("/proof/{index}", get(pages::proof::page))
         .route("/admin", get(pages::admin::page))
         .route("/ledger", get(pages::ledger::page))

@@ -155,6 +155,10 @@ pub trait Station: Send + Sync + 'static {
     fn revoke_grant(&self, session: &Session, grant: GrantId, now_ms: u64) -> Result<Ticket, ClinicError>;
     /// The patient's own consents; opens nothing of the record.
     fn own_consents(&self, session: &Session, now_ms: u64) -> Result<Vec<GrantView>, ClinicError>;
+    /// Nobody watches the patient for so long, milliseconds.
+    fn pause_watching(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<(), ClinicError>;
+    /// Ends a pause before its time.
+    fn resume_watching(&self, session: &Session, now_ms: u64) -> Result<(), ClinicError>;
     /// Lets the ward watch the patient for so long from now on, milliseconds.
     fn let_ward_watch(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<Ticket, ClinicError>;
     /// Follows the wall.

@@ -228,6 +228,14 @@ impl Station for Wired {
         self.0.own_consents(session, now_ms)
     }
 
+    fn pause_watching(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<(), ClinicError> {
+        self.0.pause_watching(session, for_ms, now_ms)
+    }
+
+    fn resume_watching(&self, session: &Session, now_ms: u64) -> Result<(), ClinicError> {
+        self.0.resume_watching(session, now_ms)
+    }
+
     fn let_ward_watch(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<Ticket, ClinicError> {
         self.0.let_ward_watch(session, for_ms, now_ms)
     }

@@ -71,6 +71,7 @@ struct Memory {
     revoked: bool,
     raised: Option<u64>,
     watched_until_ms: Option<u64>,
+    pause: Option<PauseView>,
 }
 
 /// The made-up ward.

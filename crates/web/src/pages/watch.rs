@@ -10,7 +10,7 @@ use askama::filters::HtmlSafe;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use clinic::WATCH_ENDS_SOON_MS;
-use clinic::views::{GrantState, GrantView, OwnPage};
+use clinic::views::{GrantState, GrantView, OwnPage, PauseView};
 use vitals::GrantId;
 use vitals::ledger::Purpose;
 
@@ -21,6 +21,8 @@ const DAYS: [(u64, &str); 3] = [(7, "7 days"), (30, "30 days"), (90, "90 days")]
 /// The one that is chosen unless another is.
 const DAYS_USUAL: u64 = 30;
 const DAY_MS: u64 = 86_400_000;
+/// How long a pause may be, minutes.
+const MINUTES: [u64; 4] = [10, 20, 30, 60];
 
 /// Whether the ward watches, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ enum Watched {
     Until(u64),
     /// A consent is on its way to the ledger.
     Coming,
+    /// The patient paused it until then.
+    Paused(u64),
     /// It does not.
     No,
 }
@@ -37,15 +41,18 @@ fn is_monitoring(grant: &&GrantView) -> bool {
     grant.purpose == Purpose::Monitoring
 }
 
-fn watched(grants: &[GrantView]) -> Watched {
-    let monitoring = || grants.iter().filter(is_monitoring);
+fn watched(own: &OwnPage) -> Watched {
+    let monitoring = || own.grants.iter().filter(is_monitoring);
     let live = monitoring().filter(|grant| grant.state == GrantState::Live);
-    match live.map(|grant| grant.until_ms).max() {
-        Some(until_ms) => Watched::Until(until_ms),
-        None if monitoring().any(|grant| matches!(grant.state, GrantState::Pending | GrantState::Future)) => {
+    match (live.map(|grant| grant.until_ms).max(), own.pause) {
+        (Some(_), Some(PauseView::Until { until_ms })) => Watched::Paused(until_ms),
+        (Some(until_ms), _) => Watched::Until(until_ms),
+        (None, _)
+            if monitoring().any(|grant| matches!(grant.state, GrantState::Pending | GrantState::Future)) =>
+        {
             Watched::Coming
         }
-        None => Watched::No,
+        (None, _) => Watched::No,
     }
 }
 
@@ -69,6 +76,8 @@ pub(crate) struct WatchCard {
     /// How long one may choose, where the ward can be let watch (on).
     pub(crate) days: Vec<Days>,
     pub(crate) button: &'static str,
+    /// Set while the patient's pause lasts.
+    pub(crate) paused: bool,
 }
 
 impl HtmlSafe for WatchCard {}
@@ -80,11 +89,17 @@ impl WatchCard {
                 |(days, label): (u64, &'static str)| Days { days, label, chosen: days == DAYS_USUAL };
             DAYS.into_iter().map(choice).collect()
         };
-        match watched(&own.grants) {
+        match watched(own) {
             Watched::Until(until_ms) => {
                 let left_ms = until_ms.saturating_sub(now_ms);
                 let soon = left_ms <= WATCH_ENDS_SOON_MS;
                 let date = Moment(until_ms).full();
+                let went_on = match own.pause {
+                    Some(PauseView::OverSince { at_ms }) => {
+                        format!(" Your pause is over: watching went on at {}.", Moment(at_ms).clock())
+                    }
+                    _ => String::new(),
+                };
                 Self {
                     csrf,
                     on: true,
@@ -95,11 +110,12 @@ impl WatchCard {
                             words::left(left_ms)
                         )
                     } else {
-                        format!("Your care team is called when a value is beyond its limits. Your consent lasts until {date}.")
+                        format!("Your care team is called when a value is beyond its limits. Your consent lasts until {date}.{went_on}")
                     },
                     urgent: soon,
                     days: if soon { days() } else { Vec::new() },
                     button: "Go on watching me",
+                    paused: false,
                 }
             }
             Watched::Coming => Self {
@@ -110,6 +126,17 @@ impl WatchCard {
                 urgent: false,
                 days: Vec::new(),
                 button: "",
+                paused: false,
+            },
+            Watched::Paused(until_ms) => Self {
+                csrf,
+                on: false,
+                title: "Watching is paused",
+                sentence: format!("Nobody will be called when your values are bad, until {}. Then your ward watches you again by itself.", Moment(until_ms).full()),
+                urgent: true,
+                days: Vec::new(),
+                button: "",
+                paused: true,
             },
             Watched::No => Self {
                 csrf,
@@ -119,6 +146,7 @@ impl WatchCard {
                 urgent: true,
                 days: days(),
                 button: "Let the ward watch me again",
+                paused: false,
             },
         }
     }
@@ -135,6 +163,7 @@ struct RevokePage {
     watching: bool,
     /// And the last of them?
     last: bool,
+    minutes: [u64; 4],
 }
 
 fn grant_id(app: &App, caller: &Caller, text: &str) -> Result<GrantId, crate::shell::Refusal> {
@@ -157,6 +186,7 @@ pub(crate) async fn ask(State(app): State<App>, At(grant): At<String>, caller: C
         grant: id.to_string(),
         grantee: found.grantee.clone(),
         watching: is_monitoring(&found),
+        minutes: MINUTES,
         last: !others.clone().any(|grant| grant.state == GrantState::Live),
         shell: Shell::of(&app, &caller, "/me"),
     }))
@@ -190,4 +220,28 @@ pub(crate) async fn begin(State(app): State<App>, posted: Posted) -> Answer {
         app.ask(move |station, now_ms| station.let_ward_watch(&session, days * DAY_MS, now_ms)).await;
     app.granted(&posted.caller, answer)?;
     Ok(Redirect::to(&format!("/me?watched={}", posted.caller.done())).into_response())
+}
+
+/// Instead of an end: nobody watches for a while, and then watching goes on by itself.
+pub(crate) async fn pause(State(app): State<App>, posted: Posted) -> Answer {
+    posted.fits(&app, &["minutes"])?;
+    let minutes = MINUTES.into_iter().find(|minutes| minutes.to_string() == posted.field("minutes"));
+    let Some(minutes) = minutes else {
+        let message = Message::wrong("There is no such length of time to choose. Nothing was changed.");
+        return Err(app.refusal(Some(&posted.caller), &message.back("/me", "Back to your values")));
+    };
+    let session = posted.caller.session.clone();
+    let answer =
+        app.ask(move |station, now_ms| station.pause_watching(&session, minutes * 60_000, now_ms)).await;
+    app.granted(&posted.caller, answer)?;
+    Ok(Redirect::to("/me").into_response())
+}
+
+/// A pause ends before its time.
+pub(crate) async fn resume(State(app): State<App>, posted: Posted) -> Answer {
+    posted.fits(&app, &[])?;
+    let session = posted.caller.session.clone();
+    let answer = app.ask(move |station, now_ms| station.resume_watching(&session, now_ms)).await;
+    app.granted(&posted.caller, answer)?;
+    Ok(Redirect::to("/me").into_response())
 }

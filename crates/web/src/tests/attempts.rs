@@ -119,6 +119,8 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/me/record", "amira", &["amira", "bela"]),
         get("/me/consents/{grant}/revoke", "amira", &["amira"]),
         post("/me/consents/{grant}/revoke", "amira", &["amira"], &[("confirm", "yes")], &[]),
+        post("/me/pause", "amira", &["amira", "bela"], &[("minutes", "30")], &[]),
+        post("/me/resume", "amira", &["amira", "bela"], &[], &[]),
         post("/me/watch", "amira", &["amira", "bela"], &[("days", "30")], &[]),
         get("/proof/{index}", "lee", &["lee", "kim", "amira", "admin", "ada"]),
         get("/admin", "admin", &["admin"]),

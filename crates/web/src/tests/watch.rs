@@ -101,3 +101,30 @@ async fn the_end_of_watching_is_announced_days_before_with_a_form_to_renew_it() 
     assert!(scene.page("/me", "amira").await.contains("Your ward watches you"));
     assert!(scene.page("/wall", "lee").await.contains(">72</b>"));
 }
+
+#[tokio::test]
+async fn a_pause_is_offered_instead_of_an_end_and_watching_goes_on_by_itself() {
+    let mut scene = Scene::new();
+    scene.beats(720, 2);
+    let question = scene.page(&watching(&scene), "amira").await;
+    assert!(question.contains("action=\"/me/pause\"") && question.contains("Pause instead"), "{question}");
+    let wrong = scene.post("/me/pause", "amira", &[("minutes", "61")]).await;
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    let paused = scene.post("/me/pause", "amira", &[("minutes", "10")]).await;
+    assert_eq!(goes_to(&paused), "/me");
+    let me = scene.page("/me", "amira").await;
+    assert!(me.contains("Watching is paused") && me.contains("Nobody will be called"), "{me}");
+    assert!(!me.contains("paired and working") && !me.contains("are in your limits"), "{me}");
+    assert!(!scene.page("/wall", "lee").await.contains(">72</b>"), "the ward sees no values");
+    scene.ward.pass(600_000);
+    scene.beats(720, 3);
+    let me = scene.page("/me", "amira").await;
+    assert!(me.contains("Your ward watches you") && me.contains("Your pause is over"), "{me}");
+    assert!(scene.page("/wall", "lee").await.contains(">72</b>"));
+    // Ended by hand.
+    scene.post("/me/pause", "amira", &[("minutes", "60")]).await;
+    assert!(scene.page("/me", "amira").await.contains("action=\"/me/resume\""));
+    assert_eq!(scene.post("/me/resume", "amira", &[]).await.status(), StatusCode::SEE_OTHER);
+    scene.beats(720, 3);
+    assert!(scene.page("/wall", "lee").await.contains(">72</b>"));
+}

@@ -121,6 +121,7 @@ impl Station for Demo {
                 },
                 grant_to("Sam Demo", Purpose::Family, &[Class::Vitals], GrantId([8; 32]), GrantState::Ended),
             ],
+            pause: self.memory().pause,
             access: self.memory().access.clone(),
             trace: self.envelope(now_ms, now_ms),
             ledger: self.health(now_ms),
@@ -432,6 +433,18 @@ impl Station for Demo {
 
     fn own_consents(&self, session: &Session, now_ms: u64) -> Result<Vec<GrantView>, ClinicError> {
         Ok(self.own_page(session, now_ms)?.grants)
+    }
+
+    fn pause_watching(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<(), ClinicError> {
+        session.patient.ok_or(Denied::Role { role: session.role })?;
+        self.memory().pause = Some(PauseView::Until { until_ms: now_ms + for_ms });
+        Ok(())
+    }
+
+    fn resume_watching(&self, session: &Session, now_ms: u64) -> Result<(), ClinicError> {
+        session.patient.ok_or(Denied::Role { role: session.role })?;
+        self.memory().pause = Some(PauseView::OverSince { at_ms: now_ms });
+        Ok(())
     }
 
     fn let_ward_watch(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<Ticket, ClinicError> {
