@@ -204,20 +204,25 @@ try {
 
   // A silent line is told, and struck through.
   const lost = async () => {
-    await doctor.context.route('**/live', (route) => route.abort());
-    await doctor.page.goto(`${url}/wall`);
-    await doctor.page.waitForSelector('.tile [data-value]');
-    await doctor.page.waitForSelector('#lost:not([hidden])', { timeout: 40_000 });
-    must((await doctor.page.locator('.tile .v.stale').count()) > 0, 'a lost connection is told, and old values are struck through');
-    await doctor.page.screenshot({ path: join(options.out, 'wall-lost.png') });
-    await doctor.context.unroute('**/live');
-    await doctor.page.waitForSelector('#lost', { state: 'hidden', timeout: 40_000 });
+    const { context, page } = await visit();
+    await ownLine(context);
+    await signIn(page, logins.doctor);
+    await context.route('**/live?*', (route) => route.abort());
+    await page.goto(`${url}/wall`);
+    await page.waitForSelector('.tile [data-value]');
+    await page.waitForSelector('#lost:not([hidden])', { timeout: 40_000 });
+    must((await page.locator('.tile .v.stale').count()) > 0, 'a lost connection is told, and old values are struck through');
+    await page.screenshot({ path: join(options.out, 'wall-lost.png') });
+    await context.unroute('**/live?*');
+    await page.waitForSelector('#lost', { state: 'hidden', timeout: 40_000 });
     said('the connection comes back by itself');
+    await context.close();
   };
 
   // An open page hears that the ledger stands still, and that it moves again, without being loaded anew.
   const halted = async () => {
     const { context, page } = await visit({ viewport: SIZES[0] });
+    await ownLine(context);
     await signIn(page, logins.doctor);
     await page.waitForSelector('.tile [data-value]');
     must(await page.locator('#halt').isHidden(), 'while the ledger moves, nothing is said of it');
@@ -245,7 +250,12 @@ try {
     must((await plain.page.locator('figure.plot svg polyline').count()) > 0, 'without JavaScript: the curves are there');
     await plain.page.click('.seg a:has-text("8 h")');
     must((await plain.page.locator('.seg a[aria-current]').innerText()).includes('8 h'), 'without JavaScript: ranges can be chosen');
+    const text = await plain.page.locator('main, noscript').allInnerTexts();
+    must(!/\d+ (s|min) ago/.test(text.join(' ')) && /at \d\d:\d\d:\d\d UTC/.test(text.join(' ')), 'without JavaScript: values say when they were measured, not an age that stands still');
     await plain.page.screenshot({ path: join(options.out, 'patient-nojs.png'), fullPage: true });
+    await plain.page.goto(`${url}/wall`);
+    must((await plain.page.locator('head meta[http-equiv=refresh]').count()) === 1, 'without JavaScript: the wall is loaded anew by itself');
+    await plain.page.screenshot({ path: join(options.out, 'wall-nojs.png'), fullPage: true });
     await plain.context.close();
   };
 
@@ -330,10 +340,16 @@ try {
   await browser.close();
 }
 
+// A browser without shared workers, whose pages each hold a line of their own: only those can be cut by a
+// check. What the worker does when its line is cut stands in tabs.mjs.
+async function ownLine(context) {
+  await context.addInitScript(() => { delete window.SharedWorker; });
+}
+
 // What the live stream would say of the ledger, in its place: a stall takes a minute to be one.
 async function hears(page, context, stale) {
-  await context.unroute('**/live');
-  await context.route('**/live', (route) => {
+  await context.unroute('**/live?*');
+  await context.route('**/live?*', (route) => {
     const now = Date.now();
     const beat = JSON.stringify({ now, stale, tip: stale ? now - 75_000 : now });
     route.fulfill({ contentType: 'text/event-stream', body: `event: beat\ndata: ${beat}\n\n` });

@@ -10,6 +10,9 @@ pub enum Denied {
     /// Nobody is signed in, or the session ended.
     #[error("your session has ended: sign in again")]
     SignedOut,
+    /// Nobody has touched the patient's open page for [`crate::IDLE_MS`].
+    #[error("nobody has used this page for a while: open it again")]
+    LeftAlone,
     /// This role never does that.
     #[error("{} accounts may not do this", role_word(*.role))]
     Role {

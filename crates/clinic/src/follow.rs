@@ -1,15 +1,16 @@
 //! Following live: an exit like any other. It passes the same decision before the first value, again
-//! whenever the ledger moves or a consent is withdrawn, and closes when the answer becomes no.
+//! whenever the ledger moves or a consent is withdrawn, and closes when the answer becomes no. Waiting
+//! and deciding are apart, so that whoever waits never stands in line for a lock.
 
 use crate::access::{MONITORED, Trace};
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::sessions::Session;
 use crate::views::{LiveEvent, Tile, Wall};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use vault::Patient;
 use vitals::PatientId;
 use vitals::ids::Class;
@@ -32,7 +33,13 @@ pub struct Follow {
     events: Receiver<Arc<LiveEvent>>,
     /// Ledger height, generation of withdrawals, and time of the last decision.
     checked: (u64, u64, u64),
-    owed: VecDeque<Arc<LiveEvent>>,
+    heard: Vec<Arc<LiveEvent>>,
+    /// Events were missed: everything is to be looked at again.
+    missed: bool,
+    /// The node tells nothing any more.
+    over: bool,
+    /// Patients who withdrew, not told yet.
+    gone: Vec<PatientId>,
 }
 
 impl core::fmt::Debug for Follow {
@@ -49,14 +56,27 @@ impl Clinic {
     /// [`ClinicError::Denied`] for anybody but clinicians.
     pub fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError> {
         let scope = self.monitored(session, now_ms)?;
-        let mut tiles: Vec<Tile> =
-            scope.iter().map(|(patient, classes)| self.tile_of(patient, classes, now_ms)).collect();
+        let tiles = scope.iter().map(|(patient, classes)| self.tile_of(patient, classes, now_ms)).collect();
+        Ok(self.wall_of(tiles, now_ms))
+    }
+
+    fn wall_of(&self, mut tiles: Vec<Tile>, now_ms: u64) -> Wall {
         tiles.sort_by(|a, b| (&a.bed, a.patient).cmp(&(&b.bed, b.patient)));
         let mut strip: Vec<_> = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
         strip.sort_by_key(crate::views::AlarmView::urgency);
         let unmonitored = self.vault().patients().len().saturating_sub(tiles.len());
         let gateways = self.silent_gateways(&tiles);
-        Ok(Wall { tiles, strip, gateways, unmonitored, ledger: self.health(now_ms), at_ms: now_ms })
+        Wall { tiles, strip, gateways, unmonitored, ledger: self.health(now_ms), at_ms: now_ms }
+    }
+
+    /// Does this patient stand on the session's wall? Shows nothing, and leaves no entry.
+    #[must_use]
+    pub fn may_watch(&self, session: &Session, patient: PatientId, now_ms: u64) -> bool {
+        let decide = |patient: &Patient| {
+            self.decide_most(self.reader(session), patient, Purpose::Monitoring, &FOLLOWED, now_ms)
+        };
+        self.require(session, &[Role::Clinician], now_ms).is_ok()
+            && self.patient(patient).is_ok_and(|patient| decide(&patient).is_ok())
     }
 
     /// Follows the wall.
@@ -71,6 +91,8 @@ impl Clinic {
     }
 
     /// Follows one patient.
+    ///
+    /// A page left alone closes: see [`Clinic::record_opened`].
     ///
     /// # Errors
     /// [`ClinicError::Denied`] with the reason; then nothing was shown.
@@ -95,6 +117,10 @@ impl Clinic {
             let patient = self.patient(patient).map_err(|why| self.denied(why))?;
             self.trace(session, &patient, purpose, now_ms)?
         };
+        // A stream that is opened again by itself is nobody looking.
+        if !lock(&self.sessions).begin_looking(session.id, patient, now_ms) {
+            return Err(self.denied(Denied::LeftAlone));
+        }
         Ok(self.follow(session, purpose, false, BTreeMap::from([(patient, classes)]), events, now_ms))
     }
 
@@ -108,8 +134,19 @@ impl Clinic {
         now_ms: u64,
     ) -> Follow {
         let checked = (self.ledger().tip().height, self.generation(), now_ms);
-        let (clinic, session) = (Arc::clone(self), session.clone());
-        Follow { clinic, session, purpose, wall, scope, events, checked, owed: VecDeque::new() }
+        Follow {
+            clinic: Arc::clone(self),
+            session: session.clone(),
+            purpose,
+            wall,
+            scope,
+            events,
+            checked,
+            heard: Vec::new(),
+            missed: false,
+            over: false,
+            gone: Vec::new(),
+        }
     }
 
     /// Patients this session may see on the wall, each with a trace left.
@@ -165,31 +202,43 @@ impl Clinic {
 }
 
 impl Follow {
-    /// The next event this session may see.
+    /// Waits until something happened that may concern this stream. It decides and shows nothing, takes
+    /// no lock, and may be given up at any moment.
+    pub async fn wait(&mut self) {
+        match self.events.recv().await {
+            Ok(event) => self.heard.push(event),
+            Err(RecvError::Lagged(_)) => self.missed = true,
+            Err(RecvError::Closed) => self.over = true,
+        }
+    }
+
+    /// What happened since, as this session may see it now.
     ///
     /// # Errors
     /// Why the stream has to close; say so to the reader and close it.
-    pub async fn next(&mut self, clock: &(dyn Fn() -> u64 + Send + Sync)) -> Result<Arc<LiveEvent>, Denied> {
+    pub fn take(&mut self, now_ms: u64) -> Result<Vec<Arc<LiveEvent>>, Denied> {
         loop {
-            if let Some(event) = self.owed.pop_front() {
-                return Ok(event);
-            }
-            match self.events.recv().await {
-                Ok(event) => {
-                    self.check(clock())?;
-                    if let Some(event) = self.pass(&event) {
-                        return Ok(event);
-                    }
+            match self.events.try_recv() {
+                Ok(event) => self.heard.push(event),
+                Err(TryRecvError::Lagged(_)) => self.missed = true,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Closed) => {
+                    self.over = true;
+                    break;
                 }
-                // Too slow to be told everything: told to look again.
-                Err(RecvError::Lagged(_)) => {
-                    self.check(clock())?;
-                    let again = self.scope.keys().map(|patient| LiveEvent::Changed { patient: *patient });
-                    self.owed = again.map(Arc::new).collect();
-                }
-                Err(RecvError::Closed) => return Err(Denied::SignedOut),
             }
         }
+        if self.over {
+            return Err(Denied::SignedOut);
+        }
+        self.check(now_ms)?;
+        let heard = core::mem::take(&mut self.heard);
+        // Too slow to be told everything: told to look again.
+        let again =
+            if core::mem::take(&mut self.missed) { self.scope.keys().copied().collect() } else { Vec::new() };
+        let changed = core::mem::take(&mut self.gone).into_iter().chain(again);
+        let changed = changed.map(|patient| Arc::new(LiveEvent::Changed { patient }));
+        Ok(changed.chain(heard.iter().filter_map(|event| self.pass(event))).collect())
     }
 
     /// May the stream stay open? Cheap while nothing changed.
@@ -199,6 +248,9 @@ impl Follow {
     pub fn check(&mut self, now_ms: u64) -> Result<(), Denied> {
         if !lock(&self.clinic.sessions).is_open(&self.session.id, now_ms) {
             return Err(Denied::SignedOut);
+        }
+        if !self.wall && self.left_alone(now_ms) {
+            return Err(Denied::LeftAlone);
         }
         let now = (self.clinic.ledger().tip().height, self.clinic.generation(), now_ms);
         let moved = (now.0, now.1) != (self.checked.0, self.checked.1);
@@ -226,7 +278,7 @@ impl Follow {
         }
         for id in gone {
             self.scope.remove(&id);
-            self.owed.push_back(Arc::new(LiveEvent::Changed { patient: id }));
+            self.gone.push(id);
         }
         self.checked = now;
         Ok(())
@@ -241,6 +293,18 @@ impl Follow {
         let patient = self.clinic.patient(patient)?;
         self.clinic.decide(self.clinic.reader(&self.session), &patient, self.purpose, classes, now_ms)?;
         Ok(self.clinic.tile_of(&patient, classes, now_ms))
+    }
+
+    /// The wall as this stream may show it now.
+    #[must_use]
+    pub fn wall(&self, now_ms: u64) -> Wall {
+        let tiles = self.scope.keys().filter_map(|patient| self.tile(*patient, now_ms).ok()).collect();
+        self.clinic.wall_of(tiles, now_ms)
+    }
+
+    fn left_alone(&self, now_ms: u64) -> bool {
+        let sessions = lock(&self.clinic.sessions);
+        self.scope.keys().any(|patient| !sessions.is_looking(self.session.id, *patient, now_ms))
     }
 
     /// Patients this stream shows.

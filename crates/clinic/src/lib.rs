@@ -24,9 +24,10 @@
 //!
 //! follow_wall(&self: &Arc<Self>, &Session, now_ms) -> Result<Follow, ClinicError>
 //! follow_patient(&self: &Arc<Self>, &Session, PatientId, Purpose, now_ms) -> Result<Follow, ClinicError>
-//! Follow::next(&mut self, clock: &dyn Fn() -> u64) -> Result<Arc<LiveEvent>, Denied>  (async, cancel safe) Err: say so and close the stream
-//! Follow::check(&mut self, now_ms) -> Result<(), Denied>                            at every heartbeat of the stream
-//! Follow::tile(&self, PatientId, now_ms) -> Result<Tile, Denied>                    after Changed, or to draw
+//! Follow::wait(&mut self)                                                           (async, cancel safe) something may have happened
+//! Follow::take(&mut self, now_ms) -> Result<Vec<Arc<LiveEvent>>, Denied>            then, and at every heartbeat; Err: say so and close the stream
+//! Follow::tile(&self, PatientId, now_ms) -> Result<Tile, Denied>                    after Changed, or to draw; Follow::wall for all
+//! record_opened(&self, &Session, PatientId, now_ms) -> Result<(), Denied>                    somebody opened the patient's page; record_used: still uses it
 //!
 //! acknowledge(&self, &Session, PatientId, Condition, now_ms) -> Result<AlarmView, ClinicError>
 //! acknowledge_gateway(&self, &Session, DeviceId, now_ms) -> Result<usize, ClinicError>    all silent beds behind it
@@ -92,7 +93,7 @@ pub use pauses::{PAUSE_MS_MAX, PAUSE_MS_MIN};
 pub use people::{NewPerson, Ticket, Wish};
 pub use refusal::{MqttClass, Refusal};
 pub use registry::StrongKeys;
-pub use sessions::{Session, SignInRefused, Token};
+pub use sessions::{IDLE_MS, Session, SignInRefused, Token};
 pub use stats::{Counters, Latency};
 pub use tries::Origin;
 pub use vault::Entropy;

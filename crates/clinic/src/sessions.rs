@@ -4,7 +4,7 @@
 use crate::clinic::{Clinic, lock};
 use crate::errors::Denied;
 use crate::tries::{Origin, TryBook};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use vitals::ids::{Hash, sha256};
 use vitals::ledger::Role;
 use vitals::{PatientId, PersonId};
@@ -92,6 +92,8 @@ pub enum SignInRefused {
 pub(crate) struct SessionBook {
     /// By SHA-256 of the token.
     open: HashMap<Hash, Session>,
+    /// When somebody last touched an open page, by session and patient.
+    looked: HashMap<([u8; 16], PatientId), u64>,
     pub(crate) tries: TryBook,
 }
 
@@ -128,9 +130,32 @@ impl SessionBook {
         self.open.values().any(|one| one.id == *id && now_ms < one.idle_until_ms && now_ms < one.until_ms)
     }
 
+    /// Somebody touches an open page.
+    pub(crate) fn look(&mut self, id: [u8; 16], patient: PatientId, now_ms: u64) {
+        self.looked.insert((id, patient), now_ms);
+    }
+
+    /// A stream begins: counts as a look if it is the first, and otherwise only asks.
+    pub(crate) fn begin_looking(&mut self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
+        self.looked.entry((id, patient)).or_insert(now_ms);
+        self.is_looking(id, patient, now_ms)
+    }
+
+    /// Has the session ever opened the patient's page?
+    fn has_looked(&self, id: [u8; 16], patient: PatientId) -> bool {
+        self.looked.contains_key(&(id, patient))
+    }
+
+    /// Has the session touched the patient's page lately?
+    pub(crate) fn is_looking(&self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
+        self.looked.get(&(id, patient)).is_some_and(|at_ms| now_ms < at_ms.saturating_add(IDLE_MS))
+    }
+
     /// Ends a session; says which.
     pub(crate) fn close(&mut self, token: &str) -> Option<[u8; 16]> {
-        self.open.remove(&token_hash(token)).map(|session| session.id)
+        let id = self.open.remove(&token_hash(token)).map(|session| session.id)?;
+        self.looked.retain(|(one, _), _| *one != id);
+        Some(id)
     }
 
     /// Forgets sessions that ended; says which.
@@ -143,6 +168,8 @@ impl SessionBook {
             }
             open
         });
+        let open: HashSet<[u8; 16]> = self.open.values().map(|one| one.id).collect();
+        self.looked.retain(|(id, _), _| open.contains(id));
         ended
     }
 }
@@ -216,6 +243,40 @@ impl Clinic {
     /// [`Denied::SignedOut`].
     pub fn session(&self, token: &str, now_ms: u64) -> Result<Session, Denied> {
         lock(&self.sessions).get(token, now_ms).ok_or(Denied::SignedOut)
+    }
+
+    /// Somebody opened a patient's page. Its live stream ends [`IDLE_MS`] after
+    /// the last time: values must not stay on a screen that everybody has left, however long the session
+    /// itself is kept by a wall beside it.
+    ///
+    /// # Errors
+    /// [`Denied::SignedOut`].
+    pub fn record_opened(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied> {
+        let mut sessions = lock(&self.sessions);
+        if !sessions.is_open(&session.id, now_ms) {
+            return Err(Denied::SignedOut);
+        }
+        sessions.look(session.id, patient, now_ms);
+        Ok(())
+    }
+
+    /// Somebody uses a patient's page that is still open.
+    ///
+    /// # Errors
+    /// [`Denied::LeftAlone`] when it has closed, [`Denied::NoSuchPatient`] when it never was open.
+    pub fn record_used(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied> {
+        let mut sessions = lock(&self.sessions);
+        if !sessions.is_open(&session.id, now_ms) {
+            return Err(Denied::SignedOut);
+        }
+        if !sessions.has_looked(session.id, patient) {
+            return Err(Denied::NoSuchPatient);
+        }
+        if !sessions.is_looking(session.id, patient, now_ms) {
+            return Err(Denied::LeftAlone);
+        }
+        sessions.look(session.id, patient, now_ms);
+        Ok(())
     }
 
     /// Ends a session; its live streams close.

@@ -1,17 +1,18 @@
-// What moves on a page. The server renders; this file only writes new values, ages and times into
-// what is already there (textContent and attributes, never markup), asks for fragments through htmx,
-// and says loudly when it has not heard from the server for a while.
+// What moves on a page: times, ages and values. The server renders; this file writes new values into what
+// is already there (textContent and attributes, never markup), holds the page's end of the one live
+// connection (line.js), says within two seconds when it is lost, and closes a record left alone.
 'use strict';
 (() => {
-  const QUIET_MS = 11000; // two beats of five seconds, and one to spare
+  const { rules, Hub, moment } = globalThis.aceso;
   const STALE_MS = 15000; // as the clinic's own rule for "no data"
+  const { dataset } = document.body;
   const one = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const text = (node, value) => { if (node && node.textContent !== value) node.textContent = value; };
 
   // --- time -------------------------------------------------------------------------------------
   // The server's clock decides ages; the viewer's zone decides how moments are written.
-  let ahead = Number(document.body.dataset.nowMs) - Date.now();
+  let ahead = Number(dataset.nowMs) - Date.now();
   const now = () => Date.now() + ahead;
   const two = (n) => String(n).padStart(2, '0');
   const offset = (date) => {
@@ -35,6 +36,8 @@
     if (s < 172800) return `${Math.round(s / 3600)} h`;
     return `${Math.floor(s / 86400)} days`;
   };
+  const FORMS = { ago: (words) => `${words} ago`, paren: (words) => `(${words})` };
+  const agedText = (node, ms) => { const write = FORMS[node.dataset.form]; text(node, write ? write(age(ms)) : age(ms)); };
   const localise = (root) => {
     for (const node of all('[data-ms][data-show]', root)) {
       const date = new Date(Number(node.dataset.ms));
@@ -95,22 +98,42 @@
     document.dispatchEvent(new CustomEvent('aceso:values', { detail: event }));
   };
 
-  // --- silence of the line ----------------------------------------------------------------------
-  let heard = Date.now();
-  let ended = false;
+  // --- the connection ---------------------------------------------------------------------------
   const lost = one('#lost');
-  const alive = () => { heard = Date.now(); };
+  const title = document.title.slice(dataset.alarmTitle ? dataset.alarmTitle.length + 3 : 0);
+  let alarmTitle = dataset.alarmTitle;
+  let state = { live: true, heldBack: false };
+  let heard = moment(); // the hub's last sign of life
+  let alive = moment(); // the server's
+  let ended = false;
+  let quiet = false;
+  let topic = dataset.topic || '';
+  let port = null;
+  const hidden = () => document.visibilityState === 'hidden';
+  // `lines` counts what the server said; `rings` is the hub's word that this window rings.
+  const page = { running: false, rings: false, lines: 0, lost: () => quiet, ended: () => ended, now, moment };
+
+  const ACTS = '.alarm .acts button, .limitform button';
   const watch = () => {
-    const quiet = !ended && lost && Date.now() - heard > QUIET_MS;
+    quiet = Boolean(lost && !ended && (!state.live || rules.since(heard, moment()) > rules.QUIET_MS));
     if (lost && lost.hidden === quiet) {
       lost.hidden = !quiet;
-      if (quiet) text(one('#lost-at'), clock(new Date(heard)));
+      if (quiet) text(one('#lost-at'), clock(new Date(alive.wall)));
       text(one('[data-clock-word]'), quiet ? 'Not live, ' : 'Live, ');
+      document.documentElement.classList.toggle('lost-line', quiet);
     }
-    document.documentElement.classList.toggle('lost-line', Boolean(quiet));
+    const held = one('#lost-held');
+    if (held) held.hidden = !state.heldBack;
+    const before = state.paused ? 'Paused' : quiet ? 'Connection lost' : ended ? 'Closed' : alarmTitle;
+    const wanted = before ? `${before} – ${title}` : title;
+    if (document.title !== wanted) document.title = wanted;
+    for (const button of all(ACTS)) {
+      if (quiet) { button.setAttribute('aria-disabled', 'true'); button.setAttribute('aria-describedby', 'lost-acts'); }
+      else if (button.hasAttribute('aria-describedby')) { button.removeAttribute('aria-disabled'); button.removeAttribute('aria-describedby'); }
+    }
     for (const node of all('[data-age-ms]')) {
       const at = Number(node.dataset.ageMs);
-      if (at) text(node, age(now() - at));
+      if (at) agedText(node, now() - at);
     }
     for (const holder of all('[data-last-ms]')) {
       const old = quiet || now() - Number(holder.dataset.lastMs) > STALE_MS;
@@ -124,125 +147,144 @@
     if (face) text(face, clock(new Date(now())));
   };
 
-  // --- the stream -------------------------------------------------------------------------------
-  let source = null;
-  const open = () => {
-    const address = document.body.dataset.live;
-    if (!address || ended) return;
-    if (source) source.close();
-    source = new EventSource(address);
-    const on = (name, act) => source.addEventListener(name, (message) => { alive(); act(JSON.parse(message.data)); });
-    on('beat', (beat) => {
+  const tell = (name, detail) => document.dispatchEvent(new CustomEvent(`aceso:${name}`, { detail }));
+  const on = {
+    beat: (beat) => {
+      alive = moment();
       ahead = beat.now - Date.now();
       const halt = one('#halt');
-      if (halt) {
-        one('[data-age-ms]', halt).dataset.ageMs = beat.tip;
-        halt.hidden = !beat.stale;
-      }
-      document.dispatchEvent(new CustomEvent('aceso:beat', { detail: beat }));
-    });
-    on('values', apply);
-    on('proof', (proof) => { sizes = proof; proveAll(); document.dispatchEvent(new CustomEvent('aceso:proof', { detail: proof })); });
-    on('alarm', (alarm) => {
-      if (alarm.shout) text(one('#shout'), alarm.shout);
-      document.dispatchEvent(new CustomEvent('aceso:alarm', { detail: alarm }));
-      document.body.dispatchEvent(new CustomEvent('ward:changed', { bubbles: true }));
-    });
-    on('changed', () => document.body.dispatchEvent(new CustomEvent('ward:changed', { bubbles: true })));
-    on('access', () => {});
-    on('ended', (end) => {
-      ended = true;
-      source.close();
-      text(one('#ended-why'), end.why);
-      one('#ended').hidden = false;
-      if (lost) lost.hidden = true;
-      // What may not be seen any longer leaves the screen.
-      all('#ward, #now, .pt, .two, main h1').forEach((node) => node.remove());
-      one('#ended a').focus();
-    });
-    // A redrawn part of this page, rendered by the server for this very session.
-    source.addEventListener('now', (message) => {
-      alive();
-      if (one('#now')) htmx.swap('#now', message.data, { swapStyle: 'outerHTML' });
-    });
-    source.addEventListener('open', alive);
-    source.addEventListener('error', () => {
-      // The browser tries again by itself, but not after a refusal.
-      if (source.readyState === EventSource.CLOSED && !ended) setTimeout(open, 3000);
-    });
+      if (!halt) return;
+      one('[data-age-ms]', halt).dataset.ageMs = beat.tip;
+      halt.hidden = !beat.stale;
+    },
+    values: apply,
+    proof: (proof) => { sizes = proof; proveAll(); },
+    alarm: (alarm) => { if (alarm.shout) text(one('#shout'), alarm.shout); },
+    strip: (strip) => { alarmTitle = strip.title; },
+    closed: (end) => { if (end.t === topic) cover('#alone', '#alone-why', end.why); },
+    ended: (end) => { ended = true; cover('#ended', '#ended-why', end.why); all('#strip, #ward').forEach((node) => node.remove()); if (lost) lost.hidden = true; },
+  };
+  // What may not be seen any longer leaves the screen.
+  const cover = (banner, why, words) => {
+    topic = '';
+    say({ topic });
+    text(one(why), words);
+    one(banner).hidden = false;
+    all('#now, .pt, .two, main h1, main h1 + p').forEach((node) => node.remove());
+    if (!ended) document.title = title;
+    tell('covered');
   };
 
-  // --- sound ------------------------------------------------------------------------------------
-  // Off until somebody presses the button: browsers ask for that, and so do quiet rooms. Patterns
-  // are modelled on IEC 60601-1-8: bursts of ten, three and one pulses.
-  const PATTERNS = {
-    high: { pulses: [0, 0.2, 0.4, 0.75, 0.95, 1.5, 1.7, 1.9, 2.25, 2.45], tone: 880, every: 5000 },
-    medium: { pulses: [0, 0.3, 0.6], tone: 660, every: 12000 },
-    low: { pulses: [0], tone: 523, every: 25000 },
-    tech: { pulses: [0], tone: 392, every: 25000 },
+  const say = (words) => { if (port) port.postMessage(words); };
+  const hello = () => say({ hello: { address: dataset.live, topic, rendered: Number(dataset.nowMs) } });
+  let since = null; // out of sight
+  const here = () => {
+    if (!hidden()) since = null;
+    else if (!since) since = moment();
+    say({ here: { running: page.running, hiddenMs: since ? Math.max(1, rules.since(since, moment())) : 0 } });
   };
-  let audio = null;
-  let rang = 0;
-  const button = one('#sound');
-  const sounding = () => audio && audio.state === 'running';
-  const ring = () => {
-    const open = all('.alarm[data-sounds="true"]').map((node) => node.dataset.priority);
-    const worst = ['high', 'medium', 'low', 'tech'].find((priority) => open.includes(priority));
-    if (!worst || !sounding() || Date.now() - rang < PATTERNS[worst].every) return;
-    rang = Date.now();
-    for (const start of PATTERNS[worst].pulses) {
-      const at = audio.currentTime + start;
-      const gain = audio.createGain();
-      gain.gain.setValueAtTime(0, at);
-      gain.gain.linearRampToValueAtTime(0.2, at + 0.02);
-      gain.gain.setValueAtTime(0.2, at + 0.12);
-      gain.gain.linearRampToValueAtTime(0, at + 0.15);
-      gain.connect(audio.destination);
-      for (const harmonic of [1, 2, 3, 4]) {
-        const tone = audio.createOscillator();
-        tone.frequency.value = PATTERNS[worst].tone * harmonic;
-        const part = audio.createGain();
-        part.gain.value = 1 / (2 * harmonic);
-        tone.connect(part).connect(gain);
-        tone.start(at);
-        tone.stop(at + 0.16);
+  page.here = here;
+  const listen = (fresh) => {
+    port = fresh;
+    port.onmessage = ({ data }) => {
+      heard = moment();
+      if (data.tick) {
+        state = data.tick;
+        page.rings = data.tick.you;
+        here();
+        watch();
+        tell('tick', data.tick);
+        return;
       }
-    }
-  };
-  if (button && 'AudioContext' in window) {
-    const say = () => {
-      const on = sounding();
-      button.setAttribute('aria-pressed', String(Boolean(on)));
-      text(one('[data-sound-word]', button), on ? 'Sound on' : 'Sound off');
-      one('use', button).setAttribute('href', on ? '#i-bell' : '#i-mute');
+      if (ended) return;
+      page.lines += 1;
+      if (on[data.name]) on[data.name](data.detail);
+      watch();
+      tell(data.name, data.detail);
     };
-    button.hidden = false;
-    button.addEventListener('click', async () => {
-      if (!audio) audio = new AudioContext();
-      else if (audio.state === 'running') await audio.suspend();
-      else await audio.resume();
-      if (audio.state === 'suspended' && button.getAttribute('aria-pressed') === 'false') await audio.resume();
-      rang = 0;
-      say();
-    });
+    hello();
+    here();
+  };
+  let alone = null; // this page's own hub, where browsers know no shared workers
+  const connect = () => {
+    const lone = () => {
+      if (alone) return;
+      alone = new Hub((address) => new EventSource(address), true);
+      const { port1, port2 } = new MessageChannel();
+      alone.add(port2);
+      setInterval(() => alone.tick(), 500);
+      listen(port1);
+    };
+    if (!('SharedWorker' in window)) { lone(); return; }
+    try {
+      const worker = new SharedWorker(dataset.worker, { name: `aceso-${dataset.mark}` });
+      worker.addEventListener('error', lone);
+      listen(worker.port);
+    } catch { lone(); }
+  };
+  // The hub forgets a page that was frozen, and a worker may have been ended: say hello again.
+  let again = moment();
+  const revive = () => {
+    if (!port || ended || rules.since(heard, moment()) < rules.QUIET_MS || rules.since(again, moment()) < 1000) return;
+    again = moment();
+    if (!alone && rules.since(heard, moment()) > 3 * rules.REOPEN_MS) connect();
+    else hello();
+  };
+
+  // --- acts need a connection -------------------------------------------------------------------
+  const undone = (words) => { text(one('#undone-why'), words); one('#undone').hidden = false; };
+  document.addEventListener('submit', (event) => {
+    if (!quiet || !event.target.matches('.alarm .acts form, .limitform')) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    undone('There is no connection: nothing was sent.');
+  }, true);
+  for (const name of ['htmx:sendError', 'htmx:timeout']) document.addEventListener(name, () => undone('It did not reach the server.'));
+  document.addEventListener('htmx:responseError', (event) => {
+    if (event.detail.xhr.status === 401) window.location.reload();
+    else undone('The server did not do it.');
+  });
+  document.addEventListener('htmx:afterRequest', (event) => { if (event.detail.successful && one('#undone')) one('#undone').hidden = true; });
+
+  // --- a record left alone ----------------------------------------------------------------------
+  let touched = moment();
+  let stayed = moment();
+  let owed = false;
+  const stay = () => {
+    stayed = moment();
+    owed = false;
+    const holder = one('#now');
+    if (!holder || !dataset.csrf) return;
+    const body = new URLSearchParams({ csrf: dataset.csrf });
+    // If it does not arrive, the server closes the record earlier than promised: the page says so then.
+    fetch(`/patients/${holder.dataset.patient}/stay`, { method: 'POST', body, headers: { 'hx-request': 'true' } }).catch(() => { owed = true; });
+  };
+  const touch = () => { touched = moment(); owed = true; };
+  if (topic && topic !== 'wall') {
+    for (const name of ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart', 'scroll']) addEventListener(name, touch, { passive: true, capture: true });
   }
+  const leave = () => {
+    if (!topic || topic === 'wall' || ended) return;
+    if (rules.since(touched, moment()) >= rules.IDLE_MS) cover('#alone', '#alone-why', 'Nobody has used this page for 15 minutes.');
+    else if (owed && rules.since(stayed, moment()) >= rules.STAY_MS) stay();
+  };
 
   // --- start ------------------------------------------------------------------------------------
   const settle = (root) => { localise(root); proveAll(); watch(); };
+  Object.assign(globalThis.aceso, { page, settle });
   // After settling: until then htmx lends a new element the attributes of the one it replaces.
   document.addEventListener('htmx:afterSettle', (event) => {
     settle(document);
-    document.dispatchEvent(new CustomEvent('aceso:drawn', { detail: event.detail && event.detail.elt }));
-  });
-  // An answer that refuses is still an answer: show it instead of keeping what may not be seen.
-  document.addEventListener('htmx:responseError', (event) => {
-    if ([401, 403, 404].includes(event.detail.xhr.status)) window.location.reload();
+    tell('drawn', event.detail && event.detail.elt);
   });
   const retry = one('#retry');
-  if (retry) retry.addEventListener('click', () => { open(); document.body.dispatchEvent(new CustomEvent('ward:changed', { bubbles: true })); });
+  if (retry) retry.addEventListener('click', () => { connect(); });
   settle(document);
-  open();
-  setInterval(() => { watch(); ring(); }, 1000);
-  document.dispatchEvent(new CustomEvent('aceso:drawn', { detail: document }));
-  window.addEventListener('pageshow', (event) => { if (event.persisted) window.location.reload(); });
+  if (dataset.live) connect();
+  document.addEventListener('visibilitychange', () => { here(); watch(); });
+  setInterval(() => { revive(); leave(); watch(); }, 500);
+  tell('drawn', document);
+  addEventListener('pagehide', () => say({ bye: true }));
+  // A page from the back/forward cache shows what was: it is made anew.
+  addEventListener('pageshow', (event) => { if (event.persisted) { for (const node of all('#now, #ward, #strip, .pt, .two')) node.hidden = true; window.location.reload(); } });
 })();

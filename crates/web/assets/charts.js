@@ -2,7 +2,8 @@
 // with the live stream, and leaves gaps open. Without this file the page shows the server's drawing.
 'use strict';
 (() => {
-  const GAP_MS = 15000; // as the server: values further apart are not joined
+  const { aceso } = globalThis;
+  const { rules } = aceso;
   const AXIS = 44; // width of every value axis, so that all plots share one time axis
   const one = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -24,23 +25,17 @@
   };
   const faint = (rgb, alpha) => rgb.replace(/^rgb\(([^)]*)\)$/, (_, parts) => `rgba(${parts}, ${alpha})`);
 
-  // One row per bucket: start in ms, lowest, mean, highest, how many. Raw units throughout.
+  // One row per bucket: start in ms, lowest, mean, highest, and whether the line breaks before it. Raw
+  // units throughout.
   const read = (figure) => figure.dataset.points.split(';').filter(Boolean).map((row) => {
-    const [bucket, min, mean, max] = row.split(' ').map(Number);
-    return { at: frame.from + bucket * frame.bucket, min, mean, max, count: 1 };
+    const [bucket, min, mean, max, broken] = row.split(' ').map(Number);
+    return { at: frame.from + bucket * frame.bucket, min, mean, max, count: 1, broken: broken === 1 };
   });
-  const columns = (plot) => {
-    const xs = [], lows = [], means = [], highs = [];
-    let before = null;
-    const gap = Math.max(GAP_MS, 3 * frame.bucket);
-    for (const row of plot.rows) {
-      if (before !== null && row.at - before > gap) {
-        xs.push((before + 1) / 1000); lows.push(null); means.push(null); highs.push(null);
-      }
-      xs.push(row.at / 1000); lows.push(row.min / plot.scale); means.push(row.mean / plot.scale); highs.push(row.max / plot.scale);
-      before = row.at;
-    }
-    return [xs, highs, lows, means];
+  const columns = (plot) => rules.columns(plot.rows, plot.gap, plot.scale);
+  // A value without neighbours is a dot: a line has nothing to join it with.
+  const lonely = (u, series) => {
+    const data = u.data[series];
+    return data.map((value, at) => at).filter((at) => data[at] != null && data[at - 1] == null && data[at + 1] == null);
   };
   const span = () => [(frame.until - frame.length) / 1000, frame.until / 1000];
 
@@ -91,7 +86,7 @@
   const build = (figure, last, ink) => {
     const data = figure.dataset;
     const plot = {
-      figure, metric: Number(data.metric), scale: Number(data.scale), decimals: Number(data.decimals),
+      figure, metric: Number(data.metric), scale: Number(data.scale), decimals: Number(data.decimals), gap: Number(data.gapMs), broken: data.broken === 'true',
       said: one('[data-cursor]', figure), ink, rows: read(figure),
       limits: data.limits.split(';').filter(Boolean).map((limit) => { const [style, , value] = limit.split(' '); return { style, value: Number(value) }; }),
     };
@@ -118,7 +113,7 @@
         {},
         { stroke: null, points: { show: false }, spanGaps: false },
         { stroke: null, points: { show: false }, spanGaps: false },
-        { stroke, width: 1.75, points: { show: false }, spanGaps: false },
+        { stroke, width: 1.75, points: { show: true, size: 4, fill: stroke, filter: lonely }, spanGaps: false },
       ],
       bands: [{ series: [1, 2], fill: faint(stroke, 0.2) }],
       hooks: { draw: [decorate(plot)], setCursor: [(u) => say(plot, u)] },
@@ -155,17 +150,7 @@
     if (!frame || detail.p !== frame.patient) return;
     for (const [metric, at, raw] of detail.r) {
       const plot = plots.find((known) => known.metric === metric);
-      if (!plot || raw === null) continue;
-      const start = at - ((at - frame.from) % frame.bucket);
-      const last = plot.rows[plot.rows.length - 1];
-      if (last && last.at === start) {
-        last.min = Math.min(last.min, raw);
-        last.max = Math.max(last.max, raw);
-        last.count += 1;
-        last.mean += (raw - last.mean) / last.count;
-      } else if (!last || start > last.at) {
-        plot.rows.push({ at: start, min: raw, mean: raw, max: raw, count: 1 });
-      }
+      if (plot) rules.add(plot, frame, at, raw);
     }
     frame.until = Math.max(frame.until, detail.now);
     dirty = true;
@@ -196,5 +181,7 @@
     plots.forEach((plot) => plot.u.setSize({ width: Math.max(200, one('.canvas', plot.figure).clientWidth), height: plot.u.height }));
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', start);
+  // For the browser checks: what is drawn, as numbers.
+  aceso.plots = () => plots.map(({ metric, u }) => ({ metric, xs: u.data[0], means: u.data[3] }));
   document.addEventListener('aceso:drawn', () => { if (one('#trends') !== drawn) start(); });
 })();

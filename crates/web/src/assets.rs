@@ -22,10 +22,22 @@ pub struct Asset {
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
+/// The worker that holds the one stream of a browser: one file, for it cannot name hashed ones.
+const WORKER: &str = concat!(
+    include_str!("../assets/rules.js"),
+    include_str!("../assets/line.js"),
+    include_str!("../assets/worker.js"),
+);
+
 /// All files.
 pub const ASSETS: &[Asset] = &[
     Asset { name: "aceso.css", media: CSS, bytes: include_bytes!("../assets/aceso.css") },
     Asset { name: "aceso.js", media: JS, bytes: include_bytes!("../assets/aceso.js") },
+    Asset { name: "rules.js", media: JS, bytes: include_bytes!("../assets/rules.js") },
+    Asset { name: "line.js", media: JS, bytes: include_bytes!("../assets/line.js") },
+    Asset { name: "worker.js", media: JS, bytes: WORKER.as_bytes() },
+    Asset { name: "strip.js", media: JS, bytes: include_bytes!("../assets/strip.js") },
+    Asset { name: "sound.js", media: JS, bytes: include_bytes!("../assets/sound.js") },
     Asset { name: "witness.js", media: JS, bytes: include_bytes!("../assets/witness.js") },
     Asset { name: "charts.js", media: JS, bytes: include_bytes!("../assets/charts.js") },
     Asset { name: "aceso.svg", media: "image/svg+xml", bytes: include_bytes!("../assets/aceso.svg") },

@@ -9,7 +9,7 @@ use vitals::metric::{Metric, Sample};
 pub const WIDTH: f64 = 1000.0;
 /// Buckets of a chart over its whole span: one per two or three screen columns.
 pub const BUCKETS: u64 = 450;
-/// Two samples further apart than this are not joined, whatever the span.
+/// Slices of a small curve further apart than this are not joined.
 pub const GAP_MS: u64 = 15_000;
 /// Top and bottom of a drawing that stay free.
 const PADDING: f64 = 3.0;
@@ -29,14 +29,38 @@ pub struct Bucket {
     pub count: u32,
     /// The newest envelope in it: position in the chart's list.
     pub envelope: u32,
+    /// Something said "no value" between the stretch before and this one.
+    pub broken: bool,
+}
+
+/// Samples that are expected this often may miss two in a row before the curve breaks.
+const INTERVALS_JOINED: u64 = 3;
+
+/// Values further apart than this are not joined: three times as far as is usual for the device, and no
+/// nearer than neighbouring buckets.
+#[must_use]
+pub fn gap_ms(points: &[Point], bucket_ms: u64) -> u64 {
+    let mut apart: Vec<u64> = points
+        .windows(2)
+        .map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms))
+        .filter(|ms| *ms > 0)
+        .collect();
+    let middle = apart.len() / 2;
+    let usual = if apart.is_empty() { 0 } else { *apart.select_nth_unstable(middle).1 };
+    (INTERVALS_JOINED * usual).max(bucket_ms + bucket_ms / 2)
 }
 
 /// Thins samples in time order to buckets of `bucket_ms`. Buckets without a value are left out.
 #[must_use]
 pub fn thin(points: &[Point], bucket_ms: u64) -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = Vec::new();
+    let mut broken = false;
     for point in points {
-        let Sample::Measured(value) = point.sample else { continue };
+        let Sample::Measured(value) = point.sample else {
+            broken = true;
+            continue;
+        };
+        let broken = core::mem::take(&mut broken) && !buckets.is_empty();
         let at_ms = point.at_ms - point.at_ms % bucket_ms.max(1);
         match buckets.last_mut() {
             Some(bucket) if bucket.at_ms == at_ms => {
@@ -53,6 +77,7 @@ pub fn thin(points: &[Point], bucket_ms: u64) -> Vec<Bucket> {
                 max: value,
                 count: 1,
                 envelope: point.envelope,
+                broken,
             }),
         }
     }
@@ -126,7 +151,9 @@ impl Frame {
     #[must_use]
     pub fn runs(&self, buckets: &[Bucket]) -> Vec<Run> {
         buckets
-            .chunk_by(|before, after| after.at_ms.saturating_sub(before.at_ms) <= self.gap_ms)
+            .chunk_by(|before, after| {
+                !after.broken && after.at_ms.saturating_sub(before.at_ms) <= self.gap_ms
+            })
             .map(|run| self.run(run))
             .collect()
     }
@@ -195,6 +222,38 @@ mod tests {
         let points: Vec<Point> =
             [0, 1000, 2000, 60_000, 61_000].iter().map(|at| point(*at, Some(800))).collect();
         assert_eq!(frame.runs(&thin(&points, 1000)).len(), 2);
+    }
+
+    #[test]
+    fn no_value_breaks_the_curve_however_short_it_was() {
+        // 68 at 19:13:18, off, 171 at 19:13:32: once one slope.
+        let mut points: Vec<Point> = (0..18).map(|s| point(s * 1000, Some(680))).collect();
+        points.extend((18..32).map(|s| point(s * 1000, None)));
+        points.extend((32..40).map(|s| point(s * 1000, Some(1710))));
+        let bucket_ms = 2000;
+        let frame = Frame {
+            span_ms: (0, 100_000),
+            axis: (400, 1800),
+            height: 40.0,
+            gap_ms: gap_ms(&points, bucket_ms),
+        };
+        assert_eq!(frame.runs(&thin(&points, bucket_ms)).len(), 2);
+        // A second without a value is enough; a hole of nothing breaks it just the same.
+        let second: Vec<Point> =
+            (0..40).map(|s| point(s * 1000, (!(18..20).contains(&s)).then_some(680))).collect();
+        assert_eq!(frame.runs(&thin(&second, bucket_ms)).len(), 2);
+        let hole: Vec<Point> =
+            (0..40).filter(|s| !(18..24).contains(s)).map(|s| point(s * 1000, Some(680))).collect();
+        assert_eq!(frame.runs(&thin(&hole, bucket_ms)).len(), 2);
+    }
+
+    #[test]
+    fn a_device_that_sends_once_a_minute_has_a_curve() {
+        let points: Vec<Point> = [0, 1, 2, 3, 7, 8].iter().map(|m| point(m * 60_000, Some(700))).collect();
+        let gap_ms = gap_ms(&points, 2000);
+        assert_eq!(gap_ms, 180_000);
+        let frame = Frame { span_ms: (0, 900_000), axis: (400, 1400), height: 40.0, gap_ms };
+        assert_eq!(frame.runs(&thin(&points, 2000)).len(), 2, "one line, and a hole of four minutes");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Nothing inline, nothing from elsewhere, nobody may frame us.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; \
-     connect-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
+     worker-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
 
 /// Longest an answer may take to begin.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);

@@ -130,10 +130,6 @@ impl App {
         (self.0.clock)()
     }
 
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.0.clock
-    }
-
     /// What the pages were told at start.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -225,10 +221,6 @@ impl App {
 
 /// All addresses. Whatever is not listed here is not found.
 pub fn router(app: App) -> Router {
-    let live = Router::new()
-        .route("/live", get(live::wall))
-        .route("/patients/{patient}/live", get(live::patient))
-        .route("/me/live", get(live::own));
     Router::new()
         .route("/", get(pages::home))
         .route("/sign-in", get(pages::sign_in::form).post(pages::sign_in::submit))
@@ -258,11 +250,12 @@ pub fn router(app: App) -> Router {
         .route("/ledger/blocks/{height}", get(pages::ledger::block::page))
         .route("/ledger/heads/{height}", get(pages::ledger::block::head))
         .route("/ledger/transactions/{transaction}", get(pages::ledger::block::transaction))
+        .route("/patients/{patient}/stay", post(pages::patient::stay))
+        .route("/live", get(live::page))
         .route("/help", get(pages::help))
         .route("/healthz", get(metrics::health))
         .route("/metrics", get(metrics::metrics))
         .route("/assets/{hash}/{name}", get(assets::serve))
-        .merge(live)
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::other_method)
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard::around))

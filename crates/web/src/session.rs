@@ -9,7 +9,10 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use clinic::views::Wall;
 use clinic::{Origin, Session};
+use std::sync::Arc;
+use vitals::ledger::Role;
 
 /// Hex digits that say that something was done.
 const DONE_DIGITS: usize = 16;
@@ -99,6 +102,17 @@ pub fn theme(name: &str) -> Option<&'static str> {
     ["light", "dark"].into_iter().find(|known| *known == name)
 }
 
+/// What the frame of a page knows of the ward.
+#[derive(Clone)]
+pub(crate) enum Ward {
+    /// Nobody has asked: a page that refuses something reads nothing, and the stream brings the alarms.
+    NotAsked,
+    /// It could not be told: the page says so.
+    Unknown,
+    /// As it was when the request came.
+    Known(Arc<Wall>),
+}
+
 /// A signed-in caller.
 #[derive(Clone)]
 pub struct Caller {
@@ -108,11 +122,24 @@ pub struct Caller {
     pub token: String,
     /// The request.
     pub visit: Visit,
+    /// The alarms of all beds, for a clinician's page.
+    pub(crate) ward: Ward,
     /// Where the request comes from.
     pub(crate) place: Origin,
 }
 
 impl Caller {
+    /// The same caller with the ward as it is now, for the frame of a page: another bed's alarm stands on
+    /// every page of a clinician. Leaves the session's one entry for each patient.
+    pub(crate) async fn with_ward(mut self, app: &App) -> Self {
+        if self.session.role == Role::Clinician {
+            let session = self.session.clone();
+            let answer = app.ask(move |station, now_ms| station.wall(&session, now_ms)).await;
+            self.ward = answer.and_then(Result::ok).map_or(Ward::Unknown, |wall| Ward::Known(Arc::new(wall)));
+        }
+        self
+    }
+
     /// What forms of this session carry: derived from the token, which no page can read.
     #[must_use]
     pub fn csrf(&self) -> String {
@@ -123,6 +150,14 @@ impl Caller {
     #[must_use]
     pub(crate) fn done(&self) -> String {
         let mut mark = self.derived(b"aceso/page/v1/done");
+        mark.truncate(DONE_DIGITS);
+        mark
+    }
+
+    /// Names the session to the pages of its browser, which share one stream and one sound.
+    #[must_use]
+    pub(crate) fn mark(&self) -> String {
+        let mut mark = self.derived(b"aceso/page/v1/browser");
         mark.truncate(DONE_DIGITS);
         mark
     }
@@ -141,19 +176,24 @@ pub(crate) async fn caller(parts: &Parts, app: &App) -> Option<Caller> {
     let token = token.to_string();
     let asked = token.clone();
     let session = app.ask(move |station, now_ms| station.session(&asked, now_ms)).await?.ok()?;
+    let (visit, ward) = (Visit::of(parts), Ward::NotAsked);
     let place = guard::place(&parts.extensions, &parts.headers, app.settings().behind_proxy);
-    Some(Caller { session, token, visit: Visit::of(parts), place })
+    Some(Caller { session, token, visit, ward, place })
+}
+
+fn asks_for_stream(parts: &Parts) -> bool {
+    parts.headers.get(header::ACCEPT).is_some_and(|value| value == "text/event-stream")
 }
 
 /// Sends somebody without a session to sign in, and back afterwards.
 fn sign_in_first(app: &App, parts: &Parts) -> Response {
     let visit = Visit::of(parts);
-    let streams = parts.headers.get(header::ACCEPT).is_some_and(|value| value == "text/event-stream");
-    if streams || visit.htmx.fragment {
+    if parts.uri.path() == "/live" && asks_for_stream(parts) {
+        return crate::live::signed_out();
+    }
+    if visit.htmx.fragment || asks_for_stream(parts) {
         let mut response = app.message_to(&visit, None, &Message::signed_out());
-        if visit.htmx.fragment {
-            response.headers_mut().insert("hx-redirect", HeaderValue::from_static("/sign-in"));
-        }
+        response.headers_mut().insert("hx-redirect", HeaderValue::from_static("/sign-in"));
         return response;
     }
     let next: String = visit.path.bytes().map(|byte| format!("%{byte:02x}")).collect();

@@ -2,20 +2,23 @@
 
 use crate::App;
 use crate::forms::Misread;
+use crate::pages::alarms::{self, AlarmsPart};
 use crate::refuse::Reason;
-use crate::session::{Caller, Visit};
+use crate::session::{Caller, Visit, Ward};
 use crate::words::{self, Moment};
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clinic::views::LedgerHealth;
 use clinic::{ClinicError, Denied};
+use std::borrow::Cow;
+use vitals::PatientId;
 use vitals::ledger::{LedgerError, Role};
 
 /// A link of the main navigation.
 pub struct Link {
     /// Where to.
-    pub href: &'static str,
+    pub href: Cow<'static, str>,
     /// Its words.
     pub label: &'static str,
     /// The page one is on.
@@ -39,10 +42,18 @@ pub struct Shell {
     pub(crate) csrf: String,
     pub(crate) path: String,
     pub(crate) now: Moment,
-    /// Address of the page's live stream.
+    /// What the page follows live beside the alarm strip: names of topics.
     pub(crate) live: Option<String>,
-    /// Does this page ring?
-    pub(crate) sound: bool,
+    /// Names the session to the pages of one browser.
+    pub(crate) mark: String,
+    /// The alarms of all beds, on every page of a clinician.
+    pub(crate) strip: Option<AlarmsPart>,
+    /// They could not be told.
+    pub(crate) blind: bool,
+    /// What stands before the title while there are alarms.
+    pub(crate) alarm_title: String,
+    /// The wall itself: all alarms are shown, and it reloads without scripts.
+    pub(crate) is_wall: bool,
     pub(crate) halt: Halt,
     /// What the browser is asked to remember; only of somebody signed in, at a node that keeps blocks.
     pub(crate) head: Option<Head>,
@@ -87,6 +98,10 @@ impl Shell {
     pub(crate) fn new(app: &App, visit: &Visit, caller: Option<&Caller>, here: &str) -> Self {
         let nav = caller.map_or_else(Vec::new, |caller| nav(caller.session.role, here));
         let health = app.station().health(app.now_ms());
+        let ward = caller.and_then(|caller| match &caller.ward {
+            Ward::Known(wall) => Some(&**wall),
+            Ward::Unknown | Ward::NotAsked => None,
+        });
         // Whose consent it is, is nobody else's business; that there is one, is the staff's.
         let staff = caller.is_some_and(|caller| {
             matches!(caller.session.role, Role::Administrator | Role::Auditor | Role::Clinician)
@@ -102,8 +117,16 @@ impl Shell {
             csrf: caller.map(Caller::csrf).unwrap_or_default(),
             path: visit.path.clone(),
             now: Moment(app.now_ms()),
-            live: None,
-            sound: false,
+            live: caller.filter(|caller| caller.session.role == Role::Clinician).map(|_| String::new()),
+            mark: caller.map(Caller::mark).unwrap_or_default(),
+            blind: caller.is_some_and(|caller| matches!(caller.ward, Ward::Unknown)),
+            alarm_title: ward.map(alarms::title).unwrap_or_default(),
+            strip: caller.and_then(|caller| match &caller.ward {
+                Ward::Known(wall) => Some(alarms::strip(wall, caller, None)),
+                Ward::NotAsked if caller.session.role == Role::Clinician => Some(alarms::not_asked()),
+                Ward::NotAsked | Ward::Unknown => None,
+            }),
+            is_wall: false,
             halt: Halt::of(&health),
             head: caller.and(health.tip).map(|digest| Head {
                 ledger: words::hex(&app.station().genesis().0),
@@ -119,9 +142,22 @@ impl Shell {
         Self::new(app, &caller.visit, Some(caller), here)
     }
 
-    pub(crate) fn live(mut self, address: String, sound: bool) -> Self {
-        self.live = Some(address);
-        self.sound = sound;
+    /// The frame of a page that follows something of its own.
+    pub(crate) fn live(mut self, topic: String) -> Self {
+        self.live = Some(topic);
+        self
+    }
+
+    /// The frame of the wall.
+    pub(crate) fn wall(self) -> Self {
+        Self { is_wall: true, ..self.live(crate::live::WALL.into()) }
+    }
+
+    /// The frame of a page on which this patient's alarms have a place of their own.
+    pub(crate) fn beside(mut self, caller: &Caller, patient: PatientId) -> Self {
+        if let Ward::Known(wall) = &caller.ward {
+            self.strip = Some(alarms::strip(wall, caller, Some(patient)));
+        }
         self
     }
 
@@ -143,7 +179,7 @@ impl Shell {
 }
 
 fn nav(role: Role, here: &str) -> Vec<Link> {
-    let link = |href, label| Link { href, label, current: href == here };
+    let link = |href: &'static str, label| Link { href: href.into(), label, current: href == here };
     match role {
         Role::Clinician => vec![link("/wall", "Wall"), link("/help", "Help")],
         Role::Patient => vec![link("/me", "My values"), link("/help", "Help")],
@@ -178,6 +214,8 @@ pub struct Message {
     pub(crate) text: String,
     /// Address and name of the page one came from, where that is not the first one.
     pub(crate) back: Option<(&'static str, &'static str)>,
+    /// Further ways on.
+    pub(crate) ways: Vec<(String, &'static str)>,
 }
 
 impl Message {
@@ -188,7 +226,8 @@ impl Message {
         title: &'static str,
         text: impl Into<String>,
     ) -> Self {
-        Self { reason, status, retry_s: None, icon, title, text: text.into(), back: None }
+        let (text, ways) = (text.into(), Vec::new());
+        Self { reason, status, retry_s: None, icon, title, text, back: None, ways }
     }
 
     fn again_after(self, seconds: u64) -> Self {
@@ -203,6 +242,21 @@ impl Message {
             "There is nothing here for you",
             "Either this page does not exist, or you may not see it. If you should, ask the patient for a consent.",
         )
+    }
+
+    /// A bed of this person's own wall, whose record they may not open.
+    pub(crate) fn record_closed(place: &str, patient: PatientId) -> Self {
+        let text = format!(
+            "You may not open the record of {place}: no consent of this patient lets you read it. \
+             Their alarms go on reaching you here and on the wall, and you can acknowledge them there. To read \
+             the record, ask the patient for a consent in your name; the administrator knows how it is given \
+             here. In an emergency go to the bed: opening a record without a consent is not possible yet."
+        );
+        let (status, title) = (StatusCode::FORBIDDEN, "This record is not open to you");
+        let mut message = Self::new(Reason::NotFound, status, "lock", title, text);
+        message.ways.push((format!("/patients/{patient}?for=monitoring"), "What monitoring shows"));
+        message.back = Some(("/wall", "To the wall"));
+        message
     }
 
     pub(crate) fn other_method() -> Self {
@@ -432,13 +486,14 @@ impl App {
         let mut shell = Shell::new(self, visit, caller, "");
         shell.path = "/".into();
         let (href, label) = message.back.unwrap_or(("/", "To my first page"));
-        let home = Link { href, label, current: false };
+        let link = |href: Cow<'static, str>, label| Link { href, label, current: false };
+        let ways = message.ways.iter().map(|(href, label)| link(href.clone().into(), *label));
         let page = MessagePage {
             shell,
             title: message.title,
             text: &message.text,
             icon: message.icon,
-            links: vec![home],
+            links: ways.chain([link(href.into(), label)]).collect(),
         };
         let mut response = refused(self.render(&page), message.reason);
         *response.status_mut() = message.status;

@@ -40,8 +40,14 @@ pub trait Station: Send + Sync + 'static {
     fn sign_out(&self, token: &str);
     /// The living session of a token; renews its idle time.
     fn session(&self, token: &str, now_ms: u64) -> Result<Session, Denied>;
+    /// Somebody opened a patient's page.
+    fn record_opened(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied>;
+    /// Somebody uses a patient's open page: its live stream goes on.
+    fn record_used(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied>;
     /// The wall, after one access entry per patient and session.
     fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError>;
+    /// Does this patient stand on the session's wall? Shows nothing, and leaves no entry.
+    fn may_watch(&self, session: &Session, patient: PatientId, now_ms: u64) -> bool;
     /// Opens a record; its access entry is durable first.
     fn open_chart(
         &self,
@@ -173,15 +179,14 @@ pub trait Station: Send + Sync + 'static {
     ) -> Result<Box<dyn Following>, ClinicError>;
 }
 
-/// A live stream that hands out only what its session may see, decided at every event.
+/// A live stream that hands out only what its session may see, decided whenever something is taken.
 pub trait Following: Send {
-    /// The next event; an error means: say why, and close.
-    fn next<'a>(
-        &'a mut self,
-        clock: &'a (dyn Fn() -> u64 + Send + Sync),
-    ) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>>;
-    /// May the stream go on?
-    fn check(&mut self, now_ms: u64) -> Result<(), Denied>;
+    /// Waits until something may have happened. Decides nothing, takes no lock; may be given up.
+    fn wait(&mut self) -> BoxFuture<'_, ()>;
+    /// What happened since; an error means: say why, and close.
+    fn take(&mut self, now_ms: u64) -> Result<Vec<Arc<LiveEvent>>, Denied>;
     /// A patient's tile as it is now.
     fn tile(&self, patient: PatientId, now_ms: u64) -> Result<Tile, Denied>;
+    /// Everybody this stream shows, as they are now.
+    fn wall(&self, now_ms: u64) -> Wall;
 }

@@ -59,6 +59,18 @@ impl Station for Wired {
         self.0.session(token, now_ms)
     }
 
+    fn record_opened(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied> {
+        self.0.record_opened(session, patient, now_ms)
+    }
+
+    fn record_used(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied> {
+        self.0.record_used(session, patient, now_ms)
+    }
+
+    fn may_watch(&self, session: &Session, patient: PatientId, now_ms: u64) -> bool {
+        self.0.may_watch(session, patient, now_ms)
+    }
+
     fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError> {
         self.0.wall(session, now_ms)
     }
@@ -256,18 +268,19 @@ impl Station for Wired {
 }
 
 impl Following for Follow {
-    fn next<'a>(
-        &'a mut self,
-        clock: &'a (dyn Fn() -> u64 + Send + Sync),
-    ) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>> {
-        Box::pin(Self::next(self, clock))
+    fn wait(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(Self::wait(self))
     }
 
-    fn check(&mut self, now_ms: u64) -> Result<(), Denied> {
-        Self::check(self, now_ms)
+    fn take(&mut self, now_ms: u64) -> Result<Vec<Arc<LiveEvent>>, Denied> {
+        Self::take(self, now_ms)
     }
 
     fn tile(&self, patient: PatientId, now_ms: u64) -> Result<Tile, Denied> {
         Self::tile(self, patient, now_ms)
+    }
+
+    fn wall(&self, now_ms: u64) -> Wall {
+        Self::wall(self, now_ms)
     }
 }

@@ -225,10 +225,9 @@ async fn live_events_reach_only_those_who_may_see_them() {
     ];
     ward.now_ms += 40;
     ward.carry(gateway.id(), &group);
-    let now_ms = ward.now_ms;
-    let clock = move || now_ms;
-    let event = follow.next(&clock).await.unwrap();
-    let crate::views::LiveEvent::Readings { patient, readings, sealed_at_ms, live_at_ms, .. } = &*event
+    follow.wait().await;
+    let events = follow.take(ward.now_ms).unwrap();
+    let crate::views::LiveEvent::Readings { patient, readings, sealed_at_ms, live_at_ms, .. } = &*events[0]
     else {
         panic!("readings come first")
     };
@@ -237,6 +236,34 @@ async fn live_events_reach_only_those_who_may_see_them() {
     ward.clinic.sign_out("00");
     let latency = ward.clinic.counters().seal_to_live;
     assert_eq!((latency.count, latency.max_ms), (3, 40));
+}
+
+#[test]
+fn a_patients_stream_closes_a_quarter_of_an_hour_after_the_last_look_and_the_wall_stays() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    ward.gateway(1, &[amira]);
+    ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
+    let (token, lee) = ward.clinic.sign_in("lee", "secret", ward.now_ms).unwrap();
+    let start_ms = ward.now_ms;
+    let follow = |now_ms| ward.clinic.follow_patient(&lee, amira, Purpose::Treatment, now_ms);
+    let mut chart = follow(start_ms).unwrap();
+    let mut wall = ward.clinic.follow_wall(&lee, start_ms).unwrap();
+    // The wall keeps the session; somebody touches the chart once.
+    let keep = |now_ms| ward.clinic.session(token.expose(), now_ms).map(drop);
+    keep(start_ms + 600_000).unwrap();
+    ward.clinic.record_opened(&lee, amira, start_ms + 600_000).unwrap();
+    keep(start_ms + 1_200_000).unwrap();
+    assert!(chart.take(start_ms + 600_000 + crate::IDLE_MS - 1).is_ok());
+    let alone_ms = start_ms + 600_000 + crate::IDLE_MS;
+    assert_eq!(chart.take(alone_ms).err(), Some(Denied::LeftAlone));
+    assert!(wall.take(alone_ms).is_ok(), "a wall may stay");
+    assert_eq!(
+        denied(follow(alone_ms)),
+        Denied::LeftAlone,
+        "a browser that connects again is nobody looking"
+    );
+    ward.clinic.record_opened(&lee, amira, alone_ms).unwrap();
+    assert!(follow(alone_ms).is_ok());
 }
 
 #[tokio::test]

@@ -1,19 +1,26 @@
 //! The alarm strip, and what one can do about an alarm.
 
 use super::bed::name_of;
+use super::gateways::{behind, cards};
+use super::status::Status;
 use crate::App;
 use crate::forms::{At, Posted};
+use crate::session::Caller;
 use crate::shell::Answer;
 use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::views::{AlarmPhase, AlarmView, Tile};
+use clinic::views::{AlarmPhase, AlarmView, Tile, Wall};
+use vitals::PatientId;
 use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
 use vitals::ledger::Role;
 
 /// One alarm in the strip.
 pub(crate) struct AlarmCard {
+    /// Rings unless somebody has silenced it.
+    pub(crate) active: bool,
+    pub(crate) silenced_until_ms: u64,
     pub(crate) key: String,
     /// Address under which something is done about it.
     pub(crate) action: String,
@@ -28,7 +35,6 @@ pub(crate) struct AlarmCard {
     /// Does the place lead to the patient's page?
     pub(crate) linked: bool,
     pub(crate) raised: Moment,
-    pub(crate) lasted: String,
     pub(crate) owner: Option<String>,
     pub(crate) silenced_until: Option<Moment>,
     pub(crate) note: String,
@@ -38,13 +44,14 @@ pub(crate) struct AlarmCard {
     pub(crate) silenceable: bool,
     /// Is it silenced, and can that be ended?
     pub(crate) soundable: bool,
-    pub(crate) sounds: bool,
 }
 
-/// The strip: a fragment of wall and patient page.
+/// The strip of all beds on a clinician's page, or the alarms of one bed on its own.
 #[derive(Template)]
 #[template(path = "parts/alarms.html")]
 pub(crate) struct AlarmsPart {
+    pub(crate) id: &'static str,
+    pub(crate) label: &'static str,
     pub(crate) alarms: Vec<AlarmCard>,
     /// What is said while there is none.
     pub(crate) no_alarms: String,
@@ -96,7 +103,10 @@ impl AlarmCard {
         let (name, place) = name_of(tile);
         let silenced = now_ms < alarm.silenced_until_ms;
         let unanswered = alarm.phase != AlarmPhase::Acknowledged;
+        let active = alarm.phase == AlarmPhase::Active && !alarm.inhibited;
         Self {
+            active,
+            silenced_until_ms: alarm.silenced_until_ms,
             key: format!("alarm-{}-{}", alarm.patient, alarm.condition.code()),
             action: format!("/patients/{}/alarms/{}", alarm.patient, alarm.condition.code()),
             patient: alarm.patient.to_string(),
@@ -109,7 +119,6 @@ impl AlarmCard {
             place: format!("{place} · {name}"),
             linked,
             raised: Moment(alarm.raised_at_ms),
-            lasted: words::age(now_ms.saturating_sub(alarm.raised_at_ms)),
             owner: alarm.owner.clone(),
             silenced_until: silenced.then_some(Moment(alarm.silenced_until_ms)),
             note: note(alarm).into(),
@@ -118,7 +127,6 @@ impl AlarmCard {
             answerable: role == Role::Clinician,
             silenceable: alarm.is_active() && !silenced,
             soundable: alarm.is_active() && silenced,
-            sounds: alarm.phase == AlarmPhase::Active && !silenced && !alarm.inhibited,
         }
     }
 }
@@ -147,6 +155,51 @@ fn note(alarm: &AlarmView) -> &'static str {
         (AlarmPhase::Active, Priority::High, 2..) => "everybody on call has been told",
         _ => "",
     }
+}
+
+/// The strip of all beds, without those that have a place of their own on the page.
+pub(crate) fn strip(wall: &Wall, caller: &Caller, except: Option<PatientId>) -> AlarmsPart {
+    let mut alarms = cards(wall, caller.session.role);
+    let own = except.map(|patient| patient.to_string());
+    alarms.retain(|card| own.as_ref() != Some(&card.patient));
+    let no_alarms = match (wall.tiles.is_empty(), except) {
+        (true, _) => "Nobody is watched yet",
+        (false, None) => "No alarms",
+        (false, Some(_)) => "No alarm at another bed",
+    };
+    AlarmsPart {
+        id: "alarms",
+        label: "Alarms of all beds, most urgent first",
+        alarms,
+        no_alarms: no_alarms.into(),
+        well: wall.tiles.iter().all(|tile| Status::of(tile, wall.at_ms).is_well()),
+        csrf: caller.csrf(),
+        back: "/wall".into(),
+    }
+}
+
+/// The strip of a page that has read nothing: the live stream fills it in.
+pub(crate) fn not_asked() -> AlarmsPart {
+    AlarmsPart {
+        id: "alarms",
+        label: "Alarms of all beds, most urgent first",
+        alarms: Vec::new(),
+        no_alarms: "Alarms are not shown here yet: look at the wall".into(),
+        well: false,
+        csrf: String::new(),
+        back: String::new(),
+    }
+}
+
+/// What stands before a page's title while there are alarms, so that a tab nobody looks at tells them.
+#[must_use]
+pub(crate) fn title(wall: &Wall) -> String {
+    let open = || wall.strip.iter().filter(|alarm| alarm.is_active());
+    let Some(worst) = open().map(|alarm| alarm.priority).max() else { return String::new() };
+    let alone = open().filter(|alarm| behind(alarm, &wall.gateways).is_none()).count();
+    let count = alone + wall.gateways.len();
+    let alarms = if count == 1 { "alarm" } else { "alarms" };
+    format!("{}, {count} {alarms}", words::capital(worst.word()))
 }
 
 /// Somebody takes care of an alarm.

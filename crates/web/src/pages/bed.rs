@@ -67,7 +67,6 @@ pub(crate) struct Cell {
     /// The value, or a dash and why.
     pub(crate) shown: String,
     pub(crate) at: Moment,
-    pub(crate) age: String,
     /// Style of the worst alarm on it, or nothing.
     pub(crate) out: &'static str,
     pub(crate) has_trend: bool,
@@ -98,11 +97,10 @@ pub(crate) struct BedView {
     pub(crate) chip: Chip,
     pub(crate) stale: bool,
     pub(crate) last: Option<Moment>,
-    pub(crate) age: String,
     pub(crate) cells: Vec<Cell>,
     pub(crate) spark: Option<Spark>,
-    /// Owner of the worst alarm, and how long it has lasted; without one, what is not known to be well.
-    pub(crate) line: Option<String>,
+    /// Owner of the worst alarm, and since when there is one; without one, what is not known to be well.
+    pub(crate) line: Option<(String, Option<Moment>)>,
     /// Alarms that are off, and what is wrong with clock and streams, a line each.
     pub(crate) marks: Vec<Mark>,
     pub(crate) proof: Option<ProofMark>,
@@ -199,14 +197,15 @@ impl BedView {
             chip: worst.map_or_else(|| status.chip(), chip),
             stale: tile.technical.stale,
             last,
-            age: last.map_or_else(String::new, |last| words::age(now_ms.saturating_sub(last.0))),
             cells: metrics.iter().map(|metric| cell(tile, *metric, now_ms)).collect(),
             spark: spark(
                 &tile.sparkline,
                 tile.limits.iter().find(|limits| limits.metric == Metric::HeartRate),
                 now_ms,
             ),
-            line: worst.map(|alarm| owner_line(alarm, now_ms)).or_else(|| status.line()),
+            line: worst
+                .map(|alarm| (owner_line(alarm), Some(Moment(alarm.raised_at_ms))))
+                .or_else(|| status.line().map(|line| (line, None))),
             marks: marks(tile),
             proof: newest.map(|value| ProofMark::of(&value.envelope)),
         }
@@ -224,12 +223,11 @@ fn chip(alarm: &AlarmView) -> Chip {
     }
 }
 
-fn owner_line(alarm: &AlarmView, now_ms: u64) -> String {
-    let lasted = words::age(now_ms.saturating_sub(alarm.raised_at_ms));
+fn owner_line(alarm: &AlarmView) -> String {
     match (&alarm.owner, alarm.phase) {
-        (_, AlarmPhase::Recovered) => format!("Not acknowledged · raised {lasted} ago"),
-        (Some(owner), _) => format!("{owner} · for {lasted}"),
-        (None, _) => format!("No owner yet · for {lasted}"),
+        (_, AlarmPhase::Recovered) => "Not acknowledged · raised at".into(),
+        (Some(owner), _) => format!("{owner} · since"),
+        (None, _) => "No owner yet · since".into(),
     }
 }
 
@@ -256,7 +254,6 @@ fn cell(tile: &Tile, metric: Metric, now_ms: u64) -> Cell {
         value,
         shown: value.map_or_else(|| absence(now), |value| words::value(metric, value)),
         at,
-        age: words::age(now_ms.saturating_sub(at.0)),
         out: worst_on(&tile.alarms, metric).map_or("", words::priority_style),
         has_trend: change.is_some(),
         trend: change.map_or(Trend::Flat, |change| Trend::of(metric, change)),
@@ -324,6 +321,7 @@ pub(crate) fn spark(points: &[SparkPoint], limits: Option<&Limits>, now_ms: u64)
             max: point.high,
             count: 1,
             envelope: 0,
+            broken: false,
         })
         .collect();
     let range = limits.and_then(words::limits_range).map_or_else(String::new, |range| format!(", {range}"));

@@ -27,7 +27,7 @@ pub(crate) fn cards(wall: &Wall, role: Role) -> Vec<AlarmCard> {
     wall.strip.iter().filter_map(card).collect()
 }
 
-fn behind<'a>(alarm: &AlarmView, gateways: &'a [SilentGateway]) -> Option<&'a SilentGateway> {
+pub(crate) fn behind<'a>(alarm: &AlarmView, gateways: &'a [SilentGateway]) -> Option<&'a SilentGateway> {
     let holds = |gateway: &&SilentGateway| gateway.alarms.iter().any(|a| a.patient == alarm.patient);
     gateways.iter().find(holds).filter(|_| alarm.condition == Condition::Stale)
 }
@@ -38,10 +38,11 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
     let unanswered = silent.alarms.iter().any(|alarm| alarm.phase == AlarmPhase::Active);
     let owners: BTreeSet<String> = silent.alarms.iter().filter_map(|alarm| alarm.owner.clone()).collect();
     let name = words::short_hex(&silent.gateway.0);
-    let sounds = |alarm: &AlarmView| {
-        alarm.phase == AlarmPhase::Active && wall.at_ms >= alarm.silenced_until_ms && !alarm.inhibited
-    };
+    let active = || silent.alarms.iter().filter(|a| a.phase == AlarmPhase::Active && !a.inhibited);
     AlarmCard {
+        active: active().next().is_some(),
+        // It rings while one of its beds does.
+        silenced_until_ms: active().map(|alarm| alarm.silenced_until_ms).min().unwrap_or(0),
         key: format!("alarm-gateway-{}", silent.gateway),
         action: format!("/gateways/{}", silent.gateway),
         patient: String::new(),
@@ -54,7 +55,6 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
         place: words::joined(places.into_iter()),
         linked: false,
         raised: Moment(since_ms),
-        lasted: words::age(wall.at_ms.saturating_sub(since_ms)),
         owner: (!unanswered).then(|| words::joined(owners.into_iter())),
         silenced_until: None,
         note: "vital alarms held until it is back: look after these beds, and check the gateway".into(),
@@ -63,7 +63,6 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
         answerable: role == Role::Clinician,
         silenceable: false,
         soundable: false,
-        sounds: silent.alarms.iter().any(sounds),
     }
 }
 

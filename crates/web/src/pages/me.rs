@@ -278,7 +278,14 @@ fn device(own: &OwnPage, watched: bool, now_ms: u64) -> String {
 /// `/me`: the own record. A caller who has none finds nothing here.
 pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -> Answer {
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.own_page(&session, now_ms)).await;
+    let answer = app
+        .ask(move |station, now_ms| {
+            let own = station.own_page(&session, now_ms)?;
+            // Somebody looks: the live stream of this page may go on from here.
+            station.record_opened(&session, own.now.patient, now_ms)?;
+            Ok(own)
+        })
+        .await;
     let own = app.granted(&caller, answer)?;
     let now_ms = app.now_ms();
     let mut now = MeNowPart::of(&own.now, now_ms);
@@ -304,7 +311,7 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
         done("watched")
             .then_some("Your consent is given. Watching begins, or goes on, as soon as it has arrived.")
     };
-    let mut shell = Shell::of(&app, &caller, "/me").live("/me/live".into(), false);
+    let mut shell = Shell::of(&app, &caller, "/me").live(crate::live::OWN.into());
     shell.path = "/me".into();
     Ok(app.render(&MePage {
         shell,

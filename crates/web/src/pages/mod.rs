@@ -47,6 +47,10 @@ struct HelpPage {
 /// Short help, for everybody.
 pub(crate) async fn help(State(app): State<App>, parts: Parts) -> Response {
     let caller = crate::session::caller(&parts, &app).await;
+    let caller = match caller {
+        Some(caller) => Some(caller.with_ward(&app).await),
+        None => None,
+    };
     let visit = Visit::of(&parts);
     app.render(&HelpPage { shell: Shell::new(&app, &visit, caller.as_ref(), "/help") })
 }

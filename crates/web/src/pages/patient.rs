@@ -1,21 +1,21 @@
 //! A patient's page for those who treat them: everything now, and how it came to be.
 
 use super::alarms::AlarmsPart;
-use super::bed::{BedView, ProofMark};
+use super::bed::{BedView, ProofMark, name_of};
 use super::history::{HistoryLine, lines};
 use super::limits::LimitsForm;
 use super::trends::{Range, TrendsPart, range};
 use super::wall::alarms_of;
 use crate::App;
-use crate::forms::{Asked, At, Fields};
-use crate::session::Caller;
+use crate::forms::{Asked, At, Fields, Posted};
+use crate::session::{Caller, Ward};
 use crate::shell::{Answer, Message, Refusal, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::ChartRequest;
 use clinic::views::{Chart, Tile};
+use clinic::{ChartRequest, ClinicError, Denied};
 use vitals::PatientId;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
@@ -123,8 +123,13 @@ pub(crate) async fn open(
             loop {
                 let request = ChartRequest { patient, purpose, classes: classes.clone(), span_ms };
                 match station.open_chart(&session, &request, now_ms) {
+                    // Somebody looks: the live stream of this page may go on from here.
+                    Ok(chart) => {
+                        station.record_opened(&session, patient, now_ms)?;
+                        return Ok(chart);
+                    }
                     // A narrower consent opens a narrower page.
-                    Err(clinic::ClinicError::Denied(clinic::Denied::ClassNotCovered { class }))
+                    Err(ClinicError::Denied(Denied::ClassNotCovered { class }))
                         if classes.len() > 1 && classes.contains(&class) =>
                     {
                         classes.retain(|wanted| *wanted != class);
@@ -134,7 +139,51 @@ pub(crate) async fn open(
             }
         })
         .await;
+    if let Some(Err(ClinicError::Denied(why))) = &answer
+        && of_consent(why)
+        && let Some(refusal) = bed_of_the_wall(app, caller, patient).await
+    {
+        return Err(refusal);
+    }
     app.granted(caller, answer)
+}
+
+/// Could a consent change this answer?
+fn of_consent(why: &Denied) -> bool {
+    matches!(
+        why,
+        Denied::NoConsent
+            | Denied::ClassNotCovered { .. }
+            | Denied::NotYet { .. }
+            | Denied::Ended { .. }
+            | Denied::Withdrawn
+    )
+}
+
+/// What somebody is told who may not open a bed of their own wall: that it is there is no secret to them.
+async fn bed_of_the_wall(app: &App, caller: &Caller, patient: PatientId) -> Option<Refusal> {
+    let session = caller.session.clone();
+    let watches = app.ask(move |station, now_ms| station.may_watch(&session, patient, now_ms)).await?;
+    if !watches {
+        return None;
+    }
+    let caller = caller.clone().with_ward(app).await;
+    let Ward::Known(wall) = &caller.ward else { return None };
+    let (name, place) = name_of(wall.tiles.iter().find(|tile| tile.patient == patient)?);
+    let message = Message::record_closed(&format!("{place} · {name}"), patient);
+    Some(app.refusal(Some(&caller), &message))
+}
+
+/// Somebody uses the open page: its live stream goes on. Says nothing of pages that are not open.
+pub(crate) async fn stay(State(app): State<App>, At(patient): At<String>, posted: Posted) -> Answer {
+    posted.fits(&app, &[])?;
+    let id = super::patient_id(&app, &posted.caller, &patient)?;
+    let session = posted.caller.session.clone();
+    let answer = app
+        .ask(move |station, now_ms| station.record_used(&session, id, now_ms).map_err(ClinicError::Denied))
+        .await;
+    app.granted(&posted.caller, answer)?;
+    super::done(&posted, "/")
 }
 
 fn opening(chart: &Chart, role: Role) -> OpeningView {
@@ -180,8 +229,8 @@ pub(crate) fn render(
     }
     let entered = problem.as_ref().map(|(_, fields)| fields);
     let changeable = role == Role::Clinician;
-    let mut shell =
-        Shell::of(app, caller, "").live(format!("/patients/{}/live?for={word}", chart.now.patient), true);
+    let topic = crate::live::record(chart.now.patient, chart.purpose);
+    let mut shell = Shell::of(app, caller, "").live(topic).beside(caller, chart.now.patient);
     shell.path = address;
     let page = PatientPage {
         now: NowPart::of(&chart.now, caller.csrf(), role, now_ms),
@@ -227,5 +276,7 @@ pub(crate) async fn page(
     let no_range = Message::wrong("There is no such span of time to choose.");
     let range = range(asked.field("range")).ok_or_else(|| app.refusal(Some(&caller), &no_range))?;
     let chart = open(&app, &caller, id, purpose, range).await?;
+    // A fragment has no frame.
+    let caller = if caller.visit.htmx.fragment { caller } else { caller.with_ward(&app).await };
     Ok(render(&app, &caller, &chart, range, asked.field("saved") == caller.done(), None))
 }

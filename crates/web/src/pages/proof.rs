@@ -131,6 +131,7 @@ pub(crate) async fn page(State(app): State<App>, At(index): At<String>, caller: 
     let session = caller.session.clone();
     let answer = app.ask(move |station, now_ms| station.proof_page(&session, index, now_ms)).await;
     let proof = app.granted(&caller, answer)?;
+    let caller = caller.with_ward(&app).await;
     let genesis = app.station().genesis().to_string();
     let (verdict_icon, verdict, verdict_text) = match proof.proof {
         ProofState::Final { .. } => (

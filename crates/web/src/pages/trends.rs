@@ -2,7 +2,7 @@
 
 use super::bed::ProofMark;
 use super::history::episodes;
-use crate::draw::{BUCKETS, Bucket, Frame, GAP_MS, Run, axis, thin};
+use crate::draw::{BUCKETS, Bucket, Frame, Run, axis, gap_ms, thin};
 use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -88,8 +88,12 @@ struct Plot {
     limits: Option<String>,
     /// `priority side raw;…` for the page's script.
     limits_data: String,
-    /// `bucket min mean max;…`: bucket counted from the span's first, values raw.
+    /// `bucket min mean max broken;…`: bucket counted from the span's first, values raw.
     points: String,
+    /// Values further apart are not joined, milliseconds.
+    gap_ms: u64,
+    /// The newest sample is "no value": what comes next is not joined to what was.
+    broken: bool,
     /// Lowest and highest raw value of the axis.
     axis: String,
     /// What a reader who cannot see the curve is told.
@@ -179,17 +183,18 @@ fn plot(chart: &Chart, series: &Series, start_ms: u64, bucket_ms: u64) -> Option
         span_ms: (start_ms, chart.span_ms.1),
         axis: axis(metric, lowest, highest),
         height: height_f,
-        gap_ms: GAP_MS.max(3 * bucket_ms),
+        gap_ms: gap_ms(&series.points, bucket_ms),
     };
     let points: Vec<String> = buckets
         .iter()
         .map(|bucket| {
             format!(
-                "{} {} {:.1} {}",
+                "{} {} {:.1} {} {}",
                 bucket.at_ms.saturating_sub(start_ms) / bucket_ms,
                 bucket.min,
                 bucket.mean,
-                bucket.max
+                bucket.max,
+                u8::from(bucket.broken)
             )
         })
         .collect();
@@ -216,6 +221,8 @@ fn plot(chart: &Chart, series: &Series, start_ms: u64, bucket_ms: u64) -> Option
         limits: limits.and_then(words::limits_range),
         limits_data: limits.map_or_else(String::new, limits_data),
         points: points.join(";"),
+        gap_ms: frame.gap_ms,
+        broken: series.points.last().is_some_and(|last| matches!(last.sample, Sample::Absent(_))),
         axis: format!("{} {}", frame.axis.0, frame.axis.1),
         spoken,
         span: format!("from {} to {}", words::value(metric, lowest), words::value(metric, highest)),

@@ -2,25 +2,33 @@
 
 use super::alarms::{AlarmCard, AlarmsPart};
 use super::bed::BedView;
-use super::gateways::cards;
 use super::status::Status;
 use crate::App;
-use crate::session::Caller;
+use crate::session::{Caller, Ward};
 use crate::shell::{Answer, Shell};
 use crate::words;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
 use clinic::views::{AlarmView, Tile, Wall};
+use std::sync::Arc;
 use vitals::alarm::Priority;
 
+/// One bed's place on the wall.
+#[derive(Template)]
+#[template(path = "parts/tile.html")]
+pub(crate) struct TilePart {
+    bed: BedView,
+}
+
+impl HtmlSafe for TilePart {}
+
+/// Everything on the wall but the alarm strip, which every page of a clinician has.
 #[derive(Template)]
 #[template(path = "parts/ward.html")]
-struct WardPart {
-    beds: Vec<BedView>,
-    alarms: AlarmsPart,
-    counts: Vec<(usize, String)>,
-    unmonitored: usize,
+pub(crate) struct WardPart {
+    tiles: Vec<TilePart>,
+    counts: String,
 }
 
 impl HtmlSafe for WardPart {}
@@ -33,7 +41,7 @@ struct WallPage {
 }
 
 /// How many beds have which alarm as their worst; what is over counts apart.
-fn counts(tiles: &[Tile]) -> Vec<(usize, String)> {
+fn worst(tiles: &[Tile]) -> Vec<(usize, String)> {
     let beds = |wanted: &dyn Fn(Option<&AlarmView>) -> bool| {
         tiles.iter().filter(|tile| wanted(tile.alarms.first())).count()
     };
@@ -54,39 +62,45 @@ fn counts(tiles: &[Tile]) -> Vec<(usize, String)> {
         .collect()
 }
 
-fn ward(wall: &Wall, caller: &Caller) -> WardPart {
-    let role = caller.session.role;
-    WardPart {
-        beds: wall.tiles.iter().map(|tile| BedView::for_wall(tile, wall.at_ms)).collect(),
-        alarms: AlarmsPart {
-            alarms: cards(wall, role),
-            no_alarms: if wall.tiles.is_empty() { "Nobody is watched yet" } else { "No alarms" }.into(),
-            well: wall.tiles.iter().all(|tile| Status::of(tile, wall.at_ms).is_well()),
-            csrf: caller.csrf(),
-            back: "/wall".into(),
-        },
-        counts: counts(&wall.tiles),
-        unmonitored: wall.unmonitored,
-    }
+/// One bed, drawn anew.
+pub(crate) fn tile(tile: &Tile, now_ms: u64) -> TilePart {
+    TilePart { bed: BedView::for_wall(tile, now_ms) }
 }
 
-/// `/wall`: all watched patients; to htmx, the part that changes.
+/// All beds.
+pub(crate) fn ward(wall: &Wall) -> WardPart {
+    WardPart { tiles: wall.tiles.iter().map(|bed| tile(bed, wall.at_ms)).collect(), counts: counts(wall) }
+}
+
+/// How many patients, and how many of them with what alarm.
+#[must_use]
+pub(crate) fn counts(wall: &Wall) -> String {
+    let patients = match wall.tiles.len() {
+        1 => "1 patient".to_string(),
+        n => format!("{n} patients"),
+    };
+    let worst = worst(&wall.tiles).into_iter().map(|(count, word)| format!("{count} {word}"));
+    let unmonitored = (wall.unmonitored != 0)
+        .then(|| format!("{} not shown, without consent to monitoring", wall.unmonitored));
+    core::iter::once(patients).chain(worst).chain(unmonitored).collect::<Vec<_>>().join(" · ")
+}
+
+/// `/wall`: all watched patients.
 pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
     let session = caller.session.clone();
     let answer = app.ask(move |station, now_ms| station.wall(&session, now_ms)).await;
-    let wall = app.granted(&caller, answer)?;
-    let ward = ward(&wall, &caller);
-    if caller.visit.htmx.fragment && caller.visit.htmx.target == "ward" {
-        return Ok(app.render(&ward));
-    }
-    let shell = Shell::of(&app, &caller, "/wall").live("/live".into(), true);
-    Ok(app.render(&WallPage { shell, ward }))
+    let wall = Arc::new(app.granted(&caller, answer)?);
+    let caller = Caller { ward: Ward::Known(wall.clone()), ..caller };
+    let shell = Shell::of(&app, &caller, "/wall").wall();
+    Ok(app.render(&WallPage { shell, ward: ward(&wall) }))
 }
 
 /// The alarms of one patient, for the patient's page.
 pub(crate) fn alarms_of(tile: &Tile, csrf: String, role: vitals::ledger::Role, now_ms: u64) -> AlarmsPart {
     let status = Status::of(tile, now_ms);
     AlarmsPart {
+        id: "bed-alarms",
+        label: "Alarms of this bed, most urgent first",
         alarms: tile.alarms.iter().map(|alarm| AlarmCard::of(alarm, tile, false, role, now_ms)).collect(),
         no_alarms: status.no_alarm(),
         well: status.is_well(),

@@ -137,7 +137,10 @@ async fn a_revoked_consent_hides_the_record_at_once() {
         "not Bela's to withdraw"
     );
     assert_eq!(scene.post(&revoke, "amira", &[("confirm", "yes")]).await.status(), StatusCode::SEE_OTHER);
-    assert_eq!(scene.get(&record, "lee").await.status(), StatusCode::NOT_FOUND);
+    let closed = scene.get(&record, "lee").await;
+    assert_eq!(closed.status(), StatusCode::FORBIDDEN, "the bed is still on the wall, its record is not");
+    let page = text(closed).await;
+    assert!(!page.contains("class=\"plot\"") && !page.contains("id=\"now\""), "{page}");
     scene.settle();
     assert!(scene.page("/me", "amira").await.contains("Revoked by you"));
 }

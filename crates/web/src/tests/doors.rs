@@ -176,7 +176,7 @@ async fn a_flood_of_connections_leaves_room_for_others() {
 async fn live_pages_and_alarms_go_on_under_a_flood_of_requests() {
     let mut served = Served::new().await;
     let mut live = served.connect(WARD).await;
-    live.write_all(served.head("GET", "/live", "lee", "").as_bytes()).await.unwrap();
+    live.write_all(served.head("GET", "/live?with=wall", "lee", "").as_bytes()).await.unwrap();
     until(&mut live, "event: beat").await;
     let mut strangers = Vec::new();
     for _ in 0..4 {

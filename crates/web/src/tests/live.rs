@@ -1,13 +1,13 @@
 //! Live streams: what they carry, and when they close.
 
-use super::scene::Scene;
+use super::scene::{Scene, text};
 use axum::body::BodyDataStream;
 use axum::http::{StatusCode, header};
 use futures::StreamExt;
 use std::time::Duration;
 
 /// Longest a test waits for an event; a working stream takes milliseconds, or one check.
-const WAIT: Duration = Duration::from_secs(8);
+const WAIT: Duration = Duration::from_secs(15);
 
 struct Stream(BodyDataStream, String);
 
@@ -41,24 +41,163 @@ impl Stream {
 async fn the_wall_is_told_values_alarms_and_proofs() {
     let mut scene = Scene::new();
     scene.beats(720, 1);
-    let mut stream = Stream::open(&scene, "/live", "lee").await;
+    let mut stream = Stream::open(&scene, "/live?with=wall", "lee").await;
     assert!(stream.until("beat").await.unwrap().contains("\"now\""));
+    assert!(stream.until("ward").await.unwrap().contains("bed of amira"), "all of it at once");
     scene.beats(1400, 13);
     let values = stream.until("values").await.unwrap();
     assert!(values.contains(&scene.amira.to_string()) && values.contains("1400"), "{values}");
     let alarm = stream.until("alarm").await.unwrap();
     assert!(alarm.contains("High alarm. Heart rate 140 ≥ 131. bed of amira · amira"), "{alarm}");
+    // All that is painted and rung comes in the event itself.
+    let strip = stream.until("strip").await.unwrap();
+    for part in ["/acknowledge", "data-priority=\\\"high\\\"", "data-active=\\\"true\\\"", "High, 1 alarm"] {
+        assert!(strip.contains(part), "{part}: {strip}");
+    }
+    let tile = stream.until("tile").await.unwrap();
+    assert!(tile.contains("tile high") && tile.contains("bed of amira"), "{tile}");
+}
+
+#[tokio::test]
+async fn every_page_of_a_clinician_is_told_the_alarms_of_all_beds() {
+    let mut scene = Scene::new();
+    scene.beats(1400, 13);
+    let (patient, proof) = (format!("/patients/{}", scene.amira), "/proof/0");
+    for (path, who) in
+        [("/wall", "lee"), ("/help", "lee"), (proof, "lee"), ("/wall", "kim"), ("/help", "kim")]
+    {
+        let page = scene.page(path, who).await;
+        assert!(page.contains("<title>High, 1 alarm – "), "{path} as {who}");
+        assert!(page.contains("id=\"alarms\"") && page.contains("Heart rate 140 ≥ 131"), "{path} as {who}");
+        assert!(page.contains("data-live=\"/live\""), "{path} as {who}: the stream follows");
+    }
+    // A page that refuses something reads nothing; the stream brings the alarms.
+    let absent = text(scene.get("/nothing-here", "lee").await).await;
+    assert!(absent.contains("data-live=\"/live\"") && absent.contains("id=\"alarms\""));
+    assert!(!absent.contains("140 ≥ 131") && absent.contains("not shown here yet"));
+    // On the patient's own page the alarm has its place there, and the strip is for the other beds.
+    let page = scene.page(&patient, "lee").await;
+    assert!(page.contains("<title>High, 1 alarm – ") && page.contains("No alarm at another bed"));
+    assert_eq!(page.matches("Heart rate 140 ≥ 131</p>").count(), 1, "no alarm twice");
+    // Nobody else is told of other people's alarms.
+    for (path, who) in
+        [("/help", ""), ("/help", "bela"), ("/me", "amira"), ("/help", "admin"), ("/help", "fay")]
+    {
+        let page = scene.page(path, who).await;
+        assert!(!page.contains("id=\"alarms\"") && !page.contains("High, 1 alarm"), "{path} as {who}");
+    }
+}
+
+#[tokio::test]
+async fn one_stream_carries_the_wall_and_every_open_record() {
+    let mut scene = Scene::new();
+    scene.beats(720, 1);
+    let topic = format!("{}-treatment", scene.amira);
+    // A record that one may not see closes by itself; what else the stream carries goes on.
+    let none = format!("{}-treatment", scene.bela);
+    let mut stream = Stream::open(&scene, &format!("/live?with=wall,{topic},{none}"), "lee").await;
+    let closed = stream.until("closed").await.unwrap();
+    assert!(closed.contains(&none) && closed.contains("may not see"), "{closed}");
+    scene.beats(1400, 13);
+    let part = stream.until("now").await.unwrap();
+    assert!(part.contains(&topic) && part.contains("/acknowledge"), "{part}");
+    assert!(stream.until("strip").await.is_some());
+    let absent = "00112233445566778899aabbccddeeff-treatment";
+    let mut stream = Stream::open(&scene, &format!("/live?with={absent}"), "lee").await;
+    let unknown = stream.until("closed").await.unwrap();
+    assert_eq!(unknown.replace(absent, ""), closed.replace(&none, ""), "unknown and forbidden look the same");
+    let many: Vec<String> = (0..=web::live::TOPICS_MAX).map(|n| format!("{n:032x}-treatment")).collect();
+    let path = format!("/live?with={}", many.join(","));
+    assert_eq!(scene.get(&path, "lee").await.status(), StatusCode::BAD_REQUEST, "bounded");
+}
+
+#[tokio::test]
+async fn a_stream_without_a_living_session_says_so_in_its_own_words() {
+    let scene = Scene::new();
+    let request = scene.request("GET", "/live", "").header(header::ACCEPT, "text/event-stream");
+    let response = scene.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let mut stream = Stream(response.into_body().into_data_stream(), String::new());
+    assert!(stream.until("ended").await.unwrap().contains("Your session has ended."));
+    assert_eq!(stream.until("beat").await, None);
+}
+
+#[tokio::test]
+async fn a_record_left_alone_closes_and_the_alarms_go_on() {
+    let mut scene = Scene::new();
+    scene.beats(720, 1);
+    let (patient, topic) = (format!("/patients/{}", scene.amira), format!("{}-treatment", scene.amira));
+    scene.page(&patient, "lee").await;
+    let stay = format!("{patient}/stay");
+    assert_eq!(
+        scene.post(&stay, "kim", &[]).await.status(),
+        StatusCode::NOT_FOUND,
+        "it never was open there"
+    );
+    // The wall beside it keeps the session; the blocks go on.
+    let idle_s = clinic::IDLE_MS / 1000;
+    for _ in 0..idle_s / 300 {
+        scene.ward.pass(300_000);
+        scene.settle();
+        scene.page("/wall", "lee").await;
+    }
+    let mut stream = Stream::open(&scene, &format!("/live?with=wall,{topic}"), "lee").await;
+    let closed = stream.until("closed").await.unwrap();
+    assert!(closed.contains(&topic) && closed.contains("15 minutes"), "{closed}");
+    assert!(stream.until("ward").await.is_some(), "the wall stays");
+    assert_eq!(scene.post(&stay, "lee", &[]).await.status(), StatusCode::NOT_FOUND, "too late to stay");
+    scene.page(&patient, "lee").await;
+    let mut stream = Stream::open(&scene, &format!("/live?with={topic}"), "lee").await;
+    assert!(stream.until("now").await.unwrap().contains(&topic), "opened again by hand");
+    assert_eq!(scene.post(&stay, "lee", &[]).await.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_wall_keeps_its_session_and_a_strip_alone_does_not() {
+    let scene = Scene::new();
+    let mut wall = Stream::open(&scene, "/live?with=wall", "lee").await;
+    let mut strip = Stream::open(&scene, "/live", "kim").await;
+    wall.until("ward").await.unwrap();
+    strip.until("strip").await.unwrap();
+    let late = scene.ward.now_ms + clinic::IDLE_MS - 1000;
+    scene.now.store(late, std::sync::atomic::Ordering::SeqCst);
+    // Decided anew within ten seconds.
+    assert!(wall.until("ward").await.is_some());
+    scene.now.store(late + 2000, std::sync::atomic::Ordering::SeqCst);
+    assert!(strip.until("ended").await.unwrap().contains("session"));
+    assert!(wall.until("beat").await.is_some());
+    assert_eq!(scene.get("/wall", "lee").await.status(), StatusCode::OK, "still signed in");
+}
+
+#[tokio::test]
+async fn a_bed_that_a_doctor_may_not_open_says_what_and_how() {
+    let mut scene = Scene::new();
+    scene.beats(1400, 13);
+    let response = scene.get(&format!("/patients/{}", scene.amira), "kim").await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let page = text(response).await;
+    assert!(
+        page.contains("bed of amira") && page.contains("no consent of this patient lets you read it"),
+        "{page}"
+    );
+    assert!(
+        page.contains("Heart rate 140 ≥ 131") && page.contains("/acknowledge"),
+        "its alarm is still there"
+    );
+    assert!(page.contains("?for=monitoring") && page.contains("/wall"));
 }
 
 #[tokio::test]
 async fn a_patients_page_is_sent_its_redrawn_part() {
     let mut scene = Scene::new();
     scene.beats(720, 1);
-    let mut stream = Stream::open(&scene, &format!("/patients/{}/live", scene.amira), "lee").await;
-    scene.beats(1400, 13);
+    let topic = format!("{}-treatment", scene.amira);
+    let mut stream = Stream::open(&scene, &format!("/live?with={topic}"), "lee").await;
     let part = stream.until("now").await.unwrap();
-    assert!(part.starts_with("<div id=\"now\"") && part.contains("/acknowledge"), "{part}");
-    let mut own = Stream::open(&scene, "/me/live", "amira").await;
+    assert!(part.contains("<div id=\\\"now\\\"") && !part.contains("/acknowledge"), "{part}");
+    scene.beats(1400, 13);
+    while !stream.until("now").await.unwrap().contains("/acknowledge") {}
+    let mut own = Stream::open(&scene, "/live?with=me", "amira").await;
     scene.beats(1400, 1);
     assert!(own.until("values").await.unwrap().contains("1400"));
 }
@@ -67,13 +206,21 @@ async fn a_patients_page_is_sent_its_redrawn_part() {
 async fn a_stream_closes_when_the_consent_is_withdrawn() {
     let mut scene = Scene::new();
     scene.beats(720, 1);
-    let mut stream = Stream::open(&scene, &format!("/patients/{}/live", scene.amira), "lee").await;
+    let topic = format!("{}-treatment", scene.amira);
+    let mut stream = Stream::open(&scene, &format!("/live?with={topic}"), "lee").await;
     stream.until("beat").await.unwrap();
     let revoke = format!("/me/consents/{}/revoke", scene.consent);
     assert_eq!(scene.post(&revoke, "amira", &[("confirm", "yes")]).await.status(), StatusCode::SEE_OTHER);
-    let why = stream.until("ended").await.expect("the reader is told why");
-    assert!(why.contains("consent"), "{why}");
-    assert_eq!(stream.until("values").await, None, "nothing follows");
+    let why = stream.until("closed").await.expect("the reader is told why");
+    assert!(why.contains("consent") && why.contains(&topic), "{why}");
+    // Nothing of the record follows; the alarms of the ward go on.
+    scene.beats(1400, 13);
+    let mut told = String::new();
+    for name in ["alarm", "strip", "beat", "beat"] {
+        stream.until(name).await.unwrap();
+        told.push_str(&stream.1);
+    }
+    assert!(!told.contains("event: values") && !told.contains("event: now"), "{told}");
 }
 
 #[tokio::test]
@@ -90,7 +237,7 @@ async fn a_stream_closes_when_the_session_ends() {
 async fn nobody_is_sent_another_patients_values() {
     let mut scene = Scene::new();
     scene.beats(720, 1);
-    let mut stream = Stream::open(&scene, "/me/live", "bela").await;
+    let mut stream = Stream::open(&scene, "/live?with=me", "bela").await;
     stream.until("beat").await.unwrap();
     scene.beats(1400, 13);
     scene.post("/sign-out", "bela", &[]).await;

@@ -11,6 +11,15 @@ impl Demo {
         }
     }
 
+    pub(super) fn wall_of(&self, now_ms: u64) -> Wall {
+        let shown = if self.memory().revoked { 0 } else { BEDS.len() };
+        let tiles: Vec<Tile> = (0..shown).map(|number| self.tile_of(number, now_ms)).collect();
+        let mut strip: Vec<AlarmView> = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
+        strip.sort_by_key(AlarmView::urgency);
+        let gateways = self.silent_gateways(&tiles);
+        Wall { tiles, strip, gateways, unmonitored: 0, ledger: self.health(now_ms), at_ms: now_ms }
+    }
+
     fn halted(&self) -> bool {
         let file = self.alarm.as_ref().map(|file| file.with_extension("halt"));
         file.is_some_and(|file| file.exists())
@@ -72,13 +81,20 @@ impl Station for Demo {
 
     fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError> {
         Self::clinician(session)?;
-        let shown = if self.memory().revoked { 0 } else { BEDS.len() };
-        let tiles: Vec<Tile> = (0..shown).map(|number| self.tile_of(number, now_ms)).collect();
-        let strip = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
-        let mut strip: Vec<AlarmView> = strip;
-        strip.sort_by_key(AlarmView::urgency);
-        let gateways = self.silent_gateways(&tiles);
-        Ok(Wall { tiles, strip, gateways, unmonitored: 0, ledger: self.health(now_ms), at_ms: now_ms })
+        Ok(self.wall_of(now_ms))
+    }
+
+    fn may_watch(&self, session: &Session, wanted: PatientId, _: u64) -> bool {
+        session.role == Role::Clinician && (0..BEDS.len()).any(|number| patient(number) == wanted)
+    }
+
+    fn record_opened(&self, session: &Session, wanted: PatientId, _: u64) -> Result<(), Denied> {
+        let known = (0..BEDS.len()).any(|number| patient(number) == wanted);
+        if known || session.patient == Some(wanted) { Ok(()) } else { Err(Denied::NoSuchPatient) }
+    }
+
+    fn record_used(&self, session: &Session, wanted: PatientId, now_ms: u64) -> Result<(), Denied> {
+        self.record_opened(session, wanted, now_ms)
     }
 
     fn open_chart(
@@ -89,6 +105,10 @@ impl Station for Demo {
     ) -> Result<Chart, ClinicError> {
         let revoked = self.memory().revoked;
         let number = Self::number(session, request.patient, revoked)?;
+        // One bed of the wall whose record this doctor may not open.
+        if BEDS[number].1 == Mood::Medium && request.purpose == Purpose::Treatment {
+            return Err(Denied::NoConsent.into());
+        }
         Ok(self.record(number, request, session, now_ms))
     }
 

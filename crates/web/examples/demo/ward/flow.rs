@@ -12,6 +12,14 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    fn check(&self) -> Result<(), Denied> {
+        let memory = self.demo.memory();
+        if !memory.sessions.values().any(|session| *session == self.session) {
+            return Err(Denied::SignedOut);
+        }
+        if memory.revoked && self.session.role == Role::Clinician { Err(Denied::Withdrawn) } else { Ok(()) }
+    }
+
     fn refill(&mut self, now_ms: u64) {
         let rings = self.demo.raised(now_ms).is_some();
         if self.rings.replace(rings).is_some_and(|before| before != rings)
@@ -54,27 +62,18 @@ impl Flow {
 }
 
 impl Following for Flow {
-    fn next<'a>(
-        &'a mut self,
-        clock: &'a (dyn Fn() -> u64 + Send + Sync),
-    ) -> BoxFuture<'a, Result<Arc<LiveEvent>, Denied>> {
-        Box::pin(async move {
-            loop {
-                if let Some(event) = self.ready.pop_front() {
-                    return Ok(Arc::new(event));
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                self.refill(clock());
-            }
-        })
+    fn wait(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(Duration::from_millis(50)))
     }
 
-    fn check(&mut self, _: u64) -> Result<(), Denied> {
-        let memory = self.demo.memory();
-        if !memory.sessions.values().any(|session| *session == self.session) {
-            return Err(Denied::SignedOut);
-        }
-        if memory.revoked && self.session.role == Role::Clinician { Err(Denied::Withdrawn) } else { Ok(()) }
+    fn take(&mut self, now_ms: u64) -> Result<Vec<Arc<LiveEvent>>, Denied> {
+        self.check()?;
+        self.refill(now_ms);
+        Ok(self.ready.drain(..).map(Arc::new).collect())
+    }
+
+    fn wall(&self, now_ms: u64) -> Wall {
+        self.demo.wall_of(now_ms)
     }
 
     fn tile(&self, wanted: PatientId, now_ms: u64) -> Result<Tile, Denied> {
