@@ -95,7 +95,6 @@
     for (const head of all('[data-newest]')) head.dataset.ageMs = newest;
     const headMark = one('h1 + p .proof');
     if (headMark) point(headMark, event.index, steps);
-    document.dispatchEvent(new CustomEvent('aceso:values', { detail: event }));
   };
 
   // --- the connection ---------------------------------------------------------------------------
@@ -192,6 +191,7 @@
         state = data.tick;
         page.rings = data.tick.you;
         here();
+        if (state.crowded && topic) cover('#alone', '#alone-why', 'More records are open in this browser than it can follow: close some.');
         watch();
         tell('tick', data.tick);
         return;

@@ -102,21 +102,9 @@ fn an_alarm_that_is_off_comes_back_loudly_when_its_time_is_over() {
 }
 
 fn told_to_look(live: &mut crate::Follow, patient: PatientId, now_ms: u64) -> bool {
-    use std::future::Future;
-    use std::task::{Context, Poll, Waker};
-    let mut context = Context::from_waker(Waker::noop());
-    let clock = move || now_ms;
-    loop {
-        let next = core::pin::pin!(live.next(&clock)).as_mut().poll(&mut context);
-        match next {
-            Poll::Ready(Ok(event)) => {
-                if matches!(&*event, crate::views::LiveEvent::Changed { patient: who } if *who == patient) {
-                    return true;
-                }
-            }
-            Poll::Ready(Err(_)) | Poll::Pending => return false,
-        }
-    }
+    let events = live.take(now_ms).unwrap();
+    let changed = |event: &crate::views::LiveEvent| matches!(event, crate::views::LiveEvent::Changed { patient: who } if *who == patient);
+    events.iter().any(|event| changed(event))
 }
 
 #[test]
