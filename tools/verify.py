@@ -552,6 +552,7 @@ def open_envelope(envelope, header, chain, chain_epoch):
 
 READINGS, ALARM_EVENTS, ACCESS_ENTRY, PROFILE_ENTRY, LIMITS = range(1, 6)
 LIMITS_CHANGE = 8
+DISMISSAL = 12
 CLASS_OF_METRIC = {1: VITALS, 2: VITALS, **{metric: ENVIRONMENT for metric in range(3, 10)}}
 I32 = (-(2**31), 2**31 - 1)
 
@@ -632,9 +633,17 @@ class LimitsChange(NamedTuple):
     until: tuple
 
 
+class Dismissal(NamedTuple):
+    kind: int
+    at: int
+    by: bytes
+    condition: int
+    reason: str
+
+
 metric = integer(1, 9)
 body_text = text(TEXT_BYTES_MAX)
-_condition = one_of(integer(0x101, 0x109), integer(0x201, 0x209), integer(0x301, 0x309), integer(0x400, 0x403))
+_condition = one_of(integer(0x101, 0x109), integer(0x201, 0x209), integer(0x301, 0x309), integer(0x400, 0x405))
 _limits_of = record(
     LimitsOf, metric, array(array(integer(*I32), 0, 1), 6, 6), integer(0, 2**31 - 1), integer(0, PERSISTENCE_MAX_MS)
 )
@@ -660,6 +669,7 @@ _body = {
     LIMITS_CHANGE: record(
         LimitsChange, uint, time_ms, id32, _limits_of, _limits_of, body_text, array(time_ms, 0, 1)
     ),
+    DISMISSAL: record(Dismissal, uint, time_ms, id32, _condition, body_text),
 }  # fmt: skip
 
 
@@ -756,9 +766,11 @@ def body_classes(body):
     if body.kind == READINGS:
         classes = {CLASS_OF_METRIC[column.metric] for column in body.columns}
         return classes if len(classes) == 1 else set()
-    return {{ALARM_EVENTS: ALARMS, ACCESS_ENTRY: ACCESS, PROFILE_ENTRY: PROFILE, LIMITS: ALARMS, LIMITS_CHANGE: ALARMS}[
-        body.kind
-    ]}
+    kinds = {
+        ALARM_EVENTS: ALARMS, ACCESS_ENTRY: ACCESS, PROFILE_ENTRY: PROFILE, LIMITS: ALARMS, LIMITS_CHANGE: ALARMS,
+        DISMISSAL: ALARMS,
+    }
+    return {kinds[body.kind]}
 
 
 def body_extent(body, first):
@@ -1987,7 +1999,8 @@ class Vectors:
 GOOD = {
     "envelope_v1": "envelope", "envelope_v1_next": "envelope", "envelope_sealed_v1": "envelope",
     "header_v1": "header", "body_readings_v1": "body", "body_alarms_v1": "body", "body_access_v1": "body",
-    "body_profile_v1": "body", "body_limits_v1": "body", "body_limits_v2": "body", "body_alarms_v1_silence_ended": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
+    "body_profile_v1": "body", "body_limits_v1": "body", "body_limits_v2": "body", "body_alarms_v1_silence_ended": "body",
+    "body_dismissal_v1": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
     "delivery_v1": "delivery", "ledger_proof_v1": "ledger proof", "block_header_v1": "block header",
     "certificate_v1": "certificate", "genesis_v1": "genesis document", "genesis_v2": "genesis document",
     "bundle_genesis_v1": "genesis document", "bundle_genesis_v2": "genesis document",

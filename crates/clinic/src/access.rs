@@ -65,7 +65,7 @@ impl Clinic {
 
     /// All consents of a patient that the ledger knows, with the terms kept here. Those whose terms
     /// say another purpose are left out: they could not decide anything.
-    fn consents(&self, patient: &Patient, purpose: Purpose) -> Result<Vec<Consent>, Denied> {
+    pub(crate) fn consents(&self, patient: &Patient, purpose: Purpose) -> Result<Vec<Consent>, Denied> {
         self.not_paused(patient.id, purpose)?;
         let withdrawn = lock(&self.withdrawn).clone();
         let mut consents = Vec::new();

@@ -224,7 +224,7 @@ impl Clinic {
                 Some(refusal) => {
                     // Signed by its author, and not in the record: evidence.
                     if refusal.is_second_branch() {
-                        lock(&self.suspects).insert(candidate.record.patient);
+                        self.monitoring.forked(candidate.record.patient);
                     }
                     match self.store().keep_evidence(&candidate.envelope, candidate.bytes) {
                         Ok(_) => Stage::Done(Verdict::Refused(refusal)),
@@ -338,7 +338,7 @@ impl Clinic {
         }
         let answers = self.receipts(&settled, now_ms)?;
         self.await_proofs(arrivals, &settled);
-        self.hand_to_live(fresh);
+        self.hand_to_monitoring(fresh);
         lock(&self.stats).counters.admitted_readings += readings;
         Ok(settled
             .into_iter()

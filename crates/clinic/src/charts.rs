@@ -3,7 +3,6 @@
 use crate::access::{Allowed, Trace};
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
-use crate::monitoring::Bed;
 use crate::sessions::Session;
 use crate::views::{
     AccessView, AlarmMark, AlarmSource, Chart, EnvelopeRef, Gap, LimitsMark, LiveEvent, OwnPage, Point,
@@ -289,7 +288,7 @@ impl Clinic {
                 let by = self.vault().account_of(change.by).map(|account| account.name);
                 read.limits.push(LimitsMark { change, by, envelope });
             }
-            Body::Profile(_) => {}
+            Body::Profile(_) | Body::Dismissal(_) => {}
         }
     }
 
@@ -319,12 +318,11 @@ impl Clinic {
 
     /// The patient now, as these classes let them be seen.
     pub(crate) fn tile_of(&self, patient: &Patient, classes: &[Class], now_ms: u64) -> Tile {
-        let mut beds = lock(&self.beds);
-        let bed = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
-        if bed.name.is_empty() {
-            self.furnish(bed, patient, now_ms);
+        let mut tile = self.monitoring.with(patient.id, now_ms, |bed| bed.draw(patient.id, classes, now_ms));
+        for value in &mut tile.values {
+            value.envelope = self.envelope_ref(value.envelope.hash, value.envelope.index);
         }
-        self.draw(patient.id, bed, classes, now_ms)
+        tile
     }
 }
 

@@ -1,10 +1,9 @@
 //! The clinic itself: what it holds, and in which order its locks are taken.
 
 use crate::access::Traces;
-use crate::admit::Fresh;
 use crate::anchors::Anchoring;
 use crate::errors::{ClinicError, Denied};
-use crate::monitoring::Bed;
+use crate::monitoring::Monitoring;
 use crate::pauses::Pauses;
 use crate::people::Acts;
 use crate::policy::View;
@@ -14,7 +13,7 @@ use crate::signatures::Points;
 use crate::stats::{Counters, Stats};
 use crate::views::{EnvelopeRef, LedgerHealth, LiveEvent, ProofState};
 use crate::withdrawals::Withdrawals;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
@@ -22,7 +21,7 @@ use vault::{Entropy, Store, StreamRecord, Vault, VaultError};
 use vitals::ids::{Hash, StreamId};
 use vitals::ledger::Ledger;
 use vitals::receipt::{SignedHead, TreeHead};
-use vitals::{DeviceId, Genesis, GrantId, OrgId, PatientId};
+use vitals::{DeviceId, Genesis, GrantId, OrgId};
 
 /// Events a slow listener may fall behind before it has to read its tiles anew.
 pub(crate) const EVENTS_LEN_MAX: usize = 1024;
@@ -47,10 +46,8 @@ pub struct Clinic {
     pub(crate) acts: Mutex<Acts>,
     pub(crate) sessions: Mutex<SessionBook>,
     pub(crate) traces: Mutex<Traces>,
-    pub(crate) beds: Mutex<BTreeMap<PatientId, Bed>>,
-    /// Patients whose streams showed two hands since anybody looked.
-    pub(crate) suspects: Mutex<BTreeSet<PatientId>>,
-    pub(crate) fresh: Mutex<VecDeque<Fresh>>,
+    /// Owns its state and its locks.
+    pub(crate) monitoring: Monitoring,
     pub(crate) anchoring: Mutex<Anchoring>,
     /// When each device was heard last. At most the devices that streams were made for.
     pub(crate) seen: Mutex<HashMap<DeviceId, u64>>,
@@ -109,9 +106,7 @@ impl Clinic {
             acts: Mutex::default(),
             sessions: Mutex::default(),
             traces: Mutex::default(),
-            beds: Mutex::default(),
-            suspects: Mutex::default(),
-            fresh: Mutex::default(),
+            monitoring: Monitoring::default(),
             anchoring: Mutex::default(),
             seen: Mutex::default(),
             withdrawn,
@@ -214,6 +209,7 @@ impl Clinic {
     /// What was counted since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
+        self.count_beds();
         lock(&self.stats).counters()
     }
 
@@ -222,10 +218,12 @@ impl Clinic {
         self.generation.load(Ordering::Acquire)
     }
 
-    pub(crate) fn withdraw_here(&self, grant: GrantId) {
+    pub(crate) fn withdraw_here(&self, grant: GrantId, now_ms: u64) {
         lock(&self.withdrawn).insert(grant);
         self.expect_withdrawal(grant);
+        // In this order: a lease made meanwhile is either not applied, or ended by the last line.
         self.count_generation();
+        self.stop_watching_under(grant, now_ms);
     }
 
     /// What was decided before is decided again.
@@ -246,12 +244,26 @@ impl Clinic {
         out
     }
 
-    /// Time passes: call it about four times a second. Data goes stale, alarms escalate, anchors are
-    /// handed to the ledger and noticed, sessions end. Waits for nobody.
+    /// Everything that passing time does, one after the other: for tests and tools. A node calls the
+    /// parts from threads of their own, so that none waits for another's disk or ledger.
     pub fn tick(&self, now_ms: u64) {
+        self.keep_watch(now_ms);
+        self.watch_beds(now_ms);
+        self.tend_ledger(now_ms);
+        self.write_alarm_events(now_ms);
+    }
+
+    /// Looks at what arrived, and lets time pass for alarms: call it about four times a second and
+    /// whenever something was admitted. Waits for neither disk nor ledger.
+    pub fn watch_beds(&self, now_ms: u64) {
         self.attend(now_ms);
         self.end_pauses(now_ms);
         self.tick_beds(now_ms);
+    }
+
+    /// Anchors are handed to the ledger and noticed, acts settled, withdrawals pursued, sessions
+    /// ended: call it about four times a second. Waits for the ledger.
+    pub fn tend_ledger(&self, now_ms: u64) {
         self.tend_anchors(now_ms);
         self.settle_acts(now_ms);
         self.hand_in_withdrawals(now_ms);

@@ -7,7 +7,7 @@ use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::sessions::Session;
 use crate::views::{LiveEvent, Tile, Wall};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -62,11 +62,18 @@ impl Clinic {
 
     fn wall_of(&self, mut tiles: Vec<Tile>, now_ms: u64) -> Wall {
         tiles.sort_by(|a, b| (&a.bed, a.patient).cmp(&(&b.bed, b.patient)));
-        let mut strip: Vec<_> = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
+        let mut unwatched = self.monitoring.of_all(|patient, bed| bed.unwatched_view(patient));
+        unwatched.sort_by(|a, b| (&a.place, a.patient).cmp(&(&b.place, b.patient)));
+        let of_tiles = tiles.iter().flat_map(|tile| tile.alarms.clone());
+        let of_beds = unwatched.iter().filter_map(|bed| bed.alarm.clone());
+        let mut strip: Vec<_> = of_tiles.chain(of_beds).collect();
         strip.sort_by_key(crate::views::AlarmView::urgency);
-        let unmonitored = self.vault().patients().len().saturating_sub(tiles.len());
+        let shown: BTreeSet<PatientId> =
+            tiles.iter().map(|tile| tile.patient).chain(unwatched.iter().map(|bed| bed.patient)).collect();
+        let unmonitored = self.vault().patients().len().saturating_sub(shown.len());
         let gateways = self.silent_gateways(&tiles);
-        Wall { tiles, strip, gateways, unmonitored, ledger: self.health(now_ms), at_ms: now_ms }
+        let ledger = self.health(now_ms);
+        Wall { tiles, strip, gateways, unwatched, unmonitored, ledger, at_ms: now_ms }
     }
 
     /// Does this patient stand on the session's wall? Shows nothing, and leaves no entry.
@@ -339,6 +346,7 @@ impl Follow {
             }
             LiveEvent::Alarm(view) => may(&view.patient, Class::Alarms).then(|| Arc::clone(event)),
             LiveEvent::Changed { patient } => self.scope.contains_key(patient).then(|| Arc::clone(event)),
+            LiveEvent::Watching { .. } => self.wall.then(|| Arc::clone(event)),
             LiveEvent::Access { patient } => {
                 let own = self.purpose == Purpose::Own && self.scope.contains_key(patient);
                 own.then(|| Arc::clone(event))

@@ -87,7 +87,9 @@ pub use clinic::Clinic;
 pub use errors::{ClinicError, Denied, role_word};
 pub use export::{Exported, Scope};
 pub use follow::Follow;
-pub use monitoring::{LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder, RECENT_MS, STALE_MS};
+pub use monitoring::{
+    ANNOUNCE_MS, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder, REASON_BYTES_MIN, RECENT_MS, STALE_MS,
+};
 pub use pairing::{Paired, WATCH_ENDS_SOON_MS};
 pub use pauses::{PAUSE_MS_MAX, PAUSE_MS_MIN};
 pub use people::{NewPerson, Ticket, Wish};

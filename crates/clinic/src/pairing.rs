@@ -1,9 +1,8 @@
 //! Devices: pairing a gateway and its sensors with patients, and the end of their trust.
 
 use crate::access::MONITORED;
-use crate::clinic::{Clinic, lock};
+use crate::clinic::Clinic;
 use crate::errors::ClinicError;
-use crate::monitoring::Bed;
 use crate::people::{Ticket, Wish};
 use crate::sessions::Session;
 use vault::{NewStream, Patient};
@@ -88,9 +87,7 @@ impl Clinic {
         let mut tickets = self.register(&request, &sensors, now_ms)?;
         for patient in &patients {
             tickets.extend(self.monitor(patient, now_ms)?);
-            let mut beds = lock(&self.beds);
-            let bed = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
-            self.furnish(bed, patient, now_ms);
+            self.furnish(patient, now_ms);
         }
         Ok(Paired { answer, gateway: request.gateway.id(), tickets })
     }

@@ -7,6 +7,7 @@ use crate::sessions::Session;
 use crate::views::{LiveEvent, PauseView};
 use std::collections::BTreeMap;
 use vitals::PatientId;
+use vitals::alarm::Unwatched;
 use vitals::ledger::{Purpose, Role};
 
 /// Longest pause.
@@ -64,6 +65,7 @@ impl Clinic {
         self.vault().put_pause(patient, until_ms)?;
         lock(&self.pauses).until_ms.insert(patient, until_ms);
         self.decide_again(patient);
+        self.stop_watching(patient, Unwatched::Paused, now_ms);
         Ok(())
     }
 

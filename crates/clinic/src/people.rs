@@ -2,7 +2,6 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
-use crate::monitoring::Bed;
 use crate::sessions::Session;
 use crate::views::{GrantState, GrantView, PendingAct};
 use std::collections::VecDeque;
@@ -158,9 +157,10 @@ impl Clinic {
         let entry = Entry { patient: patient.id, class: Class::Profile, body: Body::Profile(profile) };
         self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
         lock(&self.stats).counters.authored += 1;
-        let mut beds = lock(&self.beds);
-        let made = beds.entry(patient.id).or_insert_with(|| Bed::new(patient.id, now_ms));
-        (made.name, made.place) = (new.name.into(), bed.into());
+        self.vault().put_bed_place(patient.id, bed)?;
+        self.monitoring.with(patient.id, now_ms, |made| {
+            (made.name, made.place) = (new.name.into(), bed.into());
+        });
         Ok((patient.id, ticket))
     }
 
@@ -262,7 +262,7 @@ impl Clinic {
         if !ours {
             return Err(self.denied(Denied::NoSuchPatient));
         }
-        self.withdraw_here(grant);
+        self.withdraw_here(grant, now_ms);
         // Also durable before anything else: a restart must not bring the consent back to life.
         let kept = self.vault().put_withdrawal(grant);
         let signature =

@@ -51,6 +51,12 @@ pub struct Counters {
     pub clocks_wrong_now: u64,
     /// Patients with a stream that two hands write now.
     pub two_hands_now: u64,
+    /// Beds that send data, that nobody watches and that nobody answered for, now.
+    pub unwatched_now: u64,
+    /// Alarm events that wait for the disk now.
+    pub alarm_events_unwritten_now: u64,
+    /// Alarm events that were given up because the disk took none for too long.
+    pub alarm_events_lost: u64,
     /// Leaps of bedside clocks while they ran.
     pub clock_leaps: u64,
     /// Records opened.

@@ -3,7 +3,7 @@
 //!
 //! Views hold names and clinical values, so their `Debug` prints the type's name alone.
 
-use vitals::alarm::{Condition, Limits, Priority, Side};
+use vitals::alarm::{Condition, Limits, Priority, Side, Unwatched};
 use vitals::body::LimitsChange;
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, Hash, StreamId};
@@ -30,6 +30,7 @@ silent_debug!(
     LimitsBack,
     Tile,
     SilentGateway,
+    UnwatchedBed,
     Wall,
     Point,
     Series,
@@ -268,6 +269,27 @@ pub struct Tile {
     pub temporary: Vec<TemporaryLimits>,
     /// Those that came back by themselves a short while ago.
     pub limits_back: Vec<LimitsBack>,
+    /// Why nobody watches; none while somebody does, or nothing is expected.
+    pub unwatched: Option<Unwatched>,
+    /// When the patient's consent to monitoring ends, milliseconds; none while nobody watches.
+    pub watch_ends_ms: Option<u64>,
+}
+
+/// A bed that sends data and that nobody watches. It does not name its patient.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UnwatchedBed {
+    /// Its patient, by id.
+    pub patient: PatientId,
+    /// Its place; empty while unknown.
+    pub place: String,
+    /// Why nobody watches.
+    pub why: Unwatched,
+    /// Since when, milliseconds.
+    pub since_ms: u64,
+    /// Who answered for it: when (milliseconds), name, reason. Then it is no alarm any more.
+    pub ended: Option<(u64, String, String)>,
+    /// The alarm, while it is open.
+    pub alarm: Option<AlarmView>,
 }
 
 impl Tile {
@@ -322,6 +344,10 @@ pub struct Wall {
     /// Gateways behind which every bed shown is silent.
     pub gateways: Vec<SilentGateway>,
     /// Patients of this node who do not consent to monitoring (they are not shown).
+    /// Beds that send data and that nobody watches.
+    pub unwatched: Vec<UnwatchedBed>,
+    /// Patients of this node who do not consent to monitoring and from whom nothing is expected (they
+    /// are not shown).
     pub unmonitored: usize,
     /// The ledger.
     pub ledger: LedgerHealth,
@@ -543,6 +569,14 @@ pub enum LiveEvent {
     Changed {
         /// Whose.
         patient: PatientId,
+    },
+    /// Whether somebody watches a bed changed, or the alarm about it. It names no patient, so every
+    /// clinician of the ward is told.
+    Watching {
+        /// The bed's patient, by id.
+        patient: PatientId,
+        /// What is to be said of it; none once somebody watches.
+        unwatched: Option<UnwatchedBed>,
     },
     /// Somebody opened the record.
     Access {

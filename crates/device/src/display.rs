@@ -116,6 +116,8 @@ pub fn alarm_text(shout: &Shout) -> LcdText {
         Condition::Equivocation => ("TWO WRITERS", None),
         Condition::Gap => ("NOT DELIVERED", None),
         Condition::Clock => ("CLOCK WRONG", None),
+        Condition::Unwatched => ("NOT WATCHED", None),
+        Condition::WatchEnding => ("WATCHING ENDS", None),
     };
     // A line never fails: what does not fit is cut.
     let _ = match metric {
@@ -135,6 +137,8 @@ pub fn alarm_text(shout: &Shout) -> LcdText {
         (Condition::SensorOff(_), ..) => line!("check the sensor"),
         (Condition::Stale, ..) => line!("check the board"),
         (Condition::Equivocation | Condition::Gap | Condition::Clock, ..) => line!("call technician"),
+        // The node's own, which no bedside raises.
+        (Condition::Unwatched | Condition::WatchEnding, ..) => line!("ask the ward"),
     };
     [first.text, second]
 }

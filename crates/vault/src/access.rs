@@ -157,10 +157,53 @@ impl Vault {
         store: &Store,
         ledger: &dyn Ledger,
         patient: PatientId,
-        mut entry: AccessEntry,
+        entry: AccessEntry,
         until_ms: u64,
         now_ms: u64,
     ) -> Result<MonitoringLease, AccessError> {
+        let mut leases = self.log_monitoring_of(store, ledger, vec![(patient, entry, until_ms)], now_ms)?;
+        leases.pop().expect("one entry asks for one lease")
+    }
+
+    /// The same for many patients, with one write: each with its own answer, in order.
+    ///
+    /// # Errors
+    /// [`AccessError`] if the entries could not be written: then nothing was released to anybody.
+    pub fn log_monitoring_of(
+        &self,
+        store: &Store,
+        ledger: &dyn Ledger,
+        wanted: Vec<(PatientId, AccessEntry, u64)>,
+        now_ms: u64,
+    ) -> Result<Vec<Result<MonitoringLease, AccessError>>, AccessError> {
+        let checked: Vec<Result<(PatientId, AccessEntry, u64), AccessError>> = wanted
+            .into_iter()
+            .map(|(patient, entry, until_ms)| self.monitored(ledger, patient, entry, until_ms, now_ms))
+            .collect();
+        let entries: Vec<Entry> =
+            checked.iter().flatten().map(|(patient, entry, _)| access_of(*patient, entry)).collect();
+        let written = if entries.is_empty() {
+            Vec::new()
+        } else {
+            self.write(store, &entries, ClockQuality::Synced, now_ms)?
+        };
+        let mut written = written.into_iter();
+        let mut lease = |(patient, entry, until_ms)| {
+            let written = written.next().expect("each entry makes one envelope");
+            MonitoringLease { access: DurableAccess { patient, entry, written }, until_ms }
+        };
+        Ok(checked.into_iter().map(|checked| checked.map(&mut lease)).collect())
+    }
+
+    /// May the organisation monitor, and until when?
+    fn monitored(
+        &self,
+        ledger: &dyn Ledger,
+        patient: PatientId,
+        mut entry: AccessEntry,
+        until_ms: u64,
+        now_ms: u64,
+    ) -> Result<(PatientId, AccessEntry, u64), AccessError> {
         let known = self.known_patient(patient)?;
         entry.at_ms = now_ms;
         in_form(&entry)?;
@@ -172,7 +215,7 @@ impl Vault {
         if until_ms <= now_ms {
             return Err(AccessError::Denied("the monitoring would end before it begins"));
         }
-        Ok(MonitoringLease { access: self.put_access(store, patient, entry, now_ms)?, until_ms })
+        Ok((patient, entry, until_ms))
     }
 
     /// Ready to open what an access covers.
@@ -217,9 +260,7 @@ impl Vault {
         entry: AccessEntry,
         now_ms: u64,
     ) -> Result<DurableAccess, AccessError> {
-        let body = Body::Access(entry.clone());
-        let entries = [Entry { patient, class: Class::Access, body }];
-        let written = self.write(store, &entries, ClockQuality::Synced, now_ms)?;
+        let written = self.write(store, &[access_of(patient, &entry)], ClockQuality::Synced, now_ms)?;
         let written = written.into_iter().next().expect("one entry makes one envelope");
         Ok(DurableAccess { patient, entry, written })
     }
@@ -277,6 +318,10 @@ impl Vault {
         }
         Ok(grant.until_ms)
     }
+}
+
+fn access_of(patient: PatientId, entry: &AccessEntry) -> Entry {
+    Entry { patient, class: Class::Access, body: Body::Access(entry.clone()) }
 }
 
 fn in_form(entry: &AccessEntry) -> Result<(), AccessError> {

@@ -15,6 +15,7 @@ mod streams;
 mod table;
 mod terms;
 mod vault;
+mod watch;
 mod wrap;
 mod write;
 
@@ -28,6 +29,7 @@ pub use store::{Admitted, Appended, Corruption, Edge, Located, Store, StoreError
 pub use streams::{NewStream, StreamRecord};
 pub use terms::TermsRecord;
 pub use vault::{VAULT_FILE, Vault};
+pub use watch::{BedRecord, WatchEnd};
 pub use write::{Entry, Written};
 
 #[cfg(test)]

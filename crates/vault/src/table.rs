@@ -35,10 +35,11 @@ pub(crate) enum Table {
     Terms,
     Withdrawals,
     Pauses,
+    Beds,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Organisation,
         Self::Accounts,
         Self::Passwords,
@@ -49,6 +50,7 @@ impl Table {
         Self::Terms,
         Self::Withdrawals,
         Self::Pauses,
+        Self::Beds,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -63,6 +65,7 @@ impl Table {
             Self::Terms => "terms",
             Self::Withdrawals => "withdrawals",
             Self::Pauses => "pauses",
+            Self::Beds => "beds",
         }
     }
 

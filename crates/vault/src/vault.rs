@@ -9,6 +9,7 @@ use crate::store::FolderLock;
 use crate::streams::StreamBook;
 use crate::table::{self, Table, Tables};
 use crate::terms::TermsBook;
+use crate::watch::BedBook;
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
 use redb::{Database, ReadableDatabase, TableDefinition};
 use std::path::Path;
@@ -44,6 +45,7 @@ pub(crate) struct Books {
     pub(crate) patients: PatientBook,
     pub(crate) streams: StreamBook,
     pub(crate) terms: TermsBook,
+    pub(crate) beds: BedBook,
 }
 
 /// Keys, people, patients, streams and consent terms of one organisation. Shared by reference.
@@ -169,6 +171,7 @@ impl Vault {
             patients: PatientBook::load(&tables)?,
             streams: StreamBook::load(&tables)?,
             terms: TermsBook::load(&tables)?,
+            beds: crate::watch::load(&tables)?,
         };
         Ok(Self {
             tables,

@@ -9,9 +9,11 @@ mod machine;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
+mod unwatched;
 
 pub use limits::{Limits, PERSISTENCE_MAX_MS, Side};
 pub use machine::{Alarm, ESCALATE_AFTER_MS, SILENCE_MAX_MS, State};
+pub use unwatched::Unwatched;
 
 use crate::cbor::{NotCanonical, Reader, Writer};
 use crate::ids::PersonId;
@@ -79,6 +81,11 @@ pub enum Condition {
     Gap,
     /// The author's clock is wrong: its times are marked, never rewritten.
     Clock,
+    /// The node does not watch a patient from whom it receives data. The value of its events is the
+    /// reason's code.
+    Unwatched,
+    /// The node will soon not watch the patient any more. The value of its events is the hours left.
+    WatchEnding,
 }
 
 impl Condition {
@@ -93,6 +100,8 @@ impl Condition {
             Self::Equivocation => 0x401,
             Self::Gap => 0x402,
             Self::Clock => 0x403,
+            Self::Unwatched => 0x404,
+            Self::WatchEnding => 0x405,
         }
     }
 
@@ -108,8 +117,19 @@ impl Condition {
             (4, 1) => Self::Equivocation,
             (4, 2) => Self::Gap,
             (4, 3) => Self::Clock,
+            (4, 4) => Self::Unwatched,
+            (4, 5) => Self::WatchEnding,
             _ => return None,
         })
+    }
+
+    /// Reads a wire code.
+    ///
+    /// # Errors
+    /// [`NotCanonical`] for anything but a known code.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, NotCanonical> {
+        let code = u16::try_from(r.uint()?).map_err(|_| NotCanonical::TooLong)?;
+        Self::from_code(code).ok_or(NotCanonical::Unexpected)
     }
 
     /// Equipment, not the patient?
@@ -123,7 +143,12 @@ impl Condition {
     pub fn metric(self) -> Option<Metric> {
         match self {
             Self::Above(metric) | Self::Below(metric) | Self::SensorOff(metric) => Some(metric),
-            Self::Stale | Self::Equivocation | Self::Gap | Self::Clock => None,
+            Self::Stale
+            | Self::Equivocation
+            | Self::Gap
+            | Self::Clock
+            | Self::Unwatched
+            | Self::WatchEnding => None,
         }
     }
 }
@@ -214,11 +239,9 @@ impl AlarmEvent {
     /// Reads an event.
     pub fn read(r: &mut Reader<'_>) -> Result<Self, NotCanonical> {
         r.array(7)?;
-        let at_ms = r.uint()?;
-        let code = u16::try_from(r.uint()?).map_err(|_| NotCanonical::TooLong)?;
         Ok(Self {
-            at_ms,
-            condition: Condition::from_code(code).ok_or(NotCanonical::Unexpected)?,
+            at_ms: r.uint()?,
+            condition: Condition::read(r)?,
             episode: r.u32()?,
             happening: Happening::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)?,
             priority: Priority::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)?,

@@ -8,7 +8,7 @@
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
-use crate::alarm::{AlarmEvent, Limits};
+use crate::alarm::{AlarmEvent, Condition, Limits};
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::envelope::COUNT_MAX;
 use crate::ids::{Class, GrantId, PersonId};
@@ -28,6 +28,7 @@ const PROFILE: u64 = 4;
 const LIMITS: u64 = 5;
 /// A change of limits that says what it replaces, why, and until when.
 const LIMITS_TOLD: u64 = 8;
+const DISMISSAL: u64 = 12;
 
 /// One opening of a record, written before its first value is shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,6 +102,19 @@ impl LimitsChange {
     }
 }
 
+/// Somebody ended an alarm whose cause stands, and said why.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Dismissal {
+    /// When, milliseconds.
+    pub at_ms: u64,
+    /// Who.
+    pub by: PersonId,
+    /// Which alarm.
+    pub condition: Condition,
+    /// Why, in that person's words.
+    pub reason: String,
+}
+
 /// What a ciphertext opens to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
@@ -114,6 +128,8 @@ pub enum Body {
     Profile(Profile),
     /// New limits for one metric.
     Limits(LimitsChange),
+    /// An alarm ended by a person, with a reason.
+    Dismissal(Dismissal),
 }
 
 // Names stay out of logs and errors, whoever prints a body there.
@@ -136,6 +152,15 @@ impl fmt::Debug for Profile {
     }
 }
 
+impl fmt::Debug for Dismissal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dismissal")
+            .field("at_ms", &self.at_ms)
+            .field("condition", &self.condition)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Body {
     /// Earliest and latest time in the body, for the header.
     #[must_use]
@@ -149,6 +174,7 @@ impl Body {
             Self::Access(entry) => Some((entry.at_ms, entry.at_ms)),
             Self::Profile(profile) => Some((profile.at_ms, profile.at_ms)),
             Self::Limits(change) => Some((change.at_ms, change.at_ms)),
+            Self::Dismissal(dismissal) => Some((dismissal.at_ms, dismissal.at_ms)),
         }
     }
 
@@ -158,7 +184,7 @@ impl Body {
         match self {
             Self::Readings(readings) => u32::try_from(readings.len()).unwrap_or(u32::MAX),
             Self::Alarms(events) => u32::try_from(events.len()).unwrap_or(u32::MAX),
-            Self::Access(_) | Self::Profile(_) | Self::Limits(_) => 1,
+            Self::Access(_) | Self::Profile(_) | Self::Limits(_) | Self::Dismissal(_) => 1,
         }
     }
 
@@ -167,7 +193,7 @@ impl Body {
     pub fn fits(&self, class: Class) -> bool {
         match self {
             Self::Readings(readings) => readings.iter().all(|reading| reading.metric.info().class == class),
-            Self::Alarms(_) | Self::Limits(_) => class == Class::Alarms,
+            Self::Alarms(_) | Self::Limits(_) | Self::Dismissal(_) => class == Class::Alarms,
             Self::Access(_) => class == Class::Access,
             Self::Profile(_) => class == Class::Profile,
         }
@@ -219,6 +245,10 @@ impl Body {
                     }
                 }
             }
+            Self::Dismissal(dismissal) => {
+                w.array(5).uint(DISMISSAL).uint(dismissal.at_ms).bytes(&dismissal.by.0);
+                w.uint(u64::from(dismissal.condition.code())).text(&dismissal.reason);
+            }
         }
         w.finish()
     }
@@ -235,6 +265,7 @@ impl Body {
             ACCESS => 10,
             PROFILE | LIMITS => 4,
             LIMITS_TOLD => 7,
+            DISMISSAL => 5,
             _ => return Err(NotCanonical::Unexpected),
         };
         if items != wanted {
@@ -256,6 +287,12 @@ impl Body {
                 by: PersonId(r.fixed()?),
                 limits: Limits::read(&mut r)?,
                 told: None,
+            }),
+            DISMISSAL => Self::Dismissal(Dismissal {
+                at_ms: r.uint()?,
+                by: PersonId(r.fixed()?),
+                condition: Condition::read(&mut r)?,
+                reason: r.text(TEXT_BYTES_MAX)?.into(),
             }),
             _ => Self::Limits(read_change(&mut r)?),
         };

@@ -235,6 +235,7 @@ pub fn router(app: App) -> Router {
         .route("/patients/{patient}/alarms/{condition}/silence", post(pages::alarms::silence))
         .route("/patients/{patient}/alarms/{condition}/sound", post(pages::alarms::sound))
         .route("/gateways/{gateway}/acknowledge", post(pages::gateways::acknowledge))
+        .route("/patients/{patient}/unwatched", get(pages::unwatched::page).post(pages::unwatched::end))
         .route("/me", get(pages::me::page))
         .route("/me/record", get(pages::record::download))
         .route("/me/consents/{grant}/revoke", get(pages::watch::ask).post(pages::watch::revoke))

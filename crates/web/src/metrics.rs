@@ -116,6 +116,17 @@ pub(crate) fn text(app: &App) -> String {
         ("envelopes_missing", "Envelopes missing in all streams now.", counters.missing_now),
         ("clocks_wrong", "Patients whose bedside clock is wrong now.", counters.clocks_wrong_now),
         ("two_hands", "Patients with a stream that two hands write now.", counters.two_hands_now),
+        (
+            "beds_unwatched",
+            "Beds that send data, that nobody watches and that nobody answered for.",
+            counters.unwatched_now,
+        ),
+        (
+            "alarm_events_unwritten",
+            "Alarm events that wait for the disk.",
+            counters.alarm_events_unwritten_now,
+        ),
+        ("alarm_events_lost", "Alarm events given up for want of a disk.", counters.alarm_events_lost),
         ("live_streams", "Open live pages.", app.streams_open() as u64),
     ];
     for (name, help, value) in gauges {

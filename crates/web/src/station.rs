@@ -7,7 +7,7 @@
 
 use clinic::views::{
     AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, GrantView, LedgerHealth, LiveEvent, OwnPage,
-    Tile, Wall,
+    Tile, UnwatchedBed, Wall,
 };
 use clinic::{
     ChartRequest, ClinicError, Counters, Denied, LimitsOrder, Origin, Session, SignInRefused, Ticket,
@@ -134,6 +134,16 @@ pub trait Station: Send + Sync + 'static {
         condition: Condition,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError>;
+    /// The beds that send data and that nobody watches.
+    fn unwatched_beds(&self, session: &Session, now_ms: u64) -> Result<Vec<UnwatchedBed>, ClinicError>;
+    /// Answers for a bed that nobody watches, with a reason.
+    fn end_unwatched(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<(), ClinicError>;
     /// Changes the limits of one metric.
     fn set_limits(
         &self,

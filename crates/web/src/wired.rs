@@ -4,7 +4,7 @@ use crate::station::{Following, Station};
 use crate::{App, Clock, Settings};
 use clinic::views::{
     AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, GrantView, LedgerHealth, LiveEvent, OwnPage,
-    Tile, Wall,
+    Tile, UnwatchedBed, Wall,
 };
 use clinic::{
     ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, LimitsOrder, Origin, Scope, Session,
@@ -219,6 +219,20 @@ impl Station for Wired {
         now_ms: u64,
     ) -> Result<(), ClinicError> {
         self.0.limits_back(session, patient, metric, now_ms)
+    }
+
+    fn unwatched_beds(&self, session: &Session, now_ms: u64) -> Result<Vec<UnwatchedBed>, ClinicError> {
+        self.0.unwatched_beds(session, now_ms)
+    }
+
+    fn end_unwatched(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<(), ClinicError> {
+        self.0.end_unwatched(session, patient, reason, now_ms)
     }
 
     fn export_own(

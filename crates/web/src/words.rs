@@ -1,6 +1,6 @@
 //! Values, times and alarms as people read them.
 
-use vitals::alarm::{Condition, Limits, Priority, Side};
+use vitals::alarm::{Condition, Limits, Priority, Side, Unwatched};
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
 use vitals::metric::Metric;
@@ -116,6 +116,30 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
         Condition::Equivocation => "Two hands write this stream".into(),
         Condition::Gap => "Records are missing".into(),
         Condition::Clock => "The bedside’s clock is wrong".into(),
+        Condition::Unwatched => match Unwatched::from_code(raw) {
+            Some(why) => format!("Nobody watches: {}", unwatched(why)),
+            None => "Nobody watches".into(),
+        },
+        Condition::WatchEnding => match raw {
+            ..=0 => "Watching ends within the hour".into(),
+            hours if hours < 48 => format!("Watching ends in {hours} h"),
+            hours => format!("Watching ends in {} days", hours / 24),
+        },
+    }
+}
+
+/// Why nobody watches, to stand after a colon.
+#[must_use]
+pub fn unwatched(why: Unwatched) -> &'static str {
+    match why {
+        Unwatched::Starting => "it is being set up",
+        Unwatched::NoConsent => "no consent to monitoring",
+        Unwatched::Withdrawn => "the patient withdrew it",
+        Unwatched::ConsentEnded => "the consent ended",
+        Unwatched::Policy => "the policy of the consent does not allow it",
+        Unwatched::LedgerDown => "the ledger does not answer",
+        Unwatched::NotRecorded => "the access log cannot be written",
+        Unwatched::Paused => "paused by the patient",
     }
 }
 

@@ -1,10 +1,10 @@
 //! The admission thread: verifies and syncs group after group, alarms first.
 
 use super::queue::{Queue, Waiting};
+use super::workers::Wake;
 use crate::clock;
 use clinic::{Answer, Arrival, Clinic, MqttClass, StrongKeys};
 use link::{Busy, Ingress, Lane, LinkRefusal, RefusalCode, Registry, Reply, Sessions};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use vitals::DeviceId;
 use vitals::ledger::{DeviceKind, Ledger};
@@ -13,7 +13,7 @@ use vitals::ledger::{DeviceKind, Ledger};
 pub(super) struct Door {
     pub(super) queue: Arc<Queue>,
     pub(super) clinic: Arc<Clinic>,
-    pub(super) wake: SyncSender<()>,
+    pub(super) wake: Wake,
 }
 
 impl Ingress for Door {
@@ -27,8 +27,7 @@ impl Ingress for Door {
 
     fn listening(&self, device: DeviceId) {
         self.clinic.connected(device);
-        // A full channel means the keeper is awake already.
-        let _ = self.wake.try_send(());
+        self.wake.moved();
     }
 
     fn turned_away(&self, why: LinkRefusal) {
@@ -98,7 +97,7 @@ pub(super) fn admit_until_closed(
     queue: &Queue,
     clinic: &Clinic,
     sessions: &Sessions,
-    wake: &SyncSender<()>,
+    wake: &Wake,
 ) -> Result<(), clinic::Halted> {
     while let Some(group) = queue.next_group() {
         let (arrivals, replies): (Vec<Arrival>, Vec<Reply>) =
@@ -112,7 +111,7 @@ pub(super) fn admit_until_closed(
                 sessions.send(arrival.from, Lane::Receipt, receipt);
             }
         }
-        let _ = wake.try_send(());
+        wake.admitted();
     }
     Ok(())
 }

@@ -1,17 +1,18 @@
-//! The keeper: brings what was admitted to the live view, lets time pass for alarms, hands anchors to
-//! the ledger and proofs to the gateways.
+//! The keeper: keeps the leases under which the node watches, hands anchors to the ledger and proofs to
+//! the gateways. All of it may wait for ledger and disk; no alarm waits for it.
 
+use super::workers::Wake;
 use crate::clock;
 use clinic::Clinic;
 use ledger::Chain;
 use link::{Lane, Sessions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 use vitals::DeviceId;
 
-/// Time passes for alarms and anchors at least this often.
+/// Leases and anchors are looked at this often at least.
 const BEAT: Duration = Duration::from_millis(200);
 
 /// Proofs of one anchor go out in about this many turns: all gateways at once would take both the
@@ -22,17 +23,17 @@ const TURN: Duration = Duration::from_millis(5);
 
 /// Keeps until `over`.
 pub(super) fn keep(clinic: &Arc<Clinic>, sessions: &Sessions, woken: &Receiver<()>, over: &AtomicBool) {
-    let mut ticked_ms = 0;
+    let mut kept_ms = 0;
     let mut proofs = Proofs::default();
     while !over.load(Ordering::Acquire) {
         // Woken by an admission, a new block or a gateway; or by time.
         let _ = woken.recv_timeout(if proofs.more { TURN } else { BEAT });
         let now_ms = clock::now_ms();
-        clinic.attend(now_ms);
-        // A steady stream of admissions must not turn into a steady stream of ticks.
-        if now_ms.abs_diff(ticked_ms) >= 100 {
-            ticked_ms = now_ms;
-            clinic.tick(now_ms);
+        // A steady stream of admissions must not turn into a steady stream of questions.
+        if now_ms.abs_diff(kept_ms) >= 100 {
+            kept_ms = now_ms;
+            clinic.keep_watch(now_ms);
+            clinic.tend_ledger(now_ms);
         } else {
             clinic.tend_anchors(now_ms);
         }
@@ -73,12 +74,11 @@ impl Proofs {
 }
 
 /// Wakes the keeper whenever the ledger's view moves.
-pub(super) fn wake_on_tip(chain: &dyn Chain, wake: SyncSender<()>) {
+pub(super) fn wake_on_tip(chain: &dyn Chain, wake: Wake) {
     let mut tip = chain.watch_tip();
     tokio::spawn(async move {
         while tip.changed().await.is_ok() {
-            // A full channel means the keeper is awake already.
-            let _ = wake.try_send(());
+            wake.moved();
         }
     });
 }

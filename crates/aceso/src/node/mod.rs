@@ -18,6 +18,7 @@ mod ports;
 mod queue;
 mod rpc;
 mod vouch;
+mod workers;
 
 pub(crate) use account::{export, show};
 pub(crate) use begin::begin;
@@ -29,18 +30,16 @@ use anyhow::{Context, Result};
 use clinic::{Clinic, ClinicError};
 use found::Foundation;
 pub(crate) use found::{card, join, renew};
-use ingest::{Door, LedgerRegistry};
+use ingest::LedgerRegistry;
 use link::{Bounds, Sessions};
-use queue::Queue;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use vitals::ledger::Ledger;
+use workers::Workers;
 
 /// How long open pages may take to close when the node stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -63,25 +62,6 @@ pub(crate) fn run(path: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The threads of a node and how to end them.
-struct Workers {
-    queue: Arc<Queue>,
-    admission: JoinHandle<()>,
-    keeper: JoinHandle<()>,
-    keep: std::sync::mpsc::SyncSender<()>,
-    over: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Workers {
-    fn end(self) {
-        self.queue.close();
-        let _ = self.admission.join();
-        self.over.store(true, std::sync::atomic::Ordering::Release);
-        let _ = self.keep.try_send(());
-        let _ = self.keeper.join();
-    }
-}
-
 async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let Foundation { vault, store, chain, own, document } = foundation;
     let ledger: Arc<dyn Ledger> = chain.clone();
@@ -91,8 +71,8 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let sessions = Arc::new(Sessions::new());
     let (stop, stopping) = watch::channel(false);
     let (halted, halt) = oneshot::channel();
-    let (kept_on, keeper_ended) = oneshot::channel::<()>();
-    let (workers, door) = start_workers(&clinic, &sessions, halted, kept_on)?;
+    let (ends, mut ended) = mpsc::channel(1);
+    let (workers, door) = Workers::start(&clinic, &sessions, halted, &ends)?;
 
     let mut kept = ports::Kept::read(&config.data_dir);
     let mqtt = kept.bind("mqtt", config.mqtt).await?;
@@ -119,7 +99,7 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     let asked = rpc.as_ref().map(|(_, port)| port.clone());
     let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, asked), stopping.clone()));
     let rpc = rpc.map(|(listener, port)| tokio::spawn(rpc::serve(listener, port, stopping.clone())));
-    keeper::wake_on_tip(chain.as_ref(), workers.keep.clone());
+    keeper::wake_on_tip(chain.as_ref(), workers.wake.clone());
     if let Some(own) = own.as_ref().filter(|_| config.ledger.listen.is_some()) {
         peers::watch(&own.chain, own.validator, document.epoch_blocks, config.ledger.peers.clone());
         if let Some(address) = config.ledger.endpoint() {
@@ -156,8 +136,10 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     );
     let outcome = tokio::select! {
         () = told => Ok(()),
-        // Without the keeper nobody watches for alarms: a node that says so is better than one that seems well.
-        _ = keeper_ended => Err(anyhow::anyhow!("the alarm thread ended; start the node again")),
+        // Nobody watches for alarms without its threads: a node that stops is better than one that seems well.
+        name = ended.recv() => {
+            Err(anyhow::anyhow!("the {} thread ended; start the node again", name.unwrap_or("alarm")))
+        }
         halted = halt => Err(anyhow::anyhow!("{}", halted.unwrap_or_else(|_| "the admission thread ended".to_owned()))),
     };
     let _ = stop.send(true);
@@ -168,36 +150,6 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
     }
     tokio::task::spawn_blocking(|| workers.end()).await?;
     outcome
-}
-
-fn start_workers(
-    clinic: &Arc<Clinic>,
-    sessions: &Arc<Sessions>,
-    halted: oneshot::Sender<String>,
-    kept_on: oneshot::Sender<()>,
-) -> Result<(Workers, Arc<Door>)> {
-    let queue = Arc::new(Queue::default());
-    let (keep, kept) = sync_channel(1);
-    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let admission = {
-        let (queue, clinic, sessions, keep) = (queue.clone(), clinic.clone(), sessions.clone(), keep.clone());
-        std::thread::Builder::new().name("admission".to_owned()).spawn(move || {
-            if let Err(why) = ingest::admit_until_closed(&queue, &clinic, &sessions, &keep) {
-                tracing::error!(%why, "Admission halted: {why}");
-                let _ = halted.send(why.to_string());
-            }
-        })?
-    };
-    let keeper = {
-        let (clinic, sessions, over) = (clinic.clone(), sessions.clone(), over.clone());
-        std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
-            // Dropped with the thread, however it ends.
-            let _kept_on = kept_on;
-            keeper::keep(&clinic, &sessions, &kept, &over);
-        })?
-    };
-    let door = Arc::new(Door { queue: queue.clone(), clinic: clinic.clone(), wake: keep.clone() });
-    Ok((Workers { queue, admission, keeper, keep, over }, door))
 }
 
 fn pages(config: &NodeConfig, clinic: &Arc<Clinic>, rpc: Option<web::rpc::Rpc>) -> web::App {

@@ -2,7 +2,8 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
-use crate::monitoring::{Aftermath, Bed, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder};
+use crate::monitoring::attend::Effects;
+use crate::monitoring::{Bed, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder};
 use crate::sessions::Session;
 use crate::views::AlarmView;
 use vault::{Entry, Patient};
@@ -84,18 +85,14 @@ impl Clinic {
         nothing: &str,
         act: impl FnOnce(&mut Bed) -> crate::monitoring::alarms::Noticed,
     ) -> Result<AlarmView, ClinicError> {
-        let (view, after) = {
-            let mut beds = lock(&self.beds);
-            let bed = beds.get_mut(&patient).ok_or(Denied::NoSuchPatient)?;
+        let acted = self.monitoring.of(patient, now_ms, |bed| {
             let noticed = act(bed);
-            if noticed.is_empty() {
-                return Err(ClinicError::Wrong(nothing.into()));
-            }
-            let view = bed.bedside.view(condition).ok_or_else(|| ClinicError::Wrong(nothing.into()))?;
-            (view, Aftermath::of_action(patient, &bed.bedside, noticed))
-        };
-        // The beds are let go first: other alarms do not wait for this one's disk.
-        self.conclude(after, now_ms);
+            let view = bed.bedside.view(condition).filter(|_| !noticed.is_empty())?;
+            Some((view, Effects::of_action(patient, bed, noticed)))
+        });
+        let (view, effects) =
+            acted.ok_or(Denied::NoSuchPatient)?.ok_or_else(|| ClinicError::Wrong(nothing.into()))?;
+        self.conclude(effects, now_ms);
         Ok(view)
     }
 
@@ -129,7 +126,7 @@ impl Clinic {
         if for_ms.is_none() && limits.turned_off().next().is_some() {
             return wrong("an alarm is turned off for a while only: say for how long");
         }
-        let before = self.in_force(patient, limits.metric).unwrap_or(*limits);
+        let before = self.in_force(patient, limits.metric, now_ms).unwrap_or(*limits);
         let until_ms = for_ms.map(|ms| now_ms + ms);
         let told = ChangeTold { before, reason: reason.into(), until_ms };
         let change = LimitsChange { at_ms: now_ms, by: session.person, limits: *limits, told: Some(told) };
@@ -148,8 +145,9 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<(), ClinicError> {
         self.carer(session, patient, now_ms)?;
-        let standing = lock(&self.beds).get(&patient).and_then(|bed| bed.bedside.limits().standing(metric));
-        let (Some(limits), Some(before)) = (standing, self.in_force(patient, metric)) else {
+        let standing =
+            self.monitoring.of(patient, now_ms, |bed| bed.bedside.limits().standing(metric)).flatten();
+        let (Some(limits), Some(before)) = (standing, self.in_force(patient, metric, now_ms)) else {
             return Err(ClinicError::Wrong("these limits are not changed for a while".into()));
         };
         let told = ChangeTold { before, reason: "turned on again before its time".into(), until_ms: None };
@@ -157,10 +155,9 @@ impl Clinic {
         self.change_limits(session, patient, change, now_ms)
     }
 
-    fn in_force(&self, patient: PatientId, metric: Metric) -> Option<Limits> {
-        let beds = lock(&self.beds);
-        let watched = beds.get(&patient).and_then(|bed| bed.bedside.limits().of(metric).copied());
-        watched.or_else(|| Limits::adult(metric))
+    fn in_force(&self, patient: PatientId, metric: Metric, now_ms: u64) -> Option<Limits> {
+        let watched = self.monitoring.of(patient, now_ms, |bed| bed.bedside.limits().of(metric).copied());
+        watched.flatten().or_else(|| Limits::adult(metric))
     }
 
     /// Into the record first: what is in force can always be read.
@@ -174,9 +171,7 @@ impl Clinic {
         let entry = Entry { patient, class: Class::Alarms, body: Body::Limits(change.clone()) };
         self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
         lock(&self.stats).counters.authored += 1;
-        if let Some(bed) = lock(&self.beds).get_mut(&patient) {
-            bed.bedside.change_limits(&change, &session.name);
-        }
+        self.monitoring.of(patient, now_ms, |bed| bed.bedside.change_limits(&change, &session.name));
         self.tell(crate::views::LiveEvent::Changed { patient });
         Ok(())
     }

@@ -108,6 +108,15 @@ impl Noticed {
         }
     }
 
+    /// What was noticed besides.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.record.extend(other.record);
+        self.changed.extend(other.changed);
+        self.limits.extend(other.limits);
+        self.raised += other.raised;
+        self.redraw |= other.redraw;
+    }
+
     /// Did anything happen?
     pub(crate) fn is_empty(&self) -> bool {
         let nothing_to_write = self.record.is_empty() && self.limits.is_empty();
@@ -129,6 +138,8 @@ pub(crate) struct Bedside {
     /// When something fresh arrived last, by the node's clock.
     fresh_ms: u64,
     stale: bool,
+    /// Does somebody watch? Vital alarms are held while nobody does.
+    watched: bool,
     /// When a second hand was seen last.
     second_hand_ms: u64,
 }
@@ -145,6 +156,7 @@ impl Bedside {
             beyond: BTreeSet::new(),
             fresh_ms: now_ms,
             stale: false,
+            watched: true,
             second_hand_ms: now_ms,
         }
     }
@@ -161,13 +173,22 @@ impl Bedside {
         &self.limits
     }
 
+    /// Somebody begins to watch, and expects data within [`STALE_MS`]; or nobody watches any more.
+    pub(crate) fn watched(&mut self, watched: bool, now_ms: u64) {
+        self.watched = watched;
+        if watched {
+            self.fresh_ms = self.fresh_ms.max(now_ms);
+        }
+        self.inhibit();
+    }
+
     /// A change of limits that stands in the record, made by whoever has this name.
     pub(crate) fn change_limits(&mut self, change: &LimitsChange, name: &str) {
         self.limits.apply(change, name);
     }
 
     fn watch(&mut self, condition: Condition) -> &mut Watch {
-        let held_back = self.stale && !condition.is_technical()
+        let held_back = (self.stale || !self.watched) && !condition.is_technical()
             || condition.metric().is_some_and(|m| !condition.is_technical() && self.absent.contains_key(&m));
         self.watches.entry(condition).or_insert_with(|| {
             let mut watch = Watch::new(condition);
@@ -181,7 +202,7 @@ impl Bedside {
         for (condition, watch) in &mut self.watches {
             if !condition.is_technical() {
                 let absent = condition.metric().is_some_and(|metric| self.absent.contains_key(&metric));
-                watch.alarm.inhibit(self.stale || absent);
+                watch.alarm.inhibit(self.stale || !self.watched || absent);
             }
         }
     }
@@ -298,19 +319,33 @@ impl Bedside {
         noticed
     }
 
-    /// Something of the equipment: a second hand, a gap or a wrong clock that came or went.
-    pub(crate) fn technical(&mut self, condition: Condition, open: bool, now_ms: u64) -> Noticed {
+    /// Something of the equipment, or of watching itself, came (with the value of its events) or went.
+    pub(crate) fn technical(&mut self, condition: Condition, open: Option<i32>, now_ms: u64) -> Noticed {
         let mut noticed = Noticed::default();
         if condition == Condition::Equivocation {
             self.second_hand_ms = now_ms;
         }
-        if !open && !self.watches.contains_key(&condition) {
+        if open.is_none() && !self.watches.contains_key(&condition) {
             return noticed;
         }
         let watch = self.watch(condition);
-        watch.says(open.then_some(Priority::Technical), !open, now_ms);
-        noticed.own(watch.put(0, 0, now_ms));
+        let before = watch.alarm.value();
+        watch.says(open.map(|_| Priority::Technical), open.is_none(), now_ms);
+        noticed.own(watch.put(open.unwrap_or(before), 0, now_ms));
+        if watch.alarm.is_open() && watch.alarm.value() != before {
+            noticed.changed.push(condition);
+        }
         noticed
+    }
+
+    /// When [`Bedside::tick`] has something to do next, milliseconds.
+    pub(crate) fn next_due_ms(&self) -> Option<u64> {
+        let stale = (!self.stale).then(|| self.fresh_ms.saturating_add(STALE_MS));
+        let answered = |watch: &&Watch| watch.alarm.state() == State::Acknowledged;
+        let quiet = self.watches.get(&Condition::Equivocation).filter(answered);
+        let quiet = quiet.map(|_| self.second_hand_ms.saturating_add(SECOND_HAND_QUIET_MS));
+        let alarms = self.watches.values().filter_map(|watch| watch.alarm.next_tick_ms());
+        alarms.chain(stale).chain(quiet).chain(self.limits.next_due_ms()).min()
     }
 
     /// Time passes: data goes stale, unanswered high alarms escalate, limits come back.
@@ -433,5 +468,13 @@ impl Bedside {
 
 /// Conditions that the node judges by itself, whatever the bedside says of them.
 fn is_node_s_own(condition: Condition) -> bool {
-    matches!(condition, Condition::Stale | Condition::Equivocation | Condition::Gap | Condition::Clock)
+    matches!(
+        condition,
+        Condition::Stale
+            | Condition::Equivocation
+            | Condition::Gap
+            | Condition::Clock
+            | Condition::Unwatched
+            | Condition::WatchEnding
+    )
 }

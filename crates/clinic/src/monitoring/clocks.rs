@@ -114,6 +114,11 @@ impl AuthorClock {
         self.known_ms.filter(|_| self.wrong)
     }
 
+    /// The last offset that was trusted, milliseconds.
+    pub(crate) fn known_offset_ms(&self) -> Option<i64> {
+        self.known_ms
+    }
+
     /// How often the clock leapt.
     pub(crate) fn leaps(&self) -> u64 {
         self.leaps

@@ -102,6 +102,11 @@ impl PatientLimits {
         self.now.insert(metric, change.limits);
     }
 
+    /// When limits come back next, milliseconds.
+    pub(crate) fn next_due_ms(&self) -> Option<u64> {
+        self.temporary.values().map(|temporary| temporary.until_ms).min()
+    }
+
     /// Lets limits come back whose time has come. Each is a change, to be recorded and told.
     pub(crate) fn expire(&mut self, now_ms: u64) -> Vec<LimitsChange> {
         let over = self.temporary.iter().filter(|(_, temporary)| now_ms >= temporary.until_ms);

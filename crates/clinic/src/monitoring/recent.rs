@@ -1,6 +1,6 @@
 //! The last two hours of one patient in memory: what the wall shows without reading the record.
 
-use crate::monitoring::clocks::Heard;
+use super::clocks::Heard;
 use crate::views::SparkPoint;
 use std::collections::{BTreeMap, VecDeque};
 use vitals::ids::Hash;

@@ -4,7 +4,7 @@ use super::ward::{NOON_MS, Ward, denied};
 use crate::{ChartRequest, ClinicError, Denied, Wish};
 use std::collections::BTreeSet;
 use vitals::PatientId;
-use vitals::alarm::Condition;
+use vitals::alarm::{Condition, Unwatched};
 use vitals::envelope::Envelope;
 use vitals::ids::{Class, StreamId};
 use vitals::ledger::{Outcome, Purpose, Role};
@@ -188,11 +188,12 @@ fn who_withdraws_monitoring_leaves_the_wall_and_the_engine_goes_blind() {
     let monitoring = page.grants.iter().find(|grant| grant.purpose == Purpose::Monitoring).unwrap().grant;
     ward.clinic.revoke_grant(&ward.as_("amira"), monitoring, ward.now_ms).unwrap();
     let wall = ward.clinic.wall(&lee, ward.now_ms).unwrap();
-    assert_eq!((wall.tiles.len(), wall.unmonitored), (0, 1));
+    assert_eq!((wall.tiles.len(), wall.unwatched.len(), wall.unmonitored), (0, 1, 0));
     ward.beats(&mut gateway, 1900, 30);
     let own = ward.clinic.own_page(&ward.as_("amira"), ward.now_ms).unwrap();
     assert!(own.now.values.is_empty() && own.now.alarms.is_empty(), "nobody watches");
-    assert_eq!(ward.clinic.counters().alarms_raised, 0);
+    assert_eq!(own.now.unwatched, Some(Unwatched::Withdrawn), "and the patient's own page says so");
+    assert_eq!(ward.clinic.counters().alarms_raised, 1, "only that nobody watches");
 }
 
 #[test]

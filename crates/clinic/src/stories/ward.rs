@@ -70,6 +70,7 @@ impl Ward {
     pub(crate) fn reopened(self) -> Self {
         let Self { clinic, ledger, now_ms, sessions, folder, .. } = self;
         let genesis = clinic.genesis();
+        clinic.write_alarm_events(now_ms);
         drop(Arc::into_inner(clinic).expect("nobody else holds the clinic"));
         let vault =
             Vault::open(&folder.path().join("vault"), "correct horse", entropy("vault again")).unwrap();

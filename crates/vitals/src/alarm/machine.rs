@@ -325,6 +325,17 @@ impl Alarm {
         Some(self.event(now_ms, Happening::SilenceEnded, by))
     }
 
+    /// When [`Alarm::tick`] has something to do next, milliseconds; none while only an observation or
+    /// a person can change anything.
+    #[must_use]
+    pub fn next_tick_ms(&self) -> Option<u64> {
+        if self.state != State::Active || self.priority != Priority::High || self.inhibited {
+            return None;
+        }
+        let after_ms = *ESCALATE_AFTER_MS.get(usize::from(self.escalated))?;
+        Some(self.raised_at_ms.saturating_add(after_ms))
+    }
+
     /// Time passes: an unanswered high alarm escalates, step by step. The event's value is the step.
     pub fn tick(&mut self, now_ms: u64) -> Option<AlarmEvent> {
         if self.state != State::Active || self.priority != Priority::High {

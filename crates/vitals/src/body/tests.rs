@@ -52,12 +52,19 @@ fn bodies_are_golden() {
         told: None,
     });
     let access = Body::Access(entry(vec![Class::Vitals, Class::Alarms]));
+    let dismissal = Body::Dismissal(Dismissal {
+        at_ms: NOON_MS,
+        by: PersonId([0x21; 32]),
+        condition: Condition::Unwatched,
+        reason: String::from("Went home"),
+    });
     for (name, body) in [
         ("body_readings_v1", readings),
         ("body_alarms_v1", alarms),
         ("body_access_v1", access),
         ("body_profile_v1", profile),
         ("body_limits_v1", limits),
+        ("body_dismissal_v1", dismissal),
     ] {
         let bytes = body.encode(NOON_MS);
         golden!(name, bytes);

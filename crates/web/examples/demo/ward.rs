@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use vitals::alarm::{AlarmEvent, Condition, Happening, Limits, Priority};
+use vitals::alarm::{AlarmEvent, Condition, Happening, Limits, Priority, Unwatched};
 use vitals::body::{ChangeTold, LimitsChange};
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, StreamId, sha256};
@@ -72,6 +72,8 @@ struct Memory {
     raised: Option<u64>,
     watched_until_ms: Option<u64>,
     pause: Option<PauseView>,
+    /// Who answered for the bed that nobody watches: when, name, reason.
+    unwatched_ended: Option<(u64, String, String)>,
 }
 
 /// The made-up ward.
@@ -321,7 +323,34 @@ impl Demo {
             limits: self.limits(number),
             temporary: self.temporary(number),
             limits_back: Vec::new(),
+            unwatched: None,
+            watch_ends_ms: Some(self.start_ms + 20 * 86_400_000),
         }
+    }
+
+    /// A bed whose patient withdrew, and one whose access log cannot be written.
+    pub(crate) fn unwatched(&self, now_ms: u64) -> Vec<UnwatchedBed> {
+        let ended = self.memory().unwatched_ended.clone();
+        let bed = |number: usize, why: Unwatched, ended: Option<(u64, String, String)>| {
+            let since_ms = self.start_ms.min(now_ms);
+            let view = AlarmView {
+                patient: patient(number),
+                condition: Condition::Unwatched,
+                episode: 1,
+                priority: Priority::Technical,
+                phase: AlarmPhase::Active,
+                value: why.code(),
+                raised_at_ms: since_ms,
+                owner: None,
+                silenced_until_ms: 0,
+                inhibited: false,
+                escalated: 0,
+            };
+            let alarm = ended.is_none().then_some(view);
+            let place = format!("Bed {:02}", number + 1);
+            UnwatchedBed { patient: patient(number), place, why, since_ms, ended, alarm }
+        };
+        vec![bed(20, Unwatched::Withdrawn, ended), bed(21, Unwatched::NotRecorded, None)]
     }
 
     fn record(&self, number: usize, request: &ChartRequest, session: &Session, now_ms: u64) -> Chart {

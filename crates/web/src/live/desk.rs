@@ -235,10 +235,12 @@ impl Desk {
         }
         let mut closed = Vec::new();
         let mut dirty = BTreeSet::new();
+        let mut watching = false;
         for (at, source) in self.sources.iter_mut().enumerate() {
             match source.following.take(now_ms) {
                 Ok(events) => {
                     for event in events {
+                        watching |= matches!(&*event, LiveEvent::Watching { .. });
                         told(&mut step, source, at == 0, &event, &mut dirty, now_ms);
                     }
                 }
@@ -257,6 +259,8 @@ impl Desk {
         for at in closed.into_iter().rev() {
             self.sources.remove(at);
         }
+        // A bed that begins or ceases to be watched changes who stands on the wall.
+        let renew = renew || watching;
         if renew {
             self.renew(&mut step, now_ms);
         }
@@ -403,7 +407,7 @@ fn told(
             let (anchored, finalized, height) = (*anchored_size, *final_size, *height);
             step.push("proof", &Proof { anchored, finalized, height });
         }
-        LiveEvent::Proof { .. } | LiveEvent::Access { .. } => {}
+        LiveEvent::Proof { .. } | LiveEvent::Access { .. } | LiveEvent::Watching { .. } => {}
     }
 }
 

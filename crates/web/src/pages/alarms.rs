@@ -148,6 +148,8 @@ fn note(alarm: &AlarmView) -> &'static str {
                 "the first goes on, the second is refused and kept: find the copied device"
             }
             Condition::Gap => "curves stay open there, until the records come",
+            Condition::Unwatched => "no alarm comes from this bed: look after the patient",
+            Condition::WatchEnding => "ask the patient to let the ward go on watching",
             Condition::Clock => "its times stand as they were marked; values are watched as they arrive",
             _ => "vital alarms held until it is back",
         },
@@ -163,6 +165,7 @@ pub(crate) fn strip(wall: &Wall, caller: &Caller, except: Option<PatientId>) -> 
     let own = except.map(|patient| patient.to_string());
     alarms.retain(|card| own.as_ref() != Some(&card.patient));
     let no_alarms = match (wall.tiles.is_empty(), except) {
+        _ if !wall.unwatched.is_empty() => "No alarm from the beds that are watched",
         (true, _) => "Nobody is watched yet",
         (false, None) => "No alarms",
         (false, Some(_)) => "No alarm at another bed",
@@ -172,7 +175,8 @@ pub(crate) fn strip(wall: &Wall, caller: &Caller, except: Option<PatientId>) -> 
         label: "Alarms of all beds, most urgent first",
         alarms,
         no_alarms: no_alarms.into(),
-        well: wall.tiles.iter().all(|tile| Status::of(tile, wall.at_ms).is_well()),
+        well: wall.unwatched.iter().all(|bed| bed.ended.is_some())
+            && wall.tiles.iter().all(|tile| Status::of(tile, wall.at_ms).is_well()),
         csrf: caller.csrf(),
         back: "/wall".into(),
     }

@@ -21,6 +21,9 @@ pub(crate) fn cards(wall: &Wall, role: Role) -> Vec<AlarmCard> {
         if let Some(gateway) = behind(alarm, &wall.gateways) {
             return told.insert(gateway.gateway).then(|| gateway_card(gateway, wall, role));
         }
+        if let Some(bed) = wall.unwatched.iter().find(|bed| bed.alarm.as_ref() == Some(alarm)) {
+            return Some(AlarmCard::of_unwatched(bed, alarm));
+        }
         let tile = wall.tiles.iter().find(|tile| tile.patient == alarm.patient)?;
         Some(AlarmCard::of(alarm, tile, true, role, wall.at_ms))
     };

@@ -14,6 +14,7 @@ pub(crate) mod record;
 pub(crate) mod sign_in;
 pub(crate) mod status;
 pub(crate) mod trends;
+pub(crate) mod unwatched;
 pub(crate) mod wall;
 pub(crate) mod watch;
 

@@ -3,6 +3,7 @@
 use super::alarms::{AlarmCard, AlarmsPart};
 use super::bed::BedView;
 use super::status::Status;
+use super::unwatched::UnwatchedPart;
 use crate::App;
 use crate::session::{Caller, Ward};
 use crate::shell::{Answer, Shell};
@@ -29,6 +30,7 @@ impl HtmlSafe for TilePart {}
 pub(crate) struct WardPart {
     tiles: Vec<TilePart>,
     counts: String,
+    unwatched: UnwatchedPart,
 }
 
 impl HtmlSafe for WardPart {}
@@ -69,7 +71,11 @@ pub(crate) fn tile(tile: &Tile, now_ms: u64) -> TilePart {
 
 /// All beds.
 pub(crate) fn ward(wall: &Wall) -> WardPart {
-    WardPart { tiles: wall.tiles.iter().map(|bed| tile(bed, wall.at_ms)).collect(), counts: counts(wall) }
+    WardPart {
+        tiles: wall.tiles.iter().map(|bed| tile(bed, wall.at_ms)).collect(),
+        counts: counts(wall),
+        unwatched: UnwatchedPart::of(&wall.unwatched, wall.at_ms),
+    }
 }
 
 /// How many patients, and how many of them with what alarm.
@@ -80,9 +86,16 @@ pub(crate) fn counts(wall: &Wall) -> String {
         n => format!("{n} patients"),
     };
     let worst = worst(&wall.tiles).into_iter().map(|(count, word)| format!("{count} {word}"));
+    let alarming = wall.unwatched.iter().filter(|bed| bed.ended.is_none()).count();
+    let unwatched = (alarming != 0).then(|| format!("{alarming} not watched"));
     let unmonitored = (wall.unmonitored != 0)
         .then(|| format!("{} not shown, without consent to monitoring", wall.unmonitored));
-    core::iter::once(patients).chain(worst).chain(unmonitored).collect::<Vec<_>>().join(" · ")
+    core::iter::once(patients)
+        .chain(worst)
+        .chain(unwatched)
+        .chain(unmonitored)
+        .collect::<Vec<_>>()
+        .join(" · ")
 }
 
 /// `/wall`: all watched patients.

@@ -115,6 +115,8 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/patients/{patient}/alarms/{condition}/silence", "lee", &["lee", "kim"], back, &["back"]),
         post("/patients/{patient}/alarms/{condition}/sound", "lee", &["lee", "kim"], back, &["back"]),
         post("/gateways/{gateway}/acknowledge", "lee", &["lee", "kim"], back, &["back"]),
+        get("/patients/{patient}/unwatched", "lee", &["lee", "kim"]),
+        post("/patients/{patient}/unwatched", "lee", &["lee", "kim"], &[("reason", "Went home")], &[]),
         asked(get("/me", "amira", &["amira", "bela"])),
         get("/me/record", "amira", &["amira", "bela"]),
         get("/me/consents/{grant}/revoke", "amira", &["amira"]),

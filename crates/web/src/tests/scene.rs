@@ -119,6 +119,8 @@ impl Scene {
 
     /// Sends a request, and checks what every answer must have.
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
+        // As a node's recorder does all the time.
+        self.ward.clinic.write_alarm_events(self.now.load(Ordering::SeqCst));
         let path = request.uri().path().to_string();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();

@@ -15,9 +15,12 @@ impl Demo {
         let shown = if self.memory().revoked { 0 } else { BEDS.len() };
         let tiles: Vec<Tile> = (0..shown).map(|number| self.tile_of(number, now_ms)).collect();
         let mut strip: Vec<AlarmView> = tiles.iter().flat_map(|tile| tile.alarms.clone()).collect();
+        let unwatched = self.unwatched(now_ms);
+        strip.extend(unwatched.iter().filter_map(|bed| bed.alarm.clone()));
         strip.sort_by_key(AlarmView::urgency);
         let gateways = self.silent_gateways(&tiles);
-        Wall { tiles, strip, gateways, unmonitored: 0, ledger: self.health(now_ms), at_ms: now_ms }
+        let ledger = self.health(now_ms);
+        Wall { tiles, strip, gateways, unwatched, unmonitored: 0, ledger, at_ms: now_ms }
     }
 
     fn halted(&self) -> bool {
@@ -368,6 +371,23 @@ impl Station for Demo {
             self.acknowledge(session, alarm.patient, alarm.condition, now_ms)?;
         }
         Ok(alarms.len())
+    }
+
+    fn unwatched_beds(&self, session: &Session, now_ms: u64) -> Result<Vec<UnwatchedBed>, ClinicError> {
+        Self::clinician(session)?;
+        Ok(self.unwatched(now_ms))
+    }
+
+    fn end_unwatched(
+        &self,
+        session: &Session,
+        _: PatientId,
+        reason: &str,
+        now_ms: u64,
+    ) -> Result<(), ClinicError> {
+        Self::clinician(session)?;
+        self.memory().unwatched_ended = Some((now_ms, session.name.clone(), reason.to_owned()));
+        Ok(())
     }
 
     fn set_limits(

@@ -1,0 +1,152 @@
+//! The threads of a node. Each waits for one thing only, so that none is late for another's sake:
+//!
+//! | thread | does | may wait for |
+//! |---|---|---|
+//! | `admission` | verifies and stores groups | the disk, for its own group |
+//! | `monitoring` | opens, alarms, lets time pass for alarms | nothing |
+//! | `recorder` | writes alarm events into the record | the disk |
+//! | `keeper` | leases, anchors, acts, proofs to gateways | ledger and disk |
+
+use super::ingest::{self, Door};
+use super::keeper;
+use super::queue::Queue;
+use crate::clock;
+use anyhow::Result;
+use clinic::Clinic;
+use link::Sessions;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Time passes for alarms at least this often, and answers of people wait no longer for the disk.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Wakes threads that have something to do. A full channel means that one is awake already.
+#[derive(Clone)]
+pub(super) struct Wake {
+    monitoring: SyncSender<()>,
+    keeper: SyncSender<()>,
+}
+
+impl Wake {
+    /// Something was admitted.
+    pub(super) fn admitted(&self) {
+        let _ = self.monitoring.try_send(());
+        let _ = self.keeper.try_send(());
+    }
+
+    /// The ledger moved, or a gateway waits for proofs.
+    pub(super) fn moved(&self) {
+        let _ = self.keeper.try_send(());
+    }
+}
+
+/// Says that a thread ended, however it ended.
+struct Ended(mpsc::Sender<&'static str>, &'static str);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.try_send(self.1);
+    }
+}
+
+/// The threads and how to end them.
+pub(super) struct Workers {
+    queue: Arc<Queue>,
+    admission: JoinHandle<()>,
+    monitoring: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    recorder: JoinHandle<()>,
+    pub(super) wake: Wake,
+    record: SyncSender<()>,
+    over: Arc<AtomicBool>,
+}
+
+impl Workers {
+    /// Starts the threads. `halted` is told when admission has to stop, `ended` when any other thread
+    /// did.
+    pub(super) fn start(
+        clinic: &Arc<Clinic>,
+        sessions: &Arc<Sessions>,
+        halted: oneshot::Sender<String>,
+        ended: &mpsc::Sender<&'static str>,
+    ) -> Result<(Self, Arc<Door>)> {
+        let queue = Arc::new(Queue::default());
+        let over = Arc::new(AtomicBool::new(false));
+        let (monitoring, to_watch) = sync_channel(1);
+        let (keep, to_keep) = sync_channel(1);
+        let (record, to_record) = sync_channel(1);
+        let wake = Wake { monitoring, keeper: keep };
+        let admission = {
+            let (queue, clinic, sessions, wake) =
+                (queue.clone(), clinic.clone(), sessions.clone(), wake.clone());
+            std::thread::Builder::new().name("admission".to_owned()).spawn(move || {
+                if let Err(why) = ingest::admit_until_closed(&queue, &clinic, &sessions, &wake) {
+                    tracing::error!(%why, "Admission halted: {why}");
+                    let _ = halted.send(why.to_string());
+                }
+            })?
+        };
+        let thread = |name: &'static str, work: Box<dyn FnOnce() + Send>| {
+            let ended = Ended(ended.clone(), name);
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+                let _ended = ended;
+                work();
+            })
+        };
+        let (clinic_, over_, record_) = (clinic.clone(), over.clone(), record.clone());
+        let monitoring =
+            thread("monitoring", Box::new(move || watch(&clinic_, &to_watch, &record_, &over_)))?;
+        let (clinic_, over_) = (clinic.clone(), over.clone());
+        let recorder = thread("recorder", Box::new(move || write_down(&clinic_, &to_record, &over_)))?;
+        let (clinic_, sessions_, over_) = (clinic.clone(), sessions.clone(), over.clone());
+        let keeper =
+            thread("keeper", Box::new(move || keeper::keep(&clinic_, &sessions_, &to_keep, &over_)))?;
+        let door = Arc::new(Door { queue: queue.clone(), clinic: clinic.clone(), wake: wake.clone() });
+        Ok((Self { queue, admission, monitoring, keeper, recorder, wake, record, over }, door))
+    }
+
+    /// Ends them in the order in which they hand on: what was admitted is looked at, what was noticed
+    /// is written down.
+    pub(super) fn end(self) {
+        self.queue.close();
+        let _ = self.admission.join();
+        self.over.store(true, Ordering::Release);
+        self.wake.admitted();
+        let _ = self.monitoring.join();
+        let _ = self.keeper.join();
+        let _ = self.record.try_send(());
+        let _ = self.recorder.join();
+    }
+}
+
+/// Watches until `over`.
+fn watch(clinic: &Clinic, woken: &Receiver<()>, record: &SyncSender<()>, over: &AtomicBool) {
+    let mut ticked_ms = 0;
+    while !over.load(Ordering::Acquire) {
+        let _ = woken.recv_timeout(TICK);
+        let now_ms = clock::now_ms();
+        clinic.attend(now_ms);
+        // A steady stream of admissions must not turn into a steady stream of ticks.
+        if now_ms.abs_diff(ticked_ms) >= 100 {
+            ticked_ms = now_ms;
+            clinic.watch_beds(now_ms);
+        }
+        let _ = record.try_send(());
+    }
+}
+
+/// Writes alarm events until `over`, and what is left then.
+fn write_down(clinic: &Clinic, woken: &Receiver<()>, over: &AtomicBool) {
+    loop {
+        let _ = woken.recv_timeout(TICK);
+        let ending = over.load(Ordering::Acquire);
+        clinic.write_alarm_events(clock::now_ms());
+        if ending {
+            return;
+        }
+    }
+}
