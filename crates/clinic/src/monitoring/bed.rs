@@ -139,14 +139,12 @@ impl Bed {
         let open = self.bedside.open_since_ms(Condition::WatchEnding).is_some();
         match ending {
             None if open => noticed.add(self.bedside.technical(Condition::WatchEnding, None, now_ms)),
-            None => {}
-            Some(Ending { step, hours }) => {
-                if self.watching.announce(step) {
-                    // Whoever answered the step before is told again.
-                    noticed.add(self.bedside.technical(Condition::WatchEnding, None, now_ms));
-                    noticed.add(self.bedside.technical(Condition::WatchEnding, Some(hours), now_ms));
-                }
+            // Whoever answered the step before is told again.
+            Some(Ending { step, hours }) if self.watching.announce(step) => {
+                noticed.add(self.bedside.technical(Condition::WatchEnding, None, now_ms));
+                noticed.add(self.bedside.technical(Condition::WatchEnding, Some(hours), now_ms));
             }
+            _ => {}
         }
         noticed
     }

@@ -255,6 +255,14 @@ enum Found {
     No(Unwatched),
 }
 
+/// What the ledger says of one bed.
+enum Answer {
+    /// All there is to know.
+    Found(Found),
+    /// A lease is allowed, once it is written down.
+    Allowed(Wanted),
+}
+
 /// A lease that was allowed and is to be written down.
 struct Wanted {
     patient: Patient,
@@ -349,8 +357,8 @@ impl Clinic {
         let mut wanted: Vec<Wanted> = Vec::new();
         for (id, ask) in asks {
             match self.answer(id, &ask, now_ms) {
-                Ok(answer) => found.push((id, answer)),
-                Err(want) => wanted.push(want),
+                Answer::Found(answer) => found.push((id, answer)),
+                Answer::Allowed(want) => wanted.push(want),
             }
         }
         found.extend(self.leases_for(wanted, now_ms));
@@ -382,22 +390,22 @@ impl Clinic {
     }
 
     /// Answers what needs no lease; gives what is allowed and has to be written down otherwise.
-    fn answer(&self, id: PatientId, ask: &Ask, now_ms: u64) -> Result<Found, Wanted> {
-        let Ok(patient) = self.patient(id) else { return Ok(Found::No(Unwatched::NoConsent)) };
+    fn answer(&self, id: PatientId, ask: &Ask, now_ms: u64) -> Answer {
+        let Ok(patient) = self.patient(id) else { return Answer::Found(Found::No(Unwatched::NoConsent)) };
         let reader = Reader::Engine(self.org());
         let consent_ends_ms = self.monitoring_ends_ms(&patient, now_ms);
         if let Ask::Check(lease) = ask {
             let classes = &lease.entry().classes;
             match self.decide(reader, &patient, Purpose::Monitoring, classes, now_ms) {
-                Ok(_) => return Ok(Found::Stands { consent_ends_ms }),
+                Ok(_) => return Answer::Found(Found::Stands { consent_ends_ms }),
                 // A ledger that does not answer does not blind the engine: the last decision stands.
-                Err(Denied::LedgerDown) => return Ok(Found::Unknown),
+                Err(Denied::LedgerDown) => return Answer::Found(Found::Unknown),
                 // Perhaps another consent, or fewer classes.
                 Err(_) => {}
             }
         }
         match self.decide_most(reader, &patient, Purpose::Monitoring, &MONITORED, now_ms) {
-            Ok(allowed) => Err(Wanted {
+            Ok(allowed) => Answer::Allowed(Wanted {
                 patient,
                 allowed,
                 consent_ends_ms,
@@ -406,8 +414,8 @@ impl Clinic {
                     Ask::Renew | Ask::Check(_) => None,
                 },
             }),
-            Err(Denied::LedgerDown) if !matches!(ask, Ask::Begin { .. }) => Ok(Found::NotRenewed),
-            Err(why) => Ok(Found::No(reason(&why))),
+            Err(Denied::LedgerDown) if !matches!(ask, Ask::Begin { .. }) => Answer::Found(Found::NotRenewed),
+            Err(why) => Answer::Found(Found::No(reason(&why))),
         }
     }
 
