@@ -27,6 +27,7 @@ mod served {
     pub(crate) mod plain;
     #[allow(dead_code, reason = "the bench needs a part of it")]
     mod queue;
+    mod wake;
 }
 
 /// How much of everything.

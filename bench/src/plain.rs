@@ -3,6 +3,7 @@
 
 use super::ingest::{self, Door};
 use super::queue::Queue;
+use super::wake::Wake;
 use crate::bedside::Gateway;
 use crate::clock;
 use crate::generator::Line;
@@ -11,7 +12,6 @@ use anyhow::Result;
 use link::{Bounds, Registry, Sessions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -40,7 +40,7 @@ impl Plain {
     pub(crate) fn start(runtime: &Runtime, ward: &Ward) -> Result<Self> {
         let queue = Arc::new(Queue::default());
         let sessions = Arc::new(Sessions::new());
-        let (wake, woken) = sync_channel(1);
+        let (wake, woken, _) = Wake::new();
         let over = Arc::new(AtomicBool::new(false));
         let admission = {
             let (queue, clinic, sessions, wake) =

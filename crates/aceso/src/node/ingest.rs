@@ -1,7 +1,7 @@
 //! The admission thread: verifies and syncs group after group, alarms first.
 
 use super::queue::{Queue, Waiting};
-use super::workers::Wake;
+use super::wake::Wake;
 use crate::clock;
 use clinic::{Answer, Arrival, Clinic, MqttClass, StrongKeys};
 use link::{Busy, Ingress, Lane, LinkRefusal, RefusalCode, Registry, Reply, Sessions};

@@ -1,7 +1,7 @@
 //! The keeper: keeps the leases under which the node watches, hands anchors to the ledger and proofs to
 //! the gateways. All of it may wait for ledger and disk; no alarm waits for it.
 
-use super::workers::Wake;
+use super::wake::Wake;
 use crate::clock;
 use clinic::Clinic;
 use ledger::Chain;

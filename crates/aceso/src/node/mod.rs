@@ -18,6 +18,7 @@ mod ports;
 mod queue;
 mod rpc;
 mod vouch;
+mod wake;
 mod workers;
 
 pub(crate) use account::{export, show};

@@ -10,6 +10,7 @@
 use super::ingest::{self, Door};
 use super::keeper;
 use super::queue::Queue;
+use super::wake::Wake;
 use crate::clock;
 use anyhow::Result;
 use clinic::Clinic;
@@ -23,26 +24,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Time passes for alarms at least this often, and answers of people wait no longer for the disk.
 const TICK: Duration = Duration::from_millis(200);
-
-/// Wakes threads that have something to do. A full channel means that one is awake already.
-#[derive(Clone)]
-pub(super) struct Wake {
-    monitoring: SyncSender<()>,
-    keeper: SyncSender<()>,
-}
-
-impl Wake {
-    /// Something was admitted.
-    pub(super) fn admitted(&self) {
-        let _ = self.monitoring.try_send(());
-        let _ = self.keeper.try_send(());
-    }
-
-    /// The ledger moved, or a gateway waits for proofs.
-    pub(super) fn moved(&self) {
-        let _ = self.keeper.try_send(());
-    }
-}
 
 /// Says that a thread ended, however it ended.
 struct Ended(mpsc::Sender<&'static str>, &'static str);
@@ -76,10 +57,8 @@ impl Workers {
     ) -> Result<(Self, Arc<Door>)> {
         let queue = Arc::new(Queue::default());
         let over = Arc::new(AtomicBool::new(false));
-        let (monitoring, to_watch) = sync_channel(1);
-        let (keep, to_keep) = sync_channel(1);
+        let (wake, to_watch, to_keep) = Wake::new();
         let (record, to_record) = sync_channel(1);
-        let wake = Wake { monitoring, keeper: keep };
         let admission = {
             let (queue, clinic, sessions, wake) =
                 (queue.clone(), clinic.clone(), sessions.clone(), wake.clone());

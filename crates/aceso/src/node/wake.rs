@@ -1,0 +1,29 @@
+//! Wakes threads that have something to do.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Wakes them. A full channel means that one is awake already.
+#[derive(Clone)]
+pub(super) struct Wake {
+    monitoring: SyncSender<()>,
+    keeper: SyncSender<()>,
+}
+
+impl Wake {
+    /// With what monitoring and keeper wait for, in this order.
+    pub(super) fn new() -> (Self, Receiver<()>, Receiver<()>) {
+        let ((monitoring, to_watch), (keeper, to_keep)) = (sync_channel(1), sync_channel(1));
+        (Self { monitoring, keeper }, to_watch, to_keep)
+    }
+
+    /// Something was admitted.
+    pub(super) fn admitted(&self) {
+        let _ = self.monitoring.try_send(());
+        let _ = self.keeper.try_send(());
+    }
+
+    /// The ledger moved, or a gateway waits for proofs.
+    pub(super) fn moved(&self) {
+        let _ = self.keeper.try_send(());
+    }
+}
