@@ -49,8 +49,8 @@ if id visitor >/dev/null 2>&1; then
   said "make test without sudo says what to install"
 fi
 
-case $BARE_STEPS in *ward*)
-  # As in a terminal: a process group of its own, ended by Ctrl-C once the page answers.
+# As in a terminal: a process group of its own, ended by Ctrl-C once the page answers.
+run_ward() {
   setsid make ward >ward.out 2>&1 &
   ward=$!
   until grep -q '^Open http' ward.out; do
@@ -68,20 +68,16 @@ case $BARE_STEPS in *ward*)
   ! kill -0 -- "-$ward" 2>/dev/null || fail "Ctrl-C did not end the ward"
   grep -v '^ *\(Compiling\|Download\)' ward.out | tail -n 12
   said "the page answers, and Ctrl-C ends the ward"
-  ;;
-esac
+}
 
-case $BARE_STEPS in *tools*)
-  make tools
-  said "make tools"
-  ;;
-esac
-
-case $BARE_STEPS in *test*)
-  make test || fail "make test"
-  [ ! -e /usr/sbin/mosquitto ] || fail "make test brought a broker"
-  said "make test"
-  ;;
-esac
+for step in $BARE_STEPS; do
+  if [ "$step" = ward ]; then
+    run_ward
+  else
+    make "$step" || fail "make $step"
+    said "make $step"
+  fi
+done
+[ ! -e /usr/sbin/mosquitto ] || fail "a broker was brought along"
 echo "Debian's packages $(($(debian) - packages)) MB; ~/.cache/aceso without target $(megabytes --exclude=target ~/.cache/aceso) MB; npm's $(megabytes ./*/node_modules) MB; $(cargo_sizes)"
 echo "all steps pass on $(. /etc/os-release && echo "$PRETTY_NAME") as $(id -un)"

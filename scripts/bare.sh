@@ -5,7 +5,7 @@
 # Each machine is a fresh minimal root in namespaces of its own, with git, CA certificates and this machine's Rust;
 # where packages come from is taken over from this machine's configuration. What is committed is what is tried.
 #   BARE_USERS="root user"   who runs them
-#   BARE_STEPS="ward test"   which commands
+#   BARE_STEPS="ward test"   which targets of the Makefile
 #   BARE_FOLDER=…            where the roots lie
 #   BARE_SHARED=yes          machines of one release share what cargo fetched and built: sooner, but no cold times
 set -euo pipefail
