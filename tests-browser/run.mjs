@@ -67,7 +67,11 @@ async function signIn(page, who) {
   await page.goto(`${url}/sign-in`);
   await page.fill('#login', who.login);
   await page.fill('#password', who.password);
-  await Promise.all([page.waitForURL((to) => !to.pathname.startsWith('/sign-in')), page.click('main button[type=submit]')]);
+  const posted = page.waitForResponse((answer) => answer.request().method() === 'POST' && new URL(answer.url()).pathname === '/sign-in');
+  const [answer] = await Promise.all([posted, page.click('main button[type=submit]')]);
+  // A refusal is told at once and in its own words, not as an address that never came.
+  if (answer.status() !== 303) throw new Error(`${who.login} is refused with ${answer.status()}: ${await page.locator('#problem').innerText()}`);
+  await page.waitForURL((to) => !to.pathname.startsWith('/sign-in'));
 }
 
 async function accessible(page, name) {

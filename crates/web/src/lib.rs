@@ -6,7 +6,7 @@
 //!
 //! Where things go: connections in [`door`]; addresses in [`router`]; what surrounds every answer in
 //! [`guard`]; who is asking in [`session`]; what people send in [`forms`]; how much one place may take in
-//! [`quota`]; what a page says in `pages`, from the clinic's views; how it says it in
+//! [`quota`]; whose turn it is to sign in in [`turns`]; what a page says in `pages`, from the clinic's views; how it says it in
 //! `templates/`; what moves in [`live`] and `assets/aceso.js`. Where they must not go: no markup in
 //! Rust, no inline script or style, nothing from another origin, no rule about who may see what.
 
@@ -24,6 +24,7 @@ pub mod rpc;
 pub mod session;
 pub mod shell;
 pub mod station;
+pub mod turns;
 pub mod wired;
 pub mod words;
 
@@ -52,6 +53,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
+use turns::{TURN_WITHIN, Turns};
 use vitals::PersonId;
 
 pub use door::serve;
@@ -93,6 +95,7 @@ struct Inner {
     streams_to: Holds<Origin>,
     bundles: Arc<Semaphore>,
     bundles_of: Holds<PersonId>,
+    sign_ins: Turns,
     /// True once the server stops: live streams end, so that stopping does not wait for them.
     closing: watch::Sender<bool>,
 }
@@ -120,6 +123,7 @@ impl App {
             streams_to: Holds::new(STREAMS_PER_PLACE_MAX),
             bundles: Arc::new(Semaphore::new(BUNDLES_MAX)),
             bundles_of: Holds::new(1),
+            sign_ins: Turns::new(TURN_WITHIN),
             closing: watch::Sender::new(false),
         }))
     }
@@ -193,6 +197,10 @@ impl App {
 
     pub(crate) fn bundles_of(&self) -> &Holds<PersonId> {
         &self.0.bundles_of
+    }
+
+    pub(crate) fn sign_ins(&self) -> &Turns {
+        &self.0.sign_ins
     }
 
     /// Open live streams.

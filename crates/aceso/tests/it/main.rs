@@ -13,6 +13,7 @@ mod hostile;
 mod operator;
 mod record;
 mod recordings;
+mod scripts;
 mod support;
 mod tidy;
 mod verifiers;

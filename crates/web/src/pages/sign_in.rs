@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
-use clinic::SignInRefused;
+use clinic::{Origin, Session, SignInRefused};
 
 /// Longest login and password, bytes; longer ones belong to nobody.
 const LOGIN_BYTES_MAX: usize = 200;
@@ -57,8 +57,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
     let refused = if login.len() > LOGIN_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX {
         SignInRefused::Wrong
     } else {
-        let asked = login.clone();
-        match app.ask(move |station, now_ms| station.sign_in(from, &asked, &password, now_ms)).await {
+        match try_password(&app, from, login.clone(), password).await {
             Some(Ok((token, session))) => {
                 let to = local(&next)
                     .filter(|_| !next.starts_with("/sign-"))
@@ -84,6 +83,21 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     Ok(response)
+}
+
+/// Tries them in turn.
+async fn try_password(
+    app: &App,
+    from: Origin,
+    login: String,
+    password: String,
+) -> Option<Result<(String, Session), SignInRefused>> {
+    let Some(turn) = app.sign_ins().take(from).await else { return Some(Err(SignInRefused::Busy)) };
+    app.ask(move |station, now_ms| {
+        let _turn = turn;
+        station.sign_in(from, &login, &password, now_ms)
+    })
+    .await
 }
 
 /// Ends the session.

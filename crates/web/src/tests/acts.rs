@@ -37,6 +37,15 @@ async fn a_wrong_password_says_nothing_about_the_login_and_soon_has_to_wait() {
 }
 
 #[tokio::test]
+async fn a_whole_ward_signs_in_at_once_and_nobody_is_sent_away() {
+    let scene = Scene::new();
+    let everybody = (0..24).map(|_| scene.post("/sign-in", "", &[("login", "lee"), ("password", "secret")]));
+    let answers = futures::future::join_all(everybody).await;
+    let statuses: Vec<_> = answers.iter().map(axum::http::Response::status).collect();
+    assert_eq!(statuses, [StatusCode::SEE_OTHER; 24]);
+}
+
+#[tokio::test]
 async fn after_signing_in_one_stays_on_this_site() {
     let scene = Scene::new();
     for next in ["https://evil.example", "//evil.example", "/\\evil.example", "", "/sign-out"] {
