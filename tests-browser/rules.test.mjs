@@ -38,6 +38,8 @@ test('the strip keeps its order while somebody points at it', () => {
   assert.equal(keys(rules.arrange(['b', 'a'], ['n', 'a', 'b'], false)), 'n a b');
   assert.equal(keys(rules.arrange(['b', 'a'], ['n', 'a', 'b'], true)), 'b a n');
   assert.equal(keys(rules.arrange(['b', 'a', 'c'], ['n', 'c', 'a'], true)), '(b) a c n');
+  assert.deepEqual(['a', 'b', ''].map((patient) => rules.elsewhere(patient, 'a')), [false, true, true]);
+  assert.deepEqual(['a', ''].map((patient) => rules.elsewhere(patient, null)), [true, true], 'a gateway’s alarm is no patient’s');
   assert.equal(rules.held(true, 0), true);
   assert.equal(rules.held(true, rules.HOLD_MS), false, 'a pointer that was left there holds nothing up');
   assert.equal(rules.held(false, 0), false);

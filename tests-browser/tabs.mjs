@@ -166,6 +166,12 @@ try {
   await wall.mouse.move(700, 850);
   await wall.waitForFunction(() => document.querySelector('#alarms .alarm').dataset.priority === 'high', null, { timeout: WAIT_MS });
   must(true, 'once the pointer is away the most urgent is first');
+  // What the stream has put together is what the server would draw now.
+  const drawn = (html) => [...html.matchAll(/class="alarm [^>]* id="([^"]+)"/g)].map((found) => found[1]).sort().join();
+  for (const tab of [wall, help]) {
+    const [server, shown] = await Promise.all([tab.request.get(tab.url()).then((answer) => answer.text()), tab.content()]);
+    must(drawn(server) === drawn(shown) && drawn(shown).includes('alarm-'), `${new URL(tab.url()).pathname}: the same alarms as on the page the server draws`);
+  }
   await charts[charts.length - 1].screenshot({ path: join(options.out, 'tabs-patient.png'), fullPage: true });
 
   // At no moment do two ring, and one does. Who it is may change while the machine is busy: a window that does

@@ -29,6 +29,9 @@
     const kept = shown.map((key) => ({ key, gone: !incoming.includes(key) }));
     return [...kept, ...incoming.filter((key) => !shown.includes(key)).map((key) => ({ key, gone: false }))];
   };
+  // Does an alarm belong into the strip of a page on which `mine` (or nobody: null) has a place of their own?
+  // A gateway's alarm is no patient's, and belongs everywhere.
+  const elsewhere = (patient, mine) => mine === null || patient !== mine;
   const held = (inside, movedMsAgo) => inside && movedMsAgo < HOLD_MS;
 
   // The priority to ring for, or null. A lost connection is an alarm of the equipment.
@@ -88,5 +91,5 @@
   };
 
   const aceso = globalThis.aceso || (globalThis.aceso = {});
-  aceso.rules = { QUIET_MS, REOPEN_MS, UNHEARD_MS, HIDDEN_MS, HOLD_MS, IDLE_MS, STAY_MS, PATTERNS, since, arrange, held, worst, due, ringer, columns, add };
+  aceso.rules = { QUIET_MS, REOPEN_MS, UNHEARD_MS, HIDDEN_MS, HOLD_MS, IDLE_MS, STAY_MS, PATTERNS, since, arrange, elsewhere, held, worst, due, ringer, columns, add };
 })();

@@ -44,7 +44,7 @@
   // The fresh section with its alarms in an order that does not move under a pointer.
   const ordered = (section, fresh, mine) => {
     const shown = all('.alarm', section);
-    const incoming = all('.alarm', fresh).filter((item) => item.dataset.patient !== mine);
+    const incoming = all('.alarm', fresh).filter((item) => rules.elsewhere(item.dataset.patient, mine));
     const known = new Map(shown.map((item) => [item.id, item]));
     const drawn = new Map(incoming.map((item) => {
       const source = item.outerHTML;
@@ -81,7 +81,7 @@
     if (!section || !last) return;
     const now = one('#now');
     waits = held(section);
-    replace(section, ordered(section, parse(last), now ? now.dataset.patient : ''));
+    replace(section, ordered(section, parse(last), now ? now.dataset.patient : null));
     settle(one('#alarms'));
   };
   document.addEventListener('aceso:strip', ({ detail }) => {
@@ -102,7 +102,7 @@
     const fresh = parse(html);
     const bed = one('#bed-alarms', old);
     const next = one('#bed-alarms', fresh);
-    if (bed && next) ordered(bed, next, '');
+    if (bed && next) ordered(bed, next, null);
     replace(old, fresh);
     settle(fresh);
   };
