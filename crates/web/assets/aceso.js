@@ -110,7 +110,7 @@
   let port = null;
   const hidden = () => document.visibilityState === 'hidden';
   // `lines` counts what the server said; `rings` is the hub's word that this window rings.
-  const page = { running: false, rings: false, lines: 0, lost: () => quiet, ended: () => ended, now, moment };
+  const page = { running: false, rings: false, lines: 0, lost: () => quiet, ended: () => ended, alive: () => alive.wall, now, moment };
 
   const ACTS = '.alarm .acts button, .limitform button';
   const watch = () => {
