@@ -91,7 +91,7 @@ test('a silent line is lost within two seconds, whether it is cut, asleep or hel
   const { at, clock, pass, sources, connect, open } = scene();
   const line = new Line('/live', connect, () => {}, clock);
   line.want('');
-  pass(1900);
+  pass(1500);
   assert.equal(line.watch().live, true, 'it may still come');
   sources[0].say('open');
   pass(100);
@@ -100,7 +100,7 @@ test('a silent line is lost within two seconds, whether it is cut, asleep or hel
   assert.equal(held.heldBack, true, 'answered, and nothing comes through: a buffering proxy');
   sources[0].say('beat');
   assert.equal(line.watch().live, true);
-  pass(1950);
+  pass(1550);
   assert.equal(line.watch().live, false, 'cut');
   sources[0].say('beat');
   at.wall += 3_600_000; // asleep: only the wall clock went on

@@ -169,7 +169,8 @@
     say({ topic });
     text(one(why), words);
     one(banner).hidden = false;
-    all('#now, .pt, .two, main h1, main h1 + p').forEach((node) => node.remove());
+    all('#now, .pt, .two, main h1 + p').forEach((node) => node.remove());
+    all('main h1').forEach((node) => { node.textContent = 'Closed'; });
     if (!ended) document.title = title;
     tell('covered');
   };

@@ -3,7 +3,7 @@
 // may stand still while a computer sleeps, and of one that goes on but may be set.
 'use strict';
 (() => {
-  const QUIET_MS = 1900; // what could not be shown within two seconds is "connection lost"
+  const QUIET_MS = 1500; // three beats; looked at twice a second, so that two seconds of silence are told
   const REOPEN_MS = 4000; // a connection that says nothing for so long is made anew
   const UNHEARD_MS = 3000; // a window that does not answer for so long does not ring
   const HIDDEN_MS = 60000; // a window nobody has seen for so long leaves ringing to one that is seen
