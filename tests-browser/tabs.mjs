@@ -19,7 +19,7 @@ import { chromium } from 'playwright-core';
 const TABS = 12;
 const WITHIN_MS = 2000;
 const ALARM_WAIT_MS = 90_000;
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 const LISTEN_MS = 7000; // a high alarm rings every five seconds
 
 const { values: options } = parseArgs({
