@@ -28,6 +28,18 @@ node -e '
   console.log(JSON.stringify({ doctor: of("doctor"), patient: of("patient"), administrator: of("administrator") }));
 ' "$data/ward/ward.json" >"$data/logins.json"
 tell="$binary simulate --tell $data/ward/boards/control.sock"
+# What the scripts of the pages decide, without a browser.
+node --test tests-browser/rules.test.mjs
 node tests-browser/run.mjs --url "$url" --logins "$data/logins.json" --out "$shots" \
   --alarm-command "$tell '0 tachycardia'" --alarm-clear "$tell '0 healthy'"
+# The process that serves the pages, to be held up while its connections stay open.
+server=
+for child in $(cat /proc/"$ward"/task/*/children); do
+  case " $(tr '\0' ' ' </proc/"$child"/cmdline) " in *" node "*) server=$child ;; esac
+done
+[ -n "$server" ] || { echo "the ward has no process that serves pages"; exit 1; }
+node tests-browser/tabs.mjs --url "$url" --logins "$data/logins.json" --out "$shots" \
+  --alarm-command "$tell '1 tachycardia'" --alarm-clear "$tell '1 healthy' && $tell '2 healthy'" \
+  --warning-command "$tell '2 sensor_off'" \
+  --stop-command "kill -STOP $server" --go-command "kill -CONT $server"
 echo "screenshots in $shots"
