@@ -602,6 +602,20 @@ class AccessEntry(NamedTuple):
     session: bytes
 
 
+class AccessByPerson(NamedTuple):
+    kind: int
+    at: int
+    reader: bytes
+    reader_name: str
+    purpose: int
+    grant: bytes
+    classes: tuple
+    from_: int
+    to: int
+    session: bytes
+    person: bytes
+
+
 class Profile(NamedTuple):
     kind: int
     at: int
@@ -647,6 +661,10 @@ _condition = one_of(integer(0x101, 0x109), integer(0x201, 0x209), integer(0x301,
 _limits_of = record(
     LimitsOf, metric, array(array(integer(*I32), 0, 1), 6, 6), integer(0, 2**31 - 1), integer(0, PERSISTENCE_MAX_MS)
 )
+_access = (
+    uint, time_ms, id32, body_text, integer(1, 5), hash32,
+    array(class_code, 0, 7), time_ms, time_ms, id16,
+)  # fmt: skip
 _body = {
     READINGS: record(
         Readings, uint, array(record(Column, metric, integer(1, COUNT_MAX), blob(0, BODY_BYTES_MAX)), 1, 9)
@@ -660,10 +678,7 @@ _body = {
             COUNT_MAX,
         ),
     ),
-    ACCESS_ENTRY: record(
-        AccessEntry, uint, time_ms, id32, body_text, integer(1, 5), hash32,
-        array(class_code, 0, 7), time_ms, time_ms, id16,
-    ),
+    ACCESS_ENTRY: one_of(record(AccessEntry, *_access), record(AccessByPerson, *_access, id32)),
     PROFILE_ENTRY: record(Profile, uint, time_ms, body_text, body_text),
     LIMITS: record(Limits, uint, time_ms, id32, _limits_of),
     LIMITS_CHANGE: record(
@@ -730,6 +745,10 @@ def pack(readings, first):
     return out
 
 
+def of_organisation(person):
+    return person[16:] == bytes(16)
+
+
 def decode_body(data, first):
     """A body; `first` is its header's. The readings of a column come from `unpack`."""
     value = cbor_read(data, BODY_BYTES_MAX)
@@ -742,6 +761,9 @@ def decode_body(data, first):
             unpack(column, first)
     if body.kind == ACCESS_ENTRY:
         ascending(body.classes, "classes")
+        if isinstance(body, AccessByPerson):
+            need(of_organisation(body.reader), "a person is named although the reader is one")
+            need(not of_organisation(body.person), "an organisation is no person")
     if body.kind == LIMITS:
         in_order(body.limits_of)
     if body.kind == LIMITS_CHANGE:
@@ -1999,6 +2021,7 @@ class Vectors:
 GOOD = {
     "envelope_v1": "envelope", "envelope_v1_next": "envelope", "envelope_sealed_v1": "envelope",
     "header_v1": "header", "body_readings_v1": "body", "body_alarms_v1": "body", "body_access_v1": "body",
+    "body_access_v2": "body",
     "body_profile_v1": "body", "body_limits_v1": "body", "body_limits_v2": "body", "body_alarms_v1_silence_ended": "body",
     "body_dismissal_v1": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
     "delivery_v1": "delivery", "ledger_proof_v1": "ledger proof", "block_header_v1": "block header",

@@ -125,6 +125,7 @@ impl Clinic {
             classes: allowed.classes.clone(),
             span_ms,
             session: session.id,
+            person: (purpose == Purpose::Monitoring).then_some(session.person),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::admit::{Arrival, Verdict};
 use crate::clinic::{Clinic, lock};
-use crate::views::{LiveEvent, ProofState};
+use crate::views::{FinalSince, LiveEvent, ProofState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use vault::Edge;
 use vitals::DeviceId;
@@ -26,7 +26,7 @@ pub const DELIVERY_FILL_BYTES: usize = 64 * 1024;
 /// Deliveries made for one gateway at a time: its connection takes no more at once, and what it does
 /// not take is made anew.
 const DELIVERIES_AT_ONCE: usize = 4;
-/// Heights remembered of anchors; older values show the oldest of them.
+/// Anchors remembered with their blocks; older ones are looked up on the ledger.
 const HEIGHTS_MAX: usize = 4_096;
 /// Seal times kept to measure how long they take to become final.
 const UNFINAL_MAX: usize = 65_536;
@@ -51,14 +51,21 @@ struct InFlight {
     since_ms: u64,
 }
 
+/// An anchor that became final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Noted {
+    size: u64,
+    block: FinalSince,
+}
+
 /// Where the log stands on the ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Anchoring {
     in_flight: Option<InFlight>,
     last_ms: Option<u64>,
     final_size: u64,
-    /// Size and height of anchors, ascending.
-    heights: VecDeque<(u64, u64)>,
+    /// Anchors seen since the start, ascending.
+    heights: VecDeque<Noted>,
     unfinal: VecDeque<(u64, u64)>,
     gateways: BTreeMap<DeviceId, Gateway>,
 }
@@ -66,14 +73,20 @@ pub(crate) struct Anchoring {
 impl Anchoring {
     pub(crate) fn proof_state(&self, index: u64) -> ProofState {
         if index < self.final_size {
-            let at = self.heights.partition_point(|(size, _)| *size <= index);
-            let height = self.heights.get(at).map_or(0, |(_, height)| *height);
+            let height = self.noted(index).map_or(0, |(block, _)| block.height);
             ProofState::Final { height }
         } else if self.in_flight.is_some_and(|one| index < one.size) {
             ProofState::Anchored
         } else {
             ProofState::Received
         }
+    }
+
+    /// The first anchor in memory that covers the leaf, and whether it was the first of all: before the
+    /// oldest in memory there were others.
+    pub(crate) fn noted(&self, index: u64) -> Option<(FinalSince, bool)> {
+        let at = self.heights.partition_point(|noted| noted.size <= index);
+        self.heights.get(at).map(|noted| (noted.block, at > 0))
     }
 
     pub(crate) fn sizes(&self) -> (u64, u64) {
@@ -164,6 +177,8 @@ impl Clinic {
     /// Reads the finalized anchor and tells everybody if it moved.
     pub(crate) fn note_anchor(&self, now_ms: u64) {
         let Ok(Some(anchor)) = self.ledger().anchor(self.org()) else { return };
+        let tip = self.ledger().tip();
+        let time_ms = (tip.height == anchor.height).then_some(tip.time_ms);
         let (sizes, latencies) = {
             let mut anchoring = lock(&self.anchoring);
             if anchor.size <= anchoring.final_size {
@@ -173,7 +188,8 @@ impl Clinic {
             if anchoring.heights.len() == HEIGHTS_MAX {
                 anchoring.heights.pop_front();
             }
-            anchoring.heights.push_back((anchor.size, anchor.height));
+            let block = FinalSince { height: anchor.height, time_ms };
+            anchoring.heights.push_back(Noted { size: anchor.size, block });
             if anchoring.in_flight.is_some_and(|one| one.size <= anchor.size) {
                 anchoring.in_flight = None;
             }
@@ -191,7 +207,7 @@ impl Clinic {
     }
 
     fn tell_proof(&self, (anchored_size, final_size): (u64, u64)) {
-        let height = lock(&self.anchoring).heights.back().map_or(0, |(_, height)| *height);
+        let height = lock(&self.anchoring).heights.back().map_or(0, |noted| noted.block.height);
         self.tell(LiveEvent::Proof { anchored_size, final_size, height });
     }
 

@@ -181,16 +181,33 @@ impl Clinic {
         Ok(views)
     }
 
+    /// An entry of the asker's own access log.
+    pub(crate) fn own_entry(
+        &self,
+        session: &Session,
+        envelope: &Envelope,
+        index: u64,
+        now_ms: u64,
+    ) -> Result<Option<AccessView>, ClinicError> {
+        let (_, trace) = self.own_trace(session, now_ms)?;
+        let opened = trace.own.as_ref().map(|access| self.vault().release(access).open(envelope));
+        Ok(match opened {
+            Some(Ok(Body::Access(entry))) => Some(self.access_view(entry, envelope.hash(), index)),
+            _ => None,
+        })
+    }
+
     pub(crate) fn envelope(&self, index: u64) -> Result<Option<Envelope>, ClinicError> {
         let bytes = self.store().read_index(index)?;
         Ok(bytes.and_then(|bytes| Envelope::decode(&bytes).ok()))
     }
 
-    fn access_view(&self, entry: AccessEntry, hash: Hash, index: u64) -> AccessView {
+    pub(crate) fn access_view(&self, entry: AccessEntry, hash: Hash, index: u64) -> AccessView {
         AccessView {
             at_ms: entry.at_ms,
             reader: entry.reader_name,
-            person: entry.reader,
+            person: entry.looked(),
+            session: entry.session,
             purpose: entry.purpose,
             grant: entry.grant,
             classes: entry.classes,

@@ -61,6 +61,7 @@ mod clinic;
 pub mod errors;
 mod explorer;
 pub mod export;
+mod final_since;
 mod follow;
 mod monitoring;
 mod office;

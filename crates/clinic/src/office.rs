@@ -33,6 +33,10 @@ impl Clinic {
         if !matches!(session.role, Role::Auditor | Role::Administrator) {
             self.may_see(session, record.patient, header.class, now_ms).map_err(|why| self.denied(why))?;
         }
+        let access = match (session.role, header.class) {
+            (Role::Patient, Class::Access) => self.own_entry(session, &envelope, index, now_ms)?,
+            _ => None,
+        };
         let proof = self.proof_state(index);
         let anchored = match proof {
             ProofState::Final { .. } => self.anchored_proof(index),
@@ -50,6 +54,7 @@ impl Clinic {
             bytes: bytes.len(),
             clock: header.clock,
             anchored,
+            access,
         })
     }
 
@@ -91,6 +96,7 @@ impl Clinic {
             height: header.height,
             block: header.digest(),
             block_time_ms: header.time_ms,
+            since: self.final_since(index),
             signers: certificate.signatures.iter().map(|(at, _)| u32::from(*at)).collect(),
         })
     }

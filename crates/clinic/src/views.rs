@@ -459,8 +459,11 @@ pub struct AccessView {
     pub at_ms: u64,
     /// The reader's name at that time.
     pub reader: String,
-    /// The reader on the ledger.
+    /// Who looked, on the ledger: the organisation for its alarm engine, and in entries of older builds
+    /// for whoever stood at its wall.
     pub person: PersonId,
+    /// The session in which they looked; zero for the alarm engine.
+    pub session: [u8; 16],
     /// Why.
     pub purpose: Purpose,
     /// Under which consent; zero for the patient's own reading.
@@ -619,6 +622,17 @@ pub struct EnvelopeProof {
     pub clock: ClockQuality,
     /// The finalized head that covers it.
     pub anchored: Option<AnchoredProof>,
+    /// Who looked at what, if this is an entry of the asker's own access log.
+    pub access: Option<AccessView>,
+}
+
+/// The anchor that covered an envelope first: from then on nobody could take it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinalSince {
+    /// Height of the block that holds it.
+    pub height: u64,
+    /// That block's time, milliseconds; none where this node does not know it.
+    pub time_ms: Option<u64>,
 }
 
 /// The finalized part of an envelope's proof.
@@ -634,8 +648,11 @@ pub struct AnchoredProof {
     pub height: u64,
     /// That block's digest.
     pub block: Hash,
-    /// That block's time, milliseconds.
+    /// That block's time, milliseconds: when the newest head was certified, not when this envelope
+    /// became final.
     pub block_time_ms: u64,
+    /// Since when the envelope is final; none where this node does not know it.
+    pub since: Option<FinalSince>,
     /// Positions of the validators whose signatures certify the block.
     pub signers: Vec<u32>,
 }

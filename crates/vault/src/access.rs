@@ -15,6 +15,8 @@ use vitals::envelope::{ClockQuality, Envelope};
 use vitals::ids::{Class, GrantId, PatientId, PersonId};
 use vitals::ledger::{Ledger, Purpose};
 
+/// The session of the alarm engine, which nobody signed in.
+pub const ENGINE_SESSION: [u8; 16] = [0; 16];
 /// Longest time one monitoring entry lasts; then the access is written again.
 pub const MONITORING_MS_MAX: u64 = 86_400_000;
 
@@ -309,8 +311,9 @@ impl Vault {
                 }
             }
         }
-        if !entry.reader.is_organisation() {
-            match ledger.person(entry.reader)? {
+        let looking = entry.looked();
+        if !looking.is_organisation() {
+            match ledger.person(looking)? {
                 Some(person) if person.suspended_at_ms == 0 => {}
                 Some(_) => return denied("the reader is suspended"),
                 None => return denied("the ledger does not know the reader"),
@@ -327,6 +330,13 @@ fn access_of(patient: PatientId, entry: &AccessEntry) -> Entry {
 fn in_form(entry: &AccessEntry) -> Result<(), AccessError> {
     if entry.classes.is_empty() || !entry.classes.is_sorted_by(|a, b| a < b) {
         return Err(AccessError::Denied("an access names classes in ascending order, each once"));
+    }
+    // Nobody looks in the organisation's name without their own; its alarm engine has no session.
+    if entry.reader.is_organisation() && entry.person.is_none() && entry.session != ENGINE_SESSION {
+        return Err(AccessError::Denied("an access in the organisation's name says who looked"));
+    }
+    if entry.person.is_some() && !entry.reader.is_organisation() {
+        return Err(AccessError::Denied("an access names its reader once"));
     }
     if entry.span_ms.0 > entry.span_ms.1 {
         return Err(AccessError::Denied("an access names a span that ends after it begins"));

@@ -29,6 +29,10 @@ const LIMITS: u64 = 5;
 /// A change of limits that says what it replaces, why, and until when.
 const LIMITS_TOLD: u64 = 8;
 const DISMISSAL: u64 = 12;
+/// Items of an access entry whose reader is who looked.
+const ACCESS_BY_READER: u8 = 10;
+/// And of one that names the person besides.
+const ACCESS_BY_PERSON: u8 = 11;
 
 /// One opening of a record, written before its first value is shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,6 +53,17 @@ pub struct AccessEntry {
     pub span_ms: (u64, u64),
     /// The reader's session.
     pub session: [u8; 16],
+    /// The person who looked, where the reader is the organisation: somebody at its wall. None for the
+    /// alarm engine, and in entries of older builds.
+    pub person: Option<PersonId>,
+}
+
+impl AccessEntry {
+    /// Who looked, as exactly as the entry says.
+    #[must_use]
+    pub fn looked(&self) -> PersonId {
+        self.person.unwrap_or(self.reader)
+    }
 }
 
 /// Who the patient is, as far as a ward needs it.
@@ -142,6 +157,7 @@ impl fmt::Debug for AccessEntry {
             .field("grant", &self.grant)
             .field("classes", &self.classes)
             .field("span_ms", &self.span_ms)
+            .field("person", &self.person)
             .finish_non_exhaustive()
     }
 }
@@ -217,7 +233,8 @@ impl Body {
                 }
             }
             Self::Access(entry) => {
-                w.array(10).uint(ACCESS).uint(entry.at_ms).bytes(&entry.reader.0);
+                let items = if entry.person.is_some() { ACCESS_BY_PERSON } else { ACCESS_BY_READER };
+                w.array(usize::from(items)).uint(ACCESS).uint(entry.at_ms).bytes(&entry.reader.0);
                 w.text(&entry.reader_name).uint(entry.purpose as u64).bytes(&entry.grant.0);
                 // In their one order, so that what is written can always be read.
                 let classes: BTreeSet<Class> = entry.classes.iter().copied().collect();
@@ -226,6 +243,9 @@ impl Body {
                     w.uint(u64::from(class.code()));
                 }
                 w.uint(entry.span_ms.0).uint(entry.span_ms.1).bytes(&entry.session);
+                if let Some(person) = entry.person {
+                    w.bytes(&person.0);
+                }
             }
             Self::Profile(profile) => {
                 w.array(4).uint(PROFILE).uint(profile.at_ms).text(&profile.name).text(&profile.bed);
@@ -260,15 +280,15 @@ impl Body {
         let mut r = heads.clone();
         let items = heads.any_array()?;
         let kind = heads.uint()?;
-        let wanted = match kind {
-            READINGS | ALARMS => 2,
-            ACCESS => 10,
-            PROFILE | LIMITS => 4,
-            LIMITS_TOLD => 7,
-            DISMISSAL => 5,
-            _ => return Err(NotCanonical::Unexpected),
+        let fits = match kind {
+            READINGS | ALARMS => items == 2,
+            ACCESS => [ACCESS_BY_READER, ACCESS_BY_PERSON].map(u64::from).contains(&items),
+            PROFILE | LIMITS => items == 4,
+            LIMITS_TOLD => items == 7,
+            DISMISSAL => items == 5,
+            _ => false,
         };
-        if items != wanted {
+        if !fits {
             return Err(NotCanonical::Unexpected);
         }
         r.any_array()?;
@@ -276,7 +296,7 @@ impl Body {
         let body = match kind {
             READINGS => Self::Readings(read_readings(&mut r, first_ms)?),
             ALARMS => Self::Alarms(r.list(COUNT_MAX as usize, AlarmEvent::read)?),
-            ACCESS => Self::Access(read_access(&mut r)?),
+            ACCESS => Self::Access(read_access(&mut r, items == u64::from(ACCESS_BY_PERSON))?),
             PROFILE => Self::Profile(Profile {
                 at_ms: r.uint()?,
                 name: r.text(TEXT_BYTES_MAX)?.into(),
@@ -315,7 +335,7 @@ fn read_change(r: &mut Reader<'_>) -> Result<LimitsChange, NotCanonical> {
     Ok(LimitsChange { at_ms, by, limits, told: Some(ChangeTold { before, reason, until_ms }) })
 }
 
-fn read_access(r: &mut Reader<'_>) -> Result<AccessEntry, NotCanonical> {
+fn read_access(r: &mut Reader<'_>, by_person: bool) -> Result<AccessEntry, NotCanonical> {
     let entry = AccessEntry {
         at_ms: r.uint()?,
         reader: PersonId(r.fixed()?),
@@ -325,7 +345,13 @@ fn read_access(r: &mut Reader<'_>) -> Result<AccessEntry, NotCanonical> {
         classes: r.list(Class::ALL.len(), |r| Class::from_code(r.u8()?).ok_or(NotCanonical::Unexpected))?,
         span_ms: (r.uint()?, r.uint()?),
         session: r.fixed()?,
+        person: if by_person { Some(PersonId(r.fixed()?)) } else { None },
     };
+    // Only where the reader does not say it: one looking has one form.
+    let doubled = |person: PersonId| !entry.reader.is_organisation() || person.is_organisation();
+    if entry.person.is_some_and(doubled) {
+        return Err(NotCanonical::Unexpected);
+    }
     if entry.classes.is_sorted_by(|a, b| a < b) { Ok(entry) } else { Err(NotCanonical::Order) }
 }
 

@@ -22,7 +22,7 @@ const PUBLIC_BYTES_MAX: usize = 4;
 /// Ids that stand on the ledger too, in the clear by design.
 fn public_ids(body: &Body) -> Vec<[u8; 32]> {
     match body {
-        Body::Access(entry) => vec![entry.reader.0, entry.grant.0],
+        Body::Access(entry) => vec![entry.reader.0, entry.looked().0, entry.grant.0],
         Body::Alarms(events) => events.iter().map(|event| event.by.0).collect(),
         Body::Limits(change) => vec![change.by.0],
         _ => Vec::new(),

@@ -68,6 +68,7 @@ pub(crate) fn bodies(vault: &Vault, store: &Store, chain: &EmbeddedChain, now_ms
             classes: Class::ALL.to_vec(),
             span_ms: (0, vitals::envelope::TIME_MAX_MS),
             session: [0; 16],
+            person: None,
         };
         let access = vault.log_access(store, chain, patient.id, entry, now_ms).unwrap();
         let released = vault.release(&access);

@@ -128,6 +128,7 @@ fn both_verifiers_agree_on_changed_bytes() {
         ("body", "body_readings_v1", 300),
         ("body", "body_alarms_v1", 300),
         ("body", "body_access_v1", 300),
+        ("body", "body_access_v2", 300),
         ("body", "body_profile_v1", 300),
         ("body", "body_limits_v1", 300),
         ("genesis document", "genesis_v1", 300),

@@ -13,7 +13,7 @@ use crate::errors::Denied;
 use crate::policy::Reader;
 use crate::views::Missing;
 use std::sync::Arc;
-use vault::{AccessError, MONITORING_MS_MAX, MonitoringLease, Patient};
+use vault::{ENGINE_SESSION, AccessError, MONITORING_MS_MAX, MonitoringLease, Patient};
 use vitals::alarm::Unwatched;
 use vitals::body::AccessEntry;
 use vitals::envelope::TIME_MAX_MS;
@@ -496,7 +496,8 @@ impl Clinic {
             classes: allowed.classes.clone(),
             // Whatever time a bedside clock claims: the engine looks at what arrives.
             span_ms: (0, TIME_MAX_MS),
-            session: [0; 16],
+            session: ENGINE_SESSION,
+            person: None,
         }
     }
 

@@ -178,6 +178,54 @@ fn the_wall_writes_one_entry_per_patient_and_session() {
 }
 
 #[test]
+fn everybody_at_the_wall_stands_in_the_access_log_by_person_and_session() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    ward.person("kim", Role::Clinician);
+    ward.block();
+    ward.gateway(1, &[amira]);
+    for _ in 0..3 {
+        ward.clinic.wall(&ward.as_("lee"), ward.now_ms).unwrap();
+        ward.pass(1_000);
+        ward.clinic.wall(&ward.as_("kim"), ward.now_ms).unwrap();
+    }
+    let ask = ChartRequest { purpose: Purpose::Monitoring, ..today(amira, &[Class::Vitals]) };
+    ward.clinic.open_chart(&ward.as_("kim"), &ask, ward.now_ms).unwrap();
+    let log = ward.clinic.access_log(&ward.as_("amira"), ward.now_ms).unwrap();
+    let seen = |name: &str| {
+        let entries = log.iter().filter(|entry| entry.reader == name);
+        entries.map(|entry| (entry.person, entry.session, entry.purpose)).collect::<Vec<_>>()
+    };
+    let (lee, kim) = (ward.as_("lee"), ward.as_("kim"));
+    assert_eq!(seen("lee"), [(lee.person, lee.id, Purpose::Monitoring)]);
+    assert_eq!(seen("kim"), [(kim.person, kim.id, Purpose::Monitoring); 2], "the wall, and a chart");
+    let org = vitals::PersonId::of_organisation(ward.clinic.org());
+    assert!(seen("alarm engine").iter().all(|(person, session, _)| (*person, *session) == (org, [0; 16])));
+}
+
+#[test]
+fn a_proof_of_an_access_entry_shows_its_patient_who_looked_at_what() {
+    let (mut ward, [amira, bruno]) = Ward::with(["amira", "bruno"]);
+    ward.person("orin", Role::Auditor);
+    ward.block();
+    ward.gateway(1, &[amira]);
+    let lee = ward.as_("lee");
+    ward.clinic.wall(&lee, ward.now_ms).unwrap();
+    let log = ward.clinic.access_log(&ward.as_("amira"), ward.now_ms).unwrap();
+    let entry = log.iter().find(|entry| entry.reader == "lee").unwrap();
+    let index = entry.envelope.index;
+    let page = ward.clinic.proof_page(&ward.as_("amira"), index, ward.now_ms).unwrap();
+    let shown = page.access.unwrap();
+    assert_eq!((shown.person, shown.reader.as_str(), shown.session), (lee.person, "lee", lee.id));
+    assert_eq!((shown.purpose, &shown.classes), (Purpose::Monitoring, &entry.classes));
+    assert_eq!(shown.span_ms, entry.span_ms);
+    let audited = ward.clinic.proof_page(&ward.as_("orin"), index, ward.now_ms).unwrap();
+    assert!(audited.access.is_none(), "auditors see proofs, not what is in them");
+    assert!(ward.clinic.proof_page(&lee, index, ward.now_ms).is_err());
+    assert!(ward.clinic.proof_page(&ward.as_("bruno"), index, ward.now_ms).is_err());
+    assert_eq!(bruno, ward.as_("bruno").patient.unwrap());
+}
+
+#[test]
 fn who_withdraws_monitoring_leaves_the_wall_and_the_engine_goes_blind() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);

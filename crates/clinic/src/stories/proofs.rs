@@ -1,7 +1,7 @@
 //! From the log to the ledger and back to the gateway.
 
 use super::ward::{NOON_MS, Ward, denied};
-use crate::views::ProofState;
+use crate::views::{FinalSince, ProofState};
 use crate::{Denied, Scope};
 use vitals::envelope::Envelope;
 use vitals::ids::Class;
@@ -181,6 +181,41 @@ fn the_proof_page_shows_who_certified() {
     assert!(log::verify_inclusion(leaf, index, anchored.size, &anchored.path, &anchored.root));
     assert!(ward.ledger.prove(&[Fact::Anchor(ward.clinic.org())]).is_ok());
     assert!(ward.clinic.proof_page(&ward.as_("amira"), 1 << 40, ward.now_ms).is_err());
+}
+
+#[test]
+fn a_proof_says_since_when_its_own_entry_is_final_whatever_was_anchored_later() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    ward.anchor();
+    let bytes = gateway.sensors[0].pulse(720, ward.now_ms);
+    let answers = ward.carry(gateway.id(), &[bytes]);
+    let crate::Verdict::Admitted { index } = answers[0].verdict else { panic!() };
+    ward.pass(2_000);
+    ward.block();
+    let first = FinalSince { height: ward.ledger.tip().height, time_ms: Some(ward.now_ms) };
+    let since = |ward: &Ward| {
+        let page = ward.clinic.proof_page(&ward.as_("amira"), index, ward.now_ms).unwrap();
+        let anchored = page.anchored.unwrap();
+        (anchored.since, anchored.height, anchored.block_time_ms)
+    };
+    assert_eq!(since(&ward), (Some(first), first.height, ward.now_ms));
+    for round in 0..40 {
+        ward.beats(&mut gateway, 700, 1);
+        // Many blocks hold no anchor of ours.
+        (0..round % 4).for_each(|_| ward.ledger.block(ward.now_ms));
+        ward.block();
+    }
+    ward.anchor();
+    let (later, height, block_time_ms) = since(&ward);
+    assert_eq!(later, Some(first), "not when the newest anchor was made");
+    assert!(height > first.height + 40 && block_time_ms > ward.now_ms - 2_000, "the block that shows it is");
+    let mut ward = ward.reopened();
+    assert_eq!(since(&ward).0, Some(first), "a restart forgets no time");
+    ward.beats(&mut gateway, 700, 2);
+    ward.anchor();
+    ward.ledger.prune(first.height + 1);
+    assert_eq!(since(&ward).0, None, "a node that cannot know does not guess");
 }
 
 #[test]

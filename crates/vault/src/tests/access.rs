@@ -169,7 +169,13 @@ fn monitoring_opens_until_its_lease_ends() {
     let (scene, _, _, _, sealed) = bedside();
     let org = PersonId::of_organisation(scene.vault.org());
     let grant = scene.consent(org, Purpose::Monitoring, &[Class::Vitals]);
-    let entry = AccessEntry { reader: org, purpose: Purpose::Monitoring, grant, ..scene.reading() };
+    let entry = AccessEntry {
+        reader: org,
+        purpose: Purpose::Monitoring,
+        grant,
+        session: ENGINE_SESSION,
+        ..scene.reading()
+    };
     let lease = |entry, until_ms| {
         scene.vault.log_monitoring(&scene.store, &scene.ledger, scene.amira.id, entry, until_ms, NOW_MS)
     };
@@ -188,6 +194,27 @@ fn monitoring_opens_until_its_lease_ends() {
     assert!(matches!(lease(scene.reading(), u64::MAX), Err(AccessError::Denied(_))));
     let other = AccessEntry { reader: scene.doctor, ..entry };
     assert!(matches!(lease(other, u64::MAX), Err(AccessError::Denied(_))));
+}
+
+#[test]
+fn nobody_looks_in_the_organisations_name_without_their_own() {
+    let (scene, ..) = bedside();
+    let org = PersonId::of_organisation(scene.vault.org());
+    let grant = scene.consent(org, Purpose::Monitoring, &[Class::Vitals]);
+    let entry = AccessEntry {
+        reader: org,
+        purpose: Purpose::Monitoring,
+        grant,
+        person: Some(scene.doctor),
+        ..scene.reading()
+    };
+    assert_eq!(log(&scene, entry.clone()).unwrap().entry().looked(), scene.doctor);
+    refused(&scene, AccessEntry { person: None, ..entry.clone() }, "who looked");
+    refused(&scene, AccessEntry { person: Some(scene.doctor), ..scene.reading() }, "once");
+    let stranger = AccessEntry { person: Some(PersonId([9; 32])), ..entry.clone() };
+    refused(&scene, stranger, "does not know the reader");
+    scene.ledger.people.lock().unwrap().get_mut(&scene.doctor).unwrap().suspended_at_ms = 1;
+    refused(&scene, entry, "suspended");
 }
 
 #[test]

@@ -171,6 +171,7 @@ impl Scene {
             classes: vec![Class::Vitals],
             span_ms: (NOW_MS - 3_600_000, NOW_MS + 3_600_000),
             session: self.vault.random(),
+            person: None,
         }
     }
 }

@@ -22,6 +22,17 @@ fn entry(classes: Vec<Class>) -> AccessEntry {
         classes,
         span_ms: (NOON_MS - 3_600_000, NOON_MS),
         session: [0x63; 16],
+        person: None,
+    }
+}
+
+/// Somebody of the organisation at its wall.
+fn entry_by_person() -> AccessEntry {
+    AccessEntry {
+        reader: PersonId::of_organisation(crate::ids::OrgId([0x11; 16])),
+        purpose: Purpose::Monitoring,
+        person: Some(PersonId([0x21; 32])),
+        ..entry(vec![Class::Vitals, Class::Alarms])
     }
 }
 
@@ -62,6 +73,7 @@ fn bodies_are_golden() {
         ("body_readings_v1", readings),
         ("body_alarms_v1", alarms),
         ("body_access_v1", access),
+        ("body_access_v2", Body::Access(entry_by_person())),
         ("body_profile_v1", profile),
         ("body_limits_v1", limits),
         ("body_dismissal_v1", dismissal),
@@ -156,6 +168,21 @@ fn an_access_entry_can_always_be_read_whatever_order_its_classes_came_in() {
 }
 
 #[test]
+fn an_access_entry_names_a_person_only_where_the_reader_is_an_organisation() {
+    let old = AccessEntry { person: None, ..entry_by_person() };
+    let read = |entry: &AccessEntry| Body::decode(&Body::Access(entry.clone()).encode(NOON_MS), NOON_MS);
+    assert_eq!(read(&old), Ok(Body::Access(old.clone())), "entries of older builds stay readable");
+    assert_eq!(old.looked(), old.reader);
+    assert_eq!(entry_by_person().looked(), PersonId([0x21; 32]));
+    let twice = AccessEntry { reader: PersonId([0x21; 32]), ..entry_by_person() };
+    assert_eq!(read(&twice), Err(NotCanonical::Unexpected), "who looked would stand there twice");
+    let nobody = AccessEntry { person: Some(old.reader), ..old.clone() };
+    assert_eq!(read(&nobody), Err(NotCanonical::Unexpected), "an organisation is no person");
+    let long = [&Body::Access(entry_by_person()).encode(NOON_MS)[..], &[0]].concat();
+    assert_eq!(Body::decode(&long, NOON_MS), Err(NotCanonical::Trailing));
+}
+
+#[test]
 fn columns_out_of_order_or_twice_are_refused() {
     let column = |metric: u8| [0x83, metric, 0x01, 0x42, 0x00, 0x00];
     let two = |a, b| [&[0x82, 0x01, 0x82][..], &column(a), &column(b)].concat();
@@ -181,7 +208,7 @@ fn a_varint_has_one_form() {
 }
 
 /// Every kind of body, and the items of its array.
-const KINDS: [(u8, u8); 6] = [(1, 2), (2, 2), (3, 10), (4, 4), (5, 4), (8, 7)];
+const KINDS: [(u8, u8); 8] = [(1, 2), (2, 2), (3, 10), (3, 11), (4, 4), (5, 4), (8, 7), (12, 5)];
 
 fn samples() -> impl Strategy<Value = Vec<Reading>> {
     let sample = prop_oneof![
@@ -224,6 +251,28 @@ proptest! {
         if let Ok(body) = Body::decode(&bytes, first_ms) {
             prop_assert_eq!(body.encode(first_ms), bytes);
         }
+    }
+
+    #[test]
+    fn access_entries_come_back_as_they_were(
+        (reader, person, org) in any::<([u8; 32], [u8; 32], [u8; 16])>(),
+        (at_ms, from_ms, until_ms) in any::<(u64, u64, u64)>(),
+        named in any::<bool>(),
+        reader_name in "[ -~]{0,40}",
+        session in any::<[u8; 16]>(),
+    ) {
+        let by_person = named && !PersonId(person).is_organisation();
+        let entry = AccessEntry {
+            at_ms,
+            reader: if by_person { PersonId::of_organisation(crate::ids::OrgId(org)) } else { PersonId(reader) },
+            reader_name,
+            span_ms: (from_ms, until_ms),
+            session,
+            person: by_person.then_some(PersonId(person)),
+            ..entry(vec![Class::Vitals, Class::Profile])
+        };
+        let bytes = Body::Access(entry.clone()).encode(at_ms);
+        prop_assert_eq!(Body::decode(&bytes, at_ms), Ok(Body::Access(entry)));
     }
 
     #[test]

@@ -395,6 +395,7 @@ impl Demo {
             at_ms: now_ms,
             reader: session.name.clone(),
             person: session.person,
+            session: session.id,
             purpose: request.purpose,
             grant: grant(),
             classes: request.classes.clone(),

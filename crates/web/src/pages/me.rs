@@ -13,12 +13,13 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
 use clinic::STALE_MS;
+use clinic::charts::ACCESS_SHOWN_MAX;
 use clinic::views::{AccessView, GrantState, GrantView, OwnPage, Tile};
-use vitals::Metric;
+use vitals::{Metric, PersonId};
 use vitals::alarm::Limits;
 use vitals::ledger::{Purpose, Role};
 
-/// Lines of the access log that are shown at first.
+/// Lines of the access log that are shown at first, what belongs together in one of them.
 const LINES: usize = 20;
 /// Readings by one reader for one reason this close together are told in one line.
 const TOGETHER_MS: u64 = 10 * 60_000;
@@ -77,6 +78,10 @@ struct MePage {
     watch: WatchCard,
     access: Vec<AccessLine>,
     more: usize,
+    /// Some lines tell of several readings: each can be seen by itself.
+    together: bool,
+    /// There may be older entries than the node shows at once.
+    older: bool,
     consents: Vec<ConsentLine>,
     device: String,
     genesis: String,
@@ -180,12 +185,14 @@ fn said(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
     }
 }
 
-/// Access entries as lines; what one reader did for one reason within minutes is one line.
-fn access_lines(entries: &[AccessView], own: vitals::PersonId) -> Vec<AccessLine> {
+/// Access entries as lines; what one person did in one session for one reason within minutes is one line.
+fn access_lines(entries: &[AccessView], own: PersonId) -> Vec<AccessLine> {
     let mut lines: Vec<(&AccessView, AccessLine)> = Vec::new();
     for entry in entries {
         let same = |(last, line): &&mut (&AccessView, AccessLine)| {
             last.person == entry.person
+                && last.session == entry.session
+                && last.reader == entry.reader
                 && last.purpose == entry.purpose
                 && last.classes == entry.classes
                 && line.first.0.saturating_sub(entry.at_ms) <= TOGETHER_MS
@@ -200,7 +207,8 @@ fn access_lines(entries: &[AccessView], own: vitals::PersonId) -> Vec<AccessLine
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-fn access_line(entry: &AccessView, own: vitals::PersonId) -> AccessLine {
+/// Who looked at what, as the patient reads it.
+pub(super) fn looking(entry: &AccessView, own: PersonId) -> (String, String) {
     let mine = entry.person == own;
     let classes = words::classes(&entry.classes);
     let what = match (mine, entry.purpose) {
@@ -208,14 +216,24 @@ fn access_line(entry: &AccessView, own: vitals::PersonId) -> AccessLine {
         (false, Purpose::Monitoring) => format!("watched your {classes}"),
         (false, _) => format!("looked at your {classes}"),
     };
+    (if mine { "You".into() } else { entry.reader.clone() }, what)
+}
+
+/// Why somebody looked, as the patient reads it.
+pub(super) fn reason(purpose: Purpose) -> String {
+    match purpose {
+        Purpose::Own => "your own record".into(),
+        Purpose::Family => "to keep an eye on you, under your consent".into(),
+        purpose => format!("{}, under your consent", words::purpose(purpose)),
+    }
+}
+
+fn access_line(entry: &AccessView, own: PersonId) -> AccessLine {
+    let (reader, what) = looking(entry, own);
     AccessLine {
-        reader: if mine { "You".into() } else { entry.reader.clone() },
+        reader,
         what,
-        why: match entry.purpose {
-            Purpose::Own => "your own record".into(),
-            Purpose::Family => "to keep an eye on you, under your consent".into(),
-            purpose => format!("{}, under your consent", words::purpose(purpose)),
-        },
+        why: reason(entry.purpose),
         at: Moment(entry.at_ms),
         first: Moment(entry.at_ms),
         times: 1,
@@ -296,8 +314,14 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
     if caller.visit.htmx.fragment && caller.visit.htmx.target == "now" {
         return Ok(app.render(&now));
     }
-    let mut access = access_lines(&own.access, caller.session.person);
-    let more = if asked.field("log") == "all" { 0 } else { access.len().saturating_sub(LINES) };
+    let person = caller.session.person;
+    let all = asked.field("log") == "all";
+    let mut access = if all {
+        own.access.iter().map(|entry| access_line(entry, person)).collect()
+    } else {
+        access_lines(&own.access, person)
+    };
+    let more = if all { 0 } else { access.len().saturating_sub(LINES) };
     access.truncate(access.len() - more);
     let watch_on = watch.on;
     let done = |field: &str| asked.field(field) == caller.done();
@@ -318,6 +342,8 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
         now,
         saved,
         watch,
+        together: access.iter().any(|line| line.times > 1),
+        older: all && own.access.len() >= ACCESS_SHOWN_MAX,
         access,
         more,
         consents: own.grants.iter().map(consent_line).collect(),

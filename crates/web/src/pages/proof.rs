@@ -1,6 +1,7 @@
 //! What is proven about one sealed envelope, step by step. The page shows what this node says;
 //! proof against the node itself is `aceso verify`.
 
+use super::me::{looking, reason};
 use crate::App;
 use crate::forms::At;
 use crate::session::Caller;
@@ -8,8 +9,9 @@ use crate::shell::{Answer, Message, Shell};
 use crate::words::{self, Moment};
 use askama::Template;
 use axum::extract::State;
-use clinic::views::{EnvelopeProof, ProofState};
-use vitals::envelope::ClockQuality;
+use clinic::views::{AccessView, EnvelopeProof, ProofState};
+use vitals::PersonId;
+use vitals::envelope::{ClockQuality, TIME_MAX_MS};
 use vitals::ids::Class;
 
 struct Step {
@@ -26,11 +28,29 @@ struct ProofPage {
     shell: Shell,
     lead: String,
     from: Moment,
+    /// Who looked at what, for the patient whose access log it stands in.
+    looking: Option<Looking>,
     verdict_icon: &'static str,
     verdict: &'static str,
     verdict_text: &'static str,
     steps: Vec<Step>,
     genesis: String,
+}
+
+/// What an entry of the access log says.
+struct Looking {
+    sentence: String,
+    span: Option<(Moment, Moment)>,
+}
+
+impl Looking {
+    fn of(entry: &AccessView, own: PersonId) -> Self {
+        let (who, what) = looking(entry, own);
+        let (from_ms, until_ms) = entry.span_ms;
+        // The alarm engine and the own page read whatever there is: no times to tell.
+        let span = (from_ms != 0 && until_ms < TIME_MAX_MS).then_some((Moment(from_ms), Moment(until_ms)));
+        Self { sentence: format!("{who} {what}: {}.", reason(entry.purpose)), span }
+    }
 }
 
 fn holds(proof: &EnvelopeProof) -> String {
@@ -100,7 +120,8 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
         Step {
             title: "Final",
             done: anchored.is_some(),
-            at: anchored.map(|anchor| Moment(anchor.block_time_ms)),
+            // Its own: newer blocks cover it again, and say nothing about when it became final.
+            at: anchored.and_then(|anchor| anchor.since?.time_ms).map(Moment),
             text: anchored.map_or_else(
                 || "The validators have not made it final yet.".into(),
                 |anchor| match anchor.signers.len() {
@@ -109,7 +130,13 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
                 },
             ),
             detail: anchored.map_or_else(Vec::new, |anchor| {
-                vec![("height", words::count(anchor.height)), ("block", words::hex(&anchor.block))]
+                let first = anchor.since.map(|since| ("final since block", words::count(since.height)));
+                let shown = [
+                    ("shown by block", words::count(anchor.height)),
+                    ("made at", Moment(anchor.block_time_ms).iso()),
+                    ("hash of that block", words::hex(&anchor.block)),
+                ];
+                first.into_iter().chain(shown).collect()
             }),
         },
         Step {
@@ -152,6 +179,7 @@ pub(crate) async fn page(State(app): State<App>, At(index): At<String>, caller: 
     Ok(app.render(&ProofPage {
         lead: holds(&proof),
         from: Moment(proof.span_ms.0),
+        looking: proof.access.as_ref().map(|entry| Looking::of(entry, caller.session.person)),
         verdict_icon,
         verdict,
         verdict_text,

@@ -13,6 +13,7 @@ mod trie;
 #[path = "../../../clinic/src/stories/ward.rs"]
 mod ward;
 
+mod access_log;
 mod acts;
 mod attacks;
 mod attempts;

@@ -167,6 +167,11 @@ impl PaperLedger {
         self.state().deaf = deaf;
     }
 
+    /// This node keeps no block below this height any more.
+    pub(crate) fn prune(&self, below: u64) {
+        self.state().blocks.retain(|block| block.height >= below);
+    }
+
     /// The directory suspends a person.
     pub(crate) fn suspend(&self, person: PersonId, at_ms: u64) {
         self.state().suspended.insert(person, at_ms);

@@ -191,9 +191,11 @@ impl Station for Demo {
                 path: vec![[0; 32]; 17],
                 height: 88_412,
                 block: sha256(&[b"block"]),
-                block_time_ms: at_ms + 2500,
+                block_time_ms: now_ms - now_ms % 1000,
+                since: Some(FinalSince { height: 88_398, time_ms: Some(at_ms + 2500) }),
                 signers: vec![0],
             }),
+            access: None,
         })
     }
 
