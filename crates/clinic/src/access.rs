@@ -2,7 +2,7 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::Denied;
-use crate::policy::{self, Consent, Permit, Reader, Request};
+use crate::policy::{self, Consent, Facts, Permit, PolicyAnswers, Reader, Request};
 use crate::sessions::Session;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use vault::{DurableAccess, Patient};
 use vitals::body::AccessEntry;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::{Purpose, Role};
-use vitals::{PatientId, PersonId};
+use vitals::{GrantId, PatientId, PersonId};
 
 /// Classes the wall and the alarm engine ask for; they make do with what the patient allows.
 pub const MONITORED: [Class; 4] = [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile];
@@ -20,6 +20,23 @@ pub const MONITORED: [Class; 4] = [Class::Vitals, Class::Environment, Class::Ala
 pub(crate) struct Allowed {
     pub(crate) permit: Permit,
     pub(crate) classes: Vec<Class>,
+}
+
+/// Who asks for what of whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) reader: Reader,
+    pub(crate) patient: &'a Patient,
+    pub(crate) purpose: Purpose,
+    pub(crate) classes: &'a [Class],
+    /// The oldest time asked for; now for what has no past.
+    pub(crate) from_ms: u64,
+}
+
+/// May a decision wait until policies have answered?
+enum Asking {
+    Now,
+    Never,
 }
 
 /// The entry a session left when it began to follow a patient: written once, before the first value.
@@ -44,23 +61,80 @@ impl Clinic {
         self.vault().patient(id).ok_or(Denied::NoSuchPatient)
     }
 
-    /// The decision every exit passes, with everything this node and its ledger view know.
-    pub(crate) fn decide(
+    /// The decision every exit passes, with everything this node and its ledger view know. It asks the
+    /// policies of consents where the last answer is too old, and waits for the ledger's word: never
+    /// call it on an async worker or under a lock.
+    pub(crate) fn decide(&self, ask: &Ask<'_>, now_ms: u64) -> Result<Permit, Denied> {
+        self.judge(ask, Asking::Now, now_ms, policy::decide)
+    }
+
+    /// The same from what policies said last, which is kept current while it is needed: waits for nothing.
+    pub(crate) fn decide_at_hand(&self, ask: &Ask<'_>, now_ms: u64) -> Result<Permit, Denied> {
+        self.judge(ask, Asking::Never, now_ms, policy::decide)
+    }
+
+    /// The first of several purposes that opens; else the most telling refusal. May wait as
+    /// [`Clinic::decide`].
+    pub(crate) fn decide_any(
         &self,
-        reader: Reader,
-        patient: &Patient,
-        purpose: Purpose,
-        classes: &[Class],
+        ask: &Ask<'_>,
+        purposes: &[Purpose],
         now_ms: u64,
     ) -> Result<Permit, Denied> {
+        let mut why = Denied::NoConsent;
+        for purpose in purposes {
+            match self.decide(&Ask { purpose: *purpose, ..*ask }, now_ms) {
+                Ok(permit) => return Ok(permit),
+                Err(nearer) if policy::telling(&nearer) >= policy::telling(&why) => why = nearer,
+                Err(_) => {}
+            }
+        }
+        Err(why)
+    }
+
+    /// May the alarm engine go on under the consent it holds? True if only on its last decision, because
+    /// the policy could not be asked: say so loudly. Waits for nothing.
+    pub(crate) fn decide_held(
+        &self,
+        patient: &Patient,
+        held: GrantId,
+        classes: &[Class],
+        now_ms: u64,
+    ) -> Result<bool, Denied> {
+        let (reader, purpose) = (Reader::Engine(self.org()), Purpose::Monitoring);
+        let ask = Ask { reader, patient, purpose, classes, from_ms: now_ms };
+        self.judge(&ask, Asking::Never, now_ms, |request, facts, answers| {
+            if policy::decide(request, facts, answers).is_ok() {
+                return Ok(false);
+            }
+            policy::decide(request, facts, &answers.clone().keeping(held, classes)).map(|_| true)
+        })
+    }
+
+    fn judge<T>(
+        &self,
+        ask: &Ask<'_>,
+        asking: Asking,
+        now_ms: u64,
+        decide: impl Fn(&Request<'_>, &Facts<'_>, &PolicyAnswers) -> Result<T, Denied>,
+    ) -> Result<T, Denied> {
         let view = self.view();
-        let standing = match reader {
+        let standing = match ask.reader {
             Reader::Person { person, .. } => self.ledger().person(person).map_err(|_| Denied::LedgerDown)?,
             Reader::Engine(_) => None,
         };
-        let consents = if purpose == Purpose::Own { Vec::new() } else { self.consents(patient, purpose)? };
-        let request = Request { reader, patient: patient.person, purpose, classes };
-        policy::decide(&request, standing.as_ref(), &consents, &view, now_ms)
+        let own = ask.purpose == Purpose::Own;
+        let consents = if own { Vec::new() } else { self.consents(ask.patient, ask.purpose)? };
+        let Ask { reader, purpose, classes, from_ms, .. } = *ask;
+        let request = Request { reader, patient: ask.patient.person, purpose, classes, from_ms };
+        let facts = Facts { standing: standing.as_ref(), consents: &consents, view: &view, now_ms };
+        let questions = policy::questions(&request, &facts);
+        let answers = match asking {
+            _ if questions.is_empty() => PolicyAnswers::default(),
+            Asking::Now => self.ask_policies_of(&questions, now_ms),
+            Asking::Never => self.answers_at_hand(&questions, now_ms),
+        };
+        decide(&request, &facts, &answers)
     }
 
     /// All consents of a patient that the ledger knows, with the terms kept here. Those whose terms
@@ -81,25 +155,10 @@ impl Clinic {
         Ok(consents)
     }
 
-    /// As much of `wanted` as one consent allows.
-    pub(crate) fn decide_most(
-        &self,
-        reader: Reader,
-        patient: &Patient,
-        purpose: Purpose,
-        wanted: &[Class],
-        now_ms: u64,
-    ) -> Result<Allowed, Denied> {
-        let mut classes = wanted.to_vec();
-        loop {
-            match self.decide(reader, patient, purpose, &classes, now_ms) {
-                Ok(permit) => return Ok(Allowed { permit, classes }),
-                Err(Denied::ClassNotCovered { class }) if classes.len() > 1 => {
-                    classes.retain(|c| *c != class)
-                }
-                Err(why) => return Err(why),
-            }
-        }
+    /// As much of what is asked for as one consent allows. May wait as [`Clinic::decide`].
+    pub(crate) fn decide_most(&self, ask: &Ask<'_>, now_ms: u64) -> Result<Allowed, Denied> {
+        let (permit, classes) = self.judge(ask, Asking::Now, now_ms, policy::widest)?;
+        Ok(Allowed { permit, classes })
     }
 
     /// The access entry of a session, for the vault to write down.

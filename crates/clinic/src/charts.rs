@@ -1,6 +1,6 @@
 //! Opening a record: decided, traced, then read.
 
-use crate::access::{Allowed, Trace};
+use crate::access::{Allowed, Ask, Trace};
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::sessions::Session;
@@ -32,6 +32,8 @@ pub struct ChartRequest {
     pub classes: Vec<Class>,
     /// From and until, milliseconds, inclusive.
     pub span_ms: (u64, u64),
+    /// Make do with fewer classes if no consent covers all of them.
+    pub make_do: bool,
 }
 
 /// Most points of one metric in a chart; beyond that each slice of time keeps its lowest and highest.
@@ -75,10 +77,14 @@ impl Clinic {
             return Err(self.denied(Denied::Span { max_days: SPAN_MAX_MS / 86_400_000 }));
         }
         let patient = self.patient(request.patient).map_err(|why| self.denied(why))?;
-        let permit = self
-            .decide(self.reader(session), &patient, request.purpose, &classes, now_ms)
-            .map_err(|why| self.denied(why))?;
-        let allowed = Allowed { permit, classes };
+        let reader = self.reader(session);
+        let ask = Ask { reader, patient: &patient, purpose: request.purpose, classes: &classes, from_ms };
+        let allowed = if request.make_do {
+            self.decide_most(&ask, now_ms)
+        } else {
+            self.decide(&ask, now_ms).map(|permit| Allowed { permit, classes: classes.clone() })
+        };
+        let allowed = allowed.map_err(|why| self.denied(why))?;
         let access =
             self.log_access(session, &patient, request.purpose, &allowed, request.span_ms, now_ms)?;
         let read = self.read(&patient, &access, request.span_ms)?;
@@ -116,7 +122,8 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<Chart, ClinicError> {
         let patient = session.patient.ok_or_else(|| self.denied(Denied::Role { role: session.role }))?;
-        let request = ChartRequest { patient, purpose: Purpose::Own, classes: classes.to_vec(), span_ms };
+        let classes = classes.to_vec();
+        let request = ChartRequest { patient, purpose: Purpose::Own, classes, span_ms, make_do: false };
         self.open_chart(session, &request, now_ms)
     }
 
@@ -150,9 +157,9 @@ impl Clinic {
         self.require(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
         let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
         let patient = self.patient(id).map_err(|why| self.denied(why))?;
-        let permit = self
-            .decide(self.reader(session), &patient, Purpose::Own, &OWN, now_ms)
-            .map_err(|why| self.denied(why))?;
+        let reader = self.reader(session);
+        let ask = Ask { reader, patient: &patient, purpose: Purpose::Own, classes: &OWN, from_ms: 0 };
+        let permit = self.decide(&ask, now_ms).map_err(|why| self.denied(why))?;
         let key = (session.id, id, Purpose::Own);
         if let Some(trace) = lock(&self.traces).get(&key) {
             return Ok((patient, trace.clone()));
@@ -205,8 +212,8 @@ impl Clinic {
     pub(crate) fn access_view(&self, entry: AccessEntry, hash: Hash, index: u64) -> AccessView {
         AccessView {
             at_ms: entry.at_ms,
-            reader: entry.reader_name,
             person: entry.looked(),
+            reader: entry.reader_name,
             session: entry.session,
             purpose: entry.purpose,
             grant: entry.grant,

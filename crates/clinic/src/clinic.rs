@@ -7,6 +7,7 @@ use crate::monitoring::Monitoring;
 use crate::pauses::Pauses;
 use crate::people::Acts;
 use crate::policy::View;
+use crate::policy_answers::Policies;
 use crate::registry::Registry;
 use crate::sessions::SessionBook;
 use crate::signatures::Points;
@@ -57,6 +58,8 @@ pub struct Clinic {
     pub(crate) withdrawals: Mutex<Withdrawals>,
     /// Patients who are not watched for a while.
     pub(crate) pauses: Mutex<Pauses>,
+    /// What policies said last.
+    pub(crate) policies: Mutex<Policies>,
     generation: AtomicU64,
     pub(crate) stats: Mutex<Stats>,
     events: broadcast::Sender<Arc<LiveEvent>>,
@@ -112,6 +115,7 @@ impl Clinic {
             withdrawn,
             withdrawals: Mutex::default(),
             pauses,
+            policies: Mutex::default(),
             generation: AtomicU64::new(0),
             stats: Mutex::default(),
             events: broadcast::channel(EVENTS_LEN_MAX).0,
@@ -213,7 +217,8 @@ impl Clinic {
         lock(&self.stats).counters()
     }
 
-    /// Counts withdrawals and pauses at this node: decisions made at another count are made again.
+    /// Counts withdrawals and pauses at this node, and changed answers of policies: decisions made at another
+    /// count are made again.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }

@@ -52,6 +52,21 @@ pub enum Denied {
     /// The terms kept here are not those the ledger holds a commitment to.
     #[error("the terms kept for this consent are not those the patient signed: the vault must be checked")]
     TermsDiffer,
+    /// The consent's policy says no.
+    #[error("the policy of the patient's consent does not agree that the class {} is opened now", .class.word())]
+    PolicyRefuses {
+        /// The first class it refuses.
+        class: Class,
+    },
+    /// The consent's policy could not be asked.
+    #[error("the policy could not be asked: the patient's consent opens nothing until it answers")]
+    PolicySilent,
+    /// Monitoring does not reach back so far.
+    #[error(
+        "monitoring shows what is now, alarms and the last two hours: for more, the patient's consent to treatment \
+         is needed"
+    )]
+    MonitoringSpan,
     /// The reader's own standing on the ledger ended.
     #[error("your enrolment is not on the ledger, or was suspended")]
     NotEnrolled,
@@ -118,6 +133,8 @@ impl From<AccessError> for ClinicError {
         match why {
             // The vault decides a second time, on its own; it is never asked to be less strict.
             AccessError::Denied(_) => Self::Denied(Denied::NoConsent),
+            AccessError::PolicyRefuses(class) => Self::Denied(Denied::PolicyRefuses { class }),
+            AccessError::PolicySilent(_) => Self::Denied(Denied::PolicySilent),
             AccessError::Ledger(_) => Self::Denied(Denied::LedgerDown),
             AccessError::Write(why) => Self::Write(why),
             AccessError::Vault(why) => Self::Vault(why),

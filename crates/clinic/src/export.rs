@@ -2,6 +2,7 @@
 //! offline. Nothing is opened for it, so it leaves no access entry; it goes to the patient whose
 //! record it is, and to the administrator.
 
+use crate::access::Ask;
 use crate::charts::OWN;
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
@@ -113,8 +114,9 @@ impl Clinic {
             (Role::Administrator, Scope::Everything) => Ok(()),
             (Role::Administrator, Scope::Patient(patient)) => self.patient(patient).map(drop),
             (_, Scope::Patient(patient)) if session.patient == Some(patient) => {
-                let (reader, patient) = (self.reader(session), self.patient(patient)?);
-                self.decide(reader, &patient, Purpose::Own, &OWN, now_ms).map(drop)
+                let (reader, patient) = (self.reader(session), &self.patient(patient)?);
+                let ask = Ask { reader, patient, purpose: Purpose::Own, classes: &OWN, from_ms: 0 };
+                self.decide(&ask, now_ms).map(drop)
             }
             (_, Scope::Patient(_)) => Err(Denied::NoSuchPatient),
             (role, Scope::Everything) => Err(Denied::Role { role }),

@@ -2,7 +2,7 @@
 //! whenever the ledger moves or a consent is withdrawn, and closes when the answer becomes no. Waiting
 //! and deciding are apart, so that whoever waits never stands in line for a lock.
 
-use crate::access::{MONITORED, Trace};
+use crate::access::{Ask, MONITORED, Trace};
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::sessions::Session;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use vault::Patient;
+use vault::{MONITORING_BACK_MS, Patient};
 use vitals::PatientId;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
@@ -79,8 +79,10 @@ impl Clinic {
     /// Does this patient stand on the session's wall? Shows nothing, and leaves no entry.
     #[must_use]
     pub fn may_watch(&self, session: &Session, patient: PatientId, now_ms: u64) -> bool {
+        let (reader, purpose) = (self.reader(session), Purpose::Monitoring);
         let decide = |patient: &Patient| {
-            self.decide_most(self.reader(session), patient, Purpose::Monitoring, &FOLLOWED, now_ms)
+            let ask = Ask { reader, patient, purpose, classes: &FOLLOWED, from_ms: now_ms };
+            self.decide_most(&ask, now_ms)
         };
         self.require(session, &[Role::Clinician], now_ms).is_ok()
             && self.patient(patient).is_ok_and(|patient| decide(&patient).is_ok())
@@ -180,15 +182,16 @@ impl Clinic {
         purpose: Purpose,
         now_ms: u64,
     ) -> Result<Vec<Class>, ClinicError> {
-        let allowed = self.decide_most(self.reader(session), patient, purpose, &FOLLOWED, now_ms)?;
+        let from_ms = now_ms.saturating_sub(MONITORING_BACK_MS);
+        let ask = Ask { reader: self.reader(session), patient, purpose, classes: &FOLLOWED, from_ms };
+        let allowed = self.decide_most(&ask, now_ms)?;
         let key = (session.id, patient.id, purpose);
         if let Some(trace) = lock(&self.traces).get(&key)
             && trace.allowed == allowed
         {
             return Ok(allowed.classes);
         }
-        let span_ms =
-            (now_ms.saturating_sub(crate::monitoring::recent::RECENT_MS), session.until_ms.max(now_ms));
+        let span_ms = (from_ms, session.until_ms.max(now_ms));
         let entry = self.entry(session, purpose, &allowed, span_ms, now_ms);
         let (store, ledger) = (self.store(), self.ledger());
         let written = if purpose == Purpose::Monitoring {
@@ -273,10 +276,11 @@ impl Follow {
         let reader = self.clinic.reader(&self.session);
         let mut gone = Vec::new();
         for (id, classes) in &self.scope {
-            let decided = self
-                .clinic
-                .patient(*id)
-                .and_then(|patient| self.clinic.decide(reader, &patient, self.purpose, classes, now_ms));
+            let decided = self.clinic.patient(*id).and_then(|patient| {
+                let purpose = self.purpose;
+                let ask = Ask { reader, patient: &patient, purpose, classes, from_ms: now_ms };
+                self.clinic.decide_at_hand(&ask, now_ms)
+            });
             match decided {
                 Ok(_) | Err(Denied::LedgerDown) => {}
                 Err(why) if self.wall && why != Denied::NotEnrolled => gone.push(*id),
@@ -298,7 +302,9 @@ impl Follow {
     pub fn tile(&self, patient: PatientId, now_ms: u64) -> Result<Tile, Denied> {
         let classes = self.scope.get(&patient).ok_or(Denied::NoSuchPatient)?;
         let patient = self.clinic.patient(patient)?;
-        self.clinic.decide(self.clinic.reader(&self.session), &patient, self.purpose, classes, now_ms)?;
+        let (reader, purpose) = (self.clinic.reader(&self.session), self.purpose);
+        let ask = Ask { reader, patient: &patient, purpose, classes, from_ms: now_ms };
+        self.clinic.decide_at_hand(&ask, now_ms)?;
         Ok(self.clinic.tile_of(&patient, classes, now_ms))
     }
 

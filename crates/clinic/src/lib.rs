@@ -50,7 +50,8 @@
 //! One thread calls [`Clinic::admit`] with a group of arrivals, sends answers and receipts, and wakes
 //! another, which calls [`Clinic::attend`], [`Clinic::tick`] about four times a second and
 //! [`Clinic::tend_anchors`] whenever the ledger's view moves, and sends what
-//! [`Clinic::deliveries`] gives. [`Clinic::connected`] is told of every gateway that connects.
+//! [`Clinic::deliveries`] gives. A third calls [`Clinic::refresh_policies`] about once a second, which
+//! may wait for the ledger. [`Clinic::connected`] is told of every gateway that connects.
 
 mod access;
 pub mod admit;
@@ -69,6 +70,7 @@ pub mod pairing;
 mod pauses;
 pub mod people;
 pub mod policy;
+pub mod policy_answers;
 pub mod refusal;
 mod registry;
 pub mod sessions;
@@ -99,7 +101,7 @@ pub use registry::StrongKeys;
 pub use sessions::{IDLE_MS, Session, SignInRefused, Token};
 pub use stats::{Counters, Latency};
 pub use tries::Origin;
-pub use vault::Entropy;
+pub use vault::{Entropy, MONITORING_BACK_MS};
 pub use withdrawals::LATE_BLOCKS;
 
 // The trie that the stories prove with names these as its crate's own.

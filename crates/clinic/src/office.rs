@@ -1,5 +1,6 @@
 //! Pages without clinical content: the proof of one envelope, and the administrator's overview.
 
+use crate::access::Ask;
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::sessions::Session;
@@ -31,7 +32,10 @@ impl Clinic {
         let header = &envelope.header;
         let record = self.stream(header.stream).ok_or_else(nothing)?;
         if !matches!(session.role, Role::Auditor | Role::Administrator) {
-            self.may_see(session, record.patient, header.class, now_ms).map_err(|why| self.denied(why))?;
+            // A profile is what is now, however long ago it was written.
+            let from_ms = if header.class == Class::Profile { now_ms } else { header.last_ms };
+            self.may_see(session, record.patient, header.class, from_ms, now_ms)
+                .map_err(|why| self.denied(why))?;
         }
         let access = match (session.role, header.class) {
             (Role::Patient, Class::Access) => self.own_entry(session, &envelope, index, now_ms)?,
@@ -63,6 +67,7 @@ impl Clinic {
         session: &Session,
         patient: PatientId,
         class: Class,
+        from_ms: u64,
         now_ms: u64,
     ) -> Result<(), Denied> {
         let patient = self.patient(patient)?;
@@ -72,14 +77,10 @@ impl Clinic {
             Role::Family => &[Purpose::Family],
             Role::Administrator | Role::Auditor => &[],
         };
-        let mut why = Denied::NoConsent;
-        for purpose in purposes {
-            match self.decide(self.reader(session), &patient, *purpose, &[class], now_ms) {
-                Ok(_) => return Ok(()),
-                Err(denied) => why = denied,
-            }
-        }
-        Err(why)
+        let purpose = purposes.first().copied().ok_or(Denied::NoConsent)?;
+        let classes = &[class];
+        let ask = Ask { reader: self.reader(session), patient: &patient, purpose, classes, from_ms };
+        self.decide_any(&ask, purposes, now_ms).map(drop)
     }
 
     /// The finalized head that covers the leaf, and who certified it; nothing while the ledger has

@@ -1,12 +1,20 @@
-//! The one decision every exit passes: page, live stream, wall, export. Pure, deny by default.
+//! The one decision every exit passes: page, live stream, wall, export. Pure, deny by default. What a
+//! consent's policy contract says is asked before and handed in ([`crate::policy_answers`]).
+
+#[cfg(test)]
+mod tests;
 
 use crate::errors::Denied;
+use std::collections::BTreeMap;
+use vault::MONITORING_BACK_MS;
 use vitals::ids::Class;
 use vitals::ledger::{Grant, Person, Purpose, Role, Terms, Tip};
 use vitals::{Genesis, GrantId, OrgId, PersonId};
 
 /// A ledger view older than this decides nothing new and nothing for other organisations.
 pub const VIEW_AGE_MAX_MS: u64 = 60_000;
+/// What monitoring reaches back may be asked for by a node whose clock is this far behind the ledger's.
+pub const CLOCK_SLACK_MS: u64 = 60_000;
 
 /// Who wants to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +51,8 @@ pub struct Request<'a> {
     pub purpose: Purpose,
     /// Which classes.
     pub classes: &'a [Class],
+    /// The oldest time asked for, milliseconds; now for what has no past.
+    pub from_ms: u64,
 }
 
 /// A consent with everything known of it here.
@@ -56,6 +66,50 @@ pub struct Consent {
     pub terms: Option<Terms>,
     /// The patient withdrew it at this node; the ledger will follow.
     pub withdrawn_here: bool,
+}
+
+/// What the policy contract of a consent says of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyAnswer {
+    /// The class may be opened now.
+    Agrees,
+    /// It may not.
+    Refuses,
+    /// It could not be asked: nothing is opened under it.
+    Silent,
+}
+
+/// One question to a policy: may this class be opened under this consent now?
+pub type Question = (GrantId, Class);
+
+/// What policies said. What is not in it was not said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyAnswers(BTreeMap<Question, PolicyAnswer>);
+
+impl FromIterator<(Question, PolicyAnswer)> for PolicyAnswers {
+    fn from_iter<I: IntoIterator<Item = (Question, PolicyAnswer)>>(answers: I) -> Self {
+        Self(answers.into_iter().collect())
+    }
+}
+
+impl PolicyAnswers {
+    /// What was said.
+    #[must_use]
+    pub fn of(&self, grant: GrantId, class: Class) -> PolicyAnswer {
+        self.0.get(&(grant, class)).copied().unwrap_or(PolicyAnswer::Silent)
+    }
+
+    /// What could not be asked counts as it was decided last. For the alarm engine alone: a network that
+    /// fails must not blind it. A policy that says no is obeyed.
+    #[must_use]
+    pub fn keeping(mut self, held: GrantId, classes: &[Class]) -> Self {
+        for class in classes {
+            if self.of(held, *class) == PolicyAnswer::Silent {
+                self.0.insert((held, *class), PolicyAnswer::Agrees);
+            }
+        }
+        self
+    }
 }
 
 /// The ledger view a decision stands on.
@@ -90,52 +144,145 @@ pub struct Permit {
     pub grant: GrantId,
 }
 
+/// The patient's own reading stands on no consent.
+const OWN: Permit = Permit { grant: GrantId([0; 32]) };
+
 /// May the reader open these classes for this purpose now?
 pub type Decision = Result<Permit, Denied>;
 
-/// Decides. `standing` is the reader as the directory holds them (none for the engine), `consents`
-/// all consents known for this patient.
-pub fn decide(
-    request: &Request<'_>,
-    standing: Option<&Person>,
-    consents: &[Consent],
-    view: &View,
-    now_ms: u64,
-) -> Decision {
-    // The later of the two clocks: a node whose clock went back must not revive what has ended.
-    let now_ms = now_ms.max(view.tip.time_ms);
-    if request.reader.org() != view.home {
-        view.fresh(now_ms)?;
+/// Everything a decision is made of, but what policies say.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The reader as the directory holds them; none for the engine.
+    pub standing: Option<&'a Person>,
+    /// All consents known for this patient.
+    pub consents: &'a [Consent],
+    /// The ledger view.
+    pub view: &'a View,
+    /// Now, milliseconds.
+    pub now_ms: u64,
+}
+
+impl Facts<'_> {
+    /// The later of the two clocks: a node whose clock went back must not revive what has ended.
+    fn now_ms(&self) -> u64 {
+        self.now_ms.max(self.view.tip.time_ms)
     }
-    let grantee = match request.reader {
-        Reader::Person { person, role, org } => {
-            fitting(role, request.purpose)?;
-            enrolled(standing, role, org, now_ms)?;
-            if request.purpose == Purpose::Own {
-                return if person == request.patient {
-                    Ok(Permit { grant: GrantId([0; 32]) })
-                } else {
-                    Err(Denied::NoSuchPatient)
-                };
-            }
-            if request.purpose == Purpose::Monitoring { PersonId::of_organisation(org) } else { person }
+}
+
+/// Decides. Any consent that covers the whole request suffices, in whatever order they are known.
+pub fn decide(request: &Request<'_>, facts: &Facts<'_>, answers: &PolicyAnswers) -> Decision {
+    let Some(grantee) = grantee(request, facts)? else { return Ok(OWN) };
+    let covers = |consent: &Consent| {
+        let terms = stands(consent, request, facts)?;
+        match request.classes.iter().find(|class| !terms.classes.contains(class)) {
+            Some(class) => return Err(Denied::ClassNotCovered { class: *class }),
+            None if request.classes.is_empty() => return Err(Denied::NoConsent),
+            None => {}
         }
-        Reader::Engine(org) if request.purpose == Purpose::Monitoring => PersonId::of_organisation(org),
-        Reader::Engine(_) => return Err(Denied::NoConsent),
+        request.classes.iter().try_for_each(|class| agrees(consent, *class, answers))
     };
-    let mut why = Denied::NoConsent;
-    for consent in consents {
-        let named = consent.grant.patient == request.patient && consent.grant.grantee == grantee;
-        if !named {
-            continue;
-        }
-        match covers(consent, request, view, now_ms) {
-            Ok(()) => return Ok(Permit { grant: consent.id }),
+    let (mut best, mut why) = (None, Denied::NoConsent);
+    for consent in named(request, facts, grantee) {
+        match covers(consent) {
+            Ok(()) => best = best.max(Some((rank(consent), consent.id))),
             Err(nearer) if telling(&nearer) >= telling(&why) => why = nearer,
             Err(_) => {}
         }
     }
-    Err(why)
+    best.map(|(_, grant)| Permit { grant }).ok_or(why)
+}
+
+/// As many of the classes as one consent allows, and which: for exits that make do with less.
+pub fn widest(
+    request: &Request<'_>,
+    facts: &Facts<'_>,
+    answers: &PolicyAnswers,
+) -> Result<(Permit, Vec<Class>), Denied> {
+    let Some(grantee) = grantee(request, facts)? else { return Ok((OWN, request.classes.to_vec())) };
+    let (mut best, mut why) = (None, Denied::NoConsent);
+    for consent in named(request, facts, grantee) {
+        let (mut opened, mut nearest) = (Vec::new(), Denied::NoConsent);
+        match stands(consent, request, facts) {
+            Ok(terms) => {
+                for class in request.classes {
+                    let decided = if terms.classes.contains(class) {
+                        agrees(consent, *class, answers)
+                    } else {
+                        Err(Denied::ClassNotCovered { class: *class })
+                    };
+                    match decided {
+                        Ok(()) => opened.push(*class),
+                        Err(nearer) if telling(&nearer) >= telling(&nearest) => nearest = nearer,
+                        Err(_) => {}
+                    }
+                }
+            }
+            Err(nearer) => nearest = nearer,
+        }
+        if !opened.is_empty() {
+            best = best.max(Some((opened.len(), rank(consent), consent.id, opened)));
+        } else if telling(&nearest) >= telling(&why) {
+            why = nearest;
+        }
+    }
+    best.map(|(_, _, grant, opened)| (Permit { grant }, opened)).ok_or(why)
+}
+
+/// What has to be asked of policies before this can be decided: nothing while a consent without a policy
+/// covers all of it, and nothing of consents that cover none of it anyway.
+#[must_use]
+pub fn questions(request: &Request<'_>, facts: &Facts<'_>) -> Vec<Question> {
+    if decide(request, facts, &PolicyAnswers::default()).is_ok() {
+        return Vec::new();
+    }
+    let Ok(Some(grantee)) = grantee(request, facts) else { return Vec::new() };
+    let mut questions = Vec::new();
+    for consent in named(request, facts, grantee).filter(|consent| consent.grant.policy.is_some()) {
+        if let Ok(terms) = stands(consent, request, facts) {
+            let covered = request.classes.iter().filter(|class| terms.classes.contains(class));
+            questions.extend(covered.map(|class| (consent.id, *class)));
+        }
+    }
+    questions
+}
+
+/// For whom a consent has to be given, if one is needed at all: the own record needs none.
+fn grantee(request: &Request<'_>, facts: &Facts<'_>) -> Result<Option<PersonId>, Denied> {
+    if request.reader.org() != facts.view.home {
+        facts.view.fresh(facts.now_ms())?;
+    }
+    match request.reader {
+        Reader::Person { person, role, org } => {
+            fitting(role, request.purpose)?;
+            enrolled(facts.standing, role, org, facts.now_ms())?;
+            match request.purpose {
+                Purpose::Own if person == request.patient => Ok(None),
+                Purpose::Own => Err(Denied::NoSuchPatient),
+                Purpose::Monitoring => Ok(Some(PersonId::of_organisation(org))),
+                _ => Ok(Some(person)),
+            }
+        }
+        Reader::Engine(org) if request.purpose == Purpose::Monitoring => {
+            Ok(Some(PersonId::of_organisation(org)))
+        }
+        Reader::Engine(_) => Err(Denied::NoConsent),
+    }
+}
+
+fn named<'a>(
+    request: &Request<'_>,
+    facts: &Facts<'a>,
+    grantee: PersonId,
+) -> impl Iterator<Item = &'a Consent> + use<'a> {
+    let patient = request.patient;
+    let named = move |grant: &Grant| grant.patient == patient && grant.grantee == grantee;
+    facts.consents.iter().filter(move |consent| named(&consent.grant))
+}
+
+/// Of several consents that do, the one that asks no policy, then the one that lasts longest.
+fn rank(consent: &Consent) -> (bool, u64) {
+    (consent.grant.policy.is_none(), consent.grant.until_ms)
 }
 
 /// Which role may ask for which purpose at all. Auditing opens no content.
@@ -156,13 +303,14 @@ pub(crate) fn enrolled(standing: Option<&Person>, role: Role, org: OrgId, now_ms
     if person.role != role || person.org != org || suspended { Err(Denied::NotEnrolled) } else { Ok(()) }
 }
 
-fn covers(consent: &Consent, request: &Request<'_>, view: &View, now_ms: u64) -> Result<(), Denied> {
-    let grant = &consent.grant;
+/// Does the consent stand now, for this purpose and as far back as is asked? Its terms, then.
+fn stands<'a>(consent: &'a Consent, request: &Request<'_>, facts: &Facts<'_>) -> Result<&'a Terms, Denied> {
+    let (grant, now_ms) = (&consent.grant, facts.now_ms());
     if consent.withdrawn_here || grant.revoked_at_ms != 0 {
         return Err(Denied::Withdrawn);
     }
     let terms = consent.terms.as_ref().ok_or(Denied::NoConsent)?;
-    if terms.commitment(view.genesis) != grant.terms {
+    if terms.commitment(facts.view.genesis) != grant.terms {
         return Err(Denied::TermsDiffer);
     }
     if terms.purpose != request.purpose {
@@ -174,174 +322,35 @@ fn covers(consent: &Consent, request: &Request<'_>, view: &View, now_ms: u64) ->
     if now_ms < grant.from_ms {
         return Err(Denied::NotYet { begins_in_s: (grant.from_ms - now_ms).div_ceil(1000) });
     }
-    match request.classes.iter().find(|class| !terms.classes.contains(class)) {
-        Some(class) => Err(Denied::ClassNotCovered { class: *class }),
-        None if request.classes.is_empty() => Err(Denied::NoConsent),
-        None => Ok(()),
+    // People at the wall see what is now, alarms, and what led to them. The engine reads back by itself.
+    let back_ms = now_ms.saturating_sub(request.from_ms);
+    let person = matches!(request.reader, Reader::Person { .. });
+    if person && request.purpose == Purpose::Monitoring && back_ms > MONITORING_BACK_MS + CLOCK_SLACK_MS {
+        return Err(Denied::MonitoringSpan);
+    }
+    Ok(terms)
+}
+
+fn agrees(consent: &Consent, class: Class, answers: &PolicyAnswers) -> Result<(), Denied> {
+    match consent.grant.policy.map(|_| answers.of(consent.id, class)) {
+        None | Some(PolicyAnswer::Agrees) => Ok(()),
+        Some(PolicyAnswer::Refuses) => Err(Denied::PolicyRefuses { class }),
+        Some(PolicyAnswer::Silent) => Err(Denied::PolicySilent),
     }
 }
 
-/// The most telling of several refusals is the one shown.
-fn telling(why: &Denied) -> u8 {
+/// The most telling of several refusals is the one shown: in whatever order they came.
+pub(crate) fn telling(why: &Denied) -> (u8, u64) {
+    let first = |class: &Class| u64::MAX - u64::from(class.code());
     match why {
-        Denied::ClassNotCovered { .. } => 5,
-        Denied::TermsDiffer => 4,
-        Denied::Withdrawn => 3,
-        Denied::Ended { .. } => 2,
-        Denied::NotYet { .. } => 1,
-        _ => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: u64 = 1_700_000_000_000;
-    const HOME: OrgId = OrgId([1; 16]);
-    const AMIRA: PersonId = PersonId([2; 32]);
-    const DR_LEE: PersonId = PersonId([3; 32]);
-    const GENESIS: Genesis = Genesis([4; 32]);
-
-    fn view(age_ms: u64) -> View {
-        let tip = Tip { height: 9, time_ms: NOW - age_ms, digest: [0; 32], state_root: [0; 32] };
-        View { genesis: GENESIS, tip, home: HOME }
-    }
-
-    fn consent(grantee: PersonId, purpose: Purpose, classes: &[Class]) -> Consent {
-        let terms = Terms { classes: classes.to_vec(), purpose, salt: [7; 32] };
-        let grant = Grant {
-            patient: AMIRA,
-            grantee,
-            terms: terms.commitment(GENESIS),
-            from_ms: NOW - 1000,
-            until_ms: NOW + 1000,
-            revoked_at_ms: 0,
-            policy: None,
-        };
-        Consent { id: GrantId([8; 32]), grant, terms: Some(terms), withdrawn_here: false }
-    }
-
-    fn lee(org: OrgId) -> (Reader, Person) {
-        let person = Person {
-            role: Role::Clinician,
-            org,
-            signer: vec![],
-            vault_kept: true,
-            since_ms: 0,
-            suspended_at_ms: 0,
-        };
-        (Reader::Person { person: DR_LEE, role: Role::Clinician, org }, person)
-    }
-
-    fn asked(consents: &[Consent], classes: &[Class], age_ms: u64) -> Decision {
-        let (reader, person) = lee(HOME);
-        let request = Request { reader, patient: AMIRA, purpose: Purpose::Treatment, classes };
-        decide(&request, Some(&person), consents, &view(age_ms), NOW)
-    }
-
-    #[test]
-    fn without_a_consent_nothing_opens() {
-        assert_eq!(asked(&[], &[Class::Vitals], 0), Err(Denied::NoConsent));
-        let for_another = consent(PersonId([9; 32]), Purpose::Treatment, &[Class::Vitals]);
-        assert_eq!(asked(&[for_another], &[Class::Vitals], 0), Err(Denied::NoConsent));
-    }
-
-    #[test]
-    fn a_consent_opens_its_classes_and_no_other() {
-        let consents = [consent(DR_LEE, Purpose::Treatment, &[Class::Vitals])];
-        assert!(asked(&consents, &[Class::Vitals], 0).is_ok());
-        let more = asked(&consents, &[Class::Vitals, Class::Environment], 0);
-        assert_eq!(more, Err(Denied::ClassNotCovered { class: Class::Environment }));
-        assert_eq!(asked(&consents, &[], 0), Err(Denied::NoConsent), "nothing asked, nothing given");
-    }
-
-    #[test]
-    fn a_consent_for_another_purpose_does_not_help() {
-        let consents = [consent(DR_LEE, Purpose::Family, &[Class::Vitals])];
-        assert_eq!(asked(&consents, &[Class::Vitals], 0), Err(Denied::NoConsent));
-    }
-
-    #[test]
-    fn withdrawn_ended_and_future_consents_are_told_apart() {
-        let good = consent(DR_LEE, Purpose::Treatment, &[Class::Vitals]);
-        let with = |change: &dyn Fn(&mut Consent)| {
-            let mut changed = good.clone();
-            change(&mut changed);
-            asked(&[changed], &[Class::Vitals], 0)
-        };
-        assert_eq!(with(&|c| c.withdrawn_here = true), Err(Denied::Withdrawn));
-        assert_eq!(with(&|c| c.grant.revoked_at_ms = NOW), Err(Denied::Withdrawn));
-        assert_eq!(with(&|c| c.grant.until_ms = NOW), Err(Denied::Ended { ended_ago_s: 0 }));
-        assert_eq!(with(&|c| c.grant.from_ms = NOW + 1), Err(Denied::NotYet { begins_in_s: 1 }));
-        assert_eq!(with(&|c| c.terms = None), Err(Denied::NoConsent));
-        let widened = with(&|c| c.terms.iter_mut().for_each(|terms| terms.classes.push(Class::Notes)));
-        assert_eq!(widened, Err(Denied::TermsDiffer), "terms that were not signed open nothing");
-    }
-
-    #[test]
-    fn a_live_consent_counts_beside_a_withdrawn_one() {
-        let mut withdrawn = consent(DR_LEE, Purpose::Treatment, &[Class::Vitals]);
-        withdrawn.withdrawn_here = true;
-        let live = consent(DR_LEE, Purpose::Treatment, &[Class::Vitals]);
-        assert!(asked(&[withdrawn.clone(), live.clone()], &[Class::Vitals], 0).is_ok());
-        assert!(asked(&[live, withdrawn], &[Class::Vitals], 0).is_ok());
-    }
-
-    #[test]
-    fn on_an_old_view_home_goes_on_and_others_wait() {
-        let consents = [consent(DR_LEE, Purpose::Treatment, &[Class::Vitals])];
-        assert!(asked(&consents, &[Class::Vitals], 600_000).is_ok());
-        let (reader, person) = lee(OrgId([6; 16]));
-        let request =
-            Request { reader, patient: AMIRA, purpose: Purpose::Treatment, classes: &[Class::Vitals] };
-        let late = decide(&request, Some(&person), &consents, &view(61_000), NOW);
-        assert_eq!(late, Err(Denied::LedgerStale { age_s: 61 }));
-        assert!(decide(&request, Some(&person), &consents, &view(59_000), NOW).is_ok());
-    }
-
-    #[test]
-    fn suspended_or_unknown_readers_open_nothing() {
-        let consents = [consent(DR_LEE, Purpose::Treatment, &[Class::Vitals])];
-        let (reader, mut person) = lee(HOME);
-        let request =
-            Request { reader, patient: AMIRA, purpose: Purpose::Treatment, classes: &[Class::Vitals] };
-        assert_eq!(decide(&request, None, &consents, &view(0), NOW), Err(Denied::NotEnrolled));
-        person.suspended_at_ms = NOW;
-        assert_eq!(decide(&request, Some(&person), &consents, &view(0), NOW), Err(Denied::NotEnrolled));
-    }
-
-    #[test]
-    fn patients_open_their_own_record_only() {
-        let person = Person {
-            role: Role::Patient,
-            org: HOME,
-            signer: vec![],
-            vault_kept: true,
-            since_ms: 0,
-            suspended_at_ms: 0,
-        };
-        let own = |patient| {
-            let reader = Reader::Person { person: AMIRA, role: Role::Patient, org: HOME };
-            let request = Request { reader, patient, purpose: Purpose::Own, classes: &[Class::Access] };
-            decide(&request, Some(&person), &[], &view(0), NOW)
-        };
-        assert_eq!(own(AMIRA), Ok(Permit { grant: GrantId([0; 32]) }));
-        assert_eq!(own(DR_LEE), Err(Denied::NoSuchPatient));
-    }
-
-    #[test]
-    fn the_engine_reads_under_the_monitoring_consent_alone() {
-        let org = PersonId::of_organisation(HOME);
-        let monitoring = [consent(org, Purpose::Monitoring, &[Class::Vitals])];
-        let treatment = [consent(DR_LEE, Purpose::Treatment, &[Class::Vitals])];
-        let engine = |purpose, consents: &[Consent]| {
-            let reader = Reader::Engine(HOME);
-            let request = Request { reader, patient: AMIRA, purpose, classes: &[Class::Vitals] };
-            decide(&request, None, consents, &view(0), NOW)
-        };
-        assert!(engine(Purpose::Monitoring, &monitoring).is_ok());
-        assert_eq!(engine(Purpose::Monitoring, &treatment), Err(Denied::NoConsent));
-        assert_eq!(engine(Purpose::Treatment, &treatment), Err(Denied::NoConsent));
+        Denied::PolicySilent => (8, 0),
+        Denied::PolicyRefuses { class } => (7, first(class)),
+        Denied::MonitoringSpan => (6, 0),
+        Denied::ClassNotCovered { class } => (5, first(class)),
+        Denied::TermsDiffer => (4, 0),
+        Denied::Withdrawn => (3, 0),
+        Denied::Ended { ended_ago_s } => (2, u64::MAX - ended_ago_s),
+        Denied::NotYet { begins_in_s } => (1, u64::MAX - begins_in_s),
+        _ => (0, 0),
     }
 }

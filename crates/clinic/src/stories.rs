@@ -7,6 +7,7 @@ mod admission;
 mod alarms;
 mod clocks;
 mod consent;
+mod exits;
 mod explorer;
 mod halts;
 mod hostile;

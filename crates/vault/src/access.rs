@@ -10,11 +10,17 @@ use crate::store::Store;
 use crate::streams::StreamRecord;
 use crate::vault::Vault;
 use crate::write::{Entry, Written};
+use std::sync::PoisonError;
 use vitals::body::{AccessEntry, Body};
 use vitals::envelope::{ClockQuality, Envelope};
 use vitals::ids::{Class, GrantId, PatientId, PersonId};
 use vitals::ledger::{Ledger, Purpose};
 
+/// How far back people see who monitor, milliseconds: two hours.
+pub const MONITORING_BACK_MS: u64 = 2 * 3_600_000;
+/// How long the alarm engine's lease lasts under a policy that agreed but cannot be asked now,
+/// milliseconds: each hour it leaves another entry.
+pub const KEPT_MS: u64 = 3_600_000;
 /// The session of the alarm engine, which nobody signed in.
 pub const ENGINE_SESSION: [u8; 16] = [0; 16];
 /// Longest time one monitoring entry lasts; then the access is written again.
@@ -300,16 +306,16 @@ impl Vault {
         if record.terms.purpose != entry.purpose {
             return denied("the consent is for another purpose");
         }
+        let back_ms = now_ms.saturating_sub(entry.span_ms.0);
+        if entry.purpose == Purpose::Monitoring && entry.person.is_some() && back_ms > MONITORING_BACK_MS {
+            return denied("people who monitor see the last two hours");
+        }
         if !entry.classes.iter().all(|class| record.terms.classes.contains(class)) {
             return denied("the consent does not cover the class");
         }
-        // A policy is asked for every class, each time; one that cannot be asked does not agree.
-        if grant.policy.is_some() {
-            for class in &entry.classes {
-                if !ledger.policy_agrees(entry.grant, *class)? {
-                    return denied("the policy of the consent does not agree");
-                }
-            }
+        let mut until_ms = grant.until_ms;
+        if grant.policy.is_some() && !self.policy_agrees(ledger, entry)? {
+            until_ms = until_ms.min(now_ms.saturating_add(KEPT_MS));
         }
         let looking = entry.looked();
         if !looking.is_organisation() {
@@ -319,7 +325,32 @@ impl Vault {
                 None => return denied("the ledger does not know the reader"),
             }
         }
-        Ok(grant.until_ms)
+        Ok(until_ms)
+    }
+
+    /// Does the policy of the consent agree to every class? It is asked each time; one that cannot be asked
+    /// does not agree. Except for the alarm engine, if it agreed when it was asked last: a network that
+    /// fails must not blind it. False if the engine goes on like that.
+    fn policy_agrees(&self, ledger: &dyn Ledger, entry: &AccessEntry) -> Result<bool, AccessError> {
+        let engine = entry.reader.is_organisation() && entry.person.is_none();
+        let agreed = || self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = true;
+        for class in &entry.classes {
+            let question = (entry.grant, *class);
+            match ledger.policy_agrees(entry.grant, *class) {
+                Ok(true) if engine => {
+                    agreed().insert(question);
+                }
+                Ok(true) => {}
+                Ok(false) => {
+                    agreed().remove(&question);
+                    return Err(AccessError::PolicyRefuses(*class));
+                }
+                Err(_) if engine && agreed().contains(&question) => asked = false,
+                Err(why) => return Err(AccessError::PolicySilent(why)),
+            }
+        }
+        Ok(asked)
     }
 }
 

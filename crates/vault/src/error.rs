@@ -4,6 +4,7 @@ use crate::store::StoreError;
 use std::io;
 use thiserror::Error;
 use vitals::cbor::NotCanonical;
+use vitals::ids::Class;
 use vitals::ledger::LedgerError;
 
 /// Why the vault did not do it.
@@ -161,6 +162,12 @@ pub enum AccessError {
     /// Consent does not cover it.
     #[error("not allowed: {0}")]
     Denied(&'static str),
+    /// The policy of the consent says no to a class.
+    #[error("not allowed: the policy of the consent does not agree to the class {}", .0.word())]
+    PolicyRefuses(Class),
+    /// The policy of the consent could not be asked.
+    #[error("the policy of the consent could not be asked: {0}")]
+    PolicySilent(#[source] LedgerError),
     /// The ledger could not be asked.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

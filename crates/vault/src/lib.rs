@@ -19,7 +19,9 @@ mod watch;
 mod wrap;
 mod write;
 
-pub use access::{DurableAccess, ENGINE_SESSION, MONITORING_MS_MAX, MonitoringLease, Released};
+pub use access::{
+    DurableAccess, ENGINE_SESSION, KEPT_MS, MONITORING_BACK_MS, MONITORING_MS_MAX, MonitoringLease, Released,
+};
 pub use error::{AccessError, OpenError, VaultError, WriteError};
 pub use patients::Patient;
 pub use people::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MAX};

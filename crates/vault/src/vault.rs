@@ -12,10 +12,11 @@ use crate::terms::TermsBook;
 use crate::watch::BedBook;
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
 use redb::{Database, ReadableDatabase, TableDefinition};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use vitals::cbor::{NotCanonical, Reader, Writer};
-use vitals::ids::{DeviceId, Genesis, OrgId, PatientId};
+use vitals::ids::{Class, DeviceId, Genesis, GrantId, OrgId, PatientId};
 use vitals::proof::checkpoint::Checkpoint;
 use vitals::proof::genesis::{GENESIS_BYTES_MAX, GenesisDocument};
 use vitals::receipt::{SignedHead, TreeHead};
@@ -57,6 +58,8 @@ pub struct Vault {
     keys: OrgKeys,
     genesis: RwLock<Option<(Genesis, Vec<u8>)>>,
     books: RwLock<Books>,
+    /// What policies agreed to for the alarm engine when they could be asked last.
+    pub(crate) agreed: Mutex<HashSet<(GrantId, Class)>>,
     /// Held from the check of a change to its entry in the books.
     changing: Mutex<()>,
     _lock: FolderLock,
@@ -181,6 +184,7 @@ impl Vault {
             keys: OrgKeys { record, record_seed, sender, validator },
             genesis: RwLock::new(genesis),
             books: RwLock::new(books),
+            agreed: Mutex::default(),
             changing: Mutex::new(()),
             _lock: lock,
         })

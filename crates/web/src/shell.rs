@@ -514,10 +514,12 @@ impl App {
                 let to_sign_in = axum::response::Redirect::to("/sign-in").into_response();
                 return Refusal::new(refused(to_sign_in, Reason::SignedOut));
             }
-            ClinicError::Denied(why @ (Denied::LedgerStale { .. } | Denied::LedgerDown)) => {
-                Message::waiting(sentence(&why.to_string()))
+            ClinicError::Denied(
+                why @ (Denied::LedgerStale { .. } | Denied::LedgerDown | Denied::PolicySilent),
+            ) => Message::waiting(sentence(&why.to_string())),
+            ClinicError::Denied(why @ (Denied::Span { .. } | Denied::MonitoringSpan)) => {
+                Message::wrong(&sentence(&why.to_string()))
             }
-            ClinicError::Denied(why @ Denied::Span { .. }) => Message::wrong(&sentence(&why.to_string())),
             ClinicError::Denied(_) => Message::not_found(),
             ClinicError::Wrong(why) => Message::wrong(&sentence(why)),
             ClinicError::Elsewhere => Message::elsewhere(sentence(&why.to_string())),

@@ -15,6 +15,9 @@ use vitals::DeviceId;
 /// Leases and anchors are looked at this often at least.
 const BEAT: Duration = Duration::from_millis(200);
 
+/// Whether a policy has to be asked again is looked at this often.
+const ASK_POLICIES: Duration = Duration::from_millis(500);
+
 /// Proofs of one anchor go out in about this many turns: all gateways at once would take both the
 /// processor and the wire from acknowledgements.
 const TURNS: usize = 32;
@@ -38,6 +41,15 @@ pub(super) fn keep(clinic: &Arc<Clinic>, sessions: &Sessions, woken: &Receiver<(
             clinic.tend_anchors(now_ms);
         }
         proofs.take_turn(clinic, sessions);
+    }
+}
+
+/// Asks the policies of consents again until `over`, so that no stream goes on under an old answer. A
+/// thread of its own: on another network an answer takes seconds.
+pub(super) fn ask_policies(clinic: &Clinic, over: &AtomicBool) {
+    while !over.load(Ordering::Acquire) {
+        clinic.refresh_policies(clock::now_ms());
+        std::thread::park_timeout(ASK_POLICIES);
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `monitoring` | opens, alarms, lets time pass for alarms | nothing |
 //! | `recorder` | writes alarm events into the record | the disk |
 //! | `keeper` | leases, anchors, acts, proofs to gateways | ledger and disk |
+//! | `policies` | asks the policies of consents again | the ledger |
 
 use super::ingest::{self, Door};
 use super::keeper;
@@ -41,6 +42,7 @@ pub(super) struct Workers {
     monitoring: JoinHandle<()>,
     keeper: JoinHandle<()>,
     recorder: JoinHandle<()>,
+    policies: JoinHandle<()>,
     pub(super) wake: Wake,
     record: SyncSender<()>,
     over: Arc<AtomicBool>,
@@ -84,8 +86,10 @@ impl Workers {
         let (clinic_, sessions_, over_) = (clinic.clone(), sessions.clone(), over.clone());
         let keeper =
             thread("keeper", Box::new(move || keeper::keep(&clinic_, &sessions_, &to_keep, &over_)))?;
+        let (clinic_, over_) = (clinic.clone(), over.clone());
+        let policies = thread("policies", Box::new(move || keeper::ask_policies(&clinic_, &over_)))?;
         let door = Arc::new(Door { queue: queue.clone(), clinic: clinic.clone(), wake: wake.clone() });
-        Ok((Self { queue, admission, monitoring, keeper, recorder, wake, record, over }, door))
+        Ok((Self { queue, admission, monitoring, keeper, recorder, policies, wake, record, over }, door))
     }
 
     /// Ends them in the order in which they hand on: what was admitted is looked at, what was noticed
@@ -97,6 +101,8 @@ impl Workers {
         self.wake.admitted();
         let _ = self.monitoring.join();
         let _ = self.keeper.join();
+        self.policies.thread().unpark();
+        let _ = self.policies.join();
         let _ = self.record.try_send(());
         let _ = self.recorder.join();
     }

@@ -1,5 +1,6 @@
 //! What signed-in people do about alarms.
 
+use crate::access::Ask;
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::monitoring::attend::Effects;
@@ -180,15 +181,10 @@ impl Clinic {
     fn carer(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<Patient, ClinicError> {
         self.require(session, &[Role::Clinician], now_ms).map_err(|why| self.denied(why))?;
         let patient = self.patient(patient).map_err(|why| self.denied(why))?;
-        let reader = self.reader(session);
-        let allowed = [Purpose::Treatment, Purpose::Monitoring]
-            .into_iter()
-            .map(|purpose| self.decide(reader, &patient, purpose, &[Class::Alarms], now_ms))
-            .reduce(Result::or);
-        match allowed {
-            Some(Ok(_)) => Ok(patient),
-            Some(Err(why)) => Err(self.denied(why)),
-            None => Err(self.denied(Denied::NoConsent)),
-        }
+        let (reader, classes) = (self.reader(session), &[Class::Alarms]);
+        let ask = Ask { reader, patient: &patient, purpose: Purpose::Treatment, classes, from_ms: now_ms };
+        self.decide_any(&ask, &[Purpose::Treatment, Purpose::Monitoring], now_ms)
+            .map_err(|why| self.denied(why))?;
+        Ok(patient)
     }
 }

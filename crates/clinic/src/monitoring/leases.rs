@@ -7,10 +7,10 @@
 
 use super::read_back::ReadBack;
 use super::{Bed, attend::Effects};
-use crate::access::{Allowed, MONITORED};
+use crate::access::{self, Allowed, MONITORED};
 use crate::clinic::{Clinic, lock};
 use crate::errors::Denied;
-use crate::policy::Reader;
+use crate::policy::{Permit, Reader};
 use crate::views::Missing;
 use std::sync::Arc;
 use vault::{ENGINE_SESSION, AccessError, MONITORING_MS_MAX, MonitoringLease, Patient};
@@ -223,7 +223,7 @@ impl Watching {
             Self::Yes(watch)
                 if now_ms >= watch.renew_at_ms && watch.lease.until_ms() < watch.consent_ends_ms =>
             {
-                Some(Ask::Renew)
+                Some(Ask::Renew(Arc::clone(&watch.lease)))
             }
             Self::Yes(watch) if watch.checked != now => Some(Ask::Check(Arc::clone(&watch.lease))),
             Self::Yes(_) => None,
@@ -236,7 +236,7 @@ enum Ask {
     /// Nobody watches: may we? `restored` once the alarms of the time before were read back.
     Begin { restored: bool },
     /// The lease is old.
-    Renew,
+    Renew(Arc<MonitoringLease>),
     /// Does the consent still stand?
     Check(Arc<MonitoringLease>),
 }
@@ -392,26 +392,32 @@ impl Clinic {
     /// Answers what needs no lease; gives what is allowed and has to be written down otherwise.
     fn answer(&self, id: PatientId, ask: &Ask, now_ms: u64) -> Answer {
         let Ok(patient) = self.patient(id) else { return Answer::Found(Found::No(Unwatched::NoConsent)) };
-        let reader = Reader::Engine(self.org());
         let consent_ends_ms = self.monitoring_ends_ms(&patient, now_ms);
-        if let Ask::Check(lease) = ask {
-            let classes = &lease.entry().classes;
-            match self.decide(reader, &patient, Purpose::Monitoring, classes, now_ms) {
-                Ok(_) => return Answer::Found(Found::Stands { consent_ends_ms }),
+        let checks = matches!(ask, Ask::Check(_));
+        let mut kept = None;
+        if let Ask::Check(lease) | Ask::Renew(lease) = ask {
+            let (grant, classes) = (lease.entry().grant, &lease.entry().classes);
+            match self.decide_held(&patient, grant, classes, now_ms) {
+                Ok(_) if checks => return Answer::Found(Found::Stands { consent_ends_ms }),
+                // The policy could not be asked: renewed as it was, by the hour, each on record.
+                Ok(true) => kept = Some(Allowed { permit: Permit { grant }, classes: classes.clone() }),
                 // A ledger that does not answer does not blind the engine: the last decision stands.
-                Err(Denied::LedgerDown) => return Answer::Found(Found::Unknown),
+                Err(Denied::LedgerDown) if checks => return Answer::Found(Found::Unknown),
                 // Perhaps another consent, or fewer classes.
-                Err(_) => {}
+                Ok(false) | Err(_) => {}
             }
         }
-        match self.decide_most(reader, &patient, Purpose::Monitoring, &MONITORED, now_ms) {
+        let (reader, purpose) = (Reader::Engine(self.org()), Purpose::Monitoring);
+        let wanted =
+            access::Ask { reader, patient: &patient, purpose, classes: &MONITORED, from_ms: now_ms };
+        match kept.map_or_else(|| self.decide_most(&wanted, now_ms), Ok) {
             Ok(allowed) => Answer::Allowed(Wanted {
                 patient,
                 allowed,
                 consent_ends_ms,
                 begins: match ask {
                     Ask::Begin { restored } => Some(*restored),
-                    Ask::Renew | Ask::Check(_) => None,
+                    Ask::Renew(_) | Ask::Check(_) => None,
                 },
             }),
             Err(Denied::LedgerDown) if !matches!(ask, Ask::Begin { .. }) => Answer::Found(Found::NotRenewed),
@@ -474,7 +480,9 @@ impl Clinic {
                     let consent_ends_ms = want.consent_ends_ms.unwrap_or(lease.until_ms());
                     Found::Lease { lease: Box::new(lease), consent_ends_ms, read }
                 }
-                Err(AccessError::Ledger(_)) if want.begins.is_none() => Found::NotRenewed,
+                Err(AccessError::Ledger(_) | AccessError::PolicySilent(_)) if want.begins.is_none() => {
+                    Found::NotRenewed
+                }
                 Err(AccessError::Ledger(_)) => Found::No(Unwatched::LedgerDown),
                 Err(why) => {
                     tracing::warn!(reason = %why, "Monitoring of a patient did not begin");
@@ -572,6 +580,7 @@ fn reason(why: &Denied) -> Unwatched {
         Denied::Ended { .. } => Unwatched::ConsentEnded,
         Denied::NotYet { .. } => Unwatched::Starting,
         Denied::LedgerDown | Denied::LedgerStale { .. } => Unwatched::LedgerDown,
+        Denied::PolicySilent | Denied::PolicyRefuses { .. } => Unwatched::Policy,
         _ => Unwatched::NoConsent,
     }
 }

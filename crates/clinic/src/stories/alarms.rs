@@ -23,7 +23,7 @@ fn conditions(ward: &Ward) -> Vec<Condition> {
 fn history(ward: &mut Ward, patient: PatientId) -> Vec<(Happening, AlarmSource, Option<String>)> {
     let span_ms = (NOON_MS, ward.now_ms);
     let classes = vec![Class::Vitals, Class::Alarms];
-    let ask = ChartRequest { patient, purpose: Purpose::Own, classes, span_ms };
+    let ask = ChartRequest { patient, purpose: Purpose::Own, classes, span_ms, make_do: false };
     let chart = ward.clinic.open_chart(&ward.as_("amira"), &ask, ward.now_ms).unwrap();
     chart.alarms.into_iter().map(|mark| (mark.event.happening, mark.source, mark.by)).collect()
 }

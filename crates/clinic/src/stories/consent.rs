@@ -12,7 +12,7 @@ use vitals::metric::Metric;
 
 fn today(patient: PatientId, classes: &[Class]) -> ChartRequest {
     let span_ms = (NOON_MS - 3_600_000, NOON_MS + 3_600_000);
-    ChartRequest { patient, purpose: Purpose::Treatment, classes: classes.to_vec(), span_ms }
+    ChartRequest { patient, purpose: Purpose::Treatment, classes: classes.to_vec(), span_ms, make_do: false }
 }
 
 fn accesses(ward: &Ward, patient: PatientId) -> u64 {

@@ -41,8 +41,13 @@ fn on_a_ledger_that_stands_still_the_ward_goes_on_and_new_trust_waits() {
     }
     assert!(ward.clinic.counters().alarms_raised > 0, "alarms ring without consensus");
     let span_ms = (ward.now_ms - 600_000, ward.now_ms);
-    let ask =
-        ChartRequest { patient: amira, purpose: Purpose::Treatment, classes: vec![Class::Vitals], span_ms };
+    let ask = ChartRequest {
+        patient: amira,
+        purpose: Purpose::Treatment,
+        classes: vec![Class::Vitals],
+        span_ms,
+        make_do: false,
+    };
     assert!(!ward.clinic.open_chart(&ward.as_("lee"), &ask, ward.now_ms).unwrap().series.is_empty());
 
     // Consents, people and devices wait, and hear why.

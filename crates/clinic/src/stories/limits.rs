@@ -31,8 +31,13 @@ fn heart(tile: &Tile) -> Limits {
 
 fn chart(ward: &Ward, patient: PatientId) -> Chart {
     let span_ms = (NOON_MS, ward.now_ms);
-    let ask =
-        ChartRequest { patient, purpose: Purpose::Own, classes: vec![Class::Vitals, Class::Alarms], span_ms };
+    let ask = ChartRequest {
+        patient,
+        purpose: Purpose::Own,
+        classes: vec![Class::Vitals, Class::Alarms],
+        span_ms,
+        make_do: false,
+    };
     ward.clinic.open_chart(&ward.as_("amira"), &ask, ward.now_ms).unwrap()
 }
 

@@ -78,7 +78,7 @@ fn a_pause_is_of_watching_only() {
     ward.clinic.pause_watching(&ward.as_("amira"), PAUSE_MS, ward.now_ms).unwrap();
     let span_ms = (ward.now_ms - 60_000, ward.now_ms);
     let classes = vec![Class::Vitals];
-    let ask = ChartRequest { patient: amira, purpose: Purpose::Treatment, classes, span_ms };
+    let ask = ChartRequest { patient: amira, purpose: Purpose::Treatment, classes, span_ms, make_do: false };
     assert!(ward.clinic.open_chart(&ward.as_("lee"), &ask, ward.now_ms).is_ok(), "treatment goes on");
     let monitoring = ChartRequest { purpose: Purpose::Monitoring, ..ask };
     let why = denied(ward.clinic.open_chart(&ward.as_("lee"), &monitoring, ward.now_ms));

@@ -218,6 +218,44 @@ fn nobody_looks_in_the_organisations_name_without_their_own() {
 }
 
 #[test]
+fn a_policy_that_cannot_be_asked_stops_people_and_not_the_engine_it_agreed_to() {
+    let (scene, ..) = bedside();
+    let org = PersonId::of_organisation(scene.vault.org());
+    let grant = scene.consent(org, Purpose::Monitoring, &[Class::Vitals]);
+    scene.ledger.grants.lock().unwrap().get_mut(&grant).unwrap().policy = Some([4; 20]);
+    let engine = || AccessEntry {
+        reader: org,
+        purpose: Purpose::Monitoring,
+        grant,
+        session: ENGINE_SESSION,
+        ..scene.reading()
+    };
+    let person = AccessEntry { person: Some(scene.doctor), session: [1; 16], ..engine() };
+    let lease = || {
+        let (vault, amira) = (&scene.vault, scene.amira.id);
+        vault.log_monitoring(&scene.store, &scene.ledger, amira, engine(), u64::MAX, NOW_MS)
+    };
+    let says = |policy| *scene.ledger.policy.lock().unwrap() = policy;
+    assert!(matches!(lease(), Err(AccessError::PolicySilent(_))), "it never agreed");
+    says(Some(true));
+    assert!(log(&scene, person.clone()).is_ok());
+    says(None);
+    assert!(matches!(lease(), Err(AccessError::PolicySilent(_))), "it agreed to a person only");
+    says(Some(true));
+    assert_eq!(lease().unwrap().until_ms(), NOW_MS + EPOCH_MS / 2);
+    says(None);
+    assert!(matches!(log(&scene, person.clone()), Err(AccessError::PolicySilent(_))));
+    let size = scene.store.size();
+    assert_eq!(lease().unwrap().until_ms(), NOW_MS + KEPT_MS, "an hour at a time");
+    assert_eq!(scene.store.size(), size + 1, "each on record");
+    says(Some(false));
+    assert!(matches!(lease(), Err(AccessError::PolicyRefuses(Class::Vitals))));
+    assert!(matches!(log(&scene, person), Err(AccessError::PolicyRefuses(Class::Vitals))));
+    says(None);
+    assert!(matches!(lease(), Err(AccessError::PolicySilent(_))), "a no is remembered");
+}
+
+#[test]
 fn a_body_that_belies_its_header_does_not_open() {
     let (scene, sensor, stream, chain, sealed) = bedside();
     let access = log(&scene, scene.reading()).unwrap();

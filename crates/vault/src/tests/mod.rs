@@ -45,6 +45,8 @@ pub(crate) struct Paper {
     pub(crate) grants: Mutex<HashMap<GrantId, Grant>>,
     pub(crate) people: Mutex<HashMap<PersonId, Person>>,
     pub(crate) down: bool,
+    /// What every policy says; nothing while it cannot be asked.
+    pub(crate) policy: Mutex<Option<bool>>,
 }
 
 impl Ledger for Paper {
@@ -68,6 +70,9 @@ impl Ledger for Paper {
             return Err(LedgerError::Down("no ledger".into()));
         }
         Ok(self.grants.lock().unwrap().get(&id).cloned())
+    }
+    fn policy_agrees(&self, _: GrantId, _: Class) -> Result<bool, LedgerError> {
+        self.policy.lock().unwrap().ok_or_else(|| LedgerError::Busy("the policy did not answer".into()))
     }
     fn anchor(&self, _: OrgId) -> Result<Option<Anchor>, LedgerError> {
         unreachable!("not asked by the vault")

@@ -138,7 +138,8 @@ fn reason(why: &Denied) -> String {
         Denied::LeftAlone => "Nobody has used this page for 15 minutes.".into(),
         Denied::Withdrawn => "The patient has withdrawn the consent.".into(),
         Denied::Ended { .. } => "The patient’s consent has ended.".into(),
-        Denied::LedgerStale { .. } | Denied::LedgerDown => sentence(&why.to_string()),
+        Denied::LedgerStale { .. } | Denied::LedgerDown | Denied::PolicySilent => sentence(&why.to_string()),
+        Denied::PolicyRefuses { .. } => "The policy of the patient’s consent no longer agrees.".into(),
         _ => "You may not see this any longer.".into(),
     }
 }

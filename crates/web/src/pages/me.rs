@@ -15,9 +15,9 @@ use axum::extract::State;
 use clinic::STALE_MS;
 use clinic::charts::ACCESS_SHOWN_MAX;
 use clinic::views::{AccessView, GrantState, GrantView, OwnPage, Tile};
-use vitals::{Metric, PersonId};
 use vitals::alarm::Limits;
 use vitals::ledger::{Purpose, Role};
+use vitals::{Metric, PersonId};
 
 /// Lines of the access log that are shown at first, what belongs together in one of them.
 const LINES: usize = 20;

@@ -119,24 +119,13 @@ pub(crate) async fn open(
     let answer = app
         .ask(move |station, now_ms| {
             let span_ms = (now_ms.saturating_sub(range.length_ms), now_ms);
-            let mut classes = CLASSES.to_vec();
-            loop {
-                let request = ChartRequest { patient, purpose, classes: classes.clone(), span_ms };
-                match station.open_chart(&session, &request, now_ms) {
-                    // Somebody looks: the live stream of this page may go on from here.
-                    Ok(chart) => {
-                        station.record_opened(&session, patient, now_ms)?;
-                        return Ok(chart);
-                    }
-                    // A narrower consent opens a narrower page.
-                    Err(ClinicError::Denied(Denied::ClassNotCovered { class }))
-                        if classes.len() > 1 && classes.contains(&class) =>
-                    {
-                        classes.retain(|wanted| *wanted != class);
-                    }
-                    other => return other,
-                }
-            }
+            // A narrower consent opens a narrower page.
+            let classes = CLASSES.to_vec();
+            let request = ChartRequest { patient, purpose, classes, span_ms, make_do: true };
+            let chart = station.open_chart(&session, &request, now_ms)?;
+            // Somebody looks: the live stream of this page may go on from here.
+            station.record_opened(&session, patient, now_ms)?;
+            Ok(chart)
         })
         .await;
     if let Some(Err(ClinicError::Denied(why))) = &answer
@@ -157,6 +146,7 @@ fn of_consent(why: &Denied) -> bool {
             | Denied::NotYet { .. }
             | Denied::Ended { .. }
             | Denied::Withdrawn
+            | Denied::PolicyRefuses { .. }
     )
 }
 
@@ -190,6 +180,10 @@ fn opening(chart: &Chart, role: Role) -> OpeningView {
     let scope = words::classes(&chart.classes);
     let sentence = match chart.purpose {
         Purpose::Own => format!("This is your own record: {scope}."),
+        Purpose::Monitoring => format!(
+            "The patient’s consent lets the ward see {scope} for monitoring: what is now, alarms, and the last two \
+             hours. More needs the patient’s consent to treatment."
+        ),
         purpose => format!("The patient’s consent lets you see {scope} {}.", words::purpose(purpose)),
     };
     let choices = purposes(role);

@@ -6,8 +6,10 @@ use crate::draw::{BUCKETS, Bucket, Frame, Run, axis, gap_ms, thin};
 use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
+use clinic::MONITORING_BACK_MS;
 use clinic::views::{Chart, EnvelopeRef, ProofState, Series};
 use vitals::alarm::Limits;
+use vitals::ledger::Purpose;
 use vitals::metric::{Metric, Sample};
 
 /// Rows of a table twin.
@@ -29,9 +31,10 @@ pub(crate) struct Range {
 }
 
 /// All spans one can choose.
-pub(crate) const RANGES: [Range; 4] = [
+pub(crate) const RANGES: [Range; 5] = [
     Range { word: "15m", label: "15 min", length_ms: 15 * 60_000 },
     Range { word: "1h", label: "1 h", length_ms: 3_600_000 },
+    Range { word: "2h", label: "2 h", length_ms: 2 * 3_600_000 },
     Range { word: "8h", label: "8 h", length_ms: 8 * 3_600_000 },
     Range { word: "24h", label: "24 h", length_ms: 24 * 3_600_000 },
 ];
@@ -148,6 +151,8 @@ impl TrendsPart {
             marks: marks.join(";"),
             ranges: RANGES
                 .iter()
+                // What monitoring does not reach is not offered.
+                .filter(|range| chart.purpose != Purpose::Monitoring || range.length_ms <= MONITORING_BACK_MS)
                 .map(|range| RangeLink {
                     word: range.word,
                     label: range.label,

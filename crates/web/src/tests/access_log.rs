@@ -42,10 +42,15 @@ async fn looks_of_one_session_are_told_together_and_can_be_seen_one_by_one() {
         purpose: vitals::ledger::Purpose::Treatment,
         classes: super::scene::CARE.to_vec(),
         span_ms,
+        make_do: false,
     };
     scene.ward.clinic.open_chart(&again, &request, scene.ward.now_ms).unwrap();
     let page = scene.page("/me", "amira").await;
-    assert_eq!(readers(&page).matches("<b>lee</b> looked at your").count(), 2, "another session, another line");
+    assert_eq!(
+        readers(&page).matches("<b>lee</b> looked at your").count(),
+        2,
+        "another session, another line"
+    );
     let page = scene.page("/me?log=all", "amira").await;
     assert_eq!(readers(&page).matches("<b>lee</b> looked at your").count(), 4, "each with its own proof");
     assert!(!readers(&page).contains("times since"));

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 use vitals::eip712::{ConsentDomain, grant_id};
 use vitals::governance::{Motion, Proposal, Validator};
-use vitals::ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId, sha256};
+use vitals::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId, sha256};
 use vitals::ledger::{
     Act, ActId, Anchor, ConsentMessage, Device, DeviceKind, Fact, Grant, Ledger, LedgerError, Organisation,
     Outcome, Person, Tip,
@@ -41,6 +41,9 @@ struct State {
     suspended: HashMap<PersonId, u64>,
     blocks: Vec<PaperBlock>,
     deaf: bool,
+    /// What every policy says; nothing while it cannot be asked.
+    policy: Option<bool>,
+    policies_asked: u64,
 }
 
 /// A block as it was made.
@@ -105,6 +108,8 @@ impl PaperLedger {
             suspended: HashMap::new(),
             blocks: vec![PaperBlock { height: 1, time_ms: now_ms, acts: Vec::new() }],
             deaf: false,
+            policy: Some(true),
+            policies_asked: 0,
         };
         Self { document, validator, state: Mutex::new(state) }
     }
@@ -165,6 +170,21 @@ impl PaperLedger {
     /// Validators leave withdrawals of consents out of their blocks, or take them again.
     pub(crate) fn set_deaf(&self, deaf: bool) {
         self.state().deaf = deaf;
+    }
+
+    /// The consent was given under a policy.
+    pub(crate) fn put_under_policy(&self, grant: GrantId) {
+        self.state().model.grants.get_mut(&grant).unwrap().policy = Some([0x44; 20]);
+    }
+
+    /// From now on every policy says yes or no, or cannot be asked.
+    pub(crate) fn policies_say(&self, policy: Option<bool>) {
+        self.state().policy = policy;
+    }
+
+    /// How often policies were asked since the beginning.
+    pub(crate) fn policies_asked(&self) -> u64 {
+        self.state().policies_asked
     }
 
     /// This node keeps no block below this height any more.
@@ -327,6 +347,20 @@ impl Ledger for PaperLedger {
 
     fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
         self.ask(|model| model.grants.get(&id).cloned())
+    }
+
+    fn policy_agrees(&self, grant: GrantId, _: Class) -> Result<bool, LedgerError> {
+        let mut state = self.state();
+        state.policies_asked += 1;
+        if state.down {
+            return Err(LedgerError::Down("unplugged".into()));
+        }
+        let under = state.model.grants.get(&grant).is_some_and(|grant| grant.policy.is_some());
+        match state.policy {
+            _ if !under => Ok(true),
+            Some(agrees) => Ok(agrees),
+            None => Err(LedgerError::Busy("the policy did not answer".into())),
+        }
     }
 
     fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError> {

@@ -159,8 +159,13 @@ impl Station for Demo {
         now_ms: u64,
     ) -> Result<Chart, ClinicError> {
         let Some(own) = session.patient else { return Err(Denied::Role { role: session.role }.into()) };
-        let request =
-            ChartRequest { patient: own, purpose: Purpose::Own, classes: classes.to_vec(), span_ms };
+        let request = ChartRequest {
+            patient: own,
+            purpose: Purpose::Own,
+            classes: classes.to_vec(),
+            span_ms,
+            make_do: false,
+        };
         self.open_chart(session, &request, now_ms)
     }
 
