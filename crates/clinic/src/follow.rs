@@ -6,7 +6,7 @@ use crate::access::{Ask, MONITORED, Trace};
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::sessions::Session;
-use crate::views::{LiveEvent, Tile, Wall};
+use crate::views::{HiddenBed, LiveEvent, Tile, Wall};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
@@ -21,6 +21,9 @@ const FOLLOWED: [Class; 4] = MONITORED;
 
 /// The decision is made again after this long, even if nothing moved.
 const CHECK_MS: u64 = 1_000;
+
+/// Patients of a wall with their classes, and those whom only a silent policy hides.
+type Monitored = (Vec<(Patient, Vec<Class>)>, Vec<PatientId>);
 
 /// One open live stream.
 pub struct Follow {
@@ -38,8 +41,10 @@ pub struct Follow {
     missed: bool,
     /// The node tells nothing any more.
     over: bool,
-    /// Patients who withdrew, not told yet.
+    /// Patients who withdrew or are hidden or shown again, not told yet.
     gone: Vec<PatientId>,
+    /// Patients of a wall who are hidden while a policy cannot be asked.
+    silent: BTreeSet<PatientId>,
 }
 
 impl core::fmt::Debug for Follow {
@@ -55,12 +60,24 @@ impl Clinic {
     /// # Errors
     /// [`ClinicError::Denied`] for anybody but clinicians.
     pub fn wall(&self, session: &Session, now_ms: u64) -> Result<Wall, ClinicError> {
-        let scope = self.monitored(session, now_ms)?;
+        let (scope, silent) = self.monitored(session, now_ms)?;
         let tiles = scope.iter().map(|(patient, classes)| self.tile_of(patient, classes, now_ms)).collect();
-        Ok(self.wall_of(tiles, now_ms))
+        let hidden = silent.iter().map(|patient| self.hidden_bed(*patient, now_ms)).collect();
+        Ok(self.wall_of(tiles, hidden, now_ms))
     }
 
-    fn wall_of(&self, mut tiles: Vec<Tile>, now_ms: u64) -> Wall {
+    /// Somebody has to go there: neither values nor the alarm itself, but that there is one.
+    fn hidden_bed(&self, patient: PatientId, now_ms: u64) -> HiddenBed {
+        let known = self.monitoring.of(patient, now_ms, |bed| {
+            let alarms = bed.bedside.open();
+            let active = alarms.iter().filter(|alarm| alarm.is_active());
+            let alarm = active.map(|alarm| alarm.priority).max();
+            HiddenBed { patient, place: bed.place.clone(), watched: bed.is_watched(), alarm }
+        });
+        known.unwrap_or(HiddenBed { patient, place: String::new(), watched: false, alarm: None })
+    }
+
+    fn wall_of(&self, mut tiles: Vec<Tile>, hidden: Vec<HiddenBed>, now_ms: u64) -> Wall {
         tiles.sort_by(|a, b| (&a.bed, a.patient).cmp(&(&b.bed, b.patient)));
         let mut unwatched = self.monitoring.of_all(|patient, bed| bed.unwatched_view(patient));
         unwatched.sort_by(|a, b| (&a.place, a.patient).cmp(&(&b.place, b.patient)));
@@ -68,12 +85,16 @@ impl Clinic {
         let of_beds = unwatched.iter().filter_map(|bed| bed.alarm.clone());
         let mut strip: Vec<_> = of_tiles.chain(of_beds).collect();
         strip.sort_by_key(crate::views::AlarmView::urgency);
-        let shown: BTreeSet<PatientId> =
-            tiles.iter().map(|tile| tile.patient).chain(unwatched.iter().map(|bed| bed.patient)).collect();
+        let shown: BTreeSet<PatientId> = tiles
+            .iter()
+            .map(|tile| tile.patient)
+            .chain(unwatched.iter().map(|bed| bed.patient))
+            .chain(hidden.iter().map(|bed| bed.patient))
+            .collect();
         let unmonitored = self.vault().patients().len().saturating_sub(shown.len());
         let gateways = self.silent_gateways(&tiles);
         let ledger = self.health(now_ms);
-        Wall { tiles, strip, gateways, unwatched, unmonitored, ledger, at_ms: now_ms }
+        Wall { tiles, strip, gateways, unwatched, hidden, unmonitored, ledger, at_ms: now_ms }
     }
 
     /// Does this patient stand on the session's wall? Shows nothing, and leaves no entry.
@@ -94,9 +115,11 @@ impl Clinic {
     /// As [`Clinic::wall`].
     pub fn follow_wall(self: &Arc<Self>, session: &Session, now_ms: u64) -> Result<Follow, ClinicError> {
         let events = self.listen();
-        let scope = self.monitored(session, now_ms)?;
+        let (scope, silent) = self.monitored(session, now_ms)?;
         let scope = scope.into_iter().map(|(patient, classes)| (patient.id, classes)).collect();
-        Ok(self.follow(session, Purpose::Monitoring, true, scope, events, now_ms))
+        let mut follow = self.follow(session, Purpose::Monitoring, true, scope, events, now_ms);
+        follow.silent = silent.into_iter().collect();
+        Ok(follow)
     }
 
     /// Follows one patient.
@@ -155,22 +178,25 @@ impl Clinic {
             missed: false,
             over: false,
             gone: Vec::new(),
+            silent: BTreeSet::new(),
         }
     }
 
-    /// Patients this session may see on the wall, each with a trace left.
-    fn monitored(&self, session: &Session, now_ms: u64) -> Result<Vec<(Patient, Vec<Class>)>, ClinicError> {
+    /// Patients this session may see on the wall, each with a trace left; and those it may not see only
+    /// because a policy could not be asked.
+    fn monitored(&self, session: &Session, now_ms: u64) -> Result<Monitored, ClinicError> {
         self.require(session, &[Role::Clinician], now_ms).map_err(|why| self.denied(why))?;
-        let mut monitored = Vec::new();
+        let (mut monitored, mut silent) = (Vec::new(), Vec::new());
         for patient in self.vault().patients() {
             match self.trace(session, &patient, Purpose::Monitoring, now_ms) {
                 Ok(classes) => monitored.push((patient, classes)),
                 Err(ClinicError::Denied(Denied::NotEnrolled)) => return Err(self.denied(Denied::NotEnrolled)),
+                Err(ClinicError::Denied(Denied::PolicySilent)) => silent.push(patient.id),
                 Err(ClinicError::Denied(_)) => {}
                 Err(why) => return Err(why),
             }
         }
-        Ok(monitored)
+        Ok((monitored, silent))
     }
 
     /// Decides, and leaves the session's one entry for this patient and purpose if it is not there
@@ -274,7 +300,7 @@ impl Follow {
             Err(why) => return Err(why),
         }
         let reader = self.clinic.reader(&self.session);
-        let mut gone = Vec::new();
+        let (mut gone, mut silent) = (Vec::new(), BTreeSet::new());
         for (id, classes) in &self.scope {
             let decided = self.clinic.patient(*id).and_then(|patient| {
                 let purpose = self.purpose;
@@ -283,6 +309,10 @@ impl Follow {
             });
             match decided {
                 Ok(_) | Err(Denied::LedgerDown) => {}
+                // Comes back by itself: a wall stays open for a whole shift.
+                Err(Denied::PolicySilent) if self.wall => {
+                    silent.insert(*id);
+                }
                 Err(why) if self.wall && why != Denied::NotEnrolled => gone.push(*id),
                 Err(why) => return Err(why),
             }
@@ -291,8 +321,32 @@ impl Follow {
             self.scope.remove(&id);
             self.gone.push(id);
         }
+        let late: Vec<PatientId> =
+            self.silent.iter().copied().filter(|id| !self.scope.contains_key(id)).collect();
+        for id in late {
+            match self.begin(id, now_ms) {
+                Some(classes) => {
+                    self.scope.insert(id, classes);
+                }
+                None => {
+                    silent.insert(id);
+                }
+            }
+        }
+        self.gone.extend(self.silent.symmetric_difference(&silent));
+        self.silent = silent;
         self.checked = now;
         Ok(())
+    }
+
+    /// Begins to show a patient whose policy was silent when the wall was opened, once it agrees.
+    fn begin(&self, id: PatientId, now_ms: u64) -> Option<Vec<Class>> {
+        let (clinic, purpose) = (&self.clinic, self.purpose);
+        let patient = clinic.patient(id).ok()?;
+        let reader = clinic.reader(&self.session);
+        let ask = Ask { reader, patient: &patient, purpose, classes: &FOLLOWED, from_ms: now_ms };
+        clinic.decide_most_at_hand(&ask, now_ms).ok()?;
+        clinic.trace(&self.session, &patient, purpose, now_ms).ok()
     }
 
     /// One patient as this stream may show them.
@@ -311,8 +365,9 @@ impl Follow {
     /// The wall as this stream may show it now.
     #[must_use]
     pub fn wall(&self, now_ms: u64) -> Wall {
-        let tiles = self.scope.keys().filter_map(|patient| self.tile(*patient, now_ms).ok()).collect();
-        self.clinic.wall_of(tiles, now_ms)
+        let tiles = self.patients().filter_map(|patient| self.tile(patient, now_ms).ok()).collect();
+        let hidden = self.silent.iter().map(|patient| self.clinic.hidden_bed(*patient, now_ms)).collect();
+        self.clinic.wall_of(tiles, hidden, now_ms)
     }
 
     fn left_alone(&self, now_ms: u64) -> bool {
@@ -322,13 +377,14 @@ impl Follow {
 
     /// Patients this stream shows.
     pub fn patients(&self) -> impl Iterator<Item = PatientId> {
-        self.scope.keys().copied()
+        self.scope.keys().copied().filter(|patient| !self.silent.contains(patient))
     }
 
     /// The event as this stream may show it, if at all.
     fn pass(&self, event: &Arc<LiveEvent>) -> Option<Arc<LiveEvent>> {
         let may = |patient: &PatientId, class: Class| {
-            self.scope.get(patient).is_some_and(|classes| classes.contains(&class))
+            let classes = self.scope.get(patient).filter(|_| !self.silent.contains(patient));
+            classes.is_some_and(|classes| classes.contains(&class))
         };
         match &**event {
             LiveEvent::Readings { patient, readings, offset_ms, envelope, sealed_at_ms, live_at_ms } => {
@@ -351,7 +407,10 @@ impl Follow {
                 })
             }
             LiveEvent::Alarm(view) => may(&view.patient, Class::Alarms).then(|| Arc::clone(event)),
-            LiveEvent::Changed { patient } => self.scope.contains_key(patient).then(|| Arc::clone(event)),
+            LiveEvent::Changed { patient } => {
+                let told = self.scope.contains_key(patient) || self.silent.contains(patient);
+                told.then(|| Arc::clone(event))
+            }
             LiveEvent::Watching { .. } => self.wall.then(|| Arc::clone(event)),
             LiveEvent::Access { patient } => {
                 let own = self.purpose == Purpose::Own && self.scope.contains_key(patient);

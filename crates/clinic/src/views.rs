@@ -32,6 +32,7 @@ silent_debug!(
     SilentGateway,
     UnwatchedBed,
     Wall,
+    HiddenBed,
     Point,
     Series,
     EnvelopeRef,
@@ -343,6 +344,8 @@ pub struct Wall {
     pub strip: Vec<AlarmView>,
     /// Gateways behind which every bed shown is silent.
     pub gateways: Vec<SilentGateway>,
+    /// Beds that cannot be shown because the policy of their consent could not be asked.
+    pub hidden: Vec<HiddenBed>,
     /// Patients of this node who do not consent to monitoring (they are not shown).
     /// Beds that send data and that nobody watches.
     pub unwatched: Vec<UnwatchedBed>,
@@ -353,6 +356,20 @@ pub struct Wall {
     pub ledger: LedgerHealth,
     /// When the wall was put together, milliseconds.
     pub at_ms: u64,
+}
+
+/// A bed whose patient nobody may see now, because the policy of the consent could not be asked: no more
+/// than sends somebody there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HiddenBed {
+    /// Whose.
+    pub patient: PatientId,
+    /// Bed or place.
+    pub place: String,
+    /// The alarm engine goes on under the policy's last answer.
+    pub watched: bool,
+    /// The worst alarm that nobody has answered there.
+    pub alarm: Option<Priority>,
 }
 
 /// One sample in a chart.

@@ -55,6 +55,10 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watching.is_on()
+    }
+
     pub(crate) fn new(patient: PatientId, now_ms: u64) -> Self {
         Self {
             bedside: Bedside::new(patient, now_ms),

@@ -13,7 +13,7 @@ use crate::errors::Denied;
 use crate::policy::{Permit, Reader};
 use crate::views::Missing;
 use std::sync::Arc;
-use vault::{ENGINE_SESSION, AccessError, MONITORING_MS_MAX, MonitoringLease, Patient};
+use vault::{AccessError, ENGINE_SESSION, MONITORING_MS_MAX, MonitoringLease, Patient};
 use vitals::alarm::Unwatched;
 use vitals::body::AccessEntry;
 use vitals::envelope::TIME_MAX_MS;
@@ -408,8 +408,7 @@ impl Clinic {
             }
         }
         let (reader, purpose) = (Reader::Engine(self.org()), Purpose::Monitoring);
-        let wanted =
-            access::Ask { reader, patient: &patient, purpose, classes: &MONITORED, from_ms: now_ms };
+        let wanted = access::Ask { reader, patient: &patient, purpose, classes: &MONITORED, from_ms: now_ms };
         match kept.map_or_else(|| self.decide_most(&wanted, now_ms), Ok) {
             Ok(allowed) => Answer::Allowed(Wanted {
                 patient,

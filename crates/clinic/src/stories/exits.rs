@@ -4,7 +4,7 @@
 use super::ward::{Gateway, NOON_MS, Ward, denied};
 use crate::policy_answers::{POLICY_ANSWER_MS_MAX, POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS};
 use crate::{ChartRequest, ClinicError, Denied, LimitsOrder, Scope, Wish};
-use vitals::alarm::{Condition, Limits, SILENCE_MAX_MS};
+use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
 use vitals::metric::Metric;
@@ -94,7 +94,7 @@ const EXITS: [Exit; 16] = [
     }),
     ("the wall", |s| {
         let wall = s.ward.clinic.wall(&s.ward.as_("lee"), s.ward.now_ms)?;
-        assert_eq!(wall.tiles.len() + wall.unmonitored, 1);
+        assert_eq!(wall.tiles.len() + wall.unmonitored + wall.hidden.len(), 1);
         // A wall leaves out whom it may not show; why, the page of the patient says.
         let ask = s.chart(Purpose::Monitoring, 0);
         match wall.tiles.len() {
@@ -283,6 +283,33 @@ fn a_policy_that_cannot_be_asked_closes_streams_of_people_and_the_engine_goes_on
     let own = scene.ward.clinic.own_page(&scene.ward.as_("amira"), scene.ward.now_ms).unwrap();
     assert!(own.now.values.is_empty(), "a policy that says no is obeyed");
     assert_ne!(scene.monitoring, GrantId([0; 32]));
+}
+
+#[test]
+fn a_wall_names_the_bed_it_cannot_show_and_shows_it_again_when_the_policy_answers() {
+    let mut scene = Scene::new();
+    scene.policies_say(Some(true));
+    let lee = scene.ward.as_("lee");
+    let mut early = scene.ward.clinic.follow_wall(&lee, scene.ward.now_ms).unwrap();
+    scene.policies_say(None);
+    assert!(early.check(scene.ward.now_ms).is_ok());
+    assert_eq!(early.patients().count(), 0);
+    let wall = early.wall(scene.ward.now_ms);
+    assert_eq!((wall.tiles.len(), wall.unmonitored, wall.hidden.len()), (0, 0, 1));
+    let bed = &wall.hidden[0];
+    assert_eq!((bed.place.as_str(), bed.watched, bed.alarm), ("bed of amira", true, None));
+    scene.ward.beats(&mut scene.gateway, 1900, 30);
+    let wall = scene.ward.clinic.wall(&lee, scene.ward.now_ms).unwrap();
+    assert_eq!(wall.hidden[0].alarm, Some(Priority::High), "somebody must go there");
+    assert!(wall.tiles.is_empty() && wall.strip.is_empty(), "and that is all that is told");
+    let mut late = scene.ward.clinic.follow_wall(&lee, scene.ward.now_ms).unwrap();
+    scene.policies_say(Some(true));
+    for follow in [&mut early, &mut late] {
+        assert!(follow.check(scene.ward.now_ms).is_ok());
+        let wall = follow.wall(scene.ward.now_ms);
+        assert_eq!((wall.tiles.len(), wall.hidden.len()), (1, 0), "nobody has to load the page again");
+        assert!(!wall.strip.is_empty());
+    }
 }
 
 #[test]

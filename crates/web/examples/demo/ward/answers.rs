@@ -19,8 +19,8 @@ impl Demo {
         strip.extend(unwatched.iter().filter_map(|bed| bed.alarm.clone()));
         strip.sort_by_key(AlarmView::urgency);
         let gateways = self.silent_gateways(&tiles);
-        let ledger = self.health(now_ms);
-        Wall { tiles, strip, gateways, unwatched, unmonitored: 0, ledger, at_ms: now_ms }
+        let (ledger, hidden) = (self.health(now_ms), Vec::new());
+        Wall { tiles, strip, gateways, unwatched, hidden, unmonitored: 0, ledger, at_ms: now_ms }
     }
 
     fn halted(&self) -> bool {
