@@ -49,6 +49,10 @@ EPOCH_MAX = 84006
 TIME_MAX_MS = 7258118400000
 STEPS_MAX = 3660
 PERSISTENCE_MAX_MS = 600000
+SILENCE_MAX_MS = 120000
+COMMAND_BYTES_MAX = 512
+ANSWER_MS_MAX = 43200000
+LIMITS_MS_MAX = 86400000
 PATH_MAX = 64
 HEAD_BYTES_MAX = 256
 RECEIPT_BYTES_MAX = 4096
@@ -550,7 +554,7 @@ def open_envelope(envelope, header, chain, chain_epoch):
 
 # ---- Section 5. Bodies ----
 
-READINGS, ALARM_EVENTS, ACCESS_ENTRY, PROFILE_ENTRY, LIMITS = range(1, 6)
+READINGS, ALARM_EVENTS, ACCESS_ENTRY, PROFILE_ENTRY, LIMITS, COMMAND_ISSUED, CONFIRMATIONS = range(1, 8)
 LIMITS_CHANGE = 8
 DISMISSAL = 12
 CLASS_OF_METRIC = {1: VITALS, 2: VITALS, **{metric: ENVIRONMENT for metric in range(3, 10)}}
@@ -655,9 +659,28 @@ class Dismissal(NamedTuple):
     reason: str
 
 
+class CommandIssued(NamedTuple):
+    kind: int
+    command: Tag
+
+
+class Confirmation(NamedTuple):
+    at: int
+    seq: int
+    command: bytes
+    outcome: int
+    until: int
+    limits_of: tuple
+
+
+class Confirmations(NamedTuple):
+    kind: int
+    confirmations: tuple
+
+
 metric = integer(1, 9)
 body_text = text(TEXT_BYTES_MAX)
-_condition = one_of(integer(0x101, 0x109), integer(0x201, 0x209), integer(0x301, 0x309), integer(0x400, 0x405))
+_condition = one_of(integer(0x101, 0x109), integer(0x201, 0x209), integer(0x301, 0x309), integer(0x400, 0x405), integer(0x410, 0x411))
 _limits_of = record(
     LimitsOf, metric, array(array(integer(*I32), 0, 1), 6, 6), integer(0, 2**31 - 1), integer(0, PERSISTENCE_MAX_MS)
 )
@@ -665,6 +688,7 @@ _access = (
     uint, time_ms, id32, body_text, integer(1, 5), hash32,
     array(class_code, 0, 7), time_ms, time_ms, id16,
 )  # fmt: skip
+_outcome = one_of(integer(1, 4), integer(16, 24))
 _body = {
     READINGS: record(
         Readings, uint, array(record(Column, metric, integer(1, COUNT_MAX), blob(0, BODY_BYTES_MAX)), 1, 9)
@@ -681,6 +705,16 @@ _body = {
     ACCESS_ENTRY: one_of(record(AccessEntry, *_access), record(AccessByPerson, *_access, id32)),
     PROFILE_ENTRY: record(Profile, uint, time_ms, body_text, body_text),
     LIMITS: record(Limits, uint, time_ms, id32, _limits_of),
+    COMMAND_ISSUED: record(CommandIssued, uint, cose_sign1),
+    CONFIRMATIONS: record(
+        Confirmations,
+        uint,
+        array(
+            record(Confirmation, time_ms, integer(0, SEQ_MAX), hash32, _outcome, time_ms, array(_limits_of, 0, 1)),
+            1,
+            COUNT_MAX,
+        ),
+    ),
     LIMITS_CHANGE: record(
         LimitsChange, uint, time_ms, id32, _limits_of, _limits_of, body_text, array(time_ms, 0, 1)
     ),
@@ -772,6 +806,12 @@ def decode_body(data, first):
         need(body.before.metric == body.limits_of.metric, "limits replace those of another metric")
         need(body.reason, "a change of limits without a reason")
         need(all(until > body.at for until in body.until), "a change of limits that is over before it begins")
+    if body.kind == COMMAND_ISSUED:
+        decode_command_payload(body.command.value.payload)
+    if body.kind == CONFIRMATIONS:
+        for confirmation in body.confirmations:
+            for limits_of in confirmation.limits_of:
+                in_order(limits_of)
     return body
 
 
@@ -788,11 +828,7 @@ def body_classes(body):
     if body.kind == READINGS:
         classes = {CLASS_OF_METRIC[column.metric] for column in body.columns}
         return classes if len(classes) == 1 else set()
-    kinds = {
-        ALARM_EVENTS: ALARMS, ACCESS_ENTRY: ACCESS, PROFILE_ENTRY: PROFILE, LIMITS: ALARMS, LIMITS_CHANGE: ALARMS,
-        DISMISSAL: ALARMS,
-    }
-    return {kinds[body.kind]}
+    return {{ACCESS_ENTRY: ACCESS, PROFILE_ENTRY: PROFILE}.get(body.kind, ALARMS)}
 
 
 def body_extent(body, first):
@@ -801,9 +837,79 @@ def body_extent(body, first):
         times = [reading.at for column in body.columns for reading in unpack(column, first)]
     elif body.kind == ALARM_EVENTS:
         times = [event.at for event in body.events]
+    elif body.kind == CONFIRMATIONS:
+        times = [confirmation.at for confirmation in body.confirmations]
+    elif body.kind == COMMAND_ISSUED:
+        times = [decode_command_payload(body.command.value.payload).at]
     else:
         times = [body.at]
     return len(times), min(times), max(times)
+
+
+# ---- Section 18. Commands to a bedside ----
+
+
+class CommandPayload(NamedTuple):
+    version: int
+    genesis: bytes
+    gateway: bytes
+    bedside: bytes
+    patient: bytes
+    seq: int
+    at: int
+    deliver_by: int
+    in_force_until: int
+    by: bytes
+    action: tuple
+
+
+class Answer(NamedTuple):
+    kind: int
+    condition: int
+    priority: int
+    raised_at: int
+
+
+class Pause(NamedTuple):
+    kind: int
+    condition: int
+
+
+class NewLimits(NamedTuple):
+    kind: int
+    limits_of: LimitsOf
+
+
+ANSWER, PAUSE, SOUND_ON, NEW_LIMITS = range(1, 5)
+_action = one_of(
+    record(Answer, literal(ANSWER), _condition, integer(0, 3), time_ms),
+    record(Pause, integer(PAUSE, SOUND_ON), _condition),
+    record(NewLimits, literal(NEW_LIMITS), _limits_of),
+)
+_command_payload = record(
+    CommandPayload, version, hash32, id16, id16, id16, integer(1, SEQ_MAX), time_ms, time_ms, author_time, id32, _action
+)
+
+
+def decode_command_payload(data):
+    payload = _command_payload(cbor_read(data, COMMAND_BYTES_MAX))
+    kind = payload.action.kind
+    longest = {ANSWER: ANSWER_MS_MAX, NEW_LIMITS: LIMITS_MS_MAX}.get(kind, SILENCE_MAX_MS)
+    need(payload.at <= payload.deliver_by <= payload.in_force_until, "the command's times are out of order")
+    need(payload.in_force_until - payload.at <= longest, "the command lasts longer than its action may")
+    if kind == ANSWER:
+        need(payload.action.raised_at <= payload.at, "answered before it was raised")
+    if kind == NEW_LIMITS:
+        in_order(payload.action.limits_of)
+    return payload
+
+
+def check_command(data, record_key):
+    """A command of the organisation whose record key this is."""
+    signed = cose_sign1(cbor_read(data, COMMAND_BYTES_MAX))
+    payload = decode_command_payload(signed.value.payload)
+    check_signature(b"aceso/command/v1", payload.genesis, signed, record_key, "the record key")
+    return signed, payload
 
 
 # ---- Section 6. Names derived by hashing ----
@@ -1999,6 +2105,12 @@ class Vectors:
         payload = payload._replace(genesis_document=cbor(decode_genesis(payload.genesis_document)))
         return cbor(Tag(18, signed.value._replace(payload=cbor(payload))))
 
+    def judge_command(self, data):
+        payload = decode_command_payload(cose_sign1(cbor_read(data, COMMAND_BYTES_MAX)).value.payload)
+        need(payload.genesis in self.record_keys, "the command is of another ledger")
+        signed, payload = check_command(data, self.record_keys[payload.genesis])
+        return cbor(Tag(18, signed.value._replace(payload=cbor(payload))))
+
     def judge_ledger_proof_2(self, data):
         proof = decode_ledger_proof(data)
         check_ledger_proof(data, self.later_document, [("Anchor", self.organisation)], only_version=2)
@@ -2022,8 +2134,10 @@ GOOD = {
     "envelope_v1": "envelope", "envelope_v1_next": "envelope", "envelope_sealed_v1": "envelope",
     "header_v1": "header", "body_readings_v1": "body", "body_alarms_v1": "body", "body_access_v1": "body",
     "body_access_v2": "body",
-    "body_profile_v1": "body", "body_limits_v1": "body", "body_limits_v2": "body", "body_alarms_v1_silence_ended": "body",
-    "body_dismissal_v1": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
+    "body_profile_v1": "body", "body_limits_v1": "body", "body_limits_v2": "body",
+    "body_alarms_v1_silence_ended": "body", "body_command_v1": "body", "body_confirmations_v1": "body",
+    "command_acknowledge_v1": "command", "command_silence_v1": "command", "command_end_silence_v1": "command",
+    "command_limits_v1": "command", "body_dismissal_v1": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
     "delivery_v1": "delivery", "ledger_proof_v1": "ledger proof", "block_header_v1": "block header",
     "certificate_v1": "certificate", "genesis_v1": "genesis document", "genesis_v2": "genesis document",
     "bundle_genesis_v1": "genesis document", "bundle_genesis_v2": "genesis document",

@@ -12,6 +12,7 @@ use vitals::alarm::{AlarmEvent, Limits};
 use vitals::body::Body;
 use vitals::bundle;
 use vitals::cbor::{Reader, Writer};
+use vitals::command::{Command, Confirmation, SignedCommand};
 use vitals::envelope::{Envelope, Header};
 use vitals::pairing::{PairingAnswer, PairingRequest};
 use vitals::proof::certificate::Certificate;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "alarm", seeds: &["body_alarms", "body_limits"], attack: alarm },
     Target { name: "receipt", seeds: &["receipt_"], attack: receipt },
     Target { name: "tree_head", seeds: &["tree_head_"], attack: tree_head },
+    Target { name: "command", seeds: &["command_", "body_command", "body_confirmations"], attack: command },
     Target { name: "delivery", seeds: &["delivery_"], attack: delivery },
     Target { name: "ledger_proof", seeds: &["ledger_proof_"], attack: ledger_proof },
     Target { name: "trie", seeds: &["ledger_proof_"], attack: trie },
@@ -106,6 +108,20 @@ fn tree_head(bytes: &[u8]) {
     head.write(&mut w);
     assert!(bytes.starts_with(&w.finish()), "an accepted tree head has one encoding");
     let _ = head.verify(&[5; 32]);
+}
+
+fn command(bytes: &[u8]) {
+    if let Ok(signed) = SignedCommand::decode(bytes) {
+        assert_eq!(signed.encode(), bytes, "an accepted command has one encoding");
+        assert_eq!(Command::decode(&signed.command.encode()), Ok(signed.command));
+        assert!(signed.command.is_bounded());
+        assert!(!signed.verify(&[5; 32]));
+    }
+    if let Ok(confirmation) = Confirmation::read(&mut Reader::new(bytes)) {
+        let mut w = Writer::new();
+        confirmation.write(&mut w);
+        assert!(bytes.starts_with(&w.finish()), "an accepted confirmation has one encoding");
+    }
 }
 
 fn delivery(bytes: &[u8]) {
@@ -228,6 +244,7 @@ fn mqtt_node(bytes: &[u8]) {
         }
     }
     let _ = session.deliver(link::Lane::Receipt, vec![1, 2, 3]);
+    let _ = session.deliver(link::Lane::Command, vec![1, 2, 3]);
 }
 
 fn mqtt_gateway(bytes: &[u8]) {
@@ -287,7 +304,9 @@ pub fn made_seeds() -> Vec<(String, Vec<u8>)> {
     .collect();
     seeds.push(("frame_up".into(), up));
     seeds.push(("frame_down".into(), [lcd.encode(), Down::TimeSync { now_ms: 7 }.encode()].concat()));
-    for lane in [link::Lane::Envelope, link::Lane::Alarm, link::Lane::Receipt, link::Lane::Proof] {
+    for lane in
+        [link::Lane::Envelope, link::Lane::Alarm, link::Lane::Receipt, link::Lane::Proof, link::Lane::Command]
+    {
         seeds.push((format!("topic_{lane:?}"), topic::of(GATEWAY, lane).into_bytes()));
     }
     seeds.push(("topic_wild".into(), format!("d/{GATEWAY}/+").into_bytes()));

@@ -38,7 +38,7 @@ pub(crate) struct Options {
     #[arg(long)]
     script: Option<Script>,
     /// Tell boards that run what happens: the control socket, then the order, for example
-    /// "2 tachycardia 30s".
+    /// "2 tachycardia 30s", "2 button" (somebody presses it) or "2 look" (what LCD and buzzer do).
     #[arg(long, num_args = 2, value_names = ["SOCKET", "ORDER"])]
     tell: Option<Vec<String>>,
 }
@@ -112,7 +112,7 @@ fn take_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>) -> Result<()> {
                 let mut lines = BufReader::new(reading).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
                     let said = match order(&line, &boards) {
-                        Ok(()) => "ok\n".to_owned(),
+                        Ok(said) => format!("{said}\n"),
                         Err(error) => format!("{error:#}\n"),
                     };
                     if writing.write_all(said.as_bytes()).await.is_err() {
@@ -125,8 +125,9 @@ fn take_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>) -> Result<()> {
     Ok(())
 }
 
-/// `BOARD SCENARIO [DURATION]`: afterwards the board is healthy again.
-fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<()> {
+/// `BOARD SCENARIO [DURATION]`: afterwards the board is healthy again. `BOARD button` presses it, `BOARD
+/// look` answers with what LCD and buzzer do, as JSON; everything else with `ok`.
+fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<String> {
     let mut words = line.split_whitespace();
     let number: usize = words
         .next()
@@ -134,7 +135,16 @@ fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<()> {
         .parse()
         .context("the board's number")?;
     anyhow::ensure!(number < boards.len(), "there is no board {number}; there are {}", boards.len());
-    let scenario: Scenario = words.next().context("an order names a scenario")?.parse()?;
+    let word = words.next().context("an order names a scenario")?;
+    match word {
+        "button" => {
+            boards[number].press_button();
+            return Ok("ok".to_owned());
+        }
+        "look" => return Ok(look(&boards[number])),
+        _ => {}
+    }
+    let scenario: Scenario = word.parse()?;
     let lasts = words.next().map(crate::cli::duration).transpose().map_err(anyhow::Error::msg)?;
     boards[number].set_scenario(scenario);
     if let Some(lasts) = lasts {
@@ -144,7 +154,14 @@ fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<()> {
             boards[number].set_scenario(Scenario::Healthy);
         });
     }
-    Ok(())
+    Ok("ok".to_owned())
+}
+
+/// What a board's LCD shows and its buzzer sounds, and the texts before.
+fn look(board: &RunningBoard) -> String {
+    let seen = board.seen();
+    json!({ "lcd": seen.lcd, "buzzer": seen.buzzer.map(vitals::alarm::Priority::word), "texts": seen.texts })
+        .to_string()
 }
 
 async fn tell_boards(socket: &Path, order: &str) -> Result<ExitCode> {
@@ -155,6 +172,15 @@ async fn tell_boards(socket: &Path, order: &str) -> Result<ExitCode> {
     writing.write_all(format!("{order}\n").as_bytes()).await?;
     let said =
         BufReader::new(reading).lines().next_line().await?.context("the boards closed the connection")?;
+    if said.starts_with('{') {
+        print_line(&said);
+        return Ok(ExitCode::SUCCESS);
+    }
     anyhow::ensure!(said == "ok", "{said}");
     Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout, reason = "printing is what was asked for")]
+fn print_line(line: &str) {
+    println!("{line}");
 }

@@ -313,6 +313,7 @@ impl Clinic {
     /// A gateway connected (again): what was handed over last may have been lost on the way and is
     /// owed again. After a restart of this node, that is what its sensors sent last.
     pub fn connected(&self, gateway: DeviceId) {
+        self.orders_again(gateway);
         let known = {
             let mut anchoring = lock(&self.anchoring);
             let known = anchoring.gateways.contains_key(&gateway);

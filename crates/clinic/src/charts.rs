@@ -312,7 +312,7 @@ impl Clinic {
                 let by = self.vault().account_of(change.by).map(|account| account.name);
                 read.limits.push(LimitsMark { change, by, envelope });
             }
-            Body::Profile(_) | Body::Dismissal(_) => {}
+            Body::Profile(_) | Body::Dismissal(_) | Body::Command(_) | Body::Confirmations(_) => {}
         }
     }
 

@@ -267,8 +267,9 @@ impl Clinic {
     }
 
     /// Anchors are handed to the ledger and noticed, acts settled, withdrawals pursued, sessions
-    /// ended: call it about four times a second. Waits for the ledger.
+    /// ended, orders to bedsides renewed: call it about four times a second. Waits for the ledger.
     pub fn tend_ledger(&self, now_ms: u64) {
+        self.tend_orders(now_ms);
         self.tend_anchors(now_ms);
         self.settle_acts(now_ms);
         self.hand_in_withdrawals(now_ms);

@@ -50,8 +50,8 @@
 //! One thread calls [`Clinic::admit`] with a group of arrivals, sends answers and receipts, and wakes
 //! another, which calls [`Clinic::attend`], [`Clinic::tick`] about four times a second and
 //! [`Clinic::tend_anchors`] whenever the ledger's view moves, and sends what
-//! [`Clinic::deliveries`] gives. A third calls [`Clinic::refresh_policies`] about once a second, which
-//! may wait for the ledger. [`Clinic::connected`] is told of every gateway that connects.
+//! [`Clinic::deliveries`] and [`Clinic::orders_due`] give. A third calls [`Clinic::refresh_policies`] about
+//! once a second, which may wait for the ledger. [`Clinic::connected`] is told of every gateway that connects.
 
 mod access;
 pub mod admit;
@@ -91,7 +91,8 @@ pub use errors::{ClinicError, Denied, role_word};
 pub use export::{Exported, Scope};
 pub use follow::Follow;
 pub use monitoring::{
-    ANNOUNCE_MS, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder, REASON_BYTES_MIN, RECENT_MS, STALE_MS,
+    ANNOUNCE_MS, About, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder, REASON_BYTES_MIN, RECENT_MS,
+    STALE_MS,
 };
 pub use pairing::{Paired, WATCH_ENDS_SOON_MS};
 pub use pauses::{PAUSE_MS_MAX, PAUSE_MS_MIN};

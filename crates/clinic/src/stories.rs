@@ -13,6 +13,7 @@ mod halts;
 mod hostile;
 mod ledger;
 mod limits;
+mod orders;
 mod pauses;
 mod proofs;
 mod speed;

@@ -28,6 +28,7 @@ silent_debug!(
     Technical,
     TemporaryLimits,
     LimitsBack,
+    OrderView,
     Tile,
     SilentGateway,
     UnwatchedBed,
@@ -247,6 +248,47 @@ pub struct LimitsBack {
     pub at_ms: u64,
 }
 
+/// Where an order to a bedside stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderState {
+    /// Asked for; the bedside has not said anything yet.
+    Asked {
+        /// Set while the bedside is away: when it was heard last, milliseconds, if it ever was.
+        away_since_ms: Option<Option<u64>>,
+    },
+    /// In force at the bedside.
+    InForce,
+    /// In force, no wider than the bedside allows.
+    Narrowed,
+    /// Its time is over at the bedside; the stricter limits are in force there.
+    Ended,
+    /// The bedside had no such alarm.
+    Nothing,
+    /// Refused there, and why.
+    Refused(vitals::command::Outcome),
+    /// Its time was over before the bedside said anything.
+    Undelivered,
+}
+
+/// What was asked of a bedside, and what is in force there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OrderView {
+    /// The answer or pause of an alarm, or the limits of a metric.
+    pub about: crate::About,
+    /// It ends a pause instead of beginning one.
+    pub ends: bool,
+    /// Where it stands.
+    pub state: OrderState,
+    /// When it was asked for, milliseconds.
+    pub asked_at_ms: u64,
+    /// When the bedside's word came, milliseconds.
+    pub told_at_ms: Option<u64>,
+    /// In force until this time, milliseconds.
+    pub until_ms: u64,
+    /// The limits in force at the bedside, as it said last.
+    pub limits: Option<Limits>,
+}
+
 /// One patient on the wall, and the head of the patient's page.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tile {
@@ -274,6 +316,8 @@ pub struct Tile {
     pub unwatched: Option<Unwatched>,
     /// When the patient's consent to monitoring ends, milliseconds; none while nobody watches.
     pub watch_ends_ms: Option<u64>,
+    /// What was asked of the bedsides, and what is in force there.
+    pub orders: Vec<OrderView>,
 }
 
 /// A bed that sends data and that nobody watches. It does not name its patient.

@@ -104,6 +104,35 @@ pub struct Shout {
     pub others: usize,
 }
 
+/// What the second line says in turn with the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// Somebody on the ward has answered the alarm shown.
+    Answered,
+    /// Its sound pauses.
+    Paused,
+    /// Other limits were ordered a moment ago.
+    NewLimits,
+    /// Nobody watches from afar.
+    WardNotListening,
+    /// The time of ordered limits is over.
+    LimitsEnded,
+}
+
+impl Note {
+    /// As it stands on the LCD.
+    #[must_use]
+    pub fn line(self) -> [u8; LCD_COLUMNS] {
+        match self {
+            Self::Answered => *b"answered by ward",
+            Self::Paused => *b"sound paused    ",
+            Self::NewLimits => *b"new limits      ",
+            Self::WardNotListening => *b"ward not hearing",
+            Self::LimitsEnded => *b"limits ended    ",
+        }
+    }
+}
+
 /// The text of an open alarm: priority, what and how many more; then the value, or what to do.
 #[must_use]
 pub fn alarm_text(shout: &Shout) -> LcdText {
@@ -118,6 +147,8 @@ pub fn alarm_text(shout: &Shout) -> LcdText {
         Condition::Clock => ("CLOCK WRONG", None),
         Condition::Unwatched => ("NOT WATCHED", None),
         Condition::WatchEnding => ("WATCHING ENDS", None),
+        Condition::NotListening => ("WARD NOT", None),
+        Condition::LimitsEnded => ("LIMITS ENDED", None),
     };
     // A line never fails: what does not fit is cut.
     let _ = match metric {
@@ -139,6 +170,8 @@ pub fn alarm_text(shout: &Shout) -> LcdText {
         (Condition::Equivocation | Condition::Gap | Condition::Clock, ..) => line!("call technician"),
         // The node's own, which no bedside raises.
         (Condition::Unwatched | Condition::WatchEnding, ..) => line!("ask the ward"),
+        (Condition::NotListening, ..) => line!("LISTENING"),
+        (Condition::LimitsEnded, ..) => line!("stricter now"),
     };
     [first.text, second]
 }

@@ -17,7 +17,7 @@ pub mod ppg;
 pub mod seal;
 
 pub use frame::{Decoder, Down, Up};
-pub use monitor::{Action, Monitor, MonitorConfig};
+pub use monitor::{Action, Answer, Answered, Monitor, MonitorConfig};
 pub use pair::Identity;
 pub use ppg::BeatDetector;
 pub use seal::{SealError, Sealed, Sealer, SealerState};

@@ -4,10 +4,11 @@
 //! so and gives what there is to do: once a second one reading per metric, an alarm event as soon as
 //! it happens, and what the LCD and buzzer should do now.
 
+mod limits;
 mod watch;
 
 use crate::air::aqi_of_pm2_5;
-use crate::display::{Shout, alarm_text, calm_text};
+use crate::display::{Note, Shout, alarm_text, calm_text};
 use crate::frame::{Down, LcdText, Slow, Up};
 use crate::ppg::BeatDetector;
 use alloc::vec::Vec;
@@ -24,6 +25,10 @@ pub const FRESH_MS: u64 = 2_500;
 pub const REFRESH_MS: u64 = 5_000;
 /// The board is told the time after so long.
 pub const TIME_SYNC_MS: u64 = 60_000;
+/// Lines of the LCD that take turns stand for so long.
+const TURN_MS: u64 = 3_000;
+/// How long the LCD tells of new limits.
+const NEW_LIMITS_MS: u64 = 60_000;
 /// Longest step of the alarm clock: a clock that leaps ahead neither raises nor escalates anything.
 const STEP_MAX_MS: u64 = 2_000;
 /// The slow sensors' metrics, in the wire order of [`Slow::values`].
@@ -42,13 +47,19 @@ const NOBODY: PersonId = PersonId([0; 32]);
 /// How a monitor is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MonitorConfig {
-    /// Alarm limits, at most one entry per metric; a metric without an entry raises no alarm.
+    /// The board's own alarm limits, at most one entry per metric; a metric without an entry raises no
+    /// alarm.
     pub limits: Vec<Limits>,
+    /// The floor: whatever is ordered from afar, limits are never wider than these.
+    pub floor: Vec<Limits>,
 }
 
 impl Default for MonitorConfig {
     fn default() -> Self {
-        Self { limits: Metric::ALL.iter().filter_map(|metric| Limits::adult(*metric)).collect() }
+        Self {
+            limits: Metric::ALL.iter().filter_map(|metric| Limits::adult(*metric)).collect(),
+            floor: Vec::new(),
+        }
     }
 }
 
@@ -61,6 +72,34 @@ pub enum Action {
     Alarm(AlarmEvent),
     /// Send this to the board.
     Show(Down),
+    /// The time of ordered limits is over: the stricter ones are in force.
+    LimitsEnded(Metric),
+}
+
+/// What became of an answer from afar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// The alarm is answered, or closed if it was over.
+    Done,
+    /// There is no such alarm that waits for an answer.
+    Nothing,
+    /// The alarm is worse than the one answered, or began later.
+    Worse,
+}
+
+/// An answer from afar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// Which alarm.
+    pub condition: Condition,
+    /// How urgent it was.
+    pub priority: Priority,
+    /// Who answers.
+    pub by: PersonId,
+    /// How long ago it was given, milliseconds: what was raised since is not answered by it.
+    pub age_ms: u64,
+    /// How long it holds from now, milliseconds.
+    pub for_ms: u64,
 }
 
 /// The last value of one slow sensor.
@@ -92,6 +131,8 @@ pub struct Monitor {
     shown: Option<(LcdText, u64)>,
     buzzing: Option<(Option<Priority>, u64)>,
     told_time_at_ms: Option<u64>,
+    /// When limits were ordered last.
+    new_limits_at_ms: Option<u64>,
     pending: Vec<Action>,
 }
 
@@ -100,7 +141,7 @@ impl Monitor {
     #[must_use]
     pub fn new(config: MonitorConfig) -> Self {
         Self {
-            watch: Watch::new(config.limits),
+            watch: Watch::new(&config.limits, &config.floor),
             beats: None,
             rate_refused: false,
             slow: [None; Slow::VALUES],
@@ -115,6 +156,7 @@ impl Monitor {
             shown: None,
             buzzing: None,
             told_time_at_ms: None,
+            new_limits_at_ms: None,
             pending: Vec::new(),
         }
     }
@@ -196,7 +238,8 @@ impl Monitor {
             // Beats from before the silence say nothing about the heart after it.
             self.beats = self.beats.take().and_then(|beats| BeatDetector::new(beats.rate_mhz()));
         }
-        self.watch.tick(steady_ms);
+        let ended = self.watch.tick(now_ms, steady_ms);
+        self.pending.extend(ended.into_iter().map(Action::LimitsEnded));
         let events = self.watch.take_events();
         self.pending
             .extend(events.into_iter().map(|event| Action::Alarm(AlarmEvent { at_ms: now_ms, ..event })));
@@ -249,7 +292,7 @@ impl Monitor {
     }
 
     fn show(&mut self, now_ms: u64, steady_ms: u64) {
-        let text = match self.watch.worst() {
+        let mut text = match self.watch.worst() {
             Some((condition, priority, others)) => {
                 let value = condition.metric().and_then(|metric| match self.latest_of(metric) {
                     Some(Sample::Measured(raw)) => Some(raw),
@@ -259,6 +302,9 @@ impl Monitor {
             }
             None => calm_text(|metric| self.latest_of(metric)),
         };
+        if let Some(note) = self.note(steady_ms) {
+            text[1] = note.line();
+        }
         let due = |told: u64| steady_ms.saturating_sub(told) >= REFRESH_MS;
         if self.shown.is_none_or(|(shown, told)| shown != text || due(told)) {
             self.shown = Some((text, steady_ms));
@@ -273,6 +319,15 @@ impl Monitor {
             self.told_time_at_ms = Some(steady_ms);
             self.pending.push(Action::Show(Down::TimeSync { now_ms }));
         }
+    }
+
+    /// What stands in the second line now in place of the value: notes and value take turns.
+    fn note(&self, steady_ms: u64) -> Option<Note> {
+        let mut notes: Vec<Note> = self.watch.notes(steady_ms).into_iter().flatten().collect();
+        let lately = |at_ms: u64| steady_ms.saturating_sub(at_ms) < NEW_LIMITS_MS;
+        notes.extend(self.new_limits_at_ms.filter(|at_ms| lately(*at_ms)).map(|_| Note::NewLimits));
+        let turn = usize::try_from(steady_ms / TURN_MS).unwrap_or(0) % (notes.len() + 1);
+        notes.get(turn.checked_sub(1)?).copied()
     }
 
     fn latest_of(&self, metric: Metric) -> Option<Sample> {
@@ -291,17 +346,54 @@ impl Monitor {
         self.watch.silence(condition, by, for_ms, steady_ms)
     }
 
-    /// Replaces the limits of one metric from the next reading on.
+    /// Somebody known turns the sound of an alarm on again; false when it was not paused.
+    pub fn end_silence(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> bool {
+        let steady_ms = self.advance(now_ms);
+        self.watch.end_silence(condition, by, steady_ms)
+    }
+
+    /// An answer from afar: for an alarm no worse and no later than the one that was answered, and for
+    /// a time. What still stands when that is over rings again.
+    pub fn answer(&mut self, answer: Answer, now_ms: u64) -> Answered {
+        let steady_ms = self.advance(now_ms);
+        self.watch.answer(answer, steady_ms)
+    }
+
+    /// Replaces the board's own limits of one metric from the next reading on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.watch.set_limits(limits);
     }
 
+    /// Limits for a time, until `until_ms` of the caller's clock; in place of those ordered before, and
+    /// never wider than the floor. When the time is over the stricter of these and the board's own
+    /// limits are in force, and the board says so.
+    pub fn order_limits(&mut self, limits: Limits, until_ms: u64, now_ms: u64) {
+        let steady_ms = self.advance(now_ms);
+        self.restore_limits(limits, until_ms, now_ms);
+        self.new_limits_at_ms = Some(steady_ms);
+    }
+
+    /// Limits ordered before a restart, as [`Self::order_limits`] and without saying that they are new.
+    pub fn restore_limits(&mut self, limits: Limits, until_ms: u64, now_ms: u64) {
+        let steady_ms = self.advance(now_ms);
+        let steady_until_ms = steady_ms.saturating_add(until_ms.saturating_sub(now_ms));
+        self.watch.order_limits(limits, until_ms, steady_until_ms);
+    }
+
+    /// The limits that raise alarms of this metric now.
+    #[must_use]
+    pub fn limits_in_force(&self, metric: Metric) -> Option<Limits> {
+        self.watch.limits_in_force(metric)
+    }
+
     /// A technical condition that the board cannot know: [`Condition::Equivocation`],
-    /// [`Condition::Gap`] (the node refused an envelope, or none can be kept) or [`Condition::Clock`].
-    /// Others are ignored.
+    /// [`Condition::Gap`] (the node refused an envelope, or none can be kept), [`Condition::Clock`] or
+    /// [`Condition::NotListening`]. Others are ignored.
     pub fn report(&mut self, condition: Condition, wrong: bool, now_ms: u64) {
         let steady_ms = self.advance(now_ms);
-        if matches!(condition, Condition::Equivocation | Condition::Gap | Condition::Clock) {
+        let unknown_here =
+            [Condition::Equivocation, Condition::Gap, Condition::Clock, Condition::NotListening];
+        if unknown_here.contains(&condition) {
             self.watch.report(condition, wrong, steady_ms);
         }
     }

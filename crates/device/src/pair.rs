@@ -1,6 +1,8 @@
 //! Pairing at the device's side: its keys, the request it signs with them, and the unwrapping of the
 //! chain keys its home organisation answers with.
 
+mod own;
+
 use alloc::vec::Vec;
 use core::fmt;
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};

@@ -2,12 +2,13 @@
 
 use device::frame::{LCD_COLUMNS, LcdText, Message};
 use device::{Action, Decoder, Down, Monitor, MonitorConfig, Sealed, Sealer, Up};
-use vitals::StreamId;
 use vitals::alarm::{AlarmEvent, Condition, Happening};
 use vitals::body::Body;
+use vitals::command::Confirmation;
 use vitals::envelope::ClockQuality;
 use vitals::ids::Class;
 use vitals::metric::Reading;
+use vitals::{Metric, StreamId};
 
 /// Shown in the last column of the first line while the node cannot be reached.
 const OFFLINE: u8 = b'!';
@@ -19,6 +20,10 @@ pub(crate) struct Look {
     pub(crate) down: Vec<u8>,
     pub(crate) readings: Vec<Reading>,
     pub(crate) alarms: Vec<AlarmEvent>,
+    /// Metrics whose ordered limits have just ended.
+    pub(crate) ended: Vec<Metric>,
+    /// What became of commands.
+    pub(crate) confirmations: Vec<Confirmation>,
 }
 
 impl Look {
@@ -70,6 +75,11 @@ impl Bed {
         self.monitor.report(condition, wrong, now_ms);
     }
 
+    /// The monitor, for what the ward orders.
+    pub(crate) fn monitor(&mut self) -> &mut Monitor {
+        &mut self.monitor
+    }
+
     /// What there is to do now. Does not seal: what the LCD and buzzer do never waits for that.
     pub(crate) fn look(&mut self, offline: bool, now_ms: u64) -> Look {
         let mut look = Look::default();
@@ -79,6 +89,7 @@ impl Bed {
             match action {
                 Action::Readings(readings) => look.readings.extend(readings),
                 Action::Alarm(event) => look.alarms.push(event),
+                Action::LimitsEnded(metric) => look.ended.push(metric),
                 Action::Show(Down::Lcd { lines }) => {
                     self.text = Some(lines);
                     told = true;
@@ -109,6 +120,9 @@ impl Bed {
         let mut bodies = Vec::new();
         if !look.alarms.is_empty() {
             bodies.push((Class::Alarms, Body::Alarms(look.alarms)));
+        }
+        if !look.confirmations.is_empty() {
+            bodies.push((Class::Alarms, Body::Confirmations(look.confirmations)));
         }
         for class in [Class::Vitals, Class::Environment] {
             let readings: Vec<Reading> = look

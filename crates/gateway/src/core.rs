@@ -1,8 +1,11 @@
 //! The gateway's heart: one thread that owns monitors, sealers and journal, fed by a bounded channel.
 //! It is a thread because it waits for the disk; everything it waits for else comes as [`Input`].
 
+mod commands;
+
 use crate::aside;
 use crate::bed::{Bed, Look};
+use crate::commands::Commands;
 use crate::counters::{Counters, add};
 use crate::journal::Journal;
 use crate::keys::{self, Loaded, StreamState};
@@ -23,7 +26,9 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use vitals::StreamId;
 use vitals::alarm::Condition;
+use vitals::command::Confirmation;
 use vitals::envelope::ClockQuality;
+use vitals::ids::Class;
 use vitals::metric::Sample;
 
 /// Inputs waiting for the core.
@@ -81,6 +86,11 @@ pub(crate) fn sealers(
 pub(crate) struct Core {
     beds: Vec<Bed>,
     outbox: Outbox,
+    commands: Commands,
+    /// What became of commands, by bed, to be sealed.
+    confirmations: Vec<(usize, Confirmation)>,
+    /// When the node was known to listen last, by the steady clock.
+    heard_ms: u64,
     streams: BTreeMap<StreamId, StreamState>,
     trust: Trust,
     dir: PathBuf,
@@ -119,8 +129,25 @@ impl Core {
             for sealer in &sealers {
                 counters.knows(sealer.stream(), sealer.state().next_seq);
             }
-            beds.push(Bed::new(MonitorConfig::default(), sealers));
+            let monitor = MonitorConfig { floor: config.floor_limits(), ..MonitorConfig::default() };
+            beds.push(Bed::new(monitor, sealers));
         }
+        let now_ms = clock();
+        let alarms_of = |sensor: &Identity| {
+            let own = |state: &StreamState| state.author == sensor.id() && state.class == Class::Alarms;
+            paired.streams.iter().find(|(_, state)| own(state)).map(|(stream, _)| *stream)
+        };
+        let sensors = paired.sensors.into_iter().take(config.boards.len());
+        let commands = Commands::open(
+            &dir,
+            paired.document.hash(),
+            paired.gateway,
+            paired.record_key,
+            sensors.map(|sensor| (alarms_of(&sensor), sensor)).map(|(alarms, sensor)| (sensor, alarms)),
+            entropy.clone(),
+            now_ms,
+        )
+        .map_err(|source| GatewayError::Io { path: dir.clone(), source })?;
         let folder = dir.join("aside");
         let (folder, aside) =
             aside::Folder::open(&folder).map_err(|source| GatewayError::Io { path: folder, source })?;
@@ -131,10 +158,12 @@ impl Core {
         let trust = Trust::open(&dir, paired.document, paired.record_key)
             .map_err(|source| GatewayError::Io { path: dir.clone(), source })?;
         counters.ledger_alarm.store(u64::from(trust.alarm().is_some()), Ordering::Relaxed);
-        let now_ms = clock();
         let mut core = Self {
             beds,
             outbox,
+            commands,
+            confirmations: Vec::new(),
+            heard_ms: now_ms,
             streams: paired.streams,
             trust,
             dir,
@@ -151,6 +180,7 @@ impl Core {
             losing: false,
             failure: None,
         };
+        core.restore_limits();
         core.remember()?;
         Ok(core)
     }
@@ -224,6 +254,7 @@ impl Core {
         let clock = self.outbox.clock_wrong_by_ms().is_some();
         // Two histories are signed, and one of them is shown here.
         let split = self.trust.alarm().is_some();
+        let silent = self.ward_is_silent();
         for bed in &mut self.beds {
             let streams: Vec<StreamId> = bed.sealers().iter().map(Sealer::stream).collect();
             let forked = streams.iter().any(|stream| self.outbox.is_forked(stream));
@@ -233,6 +264,7 @@ impl Core {
             bed.report(Condition::Equivocation, forked || taken_over || split, self.now_ms);
             bed.report(Condition::Gap, lost || aside, self.now_ms);
             bed.report(Condition::Clock, clock, self.now_ms);
+            bed.report(Condition::NotListening, silent, self.now_ms);
         }
     }
 
@@ -267,6 +299,7 @@ impl Core {
                 self.disconnected();
             }
             Input::Node(event) => {
+                self.note_heard(&event);
                 if self.failure.is_none()
                     && let Err(why) = self.hear_node(event)
                 {
@@ -317,6 +350,11 @@ impl Core {
                 }
                 Err(why) => tracing::error!(%why, "A proof does not check: {why}"),
             },
+            Event::Command(bytes) => self.hear_command(&bytes),
+            Event::CommandTooLong(bytes) => {
+                add(&self.counters.commands_refused, 1);
+                tracing::warn!(bytes, "What came as a command is longer than one and was thrown away");
+            }
             Event::Closed(_) => {}
         }
         Ok(())
@@ -335,6 +373,14 @@ impl Core {
                 let _ = board.try_send(down);
             }
             looks.push(look);
+        }
+        for (n, look) in looks.iter_mut().enumerate() {
+            for metric in std::mem::take(&mut look.ended) {
+                look.confirmations.extend(self.ended(n, metric));
+            }
+        }
+        for (n, confirmation) in std::mem::take(&mut self.confirmations) {
+            looks[n].confirmations.push(confirmation);
         }
         // A gateway that drains seals nothing new, or it would never be done; LCD and buzzer go on.
         if self.stopping.is_some() {

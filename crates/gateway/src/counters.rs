@@ -102,6 +102,12 @@ counters! {
     frames_bad,
     /// Journal syncs.
     journal_syncs,
+    /// Commands of the home organisation that were carried out.
+    commands_taken,
+    /// Commands that were refused, and what was none.
+    commands_refused,
+    /// 1 while the node has not been heard for so long that the bedside says so.
+    ward_not_listening,
 }
 
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ mod aside;
 pub mod author;
 mod bed;
 mod board;
+mod commands;
 mod config;
 mod core;
 mod counters;

@@ -96,6 +96,8 @@ pub(crate) struct Outbox {
     /// Entries that are set aside, on offer or not.
     aside: BTreeSet<u64>,
     aside_of: BTreeMap<StreamId, usize>,
+    /// Entries that have their receipt and wait for their proof.
+    receipted: usize,
     /// Streams that another hand writes too.
     forked: BTreeSet<StreamId>,
     /// When something of each kind was offered last.
@@ -124,6 +126,7 @@ impl Outbox {
             folder: None,
             aside: BTreeSet::new(),
             aside_of: BTreeMap::new(),
+            receipted: 0,
             forked: BTreeSet::new(),
             offered_ms: BTreeMap::new(),
             height: 0,
@@ -155,6 +158,7 @@ impl Outbox {
         let id = self.next_id;
         self.next_id += 1;
         self.by_hash.insert(entry.hash, id);
+        self.receipted += usize::from(entry.receipted);
         if entry.alarm { &mut self.alarms } else { &mut self.others }.insert(id);
         self.entries.insert(id, entry);
         self.count();
@@ -181,6 +185,16 @@ impl Outbox {
     /// How far this gateway's clock is behind the node's (negative: ahead), when it is far.
     pub(crate) fn clock_wrong_by_ms(&self) -> Option<i64> {
         (self.clock_off_times >= CLOCK_TIMES).then_some(self.clock_off_ms)
+    }
+
+    /// The node's time, by its last receipt, less this gateway's; 0 before the first.
+    pub(crate) fn clock_off_ms(&self) -> i64 {
+        self.clock_off_ms
+    }
+
+    /// Is there anything that the node has not given its receipt for?
+    pub(crate) fn awaits_answers(&self) -> bool {
+        self.pending() > self.receipted
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -342,6 +356,7 @@ impl Outbox {
         self.timers.remove(&(entry.due_ms, id));
         self.alarms.remove(&id);
         self.others.remove(&id);
+        self.receipted -= usize::from(entry.receipted);
         let done = match entry.source {
             Source::Journal(place) => self.journal.forget(place),
             Source::Aside(held) => {
@@ -400,6 +415,7 @@ impl Outbox {
             self.wait_until(id, steady_ms + PROOF_WAIT_MS);
         }
         if first {
+            self.receipted += 1;
             add(&self.counters.receipts_checked, 1);
             self.counters.receipted(now_ms.saturating_sub(sealed_at_ms));
             match aside {

@@ -4,6 +4,7 @@
 mod full_disk;
 mod hands;
 pub(crate) mod home;
+mod orders;
 mod seen;
 
 use home::{Home, Running, clock, paired, until};

@@ -52,6 +52,10 @@ pub enum Event {
     Receipt(Vec<u8>),
     /// A proof delivery.
     Proof(Vec<u8>),
+    /// A command to one of the gateway's bedsides, of at most [`crate::COMMAND_PAYLOAD_MAX`] bytes.
+    Command(Vec<u8>),
+    /// Something longer than any command, on the topic of commands: thrown away.
+    CommandTooLong(usize),
     /// The connection is gone; nothing follows.
     Closed(String),
 }

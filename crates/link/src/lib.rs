@@ -37,6 +37,8 @@ pub const RECEIVE_MAXIMUM: u16 = 64;
 pub const UP_PACKET_BYTES_MAX: u32 = 96 * 1024;
 /// Longest packet a device accepts, bytes: the longest proof delivery and room for its topic.
 pub const DOWN_PACKET_BYTES_MAX: u32 = 1024 * 1024;
+/// Longest command a node sends and a device takes, bytes.
+pub const COMMAND_PAYLOAD_MAX: usize = vitals::command::COMMAND_BYTES_MAX;
 /// Longest silence a node lets a client ask for, seconds; also used when it asks for none.
 pub const KEEP_ALIVE_S_MAX: u16 = 60;
 /// Longest Reason String sent, bytes.

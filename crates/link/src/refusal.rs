@@ -189,7 +189,7 @@ impl LinkRefusal {
             Self::SubscriptionForeign => (
                 "subscription_foreign",
                 Some(0x87),
-                "a device listens on its own topics d/<device>/r and /p only",
+                "a device listens on its own topics d/<device>/r, /p and /c only",
             ),
             Self::RefusalRate => {
                 ("refusal_rate", Some(0x96), "too many publishes for the wrong topic or of the wrong length")

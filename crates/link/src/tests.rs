@@ -4,7 +4,7 @@
 use crate::{
     Bounds, Busy, Client, ConnectError, Event, Events, Ingress, Lane, Registry, Reply, Sessions, Verdict,
 };
-use crate::{LinkRefusal, PublishError, RECEIVE_MAXIMUM, RefusalCode, tls};
+use crate::{COMMAND_PAYLOAD_MAX, LinkRefusal, PublishError, RECEIVE_MAXIMUM, RefusalCode, tls};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -324,6 +324,20 @@ async fn receipts_and_proofs_are_delivered_to_who_listens() {
     assert!(node.sessions.send(id(GATEWAY), Lane::Proof, vec![7; 800_000]));
     assert_eq!(events.next().await, Some(Event::Proof(vec![7; 800_000])));
     assert!(!node.sessions.send(id([3; 32]), Lane::Proof, vec![]));
+}
+
+#[tokio::test]
+async fn commands_go_down_to_their_gateway_in_order_and_too_long_ones_do_not() {
+    let node = Node::start().await;
+    assert!(!node.sessions.send(id(GATEWAY), Lane::Command, vec![1]), "not connected");
+    let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
+    assert!(!node.sessions.send(id(GATEWAY), Lane::Command, vec![0; COMMAND_PAYLOAD_MAX + 1]));
+    for n in 0..5 {
+        assert!(node.sessions.send(id(GATEWAY), Lane::Command, vec![n; COMMAND_PAYLOAD_MAX]));
+    }
+    for n in 0..5 {
+        assert_eq!(events.next().await, Some(Event::Command(vec![n; COMMAND_PAYLOAD_MAX])));
+    }
 }
 
 #[tokio::test]

@@ -14,11 +14,20 @@ pub enum Lane {
     Receipt,
     /// `p`: proof deliveries, down.
     Proof,
+    /// `c`: commands to the bedsides of a gateway, down.
+    Command,
 }
 
 impl Lane {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::Envelope, "e"), (Self::Alarm, "a"), (Self::Receipt, "r"), (Self::Proof, "p")];
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Envelope, "e"),
+        (Self::Alarm, "a"),
+        (Self::Receipt, "r"),
+        (Self::Proof, "p"),
+        (Self::Command, "c"),
+    ];
+    /// Those that devices listen on.
+    pub const DOWN: [Self; 3] = [Self::Receipt, Self::Proof, Self::Command];
 
     fn letter(self) -> &'static str {
         match self {
@@ -26,6 +35,7 @@ impl Lane {
             Self::Alarm => "a",
             Self::Receipt => "r",
             Self::Proof => "p",
+            Self::Command => "c",
         }
     }
 
@@ -54,7 +64,7 @@ pub fn parse(topic: &str) -> Option<(DeviceId, Lane)> {
 #[must_use]
 pub fn covered(filter: &str, device: DeviceId) -> Vec<Lane> {
     let all = filter == format!("d/{device}/+") || filter == format!("d/{device}/#");
-    [Lane::Receipt, Lane::Proof].into_iter().filter(|lane| all || filter == of(device, *lane)).collect()
+    Lane::DOWN.into_iter().filter(|lane| all || filter == of(device, *lane)).collect()
 }
 
 #[cfg(test)]
@@ -64,7 +74,7 @@ mod tests {
     #[test]
     fn a_topic_names_one_lane_of_one_device() {
         let device = DeviceId([7; 16]);
-        for lane in [Lane::Envelope, Lane::Alarm, Lane::Receipt, Lane::Proof] {
+        for lane in [Lane::Envelope, Lane::Alarm, Lane::Receipt, Lane::Proof, Lane::Command] {
             assert_eq!(parse(&of(device, lane)), Some((device, lane)));
         }
         for bad in ["", "d", "d/", "d/07/e", "x/07070707070707070707070707070707/e", "d/+/e", "#"] {
@@ -77,7 +87,7 @@ mod tests {
     #[test]
     fn subscriptions_cover_own_downward_lanes_only() {
         let device = DeviceId([7; 16]);
-        assert_eq!(covered(&format!("d/{device}/#"), device), [Lane::Receipt, Lane::Proof]);
+        assert_eq!(covered(&format!("d/{device}/#"), device), Lane::DOWN);
         assert_eq!(covered(&of(device, Lane::Proof), device), [Lane::Proof]);
         for foreign in ["#", "+/+/r", "d/#", "d/+/r", &of(DeviceId([8; 16]), Lane::Receipt)] {
             assert_eq!(covered(foreign, device), [], "{foreign}");

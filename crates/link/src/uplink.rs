@@ -2,7 +2,7 @@
 
 use crate::client::{Event as Told, PublishId};
 use crate::topic::{self, Lane};
-use crate::{DOWN_PACKET_BYTES_MAX, RECEIVE_MAXIMUM, wire};
+use crate::{COMMAND_PAYLOAD_MAX, DOWN_PACKET_BYTES_MAX, RECEIVE_MAXIMUM, wire};
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
 use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Property, Qos, SubEntry, SubOpts, v5_0};
@@ -156,7 +156,9 @@ impl Uplink {
                 happenings.push(Happening::Refused { code: p.reason_code() as u8, reason });
             }
             Packet::V5_0Suback(p) => {
-                if p.reason_codes().iter().all(|code| code.is_success()) {
+                // A node that knows no commands yet refuses the last one, and is none the worse for it.
+                let needed = Lane::DOWN.iter().filter(|lane| **lane != Lane::Command).count();
+                if p.reason_codes().iter().take(needed).all(|code| code.is_success()) {
                     happenings.push(Happening::Ready { window: self.window });
                 } else {
                     self.goodbye();
@@ -187,6 +189,14 @@ impl Uplink {
                     Some((device, Lane::Proof)) if device == self.device => {
                         happenings.push(Happening::Told(Told::Proof(bytes)));
                     }
+                    Some((device, Lane::Command)) if device == self.device => {
+                        // Refused by its length alone; what it says is for the gateway to judge.
+                        happenings.push(Happening::Told(if bytes.len() <= COMMAND_PAYLOAD_MAX {
+                            Told::Command(bytes)
+                        } else {
+                            Told::CommandTooLong(bytes.len())
+                        }));
+                    }
                     _ => {}
                 }
             }
@@ -202,7 +212,7 @@ impl Uplink {
     }
 
     fn subscribe(&mut self, happenings: &mut Vec<Happening>) {
-        let entries: Result<Vec<SubEntry>, _> = [Lane::Receipt, Lane::Proof]
+        let entries: Result<Vec<SubEntry>, _> = Lane::DOWN
             .into_iter()
             .map(|lane| SubEntry::new(topic::of(self.device, lane), SubOpts::new().set_qos(Qos::AtMostOnce)))
             .collect();

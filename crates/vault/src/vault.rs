@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use vitals::cbor::{NotCanonical, Reader, Writer};
+use vitals::command::{Command, SignedCommand};
 use vitals::ids::{Class, DeviceId, Genesis, GrantId, OrgId, PatientId};
 use vitals::proof::checkpoint::Checkpoint;
 use vitals::proof::genesis::{GENESIS_BYTES_MAX, GenesisDocument};
@@ -270,6 +271,12 @@ impl Vault {
     #[must_use]
     pub fn sign_head(&self, head: TreeHead) -> SignedHead {
         SignedHead { head, signature: self.sign_record(&head.to_be_signed()) }
+    }
+
+    /// Signs a command to a bedside with the record key.
+    #[must_use]
+    pub fn sign_command(&self, command: Command) -> SignedCommand {
+        SignedCommand { command, signature: self.sign_record(&command.to_be_signed()) }
     }
 
     /// Binds the vault to its ledger, once and for all. The same document again changes nothing.

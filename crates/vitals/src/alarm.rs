@@ -86,6 +86,10 @@ pub enum Condition {
     Unwatched,
     /// The node will soon not watch the patient any more. The value of its events is the hours left.
     WatchEnding,
+    /// The bedside hears nothing of its home node: nobody watches it from afar.
+    NotListening,
+    /// Limits that were given for a time ended at the bedside; the stricter ones are in force.
+    LimitsEnded,
 }
 
 impl Condition {
@@ -102,6 +106,8 @@ impl Condition {
             Self::Clock => 0x403,
             Self::Unwatched => 0x404,
             Self::WatchEnding => 0x405,
+            Self::NotListening => 0x410,
+            Self::LimitsEnded => 0x411,
         }
     }
 
@@ -119,6 +125,8 @@ impl Condition {
             (4, 3) => Self::Clock,
             (4, 4) => Self::Unwatched,
             (4, 5) => Self::WatchEnding,
+            (4, 0x10) => Self::NotListening,
+            (4, 0x11) => Self::LimitsEnded,
             _ => return None,
         })
     }
@@ -148,7 +156,9 @@ impl Condition {
             | Self::Gap
             | Self::Clock
             | Self::Unwatched
-            | Self::WatchEnding => None,
+            | Self::WatchEnding
+            | Self::NotListening
+            | Self::LimitsEnded => None,
         }
     }
 }
@@ -170,7 +180,8 @@ pub enum Happening {
     Returned = 6,
     /// The episode is over.
     Closed = 7,
-    /// Unanswered for so long that more people are told (the value is the step).
+    /// Unanswered for so long: the step, in the value, after one, three and five minutes. It is shown;
+    /// nobody else is called.
     Escalated = 8,
     /// Somebody ended the silence before its time.
     SilenceEnded = 9,

@@ -10,6 +10,7 @@ mod tests;
 
 use crate::alarm::{AlarmEvent, Condition, Limits};
 use crate::cbor::{self, NotCanonical, Reader, Writer};
+use crate::command::{Confirmation, SignedCommand};
 use crate::envelope::COUNT_MAX;
 use crate::ids::{Class, GrantId, PersonId};
 use crate::ledger::Purpose;
@@ -33,6 +34,8 @@ const DISMISSAL: u64 = 12;
 const ACCESS_BY_READER: u8 = 10;
 /// And of one that names the person besides.
 const ACCESS_BY_PERSON: u8 = 11;
+const COMMAND: u64 = 6;
+const CONFIRMATIONS: u64 = 7;
 
 /// One opening of a record, written before its first value is shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -145,6 +148,10 @@ pub enum Body {
     Limits(LimitsChange),
     /// An alarm ended by a person, with a reason.
     Dismissal(Dismissal),
+    /// A command that the node sends to a bedside.
+    Command(SignedCommand),
+    /// What became of commands at the bedside, in the order in which it happened.
+    Confirmations(Vec<Confirmation>),
 }
 
 // Names stay out of logs and errors, whoever prints a body there.
@@ -191,6 +198,8 @@ impl Body {
             Self::Profile(profile) => Some((profile.at_ms, profile.at_ms)),
             Self::Limits(change) => Some((change.at_ms, change.at_ms)),
             Self::Dismissal(dismissal) => Some((dismissal.at_ms, dismissal.at_ms)),
+            Self::Command(signed) => Some((signed.command.at_ms, signed.command.at_ms)),
+            Self::Confirmations(all) => ends(all.iter().map(|one| one.at_ms)),
         }
     }
 
@@ -200,7 +209,8 @@ impl Body {
         match self {
             Self::Readings(readings) => u32::try_from(readings.len()).unwrap_or(u32::MAX),
             Self::Alarms(events) => u32::try_from(events.len()).unwrap_or(u32::MAX),
-            Self::Access(_) | Self::Profile(_) | Self::Limits(_) | Self::Dismissal(_) => 1,
+            Self::Confirmations(all) => u32::try_from(all.len()).unwrap_or(u32::MAX),
+            Self::Access(_) | Self::Profile(_) | Self::Limits(_) | Self::Dismissal(_) | Self::Command(_) => 1,
         }
     }
 
@@ -209,7 +219,11 @@ impl Body {
     pub fn fits(&self, class: Class) -> bool {
         match self {
             Self::Readings(readings) => readings.iter().all(|reading| reading.metric.info().class == class),
-            Self::Alarms(_) | Self::Limits(_) | Self::Dismissal(_) => class == Class::Alarms,
+            Self::Alarms(_)
+            | Self::Limits(_)
+            | Self::Dismissal(_)
+            | Self::Command(_)
+            | Self::Confirmations(_) => class == Class::Alarms,
             Self::Access(_) => class == Class::Access,
             Self::Profile(_) => class == Class::Profile,
         }
@@ -269,6 +283,16 @@ impl Body {
                 w.array(5).uint(DISMISSAL).uint(dismissal.at_ms).bytes(&dismissal.by.0);
                 w.uint(u64::from(dismissal.condition.code())).text(&dismissal.reason);
             }
+            Self::Command(signed) => {
+                w.array(2).uint(COMMAND);
+                signed.write(&mut w);
+            }
+            Self::Confirmations(all) => {
+                w.array(2).uint(CONFIRMATIONS).array(all.len());
+                for one in all {
+                    one.write(&mut w);
+                }
+            }
         }
         w.finish()
     }
@@ -281,7 +305,7 @@ impl Body {
         let items = heads.any_array()?;
         let kind = heads.uint()?;
         let fits = match kind {
-            READINGS | ALARMS => items == 2,
+            READINGS | ALARMS | COMMAND | CONFIRMATIONS => items == 2,
             ACCESS => [ACCESS_BY_READER, ACCESS_BY_PERSON].map(u64::from).contains(&items),
             PROFILE | LIMITS => items == 4,
             LIMITS_TOLD => items == 7,
@@ -314,6 +338,8 @@ impl Body {
                 condition: Condition::read(&mut r)?,
                 reason: r.text(TEXT_BYTES_MAX)?.into(),
             }),
+            COMMAND => Self::Command(SignedCommand::read(&mut r)?),
+            CONFIRMATIONS => Self::Confirmations(r.list(COUNT_MAX as usize, Confirmation::read)?),
             _ => Self::Limits(read_change(&mut r)?),
         };
         r.end()?;

@@ -26,6 +26,8 @@ pub enum Domain {
     PairingAnswer,
     /// A checkpoint, signed by an organisation.
     Checkpoint,
+    /// A command to a bedside, signed by its home organisation.
+    Command,
 }
 
 impl Domain {
@@ -38,6 +40,7 @@ impl Domain {
             Self::PairingRequest => b"aceso/pairing-request/v1",
             Self::PairingAnswer => b"aceso/pairing-answer/v1",
             Self::Checkpoint => b"aceso/checkpoint/v1",
+            Self::Command => b"aceso/command/v1",
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod alarm;
 pub mod body;
 pub mod bundle;
 pub mod cbor;
+pub mod command;
 pub mod cose;
 pub mod eip712;
 pub mod emergency;

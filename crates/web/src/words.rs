@@ -125,6 +125,8 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
             hours if hours < 48 => format!("Watching ends in {hours} h"),
             hours => format!("Watching ends in {} days", hours / 24),
         },
+        Condition::NotListening => "The bedside did not hear the ward".into(),
+        Condition::LimitsEnded => "Limits at the bedside ended: the stricter ones hold there".into(),
     }
 }
 
@@ -145,6 +147,17 @@ pub fn unwatched(why: Unwatched) -> &'static str {
 
 fn beyond(sign: &str, raw: i32, limit: i32) -> bool {
     if sign == "≥" { raw >= limit } else { raw <= limit }
+}
+
+/// For how long nobody has answered, by the step of an alarm's event; nobody else is called at a step.
+#[must_use]
+pub fn unanswered(step: i32) -> &'static str {
+    match step {
+        1 => " for 1 minute",
+        2 => " for 3 minutes",
+        3 => " for 5 minutes",
+        _ => "",
+    }
 }
 
 /// What is wrong, without figures.
@@ -456,6 +469,13 @@ impl Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_nobody_answers_nobody_is_said_to_be_told() {
+        assert_eq!([1, 2, 3, 4].map(unanswered), [" for 1 minute", " for 3 minutes", " for 5 minutes", ""]);
+        let help = include_str!("../templates/pages/help.html");
+        assert!(!help.contains("people are told") && help.contains("It calls nobody"));
+    }
 
     #[test]
     fn values_are_rounded_half_away_from_zero_and_signed_with_a_minus() {

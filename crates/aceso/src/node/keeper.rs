@@ -6,6 +6,7 @@ use crate::clock;
 use clinic::Clinic;
 use ledger::Chain;
 use link::{Lane, Sessions};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -37,6 +38,7 @@ pub(super) fn keep(clinic: &Arc<Clinic>, sessions: &Sessions, woken: &Receiver<(
             kept_ms = now_ms;
             clinic.keep_watch(now_ms);
             clinic.tend_ledger(now_ms);
+            send_orders(clinic, sessions, now_ms);
         } else {
             clinic.tend_anchors(now_ms);
         }
@@ -50,6 +52,20 @@ pub(super) fn ask_policies(clinic: &Clinic, over: &AtomicBool) {
     while !over.load(Ordering::Acquire) {
         clinic.refresh_policies(clock::now_ms());
         std::thread::park_timeout(ASK_POLICIES);
+    }
+}
+
+/// Orders to bedsides go down before proofs: somebody waits for each.
+fn send_orders(clinic: &Clinic, sessions: &Sessions, now_ms: u64) {
+    let mut full = BTreeSet::new();
+    for order in clinic.orders_due(&sessions.connected(), now_ms) {
+        // Behind one that was not taken, none of the same bedside may go: it would overtake it.
+        let bedside = order.command.bedside;
+        if !full.contains(&bedside) {
+            let taken = sessions.send(order.command.gateway, Lane::Command, order.encode());
+            clinic.order_sent(&order, taken, now_ms);
+            full.extend((!taken).then_some(bedside));
+        }
     }
 }
 

@@ -20,11 +20,18 @@ fn windows(bytes: &[u8]) -> impl Iterator<Item = Window> {
 const PUBLIC_BYTES_MAX: usize = 4;
 
 /// Ids that stand on the ledger too, in the clear by design.
-fn public_ids(body: &Body) -> Vec<[u8; 32]> {
+fn public_ids(body: &Body) -> Vec<Vec<u8>> {
     match body {
-        Body::Access(entry) => vec![entry.reader.0, entry.looked().0, entry.grant.0],
-        Body::Alarms(events) => events.iter().map(|event| event.by.0).collect(),
-        Body::Limits(change) => vec![change.by.0],
+        Body::Access(entry) => {
+            vec![entry.reader.0.to_vec(), entry.looked().0.to_vec(), entry.grant.0.to_vec()]
+        }
+        Body::Alarms(events) => events.iter().map(|event| event.by.0.to_vec()).collect(),
+        Body::Limits(change) => vec![change.by.0.to_vec()],
+        Body::Command(signed) => {
+            let command = &signed.command;
+            let devices = [command.gateway, command.bedside].map(|device| device.0.to_vec());
+            [vec![command.genesis.0.to_vec(), command.by.0.to_vec()], devices.to_vec()].concat()
+        }
         _ => Vec::new(),
     }
 }

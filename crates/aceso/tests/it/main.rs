@@ -1,6 +1,7 @@
 //! End-to-end: the real binary, real sockets, real files. The only integration-test binary.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests that print what they measured")]
 
+mod bedside;
 mod canary;
 mod cli;
 mod clocks;

@@ -131,6 +131,8 @@ fn both_verifiers_agree_on_changed_bytes() {
         ("body", "body_access_v2", 300),
         ("body", "body_profile_v1", 300),
         ("body", "body_limits_v1", 300),
+        ("body", "body_command_v1", 300),
+        ("body", "body_confirmations_v1", 300),
         ("genesis document", "genesis_v1", 300),
         ("genesis document", "genesis_v2", 300),
         ("pairing request", "pairing_request_v1", 30),

@@ -4,6 +4,7 @@ use crate::access::Ask;
 use crate::clinic::{Clinic, lock};
 use crate::errors::{ClinicError, Denied};
 use crate::monitoring::attend::Effects;
+use crate::monitoring::commands::Asked;
 use crate::monitoring::{Bed, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder};
 use crate::sessions::Session;
 use crate::views::AlarmView;
@@ -29,13 +30,18 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
-        self.act(
+        let seen = self.with_bed(patient, |bed| bed.bedside.view(condition)).flatten();
+        let view = self.act(
             patient,
             condition,
             now_ms,
             "there is nothing to answer: the alarm is closed or answered",
             |bed| bed.bedside.acknowledge(condition, session.person, &session.name, now_ms),
-        )
+        )?;
+        // As it stood when it was answered: worse than that is not answered at the bedside.
+        let answer = Asked::answer(&seen.unwrap_or_else(|| view.clone()), session.person);
+        self.ask_bedsides(patient, answer, now_ms);
+        Ok(view)
     }
 
     /// Turns an alarm's sound off for a while (at most [`vitals::alarm::SILENCE_MAX_MS`]). Not an
@@ -52,13 +58,16 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
-        self.act(
+        let view = self.act(
             patient,
             condition,
             now_ms,
             "there is no sound to turn off: the alarm does not sound",
             |bed| bed.bedside.silence(condition, session.person, for_ms, now_ms),
-        )
+        )?;
+        let until_ms = now_ms.saturating_add(for_ms);
+        self.ask_bedsides(patient, Asked::pause(condition, session.person, until_ms), now_ms);
+        Ok(view)
     }
 
     /// Turns an alarm's sound on again before its silence is over. Written into the record.
@@ -73,9 +82,12 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
-        self.act(patient, condition, now_ms, "there is no silence to end: the alarm may sound", |bed| {
+        let nothing = "there is no silence to end: the alarm may sound";
+        let view = self.act(patient, condition, now_ms, nothing, |bed| {
             bed.bedside.end_silence(condition, session.person, now_ms)
-        })
+        })?;
+        self.ask_bedsides(patient, Asked::end_pause(condition, session.person), now_ms);
+        Ok(view)
     }
 
     fn act(
@@ -169,10 +181,17 @@ impl Clinic {
         change: LimitsChange,
         now_ms: u64,
     ) -> Result<(), ClinicError> {
-        let entry = Entry { patient, class: Class::Alarms, body: Body::Limits(change.clone()) };
-        self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
-        lock(&self.stats).counters.authored += 1;
-        self.monitoring.of(patient, now_ms, |bed| bed.bedside.change_limits(&change, &session.name));
+        let asked = Asked::limits(change.limits, change.until_ms(), session.person);
+        let orders = self.orders_for(patient, asked, now_ms);
+        let mut entries = vec![Entry { patient, class: Class::Alarms, body: Body::Limits(change.clone()) }];
+        entries.extend(Self::order_entries(patient, &orders));
+        let written = self.vault().write(self.store(), &entries, ClockQuality::Synced, now_ms)?;
+        lock(&self.stats).counters.authored += written.len() as u64;
+        self.monitoring.of(patient, now_ms, |bed| {
+            bed.bedside.change_limits(&change, &session.name);
+            bed.weigh_limits();
+        });
+        self.send_orders(patient, orders);
         self.tell(crate::views::LiveEvent::Changed { patient });
         Ok(())
     }

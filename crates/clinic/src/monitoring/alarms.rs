@@ -9,7 +9,7 @@ use crate::monitoring::clocks::Heard;
 use crate::monitoring::limits::PatientLimits;
 use crate::views::{AlarmPhase, AlarmView};
 use std::collections::{BTreeMap, BTreeSet};
-use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Priority, Side, State};
+use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Limits, Priority, Side, State};
 use vitals::body::LimitsChange;
 use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{PatientId, PersonId};
@@ -130,6 +130,8 @@ pub(crate) struct Bedside {
     patient: PatientId,
     watches: BTreeMap<Condition, Watch>,
     limits: PatientLimits,
+    /// Limits at bedsides that have not taken these yet: the stricter count.
+    elsewhere: BTreeMap<Metric, Limits>,
     /// Newest reading of each metric that was evaluated.
     newest_ms: BTreeMap<Metric, u64>,
     absent: BTreeMap<Metric, Absence>,
@@ -151,6 +153,7 @@ impl Bedside {
             patient,
             watches: BTreeMap::new(),
             limits: PatientLimits::adult(),
+            elsewhere: BTreeMap::new(),
             newest_ms: BTreeMap::new(),
             absent: BTreeMap::new(),
             beyond: BTreeSet::new(),
@@ -180,6 +183,27 @@ impl Bedside {
             self.fresh_ms = self.fresh_ms.max(now_ms);
         }
         self.inhibit();
+    }
+
+    /// Limits at bedsides that are not those here.
+    pub(crate) fn limits_elsewhere(&mut self, elsewhere: BTreeMap<Metric, Limits>) {
+        self.elsewhere = elsewhere;
+    }
+
+    /// What raises alarms here: the patient's limits, and the stricter of these and those at a bedside that
+    /// has not taken them.
+    fn limits_in_force(&self, metric: Metric) -> Option<Limits> {
+        let limits = *self.limits.of(metric)?;
+        Some(self.elsewhere.get(&metric).map_or(limits, |elsewhere| limits.stricter(elsewhere)))
+    }
+
+    /// The patient's limits, each with the end of its time if it has one.
+    pub(crate) fn wanted_limits(&self) -> Vec<(Limits, Option<u64>)> {
+        let until_ms = |limits: &Limits| {
+            let temporary = self.limits.temporary().into_iter();
+            temporary.filter(|it| it.metric == limits.metric).map(|it| it.until_ms).next()
+        };
+        self.limits.all().into_iter().map(|limits| (limits, until_ms(&limits))).collect()
     }
 
     /// A change of limits that stands in the record, made by whoever has this name.
@@ -263,7 +287,7 @@ impl Bedside {
                     watch.says(None, true, at_ms);
                     noticed.own(watch.put(0, SENSOR_OFF_AFTER_MS, at_ms));
                 }
-                let Some(limits) = self.limits.of(metric).copied() else { return };
+                let Some(limits) = self.limits_in_force(metric) else { return };
                 let is_beyond =
                     [Side::Above, Side::Below].into_iter().any(|side| limits.violated(side, value).is_some());
                 let was_beyond =

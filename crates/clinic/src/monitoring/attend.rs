@@ -236,6 +236,10 @@ impl Bed {
                 let noticed = self.bedside.events(&events, heard, now_ms);
                 effects.noticed(patient, self, noticed);
             }
+            Some(Ok(Body::Confirmations(words))) => {
+                self.told(header.author, &words, now_ms);
+                effects.changed(patient);
+            }
             // A sensor writes nothing else; what it is not allowed to show is not looked at.
             Some(Ok(_) | Err(OpenError::NotCovered(_) | OpenError::LeaseEnded)) => {}
             Some(Err(why)) => {

@@ -3,6 +3,7 @@
 use super::alarms::{Bedside, Noticed};
 use super::clocks::{AuthorClock, Heard};
 use super::leases::{Ending, Watching};
+use super::orders::Orders;
 use super::recent::Recent;
 use crate::admit::Fresh;
 use crate::views::{EnvelopeRef, Missing, ProofState, Technical, Tile, UnwatchedBed, ValueNow};
@@ -41,6 +42,10 @@ pub(crate) struct Bed {
     /// Is anything paired with the patient? Nobody waits for data before.
     pub(crate) expected: bool,
     pub(super) missing: BTreeMap<StreamId, Missing>,
+    /// What was asked of the bedsides.
+    pub(super) orders: Orders,
+    /// When each sensor was heard last.
+    pub(super) heard_ms: BTreeMap<DeviceId, u64>,
     /// One per sensor that is or was paired with the patient.
     clocks: BTreeMap<DeviceId, AuthorClock>,
     /// Are the alarms read back that were open when the node stopped?
@@ -68,6 +73,8 @@ impl Bed {
             clock: ClockQuality::Unset,
             expected: false,
             missing: BTreeMap::new(),
+            orders: Orders::default(),
+            heard_ms: BTreeMap::new(),
             clocks: BTreeMap::new(),
             restored: false,
             watching: Watching::starting(now_ms),
@@ -193,6 +200,7 @@ impl Bed {
 
     /// What the time of an arrival says about it and about its author's clock.
     pub(super) fn hear(&mut self, header: &Header, now_ms: u64) -> Heard {
+        self.heard_ms.insert(header.author, now_ms);
         let clock = self.clocks.entry(header.author).or_default();
         clock.heard(header.stream, header.seq, header.last_ms, now_ms)
     }
@@ -285,6 +293,7 @@ impl Bed {
             },
             unwatched: self.unwatched().map(|(why, _)| why),
             watch_ends_ms: self.watching.ends_ms(),
+            orders: if may(Class::Alarms) { self.orders_view(now_ms) } else { Vec::new() },
         }
     }
 }

@@ -25,9 +25,11 @@ pub(crate) mod alarms;
 mod attend;
 mod bed;
 mod clocks;
+mod commands;
 mod gateways;
 mod leases;
 mod limits;
+mod orders;
 mod read_back;
 pub(crate) mod recent;
 mod unwatched;
@@ -38,6 +40,7 @@ pub(crate) use bed::Bed;
 pub use leases::ANNOUNCE_MS;
 pub(crate) use leases::LeasePlan;
 pub use limits::{LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder};
+pub use orders::About;
 pub use recent::RECENT_MS;
 pub use unwatched::REASON_BYTES_MIN;
 
@@ -196,6 +199,17 @@ impl Monitoring {
 }
 
 impl Clinic {
+    /// Works on one bed that is there, whatever the time. Pure: it holds the lock.
+    fn with_bed<T>(&self, patient: PatientId, work: impl FnOnce(&mut Bed) -> T) -> Option<T> {
+        lock(&self.monitoring.beds).by_patient.get_mut(&patient).map(work)
+    }
+
+    /// The same for every bed.
+    fn each_bed(&self, mut work: impl FnMut(PatientId, &mut Bed)) {
+        let mut beds = lock(&self.monitoring.beds);
+        beds.by_patient.iter_mut().for_each(|(patient, bed)| work(*patient, bed));
+    }
+
     /// Time passes for the beds that have something to do now: data goes stale, unanswered alarms
     /// escalate, leases and consents end. Costs what changed, whatever the number of beds.
     pub(crate) fn tick_beds(&self, now_ms: u64) {

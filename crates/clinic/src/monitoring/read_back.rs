@@ -9,6 +9,7 @@ use crate::clinic::Clinic;
 use vault::{MonitoringLease, Patient};
 use vitals::DeviceId;
 use vitals::body::{Body, LimitsChange, Profile};
+use vitals::command::{Confirmation, SignedCommand};
 use vitals::envelope::{Envelope, TIME_MAX_MS};
 use vitals::ids::{Class, Hash, StreamId};
 use vitals::metric::Reading;
@@ -25,6 +26,9 @@ pub(super) struct ReadBack {
     profile: Option<Profile>,
     /// With their place in the log, which is the order in which they count.
     alarms: Vec<(u64, Recorded)>,
+    /// Orders to the bedsides, and what these said of them.
+    orders: Vec<SignedCommand>,
+    words: Vec<(DeviceId, Vec<Confirmation>)>,
 }
 
 impl Clinic {
@@ -46,7 +50,8 @@ impl Clinic {
                 Class::Vitals | Class::Environment => now_ms.saturating_sub(RECENT_MS),
                 Class::Profile | Class::Alarms if own => 0,
                 Class::Alarms if !restored => {
-                    self.read_back_bedside(record.stream, lease, &mut read.alarms, now_ms);
+                    let said = self.read_back_bedside(record.stream, lease, &mut read.alarms, now_ms);
+                    read.words.push((record.author, said));
                     continue;
                 }
                 _ => continue,
@@ -64,6 +69,7 @@ impl Clinic {
                             (located.index, Recorded { event, by_bedside: false, name: name(event.by) })
                         }));
                     }
+                    Ok(Body::Command(signed)) if !restored => read.orders.push(signed),
                     Ok(Body::Profile(profile)) => read.profile = Some(profile),
                     Ok(Body::Limits(change)) => {
                         let account = self.vault().account_of(change.by);
@@ -90,24 +96,30 @@ impl Clinic {
         lease: &MonitoringLease,
         alarms: &mut Vec<(u64, Recorded)>,
         now_ms: u64,
-    ) {
-        let Some(head) = self.store().head(stream) else { return };
+    ) -> Vec<Confirmation> {
+        let mut said = Vec::new();
+        let Some(head) = self.store().head(stream) else { return said };
         for seq in head.last_seq.saturating_sub(ALARMS_READ_BACK_MAX)..=head.last_seq {
             let Some(located) = self.store().locate(stream, seq) else { continue };
             let Ok(Some(bytes)) = self.store().read(stream, seq) else { continue };
             let Ok(envelope) = Envelope::decode(&bytes) else { continue };
-            if let Ok(Body::Alarms(events)) = self.vault().open_monitored(lease, &envelope, now_ms) {
-                let recorded = |event| Recorded { event, by_bedside: true, name: None };
-                alarms.extend(events.into_iter().map(|event| (located.index, recorded(event))));
+            match self.vault().open_monitored(lease, &envelope, now_ms) {
+                Ok(Body::Alarms(events)) => {
+                    let recorded = |event| Recorded { event, by_bedside: true, name: None };
+                    alarms.extend(events.into_iter().map(|event| (located.index, recorded(event))));
+                }
+                Ok(Body::Confirmations(words)) => said.extend(words),
+                _ => {}
             }
         }
+        said
     }
 }
 
 impl Bed {
     /// Watching begins with what was read back. Pure.
     pub(super) fn begun(&mut self, read: ReadBack, now_ms: u64) {
-        let ReadBack { readings, limits, profile, alarms } = read;
+        let ReadBack { readings, limits, profile, alarms, orders, words } = read;
         self.recent = Recent::default();
         for (author, mut readings, hash, index) in readings {
             // As far as the author's clock is known, its times are the node's.
@@ -120,6 +132,9 @@ impl Bed {
             (self.name, self.place) = (profile.name, profile.bed);
         }
         limits.iter().for_each(|(change, name)| self.bedside.change_limits(change, name));
+        if !self.restored {
+            self.orders_read_back(orders, words, now_ms);
+        }
         if !core::mem::replace(&mut self.restored, true) {
             let alarms: Vec<Recorded> = alarms.into_iter().map(|(_, recorded)| recorded).collect();
             self.bedside.replay(&alarms, |metric| self.recent.sample(metric), now_ms);

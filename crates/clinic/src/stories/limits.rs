@@ -74,6 +74,7 @@ fn an_alarm_that_is_off_comes_back_loudly_when_its_time_is_over() {
     let lee = ward.as_("lee");
     ward.clinic.set_limits(&lee, amira, &high_off(Some(WHILE_MS)), ward.now_ms).unwrap();
     let off_at_ms = ward.now_ms;
+    super::orders::answered(&mut ward, &mut gateway, vitals::command::Outcome::InForce);
     let told = tile(&ward).temporary;
     assert_eq!((told[0].metric, &told[0].off), (Metric::HeartRate, &vec![Side::Above]));
     assert_eq!((told[0].by.as_str(), told[0].reason.as_str()), ("lee", "stress test"));

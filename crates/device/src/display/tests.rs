@@ -55,7 +55,8 @@ fn every_condition_can_be_read() {
         .flat_map(|metric| {
             [Condition::Above(*metric), Condition::Below(*metric), Condition::SensorOff(*metric)]
         })
-        .chain([Condition::Stale, Condition::Equivocation, Condition::Gap, Condition::Clock]);
+        .chain([Condition::Stale, Condition::Equivocation, Condition::Gap, Condition::Clock])
+        .chain([Condition::NotListening, Condition::LimitsEnded]);
     for condition in conditions {
         let shout = Shout { condition, priority: Priority::Low, value: Some(i32::MIN), others: 0 };
         for line in alarm_text(&shout) {

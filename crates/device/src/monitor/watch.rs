@@ -1,10 +1,12 @@
 //! The alarms of one board: one machine per condition, and technical alarms that hold the others
 //! back.
 
-use super::NOBODY;
+use super::limits::Book;
+use super::{Answer, Answered, NOBODY};
+use crate::display::Note;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use vitals::alarm::{Alarm, AlarmEvent, Condition, Limits, Priority, Side};
+use vitals::alarm::{Alarm, AlarmEvent, Condition, Limits, Priority, Side, State};
 use vitals::metric::{Absence, Reading, Sample};
 use vitals::{Metric, PersonId};
 
@@ -77,36 +79,63 @@ impl Vital {
 /// All alarms of one board.
 #[derive(Debug, Clone)]
 pub(super) struct Watch {
-    limits: Vec<Limits>,
+    limits: Book,
     vitals: BTreeMap<Metric, Vital>,
-    technical: [Alarm; 4],
+    technical: [Alarm; 6],
+    /// Until when answers from afar hold.
+    answered_until_ms: BTreeMap<Condition, u64>,
+    /// Limits ended, and nobody has answered that or ordered others.
+    limits_ended: bool,
     is_stale: bool,
     events: Vec<AlarmEvent>,
 }
 
 impl Watch {
-    pub(super) fn new(limits: Vec<Limits>) -> Self {
+    pub(super) fn new(own: &[Limits], floor: &[Limits]) -> Self {
+        let technical = [
+            Condition::Stale,
+            Condition::Equivocation,
+            Condition::Gap,
+            Condition::Clock,
+            Condition::NotListening,
+            Condition::LimitsEnded,
+        ];
         Self {
-            limits,
+            limits: Book::new(own, floor),
             vitals: BTreeMap::new(),
-            technical: [Condition::Stale, Condition::Equivocation, Condition::Gap, Condition::Clock]
-                .map(Alarm::new),
+            technical: technical.map(Alarm::new),
+            answered_until_ms: BTreeMap::new(),
+            limits_ended: false,
             is_stale: false,
             events: Vec::new(),
         }
     }
 
     pub(super) fn set_limits(&mut self, limits: Limits) {
-        self.limits.retain(|old| old.metric != limits.metric);
-        self.limits.push(limits);
-        if let Some(vital) = self.vitals.get_mut(&limits.metric) {
-            vital.limits = Some(limits);
+        self.limits.set_own(limits);
+        self.put_in_force(limits.metric);
+    }
+
+    pub(super) fn order_limits(&mut self, limits: Limits, until_ms: u64, steady_until_ms: u64) {
+        self.limits.order(limits, until_ms, steady_until_ms);
+        self.limits_ended = self.limits.any_ended();
+        self.put_in_force(limits.metric);
+    }
+
+    pub(super) fn limits_in_force(&self, metric: Metric) -> Option<Limits> {
+        self.limits.in_force(metric)
+    }
+
+    fn put_in_force(&mut self, metric: Metric) {
+        let limits = self.limits.in_force(metric);
+        if let Some(vital) = self.vitals.get_mut(&metric) {
+            vital.limits = limits;
         }
     }
 
     pub(super) fn observe(&mut self, readings: &[Reading], now_ms: u64) {
         for reading in readings {
-            let limits = self.limits.iter().find(|limits| limits.metric == reading.metric).copied();
+            let limits = self.limits.in_force(reading.metric);
             let vital =
                 self.vitals.entry(reading.metric).or_insert_with(|| Vital::new(reading.metric, limits));
             // The index is computed: its sensor's alarm is that of the particles.
@@ -166,22 +195,93 @@ impl Watch {
         event.is_some()
     }
 
-    /// The bedside button: anybody may quieten what sounds, for a time, and clear what is over. It is
-    /// no answer to an alarm that still stands: for that somebody must say who they are.
+    pub(super) fn end_silence(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> bool {
+        let event = self
+            .alarms_mut()
+            .find(|alarm| alarm.condition() == condition)
+            .and_then(|alarm| alarm.end_silence(by, now_ms));
+        self.events.extend(event);
+        event.is_some()
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer, now_ms: u64) -> Answered {
+        let found = self.alarms_mut().find(|alarm| alarm.condition() == answer.condition);
+        let Some(alarm) = found.filter(|alarm| matches!(alarm.state(), State::Active | State::Recovered))
+        else {
+            return Answered::Nothing;
+        };
+        let later = alarm.raised_at_ms() > now_ms.saturating_sub(answer.age_ms);
+        if alarm.priority() > answer.priority || later {
+            return Answered::Worse;
+        }
+        self.acknowledge(answer.condition, answer.by, now_ms);
+        self.answered_until_ms.insert(answer.condition, now_ms.saturating_add(answer.for_ms));
+        Answered::Done
+    }
+
+    /// The bedside button: anybody may quieten what sounds, for a time, and clear what is over. Pressed
+    /// while nothing sounds, it ends the pause. It is no answer to an alarm that still stands: for that
+    /// somebody must say who they are.
     pub(super) fn button(&mut self, for_ms: u64, now_ms: u64) {
+        let sounds = self.sound(now_ms).is_some();
         let mut events = Vec::new();
         for alarm in self.alarms_mut() {
             events.extend(match alarm.state() {
-                vitals::alarm::State::Recovered => alarm.acknowledge(NOBODY, now_ms),
-                _ => alarm.silence(NOBODY, for_ms, now_ms),
+                State::Recovered => alarm.acknowledge(NOBODY, now_ms),
+                State::Active if sounds => alarm.silence(NOBODY, for_ms, now_ms),
+                _ if !sounds => alarm.end_silence(NOBODY, now_ms),
+                _ => None,
             });
         }
         self.events.extend(events);
     }
 
-    pub(super) fn tick(&mut self, now_ms: u64) {
-        let events: Vec<AlarmEvent> = self.alarms_mut().filter_map(|alarm| alarm.tick(now_ms)).collect();
+    /// Time passes; `now_ms` is the caller's clock. Gives the metrics whose ordered limits just ended.
+    pub(super) fn tick(&mut self, now_ms: u64, steady_ms: u64) -> Vec<Metric> {
+        let events: Vec<AlarmEvent> = self.alarms_mut().filter_map(|alarm| alarm.tick(steady_ms)).collect();
         self.events.extend(events);
+        let over = |until_ms: &u64| steady_ms >= *until_ms;
+        let conditions: Vec<Condition> =
+            self.answered_until_ms.iter().filter(|(_, until)| over(until)).map(|(it, _)| *it).collect();
+        for condition in conditions {
+            self.answered_until_ms.remove(&condition);
+            let event = self
+                .alarms_mut()
+                .find(|alarm| alarm.condition() == condition)
+                .and_then(|alarm| alarm.end_answer(steady_ms));
+            self.events.extend(event);
+        }
+        let ended = self.limits.expire(now_ms, steady_ms);
+        for metric in &ended {
+            self.put_in_force(*metric);
+        }
+        let told = |alarm: &&Alarm| alarm.condition() == Condition::LimitsEnded;
+        let answered = self.alarms().find(told).is_some_and(|alarm| alarm.state() == State::Acknowledged);
+        self.limits_ended = !ended.is_empty() || self.limits_ended && !answered;
+        self.report(Condition::LimitsEnded, self.limits_ended, steady_ms);
+        ended
+    }
+
+    /// What is to be said besides the alarm that the LCD shows.
+    pub(super) fn notes(&self, now_ms: u64) -> [Option<Note>; 3] {
+        let shown = self.worst().map(|(condition, ..)| condition);
+        let of_shown = self.alarms().find(|alarm| Some(alarm.condition()) == shown).and_then(|alarm| {
+            match alarm.state() {
+                State::Acknowledged => Some(Note::Answered),
+                State::Active if alarm.is_silenced(now_ms) => Some(Note::Paused),
+                _ => None,
+            }
+        });
+        // What stands behind the alarm shown and changes how far it can be relied upon.
+        let behind = |condition, note| {
+            let open = |alarm: &Alarm| alarm.condition() == condition && alarm.is_open();
+            (shown != Some(condition) && self.alarms().any(open)).then_some(note)
+        };
+        [
+            of_shown,
+            behind(Condition::NotListening, Note::WardNotListening),
+            behind(Condition::LimitsEnded, Note::LimitsEnded),
+        ]
     }
 
     pub(super) fn take_events(&mut self) -> Vec<AlarmEvent> {
@@ -192,7 +292,7 @@ impl Watch {
     pub(super) fn open(&self, now_ms: u64) -> Vec<(Condition, Priority, bool)> {
         let mut open: Vec<&Alarm> = self.alarms().filter(|alarm| alarm.is_open()).collect();
         open.sort_by_key(|alarm| {
-            let answered = alarm.state() != vitals::alarm::State::Active;
+            let answered = alarm.state() != State::Active;
             (answered, core::cmp::Reverse(alarm.priority()), alarm.condition())
         });
         open.into_iter().map(|alarm| (alarm.condition(), alarm.priority(), alarm.sounds(now_ms))).collect()

@@ -179,7 +179,10 @@ impl Running {
         clock: Clock,
         drain: Option<Duration>,
     ) -> Self {
-        let config = config(dir, boards, node);
+        Self::run(config(dir, boards, node), clock, drain)
+    }
+
+    pub fn run(config: Config, clock: Clock, drain: Option<Duration>) -> Self {
         let gateway = Gateway::open(config, clock, entropy()).unwrap();
         let counters = gateway.counters();
         let (stop, stopped) = watch::channel(false);
@@ -225,6 +228,7 @@ pub fn config(dir: &Path, boards: Vec<PathBuf>, node: SocketAddr) -> Config {
         baud: 115_200,
         clock: crate::ClockTrust::Synced,
         segment_bytes: 65_536,
+        floor: crate::config::default_floor(),
     }
 }
 
@@ -377,6 +381,11 @@ fn receipt(record: &Record, envelope: Hash, signer: [u8; 32]) -> Receipt {
 }
 
 impl Desk {
+    /// Sends bytes down the topic of commands.
+    pub fn command(&self, gateway: DeviceId, bytes: Vec<u8>) -> bool {
+        self.sessions.send(gateway, Lane::Command, bytes)
+    }
+
     /// Anchors the log's head and sends every gateway its proofs.
     pub fn anchor(&self) {
         let manners = self.manners.lock().unwrap();

@@ -1,9 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::KEEP_ALIVE_S_MAX;
 use crate::client::{Event as Told, PublishId};
 use crate::uplink::{Happening as Up, Uplink};
+use crate::{COMMAND_PAYLOAD_MAX, KEEP_ALIVE_S_MAX};
 use proptest::prelude::*;
 
 const DEVICE: DeviceId = DeviceId([7; 16]);
@@ -19,7 +19,7 @@ impl Pair {
         let mut pair = Self { node: Session::new(DEVICE), device: Uplink::new(DEVICE, 20) };
         let (node, device) = pair.exchange();
         assert_eq!(node[0], Happening::Connected { silence_ms_max: 30_000 });
-        assert_eq!(node[1], Happening::Listening(vec![Lane::Receipt, Lane::Proof]));
+        assert_eq!(node[1], Happening::Listening(Lane::DOWN.to_vec()));
         assert_eq!(device, [Up::Ready { window: RECEIVE_MAXIMUM }]);
         pair
     }
@@ -164,6 +164,17 @@ fn receipts_and_proofs_arrive_on_their_lanes() {
     assert!(pair.node.deliver(Lane::Proof, vec![5; 500_000]));
     let told = told(pair.exchange().1);
     assert_eq!(told, [Told::Receipt(b"receipt".to_vec()), Told::Proof(vec![5; 500_000])]);
+}
+
+#[test]
+fn what_is_longer_than_a_command_is_thrown_away_by_the_device() {
+    let mut pair = Pair::connected();
+    assert!(pair.node.deliver(Lane::Command, vec![1; COMMAND_PAYLOAD_MAX]));
+    assert!(pair.node.deliver(Lane::Command, vec![2; COMMAND_PAYLOAD_MAX + 1]));
+    let told = told(pair.exchange().1);
+    let expected =
+        [Told::Command(vec![1; COMMAND_PAYLOAD_MAX]), Told::CommandTooLong(COMMAND_PAYLOAD_MAX + 1)];
+    assert_eq!(told, expected);
 }
 
 #[test]

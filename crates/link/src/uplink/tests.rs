@@ -14,6 +14,18 @@ const PUBLISHES: [[u8; 8]; 4] = [
 ];
 
 #[test]
+fn a_node_that_knows_no_commands_yet_is_kept_and_one_without_receipts_is_left() {
+    // SUBACK with a reason code per topic: receipts, proofs, commands.
+    let welcome = |codes: [u8; 3]| {
+        let mut bytes = vec![0x20, 3, 0, 0, 0, 0x90, 6, 0, 1, 0];
+        bytes.extend(codes);
+        Uplink::new(DEVICE, 20).receive(&bytes)
+    };
+    assert!(matches!(welcome([0, 0, 0x87]).as_slice(), [Happening::Ready { .. }]));
+    assert!(matches!(welcome([0, 0x87, 0]).as_slice(), [Happening::Close(_)]));
+}
+
+#[test]
 fn a_node_that_publishes_at_another_qos_than_ours_is_left() {
     for publish in PUBLISHES {
         let mut uplink = Uplink::new(DEVICE, 20);

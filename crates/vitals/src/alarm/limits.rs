@@ -92,6 +92,31 @@ impl Limits {
         })
     }
 
+    /// The limits that raise whatever either of the two raises, as early as either does: each value's
+    /// priority is the worse of both, it recovers only where both say so. A lower priority that a higher
+    /// one hides is left out. The two sides may overlap; then every value is an alarm.
+    #[must_use]
+    pub fn stricter(&self, other: &Self) -> Self {
+        let side = |ours: &[Option<i32>; 3], theirs: &[Option<i32>; 3], inner: fn(i32, i32) -> i32| {
+            let mut merged = [None; 3];
+            let mut worse: Option<i32> = None;
+            for level in (0..3).rev() {
+                let both = [ours[level], theirs[level]].into_iter().flatten().reduce(inner);
+                // At or beyond the threshold of a worse priority it would never be seen.
+                merged[level] = both.filter(|at| worse.is_none_or(|worse| inner(*at, worse) != worse));
+                worse = merged[level].or(worse);
+            }
+            merged
+        };
+        Self {
+            metric: self.metric,
+            above: side(&self.above, &other.above, i32::min),
+            below: side(&self.below, &other.below, i32::max),
+            hysteresis: self.hysteresis.max(other.hysteresis),
+            persistence_ms: self.persistence_ms.min(other.persistence_ms),
+        }
+    }
+
     /// Writes `[metric, [thresholds…], hysteresis, persistence]`; a threshold is an array of one integer,
     /// or of none where it is absent.
     pub fn write(&self, w: &mut Writer) {

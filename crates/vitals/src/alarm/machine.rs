@@ -336,6 +336,18 @@ impl Alarm {
         Some(self.raised_at_ms.saturating_add(after_ms))
     }
 
+    /// The time of an answer is over and the violation still stands: it rings again.
+    pub fn end_answer(&mut self, now_ms: u64) -> Option<AlarmEvent> {
+        if self.state != State::Acknowledged {
+            return None;
+        }
+        self.state = State::Active;
+        self.raised_at_ms = now_ms;
+        self.silenced_ms = (0, 0);
+        self.escalated = 0;
+        Some(self.machine(now_ms, Happening::Returned))
+    }
+
     /// Time passes: an unanswered high alarm escalates, step by step. The event's value is the step.
     pub fn tick(&mut self, now_ms: u64) -> Option<AlarmEvent> {
         if self.state != State::Active || self.priority != Priority::High {

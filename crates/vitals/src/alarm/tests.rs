@@ -24,6 +24,30 @@ fn a_violation_must_persist() {
 }
 
 #[test]
+fn a_pause_of_the_sound_can_be_ended_and_only_a_pause() {
+    let mut alarm = raised(Priority::High, 0);
+    assert_eq!(alarm.end_silence(NURSE, 10), None, "it sounds");
+    alarm.silence(NURSE, 60_000, 10).unwrap();
+    assert!(!alarm.sounds(20));
+    assert_eq!(alarm.end_silence(NURSE, 20).unwrap().happening, Happening::SilenceEnded);
+    assert!(alarm.sounds(20));
+    alarm.silence(NURSE, 60_000, 30).unwrap();
+    assert_eq!(alarm.end_silence(NURSE, 70_000), None, "the pause was over by itself");
+}
+
+#[test]
+fn an_answer_whose_time_is_over_rings_again_while_the_violation_stands() {
+    let mut alarm = raised(Priority::High, 0);
+    assert_eq!(alarm.end_answer(10), None, "nobody has answered");
+    alarm.acknowledge(NURSE, 10).unwrap();
+    let event = alarm.end_answer(50_000).unwrap();
+    assert_eq!((event.happening, event.episode), (Happening::Returned, 1));
+    assert!(alarm.sounds(50_000));
+    assert_eq!(alarm.tick(109_999), None, "escalation starts anew");
+    assert!(alarm.tick(110_000).is_some());
+}
+
+#[test]
 fn a_clock_set_back_delays_no_alarm_beyond_its_persistence() {
     const HOUR_MS: u64 = 3_600_000;
     let mut alarm = Alarm::new(HIGH);
@@ -285,6 +309,44 @@ proptest! {
         limits.write(&mut w);
         let bytes = w.finish();
         prop_assert_eq!(Limits::read(&mut Reader::new(&bytes)), Ok(limits));
+    }
+
+    #[test]
+    fn the_stricter_limits_raise_what_either_raises(
+        steps in proptest::collection::vec((1..40i32, 0..4u8), 12),
+        waits in (0..=PERSISTENCE_MAX_MS, 0..=PERSISTENCE_MAX_MS),
+        value in -300..300i32,
+    ) {
+        // Each side's thresholds go outwards from a middle that need not be the other's.
+        let side = |from: usize, sign: i32, middle: i32| -> [Option<i32>; 3] {
+            let mut at = middle;
+            core::array::from_fn(|n| {
+                let (step, present) = steps[from + n];
+                at += sign * step;
+                (present > 0).then_some(at)
+            })
+        };
+        let limits = |from: usize, middle: i32, persistence_ms: u64| Limits {
+            metric: Metric::Co2,
+            above: side(from, 1, middle),
+            below: side(from + 3, -1, middle),
+            hysteresis: steps[from].0,
+            persistence_ms,
+        };
+        let (one, other) = (limits(0, 0, waits.0), limits(6, steps[0].0 - 20, waits.1));
+        prop_assert!(one.in_order() && other.in_order());
+        let both = one.stricter(&other);
+        prop_assert_eq!(both, other.stricter(&one));
+        prop_assert_eq!(one.stricter(&one), Limits { above: one.above, ..one });
+        prop_assert_eq!(both.stricter(&one), both, "once is enough");
+        prop_assert_eq!(both.persistence_ms, waits.0.min(waits.1));
+        for side in [Side::Above, Side::Below] {
+            let expected = one.violated(side, value).max(other.violated(side, value));
+            prop_assert_eq!(both.violated(side, value), expected);
+            if both.recovered(side, value) {
+                prop_assert!(one.recovered(side, value) && other.recovered(side, value));
+            }
+        }
     }
 
     #[test]

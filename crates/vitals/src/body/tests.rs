@@ -208,7 +208,8 @@ fn a_varint_has_one_form() {
 }
 
 /// Every kind of body, and the items of its array.
-const KINDS: [(u8, u8); 8] = [(1, 2), (2, 2), (3, 10), (3, 11), (4, 4), (5, 4), (8, 7), (12, 5)];
+const KINDS: [(u8, u8); 10] =
+    [(1, 2), (2, 2), (3, 10), (3, 11), (4, 4), (5, 4), (6, 2), (7, 2), (8, 7), (12, 5)];
 
 fn samples() -> impl Strategy<Value = Vec<Reading>> {
     let sample = prop_oneof![

@@ -3,7 +3,14 @@ use crate::fixture::{key, public, sign};
 use proptest::prelude::*;
 
 const GENESIS: Genesis = Genesis([4; 32]);
-const DOMAINS: [Domain; 4] = [Domain::Envelope, Domain::Head, Domain::PairingRequest, Domain::PairingAnswer];
+const DOMAINS: [Domain; 6] = [
+    Domain::Envelope,
+    Domain::Head,
+    Domain::PairingRequest,
+    Domain::PairingAnswer,
+    Domain::Checkpoint,
+    Domain::Command,
+];
 
 #[test]
 fn a_signature_is_good_for_one_key_domain_ledger_and_payload() {

@@ -7,7 +7,8 @@ mod ledger;
 
 use clinic::views::*;
 use clinic::{
-    ChartRequest, ClinicError, Counters, Denied, Latency, LimitsOrder, Origin, Session, SignInRefused, Ticket,
+    About, ChartRequest, ClinicError, Counters, Denied, Latency, LimitsOrder, Origin, Session, SignInRefused,
+    Ticket,
 };
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, VecDeque};
@@ -325,6 +326,7 @@ impl Demo {
             limits_back: Vec::new(),
             unwatched: None,
             watch_ends_ms: Some(self.start_ms + 20 * 86_400_000),
+            orders: self.orders(number),
         }
     }
 
@@ -351,6 +353,24 @@ impl Demo {
             UnwatchedBed { patient: patient(number), place, why, since_ms, ended, alarm }
         };
         vec![bed(20, Unwatched::Withdrawn, ended), bed(21, Unwatched::NotRecorded, None)]
+    }
+
+    /// One bedside that took its limits, and one that is away.
+    fn orders(&self, number: usize) -> Vec<OrderView> {
+        let state = match number {
+            1 => OrderState::InForce,
+            2 => OrderState::Asked { away_since_ms: Some(Some(self.start_ms)) },
+            _ => return Vec::new(),
+        };
+        vec![OrderView {
+            about: About::Limits(Metric::HeartRate),
+            ends: false,
+            state,
+            asked_at_ms: self.start_ms,
+            told_at_ms: (state == OrderState::InForce).then_some(self.start_ms),
+            until_ms: self.start_ms + 86_400_000,
+            limits: None,
+        }]
     }
 
     fn record(&self, number: usize, request: &ChartRequest, session: &Session, now_ms: u64) -> Chart {

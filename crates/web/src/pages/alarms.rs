@@ -151,10 +151,14 @@ fn note(alarm: &AlarmView) -> &'static str {
             Condition::Unwatched => "no alarm comes from this bed: look after the patient",
             Condition::WatchEnding => "ask the patient to let the ward go on watching",
             Condition::Clock => "its times stand as they were marked; values are watched as they arrive",
+            Condition::NotListening => "it rang by its own limits; check the way to the node",
+            Condition::LimitsEnded => "set the limits again if they are still wanted",
             _ => "vital alarms held until it is back",
         },
-        (AlarmPhase::Active, Priority::High, 1) => "the team has been told",
-        (AlarmPhase::Active, Priority::High, 2..) => "everybody on call has been told",
+        // Shown and nothing else: nobody is called from here.
+        (AlarmPhase::Active, Priority::High, 1) => "nobody has answered for 1 minute",
+        (AlarmPhase::Active, Priority::High, 2) => "nobody has answered for 3 minutes",
+        (AlarmPhase::Active, Priority::High, 3..) => "nobody has answered for 5 minutes",
         _ => "",
     }
 }

@@ -151,7 +151,7 @@ fn marks(tile: &Tile) -> Vec<Mark> {
         text: format!("The usual limits of {} are back since", words::inside(back.metric)),
         at: Moment(back.at_ms),
     });
-    off.chain(back).chain(clock).chain(missing).collect()
+    off.chain(back).chain(super::orders::marks(tile)).chain(clock).chain(missing).collect()
 }
 
 /// Name and place, with words where the consent covers neither.

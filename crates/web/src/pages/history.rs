@@ -175,7 +175,8 @@ fn alarm_line(mark: &AlarmMark, chart: &Chart) -> HistoryLine {
                 format!("{}: {}.", happening(event.happening), told(mark, chart))
             }
             Happening::Escalated => {
-                format!("Nobody answered, more people were told: {}.", words::condition(event.condition))
+                let what = words::capital(&words::condition(event.condition));
+                format!("{what}: nobody answered{}.", words::unanswered(event.value))
             }
             _ => format!("{}: {}.", happening(event.happening), words::condition(event.condition)),
         },
@@ -230,6 +231,6 @@ fn happening(happening: Happening) -> &'static str {
         Happening::Recovered => "Back in limits",
         Happening::Returned => "Came back",
         Happening::Closed => "Over",
-        Happening::Escalated => "Escalated",
+        Happening::Escalated => "Not answered",
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod history;
 pub(crate) mod ledger;
 pub(crate) mod limits;
 pub(crate) mod me;
+pub(crate) mod orders;
 pub(crate) mod patient;
 pub(crate) mod proof;
 pub(crate) mod record;

@@ -280,6 +280,9 @@ impl Running {
                     self.seen.problems.push(why);
                 }
             }
+            Event::Command(_) | Event::CommandTooLong(_) => {
+                self.seen.problems.push("a command came to a bed that nobody asked anything of".into());
+            }
             Event::Closed(_) => {}
         }
     }

@@ -1,0 +1,266 @@
+//! Orders to the bedsides: made of what people do, written into the record, sent, renewed, and what the
+//! bedside says of them.
+
+use super::Bed;
+use super::orders::{About, Order};
+use crate::clinic::{Clinic, lock};
+use crate::views::{LiveEvent, OrderState, OrderView};
+use std::collections::BTreeMap;
+use vault::Entry;
+use vitals::alarm::{Condition, Limits};
+use vitals::body::Body;
+use vitals::command::{Action, Command, Confirmation, Outcome, SignedCommand};
+use vitals::ids::Class;
+use vitals::metric::Metric;
+use vitals::{DeviceId, PatientId, PersonId};
+
+/// An answer that reaches the bedside later than this was for another moment.
+const ANSWER_WITHIN_MS: u64 = 10 * 60_000;
+/// A bedside that was not heard for this long is away.
+const AWAY_AFTER_MS: u64 = 15_000;
+
+/// What somebody asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) action: Action,
+    pub(super) by: PersonId,
+    /// In force until this time, milliseconds; as long as such an action may be if none is said.
+    pub(super) until_ms: Option<u64>,
+}
+
+impl Asked {
+    /// Answering an alarm as it stands in `view`.
+    pub(super) fn answer(view: &crate::views::AlarmView, by: PersonId) -> Self {
+        let (condition, priority, raised_at_ms) = (view.condition, view.priority, view.raised_at_ms);
+        let action = Action::Acknowledge { condition, priority, raised_at_ms };
+        Self { action, by, until_ms: None }
+    }
+
+    pub(super) fn pause(condition: Condition, by: PersonId, until_ms: u64) -> Self {
+        Self { action: Action::Silence { condition }, by, until_ms: Some(until_ms) }
+    }
+
+    pub(super) fn end_pause(condition: Condition, by: PersonId) -> Self {
+        Self { action: Action::EndSilence { condition }, by, until_ms: None }
+    }
+
+    pub(super) fn limits(limits: Limits, until_ms: Option<u64>, by: PersonId) -> Self {
+        Self { action: Action::Limits(limits), by, until_ms }
+    }
+}
+
+impl Clinic {
+    /// The sensors that write a patient's alarms, each with its gateway; none of those whose trust ended.
+    fn bedsides(&self, patient: PatientId) -> Vec<(DeviceId, DeviceId)> {
+        let height = self.ledger().tip().height;
+        let own = self.vault().author();
+        let streams = self.vault().streams_of(patient).into_iter();
+        let sensors = streams.filter(|it| it.class == Class::Alarms && it.author != own).map(|it| it.author);
+        let mut registry = lock(&self.registry);
+        let mut of = |sensor| {
+            let device = registry.device(self.ledger(), height, sensor).ok().flatten()?;
+            device.revoked.is_none().then_some((sensor, device.via))
+        };
+        sensors.filter_map(&mut of).collect()
+    }
+
+    /// Signs what somebody asks for, for every bedside of the patient. Not sent before
+    /// [`Clinic::send_orders`].
+    pub(super) fn orders_for(&self, patient: PatientId, asked: Asked, now_ms: u64) -> Vec<SignedCommand> {
+        let bedsides = self.bedsides(patient);
+        self.with_bed(patient, |bed| bed.orders.sensors_are(bedsides.clone(), now_ms));
+        bedsides
+            .into_iter()
+            .filter_map(|(sensor, gateway)| self.order(patient, sensor, gateway, asked, now_ms))
+            .collect()
+    }
+
+    fn order(
+        &self,
+        patient: PatientId,
+        bedside: DeviceId,
+        gateway: DeviceId,
+        asked: Asked,
+        now_ms: u64,
+    ) -> Option<SignedCommand> {
+        let mut action = asked.action;
+        if let Action::Acknowledge { raised_at_ms, .. } = &mut action {
+            *raised_at_ms = (*raised_at_ms).min(now_ms);
+        }
+        let longest_ms = now_ms.saturating_add(action.force_ms_max());
+        let in_force_until_ms = asked.until_ms.map_or(longest_ms, |until_ms| until_ms.min(longest_ms));
+        let deliver_by_ms = match action {
+            Action::Acknowledge { .. } => in_force_until_ms.min(now_ms.saturating_add(ANSWER_WITHIN_MS)),
+            _ => in_force_until_ms,
+        };
+        let seq = self.with_bed(patient, |bed| bed.orders.next_seq(bedside, now_ms))?;
+        let command = Command {
+            genesis: self.genesis(),
+            gateway,
+            bedside,
+            patient,
+            seq,
+            at_ms: now_ms,
+            deliver_by_ms,
+            in_force_until_ms,
+            by: asked.by,
+            action,
+        };
+        command.is_bounded().then(|| self.vault().sign_command(command))
+    }
+
+    /// As they stand in the record.
+    pub(super) fn order_entries(patient: PatientId, orders: &[SignedCommand]) -> Vec<Entry> {
+        let entry =
+            |signed: &SignedCommand| Entry { patient, class: Class::Alarms, body: Body::Command(*signed) };
+        orders.iter().map(entry).collect()
+    }
+
+    /// Hands orders to the way down.
+    pub(super) fn send_orders(&self, patient: PatientId, orders: Vec<SignedCommand>) {
+        if orders.is_empty() {
+            return;
+        }
+        self.with_bed(patient, |bed| {
+            orders.into_iter().for_each(|signed| bed.orders.note(signed));
+            bed.weigh_limits();
+        });
+        self.tell(LiveEvent::Changed { patient });
+    }
+
+    /// Asks the bedsides for an answer or a pause. It does not wait for the disk: what an order does is
+    /// recorded by the bedside too.
+    pub(super) fn ask_bedsides(&self, patient: PatientId, asked: Asked, now_ms: u64) {
+        let orders = self.orders_for(patient, asked, now_ms);
+        if orders.is_empty() {
+            return;
+        }
+        self.monitoring.to_write(Self::order_entries(patient, &orders));
+        self.send_orders(patient, orders);
+    }
+
+    /// Orders that are to go down now to these gateways, each in the order of its numbers. Tell
+    /// [`Clinic::order_sent`] of each.
+    pub fn orders_due(&self, connected: &[DeviceId], now_ms: u64) -> Vec<SignedCommand> {
+        let mut due = Vec::new();
+        self.each_bed(|_, bed| {
+            if !bed.orders.is_empty() {
+                due.extend(bed.orders.due(&|gateway| connected.contains(&gateway), now_ms));
+            }
+        });
+        due
+    }
+
+    /// The connection took an order, or did not.
+    pub fn order_sent(&self, order: &SignedCommand, taken: bool, now_ms: u64) {
+        let command = &order.command;
+        self.with_bed(command.patient, |bed| bed.orders.sent(command, taken, now_ms));
+    }
+
+    /// A gateway is there (again): it is told at once what it has not answered.
+    pub(crate) fn orders_again(&self, gateway: DeviceId) {
+        self.each_bed(|_, bed| bed.orders.connected(gateway));
+    }
+
+    /// Asks for limits wherever a bedside does not have those of its patient, or not for long enough, and
+    /// forgets what is long over. Waits for no disk.
+    pub(crate) fn tend_orders(&self, now_ms: u64) {
+        let mut unknown: Vec<PatientId> = Vec::new();
+        self.each_bed(|patient, bed| {
+            if bed.has_orders() && !bed.orders.knows_sensors(now_ms) {
+                unknown.push(patient);
+            }
+        });
+        for patient in unknown {
+            let bedsides = self.bedsides(patient);
+            self.with_bed(patient, |bed| {
+                bed.orders.sensors_are(bedsides, now_ms);
+                bed.weigh_limits();
+            });
+        }
+        let mut missing = Vec::new();
+        self.each_bed(|patient, bed| {
+            if bed.has_orders() {
+                bed.orders.forget_old(now_ms);
+                let wanted = bed.bedside.wanted_limits();
+                missing.extend(bed.orders.missing(&wanted, now_ms).into_iter().map(|one| (patient, one)));
+            }
+        });
+        for (patient, (sensor, gateway, limits, until_ms)) in missing {
+            // Nobody asks anew: the node goes on with what somebody asked for.
+            let asked = Asked::limits(limits, Some(until_ms), PersonId([0; 32]));
+            self.send_orders(
+                patient,
+                self.order(patient, sensor, gateway, asked, now_ms).into_iter().collect(),
+            );
+        }
+    }
+}
+
+impl Bed {
+    /// Is there anything that a bedside has to be told, or was told?
+    fn has_orders(&self) -> bool {
+        let personal = |(limits, _): &(Limits, Option<u64>)| Some(*limits) != Limits::adult(limits.metric);
+        self.expected && (!self.orders.is_empty() || self.bedside.wanted_limits().iter().any(personal))
+    }
+
+    /// Lets the limits at the bedsides count wherever they are not those of the node. Pure.
+    pub(super) fn weigh_limits(&mut self) {
+        let elsewhere: BTreeMap<Metric, Limits> = self
+            .bedside
+            .limits()
+            .all()
+            .iter()
+            .filter_map(|limits| Some((limits.metric, self.orders.elsewhere(limits)?)))
+            .collect();
+        self.bedside.limits_elsewhere(elsewhere);
+    }
+
+    /// The bedside says what became of orders. Pure.
+    pub(super) fn told(&mut self, sensor: DeviceId, words: &[Confirmation], now_ms: u64) {
+        self.orders.confirmed(sensor, words, now_ms);
+        self.weigh_limits();
+    }
+
+    /// After a restart: the orders that stand in the record, and what the bedsides said of them.
+    pub(super) fn orders_read_back(
+        &mut self,
+        orders: Vec<SignedCommand>,
+        words: Vec<(DeviceId, Vec<Confirmation>)>,
+        now_ms: u64,
+    ) {
+        orders.into_iter().for_each(|signed| self.orders.note(signed));
+        for (sensor, words) in words {
+            self.orders.confirmed(sensor, &words, now_ms);
+        }
+        self.weigh_limits();
+    }
+
+    /// Orders as people see them.
+    pub(super) fn orders_view(&self, now_ms: u64) -> Vec<OrderView> {
+        let view = |(about, order): (About, &Order)| {
+            let command = order.command();
+            let seen_ms = self.heard_ms.get(&command.bedside).copied();
+            let away = seen_ms.is_none_or(|seen_ms| now_ms.saturating_sub(seen_ms) > AWAY_AFTER_MS);
+            let state = match order.told.map(|told| told.outcome) {
+                None if now_ms > command.deliver_by_ms => OrderState::Undelivered,
+                None => OrderState::Asked { away_since_ms: away.then_some(seen_ms) },
+                Some(Outcome::InForce) => OrderState::InForce,
+                Some(Outcome::Narrowed) => OrderState::Narrowed,
+                Some(Outcome::Ended) => OrderState::Ended,
+                Some(Outcome::Nothing) => OrderState::Nothing,
+                Some(refused) => OrderState::Refused(refused),
+            };
+            OrderView {
+                about,
+                ends: matches!(command.action, Action::EndSilence { .. }),
+                state,
+                asked_at_ms: command.at_ms,
+                told_at_ms: order.told.map(|told| told.at_ms),
+                until_ms: command.in_force_until_ms,
+                limits: order.told.and_then(|told| told.limits),
+            }
+        };
+        self.orders.all().map(view).collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! Commands of the home organisation to this gateway's bedsides: which are believed, which are not, and
+//! what is kept of them.
+//!
+//! The highest number seen at each bed and the limits in force there stand in a file per bed, sealed to
+//! the sensor's own key and replaced before a command is carried out: what was captured and comes again,
+//! or was overtaken, is refused after a restart too.
+
+mod file;
+
+use crate::Entropy;
+use device::pair::Identity;
+use file::State;
+use std::io;
+use std::path::{Path, PathBuf};
+use vitals::alarm::Limits;
+use vitals::cbor::NotCanonical;
+use vitals::command::{Action, Command, Confirmation, Outcome, SignedCommand};
+use vitals::ids::Class;
+use vitals::{DeviceId, Genesis, Metric, StreamId};
+
+/// A command may be dated this far ahead of the gateway's idea of the node's time.
+const AHEAD_MAX_MS: u64 = 30_000;
+/// Refusals told in a bed's record within [`TOLD_WITHIN_MS`]; more are counted and logged.
+const TOLD_MAX: usize = 16;
+const TOLD_WITHIN_MS: u64 = 600_000;
+
+/// Limits that a command put in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ordered {
+    pub(crate) limits: Limits,
+    pub(crate) seq: u64,
+    pub(crate) command: vitals::ids::Hash,
+    /// By the node's clock.
+    pub(crate) until_ms: u64,
+}
+
+/// One bed's part.
+struct Bed {
+    sensor: Identity,
+    /// The stream its words go into: that of the sensor about its patient in class alarms.
+    alarms: Option<StreamId>,
+    path: PathBuf,
+    state: State,
+    /// When refusals were told, by the steady clock.
+    told_ms: Vec<u64>,
+}
+
+/// What became of some bytes on the topic of commands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// No command at all.
+    Malformed(NotCanonical),
+    /// For no bed of this gateway.
+    Elsewhere(Outcome),
+    /// To be carried out at this bed.
+    Take(usize, Command),
+    /// Refused, and to be told in this bed's record if there is a word.
+    Refused(usize, Outcome, Option<Confirmation>),
+}
+
+/// All beds' parts.
+pub(crate) struct Commands {
+    genesis: Genesis,
+    gateway: DeviceId,
+    record_key: [u8; 32],
+    beds: Vec<Bed>,
+    entropy: Entropy,
+}
+
+impl Commands {
+    /// Reads what is kept of each bed. A damaged file is begun anew, loudly: the bed's own limits are
+    /// the stricter ones, and what was asked for before now is believed no more.
+    pub(crate) fn open(
+        dir: &Path,
+        genesis: Genesis,
+        gateway: DeviceId,
+        record_key: [u8; 32],
+        beds: impl IntoIterator<Item = (Identity, Option<StreamId>)>,
+        entropy: Entropy,
+        now_ms: u64,
+    ) -> io::Result<Self> {
+        let mut all = Vec::new();
+        for (n, (sensor, alarms)) in beds.into_iter().enumerate() {
+            let path = dir.join(format!("commands-{n:02}"));
+            let state = file::read(&path, &sensor)?.unwrap_or_else(|why| {
+                tracing::error!(%why, board = n, "What was commanded at board {n} is unreadable: {why}; its own limits are in force");
+                State { not_before_ms: now_ms, ..State::default() }
+            });
+            all.push(Bed { sensor, alarms, path, state, told_ms: Vec::new() });
+        }
+        Ok(Self { genesis, gateway, record_key, beds: all, entropy })
+    }
+
+    /// The limits ordered for a bed, over or not.
+    pub(crate) fn ordered(&self, n: usize) -> impl Iterator<Item = &Ordered> {
+        self.beds.get(n).into_iter().flat_map(|bed| bed.state.limits.values())
+    }
+
+    /// The command that ordered the limits of a metric.
+    pub(crate) fn ordered_of(&self, n: usize, metric: Metric) -> Option<Ordered> {
+        self.beds.get(n)?.state.limits.get(&metric).copied()
+    }
+
+    /// Decides about bytes from the node and makes durable that they were seen. `node_ms` is the node's
+    /// time as far as is known, `now_ms` the gateway's, `steady_ms` a clock that does not leap.
+    pub(crate) fn judge(&mut self, bytes: &[u8], node_ms: u64, now_ms: u64, steady_ms: u64) -> Judged {
+        let signed = match SignedCommand::decode(bytes) {
+            Ok(signed) => signed,
+            Err(why) => return Judged::Malformed(why),
+        };
+        let command = signed.command;
+        let Some(n) = self.beds.iter().position(|bed| bed.sensor.id() == command.bedside) else {
+            return Judged::Elsewhere(Outcome::OtherBedside);
+        };
+        match self.believed(n, &signed, node_ms) {
+            Ok(()) => match self.keep(n, &command) {
+                Ok(()) => Judged::Take(n, command),
+                Err(why) => {
+                    tracing::error!(%why, board = n, "A command cannot be kept and is not carried out: {why}");
+                    self.refuse(n, &command, Outcome::NotKept, now_ms, steady_ms)
+                }
+            },
+            Err(outcome) => self.refuse(n, &command, outcome, now_ms, steady_ms),
+        }
+    }
+
+    fn believed(&self, n: usize, signed: &SignedCommand, node_ms: u64) -> Result<(), Outcome> {
+        let Some(bed) = self.beds.get(n) else { return Err(Outcome::OtherBedside) };
+        let command = &signed.command;
+        if !signed.verify(&self.record_key) {
+            return Err(Outcome::Signature);
+        }
+        if command.genesis != self.genesis {
+            return Err(Outcome::OtherLedger);
+        }
+        if command.gateway != self.gateway {
+            return Err(Outcome::OtherBedside);
+        }
+        let stream = StreamId::of(self.genesis, command.bedside, command.patient, Class::Alarms);
+        if bed.alarms != Some(stream) {
+            return Err(Outcome::OtherPatient);
+        }
+        if command.seq <= bed.state.highest_seq || command.at_ms < bed.state.not_before_ms {
+            return Err(Outcome::NotNewer);
+        }
+        if command.at_ms > node_ms.saturating_add(AHEAD_MAX_MS) {
+            return Err(Outcome::Ahead);
+        }
+        // An order whose time to come is over, or that would be over at once, changes nothing.
+        if node_ms > command.deliver_by_ms || node_ms >= command.in_force_until_ms {
+            return Err(Outcome::TooLate);
+        }
+        Ok(())
+    }
+
+    /// Durable before it is carried out.
+    fn keep(&mut self, n: usize, command: &Command) -> io::Result<()> {
+        let Some(bed) = self.beds.get_mut(n) else { return Ok(()) };
+        let mut state = bed.state.clone();
+        state.highest_seq = command.seq;
+        if let Action::Limits(limits) = command.action {
+            let (seq, until_ms) = (command.seq, command.in_force_until_ms);
+            let ordered = Ordered { limits, seq, command: command.hash(), until_ms };
+            state.limits.insert(limits.metric, ordered);
+        }
+        file::write(&bed.path, &bed.sensor, &state, &self.entropy)?;
+        bed.state = state;
+        Ok(())
+    }
+
+    fn refuse(
+        &mut self,
+        n: usize,
+        command: &Command,
+        outcome: Outcome,
+        now_ms: u64,
+        steady_ms: u64,
+    ) -> Judged {
+        let Some(bed) = self.beds.get_mut(n) else { return Judged::Elsewhere(outcome) };
+        bed.told_ms.retain(|at_ms| steady_ms.saturating_sub(*at_ms) < TOLD_WITHIN_MS);
+        let told = (bed.told_ms.len() < TOLD_MAX).then(|| {
+            bed.told_ms.push(steady_ms);
+            confirmation(command, outcome, now_ms)
+        });
+        Judged::Refused(n, outcome, told)
+    }
+}
+
+/// A word about a command that is not in force.
+pub(crate) fn confirmation(command: &Command, outcome: Outcome, now_ms: u64) -> Confirmation {
+    Confirmation {
+        at_ms: now_ms,
+        seq: command.seq,
+        command: command.hash(),
+        outcome,
+        until_ms: 0,
+        limits: None,
+    }
+}
+
+/// Which metrics' limits stand in a file, at most.
+const METRICS_MAX: usize = Metric::ALL.len();
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! What the ward orders: believed or refused, carried out, confirmed. And a ward that is not heard.
+
+use super::Core;
+use crate::commands::{Judged, confirmation};
+use crate::counters::add;
+use device::{Answer, Answered};
+use link::Event;
+use std::sync::atomic::Ordering;
+use vitals::Metric;
+use vitals::command::{Action, Command, Confirmation, Outcome};
+
+/// The node has not answered for so long: the bedside says that nobody listens.
+pub(super) const SILENT_MS: u64 = 30_000;
+
+impl Core {
+    /// The node's time, as its receipts tell it.
+    fn node_ms(&self) -> u64 {
+        self.now_ms.saturating_add_signed(self.outbox.clock_off_ms())
+    }
+
+    /// A time of the node by this gateway's clock.
+    fn here_ms(&self, node_ms: u64) -> u64 {
+        node_ms.saturating_add_signed(self.outbox.clock_off_ms().saturating_neg())
+    }
+
+    /// Puts the limits in force again that were ordered before this start.
+    pub(super) fn restore_limits(&mut self) {
+        for n in 0..self.beds.len() {
+            let ordered: Vec<_> = self.commands.ordered(n).copied().collect();
+            for one in ordered {
+                let (until_ms, now_ms) = (self.here_ms(one.until_ms), self.now_ms);
+                self.beds[n].monitor().restore_limits(one.limits, until_ms, now_ms);
+            }
+        }
+    }
+
+    pub(super) fn hear_command(&mut self, bytes: &[u8]) {
+        // What it carried out now it could not confirm any more: the node asks again later.
+        if self.stopping.is_some() {
+            return;
+        }
+        let node_ms = self.node_ms();
+        let refused = |n: Option<usize>, outcome: &str| {
+            tracing::warn!(board = n, outcome, "A command was refused: {outcome}");
+        };
+        match self.commands.judge(bytes, node_ms, self.now_ms, self.steady_ms) {
+            Judged::Malformed(why) => {
+                add(&self.counters.commands_refused, 1);
+                refused(None, &why.to_string());
+            }
+            Judged::Elsewhere(outcome) => {
+                add(&self.counters.commands_refused, 1);
+                refused(None, outcome.sentence());
+            }
+            Judged::Refused(n, outcome, told) => {
+                add(&self.counters.commands_refused, 1);
+                refused(Some(n), outcome.sentence());
+                self.confirmations.extend(told.map(|told| (n, told)));
+            }
+            Judged::Take(n, command) => {
+                let said = self.carry_out(n, &command, node_ms);
+                let counter = if said.outcome.is_refused() {
+                    &self.counters.commands_refused
+                } else {
+                    &self.counters.commands_taken
+                };
+                add(counter, 1);
+                tracing::info!(
+                    board = n,
+                    outcome = said.outcome.sentence(),
+                    "A command was heard at board {n}"
+                );
+                self.confirmations.push((n, said));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, n: usize, command: &Command, node_ms: u64) -> Confirmation {
+        let (now_ms, until_ms) = (self.now_ms, command.in_force_until_ms);
+        let local_until_ms = self.here_ms(until_ms);
+        let for_ms = until_ms.saturating_sub(node_ms);
+        let said = |outcome| Confirmation {
+            until_ms: if outcome == Outcome::InForce { until_ms } else { 0 },
+            ..confirmation(command, outcome, now_ms)
+        };
+        let done = |done| said(if done { Outcome::InForce } else { Outcome::Nothing });
+        let monitor = self.beds[n].monitor();
+        match command.action {
+            Action::Acknowledge { condition, priority, .. } => {
+                let age_ms = node_ms.saturating_sub(command.at_ms);
+                let answer = Answer { condition, priority, by: command.by, age_ms, for_ms };
+                said(match monitor.answer(answer, now_ms) {
+                    Answered::Done => Outcome::InForce,
+                    Answered::Nothing => Outcome::Nothing,
+                    Answered::Worse => Outcome::Worse,
+                })
+            }
+            Action::Silence { condition } => done(monitor.silence(condition, command.by, for_ms, now_ms)),
+            Action::EndSilence { condition } => done(monitor.end_silence(condition, command.by, now_ms)),
+            Action::Limits(limits) => {
+                monitor.order_limits(limits, local_until_ms, now_ms);
+                let in_force = monitor.limits_in_force(limits.metric);
+                let outcome = if in_force == Some(limits) { Outcome::InForce } else { Outcome::Narrowed };
+                // Sides that overlap cannot be written down; then every value is an alarm.
+                let limits = in_force.filter(vitals::alarm::Limits::in_order);
+                Confirmation { until_ms, limits, ..said(outcome) }
+            }
+        }
+    }
+
+    /// The time of ordered limits is over: the word about it.
+    pub(super) fn ended(&mut self, n: usize, metric: Metric) -> Option<Confirmation> {
+        let ordered = self.commands.ordered_of(n, metric)?;
+        let in_force = self.beds.get_mut(n)?.monitor().limits_in_force(metric);
+        tracing::warn!(board = n, "Limits ended at board {n}: the stricter ones are in force");
+        Some(Confirmation {
+            at_ms: self.now_ms,
+            seq: ordered.seq,
+            command: ordered.command,
+            outcome: Outcome::Ended,
+            until_ms: 0,
+            limits: in_force.filter(vitals::alarm::Limits::in_order),
+        })
+    }
+
+    /// Notes what of the node counts as a word: an answer, not a connection and not a request for patience.
+    pub(super) fn note_heard(&mut self, event: &Event) {
+        let word = match event {
+            Event::Acked { .. } | Event::Receipt(_) | Event::Proof(_) | Event::Command(_) => true,
+            Event::Refused { code, .. } => *code != link::client::CODE_BUSY,
+            Event::CommandTooLong(_) | Event::Closed(_) => false,
+        };
+        if word {
+            self.heard_ms = self.steady_ms;
+        }
+    }
+
+    /// Has the ward been silent for too long? While it is connected and owes no answer it may be.
+    pub(super) fn ward_is_silent(&mut self) -> bool {
+        if self.client.is_some() && !self.outbox.awaits_answers() {
+            self.heard_ms = self.steady_ms;
+        }
+        let silent = self.steady_ms.saturating_sub(self.heard_ms) >= SILENT_MS;
+        let before = self.counters.ward_not_listening.swap(u64::from(silent), Ordering::Relaxed);
+        match (before, silent) {
+            (0, true) => tracing::error!(
+                "The node has not answered for {} s: the bedside says that the ward is not listening",
+                SILENT_MS / 1_000
+            ),
+            (1, false) => tracing::info!("The node answers again"),
+            _ => {}
+        }
+        silent
+    }
+}
