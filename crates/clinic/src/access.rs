@@ -152,6 +152,8 @@ impl Clinic {
                 consents.push(Consent { id: record.grant, grant, terms: Some(record.terms), withdrawn_here });
             }
         }
+        // What is decided stands on the one that lasts longest.
+        consents.sort_by_key(|consent| core::cmp::Reverse(consent.grant.until_ms));
         Ok(consents)
     }
 

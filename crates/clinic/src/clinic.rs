@@ -3,7 +3,7 @@
 use crate::access::Traces;
 use crate::anchors::Anchoring;
 use crate::errors::{ClinicError, Denied};
-use crate::monitoring::Monitoring;
+use crate::monitoring::{LeasePlan, Monitoring};
 use crate::pauses::Pauses;
 use crate::people::Acts;
 use crate::policy::View;
@@ -90,6 +90,18 @@ impl Clinic {
         entropy: Entropy,
         now_ms: u64,
     ) -> Result<Arc<Self>, ClinicError> {
+        Self::open_planned(vault, store, ledger, entropy, LeasePlan::default(), now_ms)
+    }
+
+    /// The same with another plan for leases.
+    pub(crate) fn open_planned(
+        vault: Arc<Vault>,
+        store: Arc<Store>,
+        ledger: Arc<dyn Ledger>,
+        entropy: Entropy,
+        plan: LeasePlan,
+        now_ms: u64,
+    ) -> Result<Arc<Self>, ClinicError> {
         let genesis = vault.genesis()?;
         if genesis != ledger.genesis() || genesis != store.genesis() {
             return Err(VaultError::OtherGenesis.into());
@@ -109,7 +121,7 @@ impl Clinic {
             acts: Mutex::default(),
             sessions: Mutex::default(),
             traces: Mutex::default(),
-            monitoring: Monitoring::default(),
+            monitoring: Monitoring::new(plan),
             anchoring: Mutex::default(),
             seen: Mutex::default(),
             withdrawn,

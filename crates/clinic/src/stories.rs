@@ -7,8 +7,10 @@ mod admission;
 mod alarms;
 mod clocks;
 mod consent;
+mod disk;
 mod exits;
 mod explorer;
+mod forty_days;
 mod halts;
 mod hostile;
 mod ledger;
@@ -22,4 +24,6 @@ mod strangers;
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
 #[path = "../../vitals/src/fixture/trie.rs"]
 mod trie;
+mod waiting;
 mod ward;
+mod watching;

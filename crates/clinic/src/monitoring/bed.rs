@@ -174,6 +174,12 @@ impl Bed {
         [alarms, unwatched, self.watching.next_due_ms()].into_iter().flatten().min()
     }
 
+    /// When the engine's lease is to be renewed, milliseconds.
+    #[cfg(test)]
+    pub(crate) fn renews_ms(&self) -> Option<u64> {
+        self.watching.renews_ms()
+    }
+
     /// Keeps an arrival until somebody watches.
     pub(super) fn wait(&mut self, fresh: Fresh, heard: Heard) {
         // Where the patient said no, nothing is kept for later.

@@ -28,6 +28,8 @@ const RENEW_AGAIN_MS: u64 = 60_000;
 const RENEW_FAILS_MS: u64 = 5 * 60_000;
 /// The earliest renewal of a lease of full length; every bed has its own time in the hours after it.
 const RENEW_AFTER_MS: u64 = MONITORING_MS_MAX / 4 * 3;
+/// No lease is renewed sooner, however short it is.
+const RENEW_AFTER_MIN_MS: u64 = 10 * 60_000;
 const RENEW_SPREAD_MS: u64 = MONITORING_MS_MAX / 6;
 /// The end of watching is announced when so much is left, step by step.
 pub const ANNOUNCE_MS: [u64; 3] = [72 * HOUR_MS, 24 * HOUR_MS, HOUR_MS];
@@ -69,7 +71,7 @@ impl LeasePlan {
         };
         // A lease that a consent's end cuts short is renewed in the same proportion.
         let share = |ms: u64| ms / 1_000 * lasts_ms / (MONITORING_MS_MAX / 1_000);
-        from_ms.saturating_add(share(RENEW_AFTER_MS + spread_ms))
+        from_ms.saturating_add(share(RENEW_AFTER_MS + spread_ms).max(RENEW_AFTER_MIN_MS))
     }
 }
 
@@ -207,9 +209,16 @@ impl Watching {
         let until_ms = watch.lease.until_ms();
         let announce = ANNOUNCE_MS.get(watch.announced).filter(|_| watch.announces);
         let announce = announce.map(|before_ms| watch.consent_ends_ms.saturating_sub(*before_ms));
+        let renews = self.renews_ms();
         let failing = watch.failing_since_ms.filter(|_| watch.announced == 0);
         let failing = failing.map(|since_ms| since_ms.saturating_add(RENEW_FAILS_MS));
-        [Some(until_ms), announce, failing].into_iter().flatten().min()
+        [Some(until_ms), renews, announce, failing].into_iter().flatten().min()
+    }
+
+    /// When the lease is to be renewed, milliseconds; none for one that lasts as long as the consents.
+    pub(super) fn renews_ms(&self) -> Option<u64> {
+        let Self::Yes(watch) = self else { return None };
+        (watch.lease.until_ms() < watch.consent_ends_ms).then_some(watch.renew_at_ms)
     }
 
     /// What has to be asked about this bed now, if anything.
@@ -219,10 +228,7 @@ impl Watching {
                 let again = asked.is_none_or(|(at_ms, at)| at != now || now_ms.abs_diff(at_ms) >= RETRY_MS);
                 again.then_some(Ask::Begin { restored })
             }
-            // A lease that lasts as long as the consents do has nothing to gain.
-            Self::Yes(watch)
-                if now_ms >= watch.renew_at_ms && watch.lease.until_ms() < watch.consent_ends_ms =>
-            {
+            Self::Yes(watch) if self.renews_ms().is_some_and(|at_ms| now_ms >= at_ms) => {
                 Some(Ask::Renew(Arc::clone(&watch.lease)))
             }
             Self::Yes(watch) if watch.checked != now => Some(Ask::Check(Arc::clone(&watch.lease))),

@@ -68,7 +68,7 @@ pub(crate) struct Monitoring {
     unwritten: Mutex<VecDeque<Entry>>,
     /// Alarm events that were given up because the disk did not take them for too long.
     unwritten_lost: AtomicU64,
-    pub(crate) plan: LeasePlan,
+    plan: LeasePlan,
 }
 
 #[derive(Default)]
@@ -104,6 +104,10 @@ impl Beds {
 }
 
 impl Monitoring {
+    pub(crate) fn new(plan: LeasePlan) -> Self {
+        Self { plan, ..Self::default() }
+    }
+
     /// Works on one bed, which is made if it is not there. `work` must be pure: it holds the lock.
     pub(crate) fn with<T>(&self, patient: PatientId, now_ms: u64, work: impl FnOnce(&mut Bed) -> T) -> T {
         lock(&self.beds).with(patient, now_ms, work)

@@ -1,11 +1,14 @@
 //! A ward in a temporary directory. One line sets the scene.
 
+use super::disk::{Switched, Switches};
 use super::ledger::PaperLedger;
+use crate::monitoring::LeasePlan;
 use crate::{Answer, Arrival, Clinic, ClinicError, NewPerson, Session, Ticket, Verdict, Wish};
 use device::{Identity, Sealed, Sealer, SealerState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use vault::store::{Bounds, Folder};
 use vault::{Costs, Entropy, Store, Vault};
 use vitals::alarm::{AlarmEvent, Condition, Happening, Priority};
 use vitals::body::Body;
@@ -26,6 +29,8 @@ pub(crate) struct Ward {
     pub(crate) admin: Session,
     sessions: BTreeMap<String, Session>,
     folder: tempfile::TempDir,
+    /// What happens to the disk of the record.
+    pub(crate) switches: Arc<Switches>,
 }
 
 /// Deterministic: every ward of a test run is the same.
@@ -41,20 +46,35 @@ pub(crate) fn entropy(label: &'static str) -> Entropy {
 
 impl Ward {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), LeasePlan::default())
+    }
+
+    /// One whose syncs cost nothing, for long stories: in memory, where the machine has such a folder.
+    pub(crate) fn in_memory(plan: LeasePlan) -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self::in_folder(folder.unwrap(), plan)
+    }
+
+    fn in_folder(folder: tempfile::TempDir, plan: LeasePlan) -> Self {
+        let switches = Arc::new(Switches::default());
         let vault =
             Vault::create(&folder.path().join("vault"), "correct horse", Costs::TEST_ONLY, entropy("vault"))
                 .unwrap();
         let ledger = Arc::new(PaperLedger::founded_by(vault.record_key(), NOON_MS));
         let genesis = vault.put_genesis_document(&ledger.document.encode()).unwrap();
-        let store = Store::create(&folder.path().join("record"), genesis).unwrap();
+        let disk = Switched {
+            folder: Folder::open(&folder.path().join("record")).unwrap(),
+            switches: switches.clone(),
+        };
+        let store = Store::create_on(Box::new(disk), genesis, Bounds::STANDARD).unwrap();
+        let (vault, store) = (Arc::new(vault), Arc::new(store));
         let clinic =
-            Clinic::open(Arc::new(vault), Arc::new(store), ledger.clone(), entropy("clinic"), NOON_MS)
-                .unwrap();
+            Clinic::open_planned(vault, store, ledger.clone(), entropy("clinic"), plan, NOON_MS).unwrap();
         clinic.first_administrator("admin", "Administrator", "secret", NOON_MS).unwrap();
         ledger.block(NOON_MS);
         let (_, admin) = clinic.sign_in("admin", "secret", NOON_MS).unwrap();
-        Self { clinic, ledger, now_ms: NOON_MS, admin, sessions: BTreeMap::new(), folder }
+        Self { clinic, ledger, now_ms: NOON_MS, admin, sessions: BTreeMap::new(), folder, switches }
     }
 
     /// A ward with these patients and Dr Lee, everybody signed in.
@@ -68,7 +88,7 @@ impl Ward {
 
     /// The node stops and starts again; everybody signs in anew.
     pub(crate) fn reopened(self) -> Self {
-        let Self { clinic, ledger, now_ms, sessions, folder, .. } = self;
+        let Self { clinic, ledger, now_ms, sessions, folder, switches, .. } = self;
         let genesis = clinic.genesis();
         clinic.write_alarm_events(now_ms);
         drop(Arc::into_inner(clinic).expect("nobody else holds the clinic"));
@@ -84,7 +104,7 @@ impl Ward {
             (login, session)
         };
         let sessions = sessions.into_keys().map(again).collect();
-        Self { clinic, ledger, now_ms, admin, sessions, folder }
+        Self { clinic, ledger, now_ms, admin, sessions, folder, switches }
     }
 
     pub(crate) fn patient(&mut self, name: &str) -> PatientId {

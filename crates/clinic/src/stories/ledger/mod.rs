@@ -3,6 +3,7 @@
 
 mod explorer;
 
+use super::disk::Gate;
 use super::trie::{self, Trie};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
@@ -28,6 +29,8 @@ pub(crate) struct PaperLedger {
     pub(crate) document: GenesisDocument,
     validator: SigningKey,
     state: Mutex<State>,
+    /// Questions wait here, as with a ledger that is far away. The tip is known without asking.
+    pub(crate) questions: Gate,
 }
 
 struct State {
@@ -111,7 +114,7 @@ impl PaperLedger {
             policy: Some(true),
             policies_asked: 0,
         };
-        Self { document, validator, state: Mutex::new(state) }
+        Self { document, validator, state: Mutex::new(state), questions: Gate::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -208,6 +211,7 @@ impl PaperLedger {
     }
 
     fn ask<T>(&self, question: impl FnOnce(&LedgerModel) -> T) -> Result<T, LedgerError> {
+        self.questions.pass();
         let state = self.state();
         if state.down { Err(LedgerError::Down("unplugged".into())) } else { Ok(question(&state.model)) }
     }
@@ -384,6 +388,7 @@ impl Ledger for PaperLedger {
     }
 
     fn submit(&self, act: Act) -> Result<ActId, LedgerError> {
+        self.questions.pass();
         let mut state = self.state();
         if state.down {
             return Err(LedgerError::Down("unplugged".into()));
