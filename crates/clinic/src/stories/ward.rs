@@ -2,7 +2,6 @@
 
 use super::disk::{Switched, Switches};
 use super::ledger::PaperLedger;
-use crate::monitoring::LeasePlan;
 use crate::{Answer, Arrival, Clinic, ClinicError, NewPerson, Session, Ticket, Verdict, Wish};
 use device::{Identity, Sealed, Sealer, SealerState};
 use std::collections::BTreeMap;
@@ -46,17 +45,16 @@ pub(crate) fn entropy(label: &'static str) -> Entropy {
 
 impl Ward {
     pub(crate) fn new() -> Self {
-        Self::in_folder(tempfile::tempdir().unwrap(), LeasePlan::default())
+        Self::in_folder(tempfile::tempdir().unwrap(), |vault, store, ledger| {
+            Clinic::open(vault, store, ledger, entropy("clinic"), NOON_MS).unwrap()
+        })
     }
 
-    /// One whose syncs cost nothing, for long stories: in memory, where the machine has such a folder.
-    pub(crate) fn in_memory(plan: LeasePlan) -> Self {
-        let memory = std::path::Path::new("/dev/shm");
-        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Self::in_folder(folder.unwrap(), plan)
-    }
-
-    fn in_folder(folder: tempfile::TempDir, plan: LeasePlan) -> Self {
+    /// One in this folder, whose clinic `open` opens.
+    pub(crate) fn in_folder(
+        folder: tempfile::TempDir,
+        open: impl FnOnce(Arc<Vault>, Arc<Store>, Arc<PaperLedger>) -> Arc<Clinic>,
+    ) -> Self {
         let switches = Arc::new(Switches::default());
         let vault =
             Vault::create(&folder.path().join("vault"), "correct horse", Costs::TEST_ONLY, entropy("vault"))
@@ -68,9 +66,7 @@ impl Ward {
             switches: switches.clone(),
         };
         let store = Store::create_on(Box::new(disk), genesis, Bounds::STANDARD).unwrap();
-        let (vault, store) = (Arc::new(vault), Arc::new(store));
-        let clinic =
-            Clinic::open_planned(vault, store, ledger.clone(), entropy("clinic"), plan, NOON_MS).unwrap();
+        let clinic = open(Arc::new(vault), Arc::new(store), ledger.clone());
         clinic.first_administrator("admin", "Administrator", "secret", NOON_MS).unwrap();
         ledger.block(NOON_MS);
         let (_, admin) = clinic.sign_in("admin", "secret", NOON_MS).unwrap();

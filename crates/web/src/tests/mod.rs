@@ -4,6 +4,9 @@
 
 /// The clinic's own test ledger and ward: the same scenes, seen through pages.
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
+#[path = "../../../clinic/src/stories/disk.rs"]
+mod disk;
+#[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
 #[path = "../../../clinic/src/stories/ledger/mod.rs"]
 mod ledger;
 #[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
