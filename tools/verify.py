@@ -1088,6 +1088,13 @@ class PairingPayload(NamedTuple):
     sensors: tuple
 
 
+class PairingPayload2(NamedTuple):
+    version: int
+    gateway: DeviceKeys
+    sensors: tuple
+    interval_ms: int
+
+
 class PairingRequest(NamedTuple):
     payload: bytes
     signatures: tuple
@@ -1113,6 +1120,9 @@ class AnswerPayload(NamedTuple):
 
 _device_keys = record(DeviceKeys, key, key)
 _pairing_payload = record(PairingPayload, version, _device_keys, array(_device_keys, 0, BOARDS_MAX))
+_pairing_payload_2 = record(
+    PairingPayload2, integer(2, 2), _device_keys, array(_device_keys, 0, BOARDS_MAX), integer(1_000, 3_600_000)
+)
 _pairing_request = record(PairingRequest, blob(0, PAIRING_BYTES_MAX), array(blob(64), 1, BOARDS_MAX + 1))
 _answer_payload = record(
     AnswerPayload, version, blob(0, GENESIS_BYTES_MAX), key, id16,
@@ -1122,7 +1132,8 @@ _answer_payload = record(
 
 def check_pairing_request(data):
     request = _pairing_request(cbor_read(data, PAIRING_BYTES_MAX))
-    payload = _pairing_payload(cbor_read(request.payload, PAIRING_BYTES_MAX))
+    inner = cbor_read(request.payload, PAIRING_BYTES_MAX)
+    payload = _pairing_payload_2(inner) if type(inner) is tuple and len(inner) == 4 else _pairing_payload(inner)
     devices = (payload.gateway, *payload.sensors)
     keys = [device.key for device in devices]
     differ(keys, "keys")
@@ -2142,7 +2153,8 @@ GOOD = {
     "certificate_v1": "certificate", "genesis_v1": "genesis document", "genesis_v2": "genesis document",
     "bundle_genesis_v1": "genesis document", "bundle_genesis_v2": "genesis document",
     "ledger_proof_v2": "ledger proof 2", "checkpoint_v1": "checkpoint", "bundle_v2": "bundle 2",
-    "pairing_request_v1": "pairing request", "pairing_answer_v1": "pairing answer", "bundle_v1": "bundle",
+    "pairing_request_v1": "pairing request", "pairing_request_v2": "pairing request",
+    "pairing_answer_v1": "pairing answer", "bundle_v1": "bundle",
 }  # fmt: skip
 
 

@@ -39,6 +39,10 @@ enum Step {
         /// Sensors whose readings it seals, one patient each.
         #[arg(long, default_value_t = 1)]
         sensors: usize,
+        /// How often each sensor sends at least, seconds (1 to 3600). Announced to the organisation: a
+        /// sensor counts as silent after three times as long, and never before 15 seconds.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        every_s: Option<u64>,
         /// The pairing request goes here.
         #[arg(long)]
         request: PathBuf,
@@ -126,9 +130,10 @@ fn clock_quality(word: &str) -> Result<ClockQuality, String> {
 /// Runs one step.
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     match options.step {
-        Step::Init { keys, sensors, request } => {
+        Step::Init { keys, sensors, every_s, request } => {
             anyhow::ensure!(sensors > 0, "--sensors 0 would seal nothing");
-            let made = gateway::first_boot(&keys, sensors, &mut clock::entropy)?;
+            let interval_ms = every_s.map(|seconds| seconds * 1000);
+            let made = gateway::first_boot_every(&keys, sensors, interval_ms, &mut clock::entropy)?;
             write(&request, &made.encode(), 0o644)?;
             say(&json!({ "device": made.gateway.id().to_string(), "sensors": sensors }))
         }

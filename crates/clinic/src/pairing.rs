@@ -3,19 +3,22 @@
 use crate::access::MONITORED;
 use crate::clinic::Clinic;
 use crate::errors::ClinicError;
+use crate::monitoring::STALE_MS;
 use crate::people::{Ticket, Wish};
 use crate::sessions::Session;
 use vault::{NewStream, Patient};
 use vitals::ids::{Class, Hash, binding};
 use vitals::keys::epoch_of;
 use vitals::ledger::{Act, DeviceKind, Purpose, RevokeReason, Role};
-use vitals::pairing::{DeviceKeys, PairingRequest};
+use vitals::pairing::{DeviceKeys, INTERVAL_MS_MIN, PairingRequest};
 use vitals::{DeviceId, PatientId, PersonId};
 
 /// How long a monitoring consent signed at pairing lasts: a hospital stay.
 pub const MONITORING_GRANT_MS: u64 = 30 * 86_400_000;
 /// The end of a consent to monitoring is announced to its patient when so much is left.
 pub const WATCH_ENDS_SOON_MS: u64 = 7 * 86_400_000;
+/// Data is stale when so many announced intervals brought nothing.
+const STALE_INTERVALS: u64 = 3;
 /// Classes of a sensor's streams.
 const SENSOR_CLASSES: [Class; 3] = [Class::Vitals, Class::Environment, Class::Alarms];
 
@@ -75,6 +78,8 @@ impl Clinic {
                     keys.id()
                 )));
             }
+            let interval_ms = request.interval_ms.unwrap_or(INTERVAL_MS_MIN);
+            self.vault().put_interval(keys.id(), interval_ms)?;
             let salt = held.first().map_or_else(|| self.random(), |record| record.salt);
             for class in SENSOR_CLASSES {
                 let new =
@@ -147,6 +152,18 @@ impl Clinic {
     /// As [`Clinic::grant`].
     pub fn let_ward_watch(&self, session: &Session, for_ms: u64, now_ms: u64) -> Result<Ticket, ClinicError> {
         self.grant(session, &self.to_be_watched(for_ms, now_ms), now_ms)
+    }
+
+    /// After how long without anything fresh this patient's data is stale: three times the interval that
+    /// the most frequent of the paired sensors announced, and never before [`STALE_MS`].
+    pub(crate) fn stale_after_ms(&self, patient: PatientId) -> u64 {
+        let own = self.vault().author();
+        let streams = self.vault().streams_of(patient);
+        let authors = streams.iter().map(|record| record.author).filter(|author| *author != own);
+        // What cannot be read counts as every second: the stricter rule.
+        let interval = |author| self.vault().interval(author).ok().flatten().unwrap_or(INTERVAL_MS_MIN);
+        let most_often_ms = authors.map(interval).min().unwrap_or(INTERVAL_MS_MIN);
+        STALE_MS.max(most_often_ms.saturating_mul(STALE_INTERVALS))
     }
 
     /// Ends a device's trust. Without a last trusted sequence number, everything admitted so far

@@ -13,6 +13,7 @@ mod explorer;
 mod forty_days;
 mod halts;
 mod hostile;
+mod intervals;
 mod ledger;
 mod limits;
 mod orders;

@@ -180,6 +180,8 @@ impl AlarmView {
 pub struct Technical {
     /// Nothing fresh from the bedside: values are grey and struck through.
     pub stale: bool,
+    /// How old the newest value may be before it is stale, milliseconds: by what the sensors announced.
+    pub stale_after_ms: u64,
     /// Time of the newest reading by this node's clock, milliseconds; none before the first.
     pub last_ms: Option<u64>,
     /// Sensors that give no usable signal, and why.

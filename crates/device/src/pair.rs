@@ -100,14 +100,24 @@ impl core::error::Error for UnwrapError {}
 /// [`BOARDS_MAX`] boards. Every key signs the same payload.
 #[must_use]
 pub fn request(gateway: &Identity, sensors: &[Identity]) -> Option<PairingRequest> {
+    request_every(gateway, sensors, None)
+}
+
+/// The same for sensors that send less often than every second: at least once in `interval_ms`.
+#[must_use]
+pub fn request_every(
+    gateway: &Identity,
+    sensors: &[Identity],
+    interval_ms: Option<u64>,
+) -> Option<PairingRequest> {
     if sensors.len() > BOARDS_MAX {
         return None;
     }
     let keys: Vec<DeviceKeys> = sensors.iter().map(Identity::keys).collect();
-    let signed = PairingRequest::to_be_signed(&gateway.keys(), &keys);
+    let signed = PairingRequest::to_be_signed(&gateway.keys(), &keys, interval_ms);
     let signatures =
         core::iter::once(gateway).chain(sensors).map(|identity| identity.sign(&signed)).collect();
-    Some(PairingRequest { gateway: gateway.keys(), sensors: keys, signatures })
+    Some(PairingRequest { gateway: gateway.keys(), sensors: keys, interval_ms, signatures })
 }
 
 /// Unwraps a chain key with an X25519 secret (HPKE base mode, DHKEM(X25519, HKDF-SHA256),

@@ -156,6 +156,16 @@ pub fn first_boot(
     boards: usize,
     entropy: &mut dyn FnMut(&mut [u8]),
 ) -> Result<PairingRequest, KeyError> {
+    first_boot_every(dir, boards, None, entropy)
+}
+
+/// The same for sensors that send less often than every second: at least once in `interval_ms`.
+pub fn first_boot_every(
+    dir: &Path,
+    boards: usize,
+    interval_ms: Option<u64>,
+    entropy: &mut dyn FnMut(&mut [u8]),
+) -> Result<PairingRequest, KeyError> {
     if boards > BOARDS_MAX {
         return Err(KeyError::TooManyBoards(boards));
     }
@@ -164,7 +174,7 @@ pub fn first_boot(
     let gateway = made_or_read(&keys.join(GATEWAY_KEY), entropy)?;
     let sensors: Vec<Identity> =
         (0..boards).map(|n| made_or_read(&sensor_file(dir, n), entropy)).collect::<Result<_, _>>()?;
-    pair::request(&gateway, &sensors).ok_or(KeyError::TooManyBoards(boards))
+    pair::request_every(&gateway, &sensors, interval_ms).ok_or(KeyError::TooManyBoards(boards))
 }
 
 fn read_sensors(dir: &Path) -> Result<Vec<Identity>, KeyError> {

@@ -30,7 +30,7 @@ mod uplink;
 pub use author::Author;
 pub use config::{CONFIG_TOML, ClockTrust, Config};
 pub use counters::{Counters, Latency, Summary};
-pub use keys::{KeyError, Paired, accept, first_boot};
+pub use keys::{KeyError, Paired, accept, first_boot, first_boot_every};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 mod access;
 mod changes;
 mod error;
+mod intervals;
 mod keys;
 mod patients;
 mod pauses;

@@ -36,10 +36,11 @@ pub(crate) enum Table {
     Withdrawals,
     Pauses,
     Beds,
+    Intervals,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Organisation,
         Self::Accounts,
         Self::Passwords,
@@ -51,6 +52,7 @@ impl Table {
         Self::Withdrawals,
         Self::Pauses,
         Self::Beds,
+        Self::Intervals,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -66,6 +68,7 @@ impl Table {
             Self::Withdrawals => "withdrawals",
             Self::Pauses => "pauses",
             Self::Beds => "beds",
+            Self::Intervals => "intervals",
         }
     }
 

@@ -12,6 +12,12 @@ use crate::ids::{Class, DeviceId, Genesis, StreamId};
 use alloc::{collections::BTreeSet, vec::Vec};
 
 const VERSION: u64 = 1;
+/// Of a request that announces how often its sensors send.
+const VERSION_INTERVAL: u64 = 2;
+/// The shortest interval that can be announced, milliseconds.
+pub const INTERVAL_MS_MIN: u64 = 1_000;
+/// The longest.
+pub const INTERVAL_MS_MAX: u64 = 3_600_000;
 /// Most boards on one gateway.
 pub const BOARDS_MAX: usize = 64;
 /// Longest request or answer, bytes.
@@ -43,6 +49,9 @@ pub struct PairingRequest {
     pub gateway: DeviceKeys,
     /// One sensor per board, in board order.
     pub sensors: Vec<DeviceKeys>,
+    /// How often each sensor sends at least, milliseconds, from [`INTERVAL_MS_MIN`] to
+    /// [`INTERVAL_MS_MAX`]; every second unless announced otherwise.
+    pub interval_ms: Option<u64>,
     /// The gateway's signature, then each sensor's, over [`Self::payload`].
     pub signatures: Vec<[u8; 64]>,
 }
@@ -51,27 +60,37 @@ impl PairingRequest {
     /// The payload every key signs. Pairing comes before the device knows its ledger, so the genesis
     /// hash in the signature's external data is zero.
     #[must_use]
-    pub fn payload(gateway: &DeviceKeys, sensors: &[DeviceKeys]) -> Vec<u8> {
+    pub fn payload(gateway: &DeviceKeys, sensors: &[DeviceKeys], interval_ms: Option<u64>) -> Vec<u8> {
         let mut w = Writer::new();
-        w.array(3).uint(VERSION).array(2).bytes(&gateway.key).bytes(&gateway.wrap_key);
+        match interval_ms {
+            None => w.array(3).uint(VERSION),
+            Some(_) => w.array(4).uint(VERSION_INTERVAL),
+        };
+        w.array(2).bytes(&gateway.key).bytes(&gateway.wrap_key);
         w.array(sensors.len());
         for sensor in sensors {
             w.array(2).bytes(&sensor.key).bytes(&sensor.wrap_key);
+        }
+        if let Some(interval_ms) = interval_ms {
+            w.uint(interval_ms);
         }
         w.finish()
     }
 
     /// The bytes each key signs.
     #[must_use]
-    pub fn to_be_signed(gateway: &DeviceKeys, sensors: &[DeviceKeys]) -> Vec<u8> {
-        cose::to_be_signed(Domain::PairingRequest, Genesis([0; 32]), &Self::payload(gateway, sensors))
+    pub fn to_be_signed(gateway: &DeviceKeys, sensors: &[DeviceKeys], interval_ms: Option<u64>) -> Vec<u8> {
+        let payload = Self::payload(gateway, sensors, interval_ms);
+        cose::to_be_signed(Domain::PairingRequest, Genesis([0; 32]), &payload)
     }
 
     /// The wire form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.array(2).bytes(&Self::payload(&self.gateway, &self.sensors)).array(self.signatures.len());
+        w.array(2)
+            .bytes(&Self::payload(&self.gateway, &self.sensors, self.interval_ms))
+            .array(self.signatures.len());
         for signature in &self.signatures {
             w.bytes(signature);
         }
@@ -87,12 +106,19 @@ impl PairingRequest {
         let signatures = r.list(BOARDS_MAX + 1, |r| r.fixed::<64>())?;
         r.end()?;
         let mut p = Reader::new(payload);
-        p.array(3)?;
-        p.exactly(VERSION)?;
+        let announces = match (p.any_array()?, p.uint()?) {
+            (3, VERSION) => false,
+            (4, VERSION_INTERVAL) => true,
+            _ => return Err(NotCanonical::Unexpected),
+        };
         let gateway = read_keys(&mut p)?;
         let sensors = p.list(BOARDS_MAX, read_keys)?;
+        let interval_ms = if announces { Some(p.uint_max(INTERVAL_MS_MAX)?) } else { None };
         p.end()?;
-        let signed = Self::to_be_signed(&gateway, &sensors);
+        if interval_ms.is_some_and(|interval_ms| interval_ms < INTERVAL_MS_MIN) {
+            return Err(NotCanonical::Unexpected);
+        }
+        let signed = Self::to_be_signed(&gateway, &sensors, interval_ms);
         let keys = core::iter::once(&gateway).chain(&sensors);
         let different: BTreeSet<&[u8; 32]> = keys.clone().map(|keys| &keys.key).collect();
         if different.len() != sensors.len() + 1 {
@@ -102,7 +128,11 @@ impl PairingRequest {
             && keys
                 .zip(&signatures)
                 .all(|(keys, sig)| cose::is_strong(&keys.key) && cose::verify_raw(&keys.key, &signed, sig));
-        if all_signed { Ok(Self { gateway, sensors, signatures }) } else { Err(NotCanonical::Signature) }
+        if all_signed {
+            Ok(Self { gateway, sensors, interval_ms, signatures })
+        } else {
+            Err(NotCanonical::Signature)
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 'use strict';
 (() => {
   const { rules, Hub, moment } = globalThis.aceso;
-  const STALE_MS = 15000; // as the clinic's own rule for "no data"
+  const STALE_MS = 15000; // as the clinic's own rule for "no data", unless sensors announced that they send less often
+  const staleAfter = (node) => Number(node.closest('[data-stale-ms]')?.dataset.staleMs) || STALE_MS;
   const { dataset } = document.body;
   const one = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -135,12 +136,12 @@
       if (at) agedText(node, now() - at);
     }
     for (const holder of all('[data-last-ms]')) {
-      const old = quiet || now() - Number(holder.dataset.lastMs) > STALE_MS;
+      const old = quiet || now() - Number(holder.dataset.lastMs) > staleAfter(holder);
       if (holder.matches('.tile')) holder.classList.toggle('stale', old);
     }
     for (const cell of all('#now .v, .tile .v')) {
       const at = Number(cell.dataset.atMs);
-      cell.classList.toggle('stale', Boolean(at) && (quiet || now() - at > STALE_MS));
+      cell.classList.toggle('stale', Boolean(at) && (quiet || now() - at > staleAfter(cell)));
     }
     const face = one('[data-clock]');
     if (face) text(face, clock(new Date(now())));

@@ -14,7 +14,8 @@ use vitals::body::LimitsChange;
 use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{PatientId, PersonId};
 
-/// Without anything fresh for this long, the patient's data is stale. A reading older than this when
+/// Without anything fresh for this long, the patient's data is stale, unless the sensors announced that
+/// they send less often. A reading older than this when
 /// it arrives goes into the record and raises nothing.
 pub const STALE_MS: u64 = 15_000;
 /// A sensor must be without signal for this long before that is an alarm.
@@ -139,6 +140,8 @@ pub(crate) struct Bedside {
     beyond: BTreeSet<Metric>,
     /// When something fresh arrived last, by the node's clock.
     fresh_ms: u64,
+    /// Without anything fresh for this long, the data is stale.
+    stale_after_ms: u64,
     stale: bool,
     /// Does somebody watch? Vital alarms are held while nobody does.
     watched: bool,
@@ -158,10 +161,20 @@ impl Bedside {
             absent: BTreeMap::new(),
             beyond: BTreeSet::new(),
             fresh_ms: now_ms,
+            stale_after_ms: STALE_MS,
             stale: false,
             watched: true,
             second_hand_ms: now_ms,
         }
+    }
+
+    /// How often the patient's sensors send was announced: data is stale after this long.
+    pub(crate) fn expect_within(&mut self, stale_after_ms: u64) {
+        self.stale_after_ms = stale_after_ms.max(STALE_MS);
+    }
+
+    pub(crate) fn stale_after_ms(&self) -> u64 {
+        self.stale_after_ms
     }
 
     pub(crate) fn is_stale(&self) -> bool {
@@ -364,7 +377,7 @@ impl Bedside {
 
     /// When [`Bedside::tick`] has something to do next, milliseconds.
     pub(crate) fn next_due_ms(&self) -> Option<u64> {
-        let stale = (!self.stale).then(|| self.fresh_ms.saturating_add(STALE_MS));
+        let stale = (!self.stale).then(|| self.fresh_ms.saturating_add(self.stale_after_ms));
         let answered = |watch: &&Watch| watch.alarm.state() == State::Acknowledged;
         let quiet = self.watches.get(&Condition::Equivocation).filter(answered);
         let quiet = quiet.map(|_| self.second_hand_ms.saturating_add(SECOND_HAND_QUIET_MS));
@@ -376,7 +389,7 @@ impl Bedside {
     pub(crate) fn tick(&mut self, now_ms: u64) -> Noticed {
         let limits = self.limits.expire(now_ms);
         let mut noticed = Noticed { limits, ..Noticed::default() };
-        if !self.stale && now_ms.saturating_sub(self.fresh_ms) >= STALE_MS {
+        if !self.stale && now_ms.saturating_sub(self.fresh_ms) >= self.stale_after_ms {
             self.stale = true;
             self.inhibit();
             let event =

@@ -284,6 +284,7 @@ impl Bed {
             },
             technical: Technical {
                 stale: self.bedside.is_stale(),
+                stale_after_ms: self.bedside.stale_after_ms(),
                 last_ms: self.recent.last_ms(),
                 absent: self.bedside.absent().into_iter().filter(|(m, _)| may(m.info().class)).collect(),
                 clock: self.clock,

@@ -294,6 +294,7 @@ impl Clinic {
         let own = self.vault().author();
         let streams = self.vault().streams_of(patient.id);
         let expected = streams.iter().any(|record| record.author != own);
+        let stale_after_ms = self.stale_after_ms(patient.id);
         let name = self.vault().account_of(patient.person).map(|account| account.name);
         let record = self.vault().bed(patient.id);
         let missing: Vec<_> =
@@ -305,6 +306,7 @@ impl Clinic {
                 bed.watching = Watching::starting(now_ms);
             }
             bed.expected = expected;
+            bed.bedside.expect_within(stale_after_ms);
             bed.ended = record.ended;
             if bed.name.is_empty() {
                 bed.name = name.unwrap_or_default();

@@ -204,9 +204,9 @@ impl Sensor {
     /// The gateway's request for this sensor behind it.
     pub(crate) fn request(&self) -> PairingRequest {
         let gateway = Sensor::new(200);
-        let message = PairingRequest::to_be_signed(&gateway.keys, &[self.keys]);
+        let message = PairingRequest::to_be_signed(&gateway.keys, &[self.keys], None);
         let signatures = vec![gateway.key.sign(&message).into(), self.key.sign(&message).into()];
-        PairingRequest { gateway: gateway.keys, sensors: vec![self.keys], signatures }
+        PairingRequest { gateway: gateway.keys, sensors: vec![self.keys], interval_ms: None, signatures }
     }
 
     /// Makes its stream, pairs, and gives the chain key it unwrapped.

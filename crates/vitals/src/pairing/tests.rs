@@ -10,11 +10,15 @@ fn keys(signing: &SigningKey) -> DeviceKeys {
 }
 
 fn request(signers: &[SigningKey]) -> PairingRequest {
+    request_every(signers, None)
+}
+
+fn request_every(signers: &[SigningKey], interval_ms: Option<u64>) -> PairingRequest {
     let all: Vec<DeviceKeys> = signers.iter().map(keys).collect();
     let (gateway, sensors) = (all[0], all[1..].to_vec());
-    let payload = PairingRequest::payload(&gateway, &sensors);
+    let payload = PairingRequest::payload(&gateway, &sensors, interval_ms);
     let sign = |key: &SigningKey| sign(key, Domain::PairingRequest, Genesis([0; 32]), &payload);
-    PairingRequest { gateway, sensors, signatures: signers.iter().map(sign).collect() }
+    PairingRequest { gateway, sensors, interval_ms, signatures: signers.iter().map(sign).collect() }
 }
 
 fn answer(change: impl FnOnce(&mut PairingAnswer)) -> Vec<u8> {
@@ -52,6 +56,23 @@ fn pairing_is_golden() {
 }
 
 #[test]
+fn a_request_may_announce_how_often_its_sensors_send() {
+    let signers = [key("gateway", 0), key("sensor", 0)];
+    let once_a_minute = request_every(&signers, Some(60_000));
+    golden!("pairing_request_v2", once_a_minute.encode());
+    assert_eq!(PairingRequest::decode(&once_a_minute.encode()), Ok(once_a_minute.clone()));
+    for bound in [INTERVAL_MS_MIN, INTERVAL_MS_MAX] {
+        assert!(PairingRequest::decode(&request_every(&signers, Some(bound)).encode()).is_ok());
+    }
+    let too_often = request_every(&signers, Some(INTERVAL_MS_MIN - 1)).encode();
+    assert_eq!(PairingRequest::decode(&too_often), Err(NotCanonical::Unexpected));
+    let too_seldom = request_every(&signers, Some(INTERVAL_MS_MAX + 1)).encode();
+    assert_eq!(PairingRequest::decode(&too_seldom), Err(NotCanonical::TooLong));
+    let changed = PairingRequest { interval_ms: Some(120_000), ..once_a_minute };
+    assert_eq!(PairingRequest::decode(&changed.encode()), Err(NotCanonical::Signature), "it is signed");
+}
+
+#[test]
 fn every_key_must_have_signed_the_request() {
     let (gateway, sensor, stranger) = (key("gateway", 0), key("sensor", 0), key("stranger", 0));
     let mut other = request(&[gateway, sensor]);
@@ -59,7 +80,7 @@ fn every_key_must_have_signed_the_request() {
         &stranger,
         Domain::PairingRequest,
         Genesis([0; 32]),
-        &PairingRequest::payload(&other.gateway, &other.sensors),
+        &PairingRequest::payload(&other.gateway, &other.sensors, None),
     );
     assert_eq!(PairingRequest::decode(&other.encode()), Err(NotCanonical::Signature));
     let mut fewer = request(&[gateway, sensor]);
@@ -81,7 +102,7 @@ fn a_weak_key_is_not_paired() {
     let mut weak = request(&[key("gateway", 0), key("sensor", 0)]);
     weak.sensors[0].key = [0; 32];
     weak.sensors[0].key[0] = 1;
-    let payload = PairingRequest::payload(&weak.gateway, &weak.sensors);
+    let payload = PairingRequest::payload(&weak.gateway, &weak.sensors, None);
     weak.signatures[0] = sign(&key("gateway", 0), Domain::PairingRequest, Genesis([0; 32]), &payload);
     weak.signatures[1] = [0; 64];
     weak.signatures[1][0] = 1;

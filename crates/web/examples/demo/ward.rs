@@ -306,6 +306,7 @@ impl Demo {
             alarms: self.alarms(number, now_ms),
             technical: Technical {
                 stale: BEDS[number].1 == Mood::Stale,
+                stale_after_ms: clinic::STALE_MS,
                 last_ms,
                 absent: Vec::new(),
                 clock: ClockQuality::Synced,

@@ -96,6 +96,8 @@ pub(crate) struct BedView {
     pub(crate) style: &'static str,
     pub(crate) chip: Chip,
     pub(crate) stale: bool,
+    /// How old a value may be before it is stale.
+    pub(crate) stale_after_ms: u64,
     pub(crate) last: Option<Moment>,
     pub(crate) cells: Vec<Cell>,
     pub(crate) spark: Option<Spark>,
@@ -196,6 +198,7 @@ impl BedView {
             },
             chip: worst.map_or_else(|| status.chip(), chip),
             stale: tile.technical.stale,
+            stale_after_ms: tile.technical.stale_after_ms,
             last,
             cells: metrics.iter().map(|metric| cell(tile, *metric, now_ms)).collect(),
             spark: spark(

@@ -12,7 +12,6 @@ use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::STALE_MS;
 use clinic::charts::ACCESS_SHOWN_MAX;
 use clinic::views::{AccessView, GrantState, GrantView, OwnPage, Tile};
 use vitals::alarm::Limits;
@@ -126,7 +125,9 @@ fn card(cell: Cell, tile: &Tile, now_ms: u64) -> Card {
     let main = matches!(cell.metric, Metric::HeartRate | Metric::BodyTemperature);
     let sentence = match cell.value {
         None => "Nothing could be measured just now.".into(),
-        Some(_) if now_ms.saturating_sub(cell.at.0) >= STALE_MS => "This value is old.".into(),
+        Some(_) if now_ms.saturating_sub(cell.at.0) >= tile.technical.stale_after_ms => {
+            "This value is old.".into()
+        }
         Some(value) => said(cell.metric, value, limits),
     };
     let spark = if cell.metric == Metric::HeartRate { spark(&tile.sparkline, limits, now_ms) } else { None };

@@ -2,7 +2,6 @@
 
 use super::bed::Chip;
 use crate::words;
-use clinic::STALE_MS;
 use clinic::views::{Tile, ValueNow};
 use vitals::alarm::{Limits, Side};
 use vitals::metric::{Absence, Metric, Sample};
@@ -37,9 +36,9 @@ enum Said {
     NotKnown,
 }
 
-fn said(now: &ValueNow, limits: &Limits, now_ms: u64) -> Said {
+fn said(now: &ValueNow, limits: &Limits, stale_after_ms: u64, now_ms: u64) -> Said {
     match now.sample {
-        _ if now.age_ms(now_ms) >= STALE_MS => Said::NotKnown,
+        _ if now.age_ms(now_ms) >= stale_after_ms => Said::NotKnown,
         Sample::Absent(Absence::WarmingUp) => Said::Checking,
         Sample::Absent(_) => Said::NoSignal,
         Sample::Measured(value) => {
@@ -66,7 +65,7 @@ impl Status {
             .iter()
             .filter_map(|limits| {
                 let value = tile.value(limits.metric)?;
-                Some((limits.metric, said(value, limits, now_ms)))
+                Some((limits.metric, said(value, limits, tile.technical.stale_after_ms, now_ms)))
             })
             .collect();
         let those = |wanted: Said| -> Vec<Metric> {
