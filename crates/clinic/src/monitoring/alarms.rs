@@ -15,8 +15,8 @@ use vitals::metric::{Absence, Metric, Reading, Sample};
 use vitals::{PatientId, PersonId};
 
 /// Without anything fresh for this long, the patient's data is stale, unless the sensors announced that
-/// they send less often. A reading older than this when
-/// it arrives goes into the record and raises nothing.
+/// they send less often. A reading older than this when it arrives goes into the record and raises
+/// nothing, whatever was announced.
 pub const STALE_MS: u64 = 15_000;
 /// A sensor must be without signal for this long before that is an alarm.
 const SENSOR_OFF_AFTER_MS: u64 = 10_000;
@@ -150,7 +150,8 @@ pub(crate) struct Bedside {
 }
 
 impl Bedside {
-    /// Watching begins now: data is expected within [`STALE_MS`].
+    /// Watching begins now: data is expected within [`STALE_MS`] until [`Bedside::expect_within`] says
+    /// otherwise.
     pub(crate) fn new(patient: PatientId, now_ms: u64) -> Self {
         Self {
             patient,
@@ -189,7 +190,7 @@ impl Bedside {
         &self.limits
     }
 
-    /// Somebody begins to watch, and expects data within [`STALE_MS`]; or nobody watches any more.
+    /// Somebody begins to watch, and expects data before it would be stale; or nobody watches any more.
     pub(crate) fn watched(&mut self, watched: bool, now_ms: u64) {
         self.watched = watched;
         if watched {

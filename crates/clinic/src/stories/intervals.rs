@@ -23,6 +23,11 @@ fn minutes(ward: &mut Ward, gateway: &mut Gateway, minutes: u64) -> Vec<Conditio
         for _ in 0..60 {
             ward.pass(1000);
             seen.extend(conditions(ward));
+            let due_ms = ward.clinic.next_deadline_ms();
+            assert!(
+                due_ms.is_some_and(|due_ms| due_ms > ward.now_ms),
+                "a tick leaves nothing to do: {due_ms:?}"
+            );
         }
         ward.block();
     }

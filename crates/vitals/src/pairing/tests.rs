@@ -144,4 +144,10 @@ proptest! {
         prop_assert!(PairingRequest::decode(&bytes).is_err());
         prop_assert!(PairingAnswer::decode(&bytes).is_err());
     }
+
+    #[test]
+    fn any_interval_is_read_as_it_was_announced(interval_ms in INTERVAL_MS_MIN..=INTERVAL_MS_MAX) {
+        let request = request_every(&[key("gateway", 0), key("sensor", 0)], Some(interval_ms));
+        prop_assert_eq!(PairingRequest::decode(&request.encode()), Ok(request));
+    }
 }

@@ -77,6 +77,29 @@ async fn an_old_value_beside_fresh_ones_is_not_known() {
 }
 
 #[tokio::test]
+async fn a_value_is_old_by_the_rate_that_its_sensor_announced() {
+    let mut scene = Scene::new();
+    let every_minute =
+        device::pair::request_every(&scene.gateway.identity, &scene.gateway.identities(), Some(60_000));
+    let request = every_minute.unwrap().encode();
+    scene.ward.clinic.pair(&scene.ward.admin, &request, &[scene.amira], scene.ward.now_ms).unwrap();
+    scene.beats(720, 1);
+    scene.ward.pass(170_000);
+    scene.settle();
+    for (path, who) in pages(&scene) {
+        let page = scene.page(&path, who).await;
+        assert!(page.contains("data-stale-ms=\"180000\""), "{path} tells the script: {page}");
+        assert!(!page.contains("Not known.") && !page.contains("This value is old."), "{path}: {page}");
+    }
+    assert!(scene.page("/wall", "lee").await.contains("In limits"));
+    assert!(scene.page("/me", "amira").await.contains("Your values are in your limits"));
+    scene.ward.pass(10_000);
+    scene.settle();
+    assert!(!scene.page("/wall", "lee").await.contains("In limits"));
+    assert!(scene.page("/me", "amira").await.contains("This value is old."));
+}
+
+#[tokio::test]
 async fn what_is_well_is_taken_back_when_the_line_is_lost() {
     let mut scene = Scene::new();
     scene.beats(720, 2);
