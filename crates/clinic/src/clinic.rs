@@ -33,7 +33,7 @@ pub(crate) const FRESH_LEN_MAX: usize = 65_536;
 /// One organisation's rules over its vault, its record store and its view of the ledger.
 ///
 /// Locks are taken in the order of the fields and never across a call into the ledger's consensus,
-/// so that alarms and admission wait for nobody.
+/// so that alarms and admission wait for nobody. Monitoring owns its own.
 pub struct Clinic {
     vault: Arc<Vault>,
     store: Arc<Store>,

@@ -125,3 +125,52 @@ fn the_golden_files_are_the_frozen_ones() {
     let listed: Vec<&str> = frozen.lines().collect();
     assert_eq!(found, listed, "new files are added to frozen.sha256; old ones never change");
 }
+
+/// A control is known to hold only while its test is there.
+#[test]
+fn every_row_of_the_hazards_names_tests_that_exist() {
+    let mut rust = String::new();
+    for path in sources(&["rs"]) {
+        rust.push_str(&std::fs::read_to_string(path).unwrap());
+    }
+    let scripts = files(&root().join("tests-browser"));
+    let scripts = scripts.iter().filter(|path| path.extension().is_some_and(|e| e == "mjs"));
+    let vendored = |path: &&PathBuf| !path.components().any(|part| part.as_os_str() == "node_modules");
+    let scripts: String =
+        scripts.filter(vendored).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let text = std::fs::read_to_string(root().join("docs/hazards.md")).unwrap();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| id "))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() > 40, "the table is there: {}", rows.len());
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let [id, hazard, cause, control, tests, residual] = row[..] else {
+            wrong.push(format!("not six cells: {row:?}"));
+            continue;
+        };
+        if [id, hazard, cause, control, residual].iter().any(|cell| cell.is_empty()) {
+            wrong.push(format!("{id}: an empty cell"));
+        }
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            wrong.push(format!("{id}: no test"));
+        }
+        for name in names {
+            let there = match name.strip_prefix("browser: ") {
+                Some(check) => scripts.contains(check),
+                None => rust.contains(&format!("fn {name}(")),
+            };
+            if !there {
+                wrong.push(format!("{id}: there is no test {name}"));
+            }
+        }
+    }
+    let mut ids: Vec<&str> = rows.iter().filter_map(|row| row.first().copied()).collect();
+    ids.sort_unstable();
+    let twice: Vec<&str> = ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    assert!(twice.is_empty(), "rows with the same id: {twice:?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
