@@ -113,7 +113,7 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
         Condition::Below(metric) => compare(metric, "≤", "low"),
         Condition::SensorOff(metric) => format!("Sensor off: {}", inside(metric)),
         Condition::Stale => "No data from the bedside".into(),
-        Condition::Equivocation => "Two hands write this stream".into(),
+        Condition::Equivocation => "Two devices send under one identity".into(),
         Condition::Gap => "Records are missing".into(),
         Condition::Clock => "The bedside’s clock is wrong".into(),
         Condition::Unwatched => match Unwatched::from_code(raw) {

@@ -32,8 +32,8 @@ pub(crate) struct AlarmCard {
     pub(crate) word: String,
     pub(crate) what: String,
     pub(crate) place: String,
-    /// Does the place lead to the patient's page?
-    pub(crate) linked: bool,
+    /// Where the place leads to; empty for nowhere.
+    pub(crate) href: String,
     pub(crate) raised: Moment,
     pub(crate) owner: Option<String>,
     pub(crate) silenced_until: Option<Moment>,
@@ -117,7 +117,7 @@ impl AlarmCard {
             word: if over { "Over".into() } else { words::capital(alarm.priority.word()) },
             what: if over { format!("Was: {}", words::condition(alarm.condition)) } else { text },
             place: format!("{place} · {name}"),
-            linked,
+            href: if linked { format!("/patients/{}", alarm.patient) } else { String::new() },
             raised: Moment(alarm.raised_at_ms),
             owner: alarm.owner.clone(),
             silenced_until: silenced.then_some(Moment(alarm.silenced_until_ms)),

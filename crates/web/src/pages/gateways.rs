@@ -56,7 +56,7 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
         word: "Technical".into(),
         what: format!("Gateway {name}: no data from {} beds", silent.alarms.len()),
         place: words::joined(places.into_iter()),
-        linked: false,
+        href: String::new(),
         raised: Moment(since_ms),
         owner: (!unanswered).then(|| words::joined(owners.into_iter())),
         silenced_until: None,
