@@ -141,6 +141,8 @@ pub fn alarm_text(shout: &Shout) -> LcdText {
         Condition::Above(metric) => ("HIGH", Some(metric)),
         Condition::Below(metric) => ("LOW", Some(metric)),
         Condition::SensorOff(metric) => ("?", Some(metric)),
+        Condition::Unsteady(metric) => ("UNSTEADY", Some(metric)),
+        Condition::PoorSignal(metric) => ("UNCLEAR", Some(metric)),
         Condition::Stale => ("NO DATA", None),
         Condition::Equivocation => ("TWO WRITERS", None),
         Condition::Gap => ("NOT DELIVERED", None),
@@ -166,6 +168,8 @@ pub fn alarm_text(shout: &Shout) -> LcdText {
         }
         (Condition::Above(_) | Condition::Below(_), ..) => line!("no value now"),
         (Condition::SensorOff(_), ..) => line!("check the sensor"),
+        (Condition::Unsteady(_), ..) => line!("feel the pulse"),
+        (Condition::PoorSignal(_), ..) => line!("keep hand still"),
         (Condition::Stale, ..) => line!("check the board"),
         (Condition::Equivocation | Condition::Gap | Condition::Clock, ..) => line!("call technician"),
         // The node's own, which no bedside raises.

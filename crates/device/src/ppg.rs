@@ -8,28 +8,44 @@
 
 mod edges;
 mod light;
+mod resample;
 mod rhythm;
+mod shape;
+mod verdict;
 
 use alloc::collections::VecDeque;
 use edges::{Edges, Timing};
 use light::Light;
+use resample::Resample;
 use rhythm::Rhythm;
+use verdict::Verdict;
 use vitals::metric::{Absence, Sample};
 
 /// Slowest sampling rate at which a pulse edge can be seen, millihertz.
 pub const RATE_MIN_MHZ: u32 = 15_000;
 /// Fastest sampling rate taken, millihertz.
 pub const RATE_MAX_MHZ: u32 = 400_000;
-/// Intervals the heart rate is taken from.
-pub const INTERVALS: usize = 8;
+/// Most intervals the heart rate is taken from.
+pub const INTERVALS_MAX: usize = 36;
+/// Fewer are taken only while there are no more.
+const INTERVALS_MIN: usize = 6;
 /// Fewest steady intervals for a heart rate.
 const STEADY_MIN: usize = 4;
-/// Longest time between two beats (20 a minute), milliseconds.
-const INTERVAL_MAX_MS: u32 = 3_000;
-/// The intervals must agree with the rhythm of the whole signal to this share, percent.
-const RHYTHM_PERCENT: u64 = 25;
+/// Longest time between two beats (15 a minute), milliseconds.
+const INTERVAL_MAX_MS: u32 = 4_000;
+/// The whole signal's support for a rate is strong from here on, per mille: then single beats lost or
+/// doubled do not matter.
+const SUPPORT_STRONG: i64 = 600;
+/// From here on it is beyond doubt.
+const SUPPORT_STRONGEST: i64 = 750;
+/// At least this share of the intervals must be steady, percent; or this, if the rhythm is beyond doubt.
+const STEADY_PERCENT: usize = 60;
+const STEADY_PERCENT_LEAST: usize = 45;
+/// A polarity fits at best so well, and must fit better by the lead to be believed instead, per mille.
+const FIT_FULL: i64 = 1_000;
+const FIT_LEAD: i64 = 40;
 /// Shorter intervals than this (150 a minute) need the rhythm's word, milliseconds.
-const RACING_MS: u64 = 400;
+const RACING_MS: u32 = 400;
 /// Smoothing window, milliseconds.
 const SMOOTH_MS: u32 = 60;
 /// Window over which the slope is summed, about one systolic edge, milliseconds.
@@ -55,8 +71,12 @@ pub struct Beat {
 /// Finds beats in a stream of samples of one rate.
 #[derive(Debug, Clone)]
 pub struct BeatDetector {
+    /// The rate the board samples at.
     rate_mhz: u32,
+    /// The rate looked at, and the samples of it.
+    inside_mhz: u32,
     samples: u64,
+    resample: Resample,
     window: VecDeque<i64>,
     smoothed: Option<i64>,
     rhythm: Rhythm,
@@ -65,22 +85,31 @@ pub struct BeatDetector {
     /// Which polarity is believed.
     inverted: bool,
     light: Light,
+    verdict: Verdict,
 }
 
 impl BeatDetector {
     /// A detector for this sampling rate; none outside [`RATE_MIN_MHZ`] to [`RATE_MAX_MHZ`].
     #[must_use]
     pub fn new(rate_mhz: u32) -> Option<Self> {
-        (RATE_MIN_MHZ..=RATE_MAX_MHZ).contains(&rate_mhz).then(|| Self {
+        if !(RATE_MIN_MHZ..=RATE_MAX_MHZ).contains(&rate_mhz) {
+            return None;
+        }
+        let resample = Resample::new(rate_mhz);
+        let inside_mhz = resample.rate_mhz(rate_mhz);
+        Some(Self {
             rate_mhz,
+            inside_mhz,
             samples: 0,
+            resample,
             window: VecDeque::new(),
             smoothed: None,
-            rhythm: Rhythm::new(rate_mhz),
+            rhythm: Rhythm::new(inside_mhz),
             rising: Edges::default(),
             falling: Edges::default(),
             inverted: false,
             light: Light::default(),
+            verdict: Verdict::default(),
         })
     }
 
@@ -90,31 +119,42 @@ impl BeatDetector {
         self.rate_mhz
     }
 
-    /// Samples in a span of time, at least one.
     fn span(&self, ms: u32) -> u64 {
-        (u64::from(ms) * u64::from(self.rate_mhz) / 1_000_000).max(1)
+        span(self.inside_mhz, ms)
     }
 
     /// The next raw sample: any range, either polarity.
     pub fn push(&mut self, raw: u16) -> Option<Beat> {
-        self.samples += 1;
-        let light_span = (self.span(LIGHT_MS), self.span(LIGHT_STEP_MS));
+        let light_span = (span(self.rate_mhz, LIGHT_MS), span(self.rate_mhz, LIGHT_STEP_MS));
         if self.light.push(raw, light_span) && self.light.off {
             // What the sensor saw before it came off is no heart rate any more.
             self.forget();
         }
+        let (mut values, mut count) = ([0; resample::OUT_MAX], 0);
+        self.resample.push(raw, |value| {
+            if let Some(slot) = values.get_mut(count) {
+                *slot = value;
+                count += 1;
+            }
+        });
+        values.into_iter().take(count).filter_map(|value| self.step(value)).last()
+    }
+
+    /// The next sample of the rate looked at.
+    fn step(&mut self, value: i64) -> Option<Beat> {
+        self.samples += 1;
         let width = self.span(SMOOTH_MS);
-        self.window.push_back(i64::from(raw) * FINE);
+        self.window.push_back(value);
         if self.window.len() as u64 > width {
             self.window.pop_front();
         }
         let now = self.window.iter().sum::<i64>() / i64::try_from(self.window.len()).unwrap_or(1);
         let slope = now - self.smoothed.replace(now).unwrap_or(now);
 
-        self.rhythm.push(slope);
+        let judged = self.rhythm.push(slope);
         let timing = Timing {
             now: self.samples,
-            rate_mhz: self.rate_mhz,
+            rate_mhz: self.inside_mhz,
             rhythm_ms: self.rhythm.period_ms(),
             edge: usize::try_from(self.span(EDGE_MS)).unwrap_or(1).max(2),
             learn: self.span(LEARN_MS),
@@ -122,14 +162,20 @@ impl BeatDetector {
         let up = self.rising.push(slope, &timing);
         let down = self.falling.push(-slope, &timing);
         self.choose();
+        if judged {
+            self.verdict.hear(self.heard(), self.samples * 1_000_000 / u64::from(self.inside_mhz));
+        }
         if self.light.off {
             return None;
         }
-        if self.inverted { down } else { up }
+        let lag_ms = u64::from(self.resample.lag()) * 1_000_000 / u64::from(self.rate_mhz);
+        let beat = if self.inverted { down } else { up };
+        beat.map(|beat| Beat { at_ms: beat.at_ms.saturating_sub(lag_ms), ..beat })
     }
 
     /// Samples were lost: intervals across the loss do not count.
     pub fn skip(&mut self) {
+        self.resample.forget();
         self.window.clear();
         self.smoothed = None;
         self.rising.last = None;
@@ -138,6 +184,7 @@ impl BeatDetector {
 
     /// Forgets everything but the rate and the polarity: the sensor came off, or is another.
     fn forget(&mut self) {
+        self.resample.forget();
         self.window.clear();
         self.smoothed = None;
         self.rhythm.forget();
@@ -145,59 +192,93 @@ impl BeatDetector {
         self.falling = Edges::since(self.samples);
     }
 
-    /// Believes the polarity with the steadier beats; the one believed keeps a small lead, so that
-    /// noise does not make the detector jump.
+    /// Believes the polarity whose beats fit the rhythm, then the one with the steadier beats; the one
+    /// believed keeps a small lead, so that noise does not make the detector jump.
     fn choose(&mut self) {
         let (mine, other) =
             if self.inverted { (&self.falling, &self.rising) } else { (&self.rising, &self.falling) };
-        let better = match other.steady.cmp(&mine.steady) {
-            core::cmp::Ordering::Greater => other.steady > mine.steady + 1,
-            core::cmp::Ordering::Equal => other.usual > mine.usual * 3 / 2,
-            core::cmp::Ordering::Less => false,
+        let (mine_fits, others_fit) = (self.fit(mine), self.fit(other));
+        let better = match others_fit - mine_fits {
+            lead if lead.abs() <= FIT_LEAD => other.usual > mine.usual * 3 / 2,
+            lead => lead > 0,
         };
         if better {
             self.inverted = !self.inverted;
         }
     }
 
+    /// How well the beats of one polarity fit each other and the rhythm, per mille.
+    fn fit(&self, edges: &Edges) -> i64 {
+        if edges.intervals.len() < STEADY_MIN {
+            return 0;
+        }
+        let at_odds = self.rhythm.period_ms().is_some() && self.support(edges) == 0;
+        FIT_FULL - edges.irregular.cast_signed() - if at_odds { FIT_FULL / 2 } else { 0 }
+    }
+
     /// The heart rate now, tenths of a beat per minute, or why there is none.
     #[must_use]
     pub fn heart_rate(&self) -> Sample {
+        if self.light.off { Sample::Absent(Absence::SensorOff) } else { self.verdict.sample() }
+    }
+
+    /// What the beats say by themselves, before it is weighed against what was shown.
+    fn heard(&self) -> Sample {
         if self.light.off {
             return Sample::Absent(Absence::SensorOff);
         }
         let edges = if self.inverted { &self.falling } else { &self.rising };
-        if edges.intervals.len() < STEADY_MIN {
-            // Still collecting; after a while that is no excuse any more.
-            let warm = self.samples.saturating_sub(edges.since) > self.span(4 * INTERVAL_MAX_MS);
-            return Sample::Absent(if warm { Absence::Noisy } else { Absence::WarmingUp });
-        }
         let quiet = edges.last.is_none_or(|last| {
             self.samples.saturating_sub(last / FINE.unsigned_abs()) > self.span(INTERVAL_MAX_MS)
         });
-        if quiet || !edges.is_steady() || !self.agrees(edges) {
-            return Sample::Absent(Absence::Noisy);
+        if edges.intervals.len() < STEADY_MIN {
+            // Still collecting; after a while that is no excuse any more.
+            let warm = self.samples.saturating_sub(edges.since) > self.span(5 * INTERVAL_MAX_MS);
+            return Sample::Absent(if warm { Absence::Noisy } else { Absence::WarmingUp });
+        }
+        let support = self.support(edges);
+        let believed = !quiet && self.is_believed(edges, support);
+        if !believed {
+            // Pulses that come when they please, or a signal in which some are lost?
+            let unsteady = !quiet && edges.is_clear() && edges.is_irregular() && support < SUPPORT_STRONG;
+            return Sample::Absent(if unsteady { Absence::Unsteady } else { Absence::Noisy });
         }
         // 60 s in tenths of a beat, over sixteenths of a sample.
-        let tenths = 600 * FINE.unsigned_abs() * u64::from(self.rate_mhz) / 1_000 / edges.middle;
+        let tenths = 600 * FINE.unsigned_abs() * u64::from(self.inside_mhz) / 1_000 / edges.looked.middle;
         i32::try_from(tenths).map_or(Sample::Absent(Absence::Noisy), Sample::Measured)
     }
 
-    /// Do the intervals fit the rhythm of the whole signal? Twice the rate from a dicrotic wave must
-    /// not pass for a heart rate. An irregular heart shows no rhythm and is believed without, a racing
-    /// one is not: that is how noise looks.
-    fn agrees(&self, edges: &Edges) -> bool {
-        let middle_ms = edges.middle * 1_000_000 / FINE.unsigned_abs() / u64::from(self.rate_mhz);
-        match self.rhythm.period_ms() {
-            Some(ms) => middle_ms.abs_diff(u64::from(ms)) * 100 <= u64::from(ms) * RHYTHM_PERCENT,
-            None => middle_ms >= RACING_MS,
+    /// Does the whole signal have the rhythm of these beats? Twice the rate from a dicrotic wave, or half
+    /// of it from beats not seen, must not pass for a heart rate. Where it has no rhythm at all a slow
+    /// pulse is believed if its beats are all alike, a racing one is not: that is how noise looks.
+    fn is_believed(&self, edges: &Edges, support: i64) -> bool {
+        if support >= SUPPORT_STRONGEST && edges.is_steady(STEADY_PERCENT_LEAST) {
+            return true;
         }
+        if !edges.is_steady(STEADY_PERCENT) {
+            return false;
+        }
+        if support >= SUPPORT_STRONG {
+            return true;
+        }
+        let middle_ms = self.middle_ms(edges);
+        let slow = middle_ms >= RACING_MS && !self.rhythm.contradicts(middle_ms);
+        !edges.is_irregular() && (support > 0 || slow && edges.is_clear())
     }
 
-    /// How many of the last [`INTERVALS`] intervals agree with each other.
+    fn middle_ms(&self, edges: &Edges) -> u32 {
+        let ms = edges.looked.middle * 1_000_000 / FINE.unsigned_abs() / u64::from(self.inside_mhz);
+        u32::try_from(ms).unwrap_or(u32::MAX)
+    }
+
+    fn support(&self, edges: &Edges) -> i64 {
+        self.rhythm.support(self.middle_ms(edges))
+    }
+
+    /// How many of the newest intervals agree with each other.
     #[must_use]
     pub fn steady_intervals(&self) -> usize {
-        if self.inverted { self.falling.steady } else { self.rising.steady }
+        if self.inverted { self.falling.looked.steady } else { self.rising.looked.steady }
     }
 
     /// Is the pulse upside down, as reflective sensors show it?
@@ -205,6 +286,11 @@ impl BeatDetector {
     pub fn is_inverted(&self) -> bool {
         self.inverted
     }
+}
+
+/// Samples of a rate in a span of time, at least one.
+fn span(rate_mhz: u32, ms: u32) -> u64 {
+    (u64::from(ms) * u64::from(rate_mhz) / 1_000_000).max(1)
 }
 
 fn push_bounded<T>(queue: &mut VecDeque<T>, value: T, len_max: usize) {
@@ -216,7 +302,7 @@ fn push_bounded<T>(queue: &mut VecDeque<T>, value: T, len_max: usize) {
 
 /// The value a number of quarters up the sorted values: 2 is the (lower) median.
 fn ranked<T: Copy + Ord + Default>(values: &VecDeque<T>, quarters: usize) -> Option<T> {
-    const LEN_MAX: usize = 16;
+    const LEN_MAX: usize = INTERVALS_MAX;
     let mut sorted = [T::default(); LEN_MAX];
     let sorted = sorted.get_mut(..values.len())?;
     sorted.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);

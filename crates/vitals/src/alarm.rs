@@ -71,7 +71,7 @@ pub enum Condition {
     Above(Metric),
     /// The metric is below its limit.
     Below(Metric),
-    /// The metric's sensor gives no usable signal.
+    /// The metric's sensor gives no signal, or a faulty one.
     SensorOff(Metric),
     /// No data from the patient's board for too long.
     Stale,
@@ -90,6 +90,10 @@ pub enum Condition {
     NotListening,
     /// Limits that were given for a time ended at the bedside; the stricter ones are in force.
     LimitsEnded,
+    /// Pulses are seen, but no steady rhythm: an irregular heart. About the patient, not the equipment.
+    Unsteady(Metric),
+    /// The sensor is on, but its signal is too poor for a value: motion, saturation, little light.
+    PoorSignal(Metric),
 }
 
 impl Condition {
@@ -108,6 +112,8 @@ impl Condition {
             Self::WatchEnding => 0x405,
             Self::NotListening => 0x410,
             Self::LimitsEnded => 0x411,
+            Self::Unsteady(metric) => 0x500 | u16::from(metric.code()),
+            Self::PoorSignal(metric) => 0x600 | u16::from(metric.code()),
         }
     }
 
@@ -127,6 +133,8 @@ impl Condition {
             (4, 5) => Self::WatchEnding,
             (4, 0x10) => Self::NotListening,
             (4, 0x11) => Self::LimitsEnded,
+            (5, metric) => Self::Unsteady(Metric::from_code(metric)?),
+            (6, metric) => Self::PoorSignal(Metric::from_code(metric)?),
             _ => return None,
         })
     }
@@ -143,14 +151,24 @@ impl Condition {
     /// Equipment, not the patient?
     #[must_use]
     pub fn is_technical(self) -> bool {
-        !matches!(self, Self::Above(_) | Self::Below(_))
+        !matches!(self, Self::Above(_) | Self::Below(_) | Self::Unsteady(_))
+    }
+
+    /// Does it judge a value, so that it can say nothing while there is none?
+    #[must_use]
+    pub fn judges_a_value(self) -> bool {
+        matches!(self, Self::Above(_) | Self::Below(_))
     }
 
     /// The metric concerned, if one is.
     #[must_use]
     pub fn metric(self) -> Option<Metric> {
         match self {
-            Self::Above(metric) | Self::Below(metric) | Self::SensorOff(metric) => Some(metric),
+            Self::Above(metric)
+            | Self::Below(metric)
+            | Self::SensorOff(metric)
+            | Self::Unsteady(metric)
+            | Self::PoorSignal(metric) => Some(metric),
             Self::Stale
             | Self::Equivocation
             | Self::Gap
@@ -220,7 +238,7 @@ pub struct AlarmEvent {
     pub happening: Happening,
     /// How urgent the episode is now.
     pub priority: Priority,
-    /// The value that decided it, raw units; 0 for technical alarms.
+    /// The value that decided it, raw units; 0 where no value decides.
     pub value: i32,
     /// Who did it; zero when the machine did.
     pub by: PersonId,

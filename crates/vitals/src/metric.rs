@@ -48,7 +48,7 @@ macro_rules! metrics {
 
 metrics! {
     /// Heart rate from photoplethysmography, tenths of a beat per minute.
-    HeartRate = 1 { name: "heart_rate", label: "Heart rate", unit: "bpm", ucum: "/min", loinc: Some("8867-4"), mdc: Some(149_530), decimals: 1, class: Class::Vitals, plausible: (200, 3000) }
+    HeartRate = 1 { name: "heart_rate", label: "Heart rate", unit: "bpm", ucum: "/min", loinc: Some("8867-4"), mdc: Some(149_530), decimals: 1, class: Class::Vitals, plausible: (150, 3000) }
     /// Body temperature, hundredths of a degree Celsius.
     BodyTemperature = 2 { name: "body_temperature", label: "Temperature", unit: "°C", ucum: "Cel", loinc: Some("8310-5"), mdc: Some(150_364), decimals: 2, class: Class::Vitals, plausible: (2500, 4500) }
     /// Room temperature, tenths of a degree Celsius.
@@ -100,21 +100,26 @@ impl Metric {
 pub enum Absence {
     /// The sensor is off the body or unplugged.
     SensorOff = 1,
-    /// The signal is too noisy to tell.
+    /// The signal is too poor to tell: motion, saturation, too little light.
     Noisy = 2,
     /// The sensor answered outside its plausible range.
     OutOfRange = 3,
     /// Still settling after power-up.
     WarmingUp = 4,
+    /// Pulses are seen clearly, but they follow no steady rhythm: a finding about the patient, not a
+    /// fault of the sensor.
+    Unsteady = 5,
 }
 
 impl Absence {
+    /// All reasons, in code order.
+    pub const ALL: [Self; 5] =
+        [Self::SensorOff, Self::Noisy, Self::OutOfRange, Self::WarmingUp, Self::Unsteady];
+
     /// The reason with this wire code.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::SensorOff, Self::Noisy, Self::OutOfRange, Self::WarmingUp]
-            .into_iter()
-            .find(|reason| *reason as u8 == code)
+        Self::ALL.into_iter().find(|reason| *reason as u8 == code)
     }
 }
 
@@ -170,6 +175,15 @@ mod tests {
             assert!(metric.info().plausible.0 < metric.info().plausible.1);
         }
         assert_eq!(Metric::from_code(0), None);
+    }
+
+    #[test]
+    fn reasons_have_codes_from_one_without_a_gap() {
+        for (code, reason) in (1..).zip(Absence::ALL) {
+            assert_eq!(Absence::from_code(code), Some(reason));
+        }
+        assert_eq!(Absence::from_code(0), None);
+        assert_eq!(Absence::from_code(6), None);
     }
 
     #[test]

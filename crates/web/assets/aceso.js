@@ -77,12 +77,12 @@
     const steps = event.index < sizes.final ? 3 : event.index < sizes.anchored ? 2 : event.steps;
     for (const holder of holders) {
       if (newest > Number(holder.dataset.lastMs || 0)) holder.dataset.lastMs = newest;
-      for (const [metric, at, raw] of event.r) {
+      for (const [metric, at, raw, why] of event.r) {
         const cell = one(`[data-metric="${metric}"]`, holder);
         if (!cell || at < Number(cell.dataset.atMs)) continue;
         cell.dataset.atMs = at;
         cell.classList.toggle('none', raw === null);
-        text(one('[data-value]', cell), raw === null ? 'off' : written(raw, cell));
+        text(one('[data-value]', cell), raw === null ? why : written(raw, cell));
         const aged = one('[data-age-ms]', cell);
         if (aged) aged.dataset.ageMs = at;
         const mark = one('.proof', cell);

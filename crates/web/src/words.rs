@@ -3,7 +3,7 @@
 use vitals::alarm::{Condition, Limits, Priority, Side, Unwatched};
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
-use vitals::metric::Metric;
+use vitals::metric::{Absence, Metric};
 
 /// Decimals a page shows; records keep all of them.
 #[must_use]
@@ -127,6 +127,9 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
         },
         Condition::NotListening => "The bedside did not hear the ward".into(),
         Condition::LimitsEnded => "Limits at the bedside ended: the stricter ones hold there".into(),
+        Condition::Unsteady(Metric::HeartRate) => "No steady pulse".into(),
+        Condition::Unsteady(metric) => format!("Not steady: {}", inside(metric)),
+        Condition::PoorSignal(metric) => format!("Poor signal: {}", inside(metric)),
     }
 }
 
@@ -142,6 +145,18 @@ pub fn unwatched(why: Unwatched) -> &'static str {
         Unwatched::LedgerDown => "the ledger does not answer",
         Unwatched::NotRecorded => "the access log cannot be written",
         Unwatched::Paused => "paused by the patient",
+    }
+}
+
+/// Why a value is missing, in the value's place.
+#[must_use]
+pub fn absence(why: Absence) -> &'static str {
+    match why {
+        Absence::SensorOff => "off",
+        Absence::Noisy => "poor signal",
+        Absence::OutOfRange => "fault",
+        Absence::WarmingUp => "…",
+        Absence::Unsteady => "unsteady",
     }
 }
 
@@ -507,6 +522,16 @@ mod tests {
         );
         assert_eq!(alarm(Condition::Above(Metric::HeartRate), 1150, Some(1310)), "Heart rate 115, was ≥ 131");
         assert_eq!(alarm(Condition::SensorOff(Metric::HeartRate), 0, None), "Sensor off: heart rate");
+        assert_eq!(alarm(Condition::PoorSignal(Metric::HeartRate), 0, None), "Poor signal: heart rate");
+        assert_eq!(alarm(Condition::Unsteady(Metric::HeartRate), 0, None), "No steady pulse");
+        assert_eq!(condition(Condition::Unsteady(Metric::HeartRate)), "no steady pulse");
+    }
+
+    #[test]
+    fn every_missing_value_says_why_in_its_own_words() {
+        let words: std::collections::BTreeSet<_> = Absence::ALL.map(absence).into();
+        assert_eq!(words.len(), Absence::ALL.len());
+        assert_ne!(absence(Absence::Unsteady), absence(Absence::SensorOff));
     }
 
     #[test]

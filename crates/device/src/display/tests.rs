@@ -49,11 +49,28 @@ fn an_alarm_takes_the_whole_display() {
 }
 
 #[test]
+fn an_unsteady_pulse_is_not_called_a_sensor_that_is_off() {
+    let shout = |condition, priority| Shout { condition, priority, value: None, others: 0 };
+    let irregular = shout(Condition::Unsteady(Metric::HeartRate), Priority::Medium);
+    assert_eq!(text(&alarm_text(&irregular)), ["**PULSE UNSTEADY", "feel the pulse  "]);
+    let moving = shout(Condition::PoorSignal(Metric::HeartRate), Priority::Technical);
+    assert_eq!(text(&alarm_text(&moving)), ["PULSE UNCLEAR   ", "keep hand still "]);
+    let off = shout(Condition::SensorOff(Metric::HeartRate), Priority::Technical);
+    assert_eq!(text(&alarm_text(&off)), ["PULSE ?         ", "check the sensor"]);
+}
+
+#[test]
 fn every_condition_can_be_read() {
     let conditions = Metric::ALL
         .iter()
         .flat_map(|metric| {
-            [Condition::Above(*metric), Condition::Below(*metric), Condition::SensorOff(*metric)]
+            [
+                Condition::Above(*metric),
+                Condition::Below(*metric),
+                Condition::SensorOff(*metric),
+                Condition::Unsteady(*metric),
+                Condition::PoorSignal(*metric),
+            ]
         })
         .chain([Condition::Stale, Condition::Equivocation, Condition::Gap, Condition::Clock])
         .chain([Condition::NotListening, Condition::LimitsEnded]);

@@ -12,8 +12,10 @@ use vitals::{Metric, PersonId};
 
 /// A sensor that gives nothing raises its alarm after this long.
 pub(super) const SENSOR_OFF_AFTER_MS: u64 = 5_000;
-/// One whose signal is only noisy: motion passes, and an alarm for each would tire everybody.
-pub(super) const NOISY_AFTER_MS: u64 = 15_000;
+/// One whose signal is only poor: motion passes, and an alarm for each would tire everybody.
+pub(super) const POOR_AFTER_MS: u64 = 15_000;
+/// An irregular pulse; sooner than a poor signal, so that a pulse that is both is told as what it is.
+pub(super) const UNSTEADY_AFTER_MS: u64 = 12_000;
 /// A violation interrupted for longer than this begins anew.
 const INTERRUPTED_MS: u64 = 3_000;
 
@@ -24,7 +26,10 @@ struct Vital {
     above: Alarm,
     below: Alarm,
     off: Alarm,
+    poor: Alarm,
+    unsteady: Alarm,
     measured_at_ms: u64,
+    unsteady_at_ms: u64,
 }
 
 impl Vital {
@@ -34,20 +39,15 @@ impl Vital {
             above: Alarm::new(Condition::Above(metric)),
             below: Alarm::new(Condition::Below(metric)),
             off: Alarm::new(Condition::SensorOff(metric)),
+            poor: Alarm::new(Condition::PoorSignal(metric)),
+            unsteady: Alarm::new(Condition::Unsteady(metric)),
             measured_at_ms: 0,
+            unsteady_at_ms: 0,
         }
     }
 
     fn observe(&mut self, sample: Sample, now_ms: u64, events: &mut Vec<AlarmEvent>) {
-        let nothing_after_ms = match sample {
-            Sample::Measured(_) | Sample::Absent(Absence::WarmingUp) => None,
-            Sample::Absent(Absence::Noisy) => Some(NOISY_AFTER_MS),
-            Sample::Absent(Absence::SensorOff | Absence::OutOfRange) => Some(SENSOR_OFF_AFTER_MS),
-        };
-        let off = nothing_after_ms.map(|_| Priority::Technical);
-        // While it warms up again a sensor that was off is still not back.
-        let back = matches!(sample, Sample::Measured(_));
-        events.extend(self.off.observe(off, back, 0, nothing_after_ms.unwrap_or(0), now_ms));
+        self.observe_signal(sample, now_ms, events);
         let held = self.off.is_open();
         for alarm in [&mut self.above, &mut self.below] {
             alarm.inhibit(held);
@@ -65,6 +65,38 @@ impl Vital {
             let recovered = limits.recovered(side, value);
             events.extend(alarm.observe(violated, recovered, value, limits.persistence_ms, now_ms));
         }
+    }
+
+    /// Is there a signal, and one that can be read? A sensor that is off says nothing of the heart, so
+    /// an unsteady pulse is over only when a steady one is measured.
+    fn observe_signal(&mut self, sample: Sample, now_ms: u64, events: &mut Vec<AlarmEvent>) {
+        let (off, silent, unsteady) = match sample {
+            // While it warms up again a sensor that was off is still not back.
+            Sample::Absent(Absence::WarmingUp) => {
+                for alarm in [&mut self.off, &mut self.poor] {
+                    events.extend(alarm.observe(None, false, 0, 0, now_ms));
+                }
+                return;
+            }
+            Sample::Measured(_) => (false, false, false),
+            Sample::Absent(Absence::SensorOff | Absence::OutOfRange) => (true, false, false),
+            Sample::Absent(Absence::Noisy) => (false, true, false),
+            Sample::Absent(Absence::Unsteady) => (false, true, true),
+        };
+        let technical = |wrong: bool| wrong.then_some(Priority::Technical);
+        events.extend(self.off.observe(technical(off), !off, 0, SENSOR_OFF_AFTER_MS, now_ms));
+        if unsteady {
+            self.unsteady_at_ms = now_ms;
+            let medium = Some(Priority::Medium);
+            events.extend(self.unsteady.observe(medium, false, 0, UNSTEADY_AFTER_MS, now_ms));
+        } else if matches!(sample, Sample::Measured(_)) {
+            events.extend(self.unsteady.observe(None, true, 0, 0, now_ms));
+        } else if now_ms.saturating_sub(self.unsteady_at_ms) > INTERRUPTED_MS {
+            events.extend(self.unsteady.observe(None, false, 0, 0, now_ms));
+        }
+        // An unsteady pulse that is told as such is no poor signal as well.
+        let poor = silent && !(unsteady && self.unsteady.is_open());
+        events.extend(self.poor.observe(technical(poor), !poor, 0, POOR_AFTER_MS, now_ms));
     }
 
     /// Takes back what was on its way to become an alarm.
@@ -154,6 +186,7 @@ impl Watch {
             for vital in self.vitals.values_mut() {
                 let held = stale || vital.off.is_open();
                 vital.forget_pending(held);
+                vital.unsteady.inhibit(stale);
             }
         }
     }
@@ -167,13 +200,18 @@ impl Watch {
     }
 
     fn alarms(&self) -> impl Iterator<Item = &Alarm> {
-        self.vitals.values().flat_map(|vital| [&vital.above, &vital.below, &vital.off]).chain(&self.technical)
+        self.vitals
+            .values()
+            .flat_map(|vital| [&vital.above, &vital.below, &vital.off, &vital.poor, &vital.unsteady])
+            .chain(&self.technical)
     }
 
     fn alarms_mut(&mut self) -> impl Iterator<Item = &mut Alarm> {
         self.vitals
             .values_mut()
-            .flat_map(|vital| [&mut vital.above, &mut vital.below, &mut vital.off])
+            .flat_map(|vital| {
+                [&mut vital.above, &mut vital.below, &mut vital.off, &mut vital.poor, &mut vital.unsteady]
+            })
             .chain(&mut self.technical)
     }
 

@@ -1,16 +1,30 @@
 //! The edges of one polarity: where the summed slope peaks, and what the beats there say.
 
-use super::{Beat, FINE, INTERVAL_MAX_MS, INTERVALS, STEADY_MIN, push_bounded, ranked};
+use super::shape::Shapes;
+use super::{Beat, FINE, INTERVAL_MAX_MS, INTERVALS_MAX, INTERVALS_MIN, STEADY_MIN, push_bounded, ranked};
 use alloc::collections::VecDeque;
 
-/// And at least this share of the last ones, percent.
-const STEADY_PERCENT: usize = 60;
+/// The heart rate is a mean over this long, two breaths or so: breathing sways the rate.
+const MEAN_MS: u32 = 8_000;
+/// And over this long while it moves, milliseconds.
+const MOVING_MS: u32 = 4_000;
+/// It moves when the two differ by more than this, percent.
+const MOVES_PERCENT: u64 = 5;
+/// Intervals that differ from the one before by more than this on average are irregular, per mille:
+/// breathing sways a heart slowly, flutter and fibrillation do not.
+const IRREGULAR_MIN: u64 = 120;
+/// A single interval counts no more than so much: one missed beat is no irregular heart, per mille.
+const IRREGULAR_EACH_MAX: u64 = 300;
+/// A beat so many times higher than usual is a jolt.
+const JOLT: i64 = 3;
+/// So many jolts in a row are the pulse, and it was the usual height that was wrong.
+const JOLTS_MAX: usize = 5;
 /// An interval is steady within a quarter of the median.
 const SPREAD_DIVISOR: u64 = 4;
 /// Fast hearts are regular, noise is not: below one second the share shrinks with the interval.
 const SPREAD_FULL_MS: u32 = 1_000;
-/// Shortest time between two beats (240 a minute), milliseconds.
-const INTERVAL_MIN_MS: u32 = 250;
+/// Shortest time between two beats (260 a minute), milliseconds.
+const INTERVAL_MIN_MS: u32 = 230;
 /// No second beat within this share of the median interval: the dicrotic wave, percent.
 const REFRACTORY_PERCENT: u32 = 48;
 /// The interval expected before anything is known, milliseconds.
@@ -25,7 +39,7 @@ pub(super) struct Timing {
     /// This sample's number.
     pub(super) now: u64,
     pub(super) rate_mhz: u32,
-    /// Period of the whole signal.
+    /// Period of the whole signal, if that is beyond doubt.
     pub(super) rhythm_ms: Option<u32>,
     /// Samples in an edge.
     pub(super) edge: usize,
@@ -52,6 +66,17 @@ struct Peak {
     at: u64,
 }
 
+/// What some intervals say.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Looked {
+    /// How many there are, and how many of them are steady.
+    pub(super) of: usize,
+    pub(super) steady: usize,
+    /// Mean of the steady ones.
+    pub(super) middle: u64,
+    irregular: u64,
+}
+
 /// The edges of one polarity. Times are in sixteenths of a sample.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Edges {
@@ -68,9 +93,13 @@ pub(super) struct Edges {
     pub(super) usual: i64,
     pub(super) last: Option<u64>,
     pub(super) intervals: VecDeque<u64>,
-    pub(super) steady: usize,
-    /// Mean of the steady intervals.
-    pub(super) middle: u64,
+    /// What the newest intervals say.
+    pub(super) looked: Looked,
+    /// How far the intervals of the last seconds are from the one before on average, per mille of their
+    /// median.
+    pub(super) irregular: u64,
+    shapes: Shapes,
+    jolts: usize,
 }
 
 impl Edges {
@@ -80,6 +109,7 @@ impl Edges {
     }
 
     pub(super) fn push(&mut self, slope: i64, timing: &Timing) -> Option<Beat> {
+        self.shapes.push(slope, timing.now, timing.rate_mhz);
         let slope = slope.max(0);
         self.slopes.push_back(slope);
         let gone = if self.slopes.len() > timing.edge { self.slopes.pop_front() } else { None };
@@ -129,9 +159,23 @@ impl Edges {
                     return None;
                 }
                 self.peak = None;
+                if peak.height > self.usual.saturating_mul(JOLT) && self.intervals.len() >= STEADY_MIN {
+                    self.jolts += 1;
+                    if self.jolts <= JOLTS_MAX {
+                        self.jolt();
+                        return None;
+                    }
+                    self.heights.clear();
+                }
+                self.jolts = 0;
                 Some(self.beat(peak, after, timing))
             }
         }
+    }
+
+    /// No heart did this: what is measured from here to the next beat is no interval.
+    fn jolt(&mut self) {
+        self.last = None;
     }
 
     /// Far enough from the beat before?
@@ -146,7 +190,7 @@ impl Edges {
     fn expected(&self, timing: &Timing) -> u64 {
         match timing.rhythm_ms {
             Some(ms) => timing.sixteenths(ms),
-            None if self.middle > 0 => self.middle,
+            None if self.looked.middle > 0 => self.looked.middle,
             None => timing.sixteenths(EXPECTED_MS),
         }
     }
@@ -157,6 +201,7 @@ impl Edges {
         let shift = (FINE / 2 * (after - peak.before) / bend).clamp(-FINE / 2, FINE / 2);
         let at = (peak.at * FINE.unsigned_abs()).saturating_add_signed(shift);
 
+        self.shapes.beat(peak.at, timing.rate_mhz);
         // An outlier counts at most twice the usual, so that one jolt does not deafen the detector.
         push_bounded(&mut self.heights, peak.height.min(self.usual.saturating_mul(2)), PEAKS);
         // The upper quartile: a dicrotic wave between two beats must not pull the threshold down.
@@ -166,7 +211,7 @@ impl Edges {
         let interval_ms = interval.map(|interval| timing.ms(interval));
         if let (Some(interval), Some(ms)) = (interval, interval_ms) {
             if ms <= u64::from(INTERVAL_MAX_MS) {
-                push_bounded(&mut self.intervals, interval, INTERVALS);
+                push_bounded(&mut self.intervals, interval, INTERVALS_MAX);
             } else {
                 self.intervals.clear();
             }
@@ -176,22 +221,58 @@ impl Edges {
     }
 
     /// Do enough intervals agree? In a row of pulse, dicrotic wave, pulse only half of them do.
-    pub(super) fn is_steady(&self) -> bool {
-        self.steady >= STEADY_MIN && self.steady * 100 >= self.intervals.len() * STEADY_PERCENT
+    pub(super) fn is_steady(&self, share_percent: usize) -> bool {
+        self.looked.steady >= STEADY_MIN && self.looked.steady * 100 >= self.looked.of * share_percent
     }
 
-    /// Counts the steady intervals and takes their mean.
+    /// Does each interval tell little of the next?
+    pub(super) fn is_irregular(&self) -> bool {
+        self.irregular >= IRREGULAR_MIN
+    }
+
+    /// Are they pulses, steady or not?
+    pub(super) fn is_clear(&self) -> bool {
+        self.shapes.are_alike()
+    }
+
+    /// Takes the mean of the steady intervals of the last seconds; of the last few if the rate moves.
     fn judge(&mut self, timing: &Timing) {
-        let Some(median) = ranked(&self.intervals, 2) else {
-            (self.steady, self.middle) = (0, 0);
-            return;
-        };
+        let calm = self.look(MEAN_MS, timing);
+        let moving = self.look(MOVING_MS, timing);
+        self.irregular = calm.irregular;
+        let moves = calm.middle.abs_diff(moving.middle) * 100 > calm.middle * MOVES_PERCENT;
+        self.looked = if moves { moving } else { calm };
+    }
+
+    /// The intervals of so many milliseconds, and never fewer than [`INTERVALS_MIN`] if there are more.
+    fn look(&self, span_ms: u32, timing: &Timing) -> Looked {
+        let span = timing.sixteenths(span_ms);
+        let mut sum = 0;
+        let newest: VecDeque<u64> = self
+            .intervals
+            .iter()
+            .rev()
+            .enumerate()
+            .take_while(|(index, interval)| {
+                sum += **interval;
+                *index < INTERVALS_MIN || sum <= span
+            })
+            .map(|(_, interval)| *interval)
+            .collect();
+        let Some(median) = ranked(&newest, 2) else { return Looked::default() };
         let full = timing.sixteenths(SPREAD_FULL_MS);
         // Never finer than a sample, which is as well as a beat can be placed.
         let spread = (median * median.min(full) / full / SPREAD_DIVISOR).max(FINE.unsigned_abs());
-        let steady = self.intervals.iter().filter(|interval| interval.abs_diff(median) <= spread);
+        let steady = newest.iter().filter(|interval| interval.abs_diff(median) <= spread);
         let (count, sum) = steady.fold((0u64, 0u64), |(count, sum), interval| (count + 1, sum + interval));
-        self.steady = usize::try_from(count).unwrap_or(0);
-        self.middle = sum.checked_div(count).unwrap_or(0);
+        let apart = newest.iter().zip(newest.iter().skip(1)).map(|(interval, before)| {
+            (interval.abs_diff(*before) * 1_000 / median.max(1)).min(IRREGULAR_EACH_MAX)
+        });
+        Looked {
+            of: newest.len(),
+            steady: usize::try_from(count).unwrap_or(0),
+            middle: sum.checked_div(count).unwrap_or(0),
+            irregular: apart.sum::<u64>() / (newest.len() as u64 - 1).max(1),
+        }
     }
 }

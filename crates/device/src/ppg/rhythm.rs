@@ -1,29 +1,46 @@
 //! The rhythm of the last seconds: at which lag the signal's slope is most like itself.
 //!
-//! Beats found one by one can be twice too many (a strong dicrotic wave) or noise; the whole signal
-//! tells which. The slope's autocorrelation does not care which way up the pulse is.
+//! Beats found one by one can be twice too many (a strong dicrotic wave), half of them, or noise; the
+//! whole signal tells which. The slope's correlation with itself does not care which way up the pulse
+//! is, and each lag is measured against the power of its own two stretches, so that a jolt or a pulse
+//! that grows does not favour one lag over another.
 
 use super::push_bounded;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 /// The slope is summed to about this rate, hertz.
 const RATE_HZ: u32 = 50;
-/// Seconds looked at.
-const SPAN_S: u32 = 5;
-/// Seconds needed at least.
-const SPAN_MIN_S: u32 = 4;
-/// Longest period looked for, milliseconds (30 a minute).
-const PERIOD_MAX_MS: u32 = 2_000;
-/// Shortest period looked for, milliseconds (240 a minute).
-const PERIOD_MIN_MS: u32 = 250;
-/// A rhythm must explain this share of the slope's power, percent.
-const LIKENESS_MIN: i64 = 45;
+/// Longest period looked for, milliseconds (15 a minute).
+const PERIOD_MAX_MS: u32 = 4_000;
+/// Shortest period looked for, milliseconds (260 a minute).
+const PERIOD_MIN_MS: u32 = 230;
+/// The stretch compared with the one a lag before, milliseconds; more for long lags.
+const STRETCH_MS: u32 = 4_000;
+/// A rhythm must be like itself by this share, per mille.
+const LIKENESS_MIN: i64 = 450;
 /// The shortest period nearly as good as the best is the rhythm; its multiples are as good, percent.
 const NEARLY: i64 = 85;
-/// The whole power.
+/// A period is supported only if it is this good beside the best, percent.
+const SUPPORTED: i64 = 60;
+/// And if no half or third of it is this good beside it, percent: then that may be the beat.
+const DOUBTFUL: i64 = 75;
+/// A peak is near a period within this share of it, percent.
+const NEAR_PERCENT: u32 = 15;
+/// The whole likeness.
 const FULL: i64 = 1_000;
+/// Slopes are taken against their mean over this long, milliseconds.
+const LEVEL_MS: u32 = 800;
 /// Jolts count no more than so many times the mean slope.
 const CLIP: i64 = 4;
+
+/// A lag at which the signal is like itself.
+#[derive(Debug, Clone, Copy)]
+struct Peak {
+    ms: u32,
+    /// Of [`FULL`].
+    height: i64,
+}
 
 /// Follows the rhythm of one signal.
 #[derive(Debug, Clone)]
@@ -36,8 +53,9 @@ pub(super) struct Rhythm {
     /// Steps per 1000 seconds.
     rate_mhz: u32,
     until_judged: u32,
-    /// The period, milliseconds.
-    period_ms: Option<u32>,
+    /// By lag.
+    peaks: Vec<Peak>,
+    best: i64,
 }
 
 impl Rhythm {
@@ -50,7 +68,8 @@ impl Rhythm {
             steps: VecDeque::new(),
             rate_mhz: rate_mhz / every,
             until_judged: 0,
-            period_ms: None,
+            peaks: Vec::new(),
+            best: 0,
         }
     }
 
@@ -58,65 +77,113 @@ impl Rhythm {
         *self = Self::new(self.rate_mhz * self.every);
     }
 
-    /// The period, if there is a rhythm.
+    /// The rhythm of the signal by itself: the shortest period nearly as good as the best.
     pub(super) fn period_ms(&self) -> Option<u32> {
-        self.period_ms
+        let found = self.best >= LIKENESS_MIN;
+        self.peaks.iter().find(|peak| found && peak.height * 100 >= self.best * NEARLY).map(|peak| peak.ms)
+    }
+
+    /// How far the whole signal supports this period, of [`FULL`]: nothing if it does not come again
+    /// then, comes again much better at other times, or nearly as well after a half or third of it.
+    pub(super) fn support(&self, period_ms: u32) -> i64 {
+        let at = self.highest_near(period_ms);
+        let part = self.highest_near(period_ms / 2).max(self.highest_near(period_ms / 3));
+        let is_clear = at * 100 >= self.best * SUPPORTED && part * 100 < at * DOUBTFUL;
+        if at >= LIKENESS_MIN && is_clear { at } else { 0 }
+    }
+
+    /// Does the signal come again at times that speak against this period: sooner, or after two or three
+    /// of them as it does not after one?
+    pub(super) fn contradicts(&self, period_ms: u32) -> bool {
+        let sooner = self
+            .peaks
+            .iter()
+            .any(|peak| peak.height >= LIKENESS_MIN && peak.ms * 100 < period_ms * (100 - NEAR_PERCENT));
+        let multiple = self.highest_near(period_ms * 2).max(self.highest_near(period_ms * 3));
+        sooner || multiple >= LIKENESS_MIN
+    }
+
+    fn highest_near(&self, period_ms: u32) -> i64 {
+        let is_near = |peak: &&Peak| peak.ms.abs_diff(period_ms) * 100 <= period_ms * NEAR_PERCENT;
+        self.peaks.iter().filter(is_near).map(|peak| peak.height).max().unwrap_or(0)
     }
 
     fn steps_in(&self, ms: u32) -> usize {
         usize::try_from(u64::from(ms) * u64::from(self.rate_mhz) / 1_000_000).unwrap_or(0)
     }
 
-    pub(super) fn push(&mut self, slope: i64) {
+    /// Says whether the rhythm was judged anew.
+    pub(super) fn push(&mut self, slope: i64) -> bool {
         self.sum += slope;
         self.held += 1;
         if self.held < self.every {
-            return;
+            return false;
         }
-        let len_max = self.steps_in(SPAN_S * 1_000);
+        let len_max = self.steps_in(PERIOD_MAX_MS * 5 / 2 + 100);
         push_bounded(&mut self.steps, self.sum, len_max);
         (self.sum, self.held) = (0, 0);
         self.until_judged += 1;
         // Twice a second is often enough for something that takes seconds to change.
-        if self.until_judged * 2_000 >= self.rate_mhz {
-            self.until_judged = 0;
-            self.period_ms = self.judge();
+        if self.until_judged * 2_000 < self.rate_mhz {
+            return false;
         }
+        self.until_judged = 0;
+        self.peaks = self.judge();
+        self.best = self.peaks.iter().map(|peak| peak.height).max().unwrap_or(0);
+        true
     }
 
-    fn judge(&self) -> Option<u32> {
-        let len = self.steps.len();
-        if len < self.steps_in(SPAN_MIN_S * 1_000) {
-            return None;
-        }
-        let count = i64::try_from(len).ok()?;
-        let limit = CLIP * self.steps.iter().map(|step| step.abs()).sum::<i64>() / count;
-        let clipped: alloc::vec::Vec<i64> =
-            self.steps.iter().map(|step| (*step).clamp(-limit, limit)).collect();
-        let power = clipped.iter().map(|step| step * step).sum::<i64>() / count;
-        if power == 0 {
-            return None;
-        }
-        // Share of the power, per lag; one lag beyond each end, to see what is a peak.
-        let from = self.steps_in(PERIOD_MIN_MS).max(2) - 1;
-        let to = (self.steps_in(PERIOD_MAX_MS) + 1).min(len * 2 / 3);
-        let likeness: alloc::vec::Vec<i64> = (from..=to)
-            .map(|lag| {
-                let product: i64 =
-                    clipped.iter().zip(clipped.get(lag..).unwrap_or(&[])).map(|(a, b)| a * b).sum();
-                product * FULL / i64::try_from(len - lag).unwrap_or(1).max(1) / power
-            })
+    /// The slopes without what the breath and a slow return add: each less the mean around it.
+    fn levelled(&self) -> Vec<i64> {
+        let reach = self.steps_in(LEVEL_MS) / 2;
+        let sums: Vec<i64> = core::iter::once(0)
+            .chain(self.steps.iter().scan(0, |sum, step| {
+                *sum += step;
+                Some(*sum)
+            }))
             .collect();
-        let peaks =
-            || likeness.windows(3).enumerate().filter_map(|(index, three)| Some((index, top(three)?)));
-        let best = peaks().map(|(_, height)| height).max()?;
-        if best * 100 < LIKENESS_MIN * FULL {
-            return None;
-        }
-        let (index, _) = peaks().find(|(_, height)| height * 100 >= best * NEARLY)?;
-        let lag = u64::try_from(from + index + 1).ok()?;
-        u32::try_from(lag * 1_000_000 / u64::from(self.rate_mhz)).ok()
+        let around = |index: usize| {
+            let (from, until) = (index.saturating_sub(reach), (index + reach).min(self.steps.len() - 1) + 1);
+            let sum = sums.get(until).zip(sums.get(from)).map_or(0, |(until, from)| until - from);
+            sum / i64::try_from(until - from).unwrap_or(1)
+        };
+        self.steps.iter().enumerate().map(|(index, step)| step - around(index)).collect()
     }
+
+    /// All lags at which the signal is more like itself than just before and after.
+    fn judge(&self) -> Vec<Peak> {
+        let level = self.levelled();
+        let count = i64::try_from(level.len()).unwrap_or(i64::MAX).max(1);
+        let limit = CLIP * level.iter().map(|step| step.abs()).sum::<i64>() / count;
+        let clipped: Vec<i64> = level.into_iter().map(|step| step.clamp(-limit, limit)).collect();
+        // One lag beyond each end, to see what is a peak.
+        let from = self.steps_in(PERIOD_MIN_MS).max(2) - 1;
+        let to = self.steps_in(PERIOD_MAX_MS) + 1;
+        let stretch = self.steps_in(STRETCH_MS);
+        let likeness: Vec<i64> =
+            (from..=to).map_while(|lag| alike(&clipped, lag, stretch.max(lag * 3 / 2))).collect();
+        let peak = |(index, three): (usize, &[i64])| {
+            let lag = (from + index + 1) as u64;
+            let ms = u32::try_from(lag * 1_000_000 / u64::from(self.rate_mhz)).ok()?;
+            Some(Peak { ms, height: top(three)? })
+        };
+        likeness.windows(3).enumerate().filter_map(peak).collect()
+    }
+}
+
+/// How like the newest stretch is to the one a lag before, of [`FULL`]; none while it is not known.
+fn alike(steps: &[i64], lag: usize, stretch: usize) -> Option<i64> {
+    let start = steps.len().checked_sub(stretch)?;
+    let newer = steps.get(start..)?;
+    let older = steps.get(start.checked_sub(lag)?..)?;
+    let (mut both, mut new_power, mut old_power) = (0i64, 0u64, 0u64);
+    for (new, old) in newer.iter().zip(older) {
+        both += new * old;
+        new_power += (new * new).unsigned_abs();
+        old_power += (old * old).unsigned_abs();
+    }
+    let power = i64::try_from(new_power.isqrt() * old_power.isqrt()).ok()?;
+    Some(if power == 0 { 0 } else { both / (power / FULL).max(1) })
 }
 
 /// The height of the parabola through three neighbours, if the middle one is a peak: a period between

@@ -141,6 +141,9 @@ pub(crate) fn style(alarm: &AlarmView) -> &'static str {
 
 fn note(alarm: &AlarmView) -> &'static str {
     match (alarm.phase, alarm.priority, alarm.escalated) {
+        (AlarmPhase::Recovered, ..) if !alarm.condition.judges_a_value() => {
+            "over by itself, nobody has acknowledged it"
+        }
         (AlarmPhase::Recovered, ..) => "back in limits, nobody has acknowledged it",
         _ if alarm.inhibited => "held: its sensor gives no usable signal now",
         (_, Priority::Technical, _) => match alarm.condition {
@@ -153,8 +156,14 @@ fn note(alarm: &AlarmView) -> &'static str {
             Condition::Clock => "its times stand as they were marked; values are watched as they arrive",
             Condition::NotListening => "it rang by its own limits; check the way to the node",
             Condition::LimitsEnded => "set the limits again if they are still wanted",
+            Condition::PoorSignal(_) => {
+                "keep the hand still and look how the sensor sits; no rate until then"
+            }
             _ => "vital alarms held until it is back",
         },
+        _ if matches!(alarm.condition, Condition::Unsteady(_)) => {
+            "the beats are seen but come unevenly: look at the patient, feel the pulse; no rate until then"
+        }
         // Shown and nothing else: nobody is called from here.
         (AlarmPhase::Active, Priority::High, 1) => "nobody has answered for 1 minute",
         (AlarmPhase::Active, Priority::High, 2) => "nobody has answered for 3 minutes",

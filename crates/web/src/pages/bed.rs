@@ -8,7 +8,7 @@ use crate::words::{self, Moment, Trend};
 use clinic::views::{AlarmPhase, AlarmView, EnvelopeRef, ProofState, SparkPoint, Tile, ValueNow};
 use vitals::alarm::{Condition, Limits, Priority};
 use vitals::envelope::ClockQuality;
-use vitals::metric::{Absence, Metric, Sample};
+use vitals::metric::{Metric, Sample};
 
 /// A change is told against the value this long ago.
 const TREND_MS: u64 = 15 * 60_000;
@@ -269,10 +269,7 @@ fn cell(tile: &Tile, metric: Metric, now_ms: u64) -> Cell {
 
 fn absence(now: Option<&ValueNow>) -> String {
     match now.map(|now| now.sample) {
-        Some(Sample::Absent(Absence::SensorOff)) => "off",
-        Some(Sample::Absent(Absence::Noisy)) => "noisy",
-        Some(Sample::Absent(Absence::WarmingUp)) => "…",
-        Some(Sample::Absent(Absence::OutOfRange)) => "fault",
+        Some(Sample::Absent(why)) => words::absence(why),
         Some(Sample::Measured(_)) | None => "–",
     }
     .into()

@@ -1,0 +1,89 @@
+//! What may be shown. A rate that is new must last before it is shown, and one that differs much from
+//! what was shown must last longer: motion and saturation pass, a heart goes on.
+
+use vitals::metric::{Absence, Sample};
+
+/// A first rate must last this long, milliseconds.
+const FIRST_MS: u64 = 1_500;
+/// A rate that is another must last this long, milliseconds.
+const ANOTHER_MS: u64 = 4_000;
+/// And one that is about a multiple or a part of the one before, milliseconds.
+const MULTIPLE_MS: u64 = 6_000;
+/// And any rate after a pulse that was unsteady for long: chance makes some beats of an irregular heart
+/// look even.
+const UNSTEADY_MS: u64 = 6_000;
+/// Each unsteady judgement counts for this many steady ones, up to a bound, and long is from here on.
+const UNSTEADY_STEP: u32 = 2;
+const UNSTEADY_MAX: u32 = 24;
+const UNSTEADY_LONG: u32 = 8;
+/// Within this share it is the same rate, percent.
+const SAME_PERCENT: i32 = 15;
+/// What was shown is compared with for so long, milliseconds.
+const REMEMBERED_MS: u64 = 60_000;
+
+/// The last rate shown, and the one that waits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Verdict {
+    /// Tenths of a beat a minute, and when it was shown last, milliseconds of signal.
+    trusted: Option<(i32, u64)>,
+    /// Where the rate stands that is on trial, and since when.
+    trial: Option<(i32, u64)>,
+    /// Rises while the pulse is unsteady, falls while it is steady.
+    unsteady: u32,
+    said: Option<Sample>,
+}
+
+impl Verdict {
+    /// What is shown now.
+    pub(super) fn sample(&self) -> Sample {
+        self.said.unwrap_or(Sample::Absent(Absence::WarmingUp))
+    }
+
+    /// What the beats say at this time of the signal.
+    pub(super) fn hear(&mut self, heard: Sample, now_ms: u64) {
+        self.said = Some(match heard {
+            Sample::Absent(why) => {
+                self.trial = None;
+                if why == Absence::Unsteady {
+                    self.unsteady = (self.unsteady + UNSTEADY_STEP).min(UNSTEADY_MAX);
+                }
+                Sample::Absent(why)
+            }
+            Sample::Measured(tenths) => self.weigh(tenths, now_ms),
+        });
+    }
+
+    fn weigh(&mut self, tenths: i32, now_ms: u64) -> Sample {
+        let trusted = self.trusted.filter(|(_, at_ms)| now_ms - at_ms < REMEMBERED_MS);
+        let wait_ms = match trusted {
+            None => FIRST_MS,
+            Some((before, _)) if is_same(tenths, before) => 0,
+            Some((before, _)) if is_multiple(tenths, before) => MULTIPLE_MS,
+            Some(_) => ANOTHER_MS,
+        };
+        let wait_ms = if self.unsteady >= UNSTEADY_LONG { wait_ms.max(UNSTEADY_MS) } else { wait_ms };
+        self.unsteady = self.unsteady.saturating_sub(1);
+        let since_ms = match self.trial {
+            Some((on_trial, since_ms)) if is_same(tenths, on_trial) => since_ms,
+            _ => now_ms,
+        };
+        self.trial = Some((tenths, since_ms));
+        if now_ms - since_ms < wait_ms {
+            // A sensor is warming up only once.
+            let first = matches!(self.said, None | Some(Sample::Absent(Absence::WarmingUp)));
+            return Sample::Absent(if first { Absence::WarmingUp } else { Absence::Noisy });
+        }
+        self.trusted = Some((tenths, now_ms));
+        Sample::Measured(tenths)
+    }
+}
+
+fn is_same(a: i32, b: i32) -> bool {
+    (a - b).abs() * 100 <= a.max(b) * SAME_PERCENT
+}
+
+/// Is one about twice or three times the other?
+fn is_multiple(a: i32, b: i32) -> bool {
+    let (low, high) = (a.min(b), a.max(b));
+    [2, 3].into_iter().any(|times| is_same(low * times, high))
+}
