@@ -37,13 +37,17 @@ const INTERVAL_MAX_MS: u32 = 4_000;
 /// doubled do not matter.
 const SUPPORT_STRONG: i64 = 600;
 /// From here on it is beyond doubt.
-const SUPPORT_STRONGEST: i64 = 750;
+const SUPPORT_STRONGEST: i64 = 700;
+/// From here on it says by itself that the rate is the one shown before.
+const SUPPORT_ALONE: i64 = 750;
 /// At least this share of the intervals must be steady, percent; or this, if the rhythm is beyond doubt.
 const STEADY_PERCENT: usize = 60;
 const STEADY_PERCENT_LEAST: usize = 45;
 /// A polarity fits at best so well, and must fit better by the lead to be believed instead, per mille.
 const FIT_FULL: i64 = 1_000;
 const FIT_LEAD: i64 = 40;
+/// With fewer samples in a beat its sharp edges look like a slower or faster heart's.
+const SAMPLES_PER_BEAT_MIN: u32 = 6;
 /// Shorter intervals than this (150 a minute) need the rhythm's word, milliseconds.
 const RACING_MS: u32 = 400;
 /// Smoothing window, milliseconds.
@@ -163,7 +167,8 @@ impl BeatDetector {
         let down = self.falling.push(-slope, &timing);
         self.choose();
         if judged {
-            self.verdict.hear(self.heard(), self.samples * 1_000_000 / u64::from(self.inside_mhz));
+            let now_ms = self.samples * 1_000_000 / u64::from(self.inside_mhz);
+            self.verdict.hear(self.heard(now_ms), self.believed().is_clear(), now_ms);
         }
         if self.light.off {
             return None;
@@ -222,12 +227,16 @@ impl BeatDetector {
         if self.light.off { Sample::Absent(Absence::SensorOff) } else { self.verdict.sample() }
     }
 
+    fn believed(&self) -> &Edges {
+        if self.inverted { &self.falling } else { &self.rising }
+    }
+
     /// What the beats say by themselves, before it is weighed against what was shown.
-    fn heard(&self) -> Sample {
+    fn heard(&self, now_ms: u64) -> Sample {
         if self.light.off {
             return Sample::Absent(Absence::SensorOff);
         }
-        let edges = if self.inverted { &self.falling } else { &self.rising };
+        let edges = self.believed();
         let quiet = edges.last.is_none_or(|last| {
             self.samples.saturating_sub(last / FINE.unsigned_abs()) > self.span(INTERVAL_MAX_MS)
         });
@@ -239,13 +248,19 @@ impl BeatDetector {
         let support = self.support(edges);
         let believed = !quiet && self.is_believed(edges, support);
         if !believed {
+            if let Some(tenths) = self.rhythm_goes_on(now_ms) {
+                return Sample::Measured(tenths);
+            }
             // Pulses that come when they please, or a signal in which some are lost?
             let unsteady = !quiet && edges.is_clear() && edges.is_irregular() && support < SUPPORT_STRONG;
             return Sample::Absent(if unsteady { Absence::Unsteady } else { Absence::Noisy });
         }
         // 60 s in tenths of a beat, over sixteenths of a sample.
         let tenths = 600 * FINE.unsigned_abs() * u64::from(self.inside_mhz) / 1_000 / edges.looked.middle;
-        i32::try_from(tenths).map_or(Sample::Absent(Absence::Noisy), Sample::Measured)
+        i32::try_from(tenths)
+            .ok()
+            .filter(|tenths| *tenths <= self.fastest_tenths())
+            .map_or(Sample::Absent(Absence::Noisy), Sample::Measured)
     }
 
     /// Does the whole signal have the rhythm of these beats? Twice the rate from a dicrotic wave, or half
@@ -266,6 +281,21 @@ impl BeatDetector {
         !edges.is_irregular() && (support > 0 || slow && edges.is_clear())
     }
 
+    /// The fastest rate that this sampling rate can tell, tenths of a beat per minute.
+    fn fastest_tenths(&self) -> i32 {
+        i32::try_from(self.rate_mhz / SAMPLES_PER_BEAT_MIN * 600 / 1_000).unwrap_or(i32::MAX)
+    }
+
+    /// The rate of the whole signal, where it is beyond doubt and is the one that was shown: beats are
+    /// lost or doubled by a moving hand, and the heart goes on as before.
+    fn rhythm_goes_on(&self, now_ms: u64) -> Option<i32> {
+        let period_ms = self.rhythm.period_ms()?;
+        let tenths = i32::try_from(600_000 / period_ms.max(1)).ok()?;
+        let goes_on =
+            self.rhythm.support(period_ms) >= SUPPORT_ALONE && self.verdict.is_known(tenths, now_ms);
+        goes_on.then_some(tenths)
+    }
+
     fn middle_ms(&self, edges: &Edges) -> u32 {
         let ms = edges.looked.middle * 1_000_000 / FINE.unsigned_abs() / u64::from(self.inside_mhz);
         u32::try_from(ms).unwrap_or(u32::MAX)
@@ -278,7 +308,7 @@ impl BeatDetector {
     /// How many of the newest intervals agree with each other.
     #[must_use]
     pub fn steady_intervals(&self) -> usize {
-        if self.inverted { self.falling.looked.steady } else { self.rising.looked.steady }
+        self.believed().looked.steady
     }
 
     /// Is the pulse upside down, as reflective sensors show it?

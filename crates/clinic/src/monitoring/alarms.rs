@@ -2,12 +2,14 @@
 //! passing of time. One open episode per condition, whoever noticed first.
 
 mod replay;
+mod signal;
 
 pub(crate) use replay::Recorded;
 
 use crate::monitoring::clocks::Heard;
 use crate::monitoring::limits::PatientLimits;
 use crate::views::{AlarmPhase, AlarmView};
+use signal::condition_of;
 use std::collections::{BTreeMap, BTreeSet};
 use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Limits, Priority, Side, State};
 use vitals::body::LimitsChange;
@@ -18,8 +20,6 @@ use vitals::{PatientId, PersonId};
 /// they send less often. A reading older than this when it arrives goes into the record and raises
 /// nothing, whatever was announced.
 pub const STALE_MS: u64 = 15_000;
-/// A sensor must be without signal for this long before that is an alarm.
-const SENSOR_OFF_AFTER_MS: u64 = 10_000;
 /// An episode the bedside has not called over is held open at most this long after the node itself
 /// sees the value back within limits: the bedside may have restarted and forgotten it.
 const BEDSIDE_HOLD_MS: u64 = 60_000;
@@ -226,8 +226,7 @@ impl Bedside {
     }
 
     fn watch(&mut self, condition: Condition) -> &mut Watch {
-        let held_back = (self.stale || !self.watched) && !condition.is_technical()
-            || condition.metric().is_some_and(|m| !condition.is_technical() && self.absent.contains_key(&m));
+        let held_back = self.is_held_back(condition);
         self.watches.entry(condition).or_insert_with(|| {
             let mut watch = Watch::new(condition);
             watch.alarm.inhibit(held_back);
@@ -237,12 +236,26 @@ impl Bedside {
 
     /// Holds vital alarms back, or lets them go, by what is stale and absent now.
     fn inhibit(&mut self) {
-        for (condition, watch) in &mut self.watches {
-            if !condition.is_technical() {
-                let absent = condition.metric().is_some_and(|metric| self.absent.contains_key(&metric));
-                watch.alarm.inhibit(self.stale || !self.watched || absent);
+        let held_back: Vec<bool> =
+            self.watches.keys().map(|condition| self.is_held_back(*condition)).collect();
+        for ((condition, watch), held_back) in self.watches.iter_mut().zip(held_back) {
+            if condition.judges_a_value() && condition.metric().is_some_and(|m| self.absent.contains_key(&m))
+            {
+                // Whatever was on its way to become an alarm begins anew.
+                watch.alarm.inhibit(true);
             }
+            watch.alarm.inhibit(held_back);
         }
+    }
+
+    /// Stale data and a bed that is not watched hold all alarms of the patient back, a sensor that is off those of its value. A pulse
+    /// that cannot be read holds nothing back: an alarm that is open goes on until a value says otherwise.
+    fn is_held_back(&self, condition: Condition) -> bool {
+        let off = |metric| matches!(self.absent.get(&metric), Some(Absence::SensorOff | Absence::OutOfRange));
+        !condition.is_technical()
+            && (self.stale
+                || !self.watched
+                || condition.judges_a_value() && condition.metric().is_some_and(off))
     }
 
     /// Is a time close enough to now to alarm on?
@@ -280,27 +293,21 @@ impl Bedside {
 
     fn evaluate(&mut self, reading: &Reading, noticed: &mut Noticed) {
         let (metric, at_ms) = (reading.metric, reading.at_ms);
-        let off = Condition::SensorOff(metric);
         match reading.sample {
             Sample::Absent(Absence::WarmingUp) => {}
             Sample::Absent(why) => {
-                if self.absent.insert(metric, why).is_none() {
+                if self.absent.insert(metric, why) != Some(why) {
                     self.inhibit();
-                    noticed.changed.push(off);
+                    noticed.changed.push(condition_of(why, metric));
                 }
-                let watch = self.watch(off);
-                watch.says(Some(Priority::Technical), false, at_ms);
-                noticed.own(watch.put(0, SENSOR_OFF_AFTER_MS, at_ms));
+                self.judge_signal(metric, Some(why), at_ms, noticed);
             }
             Sample::Measured(value) => {
-                if self.absent.remove(&metric).is_some() {
+                if let Some(why) = self.absent.remove(&metric) {
                     self.inhibit();
-                    noticed.changed.push(off);
+                    noticed.changed.push(condition_of(why, metric));
                 }
-                if let Some(watch) = self.watches.get_mut(&off) {
-                    watch.says(None, true, at_ms);
-                    noticed.own(watch.put(0, SENSOR_OFF_AFTER_MS, at_ms));
-                }
+                self.judge_signal(metric, None, at_ms, noticed);
                 let Some(limits) = self.limits_in_force(metric) else { return };
                 let is_beyond =
                     [Side::Above, Side::Below].into_iter().any(|side| limits.violated(side, value).is_some());

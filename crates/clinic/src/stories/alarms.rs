@@ -1,13 +1,13 @@
 //! When an alarm is an alarm.
 
-use super::ward::{NOON_MS, Ward, denied};
+use super::ward::{Gateway, NOON_MS, Ward, denied};
 use crate::views::{AlarmPhase, AlarmSource, AlarmView};
 use crate::{ChartRequest, ClinicError, Denied, LimitsOrder};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Happening, Limits, Priority};
 use vitals::ids::Class;
 use vitals::ledger::Purpose;
-use vitals::metric::Metric;
+use vitals::metric::{Absence, Metric};
 
 const FAST: Condition = Condition::Above(Metric::HeartRate);
 const OFF: Condition = Condition::SensorOff(Metric::HeartRate);
@@ -140,6 +140,83 @@ fn a_sensor_that_falls_off_freezes_its_alarms() {
     let alarms = open(&ward);
     assert_eq!(alarms.len(), 1);
     assert!(!alarms[0].inhibited);
+}
+
+/// Seconds without a value, for one reason.
+fn without(ward: &mut Ward, gateway: &mut Gateway, why: Absence, seconds: u64) {
+    for _ in 0..seconds {
+        ward.pass(1000);
+        let bytes = gateway.sensors[0].no_pulse(why, ward.now_ms);
+        ward.carry(gateway.id(), &[bytes]);
+    }
+}
+
+#[test]
+fn a_signal_that_cannot_be_read_neither_ends_nor_quietens_a_high_alarm() {
+    for why in [Absence::Noisy, Absence::Unsteady] {
+        let (mut ward, [amira]) = Ward::with(["amira"]);
+        let mut gateway = ward.gateway(1, &[amira]);
+        ward.beats(&mut gateway, 1400, 12);
+        assert_eq!(conditions(&ward), [FAST]);
+        without(&mut ward, &mut gateway, why, 62);
+        let alarms = open(&ward);
+        assert_eq!(alarms[0].condition, FAST, "{why:?}");
+        assert_eq!((alarms[0].phase, alarms[0].inhibited), (AlarmPhase::Active, false), "{why:?}");
+        assert_eq!(alarms[0].escalated, 1, "{why:?}: a minute unanswered");
+        ward.beats(&mut gateway, 720, 2);
+        assert!(open(&ward).iter().all(|alarm| alarm.phase == AlarmPhase::Recovered), "{why:?}");
+    }
+}
+
+#[test]
+fn a_value_before_a_signal_was_lost_does_not_count_for_one_after_it() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    ward.beats(&mut gateway, 1400, 8);
+    without(&mut ward, &mut gateway, Absence::Noisy, 5);
+    ward.beats(&mut gateway, 1400, 8);
+    assert!(conditions(&ward).is_empty(), "eight seconds are not long enough");
+    ward.beats(&mut gateway, 1400, 4);
+    assert_eq!(conditions(&ward), [FAST]);
+}
+
+#[test]
+fn an_irregular_heart_is_no_steady_pulse_and_not_a_sensor_that_is_off() {
+    const UNSTEADY: Condition = Condition::Unsteady(Metric::HeartRate);
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    ward.beats(&mut gateway, 880, 3);
+    without(&mut ward, &mut gateway, Absence::Unsteady, 10);
+    without(&mut ward, &mut gateway, Absence::Noisy, 1);
+    without(&mut ward, &mut gateway, Absence::Unsteady, 8);
+    let alarms = open(&ward);
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    assert_eq!((alarms[0].condition, alarms[0].priority), (UNSTEADY, Priority::Medium));
+    without(&mut ward, &mut gateway, Absence::SensorOff, 12);
+    assert_eq!(conditions(&ward), [UNSTEADY, OFF], "a sensor that is off says nothing of the heart");
+    ward.beats(&mut gateway, 880, 2);
+    let alarms = open(&ward);
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    assert_eq!((alarms[0].condition, alarms[0].phase), (UNSTEADY, AlarmPhase::Recovered), "seen by nobody");
+    let lee = ward.as_("lee");
+    ward.clinic.acknowledge(&lee, amira, UNSTEADY, ward.now_ms).unwrap();
+    assert!(conditions(&ward).is_empty());
+}
+
+#[test]
+fn a_poor_signal_is_told_as_such_and_is_over_when_the_finger_is_out() {
+    const POOR: Condition = Condition::PoorSignal(Metric::HeartRate);
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    ward.beats(&mut gateway, 720, 3);
+    without(&mut ward, &mut gateway, Absence::Noisy, 22);
+    assert_eq!(conditions(&ward), [POOR]);
+    without(&mut ward, &mut gateway, Absence::SensorOff, 12);
+    assert_eq!(conditions(&ward), [OFF]);
+    without(&mut ward, &mut gateway, Absence::Noisy, 22);
+    assert_eq!(conditions(&ward), [POOR]);
+    ward.beats(&mut gateway, 720, 2);
+    assert!(conditions(&ward).is_empty());
 }
 
 #[test]

@@ -313,7 +313,11 @@ impl Sensor {
     }
 
     pub(crate) fn finger_off(&mut self, at_ms: u64) -> Vec<u8> {
-        let sample = Sample::Absent(Absence::SensorOff);
+        self.no_pulse(Absence::SensorOff, at_ms)
+    }
+
+    pub(crate) fn no_pulse(&mut self, why: Absence, at_ms: u64) -> Vec<u8> {
+        let sample = Sample::Absent(why);
         self.readings(Class::Vitals, vec![Reading { metric: Metric::HeartRate, at_ms, sample }])
     }
 

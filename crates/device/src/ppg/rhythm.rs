@@ -5,7 +5,7 @@
 //! is, and each lag is measured against the power of its own two stretches, so that a jolt or a pulse
 //! that grows does not favour one lag over another.
 
-use super::push_bounded;
+use super::{FINE, push_bounded};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -20,13 +20,13 @@ const STRETCH_MS: u32 = 4_000;
 /// A rhythm must be like itself by this share, per mille.
 const LIKENESS_MIN: i64 = 450;
 /// The shortest period nearly as good as the best is the rhythm; its multiples are as good, percent.
-const NEARLY: i64 = 85;
+const NEARLY: i64 = 72;
 /// A period is supported only if it is this good beside the best, percent.
 const SUPPORTED: i64 = 60;
 /// And if no half or third of it is this good beside it, percent: then that may be the beat.
 const DOUBTFUL: i64 = 75;
 /// A peak is near a period within this share of it, percent.
-const NEAR_PERCENT: u32 = 15;
+const NEAR_PERCENT: u32 = 18;
 /// The whole likeness.
 const FULL: i64 = 1_000;
 /// Slopes are taken against their mean over this long, milliseconds.
@@ -163,9 +163,10 @@ impl Rhythm {
         let likeness: Vec<i64> =
             (from..=to).map_while(|lag| alike(&clipped, lag, stretch.max(lag * 3 / 2))).collect();
         let peak = |(index, three): (usize, &[i64])| {
-            let lag = (from + index + 1) as u64;
-            let ms = u32::try_from(lag * 1_000_000 / u64::from(self.rate_mhz)).ok()?;
-            Some(Peak { ms, height: top(three)? })
+            let (shift, height) = top(three)?;
+            let lag = ((from + index + 1) as u64 * FINE.unsigned_abs()).saturating_add_signed(shift);
+            let ms = u32::try_from(lag * 1_000_000 / FINE.unsigned_abs() / u64::from(self.rate_mhz)).ok()?;
+            Some(Peak { ms, height })
         };
         likeness.windows(3).enumerate().filter_map(peak).collect()
     }
@@ -186,10 +187,12 @@ fn alike(steps: &[i64], lag: usize, stretch: usize) -> Option<i64> {
     Some(if power == 0 { 0 } else { both / (power / FULL).max(1) })
 }
 
-/// The height of the parabola through three neighbours, if the middle one is a peak: a period between
-/// two steps must not look less alike than its multiple that falls on one.
-fn top(three: &[i64]) -> Option<i64> {
+/// The top of the parabola through three neighbours, if the middle one is a peak: how far it lies from
+/// the middle in sixteenths, and its height. A period between two steps must not look less alike than
+/// its multiple that falls on one.
+fn top(three: &[i64]) -> Option<(i64, i64)> {
     let &[before, middle, after] = three else { return None };
+    let (slant, bend) = (after - before, 2 * middle - before - after);
     let is_peak = middle >= before && middle > after;
-    is_peak.then(|| middle + (after - before).pow(2) / (8 * (2 * middle - before - after)))
+    is_peak.then(|| (FINE / 2 * slant / bend, middle + slant.pow(2) / (8 * bend)))
 }

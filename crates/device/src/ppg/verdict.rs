@@ -17,7 +17,11 @@ const UNSTEADY_STEP: u32 = 2;
 const UNSTEADY_MAX: u32 = 24;
 const UNSTEADY_LONG: u32 = 8;
 /// Within this share it is the same rate, percent.
-const SAME_PERCENT: i32 = 15;
+const SAME_PERCENT: i32 = 16;
+/// And within this one while the beats do not look alike: motion may be among them, percent.
+const SAME_UNLIKE_PERCENT: i32 = 6;
+/// Within this one the rhythm of the signal alone is enough, percent.
+const KNOWN_PERCENT: i32 = 12;
 /// What was shown is compared with for so long, milliseconds.
 const REMEMBERED_MS: u64 = 60_000;
 
@@ -39,8 +43,17 @@ impl Verdict {
         self.said.unwrap_or(Sample::Absent(Absence::WarmingUp))
     }
 
+    /// Is this about the rate that was shown last, and not long ago?
+    pub(super) fn is_known(&self, tenths: i32, now_ms: u64) -> bool {
+        self.remembered(now_ms).is_some_and(|before| is_within(tenths, before, KNOWN_PERCENT))
+    }
+
+    fn remembered(&self, now_ms: u64) -> Option<i32> {
+        self.trusted.filter(|(_, at_ms)| now_ms - at_ms < REMEMBERED_MS).map(|(tenths, _)| tenths)
+    }
+
     /// What the beats say at this time of the signal.
-    pub(super) fn hear(&mut self, heard: Sample, now_ms: u64) {
+    pub(super) fn hear(&mut self, heard: Sample, alike: bool, now_ms: u64) {
         self.said = Some(match heard {
             Sample::Absent(why) => {
                 self.trial = None;
@@ -49,16 +62,16 @@ impl Verdict {
                 }
                 Sample::Absent(why)
             }
-            Sample::Measured(tenths) => self.weigh(tenths, now_ms),
+            Sample::Measured(tenths) => self.weigh(tenths, alike, now_ms),
         });
     }
 
-    fn weigh(&mut self, tenths: i32, now_ms: u64) -> Sample {
-        let trusted = self.trusted.filter(|(_, at_ms)| now_ms - at_ms < REMEMBERED_MS);
-        let wait_ms = match trusted {
+    fn weigh(&mut self, tenths: i32, alike: bool, now_ms: u64) -> Sample {
+        let same_percent = if alike { SAME_PERCENT } else { SAME_UNLIKE_PERCENT };
+        let wait_ms = match self.remembered(now_ms) {
             None => FIRST_MS,
-            Some((before, _)) if is_same(tenths, before) => 0,
-            Some((before, _)) if is_multiple(tenths, before) => MULTIPLE_MS,
+            Some(before) if is_within(tenths, before, same_percent) => 0,
+            Some(before) if is_multiple(tenths, before) => MULTIPLE_MS,
             Some(_) => ANOTHER_MS,
         };
         let wait_ms = if self.unsteady >= UNSTEADY_LONG { wait_ms.max(UNSTEADY_MS) } else { wait_ms };
@@ -78,8 +91,12 @@ impl Verdict {
     }
 }
 
+fn is_within(a: i32, b: i32, percent: i32) -> bool {
+    (a - b).abs() * 100 <= a.max(b) * percent
+}
+
 fn is_same(a: i32, b: i32) -> bool {
-    (a - b).abs() * 100 <= a.max(b) * SAME_PERCENT
+    is_within(a, b, SAME_PERCENT)
 }
 
 /// Is one about twice or three times the other?

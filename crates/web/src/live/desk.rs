@@ -28,7 +28,8 @@ use vitals::metric::Sample;
 /// Beats after which everything is decided and drawn anew: who newly consents to monitoring appears.
 const RENEW_BEATS: u32 = 20;
 
-/// Readings of one envelope: `r` holds `[metric, at_ms, raw or null]`.
+/// Readings of one envelope: `r` holds `[metric, at_ms, raw or null, why it is null or null]`, the reason
+/// in the words that the page shows in the value's place.
 #[derive(Serialize)]
 struct Values<'a> {
     t: &'a str,
@@ -37,7 +38,7 @@ struct Values<'a> {
     steps: u8,
     sealed: u64,
     now: u64,
-    r: Vec<(u8, u64, Option<i32>)>,
+    r: Vec<(u8, u64, Option<i32>, Option<&'static str>)>,
 }
 
 #[derive(Serialize)]
@@ -385,12 +386,15 @@ fn told(
             // The page tells ages: it needs the times of this node's clock.
             let here = |at_ms: u64| at_ms.saturating_add_signed(*offset_ms).min(now);
             let value = |sample| match sample {
-                Sample::Measured(value) => Some(value),
-                Sample::Absent(_) => None,
+                Sample::Measured(value) => (Some(value), None),
+                Sample::Absent(why) => (None, Some(words::absence(why))),
             };
             let r = readings
                 .iter()
-                .map(|reading| (reading.metric.code(), here(reading.at_ms), value(reading.sample)))
+                .map(|reading| {
+                    let (value, why) = value(reading.sample);
+                    (reading.metric.code(), here(reading.at_ms), value, why)
+                })
                 .collect();
             let (index, steps, sealed) = (envelope.index, steps(envelope.proof), here(*sealed_at_ms));
             step.push("values", &Values { t, p: patient.to_string(), index, steps, sealed, now, r });
