@@ -17,6 +17,20 @@ const DAY_MS: f64 = 86_400_000.0;
 /// The pulse is lowest at four in the morning.
 const LOWEST_MS: f64 = 4.0 * 3_600_000.0;
 
+/// How far an irregular heart's intervals differ, a part of them.
+const IRREGULAR: f64 = 0.33;
+/// Seconds between two artefacts, on average.
+const ARTEFACT_EVERY_S: f64 = 12.0;
+
+/// What an artefact does to the signal.
+#[derive(Debug)]
+enum Artefact {
+    /// Stuck at one end of the range for so many samples.
+    Saturated(u32, f64),
+    /// Moved by so much, which goes back by this part each sample; a step goes back in minutes.
+    Moved(f64, f64),
+}
+
 /// A patient's heart and the light sensor on the finger.
 #[derive(Debug)]
 pub struct Heart {
@@ -34,6 +48,9 @@ pub struct Heart {
     height: f64,
     /// Samples of motion still to come, and its strength.
     motion: Option<(u32, f64, f64)>,
+    artefact: Option<Artefact>,
+    /// The beat now takes so many times as long as the rate says.
+    odd: f64,
     upside_down: bool,
     started: bool,
 }
@@ -53,6 +70,8 @@ impl Heart {
             phase: 0.0,
             height: chance.random_range(140.0..260.0),
             motion: None,
+            artefact: None,
+            odd: 1.0,
             // Half of the boards have a reflective sensor.
             upside_down: chance.random_bool(0.5),
             started: false,
@@ -77,11 +96,13 @@ impl Heart {
         let breath = sin(TAU * self.breath_phase);
         let beat = bump(self.phase, 0.18, 0.065) + 0.32 * bump(self.phase, 0.50, 0.08);
         let noise = self.chance.random_range(-2.0..2.0);
+        let wander = if scenario == Scenario::Artefacts { self.height } else { 12.0 };
         let signal = 420.0
             + self.height * (1.0 + 0.08 * breath) * beat
-            + 12.0 * breath
+            + wander * breath
             + noise
             + self.motion(scenario, hz);
+        let signal = self.artefact(scenario, hz, signal);
         let signal = if self.upside_down { ADC_MAX - signal } else { signal };
         counts(signal)
     }
@@ -105,7 +126,50 @@ impl Heart {
         // Breathing in speeds the heart up; a racing one hardly.
         self.breath_phase = (self.breath_phase + self.breaths_hz / hz) % 1.0;
         let sway = 0.03 * (self.resting / self.rate).min(1.2) * sin(TAU * self.breath_phase);
-        self.phase = (self.phase + self.rate * (1.0 + sway) / 60.0 / hz) % 1.0;
+        self.phase += self.rate * (1.0 + sway) / 60.0 / hz / self.odd;
+        if self.phase >= 1.0 {
+            self.phase -= 1.0;
+            self.odd = match scenario {
+                Scenario::Irregular => self.chance.random_range(1.0 - IRREGULAR..1.0 + IRREGULAR),
+                _ => 1.0,
+            };
+        }
+    }
+
+    /// The signal after what a sensor in intensive care goes through.
+    fn artefact(&mut self, scenario: Scenario, hz: f64, signal: f64) -> f64 {
+        if scenario != Scenario::Artefacts {
+            self.artefact = None;
+            return signal;
+        }
+        if self.artefact.is_none() && self.chance.random_bool(1.0 / (ARTEFACT_EVERY_S * hz)) {
+            let end = if self.chance.random_bool(0.5) { ADC_MAX } else { 0.0 };
+            let by = self.chance.random_range(-4.0..4.0) * self.height;
+            self.artefact = Some(match self.chance.random_range(0..3) {
+                0 => Artefact::Saturated(self.chance.random_range(100..200), end),
+                1 => Artefact::Moved(by / 4.0, 1.0 / (60.0 * hz)),
+                _ => Artefact::Moved(by, 1.0 / (self.chance.random_range(0.5..3.0) * hz)),
+            });
+        }
+        match &mut self.artefact {
+            None => signal,
+            Some(Artefact::Saturated(left, end)) => {
+                let end = *end;
+                *left -= 1;
+                if *left == 0 {
+                    self.artefact = None;
+                }
+                end
+            }
+            Some(Artefact::Moved(by, part)) => {
+                let moved = *by;
+                *by -= moved * *part;
+                if by.abs() < 1.0 {
+                    self.artefact = None;
+                }
+                signal + moved
+            }
+        }
     }
 
     /// What moving the finger adds: a swing that fades in and out.

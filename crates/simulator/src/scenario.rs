@@ -27,6 +27,11 @@ pub enum Scenario {
     Restless,
     /// The board says nothing at all: unplugged.
     Unplugged,
+    /// The heart beats without a rhythm, each interval up to a third longer or shorter.
+    Irregular,
+    /// An intensive-care finger: the breath moves the baseline by twice the pulse's height, and now and
+    /// then the signal saturates for a second or two, jumps, or jumps and comes back slowly.
+    Artefacts,
 }
 
 /// Why a scenario or script is not understood. The writer of the file moves.
@@ -45,7 +50,7 @@ pub enum ScriptError {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Healthy,
         Self::Fever,
         Self::Tachycardia,
@@ -55,6 +60,8 @@ impl Scenario {
         Self::SensorOff,
         Self::Restless,
         Self::Unplugged,
+        Self::Irregular,
+        Self::Artefacts,
     ];
 
     /// The name used in files.
@@ -70,6 +77,8 @@ impl Scenario {
             Self::SensorOff => "sensor_off",
             Self::Restless => "restless",
             Self::Unplugged => "unplugged",
+            Self::Irregular => "irregular",
+            Self::Artefacts => "artefacts",
         }
     }
 

@@ -82,7 +82,7 @@
         if (!cell || at < Number(cell.dataset.atMs)) continue;
         cell.dataset.atMs = at;
         cell.classList.toggle('none', raw === null);
-        text(one('[data-value]', cell), raw === null ? why : written(raw, cell));
+        text(one('[data-value]', cell), raw === null ? why ?? '–' : written(raw, cell));
         const aged = one('[data-age-ms]', cell);
         if (aged) aged.dataset.ageMs = at;
         const mark = one('.proof', cell);

@@ -141,6 +141,7 @@ fn every_scenario_raises_its_alarm_within_half_a_minute() {
         (Scenario::SmokyRoom, Condition::Above(Metric::Pm25), Priority::Medium),
         (Scenario::SensorOff, Condition::SensorOff(Metric::HeartRate), Priority::Technical),
         (Scenario::Unplugged, Condition::Stale, Priority::Technical),
+        (Scenario::Irregular, Condition::Unsteady(Metric::HeartRate), Priority::Medium),
     ] {
         for seed in 0..5 {
             let script = format!("at 20 s: {}", scenario.name()).parse().unwrap();
@@ -173,6 +174,55 @@ fn twenty_seconds_of_tachycardia_are_alarmed_and_recover() {
         assert!(events.iter().any(|(_, priority)| *priority >= Priority::Medium), "seed {seed}: {events:?}");
         assert_eq!(events.last().map(|(happening, _)| *happening), Some(Happening::Recovered), "seed {seed}");
     }
+}
+
+#[test]
+fn an_irregular_heart_is_never_called_a_sensor_that_is_off() {
+    for seed in 0..10 {
+        let script = "at 20 s: irregular".parse().unwrap();
+        let config = BoardConfig { seed, script, time_of_day_ms: NOON_MS, ..BoardConfig::default() };
+        let actions = watched(&mut VirtualBoard::with(config), 140);
+        let raised = raised(&actions);
+        assert!(raised.contains(&(Condition::Unsteady(Metric::HeartRate), Priority::Medium)), "seed {seed}");
+        assert!(
+            !raised.iter().any(|(condition, _)| *condition == Condition::SensorOff(Metric::HeartRate)),
+            "seed {seed}: {raised:?}"
+        );
+        let rates = pulses(&actions).into_iter().skip(40).filter(Option::is_some).count();
+        assert!(rates <= 3, "seed {seed}: {rates} rates of an irregular heart");
+    }
+}
+
+/// The pulse second by second, tenths of a beat per minute.
+fn pulses(actions: &[Action]) -> Vec<Option<i32>> {
+    let of = |reading: Reading| match reading.sample {
+        Sample::Measured(tenths) => Some(tenths),
+        Sample::Absent(_) => None,
+    };
+    readings(actions).into_iter().filter(|r| r.metric == Metric::HeartRate).map(of).collect()
+}
+
+#[test]
+fn artefacts_of_intensive_care_neither_raise_an_alarm_nor_show_another_rate() {
+    let (mut seconds, mut shown) = (0, 0);
+    for seed in 0..10 {
+        let mut board = board(Scenario::Artefacts, seed);
+        let actions = watched(&mut board, 300);
+        let of_pulse = |(condition, _): &(Condition, Priority)| condition.judges_a_value();
+        assert!(!raised(&actions).iter().any(of_pulse), "seed {seed}: {:?}", raised(&actions));
+        let pulses = pulses(&actions);
+        let mut rates: Vec<i32> = pulses.iter().copied().flatten().collect();
+        seconds += pulses.len();
+        shown += rates.len();
+        rates.sort_unstable();
+        let (lowest, middle, highest) = (rates[0], rates[rates.len() / 2], rates[rates.len() - 1]);
+        assert!(
+            lowest * 10 >= middle * 8 && highest * 10 <= middle * 12,
+            "seed {seed}: {lowest} to {highest}"
+        );
+    }
+    println!("{shown} of {seconds} seconds between artefacts have a rate");
+    assert!(shown * 100 >= seconds * 60);
 }
 
 #[test]

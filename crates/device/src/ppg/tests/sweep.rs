@@ -4,10 +4,12 @@
 
 use super::signals::{Chance, Disturbance, Signal};
 use super::wave;
-use crate::BeatDetector;
+use crate::{Action, BeatDetector, Monitor, MonitorConfig, Up};
 use std::string::String;
 use std::vec::Vec;
 use std::{format, println};
+use vitals::Metric;
+use vitals::alarm::{Condition, Happening};
 use vitals::metric::{Absence, Sample};
 
 const SAMPLING_HZ: [f64; 9] = [15.0, 16.0, 18.0, 20.0, 25.0, 30.0, 50.0, 100.0, 250.0];
@@ -205,4 +207,57 @@ fn a_rate_that_halves_or_doubles_is_shown_only_when_it_has_lasted() {
             assert!(off(*sample, after).is_none_or(|off| off <= 5.0), "second {second}: {sample:?}");
         }
     }
+}
+
+/// What a monitor says of the pulse's upper limit while it gets this signal, ten frames a second.
+fn upper_limit(samples: &[u16], rate_mhz: u32) -> Vec<Happening> {
+    let mut monitor = Monitor::new(MonitorConfig::default());
+    let start_ms = 1_790_000_000_000;
+    monitor.on_frame(Up::Hello { rate_mhz, board: 1 }, start_ms);
+    let len = (rate_mhz / 10_000) as usize;
+    let mut happened = Vec::new();
+    for (index, frame) in samples.chunks(len).enumerate() {
+        let now_ms = start_ms + (index as u64 + 1) * 100;
+        let frame = Up::Ppg { counter: index as u32, board_ms: index as u32 * 100, samples: frame.to_vec() };
+        monitor.on_frame(frame, now_ms);
+        happened.extend(monitor.poll(now_ms).into_iter().filter_map(|action| match action {
+            Action::Alarm(event) if event.condition == Condition::Above(Metric::HeartRate) => {
+                Some(event.happening)
+            }
+            _ => None,
+        }));
+    }
+    happened
+}
+
+#[test]
+fn an_alarm_of_a_racing_heart_is_never_over_while_it_races_whatever_the_hand_does() {
+    for disturbance in Disturbance::ALL {
+        for (bpm, hz) in [(126.0, 250.0), (126.0, 100.0), (140.0, 50.0), (152.0, 250.0)] {
+            for seed in 0..6 {
+                let heart = Signal { wander: 1.0, seconds: 180.0, ..Signal::of(bpm, hz, seed) };
+                let happened = upper_limit(&heart.samples(disturbance), heart.rate_mhz());
+                let scene = format!("{bpm}/min at {hz} Hz, {disturbance:?}, seed {seed}: {happened:?}");
+                assert_eq!(happened.first(), Some(&Happening::Raised), "{scene}");
+                let over = [Happening::Recovered, Happening::Closed];
+                assert!(!happened.iter().any(|happening| over.contains(happening)), "{scene}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_racing_heart_that_cannot_be_read_any_more_keeps_its_alarm() {
+    let racing = Signal { seconds: 40.0, ..Signal::of(140.0, 100.0, 1) };
+    let mut samples = racing.samples(Disturbance::Nothing);
+    let mut chance = Chance(3);
+    samples.extend((0..12_000).map(|_| chance.between(19_000.0, 22_000.0) as u16));
+    let happened = upper_limit(&samples, 100_000);
+    assert!(!happened.contains(&Happening::Recovered) && !happened.contains(&Happening::Closed));
+    assert!(
+        happened.contains(&Happening::Escalated),
+        "two minutes unanswered, and not held back: {happened:?}"
+    );
+    samples.extend(Signal { seconds: 40.0, ..Signal::of(72.0, 100.0, 2) }.samples(Disturbance::Nothing));
+    assert_eq!(upper_limit(&samples, 100_000).last(), Some(&Happening::Recovered));
 }
