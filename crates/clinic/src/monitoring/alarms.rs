@@ -248,8 +248,9 @@ impl Bedside {
         }
     }
 
-    /// Stale data and a bed that is not watched hold all alarms of the patient back, a sensor that is off those of its value. A pulse
-    /// that cannot be read holds nothing back: an alarm that is open goes on until a value says otherwise.
+    /// Stale data and a bed that is not watched hold all alarms of the patient back, a sensor that is off
+    /// those of its value. A pulse that cannot be read holds nothing back: an alarm that is open goes on
+    /// until a value says otherwise.
     fn is_held_back(&self, condition: Condition) -> bool {
         let off = |metric| matches!(self.absent.get(&metric), Some(Absence::SensorOff | Absence::OutOfRange));
         !condition.is_technical()

@@ -141,7 +141,6 @@ fn every_scenario_raises_its_alarm_within_half_a_minute() {
         (Scenario::SmokyRoom, Condition::Above(Metric::Pm25), Priority::Medium),
         (Scenario::SensorOff, Condition::SensorOff(Metric::HeartRate), Priority::Technical),
         (Scenario::Unplugged, Condition::Stale, Priority::Technical),
-        (Scenario::Irregular, Condition::Unsteady(Metric::HeartRate), Priority::Medium),
     ] {
         for seed in 0..5 {
             let script = format!("at 20 s: {}", scenario.name()).parse().unwrap();

@@ -118,7 +118,8 @@ fn what_is_turned_off_is_what_usually_rings() {
         [Side::Above],
         "out of reach is off"
     );
-    assert_eq!(off(Limits { below: [None, Some(200), None], ..usual }), [Side::Below]);
+    assert_eq!(off(Limits { below: [None, Some(150), None], ..usual }), [Side::Below]);
+    assert_eq!(off(Limits { below: [None, Some(200), None], ..usual }), [], "20 a minute can be measured");
     let room = Limits::adult(Metric::Co2).unwrap();
     assert_eq!(off(room), [], "what never rings is not turned off");
 }
