@@ -273,7 +273,7 @@ impl BeatDetector {
         if !edges.is_steady(STEADY_PERCENT) {
             return false;
         }
-        if support >= SUPPORT_STRONG {
+        if support >= SUPPORT_STRONG && !(edges.are_few() && edges.is_irregular()) {
             return true;
         }
         let middle_ms = self.middle_ms(edges);

@@ -13,6 +13,9 @@ const MOVES_PERCENT: u64 = 5;
 /// Intervals that differ from the one before by more than this on average are irregular, per mille:
 /// breathing sways a heart slowly, flutter and fibrillation do not.
 const IRREGULAR_MIN: u64 = 120;
+/// Fewer intervals than this are few, and irregular from here on, per mille.
+const FEW: usize = 10;
+const IRREGULAR_FEW_MIN: u64 = 75;
 /// A single interval counts no more than so much: one missed beat is no irregular heart, per mille.
 const IRREGULAR_EACH_MAX: u64 = 300;
 /// A beat so many times higher than usual is a jolt.
@@ -225,9 +228,15 @@ impl Edges {
         self.looked.steady >= STEADY_MIN && self.looked.steady * 100 >= self.looked.of * share_percent
     }
 
-    /// Does each interval tell little of the next?
+    pub(super) fn are_few(&self) -> bool {
+        self.intervals.len() < FEW
+    }
+
+    /// Does each interval tell little of the next? Of a few intervals less is enough: chance makes some of
+    /// an irregular heart look even.
     pub(super) fn is_irregular(&self) -> bool {
-        self.irregular >= IRREGULAR_MIN
+        let bound = if self.are_few() { IRREGULAR_FEW_MIN } else { IRREGULAR_MIN };
+        self.irregular >= bound
     }
 
     /// Are they pulses, steady or not?
