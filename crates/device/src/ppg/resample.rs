@@ -9,6 +9,8 @@ use alloc::collections::VecDeque;
 const INSIDE_MHZ: u32 = 60_000;
 /// Samples an interpolated one is made of.
 const TAPS: usize = 8;
+/// An interpolated sample lies so many samples behind the newest.
+const LAG: u32 = 4;
 /// Most samples that come out for one.
 pub(super) const OUT_MAX: usize = 4;
 /// What the taps of a phase sum up to.
@@ -47,7 +49,7 @@ impl Resample {
 
     /// How many of the samples that go in what comes out lags behind.
     pub(super) fn lag(&self) -> u32 {
-        if self.up > 1 { TAPS as u32 / 2 } else { 0 }
+        if self.up > 1 { LAG } else { 0 }
     }
 
     pub(super) fn forget(&mut self) {

@@ -120,31 +120,36 @@ impl Signal {
     fn disturb(&self, disturbance: Disturbance, values: &mut [f64], chance: &mut Chance) {
         let mut at = 15.0;
         while at < self.seconds - 5.0 {
-            let rest = values.iter_mut().skip((at * self.hz) as usize).enumerate();
+            let rest = values.iter_mut().skip((at * self.hz) as usize);
             let since = |index: usize| index as f64 / self.hz;
             match disturbance {
                 Disturbance::Nothing => {}
                 Disturbance::Saturation => {
                     let (lasts, end) =
                         (chance.between(1.0, 2.0), if chance.unit() < 0.5 { 1.6 } else { -1.2 });
-                    rest.take_while(|(index, _)| since(*index) < lasts).for_each(|(_, value)| *value = end);
+                    rest.enumerate()
+                        .take_while(|(index, _)| since(*index) < lasts)
+                        .for_each(|(_, value)| *value = end);
                 }
                 Disturbance::Step => {
                     let by = chance.between(-6.0, 6.0);
-                    rest.for_each(|(_, value)| *value += by);
+                    rest.for_each(|value| *value += by);
                 }
                 Disturbance::SlowReturn => {
                     let (by, slow) = (chance.between(-8.0, 8.0), chance.between(0.5, 3.0));
-                    rest.for_each(|(index, value)| *value += by * libm::exp(-since(index) / slow));
+                    rest.enumerate()
+                        .for_each(|(index, value)| *value += by * libm::exp(-since(index) / slow));
                 }
                 Disturbance::Swing => {
                     let (lasts, hz) = (chance.between(1.0, 3.0), chance.between(0.6, 3.0));
                     let strength = chance.between(0.8, 2.5);
-                    rest.take_while(|(index, _)| since(*index) < lasts).for_each(|(index, value)| {
-                        let left = lasts - since(index);
-                        *value +=
-                            strength * libm::sin(TAU * hz * left) * libm::sin(left.min(1.0) * TAU / 4.0);
-                    });
+                    rest.enumerate().take_while(|(index, _)| since(*index) < lasts).for_each(
+                        |(index, value)| {
+                            let left = lasts - since(index);
+                            *value +=
+                                strength * libm::sin(TAU * hz * left) * libm::sin(left.min(1.0) * TAU / 4.0);
+                        },
+                    );
                 }
             }
             at += chance.between(6.0, 20.0);
