@@ -264,7 +264,7 @@ def doors(checks, ward):
         (("readings", "--keys", ward.folder / "nothing", "--reading", "co2=600"), "aceso seal init"),
         (("tls", "--keys", unpaired, "--node", ward.address, "--out", ward.folder / "x"), "is not paired"),
         (("readings", "--keys", device.keys, "--reading", "pulse=72"), "there are heart_rate, body_temperature"),
-        (("readings", "--keys", device.keys, "--reading", "heart_rate=720"), "outside 20 to 300 beat/min"),
+        (("readings", "--keys", device.keys, "--reading", "heart_rate=720"), "outside 15 to 300 beat/min"),
         (("readings", "--keys", device.keys, "--reading", "heart_rate=seventy"), "plain decimal number"),
         (("readings", "--keys", device.keys, "--reading", "heart_rate=72", "--reading", "co2=600"), "two envelopes"),
         (("readings", "--keys", device.keys, "--sensor", "3", "--reading", "co2=600"), "no sensor 3"),
