@@ -19,8 +19,19 @@ said() {
   began=$SECONDS
 }
 
-git -c advice.detachedHead=false -c init.defaultBranch=main clone --quiet /srv/aceso.bundle aceso
-cd aceso
+clone=aceso
+if [ -d /var/tmp/shared ]; then
+  # The next machine of this release finds what is unchanged where cargo built it; nothing else is left of the last.
+  clone=/var/tmp/shared/aceso
+fi
+if [ -d "$clone" ]; then
+  git -C "$clone" fetch --quiet /srv/aceso.bundle HEAD
+  git -C "$clone" reset --quiet --hard FETCH_HEAD
+  git -C "$clone" clean -ffdxq
+else
+  git -c advice.detachedHead=false -c init.defaultBranch=main clone --quiet /srv/aceso.bundle "$clone"
+fi
+cd "$clone"
 packages=$(debian)
 
 # The README's own line.

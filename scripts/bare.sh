@@ -7,7 +7,8 @@
 #   BARE_USERS="root user"   who runs them
 #   BARE_STEPS="ward test"   which targets of the Makefile
 #   BARE_FOLDER=…            where the roots lie
-#   BARE_SHARED=yes          machines of one release share what cargo fetched and built: sooner, but no cold times
+#   BARE_SHARED=yes          machines of one release share the clone and what cargo fetched and built: sooner, but no
+#                            cold times
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/tools.sh
