@@ -15,7 +15,7 @@ WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 
-.PHONY: help ward ward-clean consortium build test tools recordings format lint supply nostd unit contracts oracle e2e browser bare bench bench-store fuzz crash foreign verifiers sim
+.PHONY: help ward ward-clean consortium build test tools recordings format lint structure supply nostd unit contracts oracle e2e browser bare bench bench-store fuzz crash foreign verifiers sim
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ supply: ## Licences and sources of every crate.
 lint:
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 
+structure: tools ## Files of a crate that import each other; longest function, longest file, medians.
+	"$(ACESO_PYTHON)/bin/python" scripts/check-structure.py --report
+
 nostd: ## vitals and device build without std.
 	scripts/check-nostd.sh
 
@@ -82,7 +85,7 @@ foreign: build tools ## viem, ethers, cast, alloy, mosquitto, paho-mqtt and MQTT
 	scripts/foreign-check.sh "$(BINARY)"
 
 # Cheap checks first.
-test: tools recordings format supply nostd lint contracts verifiers unit browser foreign ## All checks.
+test: tools recordings format supply structure nostd lint contracts verifiers unit browser foreign ## All checks.
 	echo "all checks passed"
 
 bench: build ## One table: admission beside primitives and peers. BENCH=--quick takes under a minute.
