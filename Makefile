@@ -108,4 +108,4 @@ crash: ## Kill node and gateway 200 times each under load, then damage every kin
 
 ACESO_SIM_SEEDS ?= 1000
 sim: ## Tell 1,000 stories of four validators, each drawn from a seed; SEED=n tells one and prints its plan.
-	ACESO_SIM_SEED="$(SEED)" ACESO_SIM_SEEDS=$(ACESO_SIM_SEEDS) $(CARGO) nextest run --release -p ledger --locked --no-capture -E 'test(no_story_of_the_campaign)'
+	ACESO_SIM_SEED="$(SEED)" ACESO_SIM_SEEDS=$(ACESO_SIM_SEEDS) $(CARGO) nextest run --release -p ledger --locked --no-capture -E 'test(no_scenario_of_the_campaign)'

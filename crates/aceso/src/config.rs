@@ -53,9 +53,12 @@ pub(crate) struct LedgerConfig {
     /// The others.
     #[serde(default)]
     pub(crate) peers: Vec<PeerConfig>,
-    /// Lying validators the operator counts on surviving.
+    /// Faulty validators the committee must survive: f of 3f+1. Starting fails if it is too small.
     #[serde(default)]
-    pub(crate) traitors_survived: usize,
+    pub(crate) max_faulty: usize,
+    /// The former name of `max_faulty`, still read; [`LedgerConfig::apply_former_names`] moves it over.
+    #[serde(default)]
+    traitors_survived: Option<usize>,
     /// Blocks in an epoch, when the node founds a ledger of its own.
     pub(crate) epoch_blocks: Option<u64>,
 }
@@ -88,12 +91,28 @@ impl LedgerConfig {
         self.address.clone().or_else(|| listen.map(|listen| listen.to_string()))
     }
 
+    /// Moves values given under a former name to the present one.
+    ///
+    /// Returns the warning to log, if a former name was used.
+    ///
+    /// # Errors
+    /// If both names are given.
+    fn apply_former_names(&mut self) -> Result<Option<&'static str>> {
+        let Some(value) = self.traitors_survived.take() else { return Ok(None) };
+        anyhow::ensure!(
+            self.max_faulty == 0,
+            "ledger.traitors_survived is the former name of ledger.max_faulty: remove it, both are given"
+        );
+        self.max_faulty = value;
+        Ok(Some("The configuration uses ledger.traitors_survived: rename it to ledger.max_faulty"))
+    }
+
     fn is_said(&self) -> bool {
         self.genesis.is_some()
             || self.listen.is_some()
             || self.address.is_some()
             || !self.peers.is_empty()
-            || self.traitors_survived != 0
+            || self.max_faulty != 0
             || self.epoch_blocks.is_some()
     }
 }
@@ -167,8 +186,8 @@ peers = [
     { key = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c", address = "hospital-2.example:9700" },
 ]
 
-# How many lying validators you count on surviving: f needs 3f+1 authorities, or the node does not start.
-traitors_survived = 0
+# How many faulty validators the committee must survive: f needs 3f+1 authorities, or the node does not start.
+max_faulty = 0
 
 # Ethereum's JSON-RPC, for tools and applications that read the ledger or send transactions. Without this
 # table nothing listens.
@@ -239,9 +258,19 @@ pub(crate) fn print(role: ConfigRole) {
 /// Reads and checks a node's configuration.
 pub(crate) fn read_node(path: &Path) -> Result<NodeConfig> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let config: NodeConfig = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
-    check_node(&config).with_context(|| format!("in {}", path.display()))?;
+    let (config, warning) = parse_node(&text).with_context(|| format!("in {}", path.display()))?;
+    if let Some(warning) = warning {
+        tracing::warn!(path = %path.display(), "{warning}");
+    }
     Ok(config)
+}
+
+/// Parses and checks a node's configuration, and says what to warn of.
+fn parse_node(text: &str) -> Result<(NodeConfig, Option<&'static str>)> {
+    let mut config: NodeConfig = toml::from_str(text)?;
+    let warning = config.ledger.apply_former_names()?;
+    check_node(&config)?;
+    Ok((config, warning))
 }
 
 fn check_node(config: &NodeConfig) -> Result<()> {
@@ -368,7 +397,7 @@ mod tests {
         let config: NodeConfig = toml::from_str(&format!("{node}{table}")).unwrap();
         check_node(&config).unwrap();
         assert!(config.chain.is_some());
-        for other in ["[ledger]\ntraitors_survived = 1\n", "[rpc]\n"] {
+        for other in ["[ledger]\nmax_faulty = 1\n", "[rpc]\n"] {
             let config = toml::from_str(&format!("{node}{table}{other}")).unwrap();
             assert!(check_node(&config).unwrap_err().to_string().contains("leave one of them out"));
         }
@@ -380,6 +409,18 @@ mod tests {
         assert_eq!(of("listen = '0.0.0.0:9700'"), None);
         assert_eq!(of("listen = '10.0.0.7:9700'").unwrap(), "10.0.0.7:9700");
         assert_eq!(of("listen = '0.0.0.0:9700'\naddress = 'h.example:1'").unwrap(), "h.example:1");
+    }
+
+    #[test]
+    fn the_former_name_of_max_faulty_is_read_with_a_warning() {
+        let node = "data_dir = '/d'\npassphrase_file = '/p'\n[ledger]\n";
+        let (config, warning) = parse_node(&format!("{node}traitors_survived = 1\n")).unwrap();
+        assert_eq!(config.ledger.max_faulty, 1);
+        assert!(warning.unwrap().contains("rename it to ledger.max_faulty"));
+        let (config, warning) = parse_node(&format!("{node}max_faulty = 2\n")).unwrap();
+        assert_eq!((config.ledger.max_faulty, warning), (2, None));
+        let both = parse_node(&format!("{node}max_faulty = 1\ntraitors_survived = 1\n"));
+        assert!(both.unwrap_err().to_string().contains("both are given"));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //! that a seed decides everything. For tests only; its own crate because compiling the engine for
 //! another runtime takes longer than all tests of the ledger.
 
-mod liar;
-mod outlaw;
+mod byzantine;
+mod byzantine_peer;
 
 use bytes::Bytes;
+use byzantine::{FORWARD_TO_ALL, Forward};
 use commonware_codec::DecodeExt as _;
 use commonware_cryptography::Signer as _;
 use commonware_p2p::{
@@ -20,7 +21,6 @@ use consensus::{
     network::message_bytes_max,
     settings,
 };
-use liar::{EVERYBODY, Forward};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -28,8 +28,8 @@ use std::{
 };
 use vitals::proof::genesis::GenesisDocument;
 
-pub use liar::{Half, Halves, KINDS, Seized};
-pub use outlaw::Outlaw;
+pub use byzantine::{CHANNELS, CompromisedKey, Twin, TwinPeers};
+pub use byzantine_peer::ByzantinePeer;
 
 pub use commonware_runtime::{
     Clock, Handle, Runner, Supervisor,
@@ -49,7 +49,7 @@ pub fn name(seed: &[u8; 32]) -> PublicKey {
 
 /// How a link behaves.
 #[derive(Debug, Clone, Copy)]
-pub struct Weather {
+pub struct LinkQuality {
     /// Mean delay.
     pub latency: Duration,
     /// Spread of the delay.
@@ -58,7 +58,7 @@ pub struct Weather {
     pub arrives: Probability,
 }
 
-impl Default for Weather {
+impl Default for LinkQuality {
     fn default() -> Self {
         Self {
             latency: Duration::from_millis(20),
@@ -69,7 +69,7 @@ impl Default for Weather {
 }
 
 /// A simulated network.
-pub struct Net {
+pub struct SimulatedNetwork {
     context: Context,
     oracle: Oracle<PublicKey, Context>,
     /// Everybody who was ever here: who talks to whom is a matter of links.
@@ -79,7 +79,7 @@ pub struct Net {
 /// The ends of one kind of message.
 type Ends = (SplitSender<PublicKey, Context, Forward>, Receiver<PublicKey>);
 
-impl Net {
+impl SimulatedNetwork {
     /// A network without links.
     #[must_use]
     pub fn new(context: &Context) -> Self {
@@ -135,9 +135,9 @@ impl Net {
         let me = name(seed);
         self.know(&me);
         let mut ends = Vec::new();
-        for kind in 0..KINDS.len() {
+        for kind in 0..CHANNELS.len() {
             let (sender, receiver) = self.register(&me, kind as u64).await;
-            ends.push((sender.split_with(EVERYBODY).0, receiver));
+            ends.push((sender.split_with(FORWARD_TO_ALL).0, receiver));
         }
         self.run(config, document, machine, seed, (partition, life), ends)
     }
@@ -151,12 +151,12 @@ impl Net {
         (partition, life): (&str, u32),
         ends: Vec<Ends>,
     ) -> Result<Handle<Fault>, StartError> {
-        let Ok([votes, certificates, resolver, backfill, broadcast, gossip, errands]) =
+        let Ok([votes, certificates, resolver, backfill, broadcast, gossip, requests]) =
             <[Ends; 7]>::try_from(ends)
         else {
             return Err(StartError::Config(String::from("there are seven kinds of messages")));
         };
-        let channels = Channels { votes, certificates, resolver, backfill, broadcast, gossip, errands };
+        let channels = Channels { votes, certificates, resolver, backfill, broadcast, gossip, requests };
         let me = key(seed);
         let network = (PeerSets::default(), self.oracle.control(me.public_key()));
         let settings = settings(config, document, &*machine, me, network, partition.to_owned())?;
@@ -168,7 +168,7 @@ impl Net {
     ///
     /// # Panics
     /// If the simulated network is gone.
-    pub async fn link(&self, from: &PublicKey, to: &PublicKey, weather: Weather) {
+    pub async fn link(&self, from: &PublicKey, to: &PublicKey, weather: LinkQuality) {
         let link = Link { latency: weather.latency, jitter: weather.jitter, success_rate: weather.arrives };
         // Linked already: the new weather counts.
         let _ = self.oracle.remove_link(from.clone(), to.clone()).await;

@@ -2,8 +2,8 @@
 
 use crate::{
     Context, Scheme,
+    ancestry::{self, AncestryStatus},
     block::Block,
-    footing::{self, Footing},
     machine::StateMachine,
 };
 use commonware_consensus::{
@@ -51,8 +51,8 @@ fn millis(duration: Duration) -> u64 {
 
 impl Builder {
     /// Executes what is missing between the committed state and the head of `ancestry`, inclusive.
-    async fn stand_on(&self, ancestry: &mut impl Ancestry<Block>) -> Footing {
-        footing::stand_on(&*self.machine, &self.epocher, ancestry).await
+    async fn execute_ancestry(&self, ancestry: &mut impl Ancestry<Block>) -> AncestryStatus {
+        ancestry::execute_ancestry(&*self.machine, &self.epocher, ancestry).await
     }
 
     /// Was this the block finalized at its height?
@@ -75,7 +75,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         (): (),
     ) -> Option<Digested<Block>> {
         let parent = ancestry.clone().next().await?;
-        if !matches!(self.stand_on(&mut ancestry).await, Footing::Sound) {
+        if !matches!(self.execute_ancestry(&mut ancestry).await, AncestryStatus::Valid) {
             return None;
         }
         let (parent, parent_digest) = (parent.inner().header().clone(), parent.digest().0);
@@ -92,7 +92,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
                 break batch;
             }
             select! {
-                _ = self.machine.work() => {},
+                _ = self.machine.transactions_available() => {},
                 _ = runtime.sleep_until(deadline) => break Vec::new(),
             }
         };
@@ -110,7 +110,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
             transactions_root: Hash::default(),
             receipts_root: Hash::default(),
             extra: Hash::default(),
-            committee: footing::committee_at(&*self.machine, &self.epocher, height, &parent_digest)?,
+            committee: ancestry::next_committee(&*self.machine, &self.epocher, height, &parent_digest)?,
         };
         let block = self.machine.build(header, transactions)?;
         Some(Digested::compute(block, &Sequential).await)
@@ -120,7 +120,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         let mut parents = ancestry.clone();
         let Some(block) = parents.next().await else { return pending().await };
         let header = block.inner().header();
-        if self.machine.holds(&block.digest().0) {
+        if self.machine.has_executed(&block.digest().0) {
             return true;
         }
         if header.height <= self.machine.committed().0 {
@@ -143,16 +143,16 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
             }
         }
         loop {
-            let footing = self.stand_on(&mut ancestry.clone()).await;
+            let status = self.execute_ancestry(&mut ancestry.clone()).await;
             if header.height <= self.machine.committed().0 {
                 // Decided meanwhile, perhaps for this very block.
                 return self.is_finalized(&block).await;
             }
-            match footing {
-                Footing::Sound => return true,
-                Footing::Rotten => return false,
-                Footing::Missing => return pending().await,
-                Footing::Overtaken => {}
+            match status {
+                AncestryStatus::Valid => return true,
+                AncestryStatus::Invalid => return false,
+                AncestryStatus::Unavailable => return pending().await,
+                AncestryStatus::Stale => {}
             }
         }
     }

@@ -38,7 +38,7 @@ pub struct Block {
 
 /// Why a header and transactions are not a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotABlock {
+pub enum InvalidBlock {
     /// The leader is no Ed25519 key.
     #[error("the block's leader is not an Ed25519 public key")]
     Leader,
@@ -52,16 +52,16 @@ pub enum NotABlock {
 
 impl Block {
     /// The block with this header and these transactions.
-    pub fn new(header: BlockHeader, transactions: Vec<Bytes>) -> Result<Self, NotABlock> {
+    pub fn new(header: BlockHeader, transactions: Vec<Bytes>) -> Result<Self, InvalidBlock> {
         let leader =
-            PublicKey::decode(Bytes::copy_from_slice(&header.leader)).map_err(|_| NotABlock::Leader)?;
+            PublicKey::decode(Bytes::copy_from_slice(&header.leader)).map_err(|_| InvalidBlock::Leader)?;
         let bytes: usize = transactions.iter().map(Bytes::len).sum();
         let longest = transactions.iter().map(Bytes::len).max().unwrap_or(0);
         if transactions.len() > BLOCK_TXS_MAX || bytes > BLOCK_BYTES_MAX || longest > TX_BYTES_MAX {
-            return Err(NotABlock::TooLong);
+            return Err(InvalidBlock::TooLong);
         }
         if list_root(transactions.iter().map(AsRef::as_ref)) != header.transactions_root {
-            return Err(NotABlock::Transactions);
+            return Err(InvalidBlock::Transactions);
         }
         Ok(Self { header, leader, transactions })
     }

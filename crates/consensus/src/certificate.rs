@@ -16,7 +16,7 @@ use vitals::proof::{certificate::Certificate, header::BlockHeader};
 /// The certificate that says what `finalization` says, or nothing if one of its signatures is
 /// malformed (marshal hands out verified ones only).
 #[must_use]
-pub fn transcode(finalization: &Finalization) -> Option<Certificate> {
+pub fn to_certificate(finalization: &Finalization) -> Option<Certificate> {
     let inner = &finalization.certificate;
     let mut signatures = Vec::with_capacity(inner.signers.count());
     for (signer, signature) in inner.signers.iter().zip(&inner.signatures) {
@@ -33,9 +33,13 @@ pub fn transcode(finalization: &Finalization) -> Option<Certificate> {
 }
 
 /// The engine's form of what `certificate` says of the block with this header, in a committee of
-/// `seats`; nothing if it cannot be one. The inverse of [`transcode`]: says nothing about whether it holds.
+/// `seats`; nothing if it cannot be one. The inverse of [`to_certificate`]: says nothing about whether it holds.
 #[must_use]
-pub fn restore(certificate: &Certificate, header: &BlockHeader, seats: usize) -> Option<Finalization> {
+pub fn to_finalization(
+    certificate: &Certificate,
+    header: &BlockHeader,
+    seats: usize,
+) -> Option<Finalization> {
     let seats = u32::try_from(seats).ok()?;
     let places = certificate.signatures.iter().map(|(index, _)| Participant::new(u32::from(*index)));
     let signatures = certificate.signatures.iter().map(|(_, signature)| {

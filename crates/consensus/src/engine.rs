@@ -7,13 +7,14 @@ use crate::{
     Digest, PrivateKey, PublicKey, Scheme,
     application::{Builder, now_ms},
     block::Block,
-    certificate::{restore, transcode},
-    errand, gossip,
-    guard::VOTES_PARTITION_PREFIX,
-    machine::{Floor as Base, NotCommitted, StateMachine},
-    peers::Book,
-    sieve::Sieve,
-    watch::{Observed, Warden, Watch},
+    certificate::{to_certificate, to_finalization},
+    gossip,
+    machine::{NotCommitted, SnapshotBase, StateMachine},
+    peer_status::{ObservingBlocker, ObservingReporter, PeerStatusTable},
+    peers::AddressBook,
+    request_response,
+    start_checks::VOTES_PARTITION_PREFIX,
+    validating_receiver::ValidatingReceiver,
 };
 use commonware_actor::Feedback;
 use commonware_broadcast::buffered;
@@ -96,8 +97,8 @@ pub struct Settings<M, B> {
     pub(crate) partition: String,
     pub(crate) manager: M,
     pub(crate) blocker: B,
-    pub(crate) book: Book,
-    pub(crate) observed: Observed,
+    pub(crate) book: AddressBook,
+    pub(crate) peer_statuses: PeerStatusTable,
 }
 
 /// One pair of ends for each kind of message.
@@ -109,7 +110,7 @@ pub struct Channels<S, R> {
     pub backfill: (S, R),
     pub broadcast: (S, R),
     pub gossip: (S, R),
-    pub errands: (S, R),
+    pub requests: (S, R),
 }
 
 type Marshal = MarshalMailbox<Scheme, Standard<Block>>;
@@ -215,8 +216,8 @@ where
     let Settings { me, namespace, committee, epoch_blocks, genesis, .. } = settings;
     let (prefix, mut manager) = (settings.partition, settings.manager);
     let clock = Arc::new(context.child("watch"));
-    let (observed, inner) = (settings.observed, settings.blocker);
-    let blocker = Warden { clock: clock.clone(), observed: observed.clone(), inner };
+    let (peer_statuses, inner) = (settings.peer_statuses, settings.blocker);
+    let blocker = ObservingBlocker { clock: clock.clone(), peer_statuses: peer_statuses.clone(), inner };
     let public_key = me.public_key();
     let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(1024));
     let epocher = FixedEpocher::new(epoch_blocks);
@@ -236,7 +237,7 @@ where
         },
     );
     let (sender, receiver) = channels.broadcast;
-    let _buffer = buffer_engine.start((sender, Sieve { receiver, blocker: blocker.clone() }));
+    let _buffer = buffer_engine.start((sender, ValidatingReceiver { receiver, blocker: blocker.clone() }));
     let resolver = marshal_resolver::init(
         context.child("marshal_resolver"),
         marshal_resolver::Config {
@@ -272,12 +273,12 @@ where
 
     // Certificates of an epoch can only be checked once its committee is known.
     schemes.enter(Epoch::zero(), founders.clone());
-    let base = machine.floor();
+    let base = machine.snapshot_base();
     let start = match &base {
         None => Start::Genesis(Digested::compute(genesis, &Sequential).await),
         Some(base) => {
             schemes.enter(Epoch::new(base.header.epoch), seats(&base.committee));
-            match restore(&base.certificate, &base.header, base.committee.len()) {
+            match to_finalization(&base.certificate, &base.header, base.committee.len()) {
                 Some(finalization) => Start::Floor(finalization),
                 None => return Fault::Engine("the certificate of the snapshot"),
             }
@@ -349,20 +350,28 @@ where
         _ => match marshal.get_block(boundary).await {
             Some(block) => {
                 let finalization = marshal.get_finalization(boundary).await;
-                let certificate = finalization.as_ref().and_then(transcode);
-                machine.certify(block.inner().header(), block.digest().0, certificate.as_ref());
+                let certificate = finalization.as_ref().and_then(to_certificate);
+                machine.store_certificate(block.inner().header(), block.digest().0, certificate.as_ref());
                 Root::of(block.inner().header())
             }
             None => return Fault::Engine("the block that opens this epoch is missing"),
         },
     };
     let mut gossip_task = context.child("gossip").spawn({
-        let (machine, observed, blocker) = (machine.clone(), observed.clone(), blocker.clone());
-        move |context| gossip::run(context, machine, observed, channels.gossip, blocker)
+        let (machine, peer_statuses, blocker) = (machine.clone(), peer_statuses.clone(), blocker.clone());
+        move |context| gossip::run(context, machine, peer_statuses, channels.gossip, blocker)
     });
-    let mut errands_task = context.child("errands").spawn({
-        let (machine, observed, blocker) = (machine.clone(), observed.clone(), blocker.clone());
-        move |context| errand::run(context, machine, move || observed.trusted(), channels.errands, blocker)
+    let mut requests_task = context.child("requests").spawn({
+        let (machine, peer_statuses, blocker) = (machine.clone(), peer_statuses.clone(), blocker.clone());
+        move |context| {
+            request_response::run(
+                context,
+                machine,
+                move || peer_statuses.trusted(),
+                channels.requests,
+                blocker,
+            )
+        }
     });
     let mut tracked = None;
     let mut peer_sets = 0..;
@@ -383,10 +392,10 @@ where
         if active.as_ref().is_none_or(|(running, _)| *running != epoch) {
             let scheme = schemes.enter(epoch, committee.clone());
             forget_votes(&context, &prefix, epoch).await;
-            let reporter = Watch {
+            let reporter = ObservingReporter {
                 clock: clock.clone(),
                 committee,
-                observed: observed.clone(),
+                peer_statuses: peer_statuses.clone(),
                 machine: machine.clone(),
                 next: deferred.clone(),
             };
@@ -436,7 +445,7 @@ where
         }
         select! {
             _ = &mut gossip_task => return Fault::Engine("gossip"),
-            _ = &mut errands_task => return Fault::Engine("errands"),
+            _ = &mut requests_task => return Fault::Engine("requests"),
             update = finalized.recv() => {
                 let Some((block, ack)) = update else { return Fault::Engine("marshal") };
                 let height = block.height();
@@ -453,7 +462,7 @@ where
                         context.sleep(FETCH_RETRY).await;
                         finalization = marshal.get_finalization(height).await;
                     }
-                    let certificate = finalization.as_ref().and_then(transcode);
+                    let certificate = finalization.as_ref().and_then(to_certificate);
                     let now_ms = now_ms(&context);
                     let (inner, digest) = (block.inner(), block.digest().0);
                     if let Err(why) = machine.commit(inner, digest, certificate.as_ref(), now_ms) {
@@ -517,20 +526,20 @@ async fn forget_votes(storage: &impl Storage, prefix: &str, epoch: Epoch) {
 async fn catch_up(
     marshal: &Marshal,
     machine: &dyn StateMachine,
-    base: Option<&Base>,
+    base: Option<&SnapshotBase>,
     now_ms: u64,
 ) -> Result<(), Fault> {
     let (height, tip) = machine.committed();
     if let Some(base) = base.filter(|base| base.header.height == height) {
         // The block itself may never have been here.
-        machine.certify(&base.header, tip, Some(&base.certificate));
+        machine.store_certificate(&base.header, tip, Some(&base.certificate));
     } else if height > 0 {
         let block = marshal.get_block(Height::new(height)).await;
         let block = block.filter(|block| block.digest() == Digest::from(tip));
         let block = block.ok_or(Fault::RolledBack { height })?;
         let finalization = marshal.get_finalization(Height::new(height)).await;
-        let certificate = finalization.as_ref().and_then(transcode);
-        machine.certify(block.inner().header(), tip, certificate.as_ref());
+        let certificate = finalization.as_ref().and_then(to_certificate);
+        machine.store_certificate(block.inner().header(), tip, certificate.as_ref());
     }
     let processed = marshal.get_processed().await.map_or(0, |p| p.height().get());
     for height in height + 1..=processed {
@@ -538,7 +547,7 @@ async fn catch_up(
         let block = marshal.get_block(height).await;
         let block = block.ok_or(Fault::Engine("a block the state still needs is missing"))?;
         let finalization = marshal.get_finalization(height).await;
-        let certificate = finalization.as_ref().and_then(transcode);
+        let certificate = finalization.as_ref().and_then(to_certificate);
         machine.commit(block.inner(), block.digest().0, certificate.as_ref(), now_ms)?;
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! Transactions on their way to whoever proposes next. A transaction is submitted at one node; the
 //! leader of the next block is usually another.
 //!
-//! Lost messages do no harm: [`StateMachine::again`] hands a transaction out until it is final.
+//! Lost messages do no harm: [`StateMachine::unconfirmed`] hands a transaction out until it is final.
 //! Wire form: the sender's height (unsigned LEB128), then the transactions, each with its length before it.
 
 use crate::{
     PublicKey, StateMachine,
     block::{BLOCK_TXS_MAX, GOSSIP_BYTES_MAX, TX_BYTES_MAX},
-    watch::Observed,
+    peer_status::PeerStatusTable,
 };
 use bytes::{Bytes, BytesMut};
 use commonware_codec::{EncodeSize as _, RangeCfg, Read as _, ReadExt as _, Write as _, varint::UInt};
@@ -39,7 +39,7 @@ fn decode(mut message: Bytes) -> Option<(u64, Vec<Bytes>)> {
 pub(crate) async fn run(
     clock: impl Clock,
     machine: Arc<dyn StateMachine>,
-    observed: Observed,
+    peer_statuses: PeerStatusTable,
     (mut sender, mut receiver): (impl Sender<PublicKey = PublicKey>, impl Receiver<PublicKey = PublicKey>),
     mut blocker: impl Blocker<PublicKey = PublicKey>,
 ) {
@@ -53,14 +53,14 @@ pub(crate) async fn run(
                 outgoing = machine.outgoing();
             },
             _ = clock.sleep_until(due) => {
-                sender.send(Recipients::All, encode(machine.committed().0, &machine.again()), false);
+                sender.send(Recipients::All, encode(machine.committed().0, &machine.unconfirmed()), false);
                 due = clock.current() + EVERY;
             },
             message = receiver.recv() => {
                 let Ok((from, message)) = message else { return };
                 match decode(message.into()) {
                     Some((height, transactions)) => {
-                        observed.heard(&from, height, crate::application::now_ms(&clock));
+                        peer_statuses.heard(&from, height, crate::application::now_ms(&clock));
                         if !transactions.is_empty()
                             && let Err(why) = machine.incoming(transactions)
                         {

@@ -1,46 +1,48 @@
 //! Agreement between organisations on one order of blocks: commonware's `simplex` and `marshal` over
 //! our blocks, for whatever [`StateMachine`] executes them.
 //!
-//! Read in this order: [`block`] (what is agreed), [`machine`] (what is asked of the state machine),
-//! `application` (what a validator proposes and accepts), `footing` (what it builds on), [`engine`] (the
-//! wiring, once for every runtime and network), `network` (links between validators), `gossip`
-//! (transactions on their way to whoever proposes), `errand` (questions between state machines), `sieve`
-//! (what is no block), `guard` (when a validator must not start), `validator` (the thread that runs it
-//! all).
+//! Read in this order: [`block`] (what is agreed on), [`machine`] (what the state machine must provide),
+//! `application` (what a validator proposes and accepts), `ancestry` (executing the blocks below it),
+//! [`engine`] (the wiring, one for every runtime and network), `network` (links between validators),
+//! `no_op_network` (the network of a committee of one), `gossip` (transactions on their way to the next
+//! leader), `request_response` (requests between state machines), `fetch_client` (the same for a node
+//! without a ledger), `validating_receiver` (drops undecodable blocks), `start_checks` (when a validator
+//! must not start), `validator` (the thread that runs it all).
 //!
 //! This crate is the only home of commonware, and knows neither contracts nor the EVM.
 
+mod ancestry;
 mod application;
 pub mod block;
 pub mod certificate;
-mod courier;
 pub mod engine;
-mod errand;
-mod footing;
+mod fetch_client;
 mod gossip;
-mod guard;
-pub mod network;
-mod peer_sets;
-mod peers;
-mod quiet;
-mod sieve;
-mod validator;
-mod watch;
-
 pub mod machine;
+pub mod network;
+mod no_op_network;
+mod peer_sets;
+mod peer_status;
+mod peers;
+mod request_response;
+mod start_checks;
+mod validating_receiver;
+mod validator;
 
 #[cfg(test)]
 mod tests;
 
-pub use courier::fetch;
 pub use engine::Fault;
-pub use errand::{ANSWER_BYTES_MAX, Errands, QUESTION_BYTES_MAX};
-pub use guard::{Unsafe, make_durably};
-pub use machine::{Conflict, Evidence, Floor, Hostile, NotCommitted, NotExecuted, StateMachine};
+pub use fetch_client::fetch;
+pub use machine::{
+    Conflict, Evidence, NotCommitted, NotExecuted, ProtocolViolation, SnapshotBase, StateMachine,
+};
 pub use peer_sets::PeerSets;
+pub use peer_status::{PeerStatus, PeerStatusTable};
 pub use peers::Peer;
+pub use request_response::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, RequestResponse};
+pub use start_checks::{UnsafeStart, create_dir_durably};
 pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, is_key, public_key, settings};
-pub use watch::Observed;
 
 use commonware_cryptography::{ed25519, sha256};
 

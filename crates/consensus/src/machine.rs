@@ -1,6 +1,6 @@
 //! What agreement asks of the state machine it orders blocks for.
 
-use crate::{block::Block, errand::Errands};
+use crate::{block::Block, request_response::RequestResponse};
 use bytes::Bytes;
 use std::{future::Future, pin::Pin};
 use vitals::{
@@ -9,7 +9,7 @@ use vitals::{
 };
 
 /// A future of a trait object.
-pub type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Why a block was not executed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,12 +30,12 @@ pub struct NotCommitted(pub String);
 /// What another validator handed over, and no honest one does: it is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Hostile(pub String);
+pub struct ProtocolViolation(pub String);
 
 /// Where this node's ledger begins if its blocks from genesis on were never here: the last block of an
 /// epoch, whose state came as a snapshot. Whoever makes one has checked the certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Floor {
+pub struct SnapshotBase {
     /// Its header, which names the committee of the epoch after it.
     pub header: BlockHeader,
     /// What made it final.
@@ -72,12 +72,12 @@ pub struct Evidence {
 
 /// The state machine beneath consensus. Blocks are executed before they are final, each on what its
 /// parent left; results are held by digest until the chain passes their height.
-pub trait StateMachine: Errands {
+pub trait StateMachine: RequestResponse {
     /// The header every chain of this ledger starts from.
     fn genesis_header(&self) -> &BlockHeader;
 
     /// The block this ledger begins with here, if that is not genesis.
-    fn floor(&self) -> Option<Floor> {
+    fn snapshot_base(&self) -> Option<SnapshotBase> {
         None
     }
 
@@ -85,7 +85,7 @@ pub trait StateMachine: Errands {
     fn committed(&self) -> (u64, Hash);
 
     /// Has this block been executed, and found right, without being final yet?
-    fn holds(&self, digest: &Hash) -> bool;
+    fn has_executed(&self, digest: &Hash) -> bool;
 
     /// Executes a block of somebody else's and holds it if its header tells the truth.
     ///
@@ -97,7 +97,7 @@ pub trait StateMachine: Errands {
     fn next_batch(&self, parent: &Hash) -> Vec<Bytes>;
 
     /// Returns once [`Self::next_batch`] may have something. For one proposer.
-    fn work(&self) -> Waiting<'_, ()>;
+    fn transactions_available(&self) -> BoxFuture<'_, ()>;
 
     /// Executes `transactions`, fills the roots of `header` and holds the block. What cannot stand in a
     /// block is left out.
@@ -117,7 +117,7 @@ pub trait StateMachine: Errands {
     ) -> Result<(), NotCommitted>;
 
     /// Remembers the certificate of a block that is committed.
-    fn certify(&self, header: &BlockHeader, digest: Hash, certificate: Option<&Certificate>);
+    fn store_certificate(&self, header: &BlockHeader, digest: Hash, certificate: Option<&Certificate>);
 
     /// The validators of `epoch` as the state after the block `parent` has them, ascending; nothing
     /// if that state is not at hand.
@@ -128,18 +128,18 @@ pub trait StateMachine: Errands {
     fn endpoints(&self) -> Vec<([u8; 32], String)>;
 
     /// Keeps evidence against a validator.
-    fn accuse(&self, evidence: Evidence);
+    fn record_evidence(&self, evidence: Evidence);
 
     /// Transactions submitted here, to hand to the other validators; waits until there are some. At
     /// most [`crate::block::GOSSIP_BYTES_MAX`] bytes. Awaited again only when it has answered.
-    fn outgoing(&self) -> Waiting<'_, Vec<Bytes>>;
+    fn outgoing(&self) -> BoxFuture<'_, Vec<Bytes>>;
 
     /// Transactions to hand out once more, for they are not final since this was asked last. As bounded.
-    fn again(&self) -> Vec<Bytes>;
+    fn unconfirmed(&self) -> Vec<Bytes>;
 
     /// Transactions another validator handed over. Those that do not fit the state are passed over.
     ///
     /// # Errors
     /// If no honest validator hands over such a batch.
-    fn incoming(&self, transactions: Vec<Bytes>) -> Result<(), Hostile>;
+    fn incoming(&self, transactions: Vec<Bytes>) -> Result<(), ProtocolViolation>;
 }

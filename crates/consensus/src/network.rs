@@ -6,8 +6,9 @@
 use crate::{
     Digest, PrivateKey, PublicKey, Scheme, block,
     engine::Channels,
-    errand, gossip,
-    quiet::{QuietOracle, QuietReceiver, QuietSender},
+    gossip,
+    no_op_network::{NoOpOracle, NoOpReceiver, NoOpSender},
+    request_response,
 };
 use commonware_actor::{Feedback, Unreliable};
 use commonware_consensus::{
@@ -39,7 +40,7 @@ pub const PEERS_MAX: usize = 24;
 const VOTES_QUOTA: u32 = 256;
 const BULK_QUOTA: u32 = 128;
 /// An answer may be a chunk of a snapshot, read from disk for whoever asks.
-pub(crate) const ERRANDS_QUOTA: u32 = 128;
+pub(crate) const REQUESTS_QUOTA: u32 = 128;
 /// Peer sets a node goes on talking to: this one and those just before it.
 const PEER_SETS: usize = 3;
 /// Clocks may be this far apart.
@@ -53,7 +54,7 @@ pub fn message_bytes_max() -> u32 {
         prefixed(simplex::max_payload_size::<Scheme, Digest>(most)),
         marshal::max_payload_size::<Standard<block::Block>, Scheme>(most, &()),
         gossip::MESSAGE_BYTES_MAX,
-        errand::MESSAGE_BYTES_MAX,
+        request_response::MESSAGE_BYTES_MAX,
     ])
 }
 
@@ -65,7 +66,7 @@ type PeerOracle = lookup::Oracle<PublicKey>;
 #[derive(Clone)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkSender {
-    Quiet(QuietSender),
+    NoOp(NoOpSender),
     Peers(PeerSender),
 }
 
@@ -73,7 +74,7 @@ pub enum LinkSender {
 #[allow(clippy::large_enum_variant, reason = "it lives for one call")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkChecked<'a> {
-    Quiet(QuietSender),
+    NoOp(NoOpSender),
     Peers(<PeerSender as LimitedSender>::Checked<'a>),
 }
 
@@ -83,7 +84,7 @@ impl LimitedSender for LinkSender {
 
     fn check(&mut self, recipients: Recipients<PublicKey>) -> Result<LinkChecked<'_>, SystemTime> {
         Ok(match self {
-            Self::Quiet(sender) => LinkChecked::Quiet(sender.check(recipients)?),
+            Self::NoOp(sender) => LinkChecked::NoOp(sender.check(recipients)?),
             Self::Peers(sender) => LinkChecked::Peers(sender.check(recipients)?),
         })
     }
@@ -94,14 +95,14 @@ impl CheckedSender for LinkChecked<'_> {
 
     fn recipients(&self) -> Vec<PublicKey> {
         match self {
-            Self::Quiet(sender) => sender.recipients(),
+            Self::NoOp(sender) => sender.recipients(),
             Self::Peers(sender) => sender.recipients(),
         }
     }
 
     fn send(self, message: impl Into<IoBufs> + Send, priority: bool) -> Unreliable<Feedback> {
         match self {
-            Self::Quiet(sender) => sender.send(message, priority),
+            Self::NoOp(sender) => sender.send(message, priority),
             Self::Peers(sender) => sender.send(message, priority),
         }
     }
@@ -111,7 +112,7 @@ impl CheckedSender for LinkChecked<'_> {
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkReceiver {
-    Quiet(QuietReceiver),
+    NoOp(NoOpReceiver),
     Peers(PeerReceiver),
 }
 
@@ -121,7 +122,7 @@ impl Receiver for LinkReceiver {
 
     async fn recv(&mut self) -> Result<Message<PublicKey>, lookup::Error> {
         match self {
-            Self::Quiet(receiver) => {
+            Self::NoOp(receiver) => {
                 let Ok(message) = receiver.recv().await;
                 Ok(message)
             }
@@ -131,7 +132,7 @@ impl Receiver for LinkReceiver {
 
     fn capacity(&self) -> NonZeroUsize {
         match self {
-            Self::Quiet(receiver) => receiver.capacity(),
+            Self::NoOp(receiver) => receiver.capacity(),
             Self::Peers(receiver) => receiver.capacity(),
         }
     }
@@ -141,7 +142,7 @@ impl Receiver for LinkReceiver {
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkOracle {
-    Quiet(QuietOracle),
+    NoOp(NoOpOracle),
     Peers(PeerOracle),
 }
 
@@ -150,14 +151,14 @@ impl Provider for LinkOracle {
 
     async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
         match self {
-            Self::Quiet(oracle) => oracle.peer_set(id).await,
+            Self::NoOp(oracle) => oracle.peer_set(id).await,
             Self::Peers(oracle) => oracle.peer_set(id).await,
         }
     }
 
     async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {
         match self {
-            Self::Quiet(oracle) => oracle.subscribe().await,
+            Self::NoOp(oracle) => oracle.subscribe().await,
             Self::Peers(oracle) => oracle.subscribe().await,
         }
     }
@@ -169,14 +170,14 @@ impl AddressableManager for LinkOracle {
         R: Into<AddressableTrackedPeers<PublicKey>> + Send,
     {
         match self {
-            Self::Quiet(oracle) => oracle.track(id, peers),
+            Self::NoOp(oracle) => oracle.track(id, peers),
             Self::Peers(oracle) => oracle.track(id, peers),
         }
     }
 
     fn overwrite(&mut self, peers: Map<PublicKey, Address>) -> Feedback {
         match self {
-            Self::Quiet(oracle) => oracle.overwrite(peers),
+            Self::NoOp(oracle) => oracle.overwrite(peers),
             Self::Peers(oracle) => oracle.overwrite(peers),
         }
     }
@@ -187,14 +188,14 @@ impl Blocker for LinkOracle {
 
     fn block(&mut self, peer: PublicKey) -> Feedback {
         match self {
-            Self::Quiet(oracle) => oracle.block(peer),
+            Self::NoOp(oracle) => oracle.block(peer),
             Self::Peers(oracle) => oracle.block(peer),
         }
     }
 
     fn blocked(&mut self) -> BlockedSubscription<PublicKey> {
         match self {
-            Self::Quiet(oracle) => oracle.blocked(),
+            Self::NoOp(oracle) => oracle.blocked(),
             Self::Peers(oracle) => oracle.blocked(),
         }
     }
@@ -204,18 +205,18 @@ impl Blocker for LinkOracle {
 pub type Links = Channels<LinkSender, LinkReceiver>;
 
 /// No links.
-pub(crate) fn quiet() -> (LinkOracle, Links) {
-    let quiet = || (LinkSender::Quiet(QuietSender), LinkReceiver::Quiet(QuietReceiver));
+pub(crate) fn no_op() -> (LinkOracle, Links) {
+    let no_op = || (LinkSender::NoOp(NoOpSender), LinkReceiver::NoOp(NoOpReceiver));
     let channels = Channels {
-        votes: quiet(),
-        certificates: quiet(),
-        resolver: quiet(),
-        backfill: quiet(),
-        broadcast: quiet(),
-        gossip: quiet(),
-        errands: quiet(),
+        votes: no_op(),
+        certificates: no_op(),
+        resolver: no_op(),
+        backfill: no_op(),
+        broadcast: no_op(),
+        gossip: no_op(),
+        requests: no_op(),
     };
-    (LinkOracle::Quiet(QuietOracle::default()), channels)
+    (LinkOracle::NoOp(NoOpOracle::default()), channels)
 }
 
 /// Listens at `listen` for peers of the ledger `namespace` and talks to them as `me`.
@@ -257,7 +258,7 @@ pub fn listen(
         backfill: channel(3, VOTES_QUOTA),
         broadcast: channel(4, BULK_QUOTA),
         gossip: channel(5, BULK_QUOTA),
-        errands: channel(6, ERRANDS_QUOTA),
+        requests: channel(6, REQUESTS_QUOTA),
     };
     (LinkOracle::Peers(oracle), channels, network.start())
 }

@@ -32,11 +32,11 @@ pub(crate) fn parse(address: &str) -> Option<Address> {
 
 /// Everybody's address. What the operator configured wins over what the ledger says.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Book {
+pub(crate) struct AddressBook {
     configured: BTreeMap<PublicKey, Address>,
 }
 
-impl Book {
+impl AddressBook {
     pub(crate) fn new(configured: impl IntoIterator<Item = (PublicKey, Address)>) -> Self {
         Self { configured: configured.into_iter().collect() }
     }

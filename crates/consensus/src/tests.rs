@@ -2,8 +2,8 @@
 
 use crate::block::{TX_BYTES_MAX, list_root};
 use crate::{
-    block::{Block, NotABlock},
-    certificate::{restore, transcode},
+    block::{Block, InvalidBlock},
+    certificate::{to_certificate, to_finalization},
     *,
 };
 use bytes::Bytes;
@@ -60,7 +60,7 @@ fn the_engine_and_the_stranger_agree_on_a_certificate() {
             let finalization = Finalization::from_finalizes(&verifier, votes, &Sequential).unwrap();
             assert!(finalization.verify(&mut commonware_utils::test_rng(), &verifier, &Sequential));
 
-            let certificate = transcode(&finalization).unwrap();
+            let certificate = to_certificate(&finalization).unwrap();
             let digest = proposal.payload.0;
             assert_eq!(certificate.verify(&digest, GENESIS, &seats), Ok(()), "n={n} view={view}");
             let of = BlockHeader { epoch: 0, view, ..header(&[]) };
@@ -72,9 +72,9 @@ fn the_engine_and_the_stranger_agree_on_a_certificate() {
                 .collect();
             let votes = NonEmpty::try_new(votes.iter()).unwrap();
             let before = Finalization::from_finalizes(&verifier, votes, &Sequential).unwrap();
-            let after = restore(&transcode(&before).unwrap(), &of, usize::from(n)).unwrap();
+            let after = to_finalization(&to_certificate(&before).unwrap(), &of, usize::from(n)).unwrap();
             assert_eq!(after, before, "and back");
-            assert!(restore(&certificate, &of, quorum(usize::from(n)) - 1).is_none());
+            assert!(to_finalization(&certificate, &of, quorum(usize::from(n)) - 1).is_none());
             let good = certificate.encode();
             for at in 0..good.len() {
                 let mut bad = good.clone();
@@ -131,9 +131,9 @@ fn a_block_reads_back_and_says_of_itself_what_its_header_says() {
 #[test]
 fn a_block_is_refused_with_foreign_or_too_many_transactions() {
     let (mine, foreign) = (vec![Bytes::from_static(b"a")], vec![Bytes::from_static(b"b")]);
-    assert_eq!(Block::new(header(&mine), foreign), Err(NotABlock::Transactions));
+    assert_eq!(Block::new(header(&mine), foreign), Err(InvalidBlock::Transactions));
     let long = vec![Bytes::from(vec![0; TX_BYTES_MAX + 1])];
-    assert_eq!(Block::new(header(&long), long.clone()), Err(NotABlock::TooLong));
+    assert_eq!(Block::new(header(&long), long.clone()), Err(InvalidBlock::TooLong));
     let unled = BlockHeader { leader: [2; 32], ..header(&mine) };
-    assert_eq!(Block::new(unled, mine), Err(NotABlock::Leader));
+    assert_eq!(Block::new(unled, mine), Err(InvalidBlock::Leader));
 }

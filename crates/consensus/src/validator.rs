@@ -5,12 +5,12 @@
 //! and [`Status`] says why.
 
 use crate::{
-    Fault, Observed, Peer, PrivateKey, PublicKey, StateMachine,
-    block::{Block, NotABlock},
+    Fault, Peer, PeerStatusTable, PrivateKey, PublicKey, StateMachine,
+    block::{Block, InvalidBlock},
     engine::{self, Settings},
-    guard::{self, Unsafe},
     network::{self, LinkOracle, PEERS_MAX},
-    peers::{self, Book},
+    peers::{self, AddressBook},
+    start_checks::{self, UnsafeStart},
 };
 use bytes::Bytes;
 use commonware_codec::DecodeExt as _;
@@ -46,7 +46,7 @@ pub struct Config {
     /// How long the others wait for a leader.
     pub leader_timeout: Duration,
     /// Lying validators the operator believes the committee survives; starting fails if it does not.
-    pub traitors_survived: usize,
+    pub max_faulty: usize,
     /// Where other validators reach this one; without it nothing listens, which only a committee of
     /// one can do with.
     pub listen: Option<SocketAddr>,
@@ -62,7 +62,7 @@ impl Config {
             folder,
             heartbeat: Duration::from_secs(2),
             leader_timeout: Duration::from_secs(3),
-            traitors_survived: 0,
+            max_faulty: 0,
             listen: None,
             peers: Vec::new(),
         }
@@ -87,7 +87,7 @@ impl Config {
 pub enum StartError {
     /// Starting could split the ledger.
     #[error(transparent)]
-    Unsafe(#[from] Unsafe),
+    UnsafeStart(#[from] UnsafeStart),
     /// The configuration contradicts itself.
     #[error("the ledger configuration is wrong: {0}")]
     Config(String),
@@ -121,7 +121,7 @@ const STOP: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Validator {
     status: watch::Receiver<Status>,
-    observed: Observed,
+    peer_statuses: PeerStatusTable,
     stop: Option<oneshot::Sender<Stop>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -192,19 +192,20 @@ pub fn settings<M, B>(
     (manager, blocker): (M, B),
     partition: String,
 ) -> Result<Settings<M, B>, StartError> {
-    guard::committee(&document.committee, document.epoch_blocks, config.traitors_survived)?;
+    start_checks::check_committee(&document.committee, document.epoch_blocks, config.max_faulty)?;
     let wrong = |why: &str| StartError::Config(why.to_owned());
     if config.heartbeat.is_zero() || config.heartbeat >= config.leader_timeout {
         return Err(wrong("the heartbeat must be longer than zero and shorter than the leader timeout"));
     }
     let committee: Option<Vec<PublicKey>> = document.committee.iter().map(key).collect();
-    let committee = committee
-        .ok_or_else(|| Unsafe::Genesis { why: String::from("a validator is not an Ed25519 public key") })?;
+    let committee = committee.ok_or_else(|| UnsafeStart::Genesis {
+        why: String::from("a validator is not an Ed25519 public key"),
+    })?;
     let configured = addresses(&config.peers)?;
     let epoch_blocks =
         NonZeroU64::new(document.epoch_blocks).ok_or_else(|| wrong("an epoch cannot be without blocks"))?;
     let genesis = Block::new(machine.genesis_header().clone(), Vec::new())
-        .map_err(|why: NotABlock| StartError::Config(format!("the genesis block: {why}")))?;
+        .map_err(|why: InvalidBlock| StartError::Config(format!("the genesis block: {why}")))?;
     Ok(Settings {
         me,
         namespace: namespace(document.hash()),
@@ -216,8 +217,8 @@ pub fn settings<M, B>(
         partition,
         manager,
         blocker,
-        book: Book::new(configured),
-        observed: Observed::default(),
+        book: AddressBook::new(configured),
+        peer_statuses: PeerStatusTable::default(),
     })
 }
 
@@ -239,16 +240,16 @@ impl Validator {
         if let Some(listen) = config.listen {
             is_free(listen)?;
         }
-        let (oracle, quiet) = network::quiet();
+        let (oracle, no_op_links) = network::no_op();
         let settings =
             settings(config, document, &*machine, me.clone(), (oracle.clone(), oracle), String::new())?;
         if config.listen.is_none() {
-            guard::alone(&document.committee, &public_key)?;
+            start_checks::check_sole_founder(&document.committee, &public_key)?;
         }
-        let base = machine.floor();
+        let base = machine.snapshot_base();
         let height = machine.committed().0;
-        guard::journals(&config.folder, document.hash(), &public_key, height, base.as_ref())?;
-        let observed = settings.observed.clone();
+        start_checks::check_journals(&config.folder, document.hash(), &public_key, height, base.as_ref())?;
+        let peer_statuses = settings.peer_statuses.clone();
         let listen = config.listen;
 
         let (stop, stopping) = oneshot::channel();
@@ -264,7 +265,7 @@ impl Validator {
             };
             let end = catch_unwind(AssertUnwindSafe(|| {
                 runtime::Runner::new(runner).start(|context| {
-                    supervise(context, (settings, quiet), listen, machine, taking_part, stopping)
+                    supervise(context, (settings, no_op_links), listen, machine, taking_part, stopping)
                 })
             }));
             let end = match end {
@@ -278,7 +279,7 @@ impl Validator {
             report.send_replace(end);
             drop(ready);
         })?;
-        let validator = Self { status, observed, stop: Some(stop), thread: Some(thread) };
+        let validator = Self { status, peer_statuses, stop: Some(stop), thread: Some(thread) };
         if up.recv().is_err() {
             return Err(match validator.status() {
                 Status::Down(why) => StartError::Failed(why),
@@ -290,8 +291,8 @@ impl Validator {
 
     /// What it sees of the others.
     #[must_use]
-    pub fn observed(&self) -> Observed {
-        self.observed.clone()
+    pub fn peer_statuses(&self) -> PeerStatusTable {
+        self.peer_statuses.clone()
     }
 
     /// Whether it moves.

@@ -2,13 +2,14 @@
 //! one [`Ledger`].
 
 use crate::account::{Account, AccountError};
-use crate::boundaries::{Boundaries, BoundaryError};
+use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
 use crate::machine::{self, Machine, MachineError, View};
 use crate::pool::Pool;
 use crate::replica::{Replica, Stats};
 use crate::snapshot::Offer;
 use consensus::{
-    Config as ConsensusConfig, Evidence, Observed, Peer, StartError, Status, Validator, make_durably,
+    Config as ConsensusConfig, Evidence, Peer, PeerStatusTable, StartError, Status, Validator,
+    create_dir_durably,
 };
 use std::{
     fs, io,
@@ -90,17 +91,17 @@ pub enum OpenError {
     Machine(#[from] MachineError),
     /// The kept changes of the committee do not open.
     #[error(transparent)]
-    Boundaries(#[from] BoundaryError),
+    CommitteeChanges(#[from] CommitteeChangeError),
     /// Of a ledger that began with a snapshot, one file is there and the other is not.
     #[error(
-        "state.redb began at height {state} and boundaries.redb at height {boundaries}, so they do not belong \
+        "state.redb began at height {state} and boundaries.redb at height {committee_changes}, so they do not belong \
          together: bring both back from the same moment, or import a snapshot again"
     )]
     Snapshot {
         /// Height of the snapshot that the state began with; zero: genesis.
         state: u64,
         /// Height of the snapshot that the certificate is of; zero: none is there.
-        boundaries: u64,
+        committee_changes: u64,
     },
     /// The organisation's account does not open.
     #[error(transparent)]
@@ -120,7 +121,7 @@ pub struct EmbeddedChain {
     account: Account,
     replica: Arc<Replica>,
     status: watch::Receiver<Status>,
-    observed: Observed,
+    peer_statuses: PeerStatusTable,
     validator: Mutex<Validator>,
     /// This node's validator key.
     pub(crate) me: [u8; 32],
@@ -142,26 +143,31 @@ impl EmbeddedChain {
     pub fn start(config: &Config, document: &GenesisDocument, keys: &Keys) -> Result<Self, OpenError> {
         let folder = &config.folder;
         let broken = |source| OpenError::Folder { folder: folder.clone(), source };
-        make_durably(folder).map_err(broken)?;
+        create_dir_durably(folder).map_err(broken)?;
         let me = crate::validator_key(&keys.validator).ok_or(OpenError::NotAKey)?;
         let machine = Machine::open_with(folder, document, &config.machine)?;
         let pool = Pool::new(machine.clone());
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
         // A new state file is as durable as its name.
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(broken)?;
-        let boundaries = Boundaries::open(folder, document)?;
-        let (base, floor) = (machine.base().map_err(MachineError::from)?, boundaries.floor());
-        let height = |floor: &consensus::Floor| floor.header.height;
-        if floor.map_or(0, height) != base {
-            return Err(OpenError::Snapshot { state: base, boundaries: floor.map_or(0, height) });
+        let committee_changes = CommitteeChanges::open(folder, document)?;
+        let (base, snapshot_base) =
+            (machine.base().map_err(MachineError::from)?, committee_changes.snapshot_base());
+        let height = |snapshot_base: &consensus::SnapshotBase| snapshot_base.header.height;
+        if snapshot_base.map_or(0, height) != base {
+            return Err(OpenError::Snapshot {
+                state: base,
+                committee_changes: snapshot_base.map_or(0, height),
+            });
         }
-        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()).keeping(boundaries));
+        let replica =
+            Arc::new(Replica::new(machine.clone(), pool.clone()).with_committee_changes(committee_changes));
         replica.keep_evidence_in(folder).map_err(broken)?;
         let validator = Validator::start(&config.agreement, document, &keys.validator, replica.clone())?;
-        let (status, observed) = (validator.watch(), validator.observed());
+        let (status, peer_statuses) = (validator.watch(), validator.peer_statuses());
         let epoch_blocks = document.epoch_blocks;
         let validator = Mutex::new(validator);
-        Ok(Self { machine, pool, account, replica, status, observed, validator, me, epoch_blocks })
+        Ok(Self { machine, pool, account, replica, status, peer_statuses, validator, me, epoch_blocks })
     }
 
     /// Stops the validator and waits for it, at most about two seconds. Reads go on; acts are
@@ -197,8 +203,8 @@ impl EmbeddedChain {
 
     /// What this node sees of the other validators.
     #[must_use]
-    pub fn observed(&self) -> &Observed {
-        &self.observed
+    pub fn peer_statuses(&self) -> &PeerStatusTable {
+        &self.peer_statuses
     }
 
     /// Votes of validators that contradict each other, oldest first.
@@ -249,7 +255,7 @@ impl EmbeddedChain {
         self.account.address()
     }
 
-    fn moving(&self) -> Result<(), LedgerError> {
+    fn check_running(&self) -> Result<(), LedgerError> {
         match &*self.status.borrow() {
             Status::Starting | Status::Running => Ok(()),
             Status::Stopped => Err(LedgerError::Down(String::from("it was stopped"))),
@@ -320,7 +326,7 @@ impl Ledger for EmbeddedChain {
     }
 
     fn submit(&self, act: Act) -> Result<ActId, LedgerError> {
-        self.moving()?;
+        self.check_running()?;
         if let Act::Propose(Motion::AddValidator { key, .. } | Motion::ReplaceKey { new: key, .. }) = &act
             && !consensus::is_key(key)
         {

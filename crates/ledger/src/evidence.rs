@@ -22,13 +22,13 @@ const FILE_BYTES_MAX: u64 = (EVIDENCE_MAX * (VOTES_BYTES_MAX + 128)) as u64;
 
 /// The evidence a node holds.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct EvidenceFile {
     /// Nothing when it is kept in memory only. The file is made for the first piece.
     path: Option<PathBuf>,
     pieces: Vec<Evidence>,
 }
 
-impl Kept {
+impl EvidenceFile {
     pub(crate) fn in_memory() -> Self {
         Self { path: None, pieces: Vec::new() }
     }
@@ -144,27 +144,27 @@ mod tests {
     #[test]
     fn evidence_outlives_the_node_and_a_torn_end_costs_only_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let mut kept = Kept::open(folder.path()).unwrap();
+        let mut kept = EvidenceFile::open(folder.path()).unwrap();
         assert!(kept.keep(piece(1)).unwrap() && kept.keep(piece(2)).unwrap());
         assert!(!kept.keep(piece(2)).unwrap(), "known");
         assert!(!kept.keep(Evidence { votes: vec![0; VOTES_BYTES_MAX + 1], ..piece(3) }).unwrap());
         drop(kept);
         let path = folder.path().join(FILE);
         let whole = std::fs::read(&path).unwrap();
-        assert_eq!(Kept::open(folder.path()).unwrap().pieces(), [piece(1), piece(2)]);
+        assert_eq!(EvidenceFile::open(folder.path()).unwrap().pieces(), [piece(1), piece(2)]);
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            let mut kept = Kept::open(folder.path()).unwrap();
+            let mut kept = EvidenceFile::open(folder.path()).unwrap();
             let left = kept.pieces().len();
             assert_eq!(left, usize::from(cut >= whole.len() / 2), "cut at {cut}");
             kept.keep(piece(9)).unwrap();
-            assert_eq!(Kept::open(folder.path()).unwrap().pieces().len(), left + 1, "cut at {cut}");
+            assert_eq!(EvidenceFile::open(folder.path()).unwrap().pieces().len(), left + 1, "cut at {cut}");
         }
     }
 
     #[test]
     fn there_is_room_for_so_many_pieces() {
-        let mut kept = Kept::in_memory();
+        let mut kept = EvidenceFile::in_memory();
         for view in 0..EVIDENCE_MAX as u64 {
             assert!(kept.keep(piece(view)).unwrap());
         }

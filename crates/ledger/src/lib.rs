@@ -7,8 +7,8 @@
 //! another network. Keys, ids and proofs go in and out as the bytes and words of `vitals`.
 
 pub mod account;
-pub mod boundaries;
 pub mod chain;
+pub mod committee_changes;
 pub mod contracts;
 pub mod embedded;
 pub mod evidence;

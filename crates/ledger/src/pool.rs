@@ -8,7 +8,7 @@ mod tests;
 
 use crate::machine::{BLOCK_TXS_MAX, InvalidTx, Machine, Snapshot, StoreError, View};
 use alloy_primitives::{Address, keccak256};
-use queues::{Handed, Queues};
+use queues::{Handover, Queues};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use vitals::ids::Hash;
@@ -95,23 +95,23 @@ impl Received {
     /// Did the peer hand over what no honest validator does: a batch beyond its bounds, or transactions
     /// that are wrong in themselves?
     #[must_use]
-    pub fn is_hostile(&self) -> bool {
-        self.hostile().is_some()
+    pub fn is_violation(&self) -> bool {
+        self.violation().is_some()
     }
 
     /// What no honest validator does, if the peer did such a thing.
     #[must_use]
-    pub fn hostile(&self) -> Option<String> {
+    pub fn violation(&self) -> Option<String> {
         if self.oversize {
             return Some(String::from("a batch of transactions is beyond its bounds"));
         }
-        let (index, why) = self.refused.iter().find(|(_, why)| wrong_for_ever(why))?;
+        let (index, why) = self.refused.iter().find(|(_, why)| is_permanently_invalid(why))?;
         Some(format!("transaction {index} of a batch is none: {why}"))
     }
 }
 
 /// Wrong in itself, whatever the state: a sender that is not registered here may be by now elsewhere.
-fn wrong_for_ever(why: &PoolError) -> bool {
+fn is_permanently_invalid(why: &PoolError) -> bool {
     matches!(why, PoolError::Invalid(why) if !matches!(why, InvalidTx::Sender { .. }))
 }
 
@@ -144,7 +144,7 @@ impl Pool {
     /// # Errors
     /// If it can never stand in a block, or the pool is full.
     pub fn submit(&self, raw: impl Into<Vec<u8>>) -> Result<Hash, PoolError> {
-        let hash = self.admit(raw.into(), Handed::Not)?;
+        let hash = self.admit(raw.into(), Handover::Not)?;
         self.0.submitted.notify_one();
         Ok(hash)
     }
@@ -153,8 +153,8 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Self::submit`].
-    pub fn hand_in(&self, raw: impl Into<Vec<u8>>) -> Result<Hash, PoolError> {
-        self.admit(raw.into(), Handed::FromOthers)
+    pub fn submit_from_peer(&self, raw: impl Into<Vec<u8>>) -> Result<Hash, PoolError> {
+        self.admit(raw.into(), Handover::FromOthers)
     }
 
     /// Takes a batch that another validator handed over, with bounded work whatever is in it.
@@ -174,7 +174,7 @@ impl Pool {
                 received.known += 1;
                 continue;
             }
-            match self.hand_in(raw) {
+            match self.submit_from_peer(raw) {
                 Ok(_) => received.taken += 1,
                 Err(why) => {
                     wrong += usize::from(matches!(why, PoolError::Invalid(_)));
@@ -189,7 +189,7 @@ impl Pool {
         self.queues().contains(hash) || self.0.machine.receipt(hash).is_ok_and(|receipt| receipt.is_some())
     }
 
-    fn admit(&self, raw: Vec<u8>, handed: Handed) -> Result<Hash, PoolError> {
+    fn admit(&self, raw: Vec<u8>, handed: Handover) -> Result<Hash, PoolError> {
         // Signature recovery is the dear part: outside the lock.
         let tx = self.0.machine.check(&raw)?;
         let view = self.0.machine.view();
@@ -203,9 +203,9 @@ impl Pool {
 
     /// Transactions submitted here and not handed out yet, oldest first, up to `bytes_max`; waits until
     /// there are some.
-    pub async fn fresh(&self, bytes_max: usize) -> Vec<Vec<u8>> {
+    pub async fn next_outgoing(&self, bytes_max: usize) -> Vec<Vec<u8>> {
         loop {
-            let batch = self.queues().hand_out(bytes_max, Handed::Not);
+            let batch = self.queues().take_outgoing(bytes_max, Handover::Not);
             if !batch.is_empty() {
                 return batch;
             }
@@ -216,10 +216,10 @@ impl Pool {
     /// Transactions submitted here that are not final although they were handed out before this was
     /// asked last.
     #[must_use]
-    pub fn again(&self, bytes_max: usize) -> Vec<Vec<u8>> {
+    pub fn unconfirmed(&self, bytes_max: usize) -> Vec<Vec<u8>> {
         let mut queues = self.queues();
-        let batch = queues.hand_out(bytes_max, Handed::LongAgo);
-        queues.grow_old();
+        let batch = queues.take_outgoing(bytes_max, Handover::LongAgo);
+        queues.age();
         batch
     }
 

@@ -8,10 +8,10 @@ mod acts;
 mod code;
 mod deploy;
 mod follow;
-mod mirror;
 mod network;
-mod questions;
+mod policy_calls;
 mod rpc;
+mod state_cache;
 
 pub use deploy::{Deployed, deploy, seat_key};
 pub use network::{Network, PUBLIC_CHAINS, RemoteError};
@@ -24,10 +24,10 @@ use crate::contracts::Contracts;
 use crate::genesis::GenesisError;
 use acts::{ACTS_MAX, Acts};
 use alloy_primitives::Address;
-use mirror::{Mirror, News};
-use questions::Questions;
+use policy_calls::PolicyCalls;
 use rpc::Rpc;
 use secp256k1::SecretKey;
+use state_cache::{StateCache, StateUpdate};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -46,7 +46,7 @@ use vitals::proof::genesis::GenesisDocument;
 /// The ledger of one organisation on another network. Dropping it stops it.
 pub struct RemoteChain {
     inner: Arc<Inner>,
-    questions: Questions,
+    policy_calls: PolicyCalls,
     stop: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -60,7 +60,7 @@ struct Inner {
     key: SecretKey,
     address: Address,
     /// Written only with `acts` locked.
-    mirror: RwLock<Arc<Mirror>>,
+    cache: RwLock<Arc<StateCache>>,
     acts: Mutex<Acts>,
     status: watch::Sender<Status>,
     tip: watch::Sender<Tip>,
@@ -84,7 +84,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, RemoteError> {
 
 /// What was found on a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct NetworkCheck {
     /// The newest block with enough confirmations.
     pub height: u64,
     /// The active organisation the account asked for sends for.
@@ -102,7 +102,7 @@ pub fn check(
     network: &Network,
     document: &GenesisDocument,
     sender: Option<[u8; 20]>,
-) -> Result<Found, RemoteError> {
+) -> Result<NetworkCheck, RemoteError> {
     let rpc = network.connect()?;
     let contracts = Contracts::of(document).ok_or(GenesisError::ContractsMissing)?;
     let Network { first_block, confirmations, log_blocks, .. } = *network;
@@ -116,10 +116,10 @@ pub fn check(
         let block = block.ok_or(RemoteError::TooShort { head, first_block, confirmations })?;
         let account = sender.unwrap_or_default();
         let after = first_block.saturating_sub(1);
-        let news = News::read(&rpc, &contracts, account.into(), log_blocks, after, &block).await?;
-        let mut mirror = Mirror::empty(first_block);
-        mirror.apply(news);
-        Ok(Found { height, sends_for: mirror.sends_for(account), nonce: mirror.nonce })
+        let update = StateUpdate::read(&rpc, &contracts, account.into(), log_blocks, after, &block).await?;
+        let mut cache = StateCache::empty(first_block);
+        cache.apply(update);
+        Ok(NetworkCheck { height, sends_for: cache.sends_for(account), nonce: cache.nonce })
     })
 }
 
@@ -136,7 +136,7 @@ impl Inner {
         let address = Address::from(address_of(secret)?);
         std::fs::create_dir_all(folder)?;
         let acts = Acts::open(folder, network.chain_id, &contracts, address)?;
-        let mirror = Mirror::empty(network.first_block);
+        let cache = StateCache::empty(network.first_block);
         Ok(Self {
             rpc: network.connect()?,
             genesis: document.hash(),
@@ -145,20 +145,20 @@ impl Inner {
             key,
             address,
             status: watch::Sender::new(Status::Starting),
-            tip: watch::Sender::new(mirror.tip),
-            mirror: RwLock::new(Arc::new(mirror)),
+            tip: watch::Sender::new(cache.tip),
+            cache: RwLock::new(Arc::new(cache)),
             acts: Mutex::new(acts),
             wake: Notify::new(),
             network,
         })
     }
 
-    fn mirror(&self) -> Arc<Mirror> {
-        self.mirror.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn cache(&self) -> Arc<StateCache> {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Everything that must be in order before the first answer.
-    async fn begin(&self, document: &GenesisDocument) -> Result<(), RemoteError> {
+    async fn initial_sync(&self, document: &GenesisDocument) -> Result<(), RemoteError> {
         let Network { first_block, confirmations, .. } = self.network;
         self.network.check_chain(&self.rpc).await?;
         self.network.check_codes(&self.rpc, document).await?;
@@ -199,7 +199,7 @@ impl Inner {
     }
 
     /// Is the network at hand?
-    fn reached(&self) -> Result<(), LedgerError> {
+    fn check_running(&self) -> Result<(), LedgerError> {
         match &*self.status.borrow() {
             Status::Starting | Status::Running => Ok(()),
             Status::Stopped => Err(LedgerError::Down(String::from("it was stopped"))),
@@ -208,17 +208,17 @@ impl Inner {
     }
 
     fn submit(&self, act: &Act) -> Result<ActId, LedgerError> {
-        self.reached()?;
+        self.check_running()?;
         // Held until the act is in the file, so that no nonce is given out twice.
         let mut acts = lock(&self.acts);
-        let mirror = self.mirror();
-        let org = mirror.sends_for(self.address.0.0).ok_or_else(|| {
+        let cache = self.cache();
+        let org = cache.sends_for(self.address.0.0).ok_or_else(|| {
             LedgerError::Refused(format!("{} is no active organisation's sender", self.address))
         })?;
         if acts.is_full() {
             return Err(LedgerError::Busy(format!("{ACTS_MAX} acts wait for the network")));
         }
-        let nonce = acts.next_nonce(mirror.nonce);
+        let nonce = acts.next_nonce(cache.nonce);
         let mut tx = act_transaction(self.network.chain_id, nonce, self.contracts.call(org, act));
         tx.max_fee_per_gas = self.network.fee_wei_max.into();
         tx.max_priority_fee_per_gas = self.network.tip_wei.into();
@@ -244,7 +244,7 @@ impl RemoteChain {
         let inner = Arc::new(Inner::new(folder, network, document, secret)?);
         let (stop, mut stopped) = watch::channel(false);
         let (begun, wait) = mpsc::channel();
-        let (questions, asked) = questions::questions();
+        let (policy_calls, calls) = policy_calls::channel();
         let (inside, document) = (inner.clone(), document.clone());
         let thread = std::thread::Builder::new().name("ledger-remote".to_owned()).spawn(move || {
             let runtime = match runtime() {
@@ -252,11 +252,11 @@ impl RemoteChain {
                 Err(why) => return drop(begun.send(Err(why))),
             };
             let work = async {
-                let first = inside.begin(&document).await;
+                let first = inside.initial_sync(&document).await;
                 let good = first.is_ok();
                 drop(begun.send(first));
                 if good {
-                    tokio::spawn(inside.clone().answer(asked));
+                    tokio::spawn(inside.clone().serve_policy_calls(calls));
                     inside.run().await;
                 }
             };
@@ -267,7 +267,7 @@ impl RemoteChain {
                 }
             });
         })?;
-        let chain = Self { inner, questions, stop, thread: Mutex::new(Some(thread)) };
+        let chain = Self { inner, policy_calls, stop, thread: Mutex::new(Some(thread)) };
         let first = wait.recv().unwrap_or_else(|_| Err(std::io::Error::other("its thread is gone").into()));
         first.map(|()| chain)
     }
@@ -302,11 +302,11 @@ impl Drop for RemoteChain {
 
 impl Chain for RemoteChain {
     fn view(&self) -> Box<dyn Records> {
-        Box::new(self.inner.mirror())
+        Box::new(self.inner.cache())
     }
 
     fn logs(&self, heights: RangeInclusive<u64>) -> Result<Vec<Event>, LedgerError> {
-        self.inner.mirror().events(*heights.start(), *heights.end())
+        self.inner.cache().events(*heights.start(), *heights.end())
     }
 
     fn watch_tip(&self) -> watch::Receiver<Tip> {
@@ -328,32 +328,32 @@ impl Ledger for RemoteChain {
     }
 
     fn tip(&self) -> Tip {
-        self.inner.mirror().tip
+        self.inner.cache().tip
     }
 
     fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, LedgerError> {
-        self.inner.mirror().organisation(org)
+        self.inner.cache().organisation(org)
     }
 
     fn device(&self, id: DeviceId) -> Result<Option<Device>, LedgerError> {
-        self.inner.mirror().device(id)
+        self.inner.cache().device(id)
     }
 
     fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
-        self.inner.mirror().person(id)
+        self.inner.cache().person(id)
     }
 
     fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
-        self.inner.mirror().grant(id)
+        self.inner.cache().grant(id)
     }
 
     fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, LedgerError> {
-        self.inner.reached()?;
-        self.questions.policy_agrees(grant, class)
+        self.inner.check_running()?;
+        self.policy_calls.policy_agrees(grant, class)
     }
 
     fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError> {
-        self.inner.mirror().anchor(org)
+        self.inner.cache().anchor(org)
     }
 
     fn grant_id(&self, message: &ConsentMessage) -> GrantId {

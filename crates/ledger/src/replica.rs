@@ -1,16 +1,16 @@
 //! The state machine as agreement sees it: what a block does to the state, before and after it is final.
 //!
-//! Blocks are executed before they are final, each on what its parent left: the results are held
+//! Blocks are executed before they are final, each on what its parent left: the results are speculative
 //! by block digest until the chain passes their height.
 
-use crate::boundaries::{Boundaries, BoundaryError};
-use crate::evidence::Kept;
+use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
+use crate::evidence::EvidenceFile;
 use crate::machine::{BlockEnv, Executed, Invalid, Machine, MachineError, Snapshot, View};
 use crate::pool::Pool;
 use bytes::Bytes;
 use consensus::block::{Block, GOSSIP_BYTES_MAX};
-use consensus::machine::Waiting;
-use consensus::{Evidence, Floor, Hostile, NotCommitted, NotExecuted, StateMachine};
+use consensus::machine::BoxFuture;
+use consensus::{Evidence, NotCommitted, NotExecuted, ProtocolViolation, SnapshotBase, StateMachine};
 use std::{
     collections::{HashMap, VecDeque},
     io,
@@ -25,12 +25,12 @@ use vitals::{
     proof::{ACCOUNTS_MAX, LedgerProof, certificate::Certificate, header::BlockHeader},
 };
 
-mod errands;
+mod requests;
 
 #[cfg(test)]
 mod tests;
 
-use errands::Lent;
+use requests::ServedSnapshots;
 
 /// Finality times remembered for [`Stats`].
 const TIMES_MAX: usize = 256;
@@ -67,7 +67,7 @@ struct Counters {
 }
 
 /// A block's effects, waiting to become final or not.
-struct Held {
+struct Speculative {
     height: u64,
     executed: Arc<Executed>,
 }
@@ -76,15 +76,15 @@ struct Held {
 pub struct Replica {
     machine: Machine,
     pool: Pool,
-    held: Mutex<HashMap<Hash, Held>>,
+    speculative: Mutex<HashMap<Hash, Speculative>>,
     certified: Mutex<Option<Certified>>,
     tip: watch::Sender<Tip>,
     counters: Mutex<Counters>,
-    evidence: Mutex<Kept>,
-    boundaries: Option<Boundaries>,
+    evidence: Mutex<EvidenceFile>,
+    committee_changes: Option<CommitteeChanges>,
     /// Height of the first block that changed the committee and whose certificate is missing.
     gap: Mutex<Option<u64>>,
-    lent: Lent,
+    served: ServedSnapshots,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,54 +99,58 @@ impl Replica {
         Self {
             machine,
             pool,
-            held: Mutex::default(),
+            speculative: Mutex::default(),
             certified: Mutex::default(),
             tip,
             counters: Mutex::default(),
-            evidence: Mutex::new(Kept::in_memory()),
-            boundaries: None,
+            evidence: Mutex::new(EvidenceFile::in_memory()),
+            committee_changes: None,
             gap: Mutex::default(),
-            lent: Lent::default(),
+            served: ServedSnapshots::default(),
         }
     }
 
     /// Keeps the blocks that change the committee, and shows them in its proofs. Without it proofs end
     /// with the founding committee.
     #[must_use]
-    pub fn keeping(self, boundaries: Boundaries) -> Self {
-        let replica = Self { boundaries: Some(boundaries), ..self };
-        replica.look_for_gaps();
+    pub fn with_committee_changes(self, committee_changes: CommitteeChanges) -> Self {
+        let replica = Self { committee_changes: Some(committee_changes), ..self };
+        replica.update_gap();
         replica
     }
 
     /// Keeps a block that changes the committee, before it is committed.
-    fn keep(&self, header: &BlockHeader, certificate: Option<&Certificate>) -> Result<(), NotCommitted> {
-        let Some(boundaries) = &self.boundaries else { return Ok(()) };
+    fn keep_change(
+        &self,
+        header: &BlockHeader,
+        certificate: Option<&Certificate>,
+    ) -> Result<(), NotCommitted> {
+        let Some(committee_changes) = &self.committee_changes else { return Ok(()) };
         let height = header.height;
         match certificate {
-            Some(certificate) => match boundaries.record(header, certificate) {
+            Some(certificate) => match committee_changes.record(header, certificate) {
                 Ok(true) => {
-                    self.look_for_gaps();
+                    self.update_gap();
                     Ok(())
                 }
                 Ok(false) => Ok(()),
-                Err(why @ (BoundaryError::Io(_) | BoundaryError::Damaged(_))) => {
+                Err(why @ (CommitteeChangeError::Io(_) | CommitteeChangeError::Damaged(_))) => {
                     Err(NotCommitted(why.to_string()))
                 }
-                Err(why @ BoundaryError::Broken(_)) => {
+                Err(why @ CommitteeChangeError::InvalidLink(_)) => {
                     tracing::error!(%why, height, "A change of the committee is missing: {why}");
-                    self.miss(height);
+                    self.record_gap(height);
                     Ok(())
                 }
             },
             None => {
-                if boundaries.lacks(header) {
+                if committee_changes.lacks(header) {
                     tracing::error!(
                         height,
                         "The block that changed the committee came without its certificate: until another \
                          validator hands it over, proofs do not lead across this block"
                     );
-                    self.miss(height);
+                    self.record_gap(height);
                 }
                 Ok(())
             }
@@ -158,7 +162,7 @@ impl Replica {
     /// # Errors
     /// If the disk fails.
     pub fn keep_evidence_in(&self, folder: &Path) -> io::Result<()> {
-        *lock(&self.evidence) = Kept::open(folder)?;
+        *lock(&self.evidence) = EvidenceFile::open(folder)?;
         Ok(())
     }
 
@@ -187,26 +191,26 @@ impl Replica {
             None => return Err(LedgerError::Busy(String::from("no height has a certificate yet"))),
         };
         let height = view.tip().height;
-        let changes = self.boundaries.as_ref().map_or_else(Vec::new, |kept| kept.before(height));
+        let changes = self.committee_changes.as_ref().map_or_else(Vec::new, |kept| kept.before(height));
         Ok(LedgerProof { changes: Some(changes), header, certificate, accounts: view.prove(facts) })
     }
 
-    fn hold(&self, digest: Hash, height: u64, executed: Executed) {
-        lock(&self.held).insert(digest, Held { height, executed: Arc::new(executed) });
+    fn keep_speculative(&self, digest: Hash, height: u64, executed: Executed) {
+        lock(&self.speculative).insert(digest, Speculative { height, executed: Arc::new(executed) });
     }
 
     /// The state after the block `parent`.
     fn after(&self, parent: &Hash) -> Result<Snapshot, NotExecuted> {
-        // Held first: a commit moves the view before it lets go of what it made final.
-        if let Some(held) = lock(&self.held).get(parent) {
-            return Ok(held.executed.snapshot().clone());
+        // Speculative first: a commit moves the view before it lets go of what it made final.
+        if let Some(speculative) = lock(&self.speculative).get(parent) {
+            return Ok(speculative.executed.snapshot().clone());
         }
         let view = self.machine.view();
         if view.tip().digest == *parent { Ok(view.snapshot()) } else { Err(NotExecuted::Orphan) }
     }
 
     /// Takes out the transaction at `index` and what its sender sent after it.
-    fn leave_out(&self, transactions: &mut Vec<Bytes>, index: usize) {
+    fn remove_sender_from(&self, transactions: &mut Vec<Bytes>, index: usize) {
         let rest = transactions.split_off(index);
         let sender = |raw: &Bytes| self.machine.check(raw).map(|tx| tx.sender).ok();
         let bad = rest.first().and_then(sender);
@@ -225,8 +229,8 @@ impl StateMachine for Replica {
         self.machine.genesis_header()
     }
 
-    fn floor(&self) -> Option<Floor> {
-        self.boundaries.as_ref()?.floor().cloned()
+    fn snapshot_base(&self) -> Option<SnapshotBase> {
+        self.committee_changes.as_ref()?.snapshot_base().cloned()
     }
 
     fn committed(&self) -> (u64, Hash) {
@@ -234,8 +238,8 @@ impl StateMachine for Replica {
         (tip.height, tip.digest)
     }
 
-    fn holds(&self, digest: &Hash) -> bool {
-        lock(&self.held).contains_key(digest)
+    fn has_executed(&self, digest: &Hash) -> bool {
+        lock(&self.speculative).contains_key(digest)
     }
 
     fn check(&self, block: &Block, digest: Hash) -> Result<(), NotExecuted> {
@@ -252,7 +256,7 @@ impl StateMachine for Replica {
                 "the block's header names other roots than its transactions give",
             )));
         }
-        self.hold(digest, header.height, executed);
+        self.keep_speculative(digest, header.height, executed);
         Ok(())
     }
 
@@ -261,7 +265,7 @@ impl StateMachine for Replica {
         batch.into_iter().map(Bytes::from).collect()
     }
 
-    fn work(&self) -> Waiting<'_, ()> {
+    fn transactions_available(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.pool.arrived())
     }
 
@@ -273,7 +277,7 @@ impl StateMachine for Replica {
                 Ok(executed) => break executed,
                 Err(Invalid::Transaction { index, why }) if index < transactions.len() => {
                     self.pool.discard(&transactions[index], &why);
-                    self.leave_out(&mut transactions, index);
+                    self.remove_sender_from(&mut transactions, index);
                 }
                 Err(why) => {
                     tracing::error!(%why, "Cannot build a block: {why}");
@@ -286,7 +290,7 @@ impl StateMachine for Replica {
         header.receipts_root = executed.receipts_root;
         let (digest, height) = (header.digest(), header.height);
         let block = Block::new(header, transactions).ok()?;
-        self.hold(digest, height, executed);
+        self.keep_speculative(digest, height, executed);
         Some(block)
     }
 
@@ -298,12 +302,12 @@ impl StateMachine for Replica {
         now_ms: u64,
     ) -> Result<(), NotCommitted> {
         let header = block.header();
-        self.keep(header, certificate)?;
+        self.keep_change(header, certificate)?;
         if self.machine.is_committed(header.height, &digest).map_err(halt)? {
-            self.certify(header, digest, certificate);
+            self.store_certificate(header, digest, certificate);
             return Ok(());
         }
-        if !self.holds(&digest) {
+        if !self.has_executed(&digest) {
             self.check(block, digest).map_err(|why| {
                 tracing::error!(%why, height = header.height, "A final block cannot be executed: {why}");
                 halt(MachineError::Misfit {
@@ -312,14 +316,14 @@ impl StateMachine for Replica {
                 })
             })?;
         }
-        let executed = lock(&self.held).get(&digest).map(|held| held.executed.clone());
+        let executed = lock(&self.speculative).get(&digest).map(|speculative| speculative.executed.clone());
         let lost = MachineError::Misfit { height: header.height, why: "its execution was lost" };
         let executed = executed.ok_or_else(|| halt(lost))?;
         self.machine.commit(header, block.transactions(), &executed).map_err(halt)?;
-        self.certify(header, digest, certificate);
+        self.store_certificate(header, digest, certificate);
         self.pool.committed(&self.machine.view());
-        lock(&self.held).retain(|_, held| held.height > header.height);
-        self.lent.committed(header.height);
+        lock(&self.speculative).retain(|_, speculative| speculative.height > header.height);
+        self.served.committed(header.height);
         {
             let mut counters = lock(&self.counters);
             counters.blocks += 1;
@@ -334,16 +338,16 @@ impl StateMachine for Replica {
         Ok(())
     }
 
-    fn certify(&self, header: &BlockHeader, digest: Hash, certificate: Option<&Certificate>) {
+    fn store_certificate(&self, header: &BlockHeader, digest: Hash, certificate: Option<&Certificate>) {
         if certificate.is_some()
-            && let Err(why) = self.keep(header, certificate)
+            && let Err(why) = self.keep_change(header, certificate)
         {
             tracing::error!(%why, height = header.height, "A change of the committee is not kept: {why}");
         }
         if let Some(certificate) = certificate
             && !header.committee.is_empty()
         {
-            self.lend(header, digest, certificate);
+            self.serve_snapshot(header, digest, certificate);
         }
         let view = self.machine.view();
         if let Some(certificate) = certificate
@@ -385,7 +389,7 @@ impl StateMachine for Replica {
         known
     }
 
-    fn accuse(&self, evidence: Evidence) {
+    fn record_evidence(&self, evidence: Evidence) {
         tracing::error!(
             validator = %DeviceId::of(&evidence.validator),
             epoch = evidence.epoch,
@@ -397,22 +401,24 @@ impl StateMachine for Replica {
         }
     }
 
-    fn outgoing(&self) -> Waiting<'_, Vec<Bytes>> {
-        Box::pin(async { self.pool.fresh(GOSSIP_BYTES_MAX).await.into_iter().map(Bytes::from).collect() })
+    fn outgoing(&self) -> BoxFuture<'_, Vec<Bytes>> {
+        Box::pin(async {
+            self.pool.next_outgoing(GOSSIP_BYTES_MAX).await.into_iter().map(Bytes::from).collect()
+        })
     }
 
-    fn again(&self) -> Vec<Bytes> {
-        self.pool.again(GOSSIP_BYTES_MAX).into_iter().map(Bytes::from).collect()
+    fn unconfirmed(&self) -> Vec<Bytes> {
+        self.pool.unconfirmed(GOSSIP_BYTES_MAX).into_iter().map(Bytes::from).collect()
     }
 
-    fn incoming(&self, transactions: Vec<Bytes>) -> Result<(), Hostile> {
+    fn incoming(&self, transactions: Vec<Bytes>) -> Result<(), ProtocolViolation> {
         let received = self.pool.receive(&transactions);
         for (index, why) in &received.refused {
             tracing::debug!(index, %why, "A transaction of another validator is dropped: {why}");
         }
-        match received.hostile() {
+        match received.violation() {
             None => Ok(()),
-            Some(why) => Err(Hostile(why)),
+            Some(why) => Err(ProtocolViolation(why)),
         }
     }
 }

@@ -5,7 +5,7 @@
 mod campaign;
 mod crashes;
 
-use crate::boundaries::Boundaries;
+use crate::committee_changes::CommitteeChanges;
 use crate::{
     account::{Account, address_of},
     genesis::Founding,
@@ -14,7 +14,7 @@ use crate::{
     replica::Replica,
 };
 use consensus::{Config, Fault, PublicKey, public_key};
-use consensus_sim::{Clock as _, Net, Runner as _, Weather, deterministic, name};
+use consensus_sim::{Clock as _, LinkQuality, Runner as _, SimulatedNetwork, deterministic, name};
 use std::{sync::Arc, time::Duration};
 use vitals::{
     ids::{Hash, OrgId},
@@ -59,16 +59,16 @@ struct Member {
     task: consensus_sim::Handle<Fault>,
 }
 
-struct Ward {
+struct TestCommittee {
     context: deterministic::Context,
-    net: Net,
+    net: SimulatedNetwork,
     folder: std::path::PathBuf,
     document: GenesisDocument,
 }
 
-impl Ward {
+impl TestCommittee {
     fn on(context: deterministic::Context, folder: std::path::PathBuf, document: GenesisDocument) -> Self {
-        let net = Net::new(&context);
+        let net = SimulatedNetwork::new(&context);
         Self { context, net, folder, document }
     }
 
@@ -78,12 +78,13 @@ impl Ward {
         let machine = Machine::open(&folder, &self.document).unwrap();
         let pool = Pool::new(machine.clone());
         let account = Account::open(&SENDER, &folder, machine.clone(), pool.clone()).unwrap();
-        let boundaries = Boundaries::open(&folder, &self.document).unwrap();
-        let replica = Arc::new(Replica::new(machine.clone(), pool.clone()).keeping(boundaries));
+        let committee_changes = CommitteeChanges::open(&folder, &self.document).unwrap();
+        let replica =
+            Arc::new(Replica::new(machine.clone(), pool.clone()).with_committee_changes(committee_changes));
         let mut config = Config::new(folder);
         config.heartbeat = Duration::from_millis(500);
         config.leader_timeout = Duration::from_secs(1);
-        config.traitors_survived = (self.document.committee.len() - 1) / 3;
+        config.max_faulty = (self.document.committee.len() - 1) / 3;
         config.peers = (0..usize::from(N))
             .map(|index| consensus::Peer {
                 key: public_key(&seed(index)).unwrap(),
@@ -107,7 +108,7 @@ impl Ward {
                     continue;
                 }
                 if up {
-                    self.net.link(from, to, Weather::default()).await;
+                    self.net.link(from, to, LinkQuality::default()).await;
                 } else {
                     self.net.cut(from, to).await;
                 }
@@ -144,11 +145,11 @@ fn simulate(seed: u64) -> (String, Vec<u64>) {
     let folder = tempfile::tempdir().unwrap();
     let config = deterministic::Config::new().with_seed(seed).with_timeout(Some(Duration::from_secs(600)));
     let path = folder.path().to_owned();
-    deterministic::Runner::new(config).start(|context| story(context, path))
+    deterministic::Runner::new(config).start(|context| scenario(context, path))
 }
 
-async fn story(context: deterministic::Context, folder: std::path::PathBuf) -> (String, Vec<u64>) {
-    let ward = Ward::on(context, folder, document());
+async fn scenario(context: deterministic::Context, folder: std::path::PathBuf) -> (String, Vec<u64>) {
+    let ward = TestCommittee::on(context, folder, document());
     ward.link(None, true).await;
     let mut members = Vec::new();
     for index in 0..usize::from(N) {
@@ -225,6 +226,6 @@ fn four_hospitals_agree_through_loss_crash_and_partition() {
 }
 
 #[test]
-fn a_seed_tells_the_same_story_twice() {
+fn a_seed_gives_the_same_run_twice() {
     assert_eq!(simulate(7), simulate(7));
 }

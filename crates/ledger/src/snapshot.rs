@@ -9,7 +9,7 @@
 //! Nothing in it is believed: the proof must lead from the genesis document to the header, and every item
 //! must be the one that the header's state root asks for.
 
-use crate::boundaries::{Boundaries, BoundaryError};
+use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
 use crate::machine::View;
 use crate::machine::snapshot::{self as state, CHUNK_BYTES_MAX, Import, Place};
 use std::io::{self, Read, Write};
@@ -21,14 +21,14 @@ use vitals::proof::{
     BrokenLink, Certified, Finalized, Known, LEDGER_PROOF_BYTES_MAX, LedgerProof, header::BlockHeader, verify,
 };
 
-pub(crate) mod joiner;
+pub(crate) mod fetch;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use joiner::fetch;
-pub use wire::{Question, read_changes, write_changes};
+pub use fetch::fetch;
+pub use wire::{SnapshotRequest, read_changes, write_changes};
 
 /// What a snapshot's file begins with.
 pub const MAGIC: &[u8; 16] = b"aceso/snapshot/1";
@@ -58,13 +58,13 @@ pub enum SnapshotError {
     NotFinal(#[from] BrokenLink),
     /// A snapshot of another block than an epoch's last.
     #[error("the snapshot is not of the last block of an epoch")]
-    NotABoundary,
+    NotAnEpochEnd,
     /// The state is not the certified one, or the store fails.
     #[error(transparent)]
     State(#[from] state::SnapshotError),
     /// The changes of the committee are not kept.
     #[error(transparent)]
-    Boundaries(#[from] BoundaryError),
+    CommitteeChanges(#[from] CommitteeChangeError),
     /// The network to the others does not start.
     #[error(transparent)]
     Network(#[from] consensus::StartError),
@@ -163,7 +163,7 @@ impl Head {
             finalized = verify(document, known, &proof)?;
         }
         if finalized.header.committee.is_empty() || !proof.accounts.is_empty() {
-            return Err(SnapshotError::NotABoundary);
+            return Err(SnapshotError::NotAnEpochEnd);
         }
         let LedgerProof { changes, header, certificate, .. } = proof;
         let certified = Certified { header, certificate };
@@ -180,8 +180,8 @@ impl Head {
     ///
     /// # Errors
     /// If the folder holds a ledger, or cannot be used.
-    pub fn begin(&self, folder: &Path, document: &GenesisDocument) -> Result<Import, SnapshotError> {
-        Ok(Import::begin(folder, document, self.header().clone())?)
+    pub fn open_import(&self, folder: &Path, document: &GenesisDocument) -> Result<Import, SnapshotError> {
+        Ok(Import::open(folder, document, self.header().clone())?)
     }
 
     /// Makes the complete state a ledger that goes on from here.
@@ -195,10 +195,10 @@ impl Head {
         import: Import,
     ) -> Result<(), SnapshotError> {
         // First: a ledger without them could prove nothing, and could not go on.
-        let mut boundaries = Boundaries::open(folder, document)?;
-        boundaries.extend(&self.changes)?;
-        boundaries.begin_at(&self.certified)?;
-        drop(boundaries);
+        let mut committee_changes = CommitteeChanges::open(folder, document)?;
+        committee_changes.extend(&self.changes)?;
+        committee_changes.start_from_snapshot(&self.certified)?;
+        drop(committee_changes);
         Ok(import.finish()?)
     }
 }
@@ -240,10 +240,10 @@ pub fn import(
     file: &mut impl Read,
 ) -> Result<Finalized, SnapshotError> {
     let head = read_head(document, known, file)?;
-    consensus::make_durably(folder)?;
+    consensus::create_dir_durably(folder)?;
     // A file is read from its beginning.
     state::forget(folder)?;
-    let mut import = head.begin(folder, document)?;
+    let mut import = head.open_import(folder, document)?;
     loop {
         let chunk = part(file, CHUNK_BYTES_MAX)?;
         if chunk.is_empty() {

@@ -213,12 +213,12 @@ impl Authorities {
     /// Votes that make a block final: more than two thirds.
     #[must_use]
     pub fn quorum(&self) -> usize {
-        self.committee.len() - self.traitors()
+        self.committee.len() - self.max_faulty()
     }
 
     /// Validators that may lie or be away without harm.
     #[must_use]
-    pub fn traitors(&self) -> usize {
+    pub fn max_faulty(&self) -> usize {
         self.committee.len().saturating_sub(1) / 3
     }
 

@@ -163,7 +163,7 @@ pub(super) fn settings(config: &NodeConfig, ledger: PathBuf) -> ledger::Config {
         // Longer than the heartbeat by as much as a block may take on its way.
         agreement.leader_timeout = agreement.leader_timeout.max(agreement.heartbeat + ON_ITS_WAY);
     }
-    agreement.traitors_survived = config.ledger.traitors_survived;
+    agreement.max_faulty = config.ledger.max_faulty;
     settings
 }
 

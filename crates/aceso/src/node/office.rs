@@ -54,7 +54,7 @@ impl Desk {
     pub(super) fn authorities(&self, now_ms: u64) -> Result<Value> {
         let own = self.own()?;
         let view = own.chain.view();
-        let (epoch, heard) = (self.epoch(&view), own.chain.observed().all());
+        let (epoch, heard) = (self.epoch(&view), own.chain.peer_statuses().all());
         let committee = view.committee(epoch)?;
         let seat = |validator: &Validator| match validator.until_epoch {
             _ if epoch < validator.from_epoch => format!("from epoch {}", validator.from_epoch),

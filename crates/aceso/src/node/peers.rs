@@ -47,7 +47,7 @@ async fn tell(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[P
         .map(|all| all.into_iter().map(|one| (one.key, one.endpoint)).collect())
         .unwrap_or_default();
     addresses.extend(peers.iter().map(|peer| (peer.key, peer.address.clone())));
-    let (now_ms, seen) = (clock::now_ms(), chain.observed().all());
+    let (now_ms, seen) = (clock::now_ms(), chain.peer_statuses().all());
     let heard = |key: &[u8; 32]| {
         *key == me
             || seen.get(key).is_some_and(|seen| now_ms.saturating_sub(seen.heard_at_ms) < HEARD_WITHIN_MS)

@@ -99,9 +99,9 @@ fn a_founding_that_cannot_be_is_refused_before_anything_is_signed() {
 }
 
 #[test]
-fn more_liars_than_the_committee_survives_are_not_claimed() {
+fn a_max_faulty_beyond_the_committee_size_does_not_start() {
     let folder = Folder::new();
-    let alone = config(&folder, "alone", "traitors_survived = 1");
+    let alone = config(&folder, "alone", "max_faulty = 1");
     assert!(refused(&alone).contains("3f+1"));
     let alone = config(&folder, "alone", "");
     let renew = aceso(&["validator", "renew", "--config", &alone]);

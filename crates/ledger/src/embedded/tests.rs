@@ -206,7 +206,7 @@ fn one_founder_among_several_must_listen_and_say_where_the_others_are() {
         config.agreement.peers = vec![Peer { key: [1; 32], address: String::from("nowhere") }];
     };
     assert!(start(nonsense).contains("host:port"), "{}", start(nonsense));
-    assert!(start(|config| config.agreement.traitors_survived = 1).contains("3f+1"));
+    assert!(start(|config| config.agreement.max_faulty = 1).contains("3f+1"));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = Config::new(folder.path().to_owned());
     config.agreement.listen = Some(taken.local_addr().unwrap());

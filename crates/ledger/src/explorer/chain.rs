@@ -1,6 +1,6 @@
 //! A running chain laid open: its blocks, and what it sees of the other validators.
 
-use super::Glass;
+use super::ChainExplorer;
 use crate::EmbeddedChain;
 use consensus::{Conflict, Evidence};
 use std::collections::BTreeMap;
@@ -11,29 +11,29 @@ use vitals::ids::{Hash, sha256};
 use vitals::ledger::LedgerError;
 
 impl EmbeddedChain {
-    fn glass(&self) -> Glass<'_> {
-        Glass::new(self.machine(), self.pool(), self.epoch_blocks)
+    fn chain_explorer(&self) -> ChainExplorer<'_> {
+        ChainExplorer::new(self.machine(), self.pool(), self.epoch_blocks)
     }
 }
 
 impl Explorer for EmbeddedChain {
     fn blocks(&self, asked: &Asked) -> Result<Blocks, LedgerError> {
-        self.glass().blocks(asked)
+        self.chain_explorer().blocks(asked)
     }
 
     fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError> {
-        self.glass().block(height, first)
+        self.chain_explorer().block(height, first)
     }
 
     fn transaction(&self, id: &Hash) -> Result<Option<Transaction>, LedgerError> {
-        self.glass().transaction(id)
+        self.chain_explorer().transaction(id)
     }
 
     fn governance(&self) -> Result<Governance, LedgerError> {
-        let glass = self.glass();
-        let authorities = glass.authorities()?;
-        let seen: BTreeMap<[u8; 32], _> = self.observed().all().into_iter().collect();
-        let mut health = glass.turns(&authorities.committee)?;
+        let explorer = self.chain_explorer();
+        let authorities = explorer.authorities()?;
+        let seen: BTreeMap<[u8; 32], _> = self.peer_statuses().all().into_iter().collect();
+        let mut health = explorer.turns(&authorities.committee)?;
         for one in &mut health {
             let at = |ms: u64| (ms != 0).then_some(ms);
             one.own = one.key == self.me;
@@ -56,7 +56,7 @@ impl Explorer for EmbeddedChain {
             )
         });
         let warnings = warnings.into_iter().collect();
-        Ok(Governance { proposals: glass.proposals()?, evidence, health, authorities, warnings })
+        Ok(Governance { proposals: explorer.proposals()?, evidence, health, authorities, warnings })
     }
 }
 

@@ -26,7 +26,7 @@ use vitals::proof::header::BlockHeader;
 use vitals::proof::state::keccak256;
 
 /// Reads of one moment: the chain may go on meanwhile, and the answer stays consistent.
-pub(crate) struct Glass<'a> {
+pub(crate) struct ChainExplorer<'a> {
     machine: &'a Machine,
     pool: &'a Pool,
     view: View,
@@ -50,7 +50,7 @@ fn parsed(raw: &[u8]) -> Result<Parsed, LedgerError> {
     Ok(Parsed { envelope, sender })
 }
 
-impl<'a> Glass<'a> {
+impl<'a> ChainExplorer<'a> {
     pub(crate) fn new(machine: &'a Machine, pool: &'a Pool, epoch_blocks: u64) -> Self {
         Self { machine, pool, view: machine.view(), epoch_blocks: epoch_blocks.max(1) }
     }

@@ -19,9 +19,9 @@ fn all(most: usize) -> Asked {
 }
 
 /// Runs `look` on the ward as it stands.
-fn through<T>(ward: &Ward, look: impl FnOnce(&Glass<'_>) -> T) -> T {
+fn through<T>(ward: &Ward, look: impl FnOnce(&ChainExplorer<'_>) -> T) -> T {
     let pool = Pool::new(ward.machine.clone());
-    look(&Glass::new(&ward.machine, &pool, ward.document.epoch_blocks))
+    look(&ChainExplorer::new(&ward.machine, &pool, ward.document.epoch_blocks))
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn every_act_is_read_back_from_its_calldata() {
         until_ms: 6,
         nonce: [2; 32],
     };
-    let glass = SignedBreakGlass { message, signature: vec![3; 64], second_signature: vec![4; 64] };
+    let explorer = SignedBreakGlass { message, signature: vec![3; 64], second_signature: vec![4; 64] };
     let acts = [
         enrol(&domain, 1, Role::Patient),
         gateway(3),
@@ -59,7 +59,7 @@ fn every_act_is_read_back_from_its_calldata() {
         Act::GrantUnder { signed: signed.clone(), policy: [4; 20] },
         Act::AddPolicy { name: [b'x'; 32], contract: [5; 20] },
         Act::WithdrawPolicy { contract: [6; 20] },
-        Act::BreakGlass(glass),
+        Act::BreakGlass(explorer),
         Act::Review {
             entry: [7; 32],
             auditor: person(5),
@@ -99,19 +99,19 @@ fn blocks_are_listed_newest_first_and_page_by_page() {
     ward.done(0, &anchor(10));
     ward.block(&[]);
     ward.done(1, &anchor(20));
-    let first = through(&ward, |glass| glass.blocks(&all(2))).unwrap();
+    let first = through(&ward, |explorer| explorer.blocks(&all(2))).unwrap();
     let heights = |blocks: &Blocks| blocks.blocks.iter().map(|line| line.height).collect::<Vec<_>>();
     assert_eq!((heights(&first), first.next), (vec![3, 2], Some(2)));
     assert_eq!(first.blocks[0].told[0].words, "anchored its log of 20 leaves");
     assert_eq!(first.blocks[0].told[0].org, Some(org(1)));
     let rest = Asked { before: first.next, ..all(10) };
-    let rest = through(&ward, |glass| glass.blocks(&rest)).unwrap();
+    let rest = through(&ward, |explorer| explorer.blocks(&rest)).unwrap();
     assert_eq!((heights(&rest), rest.next), (vec![1, 0], None));
     let own = Asked { org: Some(org(0)), ..all(10) };
-    let own = through(&ward, |glass| glass.blocks(&own)).unwrap();
+    let own = through(&ward, |explorer| explorer.blocks(&own)).unwrap();
     assert_eq!((heights(&own), own.next), (vec![1], None));
     let none = Asked { before: Some(0), ..all(10) };
-    assert_eq!(through(&ward, |glass| glass.blocks(&none)).unwrap(), Blocks::default());
+    assert_eq!(through(&ward, |explorer| explorer.blocks(&none)).unwrap(), Blocks::default());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_block_and_its_transactions_tell_the_same_story() {
     let good = ward.next(0, &anchor(10));
     let bad = ward.next(1, &Act::Anchor { size: 0, root: [0; 32], consistency: Vec::new() });
     let executed = ward.block(&[good, bad]);
-    let block = through(&ward, |glass| glass.block(1, 0)).unwrap().unwrap();
+    let block = through(&ward, |explorer| explorer.block(1, 0)).unwrap().unwrap();
     assert_eq!((block.line.transactions, block.transactions.len()), (2, 2));
     assert_eq!(block.digest, ward.machine.tip().digest);
     assert_eq!(block.transactions[0].outcome, Outcome::Done { height: 1 });
@@ -128,15 +128,15 @@ fn a_block_and_its_transactions_tell_the_same_story() {
     assert_eq!(block.transactions[1].contract.as_deref(), Some("Anchors"));
     for (one, name) in block.transactions.iter().zip(executed.transaction_hashes()) {
         assert_eq!(one.id, *name);
-        assert_eq!(through(&ward, |glass| glass.transaction(name)).unwrap().as_ref(), Some(one));
+        assert_eq!(through(&ward, |explorer| explorer.transaction(name)).unwrap().as_ref(), Some(one));
     }
-    let second = through(&ward, |glass| glass.block(1, 1)).unwrap().unwrap();
+    let second = through(&ward, |explorer| explorer.block(1, 1)).unwrap().unwrap();
     assert_eq!(second.transactions, block.transactions[1..]);
-    assert_eq!(through(&ward, |glass| glass.block(1, 9)).unwrap().unwrap().transactions, []);
-    assert_eq!(through(&ward, |glass| glass.block(2, 0)).unwrap(), None);
-    let genesis = through(&ward, |glass| glass.block(0, 0)).unwrap().unwrap();
+    assert_eq!(through(&ward, |explorer| explorer.block(1, 9)).unwrap().unwrap().transactions, []);
+    assert_eq!(through(&ward, |explorer| explorer.block(2, 0)).unwrap(), None);
+    let genesis = through(&ward, |explorer| explorer.block(0, 0)).unwrap().unwrap();
     assert_eq!(genesis.committee, ward.document.committee);
-    assert_eq!(through(&ward, |glass| glass.transaction(&[0; 32])).unwrap(), None);
+    assert_eq!(through(&ward, |explorer| explorer.transaction(&[0; 32])).unwrap(), None);
 }
 
 #[test]
@@ -144,8 +144,8 @@ fn a_waiting_transaction_is_found_and_waits() {
     let ward = Ward::with(2);
     let pool = Pool::new(ward.machine.clone());
     let name = pool.submit(ward.next(0, &anchor(10))).unwrap();
-    let glass = Glass::new(&ward.machine, &pool, 128);
-    let waiting = glass.transaction(&name).unwrap().unwrap();
+    let explorer = ChainExplorer::new(&ward.machine, &pool, 128);
+    let waiting = explorer.transaction(&name).unwrap().unwrap();
     assert_eq!((waiting.place, waiting.outcome, waiting.gas_used), (None, Outcome::Pending, None));
     assert_eq!(waiting.deed, Deed::Act(anchor(10)));
     assert_eq!(waiting.sender, account::address_of(&crate::machine::tests::secret(0)).unwrap());
@@ -157,7 +157,7 @@ fn validators_proposals_and_turns_are_read_from_the_state() {
     let seat = Motion::AddValidator { key: [0x77; 32], org: org(0), endpoint: "new.example:9000".into() };
     ward.done(0, &Act::Propose(seat));
     let (authorities, proposals) =
-        through(&ward, |glass| (glass.authorities().unwrap(), glass.proposals().unwrap()));
+        through(&ward, |explorer| (explorer.authorities().unwrap(), explorer.proposals().unwrap()));
     assert_eq!(authorities.committee, ward.document.committee);
     assert_eq!(proposals[0].id, 1);
     assert!(proposals[0].words.starts_with("seat validator 777777…7777"), "{}", proposals[0].words);
@@ -167,6 +167,6 @@ fn validators_proposals_and_turns_are_read_from_the_state() {
     assert!(one.may_vote.is_empty());
     let coming = authorities.validators.iter().find(|one| one.key == [0x77; 32]).unwrap();
     assert_eq!((coming.since_epoch, coming.endpoint.as_str()), (2, "new.example:9000"));
-    let turns = through(&ward, |glass| glass.turns(&authorities.committee)).unwrap();
+    let turns = through(&ward, |explorer| explorer.turns(&authorities.committee)).unwrap();
     assert_eq!((turns.len(), turns[0].led, turns[0].skipped, turns[0].last_led), (1, 1, 0, Some(1)));
 }

@@ -1,13 +1,12 @@
 //! The state machine beneath consensus: executes blocks speculatively, commits final ones, and answers
 //! from the committed tip without ever waiting for an execution.
 
-mod ask;
+mod children;
 pub(crate) mod execute;
-mod kids;
-mod late;
 mod nodes;
 mod persist;
 mod pins;
+mod policy_call;
 mod prune;
 mod reads;
 mod rebuild;
@@ -18,6 +17,7 @@ mod state;
 mod store;
 mod trie;
 mod view;
+mod write_buffer;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -74,7 +74,7 @@ pub struct Config {
     /// Memory for trie nodes.
     pub node_cache_bytes: usize,
     /// Changed slots and accounts that wait before they go into the flat state together.
-    pub late_changes_max: usize,
+    pub write_buffer_changes_max: usize,
 }
 
 impl Default for Config {
@@ -83,13 +83,13 @@ impl Default for Config {
             keep_states: KEEP_STATES,
             keep_bodies: None,
             node_cache_bytes: NODE_CACHE_BYTES,
-            late_changes_max: LATE_CHANGES_MAX,
+            write_buffer_changes_max: WRITE_BUFFER_CHANGES_MAX,
         }
     }
 }
 
 /// Changed slots and accounts that wait unless configured otherwise: about three megabytes.
-pub const LATE_CHANGES_MAX: usize = 32 * 1024;
+pub const WRITE_BUFFER_CHANGES_MAX: usize = 32 * 1024;
 
 /// Heights whose states are kept unless configured otherwise.
 pub const KEEP_STATES: u64 = 256;

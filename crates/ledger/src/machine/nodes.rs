@@ -2,7 +2,7 @@
 //! is held against the hash its parent names, so that damage is found before it is believed.
 
 use super::row;
-use super::trie::{Child, Far, Kind, Node};
+use super::trie::{Child, Kind, Node, StoredNode};
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{B256, keccak256};
 use redb::{ReadOnlyTable, ReadableDatabase, TableDefinition};
@@ -24,9 +24,9 @@ const CODE_CACHE_BYTES: usize = 8 << 20;
 const SHARDS: usize = 16;
 /// What one remembered entry costs beside its content.
 const ENTRY_BYTES: usize = 96;
-/// A node without its kids and value, and the count of its uses; what an allocator adds.
+/// A node without its children and value, and the count of its uses; what an allocator adds.
 const NODE_BYTES: usize = size_of::<Node>() + 32;
-/// What one kid of a branch takes in memory.
+/// What one child of a branch takes in memory.
 const KID_BYTES: usize = size_of::<Child>();
 
 /// Why a node cannot be had. The state behind it is then unknown, and the machine stands still.
@@ -106,7 +106,7 @@ impl Nodes {
         lock(&self.0.shards[usize::try_from(id % SHARDS as u64).unwrap_or(0)])
     }
 
-    pub(super) fn load(&self, far: &Far) -> Result<Arc<Node>, NodeFault> {
+    pub(super) fn load(&self, far: &StoredNode) -> Result<Arc<Node>, NodeFault> {
         let id = far.id;
         if let Some(node) = self.shard(id).get(&id) {
             return Ok(node);
@@ -187,12 +187,12 @@ fn weight(node: &Node) -> usize {
     match &node.kind {
         Kind::Leaf { value, .. } => NODE_BYTES + value.len(),
         Kind::Extension { .. } => NODE_BYTES,
-        Kind::Branch { kids } => {
-            let inside = |kid: &Child| match kid {
-                Child::Near(leaf) => weight(leaf),
-                Child::Far(_) => 0,
+        Kind::Branch { children } => {
+            let inside = |child: &Child| match child {
+                Child::InMemory(leaf) => weight(leaf),
+                Child::Stored(_) => 0,
             };
-            kids.len() * KID_BYTES + NODE_BYTES + kids.children().map(inside).sum::<usize>()
+            children.len() * KID_BYTES + NODE_BYTES + children.values().map(inside).sum::<usize>()
         }
     }
 }

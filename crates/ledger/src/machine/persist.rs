@@ -3,7 +3,7 @@
 
 use super::nodes::{NodeFault, Nodes};
 use super::row;
-use super::trie::{Child, Far, Kind, Link, Node, Trie};
+use super::trie::{Child, Kind, Link, Node, StoredNode, Trie};
 use alloy_primitives::map::HashSet;
 use std::sync::Arc;
 
@@ -36,17 +36,17 @@ impl Written {
 
     fn far(&mut self, child: &Child) -> Child {
         let node = match child {
-            Child::Far(far) => {
+            Child::Stored(far) => {
                 self.kept.insert(far.id);
                 return child.clone();
             }
-            Child::Near(node) => node,
+            Child::InMemory(node) => node,
         };
         let reference = node.reference().clone();
         if let Some(id) = node.id.get() {
             // Written for the parent block, on whose trie this one was built before it was final.
             self.kept.insert(*id);
-            return Child::Far(Far { id: *id, reference });
+            return Child::Stored(StoredNode { id: *id, reference });
         }
         let settled = Node::from(self.kind(&node.kind));
         let id = self.next;
@@ -57,7 +57,7 @@ impl Written {
             let _ = node.id.set(id);
         }
         self.fresh.push((id, Arc::new(settled)));
-        Child::Far(Far { id, reference })
+        Child::Stored(StoredNode { id, reference })
     }
 
     fn kind(&mut self, kind: &Kind) -> Kind {
@@ -66,27 +66,27 @@ impl Written {
                 Kind::Leaf { path: *path, value: value.clone(), below: self.link(below) }
             }
             Kind::Extension { path, child } => Kind::Extension { path: *path, child: self.far(child) },
-            Kind::Branch { kids } => Kind::Branch { kids: kids.map(|kid| self.kid(kid)) },
+            Kind::Branch { children } => Kind::Branch { children: children.map(|child| self.child(child)) },
         }
     }
 
     /// A leaf stays inside its branch.
-    fn kid(&mut self, kid: &Child) -> Child {
-        match kid {
-            Child::Near(node) => match &node.kind {
-                Kind::Leaf { below: None, .. } => kid.clone(),
-                Kind::Leaf { below: Some(Child::Far(storage)), .. } => {
+    fn child(&mut self, child: &Child) -> Child {
+        match child {
+            Child::InMemory(node) => match &node.kind {
+                Kind::Leaf { below: None, .. } => child.clone(),
+                Kind::Leaf { below: Some(Child::Stored(storage)), .. } => {
                     self.kept.insert(storage.id);
-                    kid.clone()
+                    child.clone()
                 }
                 Kind::Leaf { .. } => {
                     let leaf = Node::from(self.kind(&node.kind));
                     let _ = leaf.reference.set(node.reference().clone());
-                    Child::Near(Arc::new(leaf))
+                    Child::InMemory(Arc::new(leaf))
                 }
-                _ => self.far(kid),
+                _ => self.far(child),
             },
-            Child::Far(_) => self.far(kid),
+            Child::Stored(_) => self.far(child),
         }
     }
 
@@ -96,9 +96,9 @@ impl Written {
         let mut left: Vec<Child> = before.0.iter().cloned().collect();
         while let Some(child) = left.pop() {
             let node = match &child {
-                Child::Near(leaf) => leaf.clone(),
-                Child::Far(far) if self.kept.contains(&far.id) => continue,
-                Child::Far(far) => {
+                Child::InMemory(leaf) => leaf.clone(),
+                Child::Stored(far) if self.kept.contains(&far.id) => continue,
+                Child::Stored(far) => {
                     stale.push(far.id);
                     nodes.load(far)?
                 }
@@ -106,13 +106,13 @@ impl Written {
             match &node.kind {
                 Kind::Leaf { below, .. } => left.extend(below.clone()),
                 Kind::Extension { child, .. } => left.push(child.clone()),
-                Kind::Branch { kids } => {
-                    // Most kids are kept: they are not worth a copy.
-                    let gone = |kid: &&Child| match kid {
-                        Child::Far(far) => !self.kept.contains(&far.id),
-                        Child::Near(leaf) => matches!(&leaf.kind, Kind::Leaf { below: Some(_), .. }),
+                Kind::Branch { children } => {
+                    // Most children are kept: they are not worth a copy.
+                    let gone = |child: &&Child| match child {
+                        Child::Stored(far) => !self.kept.contains(&far.id),
+                        Child::InMemory(leaf) => matches!(&leaf.kind, Kind::Leaf { below: Some(_), .. }),
                     };
-                    left.extend(kids.children().filter(gone).cloned());
+                    left.extend(children.values().filter(gone).cloned());
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! The trie made anew from the flat state, in bounded memory.
 
-use super::late;
 use super::nodes::{NODES, Nodes};
 use super::persist::Written;
 use super::state::{State, set_slot};
 use super::store::{ACCOUNTS, META, ROOTS, SLOTS, StoreError, create_tables, io, read_account};
 use super::trie::Trie;
+use super::write_buffer;
 use alloy_primitives::{B256, U256};
 use redb::{ReadableTable, WriteTransaction};
 use std::ops::Bound;
@@ -21,7 +21,7 @@ pub(super) fn rebuild(
     next: &mut u64,
 ) -> Result<Option<(u64, B256)>, StoreError> {
     create_tables(tx)?;
-    late::fold(tx)?;
+    write_buffer::fold(tx)?;
     let mut state = State::default();
     let accounts = io!(tx.open_table(ACCOUNTS))?;
     for row in io!(accounts.iter())? {

@@ -2,12 +2,12 @@
 //! them: half as many rows, and one read less on every path.
 //!
 //! `tag ‖ body`: leaf (0, or 1 with a storage trie below: its number) = path ‖ length of value ‖ value;
-//! extension (2) = path ‖ child; branch (3) = mask of kids (2) ‖ mask of those that are leaves (2) ‖ kids.
+//! extension (2) = path ‖ child; branch (3) = mask of children (2) ‖ mask of those that are leaves (2) ‖ children.
 //! A path is its number of nibbles and the nibbles, packed; a child its number (8, not in snapshots),
 //! the length of its reference and the reference. A storage trie's root stands in its account's value.
 
-use super::kids::Kids;
-use super::trie::{Child, Far, Kind, Node};
+use super::children::Children;
+use super::trie::{Child, Kind, Node, StoredNode};
 use alloy_trie::nodes::RlpNode;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ fn write_kind(kind: &Kind, numbered: bool, row: &mut Vec<u8>) {
             write_path(path, row);
             row.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
             row.extend_from_slice(value);
-            if let (true, Some(Child::Far(storage))) = (numbered, below) {
+            if let (true, Some(Child::Stored(storage))) = (numbered, below) {
                 row.extend_from_slice(&storage.id.to_be_bytes());
             }
         }
@@ -52,15 +52,15 @@ fn write_kind(kind: &Kind, numbered: bool, row: &mut Vec<u8>) {
             write_path(path, row);
             write_child(child, numbered, row);
         }
-        Kind::Branch { kids } => {
+        Kind::Branch { children } => {
             row.push(BRANCH);
             let mask = |wanted: fn(&Child) -> bool| {
-                kids.iter().map(|(nibble, kid)| u16::from(wanted(kid)) << nibble).sum::<u16>()
+                children.iter().map(|(nibble, child)| u16::from(wanted(child)) << nibble).sum::<u16>()
             };
             row.extend_from_slice(&mask(|_| true).to_be_bytes());
-            row.extend_from_slice(&mask(|kid| matches!(kid, Child::Near(_))).to_be_bytes());
-            for kid in kids.children() {
-                write_child(kid, numbered, row);
+            row.extend_from_slice(&mask(|child| matches!(child, Child::InMemory(_))).to_be_bytes());
+            for child in children.values() {
+                write_child(child, numbered, row);
             }
         }
     }
@@ -68,8 +68,8 @@ fn write_kind(kind: &Kind, numbered: bool, row: &mut Vec<u8>) {
 
 fn write_child(child: &Child, numbered: bool, row: &mut Vec<u8>) {
     match child {
-        Child::Near(leaf) => write_kind(&leaf.kind, numbered, row),
-        Child::Far(Far { id, reference }) => {
+        Child::InMemory(leaf) => write_kind(&leaf.kind, numbered, row),
+        Child::Stored(StoredNode { id, reference }) => {
             if numbered {
                 row.extend_from_slice(&id.to_be_bytes());
             }
@@ -126,17 +126,17 @@ fn read_kind(rest: &mut &[u8], numbered: bool) -> Option<Kind> {
             if leaves & !all != 0 {
                 return None;
             }
-            let mut kids = Kids::with_capacity(all.count_ones() as usize);
+            let mut children = Children::with_capacity(all.count_ones() as usize);
             for at in 0..16 {
                 if leaves >> at & 1 == 1 {
                     let tag = byte(rest)?;
                     let leaf = read_leaf(tag, rest, numbered)?;
-                    kids.put(at, Child::Near(Arc::new(leaf.into())));
+                    children.put(at, Child::InMemory(Arc::new(leaf.into())));
                 } else if all >> at & 1 == 1 {
-                    kids.put(at, read_far(rest, numbered)?);
+                    children.put(at, read_far(rest, numbered)?);
                 }
             }
-            Some(Kind::Branch { kids })
+            Some(Kind::Branch { children })
         }
         _ => None,
     }
@@ -157,7 +157,7 @@ fn read_leaf(tag: u8, rest: &mut &[u8], numbered: bool) -> Option<Kind> {
                 return None;
             }
             let id = number(rest, numbered)?;
-            Some(Child::Far(Far { id, reference: RlpNode::word_rlp(&account.storage_root) }))
+            Some(Child::Stored(StoredNode { id, reference: RlpNode::word_rlp(&account.storage_root) }))
         }
         _ => return None,
     };
@@ -168,7 +168,7 @@ fn read_far(rest: &mut &[u8], numbered: bool) -> Option<Child> {
     let id = number(rest, numbered)?;
     let len = usize::from(byte(rest)?);
     let reference = RlpNode::from_raw(take(rest, len)?)?;
-    Some(Child::Far(Far { id, reference }))
+    Some(Child::Stored(StoredNode { id, reference }))
 }
 
 fn read_path(rest: &mut &[u8]) -> Option<Nibbles> {

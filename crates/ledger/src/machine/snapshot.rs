@@ -7,7 +7,7 @@
 //! whoever sent it, and chunks may come from different nodes. What came is durable after every chunk, and
 //! nothing is a ledger until the last one.
 
-use super::kids::Kids;
+use super::children::Children;
 use super::nodes::{CODES, NODES, Nodes};
 use super::row;
 use super::state::{Flat, FlatAccount};
@@ -15,7 +15,7 @@ use super::store::{
     FILE, HEADERS, META, PAGE_CACHE_BYTES, ROOTS, StoreError, builder, create_tables, io, note, write,
     write_flat, write_format,
 };
-use super::trie::{Child, Far, Kind, Link, Node};
+use super::trie::{Child, Kind, Link, Node, StoredNode};
 use super::view::View;
 use alloy_primitives::{B256, U256, keccak256};
 use alloy_trie::nodes::RlpNode;
@@ -117,12 +117,12 @@ struct Item {
 
 #[derive(Debug, Clone)]
 enum What {
-    Node(Far),
+    Node(StoredNode),
     Code(B256),
 }
 
 impl Item {
-    fn root(far: Far) -> Self {
+    fn root(far: StoredNode) -> Self {
         Self { place: Vec::new(), what: What::Node(far) }
     }
 
@@ -132,15 +132,15 @@ impl Item {
         match kind {
             Kind::Leaf { path, value, below } => self.behind_leaf(path, value, below, &mut items)?,
             Kind::Extension { path, child } => items.extend(self.child(&path.to_vec(), child)),
-            Kind::Branch { kids } => {
-                for (nibble, kid) in kids.iter() {
-                    match kid {
-                        Child::Near(leaf) => {
+            Kind::Branch { children } => {
+                for (nibble, child) in children.iter() {
+                    match child {
+                        Child::InMemory(leaf) => {
                             let Kind::Leaf { path, value, below } = &leaf.kind else { continue };
                             let path = Nibbles::from_nibbles([nibble]).join(path);
                             self.behind_leaf(&path, value, below, &mut items)?;
                         }
-                        kid => items.extend(self.child(&[nibble], kid)),
+                        child => items.extend(self.child(&[nibble], child)),
                     }
                 }
             }
@@ -149,7 +149,7 @@ impl Item {
     }
 
     fn child(&self, path: &[u8], child: &Child) -> Option<Self> {
-        let Child::Far(far) = child else { return None };
+        let Child::Stored(far) = child else { return None };
         Some(Self { place: [&self.place, path].concat(), what: What::Node(far.clone()) })
     }
 
@@ -166,7 +166,7 @@ impl Item {
         }
         let account = account(value)?;
         let key = [self.place.as_slice(), &path.to_vec()].concat();
-        if let Some(Child::Far(storage)) = below {
+        if let Some(Child::Stored(storage)) = below {
             let place = [key.as_slice(), &[STORAGE]].concat();
             items.push(Self { place, what: What::Node(storage.clone()) });
         }
@@ -217,7 +217,7 @@ pub fn export_on(
     let (state, bytes_max) = (view.state(), bytes_max.min(CHUNK_BYTES_MAX));
     let nodes = state.nodes();
     let mut left = match &state.accounts().0 {
-        Some(Child::Far(root)) => vec![Item::root(root.clone())],
+        Some(Child::Stored(root)) => vec![Item::root(root.clone())],
         _ => return Err(SnapshotError::NoSuchPlace),
     };
     let (mut chunk, mut found, mut next) = (Vec::new(), false, None);
@@ -255,7 +255,7 @@ pub fn export_on(
     if found { Ok((chunk, next)) } else { Err(SnapshotError::NoSuchPlace) }
 }
 
-fn load(nodes: &Nodes, far: &Far) -> Result<Arc<Node>, StoreError> {
+fn load(nodes: &Nodes, far: &StoredNode) -> Result<Arc<Node>, StoreError> {
     Ok(nodes.load(far)?)
 }
 
@@ -296,7 +296,7 @@ impl Import {
     ///
     /// # Errors
     /// If the folder holds a ledger, or cannot be used.
-    pub fn begin(dir: &Path, document: &GenesisDocument, header: BlockHeader) -> Result<Self, SnapshotError> {
+    pub fn open(dir: &Path, document: &GenesisDocument, header: BlockHeader) -> Result<Self, SnapshotError> {
         if holds_a_ledger(dir) {
             return Err(SnapshotError::Occupied);
         }
@@ -325,7 +325,7 @@ impl Import {
         let (mut awaited, mut next) = (Vec::new(), 2);
         let reference = RlpNode::word_rlp(&B256::from(header.state_root));
         if header.state_root != EMPTY_ROOT_HASH.0 {
-            awaited.push(Item::root(Far { id: 1, reference }));
+            awaited.push(Item::root(StoredNode { id: 1, reference }));
         }
         match read_progress(&database, &of)? {
             Some(progress) => (awaited, next) = progress,
@@ -482,23 +482,23 @@ impl Taken {
     /// The node with numbers of this store, and its leaves in the flat state.
     fn numbered(&mut self, item: &Item, kind: Kind) -> Result<Kind, &'static str> {
         Ok(match kind {
-            Kind::Extension { path, child: Child::Far(far) } => {
-                Kind::Extension { path, child: Child::Far(Far { id: self.number(), ..far }) }
+            Kind::Extension { path, child: Child::Stored(far) } => {
+                Kind::Extension { path, child: Child::Stored(StoredNode { id: self.number(), ..far }) }
             }
             Kind::Extension { .. } => return Err("is no trie node"),
             Kind::Leaf { .. } => self.leaf(item, &[], kind)?,
-            Kind::Branch { kids } => {
-                let mut numbered = Kids::with_capacity(kids.len());
-                for (nibble, kid) in kids.iter() {
-                    let kid = match kid {
-                        Child::Far(far) => Child::Far(Far { id: self.number(), ..far.clone() }),
-                        Child::Near(leaf) => {
-                            Child::Near(Arc::new(self.leaf(item, &[nibble], leaf.kind.clone())?.into()))
+            Kind::Branch { children } => {
+                let mut numbered = Children::with_capacity(children.len());
+                for (nibble, child) in children.iter() {
+                    let child = match child {
+                        Child::Stored(far) => Child::Stored(StoredNode { id: self.number(), ..far.clone() }),
+                        Child::InMemory(leaf) => {
+                            Child::InMemory(Arc::new(self.leaf(item, &[nibble], leaf.kind.clone())?.into()))
                         }
                     };
-                    numbered.put(nibble, kid);
+                    numbered.put(nibble, child);
                 }
-                Kind::Branch { kids: numbered }
+                Kind::Branch { children: numbered }
             }
         })
     }
@@ -519,7 +519,7 @@ impl Taken {
             self.flat.accounts.push((key, Some(FlatAccount { nonce, balance, code_hash })));
             if storage_root != EMPTY_ROOT_HASH {
                 let (id, reference) = (self.number(), RlpNode::word_rlp(&storage_root));
-                below = Some(Child::Far(Far { id, reference }));
+                below = Some(Child::Stored(StoredNode { id, reference }));
             }
         }
         // One state has one form.
@@ -561,7 +561,7 @@ fn read_items(mut rest: &[u8]) -> Option<Vec<Item>> {
         rest = left;
         let what = match u64::from_be_bytes(*id) {
             0 => What::Code(B256::try_from(reference).ok()?),
-            id => What::Node(Far { id, reference: RlpNode::from_raw(reference)? }),
+            id => What::Node(StoredNode { id, reference: RlpNode::from_raw(reference)? }),
         };
         items.push(Item { place, what });
     }

@@ -2,7 +2,7 @@
 
 use super::nodes::{NodeFault, Nodes};
 use super::pins::Pin;
-use super::trie::{Child, Far, Link, Trie};
+use super::trie::{Child, Link, StoredNode, Trie};
 use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
 use alloy_trie::nodes::RlpNode;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
@@ -48,7 +48,8 @@ pub(crate) struct Flat {
 impl State {
     /// The state on disk whose root node has this number, if there is one.
     pub(super) fn stored(nodes: Nodes, root: Option<(u64, B256)>, pin: Option<Arc<Pin>>) -> Self {
-        let far = |(id, hash): (u64, B256)| Child::Far(Far { id, reference: RlpNode::word_rlp(&hash) });
+        let far =
+            |(id, hash): (u64, B256)| Child::Stored(StoredNode { id, reference: RlpNode::word_rlp(&hash) });
         Self { accounts: Trie(root.map(far)), nodes, codes: Arc::default(), _pin: pin }
     }
 

@@ -3,13 +3,13 @@
 
 use super::Config;
 use super::execute::Executed;
-use super::late::{self, LATE};
 use super::nodes::{CODES, NODES, NodeFault, Nodes};
 use super::persist::Written;
 use super::pins::Pins;
 use super::prune::Pruner;
 use super::receipt::Receipt;
 use super::state::{Flat, FlatAccount, State};
+use super::write_buffer::{self, WRITE_BUFFER};
 use alloy_primitives::{B256, U256};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::path::Path;
@@ -130,8 +130,8 @@ impl Store {
         let writer = Mutex::new(Writer {
             next: 1,
             pruner: Pruner::new(config),
-            late: config.late_changes_max,
-            late_max: config.late_changes_max,
+            late: config.write_buffer_changes_max,
+            late_max: config.write_buffer_changes_max,
         });
         let nodes = Nodes::new(config.node_cache_bytes);
         Self { database, nodes, pins: Pins::default(), writer }
@@ -267,11 +267,11 @@ impl Store {
         self.write(|tx| {
             for block in blocks {
                 write_block(tx, block)?;
-                late::push(tx, block.header.height, &block.executed.flat)?;
+                write_buffer::push(tx, block.header.height, &block.executed.flat)?;
                 late += block.executed.flat.slots.len() + block.executed.flat.accounts.len();
             }
             if late > writer.late_max {
-                late::fold(tx)?;
+                write_buffer::fold(tx)?;
                 late = 0;
             }
             write_trie(tx, height, &written, &trie, &stale)?;
@@ -372,7 +372,7 @@ pub(super) fn create_tables(tx: &WriteTransaction) -> Result<(), StoreError> {
         io!(tx.open_table(table))?;
     }
     io!(tx.open_table(PLACES))?;
-    io!(tx.open_table(LATE))?;
+    io!(tx.open_table(WRITE_BUFFER))?;
     io!(tx.open_table(STALE))?;
     io!(tx.open_table(ROOTS))?;
     io!(tx.open_table(NODES))?;

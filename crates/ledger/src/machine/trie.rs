@@ -2,7 +2,7 @@
 //! trie for the price of the paths it changed; a node's hash is computed once. What a block changed is
 //! in memory until the block is final; everything else is on disk and comes in through [`Nodes`].
 
-use super::kids::Kids;
+use super::children::Children;
 use super::nodes::{NodeFault, Nodes};
 use alloy_primitives::{B256, keccak256};
 use alloy_rlp::{EMPTY_STRING_CODE, Header};
@@ -30,14 +30,14 @@ pub(super) type Link = Option<Child>;
 #[derive(Debug, Clone)]
 pub(super) enum Child {
     /// Changed by a block that is not final yet; or a leaf, which is kept inside the branch above it.
-    Near(Arc<Node>),
+    InMemory(Arc<Node>),
     /// On disk.
-    Far(Far),
+    Stored(StoredNode),
 }
 
 /// A node on disk.
 #[derive(Debug, Clone)]
-pub(super) struct Far {
+pub(super) struct StoredNode {
     /// Its number in this store; no two nodes that were ever written share one.
     pub(super) id: u64,
     /// What its parent's hash says of it.
@@ -66,7 +66,7 @@ pub(super) enum Kind {
         child: Child,
     },
     Branch {
-        kids: Kids,
+        children: Children,
     },
 }
 
@@ -86,24 +86,24 @@ impl Clone for Node {
 impl Child {
     pub(super) fn reference(&self) -> &RlpNode {
         match self {
-            Self::Near(node) => node.reference(),
-            Self::Far(far) => &far.reference,
+            Self::InMemory(node) => node.reference(),
+            Self::Stored(far) => &far.reference,
         }
     }
 
     pub(super) fn load(&self, nodes: &Nodes) -> Result<Arc<Node>> {
         match self {
-            Self::Near(node) => Ok(node.clone()),
-            Self::Far(far) => nodes.load(far),
+            Self::InMemory(node) => Ok(node.clone()),
+            Self::Stored(far) => nodes.load(far),
         }
     }
 
     /// The node, free to be changed.
     fn edit(&mut self, nodes: &Nodes) -> Result<&mut Node> {
-        if let Self::Far(far) = self {
-            *self = Self::Near(Arc::new(Node::clone(&*nodes.load(far)?)));
+        if let Self::Stored(far) = self {
+            *self = Self::InMemory(Arc::new(Node::clone(&*nodes.load(far)?)));
         }
-        let Self::Near(arc) = self else { unreachable!("made so two lines above") };
+        let Self::InMemory(arc) = self else { unreachable!("made so two lines above") };
         let node = Arc::make_mut(arc);
         node.reference.take();
         node.id.take();
@@ -134,11 +134,11 @@ impl Trie {
                     depth += path.len();
                     child
                 }
-                Kind::Branch { kids } => {
+                Kind::Branch { children } => {
                     let nibble = key.get_unchecked(depth);
                     depth += 1;
-                    match kids.get(nibble) {
-                        Some(kid) => kid,
+                    match children.get(nibble) {
+                        Some(child) => child,
                         None => return Ok(None),
                     }
                 }
@@ -175,7 +175,7 @@ impl Trie {
     /// Number and hash of the root node, where it is on disk.
     pub(super) fn stored_root(&self) -> Option<(u64, B256)> {
         match &self.0 {
-            Some(Child::Far(far)) => Some((far.id, self.root())),
+            Some(Child::Stored(far)) => Some((far.id, self.root())),
             _ => None,
         }
     }
@@ -198,10 +198,10 @@ impl Trie {
                     depth += path.len();
                     on_path.then(|| child.clone())
                 }
-                Kind::Branch { kids } => {
-                    let kid = key.get(depth).and_then(|nibble| kids.get(nibble).cloned());
+                Kind::Branch { children } => {
+                    let child = key.get(depth).and_then(|nibble| children.get(nibble).cloned());
                     depth += 1;
-                    kid
+                    child
                 }
             };
         }
@@ -227,21 +227,21 @@ impl Node {
                 ExtensionNodeRef::new(path, child).rlp(&mut rlp);
                 rlp
             }
-            Kind::Branch { kids } => encode_branch(kids),
+            Kind::Branch { children } => encode_branch(children),
         }
     }
 }
 
 /// References stand in a branch as they are; places without a child are empty strings.
-fn encode_branch(kids: &Kids) -> Vec<u8> {
-    let references: usize = kids.children().map(|kid| kid.reference().as_slice().len()).sum();
-    let header = Header { list: true, payload_length: references + BRANCH_PLACES - kids.len() };
+fn encode_branch(children: &Children) -> Vec<u8> {
+    let references: usize = children.values().map(|child| child.reference().as_slice().len()).sum();
+    let header = Header { list: true, payload_length: references + BRANCH_PLACES - children.len() };
     let mut rlp = Vec::with_capacity(header.length() + header.payload_length);
     header.encode(&mut rlp);
     let mut next = 0;
-    for (nibble, kid) in kids.iter() {
+    for (nibble, child) in children.iter() {
         rlp.resize(rlp.len() + usize::from(nibble - next), EMPTY_STRING_CODE);
-        rlp.extend_from_slice(kid.reference().as_slice());
+        rlp.extend_from_slice(child.reference().as_slice());
         next = nibble + 1;
     }
     rlp.resize(header.length() + header.payload_length, EMPTY_STRING_CODE);
@@ -251,7 +251,7 @@ fn encode_branch(kids: &Kids) -> Vec<u8> {
 type Value = (Vec<u8>, Link);
 
 fn near(kind: Kind) -> Child {
-    Child::Near(Arc::new(kind.into()))
+    Child::InMemory(Arc::new(kind.into()))
 }
 
 fn leaf(path: Nibbles, (value, below): Value) -> Child {
@@ -276,10 +276,10 @@ fn behind(nodes: &Nodes, path: Nibbles, child: Child) -> Result<Child> {
 
 /// A branch behind the `common` first nibbles of two paths that differ at the next one.
 fn fork(common: Nibbles, one: (u8, Child), other: (u8, Child)) -> Child {
-    let mut kids = Kids::with_capacity(2);
-    kids.put(one.0, one.1);
-    kids.put(other.0, other.1);
-    let branch = near(Kind::Branch { kids });
+    let mut children = Children::with_capacity(2);
+    children.put(one.0, one.1);
+    children.put(other.0, other.1);
+    let branch = near(Kind::Branch { children });
     if common.is_empty() { branch } else { near(Kind::Extension { path: common, child: branch }) }
 }
 
@@ -295,12 +295,12 @@ fn set(nodes: &Nodes, link: &mut Link, key: Nibbles, value: Value) -> Result<()>
 
 fn set_below(nodes: &Nodes, at: &mut Child, key: Nibbles, new: Value) -> Result<()> {
     let replaced = match &mut at.edit(nodes)?.kind {
-        Kind::Branch { kids } => {
+        Kind::Branch { children } => {
             let nibble = key.get_unchecked(0);
-            return match kids.get_mut(nibble) {
-                Some(kid) => set_below(nodes, kid, key.slice(1..), new),
+            return match children.get_mut(nibble) {
+                Some(child) => set_below(nodes, child, key.slice(1..), new),
                 None => {
-                    kids.put(nibble, leaf(key.slice(1..), new));
+                    children.put(nibble, leaf(key.slice(1..), new));
                     Ok(())
                 }
             };
@@ -346,16 +346,16 @@ fn remove(nodes: &Nodes, link: &mut Link, key: Nibbles) -> Result<()> {
                 None => None,
             }
         }
-        Kind::Branch { kids } => {
+        Kind::Branch { children } => {
             let nibble = key.get_unchecked(0);
-            let mut below = kids.take(nibble);
+            let mut below = children.take(nibble);
             remove(nodes, &mut below, key.slice(1..))?;
-            if let Some(kid) = below {
-                kids.put(nibble, kid);
+            if let Some(child) = below {
+                children.put(nibble, child);
             }
-            match kids.take_only() {
-                Some((nibble, kid)) => Some(behind(nodes, Nibbles::from_nibbles([nibble]), kid)?),
-                None if kids.len() > 1 => return Ok(()),
+            match children.take_only() {
+                Some((nibble, child)) => Some(behind(nodes, Nibbles::from_nibbles([nibble]), child)?),
+                None if children.len() > 1 => return Ok(()),
                 None => None,
             }
         }

@@ -13,14 +13,14 @@ const WHOLE: u64 = 1 << 32;
 
 /// How far a transaction is on its way to the other validators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Handed {
+pub(super) enum Handover {
     /// Came from one of them.
     FromOthers,
     /// Submitted here, not handed out yet.
     Not,
-    /// Handed out not long ago.
+    /// Handover out not long ago.
     Lately,
-    /// Handed out a while ago, and still not final.
+    /// Handover out a while ago, and still not final.
     LongAgo,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Waiting {
     arrival: u64,
     /// The tip when it came.
     pub(super) since: Tip,
-    handed: Handed,
+    handed: Handover,
 }
 
 impl Waiting {
@@ -78,7 +78,7 @@ impl Queues {
         tx: &CheckedTx,
         raw: Vec<u8>,
         next: u64,
-        handed: Handed,
+        handed: Handover,
         since: Tip,
     ) -> Result<(), PoolError> {
         let nonce = tx.nonce();
@@ -86,7 +86,7 @@ impl Queues {
             // What a peer handed in and is submitted here too is ours to hand out.
             let waiting = self.senders.get_mut(sender).and_then(|queue| queue.waiting.get_mut(nonce));
             if let Some(waiting) = waiting
-                && waiting.handed == Handed::FromOthers
+                && waiting.handed == Handover::FromOthers
             {
                 waiting.handed = handed;
             }
@@ -125,7 +125,7 @@ impl Queues {
             let Some((sender, nonce)) =
                 most.filter(|(_, queue)| queue.bytes > bytes).and_then(|(sender, queue)| {
                     let last =
-                        queue.waiting.iter().rfind(|(_, waiting)| waiting.handed == Handed::FromOthers)?;
+                        queue.waiting.iter().rfind(|(_, waiting)| waiting.handed == Handover::FromOthers)?;
                     Some((*sender, *last.0))
                 })
             else {
@@ -196,8 +196,9 @@ impl Queues {
         let Self { senders, places, bytes, .. } = self;
         senders.retain(|sender, queue| {
             let next = next(sender);
-            let late =
-                |waiting: &Waiting| waiting.handed == Handed::FromOthers && waiting.since.time_ms < since_ms;
+            let late = |waiting: &Waiting| {
+                waiting.handed == Handover::FromOthers && waiting.since.time_ms < since_ms
+            };
             // Usually a few at the front: the rest is not looked at one by one.
             let mut gone: Vec<u64> = match next {
                 Some(next) => queue.waiting.range(..next).map(|(nonce, _)| *nonce).collect(),
@@ -246,7 +247,7 @@ impl Queues {
     }
 
     /// The oldest that are so far on their way, up to `bytes_max` and at least one: handed out lately.
-    pub(super) fn hand_out(&mut self, bytes_max: usize, which: Handed) -> Vec<Vec<u8>> {
+    pub(super) fn take_outgoing(&mut self, bytes_max: usize, which: Handover) -> Vec<Vec<u8>> {
         let waiting = self.senders.values_mut().flat_map(|queue| queue.waiting.values_mut());
         let mut due: Vec<&mut Waiting> = waiting.filter(|waiting| waiting.handed == which).collect();
         due.sort_unstable_by_key(|waiting| waiting.arrival);
@@ -256,17 +257,17 @@ impl Queues {
             if batch.len() == BLOCK_TXS_MAX || (bytes > bytes_max && !batch.is_empty()) {
                 break;
             }
-            waiting.handed = Handed::Lately;
+            waiting.handed = Handover::Lately;
             batch.push(waiting.raw.clone());
         }
         batch
     }
 
     /// What was handed out lately was so long ago.
-    pub(super) fn grow_old(&mut self) {
+    pub(super) fn age(&mut self) {
         for waiting in self.senders.values_mut().flat_map(|queue| queue.waiting.values_mut()) {
-            if waiting.handed == Handed::Lately {
-                waiting.handed = Handed::LongAgo;
+            if waiting.handed == Handover::Lately {
+                waiting.handed = Handover::LongAgo;
             }
         }
     }

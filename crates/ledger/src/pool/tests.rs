@@ -140,7 +140,7 @@ fn batch_of_another_validator_is_looked_at_within_bounds() {
     pool.submit(txs[1].clone()).unwrap();
     let received = pool.receive(&txs);
     assert_eq!((received.taken, received.known), (2, 2));
-    assert!(!received.is_hostile());
+    assert!(!received.is_violation());
     assert_eq!(pool.receive(&txs).known, 4);
 
     // Honest, but not for us: no fault of the peer's.
@@ -149,25 +149,25 @@ fn batch_of_another_validator_is_looked_at_within_bounds() {
     let received = pool.receive(&[stranger, rival]);
     assert_eq!(received.refused.len(), 2);
     assert_eq!(received.refused[1], (1, PoolError::NonceTaken { nonce: 2 }));
-    assert!(!received.is_hostile());
+    assert!(!received.is_violation());
 
     // Garbage: a few, then no more work.
     let garbage: Vec<_> = (0..200u8).map(|n| vec![2, n, 7]).collect();
     let received = pool.receive(&garbage);
     assert_eq!((received.refused.len(), received.ignored), (BATCH_INVALID_MAX, 200 - BATCH_INVALID_MAX));
-    assert!(received.is_hostile());
+    assert!(received.is_violation());
     let bomb = vec![txs[0].clone(); BATCH_TXS_MAX + 5];
     let received = pool.receive(&bomb);
     assert!(received.ignored >= 5);
     assert_eq!(received.known + received.ignored, bomb.len());
-    assert!(received.is_hostile());
+    assert!(received.is_violation());
     let heavy = vec![vec![0; BATCH_BYTES_MAX / 2]; 3];
     assert!(pool.receive(&heavy).oversize);
     // Senders that are not registered here yet: little work, and no blame.
     let strangers: Vec<_> = (10..30u8).map(|org| ward.signed(org, 0, &gateway(org))).collect();
     let received = pool.receive(&strangers);
     assert_eq!(received.ignored, strangers.len() - BATCH_INVALID_MAX);
-    assert!(!received.is_hostile());
+    assert!(!received.is_violation());
     assert_eq!(pool.waiting(), 3);
 }
 
@@ -201,7 +201,7 @@ fn full_pool_takes_from_whoever_has_most_and_never_what_was_submitted_here() {
     let mut refused = None;
     for org in 0..4 {
         for nonce in 0.. {
-            match pool.hand_in(heavy(org, nonce)) {
+            match pool.submit_from_peer(heavy(org, nonce)) {
                 Ok(_) => {}
                 Err(why) => {
                     refused = Some(why);
@@ -215,7 +215,7 @@ fn full_pool_takes_from_whoever_has_most_and_never_what_was_submitted_here() {
     // One who has nothing is let in all the same.
     let hash = pool.submit(heavy(4, 0)).unwrap();
     for nonce in 1..20 {
-        pool.hand_in(heavy(4, nonce)).unwrap();
+        pool.submit_from_peer(heavy(4, nonce)).unwrap();
     }
     assert!(pool.waiting_since(&hash).is_some());
     // What waits is still without gaps, so that all of it can go.

@@ -19,7 +19,7 @@ const FILE: &str = "outbox-remote";
 pub(super) const ACTS_MAX: usize = 1024;
 /// Outcomes remembered; older ones are asked for again.
 const OUTCOMES_MAX: usize = 1 << 16;
-/// Most acts whose fate is being asked for.
+/// Most acts whose status is being asked for.
 const ASKED_MAX: usize = 1024;
 
 /// An act that is not settled.

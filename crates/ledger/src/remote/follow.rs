@@ -1,8 +1,8 @@
 //! One round: hand over what waits, read what has become final, settle our acts by it.
 
-use super::mirror::News;
 use super::network::{RemoteError, block, head};
 use super::rpc::{RpcError, bytes, field, hex_bytes, hex_quantity, quantity};
+use super::state_cache::StateUpdate;
 use super::{Inner, lock};
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
@@ -50,7 +50,7 @@ impl Inner {
     /// Reads what is final by now. True if that is more than before.
     pub(super) async fn follow(&self) -> Result<bool, RemoteError> {
         let network = &self.network;
-        let tip = self.mirror().tip;
+        let tip = self.cache().tip;
         let Some(height) = head(&self.rpc).await?.checked_sub(network.confirmations) else {
             return Ok(false);
         };
@@ -82,23 +82,24 @@ impl Inner {
         }
         let after = if begun { tip.height } else { network.first_block.saturating_sub(1) };
         let (contracts, sender) = (&self.contracts, self.address);
-        let news = News::read(&self.rpc, contracts, sender, network.log_blocks, after, &newest).await?;
+        let update =
+            StateUpdate::read(&self.rpc, contracts, sender, network.log_blocks, after, &newest).await?;
         let waiting = lock(&self.acts).waiting();
         let ids: Vec<Hash> = waiting.iter().map(|(_, act)| act.id).chain(asked.iter().copied()).collect();
-        let mut fates = self.receipts(&ids, height).await?;
-        for (fate, (nonce, act)) in fates.iter_mut().zip(&waiting) {
-            match fate {
+        let mut statuses = self.receipts(&ids, height).await?;
+        for (status, (nonce, act)) in statuses.iter_mut().zip(&waiting) {
+            match status {
                 // Its nonce is used, and not by it: it can never be done.
-                Fate::None if *nonce < news.nonce() => {
+                ActStatus::None if *nonce < update.nonce() => {
                     let why = format!("another transaction of this account took its place (nonce {nonce})");
-                    *fate = Fate::Settled(Outcome::Refused { reason: why });
+                    *status = ActStatus::Settled(Outcome::Refused { reason: why });
                 }
-                Fate::None => *fate = Fate::Waits,
-                Fate::Reverted { height } => {
+                ActStatus::None => *status = ActStatus::Waits,
+                ActStatus::Reverted { height } => {
                     let reason = self.reason(&act.id, *height, &act.raw).await;
-                    *fate = Fate::Settled(Outcome::Refused { reason });
+                    *status = ActStatus::Settled(Outcome::Refused { reason });
                 }
-                Fate::Waits | Fate::Settled(_) => {}
+                ActStatus::Waits | ActStatus::Settled(_) => {}
             }
         }
         // What was read in pieces is one state only if the block still stands.
@@ -109,36 +110,36 @@ impl Inner {
         {
             // Together, or a nonce could be given out twice between the two.
             let mut acts = lock(&self.acts);
-            let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
-            for (id, fate) in ids.into_iter().zip(fates) {
-                fate.settled().into_iter().for_each(|outcome| acts.settle(id, outcome));
+            let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+            for (id, status) in ids.into_iter().zip(statuses) {
+                status.settled().into_iter().for_each(|outcome| acts.settle(id, outcome));
             }
-            Arc::make_mut(&mut mirror).apply(news);
+            Arc::make_mut(&mut cache).apply(update);
         }
-        self.tip.send_replace(self.mirror().tip);
+        self.tip.send_replace(self.cache().tip);
         Ok(true)
     }
 
     /// What the network says of these transactions, as of `height`.
-    async fn receipts(&self, ids: &[Hash], height: u64) -> Result<Vec<Fate>, RpcError> {
+    async fn receipts(&self, ids: &[Hash], height: u64) -> Result<Vec<ActStatus>, RpcError> {
         const METHOD: &str = "eth_getTransactionReceipt";
         let questions: Vec<Value> = ids.iter().map(|id| json!([hex_bytes(id)])).collect();
-        let mut fates = Vec::with_capacity(ids.len());
+        let mut statuses = Vec::with_capacity(ids.len());
         for answer in self.rpc.calls(METHOD, &questions).await? {
             let receipt = answer?;
             if receipt.is_null() {
-                fates.push(Fate::None);
+                statuses.push(ActStatus::None);
                 continue;
             }
             let included = quantity(METHOD, field(METHOD, &receipt, "blockNumber")?)?;
             let succeeded = quantity(METHOD, field(METHOD, &receipt, "status")?)? == 1;
-            fates.push(match (included > height, succeeded) {
-                (true, _) => Fate::Waits,
-                (false, true) => Fate::Settled(Outcome::Done { height: included }),
-                (false, false) => Fate::Reverted { height: included },
+            statuses.push(match (included > height, succeeded) {
+                (true, _) => ActStatus::Waits,
+                (false, true) => ActStatus::Settled(Outcome::Done { height: included }),
+                (false, false) => ActStatus::Reverted { height: included },
             });
         }
-        Ok(fates)
+        Ok(statuses)
     }
 
     /// Why a contract refused. A receipt does not say; a node that traces does, any other can run the
@@ -171,7 +172,7 @@ impl Inner {
 
 /// What is known of a transaction.
 #[derive(Debug, Clone)]
-enum Fate {
+enum ActStatus {
     /// No block has it.
     None,
     /// A block has it that is not final yet, or it may still get into one.
@@ -183,7 +184,7 @@ enum Fate {
     Settled(Outcome),
 }
 
-impl Fate {
+impl ActStatus {
     /// The outcome to keep, if there is one.
     fn settled(self) -> Option<Outcome> {
         match self {

@@ -73,7 +73,7 @@ pub struct Network {
     pub tip_wei: u64,
     /// How long one answer may take.
     pub timeout: Duration,
-    /// How often the network is asked for news.
+    /// How often the network is asked for update.
     pub poll: Duration,
     /// Most blocks whose events are asked for at once.
     pub log_blocks: u64,

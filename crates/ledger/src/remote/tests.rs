@@ -48,7 +48,7 @@ impl Ward {
         let (folder, document) = (tempfile::tempdir().unwrap(), deployed.document);
         let inner = Inner::new(folder.path(), network, &document, &SECRET).unwrap();
         let ward = Self { inner, document, folder, anvil };
-        ward.anvil.runtime.block_on(ward.inner.begin(&ward.document)).unwrap();
+        ward.anvil.runtime.block_on(ward.inner.initial_sync(&ward.document)).unwrap();
         ward
     }
 
@@ -164,19 +164,19 @@ fn an_act_counts_when_it_has_its_confirmations() {
         network.confirmations = 2;
         network.first_block = 1;
     });
-    let before = ward.inner.mirror().tip.height;
+    let before = ward.inner.cache().tip.height;
     let id = ward.inner.submit(&gateway(1)).unwrap();
     ward.send(0).unwrap();
     for _ in 0..2 {
         ward.mine();
         ward.follow().unwrap();
         assert_eq!(ward.outcome(id), Outcome::Pending);
-        assert_eq!(ward.inner.mirror().device(DeviceId::of(&[1; 32])).unwrap(), None);
+        assert_eq!(ward.inner.cache().device(DeviceId::of(&[1; 32])).unwrap(), None);
     }
     ward.mine();
     ward.follow().unwrap();
     assert_eq!(ward.outcome(id), Outcome::Done { height: before + 3 });
-    assert!(ward.inner.mirror().device(DeviceId::of(&[1; 32])).unwrap().is_some());
+    assert!(ward.inner.cache().device(DeviceId::of(&[1; 32])).unwrap().is_some());
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn an_act_whose_place_another_program_took_is_refused_not_lost() {
     ward.follow().unwrap();
     let Outcome::Refused { reason } = ward.outcome(id) else { panic!("{:?}", ward.outcome(id)) };
     assert!(reason.contains("took its place (nonce 0)"), "{reason}");
-    assert_eq!(ward.inner.mirror().device(DeviceId::of(&[1; 32])).unwrap(), None);
+    assert_eq!(ward.inner.cache().device(DeviceId::of(&[1; 32])).unwrap(), None);
     // The next act finds the next place.
     let id = ward.inner.submit(&gateway(1)).unwrap();
     ward.send(1).unwrap();
@@ -214,7 +214,7 @@ fn an_act_the_network_forgot_is_sent_again_and_done_once() {
     ward.follow().unwrap();
     ward.send(90).unwrap();
     assert!(matches!(ward.outcome(id), Outcome::Done { .. }));
-    assert_eq!(ward.inner.mirror().nonce, 1);
+    assert_eq!(ward.inner.cache().nonce, 1);
 }
 
 #[test]
@@ -302,11 +302,11 @@ fn many_events_are_read_in_pieces() {
     let folder = tempfile::tempdir().unwrap();
     let network = Network { log_blocks: 2, ..ward.inner.network.clone() };
     let late = Inner::new(folder.path(), network, &ward.document, &SECRET).unwrap();
-    ward.anvil.runtime.block_on(late.begin(&ward.document)).unwrap();
-    assert!((1..=7).all(|key| late.mirror().device(DeviceId::of(&[key; 32])).unwrap().is_some()));
-    assert_eq!(late.mirror().nonce, 7);
-    let head = late.mirror().tip.height;
-    assert_eq!(late.mirror().events(head - 6, head).unwrap().len(), 7);
-    let too_early = late.mirror().events(0, head);
+    ward.anvil.runtime.block_on(late.initial_sync(&ward.document)).unwrap();
+    assert!((1..=7).all(|key| late.cache().device(DeviceId::of(&[key; 32])).unwrap().is_some()));
+    assert_eq!(late.cache().nonce, 7);
+    let head = late.cache().tip.height;
+    assert_eq!(late.cache().events(head - 6, head).unwrap().len(), 7);
+    let too_early = late.cache().events(0, head);
     assert!(matches!(too_early, Err(LedgerError::Refused(_))), "{too_early:?}");
 }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::account::{Account, address_of};
 use crate::genesis::Founding;
-use crate::snapshot::{Head, Question, SnapshotError, joiner::Joiner};
-use consensus::Errands as _;
+use crate::snapshot::{Head, SnapshotError, SnapshotRequest, fetch::SnapshotFetch};
+use consensus::RequestResponse as _;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use tempfile::TempDir;
 use vitals::ids::OrgId;
@@ -44,8 +44,8 @@ fn member(folder: &Path) -> Replica {
 }
 
 fn member_at(machine: Machine, folder: &Path) -> Replica {
-    let boundaries = Boundaries::open(folder, &document()).unwrap();
-    Replica::new(machine.clone(), Pool::new(machine)).keeping(boundaries)
+    let committee_changes = CommitteeChanges::open(folder, &document()).unwrap();
+    Replica::new(machine.clone(), Pool::new(machine)).with_committee_changes(committee_changes)
 }
 
 /// The next block, naming the next committee if it is an epoch's last, and its certificate by a validator.
@@ -99,7 +99,7 @@ fn a_change_of_the_committee_without_its_certificate_is_asked_for_until_it_comes
     go_on(&whole, &lacking, 3, (2, 1), &[3]);
     go_on(&whole, &lacking, 7, (3, 2), &[7]);
     go_on(&whole, &lacking, 9, (3, 3), &[]);
-    assert_eq!((whole.gap(), whole.wants()), (None, None));
+    assert_eq!((whole.gap(), whole.next_request()), (None, None));
     assert_eq!(lacking.gap(), Some(3));
     let proof = lacking.prove(&[]).unwrap();
     assert!(verify(&document(), None, &proof).is_err(), "nobody follows it across the gap");
@@ -107,21 +107,21 @@ fn a_change_of_the_committee_without_its_certificate_is_asked_for_until_it_comes
     drop(lacking);
     let lacking = member(folders[1].path());
     assert_eq!(lacking.gap(), Some(3), "it knows after a restart");
-    let question = lacking.wants().unwrap();
-    let answer = whole.answer(&question).unwrap().unwrap();
+    let question = lacking.next_request().unwrap();
+    let answer = whole.respond(&question).unwrap().unwrap();
     // What does not lead from genesis on is no answer.
     for bad in 0..answer.len() {
         let mut lie = answer.to_vec();
         lie[bad] ^= 1;
-        assert!(lacking.learn(&question, &lie).is_err(), "byte {bad}");
+        assert!(lacking.receive_response(&question, &lie).is_err(), "byte {bad}");
     }
     assert_eq!(lacking.gap(), Some(3));
-    lacking.learn(&question, &answer).unwrap();
-    assert_eq!((lacking.gap(), lacking.wants()), (None, None));
-    assert_eq!(lacking.answer(&question).unwrap().unwrap(), answer, "now it can tell others");
+    lacking.receive_response(&question, &answer).unwrap();
+    assert_eq!((lacking.gap(), lacking.next_request()), (None, None));
+    assert_eq!(lacking.respond(&question).unwrap().unwrap(), answer, "now it can tell others");
     go_on(&whole, &lacking, 10, (3, 3), &[]);
     assert_eq!(verify(&document(), None, &lacking.prove(&[]).unwrap()).unwrap().changes, 2);
-    assert_eq!(whole.answer(&Question::Changes { above: 7 }.encode()).unwrap(), None);
+    assert_eq!(whole.respond(&SnapshotRequest::Changes { above: 7 }.encode()).unwrap(), None);
 }
 
 #[test]
@@ -151,54 +151,63 @@ fn a_batch_that_no_honest_validator_hands_over_is_hostile_and_a_stale_one_is_not
 #[test]
 fn a_newcomer_takes_the_state_of_an_epochs_end_and_names_whoever_sends_another() {
     let (_folders, ours, theirs) = pair();
-    assert_eq!(ours.answer(&Question::Head.encode()).unwrap(), None, "nothing to give yet");
+    assert_eq!(ours.respond(&SnapshotRequest::Head.encode()).unwrap(), None, "nothing to give yet");
     go_on(&ours, &theirs, 6, (2, 1), &[]);
-    assert!(ours.answer(b"").is_err() && ours.answer(&[9; 9]).is_err() && ours.answer(&[2; 300]).is_err());
+    assert!(ours.respond(b"").is_err() && ours.respond(&[9; 9]).is_err() && ours.respond(&[2; 300]).is_err());
 
     let folder = tempfile::tempdir().unwrap();
-    let joiner = || Joiner::new(folder.path().to_owned(), document(), None);
-    let newcomer = joiner();
-    let question = newcomer.wants().unwrap();
-    assert!(newcomer.learn(&question, b"no proof").is_err());
-    let mut later = LedgerProof::decode(&ours.answer(&question).unwrap().unwrap()).unwrap();
+    let fetch = || SnapshotFetch::new(folder.path().to_owned(), document(), None);
+    let newcomer = fetch();
+    let question = newcomer.next_request().unwrap();
+    assert!(newcomer.receive_response(&question, b"no proof").is_err());
+    let mut later = LedgerProof::decode(&ours.respond(&question).unwrap().unwrap()).unwrap();
     later.header = ours.machine.header(5).unwrap().unwrap();
-    assert!(newcomer.learn(&question, &later.encode()).is_err(), "a header nobody certified");
-    newcomer.learn(&question, &ours.answer(&question).unwrap().unwrap()).unwrap();
+    assert!(newcomer.receive_response(&question, &later.encode()).is_err(), "a header nobody certified");
+    newcomer.receive_response(&question, &ours.respond(&question).unwrap().unwrap()).unwrap();
 
     let mut chunks = 0;
-    while let Some(question) = newcomer.wants() {
-        let answer = ours.answer(&question).unwrap().unwrap();
-        assert_eq!(theirs.answer(&question).unwrap().unwrap(), answer, "from whomever");
+    while let Some(question) = newcomer.next_request() {
+        let answer = ours.respond(&question).unwrap().unwrap();
+        assert_eq!(theirs.respond(&question).unwrap().unwrap(), answer, "from whomever");
         let mut lie = answer.to_vec();
         lie[answer.len() / 2] ^= 1;
-        assert!(newcomer.learn(&question, &lie).is_err());
-        assert_eq!(newcomer.wants(), Some(question.clone()), "it asks on");
+        assert!(newcomer.receive_response(&question, &lie).is_err());
+        assert_eq!(newcomer.next_request(), Some(question.clone()), "it asks on");
         if chunks == 0 {
             // While it reads, the others go on; what it reads stays.
             go_on(&ours, &theirs, 9, (2, 2), &[]);
             for _ in 0..8 {
-                newcomer.missed(&question);
+                newcomer.request_failed(&question);
             }
-            assert_eq!(newcomer.wants().unwrap(), Question::Head.encode(), "it looks for a newer one");
-            let head = ours.answer(&Question::Head.encode()).unwrap().unwrap();
+            assert_eq!(
+                newcomer.next_request().unwrap(),
+                SnapshotRequest::Head.encode(),
+                "it looks for a newer one"
+            );
+            let head = ours.respond(&SnapshotRequest::Head.encode()).unwrap().unwrap();
             let height =
                 Head::of(&document(), None, LedgerProof::decode(&head).unwrap()).unwrap().header().height;
             assert_eq!(height, 7);
-            newcomer.learn(&Question::Head.encode(), &head).unwrap();
-            assert!(ours.answer(&question).unwrap().is_some(), "somebody reads it");
+            newcomer.receive_response(&SnapshotRequest::Head.encode(), &head).unwrap();
+            assert!(ours.respond(&question).unwrap().is_some(), "somebody reads it");
             chunks += 1;
             continue;
         }
-        newcomer.learn(&question, &answer).unwrap();
+        newcomer.receive_response(&question, &answer).unwrap();
         chunks += 1;
     }
     let machine = Machine::open(folder.path(), &document()).unwrap();
     assert_eq!((machine.tip().height, machine.base().unwrap()), (7, 7));
     let late = member_at(machine, folder.path());
-    assert_eq!(late.floor().unwrap().header.height, 7);
-    assert_eq!(late.boundaries.as_ref().unwrap().len(), 1);
-    let again = joiner();
-    again.learn(&Question::Head.encode(), &ours.answer(&Question::Head.encode()).unwrap().unwrap()).unwrap();
+    assert_eq!(late.snapshot_base().unwrap().header.height, 7);
+    assert_eq!(late.committee_changes.as_ref().unwrap().len(), 1);
+    let again = fetch();
+    again
+        .receive_response(
+            &SnapshotRequest::Head.encode(),
+            &ours.respond(&SnapshotRequest::Head.encode()).unwrap().unwrap(),
+        )
+        .unwrap();
     assert!(matches!(again.outcome(), Some(Err(SnapshotError::State(_)))), "the folder holds a ledger");
 }
 
@@ -213,7 +222,7 @@ fn a_block_that_does_not_tell_the_truth_is_not_voted_for_and_changes_nothing() {
     let refused = |header: BlockHeader, transactions: Vec<Bytes>| {
         let block = Block::new(header, transactions).unwrap();
         let why = theirs.check(&block, block.header().digest()).unwrap_err();
-        assert!(!theirs.holds(&block.header().digest()));
+        assert!(!theirs.has_executed(&block.header().digest()));
         why.to_string()
     };
     let header = honest.header().clone();

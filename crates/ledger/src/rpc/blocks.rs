@@ -1,10 +1,10 @@
 //! Blocks, transactions and receipts.
 
+use super::budget::{self, WorkBudget};
+use super::errors::RpcRefusal;
 use super::params::{At, Params, flag, hash, quantity};
-use super::refuse::Refused;
-use super::show::{self, Block, Place, Transaction};
-use super::work::{self, Work};
-use super::{Backend, Turn};
+use super::render::{self, Block, Place, Transaction};
+use super::{Backend, Session};
 use crate::machine::{BLOCK_GAS_MAX, Receipt, StoreError};
 use alloy_primitives::keccak256;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const PERCENTILES_MAX: usize = 100;
 
 impl Backend {
     /// The height of a block there is.
-    pub(super) fn height(&self, at: At) -> Result<Option<u64>, Refused> {
+    pub(super) fn height(&self, at: At) -> Result<Option<u64>, RpcRefusal> {
         let tip = self.machine.tip().height;
         Ok(match at {
             At::Tip | At::Pending => Some(tip),
@@ -26,15 +26,15 @@ impl Backend {
         })
     }
 
-    pub(super) fn block_at(&self, height: u64, work: &mut Work) -> Result<Block, Refused> {
-        work.spend(work::BLOCK)?;
+    pub(super) fn block_at(&self, height: u64, work: &mut WorkBudget) -> Result<Block, RpcRefusal> {
+        work.spend(budget::BLOCK)?;
         let header = self.machine.header(height)?;
         // A node that began with a snapshot has no blocks from before it.
-        Block::read(header.ok_or_else(|| Refused::not_found(format!("block {height} is not kept here")))?)
+        Block::read(header.ok_or_else(|| RpcRefusal::not_found(format!("block {height} is not kept here")))?)
     }
 
     /// A block's transactions, or that they are not kept any more.
-    pub(super) fn transactions_of(&self, block: &Block) -> Result<Vec<Vec<u8>>, Refused> {
+    pub(super) fn transactions_of(&self, block: &Block) -> Result<Vec<Vec<u8>>, RpcRefusal> {
         let transactions = self.machine.transactions(block.header.height)?;
         let empty = self.machine.genesis_header().transactions_root;
         if transactions.is_empty() && block.header.transactions_root != empty {
@@ -43,19 +43,19 @@ impl Backend {
         Ok(transactions)
     }
 
-    pub(super) fn receipts_of(&self, block: &Block, count: usize) -> Result<Vec<Receipt>, Refused> {
+    pub(super) fn receipts_of(&self, block: &Block, count: usize) -> Result<Vec<Receipt>, RpcRefusal> {
         let receipts = self.machine.receipts(block.header.height)?;
         if receipts.len() == count { Ok(receipts) } else { Err(not_kept(block.header.height)) }
     }
 }
 
-fn not_kept(height: u64) -> Refused {
-    Refused::not_found(format!("the transactions of block {height} are not kept here any more"))
+fn not_kept(height: u64) -> RpcRefusal {
+    RpcRefusal::not_found(format!("the transactions of block {height} are not kept here any more"))
 }
 
-impl Turn<'_> {
+impl Session<'_> {
     /// The block a first parameter names, if there is one.
-    fn named(&mut self, params: &Params<'_>) -> Result<Option<Block>, Refused> {
+    fn named(&mut self, params: &Params<'_>) -> Result<Option<Block>, RpcRefusal> {
         let at = params.get(0, "block", super::params::at)?;
         match self.backend.height(at)? {
             None => Ok(None),
@@ -63,7 +63,7 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn block(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn block(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let params = params.most(2)?;
         let full = params.maybe(1).is_some() && params.get(1, "with transactions", flag)?;
         let Some(block) = self.named(&params)? else { return Ok(Value::Null) };
@@ -75,25 +75,25 @@ impl Turn<'_> {
                 shown.push(transaction.show(Some(Place { block: &block, index }), &mut self.work)?);
             } else {
                 self.work.bytes(70)?;
-                shown.push(show::bytes(keccak256(raw).as_slice()));
+                shown.push(render::bytes(keccak256(raw).as_slice()));
             }
         }
         let summary = self.backend.machine.summary(block.header.height)?;
         block.show(&summary, shown, raws.iter().map(Vec::len).sum(), &mut self.work)
     }
 
-    pub(super) fn transactions_in_block(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn transactions_in_block(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let Some(block) = self.named(&params.most(1)?)? else { return Ok(Value::Null) };
-        Ok(show::quantity(self.backend.transactions_of(&block)?.len() as u64))
+        Ok(render::quantity(self.backend.transactions_of(&block)?.len() as u64))
     }
 
-    pub(super) fn transaction_in_block(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn transaction_in_block(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let index = params.most(2)?.get(1, "index", quantity)?;
         let Some(block) = self.named(&params)? else { return Ok(Value::Null) };
         self.show_transaction(&block, index)
     }
 
-    fn show_transaction(&mut self, block: &Block, index: u64) -> Result<Value, Refused> {
+    fn show_transaction(&mut self, block: &Block, index: u64) -> Result<Value, RpcRefusal> {
         let raws = self.backend.transactions_of(block)?;
         let Some((index, raw)) = usize::try_from(index).ok().and_then(|at| raws.get(at).map(|raw| (at, raw)))
         else {
@@ -102,7 +102,7 @@ impl Turn<'_> {
         Transaction::read(raw, &mut self.work)?.show(Some(Place { block, index }), &mut self.work)
     }
 
-    pub(super) fn transaction(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn transaction(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let name = params.most(1)?.get(0, "transaction hash", hash)?;
         // What waits is looked up first: a commit between the two questions is then seen by the second.
         let waiting = self.backend.pool.waiting_bytes(&name.0);
@@ -114,13 +114,13 @@ impl Turn<'_> {
         Transaction::read(&raw, &mut self.work)?.show(None, &mut self.work)
     }
 
-    pub(super) fn receipt(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn receipt(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let name = params.most(1)?.get(0, "transaction hash", hash)?;
         let Some((height, index)) = self.backend.machine.place(&name.0)? else { return Ok(Value::Null) };
         let block = self.backend.block_at(height, &mut self.work)?;
         let raws = self.backend.transactions_of(&block)?;
         let receipts = self.backend.receipts_of(&block, raws.len())?;
-        self.work.spend(work::RECEIPT.saturating_mul(receipts.len() as u64))?;
+        self.work.spend(budget::RECEIPT.saturating_mul(receipts.len() as u64))?;
         let index = index as usize;
         let (Some(raw), Some(receipt)) = (raws.get(index), receipts.get(index)) else {
             return Err(StoreError::Damaged("a transaction is not where it should be").into());
@@ -130,13 +130,13 @@ impl Turn<'_> {
         transaction.show_receipt(Place { block: &block, index }, receipt, before, &mut self.work)
     }
 
-    pub(super) fn block_receipts(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn block_receipts(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let Some(block) = self.named(&params.most(1)?)? else { return Ok(Value::Null) };
         let raws = self.backend.transactions_of(&block)?;
         let receipts = self.backend.receipts_of(&block, raws.len())?;
         let (mut before, mut shown) = ((0, 0), Vec::with_capacity(raws.len()));
         for (index, (raw, receipt)) in raws.iter().zip(&receipts).enumerate() {
-            self.work.spend(work::RECEIPT)?;
+            self.work.spend(budget::RECEIPT)?;
             let transaction = Transaction::read(raw, &mut self.work)?;
             let place = Place { block: &block, index };
             shown.push(transaction.show_receipt(place, receipt, before, &mut self.work)?);
@@ -147,18 +147,18 @@ impl Turn<'_> {
     }
 
     /// Blocks here have no uncles.
-    pub(super) fn no_uncles(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn no_uncles(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let block = self.named(&params.most(1)?)?;
         Ok(block.map_or(Value::Null, |_| json!("0x0")))
     }
 
-    pub(super) fn no_uncle(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn no_uncle(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         params.most(2)?.get(1, "index", quantity)?;
         self.named(&params).map(|_| Value::Null)
     }
 
     /// What was paid for gas: nothing, ever.
-    pub(super) fn fee_history(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn fee_history(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let count = params.most(3)?.get(0, "number of blocks", |value| match value.as_u64() {
             Some(count) => Ok(count),
             None => quantity(value),
@@ -175,12 +175,12 @@ impl Turn<'_> {
             })?,
         };
         let Some(newest) = self.backend.height(newest)? else {
-            return Err(Refused::not_found("there is no such block yet"));
+            return Err(RpcRefusal::not_found("there is no such block yet"));
         };
         let count = count.min(FEE_BLOCKS_MAX).min(newest + 1);
         let oldest = newest + 1 - count;
         let rows = usize::try_from(count).unwrap_or(0);
-        self.work.spend(work::HEIGHT * count)?;
+        self.work.spend(budget::HEIGHT * count)?;
         self.work.bytes((rows + 1) * (32 + 8 * percentiles))?;
         let mut used = Vec::with_capacity(rows);
         for height in oldest..oldest + count {
@@ -189,7 +189,7 @@ impl Turn<'_> {
             used.push(gas as f64 / BLOCK_GAS_MAX as f64);
         }
         let mut shown = json!({
-            "oldestBlock": show::quantity(oldest),
+            "oldestBlock": render::quantity(oldest),
             "baseFeePerGas": vec!["0x0"; rows + 1],
             "gasUsedRatio": used,
         });

@@ -1,10 +1,10 @@
 //! Filters that are polled. Each belongs to who made it and is forgotten when nobody polls it.
 
+use super::budget;
+use super::errors::RpcRefusal;
 use super::logs::{LOG_BLOCKS_MAX, Span, Wanted};
 use super::params::{At, Params, Wrong, quantity};
-use super::refuse::Refused;
-use super::work;
-use super::{Backend, Caller, Turn, logs, show};
+use super::{Backend, Caller, Session, logs, render};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -44,11 +44,11 @@ impl Filters {
         self.by_id.retain(|_, filter| now_ms.saturating_sub(filter.polled_ms) <= FILTER_IDLE_MS_MAX);
     }
 
-    fn add(&mut self, filter: Filter) -> Result<u64, Refused> {
+    fn add(&mut self, filter: Filter) -> Result<u64, RpcRefusal> {
         self.forget_idle(filter.polled_ms);
         let own = self.by_id.values().filter(|other| other.owner == filter.owner).count();
         if own >= FILTERS_PER_CALLER_MAX || self.by_id.len() >= FILTERS_MAX {
-            return Err(Refused::limit(
+            return Err(RpcRefusal::limit(
                 "there are too many filters: uninstall those that are not polled any more, or wait",
             ));
         }
@@ -65,14 +65,14 @@ impl Backend {
     }
 }
 
-impl Turn<'_> {
-    fn add_filter(&mut self, kind: Kind) -> Result<Value, Refused> {
+impl Session<'_> {
+    fn add_filter(&mut self, kind: Kind) -> Result<Value, RpcRefusal> {
         let next = self.backend.machine.tip().height + 1;
         let filter = Filter { owner: self.caller, kind, next, polled_ms: self.now_ms };
-        self.backend.filters().add(filter).map(show::quantity)
+        self.backend.filters().add(filter).map(render::quantity)
     }
 
-    pub(super) fn new_filter(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn new_filter(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let (wanted, span) = params.most(1)?.get(0, "filter", |value| match logs::read(value)? {
             (_, Span::Block(_)) => Err(Wrong("names one block, which will not change".into())),
             other => Ok(other),
@@ -80,23 +80,23 @@ impl Turn<'_> {
         self.add_filter(Kind::Logs(wanted, span))
     }
 
-    pub(super) fn new_block_filter(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn new_block_filter(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         params.most(0)?;
         self.add_filter(Kind::Blocks)
     }
 
     /// A filter of the caller's, which is polled by this.
-    fn filter(&mut self, params: &Params<'_>) -> Result<(u64, Filter), Refused> {
+    fn filter(&mut self, params: &Params<'_>) -> Result<(u64, Filter), RpcRefusal> {
         let id = params.get(0, "filter id", quantity)?;
         let mut filters = self.backend.filters();
         filters.forget_idle(self.now_ms);
         let own = filters.by_id.get_mut(&id).filter(|filter| filter.owner == self.caller);
-        let filter = own.ok_or_else(|| Refused::impossible("filter not found"))?;
+        let filter = own.ok_or_else(|| RpcRefusal::impossible("filter not found"))?;
         filter.polled_ms = self.now_ms;
         Ok((id, filter.clone()))
     }
 
-    pub(super) fn filter_changes(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn filter_changes(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let (id, filter) = self.filter(&params.most(1)?)?;
         let mut last = self.backend.machine.tip().height;
         if let Kind::Logs(_, Span::Range(_, At::Height(to))) = filter.kind {
@@ -110,10 +110,10 @@ impl Turn<'_> {
         let (changes, next) = match &filter.kind {
             Kind::Blocks => {
                 let count = last - filter.next + 1;
-                self.work.spend(work::HEIGHT * count)?;
+                self.work.spend(budget::HEIGHT * count)?;
                 self.work.bytes(70 * usize::try_from(count).unwrap_or(usize::MAX))?;
                 let headers = self.backend.machine.headers(heights)?;
-                (headers.iter().map(|header| show::bytes(&digest(header))).collect(), last + 1)
+                (headers.iter().map(|header| render::bytes(&digest(header))).collect(), last + 1)
             }
             Kind::Logs(wanted, _) => self.backend.scan(heights, wanted, true, &mut self.work)?,
         };
@@ -123,16 +123,16 @@ impl Turn<'_> {
         Ok(Value::Array(changes))
     }
 
-    pub(super) fn filter_logs(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn filter_logs(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let (_, filter) = self.filter(&params.most(1)?)?;
         let Kind::Logs(wanted, span) = filter.kind else {
-            return Err(Refused::impossible("filter not found: this one tells of blocks, not of events"));
+            return Err(RpcRefusal::impossible("filter not found: this one tells of blocks, not of events"));
         };
         let Some(heights) = self.backend.heights(span)? else { return Ok(json!([])) };
         Ok(Value::Array(self.backend.scan(heights, &wanted, false, &mut self.work)?.0))
     }
 
-    pub(super) fn uninstall_filter(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+    pub(super) fn uninstall_filter(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let id = params.most(1)?.get(0, "filter id", quantity)?;
         let mut filters = self.backend.filters();
         let own = filters.by_id.get(&id).is_some_and(|filter| filter.owner == self.caller);

@@ -1,10 +1,10 @@
 //! Events.
 
+use super::budget::{self, WorkBudget};
+use super::errors::RpcRefusal;
 use super::params::{At, Params, Wrong, address, at, field, hash, list};
-use super::refuse::Refused;
-use super::show::{Place, show_log};
-use super::work::{self, Work};
-use super::{Backend, Turn};
+use super::render::{Place, show_log};
+use super::{Backend, Session};
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Log, keccak256};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
@@ -95,33 +95,33 @@ pub(super) fn read(value: &Value) -> Result<(Wanted, Span), Wrong> {
 
 impl Backend {
     /// The heights of a span that are there; refuses one that is too long.
-    pub(super) fn heights(&self, span: Span) -> Result<Option<RangeInclusive<u64>>, Refused> {
+    pub(super) fn heights(&self, span: Span) -> Result<Option<RangeInclusive<u64>>, RpcRefusal> {
         let tip = self.machine.tip().height;
         let (from, to) = match span {
             Span::Block(digest) => {
                 let height = self.height(At::Digest(digest))?;
-                let height = height.ok_or_else(|| Refused::not_found("there is no such block"))?;
+                let height = height.ok_or_else(|| RpcRefusal::not_found("there is no such block"))?;
                 (height, height)
             }
             Span::Range(from, to) => {
                 let height = |at| match at {
                     At::Height(height) => Ok(height),
                     At::Tip | At::Pending => Ok(tip),
-                    At::Digest(_) => Err(Refused::params("fromBlock and toBlock are heights or tags")),
+                    At::Digest(_) => Err(RpcRefusal::params("fromBlock and toBlock are heights or tags")),
                 };
                 (height(from)?, height(to)?)
             }
         };
         // The tip may have moved past a toBlock that was the newest a moment ago: that is no mistake.
         if from > to && matches!(span, Span::Range(At::Height(_), At::Height(_))) {
-            return Err(Refused::params(format!("fromBlock {from} is after toBlock {to}")));
+            return Err(RpcRefusal::params(format!("fromBlock {from} is after toBlock {to}")));
         }
         let to = to.min(tip);
         if from > to {
             return Ok(None);
         }
         if to - from >= LOG_BLOCKS_MAX {
-            return Err(Refused::params(format!(
+            return Err(RpcRefusal::params(format!(
                 "{} blocks are asked for; at most {LOG_BLOCKS_MAX} may be, so ask in several requests",
                 to - from + 1
             )));
@@ -135,10 +135,10 @@ impl Backend {
         height: u64,
         wanted: &Wanted,
         found: &mut Vec<Value>,
-        work: &mut Work,
-    ) -> Result<(), Refused> {
+        work: &mut WorkBudget,
+    ) -> Result<(), RpcRefusal> {
         let receipts = self.machine.receipts(height)?;
-        work.spend(work::RECEIPT.saturating_mul(receipts.len() as u64))?;
+        work.spend(budget::RECEIPT.saturating_mul(receipts.len() as u64))?;
         let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
         if !receipts.is_empty() && !logs.into_iter().any(|log| wanted.is(log)) {
             return Ok(());
@@ -169,9 +169,9 @@ impl Backend {
         heights: RangeInclusive<u64>,
         wanted: &Wanted,
         stop_early: bool,
-        work: &mut Work,
-    ) -> Result<(Vec<Value>, u64), Refused> {
-        work.spend(work::HEIGHT * (heights.end() - heights.start() + 1))?;
+        work: &mut WorkBudget,
+    ) -> Result<(Vec<Value>, u64), RpcRefusal> {
+        work.spend(budget::HEIGHT * (heights.end() - heights.start() + 1))?;
         let mut found = Vec::new();
         for height in self.machine.heights_with(heights.clone(), |bloom| wanted.maybe_in(bloom))? {
             let before = found.len();
@@ -183,7 +183,7 @@ impl Backend {
             }
             read?;
             if full && !stop_early {
-                return Err(Refused::impossible(format!(
+                return Err(RpcRefusal::impossible(format!(
                     "more than {LOGS_MAX} events are asked for: ask for fewer blocks in a request"
                 )));
             }
@@ -192,8 +192,8 @@ impl Backend {
     }
 }
 
-impl Turn<'_> {
-    pub(super) fn logs(&mut self, params: Params<'_>) -> Result<Value, Refused> {
+impl Session<'_> {
+    pub(super) fn logs(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let (wanted, span) = params.most(1)?.get(0, "filter", read)?;
         let Some(heights) = self.backend.heights(span)? else { return Ok(Value::Array(Vec::new())) };
         let (found, _) = self.backend.scan(heights, &wanted, false, &mut self.work)?;

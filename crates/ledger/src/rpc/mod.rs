@@ -7,31 +7,31 @@
 
 mod accounts;
 mod blocks;
+mod budget;
+mod errors;
 mod filters;
 mod logs;
 mod params;
-mod refuse;
+mod render;
 mod send;
-mod show;
-mod work;
 
 #[cfg(test)]
 mod tests;
 
 pub use accounts::{CALL_GAS_MAX, PROOF_SLOTS_MAX};
 pub use blocks::FEE_BLOCKS_MAX;
+pub use budget::{ANSWER_BYTES_MAX, WORK_MAX};
 pub use filters::{FILTER_IDLE_MS_MAX, FILTERS_MAX, FILTERS_PER_CALLER_MAX};
 pub use logs::{LOG_BLOCKS_MAX, LOGS_MAX, WANTED_MAX};
-pub use work::{ANSWER_BYTES_MAX, WORK_MAX};
 
 use crate::machine::Machine;
 use crate::pool::Pool;
+use budget::WorkBudget;
+use errors::RpcRefusal;
 use filters::Filters;
 use params::Params;
-use refuse::Refused;
 use serde_json::{Map, Value, json};
 use std::sync::Mutex;
-use work::Work;
 
 /// Longest request, bytes: seven transactions of the longest kind, in hexadecimal.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -62,24 +62,24 @@ impl Backend {
 /// Blocks for a disk or an execution: call it off the async threads.
 #[must_use]
 pub fn handle(backend: &Backend, caller: Caller, now_ms: u64, request: &[u8]) -> Vec<u8> {
-    let alone = |refused: Refused| answer(&Value::Null, Err(refused)).to_string().into_bytes();
+    let alone = |refused: RpcRefusal| answer(&Value::Null, Err(refused)).to_string().into_bytes();
     if request.len() > REQUEST_BYTES_MAX {
-        return alone(Refused::request(format!("the request is longer than {REQUEST_BYTES_MAX} bytes")));
+        return alone(RpcRefusal::request(format!("the request is longer than {REQUEST_BYTES_MAX} bytes")));
     }
     let request = match serde_json::from_slice::<Value>(request) {
         Ok(request) => request,
-        Err(why) => return alone(Refused::parse(&why)),
+        Err(why) => return alone(RpcRefusal::parse(&why)),
     };
-    let mut turn = Turn { backend, caller, now_ms, work: Work::default() };
+    let mut turn = Session { backend, caller, now_ms, work: WorkBudget::default() };
     let Value::Array(calls) = request else {
         return turn.one(request).map_or_else(Vec::new, |answer| answer.to_string().into_bytes());
     };
     if calls.is_empty() {
-        return alone(Refused::request("the batch is empty"));
+        return alone(RpcRefusal::request("the batch is empty"));
     }
     if calls.len() > BATCH_CALLS_MAX {
         let why = format!("the batch has {} calls; at most {BATCH_CALLS_MAX} may be", calls.len());
-        return alone(Refused::request(why));
+        return alone(RpcRefusal::request(why));
     }
     let mut out = Vec::new();
     for call in calls {
@@ -93,7 +93,7 @@ pub fn handle(backend: &Backend, caller: Caller, now_ms: u64, request: &[u8]) ->
     out
 }
 
-fn answer(id: &Value, result: Result<Value, Refused>) -> Value {
+fn answer(id: &Value, result: Result<Value, RpcRefusal>) -> Value {
     match result {
         Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
         Err(refused) => json!({ "jsonrpc": "2.0", "id": id, "error": refused.shown() }),
@@ -101,24 +101,24 @@ fn answer(id: &Value, result: Result<Value, Refused>) -> Value {
 }
 
 /// One request under way: what it may still take is shared by all calls of a batch.
-struct Turn<'a> {
+struct Session<'a> {
     backend: &'a Backend,
     caller: Caller,
     now_ms: u64,
-    work: Work,
+    work: WorkBudget,
 }
 
-impl Turn<'_> {
+impl Session<'_> {
     /// Answers one call, if it wants an answer.
     fn one(&mut self, call: Value) -> Option<Value> {
         let Value::Object(call) = call else {
-            return Some(answer(&Value::Null, Err(Refused::request("a call is a JSON object"))));
+            return Some(answer(&Value::Null, Err(RpcRefusal::request("a call is a JSON object"))));
         };
         let id = match call.get("id") {
             None => None,
             Some(id @ (Value::Null | Value::Number(_) | Value::String(_))) => Some(id),
             Some(_) => {
-                let refused = Refused::request("an id is a number, a string or null");
+                let refused = RpcRefusal::request("an id is a number, a string or null");
                 return Some(answer(&Value::Null, Err(refused)));
             }
         };
@@ -131,18 +131,18 @@ impl Turn<'_> {
         }
     }
 
-    fn call(&mut self, call: &Map<String, Value>) -> Result<Value, Refused> {
+    fn call(&mut self, call: &Map<String, Value>) -> Result<Value, RpcRefusal> {
         if call.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
-            return Err(Refused::request("\"jsonrpc\" must be \"2.0\""));
+            return Err(RpcRefusal::request("\"jsonrpc\" must be \"2.0\""));
         }
         let Some(Value::String(method)) = call.get("method") else {
-            return Err(Refused::request("\"method\" must be a string"));
+            return Err(RpcRefusal::request("\"method\" must be a string"));
         };
         let none = Vec::new();
         let params = match call.get("params") {
             None | Some(Value::Null) => &none,
             Some(Value::Array(params)) => params,
-            Some(_) => return Err(Refused::params("\"params\" must be an array")),
+            Some(_) => return Err(RpcRefusal::params("\"params\" must be an array")),
         };
         self.work.call()?;
         let result = self.method(method, Params::new(method, params));
@@ -153,14 +153,14 @@ impl Turn<'_> {
         }
     }
 
-    fn method(&mut self, method: &str, params: Params<'_>) -> Result<Value, Refused> {
+    fn method(&mut self, method: &str, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let machine = &self.backend.machine;
         match method {
             "web3_clientVersion" => params.none(|| json!(concat!("aceso/", env!("CARGO_PKG_VERSION")))),
             "net_version" => params.none(|| json!(machine.chain_id().to_string())),
             "net_listening" => params.none(|| json!(true)),
-            "eth_chainId" => params.none(|| show::quantity(machine.chain_id())),
-            "eth_blockNumber" => params.none(|| show::quantity(machine.tip().height)),
+            "eth_chainId" => params.none(|| render::quantity(machine.chain_id())),
+            "eth_blockNumber" => params.none(|| render::quantity(machine.tip().height)),
             "eth_syncing" => params.none(|| json!(false)),
             "eth_accounts" => params.none(|| json!([])),
             // Nothing is paid for here.
@@ -192,7 +192,7 @@ impl Turn<'_> {
             "eth_getFilterChanges" => self.filter_changes(params),
             "eth_getFilterLogs" => self.filter_logs(params),
             "eth_uninstallFilter" => self.uninstall_filter(params),
-            other => Err(Refused::method(other)),
+            other => Err(RpcRefusal::method(other)),
         }
     }
 }

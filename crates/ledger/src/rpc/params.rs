@@ -1,6 +1,6 @@
 //! Parameters, read strictly: what is guessed at could answer another question than was asked.
 
-use super::refuse::Refused;
+use super::errors::RpcRefusal;
 use crate::machine::{Call, TX_BYTES_MAX};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
@@ -35,12 +35,12 @@ impl<'a> Params<'a> {
     }
 
     /// For a method without parameters.
-    pub(super) fn none<T>(self, answer: impl FnOnce() -> T) -> Result<T, Refused> {
+    pub(super) fn none<T>(self, answer: impl FnOnce() -> T) -> Result<T, RpcRefusal> {
         self.most(0).map(|_| answer())
     }
 
     /// Refuses more parameters than this.
-    pub(super) fn most(self, most: usize) -> Result<Self, Refused> {
+    pub(super) fn most(self, most: usize) -> Result<Self, RpcRefusal> {
         if self.list.len() > most {
             let why = format!(
                 "{} takes at most {most} parameters, not {}; nothing beyond them is supported",
@@ -49,7 +49,7 @@ impl<'a> Params<'a> {
             );
             // Clients that send more and expect it to be heeded must not be misled; nulls mean nothing.
             if self.list[most..].iter().any(|more| !more.is_null() && *more != Value::Object(Map::new())) {
-                return Err(Refused::params(why));
+                return Err(RpcRefusal::params(why));
             }
         }
         Ok(self)
@@ -66,15 +66,15 @@ impl<'a> Params<'a> {
         at: usize,
         what: &str,
         read: impl FnOnce(&'a Value) -> Result<T, Wrong>,
-    ) -> Result<T, Refused> {
-        let value = self
-            .maybe(at)
-            .ok_or_else(|| Refused::params(format!("{} needs parameter {} ({what})", self.method, at + 1)))?;
-        read(value).map_err(|Wrong(why)| Refused::params(format!("parameter {} ({what}) {why}", at + 1)))
+    ) -> Result<T, RpcRefusal> {
+        let value = self.maybe(at).ok_or_else(|| {
+            RpcRefusal::params(format!("{} needs parameter {} ({what})", self.method, at + 1))
+        })?;
+        read(value).map_err(|Wrong(why)| RpcRefusal::params(format!("parameter {} ({what}) {why}", at + 1)))
     }
 
     /// Which block; the newest if it is left out.
-    pub(super) fn block(&self, position: usize) -> Result<At, Refused> {
+    pub(super) fn block(&self, position: usize) -> Result<At, RpcRefusal> {
         match self.maybe(position) {
             None => Ok(At::Tip),
             Some(_) => self.get(position, "block", at),

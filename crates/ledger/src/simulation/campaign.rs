@@ -1,65 +1,66 @@
-//! Many stories, each drawn from a seed: four organisations, bad weather, crashes, partitions, power
-//! cuts, a validator that lies, a committee that changes; and what must always hold, checked throughout.
+//! Many scenarios, each drawn from a seed: four organisations, bad links, crashes, partitions, power cuts,
+//! a Byzantine validator, a changing committee. The invariants are checked throughout.
 //!
-//! `make sim` tells a thousand, `make sim SEED=n` one of them.
+//! `make sim` runs a thousand scenarios, `make sim SEED=n` one of them.
 
+mod cluster;
 mod plan;
-mod stage;
 
+mod invariants;
 mod tests;
-mod witness;
 
 use super::{seed as validator_seed, *};
+use cluster::{Cluster, Scenario};
 use consensus_sim::deterministic::Runner;
-use plan::{Event, Lie, Plan, Scene};
-use stage::{Stage, World};
-use witness::Witness;
+use invariants::InvariantChecker;
+use plan::{Event, Misbehaviour, Plan, Step};
 
 /// Organisations, each with a founding validator.
 const FOUNDERS: usize = 4;
-/// From the last harm to new blocks on every honest node, and every transaction settled: simulated time.
+/// Longest simulated time from the last fault until every honest node has new blocks and every
+/// transaction is settled.
 const HEAL_MS_MAX: u64 = 60_000;
-/// From there to a committee that changed as voted.
+/// Longest simulated time from there until the committee has changed as voted.
 const CHANGE_MS_MAX: u64 = 120_000;
 
-/// What does not hold, and where.
+/// The invariant that was violated, and where.
 type Violation = String;
 
-/// What a story came to. The same seed gives the same, to the last bit.
+/// The result of a scenario. The same seed gives the same result, to the last bit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Told {
-    /// What the runtime saw, life by life.
+struct RunResult {
+    /// The runtime's audit state at the end of each run between power cuts.
     fingerprint: Vec<String>,
     blocks: u64,
     transactions: u64,
     certificates: u64,
-    /// Pieces of evidence against the liar.
+    /// Pieces of evidence against the Byzantine validator.
     evidence: u64,
-    /// Simulated milliseconds from the last harm to everybody agreeing on everything.
+    /// Simulated milliseconds from the last fault until every node agreed again.
     healed_ms: u64,
     simulated_ms: u64,
 }
 
-fn tell(plan: &Plan) -> Result<Told, Violation> {
+fn run_plan(plan: &Plan) -> Result<RunResult, Violation> {
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let mut world = World::found(plan.clone(), memory.path());
+    let mut scenario = Scenario::new(plan.clone(), memory.path());
     let config = deterministic::Config::new()
         .with_seed(plan.seed)
         .with_timeout(Some(Duration::from_secs(3600)))
         .with_storage_fault_config(plan.disks());
     let mut runner = Runner::new(config);
-    let mut lives = plan.scenes.split_inclusive(|scene| matches!(scene.event, Event::PowerCut));
+    let mut starts = plan.steps.split_inclusive(|step| matches!(step.event, Event::PowerCut));
     loop {
-        let scenes = lives.next().unwrap_or_default();
-        let cut = scenes.last().is_some_and(|scene| matches!(scene.event, Event::PowerCut));
+        let steps = starts.next().unwrap_or_default();
+        let cut = steps.last().is_some_and(|step| matches!(step.event, Event::PowerCut));
         let (ended, checkpoint) = runner.start_and_recover(async |context| {
-            let ended = Stage::open(&context, &mut world).live(scenes, !cut).await;
-            world.told.fingerprint.push(context.auditor().state());
+            let ended = Cluster::open(&context, &mut scenario).run(steps, !cut).await;
+            scenario.result.fingerprint.push(context.auditor().state());
             ended
         });
         ended?;
         if !cut {
-            return Ok(world.told);
+            return Ok(scenario.result);
         }
         runner = Runner::from(checkpoint);
     }

@@ -10,7 +10,7 @@ use consensus_sim::{
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// A number that looks random (splitmix64).
-fn dice(seed: u64, at: u64) -> u64 {
+fn rng(seed: u64, at: u64) -> u64 {
     let mut z = seed.wrapping_mul(0x1000).wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -22,16 +22,16 @@ fn dice(seed: u64, at: u64) -> u64 {
 struct Final(BTreeMap<u64, Vec<u8>>);
 
 impl Final {
-    fn check(&mut self, members: &[Member], seen: &[u64], scene: &str) -> Vec<u64> {
+    fn check(&mut self, members: &[Member], seen: &[u64], step: &str) -> Vec<u64> {
         let mut heights = Vec::new();
         for (index, member) in members.iter().enumerate() {
             let height = member.machine.tip().height;
             let before = seen.get(index).copied().unwrap_or(0);
-            assert!(height >= before, "{scene}: validator {index} went from {before} back to {height}");
+            assert!(height >= before, "{step}: validator {index} went from {before} back to {height}");
             for height in 1..=height {
                 let header = member.machine.header(height).unwrap().unwrap();
                 let first = self.0.entry(height).or_insert_with(|| header.clone());
-                assert_eq!(*first, header, "{scene}: two blocks at height {height}");
+                assert_eq!(*first, header, "{step}: two blocks at height {height}");
             }
             heights.push(height);
         }
@@ -39,7 +39,7 @@ impl Final {
     }
 }
 
-struct Story {
+struct Scenario {
     seed: u64,
     validators: usize,
     folder: PathBuf,
@@ -48,20 +48,20 @@ struct Story {
     heights: Vec<u64>,
 }
 
-impl Story {
+impl Scenario {
     /// One life of so many milliseconds; gives the disks as the power cut leaves them.
     fn live(&mut self, runner: Runner, life: u64, life_ms: u64) -> Checkpoint {
-        let scene = format!("seed {}, life {life}, {} validators", self.seed, self.validators);
+        let step = format!("seed {}, life {life}, {} validators", self.seed, self.validators);
         let (folder, document, validators) = (self.folder.clone(), self.document.clone(), self.validators);
         let (finals, seen) = (&mut self.finals, &self.heights);
         let (heights, checkpoint) = runner.start_and_recover(async |context| {
-            let ward = Ward::on(context, folder, document);
+            let ward = TestCommittee::on(context, folder, document);
             ward.link(None, true).await;
             let mut members = Vec::new();
             for index in 0..validators {
                 members.push(ward.boot(index, 0).await);
             }
-            finals.check(&members, seen, &scene);
+            finals.check(&members, seen, &step);
             let mut anchored = 0;
             let mut log = MerkleLog::new();
             for _ in 0..life_ms / 300 {
@@ -82,12 +82,12 @@ impl Story {
                 ward.context.sleep(Duration::from_millis(300)).await;
             }
             ward.context.sleep(Duration::from_millis(life_ms % 300)).await;
-            let heights = finals.check(&members, seen, &scene);
+            let heights = finals.check(&members, seen, &step);
             let accused = ward.net.blocked().await;
-            assert!(accused.is_empty(), "{scene}: somebody voted twice: {accused:?}");
+            assert!(accused.is_empty(), "{step}: somebody voted twice: {accused:?}");
             for (index, member) in members.into_iter().enumerate() {
                 let fault = futures::FutureExt::now_or_never(member.task);
-                assert!(fault.is_none(), "{scene}: validator {index} gave up: {fault:?}");
+                assert!(fault.is_none(), "{step}: validator {index} gave up: {fault:?}");
             }
             heights
         });
@@ -96,7 +96,7 @@ impl Story {
     }
 }
 
-/// Tells a story of power cuts; how high the chain came.
+/// Tells a scenario of power cuts; how high the chain came.
 fn power_cuts(seed: u64, validators: usize, cuts: u64) -> u64 {
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     // Nothing of what was not synced is left, or some or most of its bytes.
@@ -108,7 +108,7 @@ fn power_cuts(seed: u64, validators: usize, cuts: u64) -> u64 {
         .with_seed(seed)
         .with_timeout(Some(Duration::from_secs(3600)))
         .with_storage_fault_config(FaultConfig::default().write(write));
-    let mut story = Story {
+    let mut scenario = Scenario {
         seed,
         validators,
         folder: memory.path().to_owned(),
@@ -116,14 +116,14 @@ fn power_cuts(seed: u64, validators: usize, cuts: u64) -> u64 {
         finals: Final::default(),
         heights: Vec::new(),
     };
-    let mut checkpoint = story.live(Runner::new(config), 0, 2_000 + dice(seed, 0) % 3_000);
+    let mut checkpoint = scenario.live(Runner::new(config), 0, 2_000 + rng(seed, 0) % 3_000);
     for cut in 1..=cuts {
-        checkpoint = story.live(Runner::from(checkpoint), cut, 1 + dice(seed, cut) % 2_500);
+        checkpoint = scenario.live(Runner::from(checkpoint), cut, 1 + rng(seed, cut) % 2_500);
     }
-    let before = story.heights.iter().max().copied().unwrap_or(0);
-    story.live(Runner::from(checkpoint), cuts + 1, 15_000);
-    let after = story.heights.iter().min().copied().unwrap_or(0);
-    assert!(after > before, "seed {seed}: the chain goes on: {before} -> {:?}", story.heights);
+    let before = scenario.heights.iter().max().copied().unwrap_or(0);
+    scenario.live(Runner::from(checkpoint), cuts + 1, 15_000);
+    let after = scenario.heights.iter().min().copied().unwrap_or(0);
+    assert!(after > before, "seed {seed}: the chain goes on: {before} -> {:?}", scenario.heights);
     after
 }
 

@@ -64,11 +64,11 @@ fn a_snapshot_is_the_state_of_a_certified_block_and_a_changed_byte_anywhere_is_r
     {
         let theirs = Machine::open(theirs.path(), &document(8)).unwrap();
         let machine = Machine::open(ours.path(), &document(8)).unwrap();
-        let boundaries = Boundaries::open(ours.path(), &document(8)).unwrap();
+        let committee_changes = CommitteeChanges::open(ours.path(), &document(8)).unwrap();
         assert_eq!((machine.tip().digest, machine.base().unwrap()), (finalized.digest, height));
         assert_eq!(machine.header(height).unwrap(), theirs.header(height).unwrap());
         assert_eq!(machine.header(height - 1).unwrap(), None);
-        assert_eq!(boundaries.floor().unwrap().header, finalized.header);
+        assert_eq!(committee_changes.snapshot_base().unwrap().header, finalized.header);
     }
     let again = import(ours.path(), &document(8), None, &mut &*bytes);
     assert!(matches!(again, Err(SnapshotError::State(state::SnapshotError::Occupied))), "{again:?}");

@@ -6,7 +6,7 @@ use vitals::proof::Certified;
 /// A question of one node to another. Wire form: a kind, then big-endian numbers and the rest:
 /// `1`; `2 ‖ height (8) ‖ place`; `3 ‖ height (8)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
+pub enum SnapshotRequest {
     /// What does your newest snapshot stand on? Answer: a ledger proof of version 2 without accounts.
     Head,
     /// The state of the snapshot at this height, from a place on. Answer: a chunk.
@@ -23,7 +23,7 @@ pub enum Question {
     },
 }
 
-impl Question {
+impl SnapshotRequest {
     /// As bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -93,21 +93,24 @@ mod tests {
     #[test]
     fn questions_are_the_golden_ones_and_read_back() {
         let place = Place::from_bytes(&[1, 2, 15]).unwrap();
-        let questions =
-            [Question::Head, Question::Chunk { height: 383, place }, Question::Changes { above: 127 }];
+        let questions = [
+            SnapshotRequest::Head,
+            SnapshotRequest::Chunk { height: 383, place },
+            SnapshotRequest::Changes { above: 127 },
+        ];
         let mut bytes = Vec::new();
         for question in questions {
             let one = question.encode();
-            assert_eq!(Question::decode(&one), Some(question));
-            assert_eq!(Question::decode(&[one.as_slice(), &[0x20]].concat()), None, "longer");
-            assert!(one.len() <= consensus::QUESTION_BYTES_MAX);
+            assert_eq!(SnapshotRequest::decode(&one), Some(question));
+            assert_eq!(SnapshotRequest::decode(&[one.as_slice(), &[0x20]].concat()), None, "longer");
+            assert!(one.len() <= consensus::REQUEST_BYTES_MAX);
             bytes.extend_from_slice(&u32::try_from(one.len()).unwrap().to_be_bytes());
             bytes.extend_from_slice(&one);
         }
         assert_eq!(bytes, golden("snapshot_questions_v1"), "a changed wire format is a new version");
         for bad in [&[][..], &[0], &[4], &[2, 0], &[3, 0, 0, 0, 0, 0, 0, 0], &[2, 0, 0, 0, 0, 0, 0, 0, 0, 16]]
         {
-            assert_eq!(Question::decode(bad), None, "{bad:?}");
+            assert_eq!(SnapshotRequest::decode(bad), None, "{bad:?}");
         }
     }
 

@@ -83,7 +83,7 @@ fn a_quorum_is_more_than_two_thirds() {
     let of = |n: u8| {
         let authorities =
             Authorities { committee: (0..n).map(|at| [at; 32]).collect(), ..Authorities::default() };
-        (authorities.quorum(), authorities.traitors())
+        (authorities.quorum(), authorities.max_faulty())
     };
     assert_eq!([of(1), of(3), of(4), of(7)], [(1, 0), (3, 0), (3, 1), (5, 2)]);
     let authorities = Authorities { epoch: 2, epoch_blocks: 128, ..Authorities::default() };

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::Peer;
-use consensus_sim::Outlaw;
+use consensus_sim::ByzantinePeer;
 use std::net::TcpListener;
 
 const N: u8 = 4;
@@ -252,7 +252,7 @@ fn four_hospitals_agree_on_loopback_though_one_dies_and_comes_back() {
     let back = four.anchor_all();
     println!("the dead one is back and has caught up after {back:?}");
     println!("agreed on {} blocks", four.agree());
-    let seen = four.chain(0).observed().all();
+    let seen = four.chain(0).peer_statuses().all();
     assert_eq!(seen.len(), 4, "{seen:?}");
     assert!(four.chain(0).evidence().is_empty());
 
@@ -279,32 +279,32 @@ fn whoever_sends_garbage_after_the_handshake_is_dropped_and_the_others_go_on() {
     let (outlaw, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
     let folder = four.folder.path().join("outlaw");
     let genesis = four.document.hash();
-    let speaker = Outlaw::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
+    let speaker = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
     // What an honest one says is heard: the handshake is done.
     let greeting = [1, 0];
     for victim in 0..3 {
         let mut tip = four.chain(victim).watch_tip();
         let start = Instant::now();
-        while four.chain(victim).observed().all().get(&outlaw).is_none_or(|seen| seen.heard_at_ms == 0) {
+        while four.chain(victim).peer_statuses().all().get(&outlaw).is_none_or(|seen| seen.heard_at_ms == 0) {
             assert!(start.elapsed() < PATIENCE, "{victim} never hears it");
             speaker.say(&four.peers[victim].key, GOSSIP, &greeting);
             four.chain(victim).moved(&mut tip);
         }
-        assert_eq!(four.chain(victim).observed().all()[&outlaw].drops, 0);
+        assert_eq!(four.chain(victim).peer_statuses().all()[&outlaw].drops, 0);
     }
     // A transaction nobody signed; a vote that is none; a block that is none.
     let lies = [(GOSSIP, handed(b"no transaction")), (VOTES, vec![0, 0xff, 0xff]), (BROADCAST, vec![7; 40])];
     for (victim, (kind, lie)) in lies.iter().enumerate() {
         let mut tip = four.chain(victim).watch_tip();
         let start = Instant::now();
-        while four.chain(victim).observed().all()[&outlaw].drops == 0 {
+        while four.chain(victim).peer_statuses().all()[&outlaw].drops == 0 {
             assert!(start.elapsed() < PATIENCE, "{victim} goes on listening");
             speaker.say(&four.peers[victim].key, *kind, lie);
             four.chain(victim).moved(&mut tip);
         }
     }
     let heard = |four: &Four| -> Vec<u64> {
-        (0..3).map(|at| four.chain(at).observed().all()[&outlaw].heard_at_ms).collect()
+        (0..3).map(|at| four.chain(at).peer_statuses().all()[&outlaw].heard_at_ms).collect()
     };
     let before = heard(&four);
     for _ in 0..5 {
@@ -319,7 +319,7 @@ fn whoever_sends_garbage_after_the_handshake_is_dropped_and_the_others_go_on() {
     assert!(shown.drops > 0 && shown.dropped_at_ms.is_some());
     // The honest ones dropped only it.
     for at in 0..3 {
-        let all = four.chain(at).observed().all();
+        let all = four.chain(at).peer_statuses().all();
         assert!(all.iter().all(|(key, seen)| *key == outlaw || seen.drops == 0), "{all:?}");
     }
     four.agree();
@@ -350,12 +350,12 @@ fn validators_of_another_ledger_never_hear_each_other() {
         four.anchor_all();
     }
     for at in 0..3 {
-        let all = four.chain(at).observed().all();
+        let all = four.chain(at).peer_statuses().all();
         assert!(all.get(&four.peers[3].key).is_none_or(|seen| seen.heard_at_ms == 0));
     }
     assert_eq!(stranger.tip().height, 0, "alone it decides nothing");
     let own = four.peers[3].key;
-    assert!(stranger.observed().all().keys().all(|key| *key == own), "it hears nobody but itself");
+    assert!(stranger.peer_statuses().all().keys().all(|key| *key == own), "it hears nobody but itself");
 }
 
 #[test]
@@ -446,10 +446,10 @@ fn a_snapshot_comes_over_the_links_also_when_one_peer_answers_with_garbage() {
     let (newcomer, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
     let folder = four.folder.path().join("outlaw");
     let genesis = four.document.hash();
-    let speaker = Outlaw::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
+    let speaker = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
     let mut tip = four.chain(0).watch_tip();
     let start = Instant::now();
-    while four.chain(0).observed().all().get(&newcomer).is_none_or(|seen| seen.drops == 0) {
+    while four.chain(0).peer_statuses().all().get(&newcomer).is_none_or(|seen| seen.drops == 0) {
         assert!(start.elapsed() < PATIENCE);
         speaker.say(&four.peers[0].key, ERRANDS, &[0; 20]);
         four.chain(0).moved(&mut tip);

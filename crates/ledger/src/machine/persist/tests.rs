@@ -49,13 +49,13 @@ impl Shelf {
     fn reached(&self, trie: &Trie) -> BTreeSet<u64> {
         let (mut reached, mut left) = (BTreeSet::new(), Vec::from_iter(trie.0.clone()));
         while let Some(child) = left.pop() {
-            if let Child::Far(far) = &child {
+            if let Child::Stored(far) = &child {
                 assert!(reached.insert(far.id));
             }
             match &child.load(&self.nodes).unwrap().kind {
                 Kind::Leaf { below, .. } => left.extend(below.clone()),
                 Kind::Extension { child, .. } => left.push(child.clone()),
-                Kind::Branch { kids } => left.extend(kids.children().cloned()),
+                Kind::Branch { children } => left.extend(children.values().cloned()),
             }
         }
         reached
@@ -151,7 +151,7 @@ fn every_changed_byte_of_a_node_is_found_when_it_is_read() {
         &(0..200).map(|at| (at, u64::from(at) + 1)).collect::<Vec<_>>(),
     );
     let stored = shelf.put(&Trie::default(), &trie);
-    let Some(Child::Far(root)) = stored.0.clone() else { panic!("{stored:?}") };
+    let Some(Child::Stored(root)) = stored.0.clone() else { panic!("{stored:?}") };
     let row = {
         let tx = shelf.database.begin_read().unwrap();
         tx.open_table(NODES).unwrap().get(root.id).unwrap().unwrap().value().to_vec()
@@ -172,7 +172,7 @@ fn every_changed_byte_of_a_node_is_found_when_it_is_read() {
         nodes.load(&root)
     };
     let is_number = |at: usize| {
-        // Numbers of kids are not hashed: a wrong one leads to a node with another hash.
+        // Numbers of children are not hashed: a wrong one leads to a node with another hash.
         at >= 5 && (at - 5) % (8 + 1 + 33) < 8
     };
     for at in 0..row.len() {

@@ -26,7 +26,7 @@ fn header(ward: &Ward) -> BlockHeader {
 /// All chunks of the tip's state, of at most so many bytes.
 fn chunks(ward: &Ward, bytes_max: usize) -> Vec<Vec<u8>> {
     let dir = tempfile::tempdir().unwrap();
-    let mut import = Import::begin(dir.path(), &ward.document, header(ward)).unwrap();
+    let mut import = Import::open(dir.path(), &ward.document, header(ward)).unwrap();
     let (view, mut chunks) = (ward.machine.view(), Vec::new());
     while let Some(place) = import.place() {
         assert_eq!(Place::from_bytes(place.as_bytes()).unwrap(), place);
@@ -56,7 +56,7 @@ fn same(ours: &Machine, theirs: &Machine) {
 fn newcomer_stands_where_the_others_stand_and_goes_on_with_them() {
     let mut ward = ward();
     let dir = tempfile::tempdir().unwrap();
-    let mut import = Import::begin(dir.path(), &ward.document, header(&ward)).unwrap();
+    let mut import = Import::open(dir.path(), &ward.document, header(&ward)).unwrap();
     for chunk in chunks(&ward, 2_000) {
         import.push(&chunk).unwrap();
     }
@@ -75,7 +75,7 @@ fn newcomer_stands_where_the_others_stand_and_goes_on_with_them() {
     same(&newcomer, &ward.machine);
     drop(newcomer);
     same(&Machine::open(dir.path(), &ward.document).unwrap(), &ward.machine);
-    let again = Import::begin(dir.path(), &ward.document, header(&ward)).unwrap_err();
+    let again = Import::open(dir.path(), &ward.document, header(&ward)).unwrap_err();
     assert!(matches!(again, SnapshotError::Occupied), "{again}");
 }
 
@@ -95,7 +95,7 @@ fn chunks_are_bounded_and_the_same_on_every_node() {
 fn every_changed_byte_is_refused_and_changes_nothing() {
     let ward = ward();
     let dir = tempfile::tempdir().unwrap();
-    let mut import = Import::begin(dir.path(), &ward.document, header(&ward)).unwrap();
+    let mut import = Import::open(dir.path(), &ward.document, header(&ward)).unwrap();
     let chunks = chunks(&ward, 600);
     for (at, chunk) in chunks.iter().enumerate() {
         let place = import.place();
@@ -131,7 +131,7 @@ fn state_of_another_height_is_refused_under_this_header() {
     let old = ward.machine.view();
     ward.done(0, &gateway(77));
     let dir = tempfile::tempdir().unwrap();
-    let mut import = Import::begin(dir.path(), &ward.document, honest.clone()).unwrap();
+    let mut import = Import::open(dir.path(), &ward.document, honest.clone()).unwrap();
     let lie = export(&ward.machine.view(), &import.place().unwrap(), 5_000).unwrap();
     let refused = import.push(&lie).unwrap_err();
     assert!(refused.to_string().contains("does not have the hash that is certified"), "{refused}");
@@ -143,10 +143,10 @@ fn state_of_another_height_is_refused_under_this_header() {
     import.push(&export(&old, &Place::default(), 5_000).unwrap()).unwrap();
     assert!(import.place() != Some(Place::default()));
     drop(import);
-    let resumed = Import::begin(dir.path(), &ward.document, honest.clone()).unwrap();
+    let resumed = Import::open(dir.path(), &ward.document, honest.clone()).unwrap();
     assert!(resumed.place() != Some(Place::default()));
     assert!(matches!(resumed.finish(), Err(SnapshotError::Incomplete)));
-    let newer = Import::begin(dir.path(), &ward.document, header(&ward)).unwrap();
+    let newer = Import::open(dir.path(), &ward.document, header(&ward)).unwrap();
     assert_eq!(newer.place(), Some(Place::default()));
 }
 

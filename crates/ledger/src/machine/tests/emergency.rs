@@ -159,7 +159,8 @@ fn class_under_two_clinicians_opens_when_both_agreed() {
         let (grant, class) = (B256::from(id.0), Class::Notes.code());
         let who = B256::from(person(clinician).0);
         let question = TwoClinicians::agreementDigestCall { grant, class, clinician: who, until };
-        let digest = ward.machine.ask(&ward.machine.view(), policy.into(), question.abi_encode()).unwrap();
+        let digest =
+            ward.machine.query_contract(&ward.machine.view(), policy.into(), question.abi_encode()).unwrap();
         let signature = Hand::of(clinician).sign(&digest[..].try_into().unwrap()).into();
         let call = TwoClinicians::agreeCall { grant, class, clinician: who, until, signature }.abi_encode();
         let sender = account::address_of(&secret(1)).unwrap();
@@ -297,6 +298,6 @@ fn contract_computes_the_digests_the_model_does() {
             nonce: m.nonce.into(),
         },
     };
-    let ask = |data| ward.machine.ask(&ward.machine.view(), contracts.consents, data).unwrap();
+    let ask = |data| ward.machine.query_contract(&ward.machine.view(), contracts.consents, data).unwrap();
     assert_eq!(ask(call.abi_encode())[..], domain.break_glass_digest(&m));
 }

@@ -1,10 +1,10 @@
 //! What is kept and for how long, and what damage to it comes to.
 
-use super::super::late;
 use super::super::nodes::{NODES, Nodes};
 use super::super::state::{State as Flatless, set_slot};
 use super::super::store::{ACCOUNTS, ROOTS, SLOTS, STALE, read_account};
-use super::super::trie::{Child, Far, Kind, Trie};
+use super::super::trie::{Child, Kind, StoredNode, Trie};
+use super::super::write_buffer;
 use super::*;
 use alloy_primitives::{B256, U256};
 use alloy_trie::nodes::RlpNode;
@@ -24,9 +24,9 @@ pub(crate) fn audit(machine: &Machine) {
         let (height, id) = row.unwrap();
         let header = BlockHeader::decode(&machine.header(height.value()).unwrap().unwrap()).unwrap();
         let reference = RlpNode::word_rlp(&B256::from(header.state_root));
-        let mut left = vec![Child::Far(Far { id: id.value(), reference })];
+        let mut left = vec![Child::Stored(StoredNode { id: id.value(), reference })];
         while let Some(child) = left.pop() {
-            if let Child::Far(far) = &child
+            if let Child::Stored(far) = &child
                 && !reached.insert(far.id)
             {
                 continue;
@@ -34,7 +34,7 @@ pub(crate) fn audit(machine: &Machine) {
             match &child.load(&nodes).unwrap().kind {
                 Kind::Leaf { below, .. } => left.extend(below.clone()),
                 Kind::Extension { child, .. } => left.push(child.clone()),
-                Kind::Branch { kids } => left.extend(kids.children().cloned()),
+                Kind::Branch { children } => left.extend(children.values().cloned()),
             }
         }
         tip_root = Some((height.value(), header.state_root));
@@ -52,7 +52,7 @@ pub(crate) fn audit(machine: &Machine) {
     }
     // What waits for the flat state goes into it, for this look only.
     let tx = machine.0.store.database().begin_write().unwrap();
-    late::fold(&tx).unwrap();
+    write_buffer::fold(&tx).unwrap();
     let (mut flat, slots) = (Flatless::default(), tx.open_table(SLOTS).unwrap());
     for row in tx.open_table(ACCOUNTS).unwrap().iter().unwrap() {
         let (key, account) = row.unwrap();
@@ -78,7 +78,7 @@ fn device(key: u8) -> DeviceId {
 
 /// Keeps little, and nothing in memory.
 fn frugal() -> Config {
-    Config { keep_states: 3, keep_bodies: Some(5), node_cache_bytes: 0, late_changes_max: 12 }
+    Config { keep_states: 3, keep_bodies: Some(5), node_cache_bytes: 0, write_buffer_changes_max: 12 }
 }
 
 #[test]

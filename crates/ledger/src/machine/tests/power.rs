@@ -141,7 +141,7 @@ impl StorageBackend for Lossy {
 }
 
 const CONFIG: Config =
-    Config { keep_states: 2, keep_bodies: Some(3), node_cache_bytes: 16 << 10, late_changes_max: 12 };
+    Config { keep_states: 2, keep_bodies: Some(3), node_cache_bytes: 16 << 10, write_buffer_changes_max: 12 };
 const BLOCKS: u8 = 7;
 
 fn open(disk: &Lossy, document: &GenesisDocument) -> Option<Machine> {

@@ -62,9 +62,8 @@ fn whatever_is_no_answer_is_named() {
     }
     let forbidden = run(node(vec![("403 Forbidden", String::new())]).call("eth_x", json!([])));
     assert!(matches!(forbidden, Err(RpcError::Answer { .. })), "{forbidden:?}");
-    let moved =
-        run(node(vec![("302 Found\r\nlocation: http://127.0.0.1:1/", String::new())])
-            .call("eth_x", json!([])));
+    let moved = run(node(vec![("302 NetworkCheck\r\nlocation: http://127.0.0.1:1/", String::new())])
+        .call("eth_x", json!([])));
     assert!(matches!(moved, Err(RpcError::Answer { .. })), "{moved:?}");
 }
 

@@ -1,5 +1,5 @@
 //! Random acts on three ledgers at once: the model in plain Rust, the EVM in this process, and anvil
-//! behind [`RemoteChain`]'s own code. The same transactions, byte for byte, must have the same fate, use
+//! behind [`RemoteChain`]'s own code. The same transactions, byte for byte, must have the same status, use
 //! the same gas, say the same events and leave the same words in storage. (Words, not the storage root:
 //! that of anvil 1.7.1 changes when an absent slot is merely read.)
 
@@ -93,7 +93,7 @@ impl Three {
         let remotes = (0..ORGANISATIONS).map(|number| {
             let folder = tempfile::tempdir().unwrap();
             let inner = Inner::new(folder.path(), network.clone(), &ward.document, &secret(number)).unwrap();
-            anvil.runtime.block_on(inner.begin(&ward.document)).unwrap();
+            anvil.runtime.block_on(inner.initial_sync(&ward.document)).unwrap();
             Remote { inner, _folder: folder }
         });
         let remotes = remotes.collect();
@@ -152,8 +152,8 @@ impl Three {
         self.note_slots(height);
         for remote in &self.remotes {
             assert!(self.anvil.runtime.block_on(remote.inner.follow()).unwrap());
-            assert_eq!(remote.inner.mirror().tip.height, height);
-            assert_eq!(remote.inner.mirror().tip.time_ms, time_ms - time_ms % 1000);
+            assert_eq!(remote.inner.cache().tip.height, height);
+            assert_eq!(remote.inner.cache().tip.time_ms, time_ms - time_ms % 1000);
         }
         let receipts = self.anvil.call("eth_getBlockReceipts", json!([hex_quantity(height)]));
         let receipts = receipts.as_array().unwrap();
@@ -173,8 +173,8 @@ impl Three {
                 Some(refusal) => Outcome::Refused { reason: refusal.to_string() },
             };
             assert_eq!(outcome, expected, "{story}");
-            let fate = refusal.map_or_else(|| "done".to_owned(), |refusal| format!("{refusal:?}"));
-            *table.entry((word, fate)).or_default() += 1;
+            let status = refusal.map_or_else(|| "done".to_owned(), |refusal| format!("{refusal:?}"));
+            *table.entry((word, status)).or_default() += 1;
         }
     }
 
@@ -203,29 +203,29 @@ impl Three {
     fn compare(&self) {
         let (view, model) = (self.ward.machine.view(), &self.model);
         for remote in &self.remotes {
-            let mirror = remote.inner.mirror();
+            let cache = remote.inner.cache();
             for number in 0..ORGANISATIONS + 2 {
                 let id = org(number);
                 let anchor = model.anchors.get(&id).copied();
-                assert_eq!(mirror.anchor(id).unwrap(), anchor);
+                assert_eq!(cache.anchor(id).unwrap(), anchor);
             }
             for (id, known) in &model.organisations {
-                assert_eq!(mirror.organisation(*id).unwrap().as_ref(), Some(known));
+                assert_eq!(cache.organisation(*id).unwrap().as_ref(), Some(known));
             }
             for number in 0..PEOPLE {
                 let id = person(1 + number);
                 let known = model.people.get(&id).cloned();
-                assert_eq!(mirror.person(id).unwrap(), known);
+                assert_eq!(cache.person(id).unwrap(), known);
                 for nonce in 0..3 {
                     let id = grant_id(id, &[nonce; 32]);
                     let known = model.grants.get(&id).cloned();
-                    assert_eq!(mirror.grant(id).unwrap(), known);
+                    assert_eq!(cache.grant(id).unwrap(), known);
                 }
             }
             for number in 0..KEYS {
                 let id = DeviceId::of(&key(number));
                 let known = model.devices.get(&id).cloned();
-                assert_eq!(mirror.device(id).unwrap(), known);
+                assert_eq!(cache.device(id).unwrap(), known);
             }
         }
         compare(&self.ward, model).unwrap();

@@ -1,6 +1,6 @@
-//! What a seed decides: the weather, who lies and how, and a few scenes.
+//! What a seed decides: the link_quality, who lies and how, and a few steps.
 
-use super::{FOUNDERS, Weather};
+use super::{FOUNDERS, LinkQuality};
 use consensus_sim::{
     Probability,
     deterministic::{FaultConfig, PartialWriteMode, WriteConfig},
@@ -9,9 +9,9 @@ use consensus_sim::{
 use std::{fmt, time::Duration};
 
 /// Numbers that look random (splitmix64).
-pub(super) struct Dice(u64);
+pub(super) struct SeededRng(u64);
 
-impl Dice {
+impl SeededRng {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0xd134_2543_de82_ef95))
     }
@@ -32,11 +32,11 @@ impl Dice {
 
 /// How one validator lies, from the first moment to the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Lie {
+pub(super) enum Misbehaviour {
     /// It runs twice; validators with these bits talk with the first, or the second, or both.
     Twins { first: u64, second: u64 },
     /// It signs what contradicts what it signed.
-    Perjury,
+    Equivocation,
     /// It sends garbage of every kind.
     Garbage,
 }
@@ -44,8 +44,8 @@ pub(super) enum Lie {
 /// One thing that happens.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
-    Calm,
-    Storm(Weather),
+    Quiet,
+    DegradedLinks(LinkQuality),
     /// One stops where it stands and starts again.
     Crash(usize),
     /// All stop where they stand and start again.
@@ -57,14 +57,14 @@ pub(super) enum Event {
     /// A validator is voted out, and follows on.
     Retire(usize),
     /// A validator loses its disk; its key is voted out and another one in.
-    Wipe(usize),
-    /// The liar is voted out.
+    LoseDisk(usize),
+    /// The Byzantine validator is voted out.
     Expel,
 }
 
 /// It lasts for a while.
 #[derive(Debug, Clone)]
-pub(super) struct Scene {
+pub(super) struct Step {
     pub(super) event: Event,
     pub(super) ms: u64,
 }
@@ -73,71 +73,71 @@ pub(super) struct Scene {
 pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) epoch_blocks: u64,
-    pub(super) weather: Weather,
-    pub(super) liar: Option<(usize, Lie)>,
-    pub(super) scenes: Vec<Scene>,
+    pub(super) link_quality: LinkQuality,
+    pub(super) byzantine: Option<(usize, Misbehaviour)>,
+    pub(super) steps: Vec<Step>,
     pub(super) kept_percent: u64,
     pub(super) in_order: bool,
 }
 
-fn weather(dice: &mut Dice, lost_percent: u64, latency_ms: u64) -> Weather {
-    Weather {
-        latency: Duration::from_millis(dice.roll(2, latency_ms)),
-        jitter: Duration::from_millis(dice.roll(0, latency_ms / 2)),
-        arrives: Probability::new(100 - dice.roll(0, lost_percent), 100).unwrap(),
+fn link_quality(rng: &mut SeededRng, lost_percent: u64, latency_ms: u64) -> LinkQuality {
+    LinkQuality {
+        latency: Duration::from_millis(rng.roll(2, latency_ms)),
+        jitter: Duration::from_millis(rng.roll(0, latency_ms / 2)),
+        arrives: Probability::new(100 - rng.roll(0, lost_percent), 100).unwrap(),
     }
 }
 
 impl Plan {
     pub(super) fn draw(seed: u64) -> Self {
-        let dice = &mut Dice::new(seed);
-        let liar = (dice.roll(0, 5) < 2).then(|| {
-            let who = dice.who();
-            let lie = match dice.roll(0, 4) {
-                0 => Lie::Perjury,
-                1 => Lie::Garbage,
+        let rng = &mut SeededRng::new(seed);
+        let byzantine = (rng.roll(0, 5) < 2).then(|| {
+            let who = rng.who();
+            let misbehaviour = match rng.roll(0, 4) {
+                0 => Misbehaviour::Equivocation,
+                1 => Misbehaviour::Garbage,
                 _ => {
-                    let first = dice.roll(0, 1 << FOUNDERS);
-                    // Nobody is left out.
-                    Lie::Twins {
+                    let first = rng.roll(0, 1 << FOUNDERS);
+                    // Every peer hears at least one twin.
+                    Misbehaviour::Twins {
                         first,
-                        second: (dice.roll(0, 1 << FOUNDERS) | !first) & ((1 << FOUNDERS) - 1),
+                        second: (rng.roll(0, 1 << FOUNDERS) | !first) & ((1 << FOUNDERS) - 1),
                     }
                 }
             };
-            (who, lie)
+            (who, misbehaviour)
         });
-        let mut scenes: Vec<Scene> = (0..dice.roll(2, 5))
+        let mut steps: Vec<Step> = (0..rng.roll(2, 5))
             .map(|_| {
-                let event = match dice.roll(0, 12) {
-                    0 => Event::Calm,
-                    1 | 2 => Event::Storm(weather(dice, 30, 200)),
-                    3..=5 => Event::Crash(dice.who()),
+                let event = match rng.roll(0, 12) {
+                    0 => Event::Quiet,
+                    1 | 2 => Event::DegradedLinks(link_quality(rng, 30, 200)),
+                    3..=5 => Event::Crash(rng.who()),
                     6 => Event::CrashAll,
-                    7..=9 => Event::Partition(dice.roll(1, (1 << FOUNDERS) - 1)),
+                    7..=9 => Event::Partition(rng.roll(1, (1 << FOUNDERS) - 1)),
                     _ => Event::PowerCut,
                 };
-                Scene { event, ms: dice.roll(500, 5000) }
+                Step { event, ms: rng.roll(500, 5000) }
             })
             .collect();
-        if dice.roll(0, 5) < 2 {
-            let who = dice.who();
-            let event = match (&liar, dice.roll(0, 2)) {
+        if rng.roll(0, 5) < 2 {
+            let who = rng.who();
+            let event = match (&byzantine, rng.roll(0, 2)) {
                 (Some(_), _) => Event::Expel,
                 (None, 0) => Event::Retire(who),
-                (None, _) => Event::Wipe(who),
+                (None, _) => Event::LoseDisk(who),
             };
-            let at = usize::try_from(dice.roll(0, scenes.len() as u64 + 1)).unwrap();
-            scenes.insert(at, Scene { event, ms: dice.roll(500, 5000) });
+            let at = usize::try_from(rng.roll(0, steps.len() as u64 + 1)).unwrap();
+            steps.insert(at, Step { event, ms: rng.roll(500, 5000) });
         }
         Self {
             seed,
-            epoch_blocks: dice.roll(6, 24),
-            weather: weather(dice, 6, 60),
-            liar,
-            scenes,
-            kept_percent: [0, 30, 90][usize::try_from(dice.roll(0, 3)).unwrap()],
-            in_order: dice.roll(0, 2) == 0,
+            epoch_blocks: rng.roll(6, 24),
+            link_quality: link_quality(rng, 6, 60),
+            byzantine,
+            steps,
+            kept_percent: [0, 30, 90][usize::try_from(rng.roll(0, 3)).unwrap()],
+            in_order: rng.roll(0, 2) == 0,
         }
     }
 
@@ -150,15 +150,15 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, epoch_blocks, weather, kept_percent, .. } = self;
-        writeln!(f, "seed {seed}: {FOUNDERS} validators, epochs of {epoch_blocks} blocks, {weather:?}")?;
+        let Self { seed, epoch_blocks, link_quality, kept_percent, .. } = self;
+        writeln!(f, "seed {seed}: {FOUNDERS} validators, epochs of {epoch_blocks} blocks, {link_quality:?}")?;
         let order = if self.in_order { "from the front" } else { "anywhere" };
         writeln!(f, "  a power cut keeps {kept_percent} % of what was not synced, {order}")?;
-        match &self.liar {
-            Some((who, lie)) => writeln!(f, "  validator {who} lies: {lie:?}")?,
+        match &self.byzantine {
+            Some((who, misbehaviour)) => writeln!(f, "  validator {who} lies: {misbehaviour:?}")?,
             None => writeln!(f, "  nobody lies")?,
         }
-        for Scene { event, ms } in &self.scenes {
+        for Step { event, ms } in &self.steps {
             writeln!(f, "  {ms:>5} ms {event:?}")?;
         }
         Ok(())

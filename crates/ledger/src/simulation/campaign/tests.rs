@@ -7,42 +7,42 @@ use std::{
     time::Instant,
 };
 
-/// Stories in `make test`.
+/// Scenarios run by `make test`.
 const FEW: u64 = 12;
 
-fn asked(name: &str) -> Option<u64> {
+fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().filter(|text| !text.is_empty()).map(|text| text.parse().unwrap())
 }
 
-/// Tells it; a panic of the engine is a violation too.
-fn told(plan: &Plan) -> Result<Told, Violation> {
-    catch_unwind(AssertUnwindSafe(|| tell(plan))).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().cloned();
-        let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
-        Err(format!("panic: {}", said.unwrap_or_default()))
+/// Runs a plan. A panic of the engine counts as a violation.
+fn run_catching_panics(plan: &Plan) -> Result<RunResult, Violation> {
+    catch_unwind(AssertUnwindSafe(|| run_plan(plan))).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().cloned();
+        let message = message.or_else(|| panic.downcast_ref::<&str>().map(|message| (*message).to_owned()));
+        Err(format!("panic: {}", message.unwrap_or_default()))
     })
 }
 
 #[test]
-fn no_story_of_the_campaign_breaks_what_must_always_hold() {
-    if let Some(seed) = asked("ACESO_SIM_SEED") {
+fn no_scenario_of_the_campaign_violates_an_invariant() {
+    if let Some(seed) = from_env("ACESO_SIM_SEED") {
         let plan = Plan::draw(seed);
         println!("{plan}");
-        // RUST_LOG=debug tells what the engine thought.
+        // RUST_LOG=debug shows what the engine did.
         let log = tracing_subscriber::EnvFilter::from_default_env();
         let log = tracing_subscriber::fmt().with_env_filter(log).without_time().with_ansi(false);
         let _ = log.try_init();
-        let told = told(&plan);
-        println!("{told:#?}");
-        assert!(told.is_ok());
+        let result = run_catching_panics(&plan);
+        println!("{result:#?}");
+        assert!(result.is_ok());
         return;
     }
-    let from = asked("ACESO_SIM_FROM").unwrap_or(0);
-    let until = from + asked("ACESO_SIM_SEEDS").unwrap_or(FEW);
+    let from = from_env("ACESO_SIM_FROM").unwrap_or(0);
+    let until = from + from_env("ACESO_SIM_SEEDS").unwrap_or(FEW);
     let (next, start) = (AtomicU64::new(from), Instant::now());
-    let sum = Mutex::new((Told::default(), 0u64, 0u64, Vec::new()));
+    let sum = Mutex::new((RunResult::default(), 0u64, 0u64, Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..asked("ACESO_SIM_THREADS").unwrap_or(2) {
+        for _ in 0..from_env("ACESO_SIM_THREADS").unwrap_or(2) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -50,16 +50,16 @@ fn no_story_of_the_campaign_breaks_what_must_always_hold() {
                         return;
                     }
                     let plan = Plan::draw(seed);
-                    let told = told(&plan);
+                    let result = run_catching_panics(&plan);
                     let mut sum = sum.lock().unwrap();
-                    match told {
-                        Ok(told) => {
-                            sum.0.blocks += told.blocks;
-                            sum.0.transactions += told.transactions;
-                            sum.0.certificates += told.certificates;
-                            sum.0.evidence += told.evidence;
-                            sum.0.simulated_ms += told.simulated_ms;
-                            sum.0.healed_ms = sum.0.healed_ms.max(told.healed_ms);
+                    match result {
+                        Ok(result) => {
+                            sum.0.blocks += result.blocks;
+                            sum.0.transactions += result.transactions;
+                            sum.0.certificates += result.certificates;
+                            sum.0.evidence += result.evidence;
+                            sum.0.simulated_ms += result.simulated_ms;
+                            sum.0.healed_ms = sum.0.healed_ms.max(result.healed_ms);
                         }
                         Err(why) => {
                             println!("VIOLATED: {why}\n{plan}");
@@ -67,17 +67,17 @@ fn no_story_of_the_campaign_breaks_what_must_always_hold() {
                         }
                     }
                     sum.1 += 1;
-                    sum.2 += u64::from(plan.liar.is_some());
+                    sum.2 += u64::from(plan.byzantine.is_some());
                     if sum.1.is_multiple_of(50) {
-                        println!("{} told, {:?}, violated by {:?}", sum.1, start.elapsed(), sum.3);
+                        println!("{} scenarios, {:?}, violated by {:?}", sum.1, start.elapsed(), sum.3);
                     }
                 }
             });
         }
     });
-    let (sum, stories, liars, violated) = sum.into_inner().unwrap();
+    let (sum, scenarios, byzantine, violated) = sum.into_inner().unwrap();
     println!(
-        "{stories} stories ({liars} with a liar, convicted by {} pieces of evidence), {} simulated hours in {:?}: {} \
+        "{scenarios} scenarios ({byzantine} with a Byzantine validator, convicted by {} pieces of evidence), {} simulated hours in {:?}: {} \
          blocks, {} transactions, {} certificates checked; healed within {} ms",
         sum.evidence,
         sum.simulated_ms / 3_600_000,
@@ -87,33 +87,33 @@ fn no_story_of_the_campaign_breaks_what_must_always_hold() {
         sum.certificates,
         sum.healed_ms
     );
-    assert!(violated.is_empty(), "seeds {violated:?}: `make sim SEED=n` tells one again");
+    assert!(violated.is_empty(), "seeds {violated:?}: `make sim SEED=n` runs one again");
 }
 
 #[test]
-fn one_that_catches_up_while_exactly_a_quorum_is_left_stops_nobody() {
-    // It took a block that a quorum stood by for rotten, for the chain went on while it fetched ancestors.
+fn a_validator_catching_up_with_exactly_a_quorum_left_blocks_nobody() {
+    // It rejected a block that a quorum had accepted, because the chain moved on while it fetched ancestors.
     for seed in [127, 148, 339, 382, 446, 480, 758, 790, 976] {
         let plan = Plan::draw(seed);
-        assert!(told(&plan).is_ok(), "{plan}");
+        assert!(run_catching_panics(&plan).is_ok(), "{plan}");
     }
 }
 
 #[test]
-fn a_seed_of_the_campaign_tells_the_same_story_twice() {
+fn a_campaign_seed_gives_the_same_result_twice() {
     let plan = Plan::draw(3);
-    let first = told(&plan);
+    let first = run_catching_panics(&plan);
     assert!(first.is_ok());
-    assert_eq!(first, told(&plan));
+    assert_eq!(first, run_catching_panics(&plan));
 }
 
 #[test]
-fn two_liars_of_four_split_the_ledger_and_the_witness_sees_it() {
-    let plan = Plan { liar: None, scenes: Vec::new(), ..Plan::draw(0) };
+fn two_byzantine_of_four_split_the_ledger_and_the_checker_reports_it() {
+    let plan = Plan { byzantine: None, steps: Vec::new(), ..Plan::draw(0) };
     let memory = tempfile::tempdir().unwrap();
-    let mut world = World::found(plan, memory.path());
+    let mut scenario = Scenario::new(plan, memory.path());
     let ended = deterministic::Runner::new(deterministic::Config::new().with_seed(0))
-        .start(async |context| Stage::open(&context, &mut world).live_among_two_liars().await);
+        .start(async |context| Cluster::open(&context, &mut scenario).run_with_two_byzantine().await);
     let why = ended.expect_err("the broken rule is caught");
     assert!(why.contains("two blocks are final at height"), "{why}");
     println!("caught: {why}");

@@ -196,7 +196,7 @@ fn next(app: &App, governance: &Governance) -> Vec<String> {
 fn lead(governance: &Governance) -> String {
     let authorities = &governance.authorities;
     let n = authorities.committee.len();
-    match (n, authorities.traitors()) {
+    match (n, authorities.max_faulty()) {
         (0 | 1, _) => "One validator decides alone. Four or more survive one that fails or lies.".into(),
         (n, 0) => {
             format!(

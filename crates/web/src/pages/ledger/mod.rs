@@ -156,7 +156,7 @@ fn facts(governance: &Governance, health: &LedgerHealth) -> Vec<Fact> {
             format!(
                 "{} make a block final; {} may fail or lie",
                 authorities.quorum(),
-                match authorities.traitors() {
+                match authorities.max_faulty() {
                     0 => "none".into(),
                     n => n.to_string(),
                 }

@@ -14,20 +14,20 @@ use vitals::ids::Hash;
 
 /// What became of an attempt to stand on a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Footing {
+pub(crate) enum AncestryStatus {
     /// Its state is at hand.
-    Sound,
+    Valid,
     /// It, or an ancestor, can never be part of this chain.
-    Rotten,
+    Invalid,
     /// The chain went on meanwhile: try again, or ask whether the block is final.
-    Overtaken,
+    Stale,
     /// An ancestor cannot be had.
-    Missing,
+    Unavailable,
 }
 
 /// The committee a header at `height` on the block `parent` must carry: the next epoch's in an
 /// epoch's last block. Nothing if the parent's state is not at hand.
-pub(crate) fn committee_at(
+pub(crate) fn next_committee(
     machine: &dyn StateMachine,
     epocher: &FixedEpocher,
     height: u64,
@@ -46,56 +46,56 @@ pub(crate) fn committee_at(
 /// Final blocks are committed while this waits for ancestors. Whoever catches up depends on the
 /// answer: "rotten" means never to vote for the block, even if a quorum did, so only what contradicts
 /// the committed chain is.
-pub(crate) async fn stand_on(
+pub(crate) async fn execute_ancestry(
     machine: &dyn StateMachine,
     epocher: &FixedEpocher,
     ancestry: &mut impl Ancestry<Block>,
-) -> Footing {
+) -> AncestryStatus {
     let mut missing: Vec<Digested<Block>> = Vec::new();
     loop {
-        let Some(block) = ancestry.next().await else { return Footing::Missing };
+        let Some(block) = ancestry.next().await else { return AncestryStatus::Unavailable };
         let (height, tip) = machine.committed();
         // Committed while the older ones were fetched.
         if let Some(at) = missing.iter().position(|block| block.inner().header().height == height) {
             if missing[at].digest().0 != tip {
-                return Footing::Rotten;
+                return AncestryStatus::Invalid;
             }
             missing.truncate(at);
             break;
         }
         if missing.first().is_some_and(|head| head.inner().header().height < height) {
-            return Footing::Overtaken;
+            return AncestryStatus::Stale;
         }
         let digest = block.digest().0;
-        if digest == tip || machine.holds(&digest) {
+        if digest == tip || machine.has_executed(&digest) {
             break;
         }
         if block.inner().header().height <= height {
             // With blocks above it, it is the one at the tip's height, and another one than the tip.
-            return if missing.is_empty() { Footing::Overtaken } else { Footing::Rotten };
+            return if missing.is_empty() { AncestryStatus::Stale } else { AncestryStatus::Invalid };
         }
         missing.push(block);
     }
     while let Some(block) = missing.pop() {
         let header = block.inner().header();
-        match committee_at(machine, epocher, header.height, &header.parent) {
-            None => return Footing::Overtaken,
+        match next_committee(machine, epocher, header.height, &header.parent) {
+            None => return AncestryStatus::Stale,
             Some(committee) if header.committee != committee || header.extra != Hash::default() => {
                 tracing::warn!(height = header.height, "A block is refused: it names another committee");
-                return Footing::Rotten;
+                return AncestryStatus::Invalid;
             }
             Some(_) => {}
         }
         match machine.check(block.inner(), block.digest().0) {
             Ok(()) => {}
-            Err(NotExecuted::Orphan) => return Footing::Overtaken,
+            Err(NotExecuted::Orphan) => return AncestryStatus::Stale,
             Err(why @ NotExecuted::Invalid(_)) => {
                 tracing::warn!(height = header.height, "A block is refused: {why}");
-                return Footing::Rotten;
+                return AncestryStatus::Invalid;
             }
         }
     }
-    Footing::Sound
+    AncestryStatus::Valid
 }
 
 #[cfg(test)]

@@ -11,16 +11,16 @@ use std::{net::SocketAddr, path::PathBuf, thread::JoinHandle};
 use tokio::sync::mpsc;
 use vitals::{ids::Genesis, proof::certificate::namespace};
 
-/// To whom, on which channel (place in [`crate::KINDS`]), what.
+/// To whom, on which channel (place in [`crate::CHANNELS`]), what.
 type Said = (PublicKey, usize, Bytes);
 
 /// One who passes the handshake, and then says anything. Dropping it cuts its links.
-pub struct Outlaw {
+pub struct ByzantinePeer {
     says: Option<mpsc::UnboundedSender<Said>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Outlaw {
+impl ByzantinePeer {
     /// Links this key with `peers` of the ledger `genesis`.
     ///
     /// # Panics
@@ -52,14 +52,14 @@ impl Outlaw {
                     links.backfill,
                     links.broadcast,
                     links.gossip,
-                    links.errands,
+                    links.requests,
                 ];
                 while let Some((to, kind, message)) = said.recv().await {
                     ends[kind].0.send(Recipients::One(to), message, true);
                 }
             });
         };
-        let thread = std::thread::Builder::new().name(String::from("outlaw")).spawn(run);
+        let thread = std::thread::Builder::new().name(String::from("byzantine-peer")).spawn(run);
         Self { says: Some(says), thread: Some(thread.expect("the operating system has threads")) }
     }
 
@@ -75,7 +75,7 @@ impl Outlaw {
     }
 }
 
-impl Drop for Outlaw {
+impl Drop for ByzantinePeer {
     fn drop(&mut self) {
         self.says = None;
         if let Some(thread) = self.thread.take() {

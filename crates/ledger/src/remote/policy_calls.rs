@@ -1,5 +1,5 @@
 //! What only the network can answer at the moment it matters: does a policy agree that a class is opened?
-//! A mirror cannot say: a policy is any contract, and may look at the time.
+//! A cache cannot say: a policy is any contract, and may look at the time.
 
 use super::Inner;
 use super::rpc::{RpcError, bytes, hex_bytes, hex_quantity};
@@ -15,13 +15,13 @@ use tokio::sync::mpsc;
 use vitals::ids::{Class, GrantId};
 use vitals::ledger::LedgerError;
 
-/// Questions that wait to be asked at once.
-const QUESTIONS_MAX: usize = 256;
+/// PolicyCalls that wait to be asked at once.
+const POLICY_CALLS_MAX: usize = 256;
 /// Whoever opens a record waits no longer than this for the network's word.
-const WORD_WITHIN: Duration = Duration::from_secs(5);
+const POLICY_CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One question, and where its answer goes.
-pub(super) struct Question {
+pub(super) struct PolicyCall {
     grant: GrantId,
     class: Class,
     answer: SyncSender<Result<bool, RpcError>>,
@@ -29,38 +29,40 @@ pub(super) struct Question {
 
 /// Where questions are put.
 #[derive(Clone)]
-pub(super) struct Questions(mpsc::Sender<Question>);
+pub(super) struct PolicyCalls(mpsc::Sender<PolicyCall>);
 
 /// A place for questions, and the end at which they are answered.
-pub(super) fn questions() -> (Questions, mpsc::Receiver<Question>) {
-    let (put, asked) = mpsc::channel(QUESTIONS_MAX);
-    (Questions(put), asked)
+pub(super) fn channel() -> (PolicyCalls, mpsc::Receiver<PolicyCall>) {
+    let (put, asked) = mpsc::channel(POLICY_CALLS_MAX);
+    (PolicyCalls(put), asked)
 }
 
-impl Questions {
+impl PolicyCalls {
     /// Asks, and waits for the answer: no longer than a person at a page would.
     pub(super) fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, LedgerError> {
         let (answer, answered) = sync_channel(1);
-        self.0.try_send(Question { grant, class, answer }).map_err(|why| match why {
+        self.0.try_send(PolicyCall { grant, class, answer }).map_err(|why| match why {
             mpsc::error::TrySendError::Full(_) => {
-                LedgerError::Busy(format!("{QUESTIONS_MAX} questions wait for the network"))
+                LedgerError::Busy(format!("{POLICY_CALLS_MAX} questions wait for the network"))
             }
             mpsc::error::TrySendError::Closed(_) => LedgerError::Down(String::from("it was stopped")),
         })?;
         let silent = || LedgerError::Busy(String::from("the network did not say whether the policy agrees"));
-        let said = answered.recv_timeout(WORD_WITHIN).map_err(|_| silent())?;
+        let said = answered.recv_timeout(POLICY_CALL_TIMEOUT).map_err(|_| silent())?;
         said.map_err(|why| LedgerError::Busy(why.to_string()))
     }
 }
 
 impl Inner {
     /// Answers questions side by side; each asker waits, so that there are never many.
-    pub(super) async fn answer(self: Arc<Self>, mut asked: mpsc::Receiver<Question>) {
-        while let Some(Question { grant, class, answer }) = asked.recv().await {
+    pub(super) async fn serve_policy_calls(self: Arc<Self>, mut asked: mpsc::Receiver<PolicyCall>) {
+        while let Some(PolicyCall { grant, class, answer }) = asked.recv().await {
             let inner = self.clone();
             tokio::spawn(async move {
                 // Nobody waits for a later answer.
-                if let Ok(said) = tokio::time::timeout(WORD_WITHIN, inner.policy_agrees(grant, class)).await {
+                if let Ok(said) =
+                    tokio::time::timeout(POLICY_CALL_TIMEOUT, inner.policy_agrees(grant, class)).await
+                {
                     let _ = answer.send(said);
                 }
             });
@@ -78,7 +80,7 @@ impl Inner {
             "data": hex_bytes(call.abi_encode()),
             "gas": hex_quantity(TX_GAS_MAX),
         });
-        let height = self.mirror().tip.height;
+        let height = self.cache().tip.height;
         match self.rpc.call(METHOD, json!([call, hex_quantity(height)])).await {
             Ok(answer) => {
                 let word = bytes(METHOD, &answer)?;

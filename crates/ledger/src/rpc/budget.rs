@@ -1,9 +1,9 @@
 //! What one request may take: work in units of gas, whatever it is spent on, and bytes of answer. A batch
 //! has no more than a single call.
 
-use super::refuse::Refused;
+use super::errors::RpcRefusal;
 
-/// Work of one request: eight calls of the largest kind, some tenths of a second.
+/// WorkBudget of one request: eight calls of the largest kind, some tenths of a second.
 pub const WORK_MAX: u64 = 1 << 27;
 /// Longest answer, bytes: a full block with its transactions.
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -23,36 +23,38 @@ pub(super) const PROOF: u64 = 20_000;
 
 /// What is left.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct WorkBudget {
     gas: u64,
     bytes: usize,
 }
 
-impl Default for Work {
+impl Default for WorkBudget {
     fn default() -> Self {
         Self { gas: WORK_MAX, bytes: ANSWER_BYTES_MAX }
     }
 }
 
-impl Work {
-    fn over() -> Refused {
-        Refused::limit("this request asks for more work than one may: ask for less, or in several requests")
+impl WorkBudget {
+    fn over() -> RpcRefusal {
+        RpcRefusal::limit(
+            "this request asks for more work than one may: ask for less, or in several requests",
+        )
     }
 
     /// One more call.
-    pub(super) fn call(&mut self) -> Result<(), Refused> {
+    pub(super) fn call(&mut self) -> Result<(), RpcRefusal> {
         self.spend(CALL)?;
         self.bytes(64)
     }
 
     /// Spends work before it is done.
-    pub(super) fn spend(&mut self, gas: u64) -> Result<(), Refused> {
+    pub(super) fn spend(&mut self, gas: u64) -> Result<(), RpcRefusal> {
         self.gas = self.gas.checked_sub(gas).ok_or_else(Self::over)?;
         Ok(())
     }
 
     /// Is there any left? For work whose cost is known afterwards, bounded otherwise.
-    pub(super) fn any(&self) -> Result<(), Refused> {
+    pub(super) fn any(&self) -> Result<(), RpcRefusal> {
         if self.gas == 0 { Err(Self::over()) } else { Ok(()) }
     }
 
@@ -62,9 +64,9 @@ impl Work {
     }
 
     /// Makes room for so many bytes more of the answer.
-    pub(super) fn bytes(&mut self, bytes: usize) -> Result<(), Refused> {
+    pub(super) fn bytes(&mut self, bytes: usize) -> Result<(), RpcRefusal> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
-            Refused::limit(format!(
+            RpcRefusal::limit(format!(
                 "the answer would be longer than {ANSWER_BYTES_MAX} bytes: ask for less, or in several requests"
             ))
         })?;

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    Errands, Hostile,
+    ProtocolViolation, RequestResponse,
     block::list_root,
-    machine::{Evidence, NotCommitted, Waiting},
+    machine::{BoxFuture, Evidence, NotCommitted},
 };
 use bytes::Bytes;
 use commonware_parallel::Sequential;
@@ -34,16 +34,16 @@ impl Toy {
     }
 }
 
-impl Errands for Toy {
-    fn wants(&self) -> Option<Bytes> {
+impl RequestResponse for Toy {
+    fn next_request(&self) -> Option<Bytes> {
         None
     }
 
-    fn answer(&self, _: &[u8]) -> Result<Option<Bytes>, Hostile> {
+    fn respond(&self, _: &[u8]) -> Result<Option<Bytes>, ProtocolViolation> {
         Ok(None)
     }
 
-    fn learn(&self, _: &[u8], _: &[u8]) -> Result<(), Hostile> {
+    fn receive_response(&self, _: &[u8], _: &[u8]) -> Result<(), ProtocolViolation> {
         Ok(())
     }
 }
@@ -58,7 +58,7 @@ impl StateMachine for Toy {
         (state.0, state.1)
     }
 
-    fn holds(&self, digest: &Hash) -> bool {
+    fn has_executed(&self, digest: &Hash) -> bool {
         self.0.lock().unwrap().2.contains(digest)
     }
 
@@ -76,7 +76,7 @@ impl StateMachine for Toy {
         Vec::new()
     }
 
-    fn work(&self) -> Waiting<'_, ()> {
+    fn transactions_available(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())
     }
 
@@ -88,7 +88,7 @@ impl StateMachine for Toy {
         Ok(())
     }
 
-    fn certify(&self, _: &BlockHeader, _: Hash, _: Option<&Certificate>) {}
+    fn store_certificate(&self, _: &BlockHeader, _: Hash, _: Option<&Certificate>) {}
 
     fn committee(&self, _: &Hash, _: u64) -> Option<Vec<[u8; 32]>> {
         Some(Vec::new())
@@ -98,17 +98,17 @@ impl StateMachine for Toy {
         Vec::new()
     }
 
-    fn accuse(&self, _: Evidence) {}
+    fn record_evidence(&self, _: Evidence) {}
 
-    fn outgoing(&self) -> Waiting<'_, Vec<Bytes>> {
+    fn outgoing(&self) -> BoxFuture<'_, Vec<Bytes>> {
         Box::pin(std::future::pending())
     }
 
-    fn again(&self) -> Vec<Bytes> {
+    fn unconfirmed(&self) -> Vec<Bytes> {
         Vec::new()
     }
 
-    fn incoming(&self, _: Vec<Bytes>) -> Result<(), Hostile> {
+    fn incoming(&self, _: Vec<Bytes>) -> Result<(), ProtocolViolation> {
         Ok(())
     }
 }
@@ -167,7 +167,7 @@ impl Ancestry<Block> for Slow {
 }
 
 /// Stands on the last of `chain`; `committed` becomes final before the ancestor at height `late` is here.
-fn stand(toy: &Toy, chain: &[Digested<Block>], late: u64, committed: &Digested<Block>) -> Footing {
+fn stand(toy: &Toy, chain: &[Digested<Block>], late: u64, committed: &Digested<Block>) -> AncestryStatus {
     let (tip, machine) = (committed.clone(), toy.clone());
     let mut ancestry = Slow {
         blocks: chain.iter().rev().cloned().collect(),
@@ -175,15 +175,15 @@ fn stand(toy: &Toy, chain: &[Digested<Block>], late: u64, committed: &Digested<B
         meanwhile: Arc::new(move || machine.finalize(&tip)),
     };
     let epocher = FixedEpocher::new(NonZeroU64::new(1000).unwrap());
-    stand_on(toy, &epocher, &mut ancestry).now_or_never().unwrap()
+    execute_ancestry(toy, &epocher, &mut ancestry).now_or_never().unwrap()
 }
 
 #[test]
 fn a_block_on_a_chain_that_stands_still_is_sound() {
     let chain = above(None, 7, 1);
     let toy = Toy::at(&chain[2]);
-    assert_eq!(stand(&toy, &chain, 2, &chain[2]), Footing::Sound);
-    assert!(toy.holds(&chain[6].digest().0));
+    assert_eq!(stand(&toy, &chain, 2, &chain[2]), AncestryStatus::Valid);
+    assert!(toy.has_executed(&chain[6].digest().0));
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_block_stays_sound_while_its_ancestors_become_final_under_the_one_who_fetche
     let chain = above(None, 7, 1);
     for (tip, late) in (2..6).flat_map(|tip| (1..=5).map(move |late| (tip, late))) {
         let toy = Toy::at(&chain[1]);
-        assert_eq!(stand(&toy, &chain, late, &chain[tip]), Footing::Sound, "tip {tip}, late {late}");
-        assert!(toy.holds(&chain[6].digest().0), "tip {tip}, late {late}");
+        assert_eq!(stand(&toy, &chain, late, &chain[tip]), AncestryStatus::Valid, "tip {tip}, late {late}");
+        assert!(toy.has_executed(&chain[6].digest().0), "tip {tip}, late {late}");
     }
 }
 
@@ -201,8 +201,8 @@ fn a_block_that_is_final_itself_by_then_is_overtaken() {
     let chain = above(None, 9, 1);
     for tip in [7, 8] {
         let toy = Toy::at(&chain[1]);
-        let footing = stand(&toy, &chain[..7], 3, &chain[tip]);
-        assert_eq!(footing, Footing::Overtaken, "tip {tip}");
+        let status = stand(&toy, &chain[..7], 3, &chain[tip]);
+        assert_eq!(status, AncestryStatus::Stale, "tip {tip}");
     }
 }
 
@@ -214,15 +214,15 @@ fn a_block_beside_the_final_chain_is_rotten_however_late_that_turns_out() {
     let branch: Vec<_> = chain.iter().chain(&others).cloned().collect();
     for (tip, late) in (0..2).flat_map(|tip| (3..=5).map(move |late| (tip, late))) {
         let toy = Toy::at(&chain[2]);
-        assert_eq!(stand(&toy, &branch, late, &mine[tip]), Footing::Rotten, "tip {tip}, late {late}");
+        assert_eq!(stand(&toy, &branch, late, &mine[tip]), AncestryStatus::Invalid, "tip {tip}, late {late}");
     }
     let toy = Toy::at(&mine[0]);
-    assert_eq!(stand(&toy, &branch, 9, &mine[0]), Footing::Rotten);
+    assert_eq!(stand(&toy, &branch, 9, &mine[0]), AncestryStatus::Invalid);
 }
 
 #[test]
 fn a_block_without_ancestors_waits() {
     let chain = above(None, 7, 1);
     let toy = Toy::at(&chain[2]);
-    assert_eq!(stand(&toy, &chain[4..], 9, &chain[2]), Footing::Missing);
+    assert_eq!(stand(&toy, &chain[4..], 9, &chain[2]), AncestryStatus::Unavailable);
 }

@@ -23,18 +23,18 @@ use std::{
 
 /// Sends to nobody.
 #[derive(Debug, Clone)]
-pub struct QuietSender;
+pub struct NoOpSender;
 
-impl LimitedSender for QuietSender {
+impl LimitedSender for NoOpSender {
     type PublicKey = PublicKey;
-    type Checked<'a> = QuietSender;
+    type Checked<'a> = NoOpSender;
 
-    fn check(&mut self, _recipients: Recipients<PublicKey>) -> Result<QuietSender, SystemTime> {
-        Ok(QuietSender)
+    fn check(&mut self, _recipients: Recipients<PublicKey>) -> Result<NoOpSender, SystemTime> {
+        Ok(NoOpSender)
     }
 }
 
-impl CheckedSender for QuietSender {
+impl CheckedSender for NoOpSender {
     type PublicKey = PublicKey;
 
     fn recipients(&self) -> Vec<PublicKey> {
@@ -48,9 +48,9 @@ impl CheckedSender for QuietSender {
 
 /// Hears nothing.
 #[derive(Debug)]
-pub struct QuietReceiver;
+pub struct NoOpReceiver;
 
-impl Receiver for QuietReceiver {
+impl Receiver for NoOpReceiver {
     type Error = Infallible;
     type PublicKey = PublicKey;
 
@@ -65,19 +65,19 @@ impl Receiver for QuietReceiver {
 
 /// Keeps the peer sets it is told and connects to none of them.
 #[derive(Clone, Default)]
-pub struct QuietOracle {
+pub struct NoOpOracle {
     sets: PeerSets,
     /// The open ends of subscriptions: an engine whose subscription closes stops.
     blocked: Arc<Mutex<Vec<ring::Sender<Set<PublicKey>>>>>,
 }
 
-impl fmt::Debug for QuietOracle {
+impl fmt::Debug for NoOpOracle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuietOracle").finish_non_exhaustive()
+        f.debug_struct("NoOpOracle").finish_non_exhaustive()
     }
 }
 
-impl Provider for QuietOracle {
+impl Provider for NoOpOracle {
     type PublicKey = PublicKey;
 
     async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
@@ -89,7 +89,7 @@ impl Provider for QuietOracle {
     }
 }
 
-impl AddressableManager for QuietOracle {
+impl AddressableManager for NoOpOracle {
     fn track<R>(&mut self, id: u64, peers: R) -> Feedback
     where
         R: Into<AddressableTrackedPeers<PublicKey>> + Send,
@@ -102,7 +102,7 @@ impl AddressableManager for QuietOracle {
     }
 }
 
-impl Blocker for QuietOracle {
+impl Blocker for NoOpOracle {
     type PublicKey = PublicKey;
 
     fn block(&mut self, _peer: PublicKey) -> Feedback {

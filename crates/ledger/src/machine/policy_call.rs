@@ -9,7 +9,7 @@ use vitals::ids::{Class, GrantId};
 
 impl Machine {
     /// What a contract answers as of the view's block; nothing if it refuses.
-    pub(crate) fn ask(&self, view: &View, to: Address, data: Vec<u8>) -> Option<Bytes> {
+    pub(crate) fn query_contract(&self, view: &View, to: Address, data: Vec<u8>) -> Option<Bytes> {
         let call = Call { to: TxKind::Call(to), data: data.into(), gas: TX_GAS_MAX, ..Call::default() };
         match self.call(view, &call) {
             Ok(Called::Returned { output, .. }) => Some(output),
@@ -20,7 +20,7 @@ impl Machine {
     /// Does the consent's policy agree that a class is opened, as of the view's block? True without one.
     pub(crate) fn policy_agrees(&self, view: &View, grant: GrantId, class: Class) -> bool {
         let call = Consents::policyAgreesCall { id: B256::from(grant.0), class: class.code() };
-        let answer = self.ask(view, self.contracts().consents, call.abi_encode());
+        let answer = self.query_contract(view, self.contracts().consents, call.abi_encode());
         answer.is_some_and(|bytes| bytes.len() == 32 && bytes.last() == Some(&1))
     }
 }

@@ -10,13 +10,13 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct RpcRefusal {
     code: i32,
     message: String,
     data: Option<Value>,
 }
 
-impl Refused {
+impl RpcRefusal {
     fn with(code: i32, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), data: None }
     }
@@ -86,7 +86,7 @@ impl Refused {
     }
 }
 
-impl From<StoreError> for Refused {
+impl From<StoreError> for RpcRefusal {
     /// Our fault: the details are for the operator's log, not for whoever asks.
     fn from(why: StoreError) -> Self {
         tracing::error!(%why, "A question about the ledger cannot be answered: {why}");

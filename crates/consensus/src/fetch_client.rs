@@ -1,7 +1,7 @@
-//! A node that asks the others before it has a ledger of its own: only its errands run.
+//! A node that asks the others before it has a ledger of its own: only its requests run.
 
 use crate::{
-    Errands, PrivateKey, PublicKey, StartError, errand, network,
+    PrivateKey, PublicKey, RequestResponse, StartError, network, request_response,
     validator::{self, Config},
 };
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use commonware_utils::ordered::Map;
 use std::{future::Future, sync::Arc};
 use vitals::proof::{certificate::namespace, genesis::GenesisDocument};
 
-/// Runs the errands of one who has no ledger yet with the configured peers, until `done`. Blocks: call it
+/// Runs the requests of one who has no ledger yet with the configured peers, until `done`. Blocks: call it
 /// off the async threads. The peers must know this key already.
 ///
 /// # Errors
@@ -22,7 +22,7 @@ pub fn fetch(
     config: &Config,
     document: &GenesisDocument,
     seed: &[u8; 32],
-    errands: Arc<dyn Errands>,
+    requests: Arc<dyn RequestResponse>,
     done: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), StartError> {
     let wrong = |why: &str| StartError::Config(why.to_owned());
@@ -42,8 +42,13 @@ pub fn fetch(
             let (mut oracle, links, _network) = network::listen(&context, me, &space, listen);
             let _ = oracle
                 .track(0, AddressableTrackedPeers::new(Map::from_iter_dedup(configured), Map::default()));
-            let asking =
-                errand::run(context.child("errands"), errands, || names.clone(), links.errands, oracle);
+            let asking = request_response::run(
+                context.child("requests"),
+                requests,
+                || names.clone(),
+                links.requests,
+                oracle,
+            );
             select! {
                 _ = asking => {},
                 _ = done => {},

@@ -1,7 +1,7 @@
 //! How blocks, transactions, receipts and events are shown.
 
-use super::refuse::Refused;
-use super::work::{self, Work};
+use super::budget::{self, WorkBudget};
+use super::errors::RpcRefusal;
 use crate::machine::{BLOCK_GAS_MAX, Receipt, Summary};
 use alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH;
 use alloy_consensus::transaction::SignerRecoverable;
@@ -39,9 +39,9 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn read(encoded: Vec<u8>) -> Result<Self, Refused> {
+    pub(super) fn read(encoded: Vec<u8>) -> Result<Self, RpcRefusal> {
         let header = BlockHeader::decode(&encoded)
-            .map_err(|_| Refused::from(crate::machine::StoreError::Damaged("a header is unreadable")))?;
+            .map_err(|_| RpcRefusal::from(crate::machine::StoreError::Damaged("a header is unreadable")))?;
         Ok(Self { digest: header::digest(&encoded), header, encoded })
     }
 
@@ -55,8 +55,8 @@ impl Block {
         summary: &Summary,
         transactions: Vec<Value>,
         bytes_of_transactions: usize,
-        work: &mut Work,
-    ) -> Result<Value, Refused> {
+        work: &mut WorkBudget,
+    ) -> Result<Value, RpcRefusal> {
         work.bytes(BLOCK_JSON_BYTES + 2 * self.encoded.len())?;
         let header = &self.header;
         Ok(json!({
@@ -104,15 +104,16 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn read(raw: &[u8], work: &mut Work) -> Result<Self, Refused> {
-        work.spend(work::SENDER)?;
-        let unreadable = || Refused::from(crate::machine::StoreError::Damaged("a transaction is unreadable"));
+    pub(super) fn read(raw: &[u8], work: &mut WorkBudget) -> Result<Self, RpcRefusal> {
+        work.spend(budget::SENDER)?;
+        let unreadable =
+            || RpcRefusal::from(crate::machine::StoreError::Damaged("a transaction is unreadable"));
         let envelope = TxEnvelope::decode_2718(&mut &*raw).map_err(|_| unreadable())?;
         let from = envelope.recover_signer().map_err(|_| unreadable())?;
         Ok(Self { hash: keccak256(raw), from, envelope, bytes: raw.len() })
     }
 
-    pub(super) fn show(&self, place: Option<Place<'_>>, work: &mut Work) -> Result<Value, Refused> {
+    pub(super) fn show(&self, place: Option<Place<'_>>, work: &mut WorkBudget) -> Result<Value, RpcRefusal> {
         let input = self.envelope.input().len();
         // An access list grows most: 23 bytes become 80.
         work.bytes(TRANSACTION_JSON_BYTES + 2 * input + 4 * self.bytes.saturating_sub(input))?;
@@ -162,8 +163,8 @@ impl Transaction {
         place: Place<'_>,
         receipt: &Receipt,
         before: (u64, usize),
-        work: &mut Work,
-    ) -> Result<Value, Refused> {
+        work: &mut WorkBudget,
+    ) -> Result<Value, RpcRefusal> {
         work.bytes(RECEIPT_JSON_BYTES)?;
         let (gas_before, logs_before) = before;
         let mut logs = Vec::with_capacity(receipt.logs.len());
@@ -201,8 +202,8 @@ pub(super) fn show_log(
     place: Place<'_>,
     transaction: B256,
     index: usize,
-    work: &mut Work,
-) -> Result<Value, Refused> {
+    work: &mut WorkBudget,
+) -> Result<Value, RpcRefusal> {
     work.bytes(LOG_JSON_BYTES + 2 * log.data.data.len())?;
     let topics: Vec<Value> = log.topics().iter().map(|topic| bytes(topic.as_slice())).collect();
     Ok(json!({

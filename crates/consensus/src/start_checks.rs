@@ -4,7 +4,7 @@
 //! ledger. So the journals of a key are marked when they are made, and a key whose journals are
 //! gone, foreign or older than the state beside them is refused.
 
-use crate::Floor;
+use crate::SnapshotBase;
 use std::{
     fs::{self, File},
     io::{self, Write as _},
@@ -20,13 +20,13 @@ pub(crate) const VOTES_PARTITION_PREFIX: &str = "votes-";
 
 /// A configuration under which voting could split the ledger. Nothing was started.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsafe {
+pub enum UnsafeStart {
     /// It neither listens nor is the whole committee.
     #[error(
         "validator {validator} is not the only founder of this ledger, so it has to reach the others: \
          say where it listens and who its peers are"
     )]
-    Alone {
+    NoPeers {
         /// Short name of the key.
         validator: DeviceId,
     },
@@ -35,7 +35,7 @@ pub enum Unsafe {
         "a committee of {validators} survives {survives} lying validators, not {claimed}: it needs \
          at least {needed} (3f+1)"
     )]
-    TooFew {
+    CommitteeTooSmall {
         /// Committee size.
         validators: usize,
         /// What it survives.
@@ -68,7 +68,7 @@ pub enum Unsafe {
         "the snapshot seats this validator already, so it may have voted, and its votes are not in {folder}: \
          join with a new validator key"
     )]
-    SeatedAlready {
+    AlreadyInCommittee {
         /// Where its votes should be.
         folder: PathBuf,
     },
@@ -77,7 +77,7 @@ pub enum Unsafe {
         "the journals in {folder} belong to another validator key or another ledger: give this \
          node its own folder, or its former key"
     )]
-    JournalsForeign {
+    JournalsMismatch {
         /// Where they are.
         folder: PathBuf,
     },
@@ -92,8 +92,12 @@ pub enum Unsafe {
 }
 
 /// Checks that the committee survives the `claimed` number of liars.
-pub(crate) fn committee(committee: &[[u8; 32]], epoch_blocks: u64, claimed: usize) -> Result<(), Unsafe> {
-    let genesis = |why: &str| Unsafe::Genesis { why: why.to_owned() };
+pub(crate) fn check_committee(
+    committee: &[[u8; 32]],
+    epoch_blocks: u64,
+    claimed: usize,
+) -> Result<(), UnsafeStart> {
+    let genesis = |why: &str| UnsafeStart::Genesis { why: why.to_owned() };
     if committee.is_empty() {
         return Err(genesis("it names no validator"));
     }
@@ -107,47 +111,47 @@ pub(crate) fn committee(committee: &[[u8; 32]], epoch_blocks: u64, claimed: usiz
     let survives = validators - quorum(validators);
     if claimed > survives {
         let needed = claimed.saturating_mul(3).saturating_add(1);
-        return Err(Unsafe::TooFew { validators, survives, claimed, needed });
+        return Err(UnsafeStart::CommitteeTooSmall { validators, survives, claimed, needed });
     }
     Ok(())
 }
 
 /// Checks that `me` can do without others: who does not listen must be the whole founding committee.
-pub(crate) fn alone(committee: &[[u8; 32]], me: &[u8; 32]) -> Result<(), Unsafe> {
-    if committee == [*me] { Ok(()) } else { Err(Unsafe::Alone { validator: DeviceId::of(me) }) }
+pub(crate) fn check_sole_founder(committee: &[[u8; 32]], me: &[u8; 32]) -> Result<(), UnsafeStart> {
+    if committee == [*me] { Ok(()) } else { Err(UnsafeStart::NoPeers { validator: DeviceId::of(me) }) }
 }
 
 /// Checks that `folder` holds this key's votes on this ledger, or marks it when there is nothing
 /// yet. `height` is where the state stands, `base` the snapshot it began with.
-pub(crate) fn journals(
+pub(crate) fn check_journals(
     folder: &Path,
     genesis: Genesis,
     me: &[u8; 32],
     height: u64,
-    base: Option<&Floor>,
-) -> Result<(), Unsafe> {
+    base: Option<&SnapshotBase>,
+) -> Result<(), UnsafeStart> {
     // Nobody votes before the first block that goes into the state.
     let voted = height > base.map_or(0, |base| base.header.height);
     let seated = base.is_some_and(|base| base.header.committee.contains(me));
-    let broken = |source| Unsafe::Folder { folder: folder.to_owned(), source };
-    let lost = || Unsafe::JournalsLost { folder: folder.to_owned(), height };
-    make_durably(folder).map_err(broken)?;
+    let broken = |source| UnsafeStart::Folder { folder: folder.to_owned(), source };
+    let lost = || UnsafeStart::JournalsLost { folder: folder.to_owned(), height };
+    create_dir_durably(folder).map_err(broken)?;
     let mark = folder.join(MARK);
     let text = format!("validator {}\nledger {genesis}\n", DeviceId::of(me));
     match fs::read_to_string(&mark) {
-        Ok(found) if found != text => Err(Unsafe::JournalsForeign { folder: folder.to_owned() }),
+        Ok(found) if found != text => Err(UnsafeStart::JournalsMismatch { folder: folder.to_owned() }),
         Ok(_) if !(voted || seated) || votes_exist(folder).map_err(broken)? => Ok(()),
         Ok(_) if voted => Err(lost()),
-        Ok(_) => Err(Unsafe::SeatedAlready { folder: folder.to_owned() }),
+        Ok(_) => Err(UnsafeStart::AlreadyInCommittee { folder: folder.to_owned() }),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
             if voted {
                 return Err(lost());
             }
             if seated {
-                return Err(Unsafe::SeatedAlready { folder: folder.to_owned() });
+                return Err(UnsafeStart::AlreadyInCommittee { folder: folder.to_owned() });
             }
             if votes_exist(folder).map_err(broken)? {
-                return Err(Unsafe::JournalsForeign { folder: folder.to_owned() });
+                return Err(UnsafeStart::JournalsMismatch { folder: folder.to_owned() });
             }
             write_durably(folder, &mark, text.as_bytes()).map_err(broken)
         }
@@ -159,7 +163,7 @@ pub(crate) fn journals(
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn make_durably(folder: &Path) -> io::Result<()> {
+pub fn create_dir_durably(folder: &Path) -> io::Result<()> {
     let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     fs::create_dir_all(folder)?;
     for folder in made.into_iter().rev() {
@@ -202,36 +206,36 @@ mod tests {
     #[test]
     fn a_lone_one_among_many_and_a_boaster_do_not_start() {
         let seats: Vec<[u8; 32]> = (1..=4).map(|i| [i; 32]).collect();
-        assert!(committee(&seats, 100, 1).is_ok());
-        assert!(matches!(alone(&seats, &ME), Err(Unsafe::Alone { .. })));
-        assert!(matches!(alone(&[[9; 32]], &ME), Err(Unsafe::Alone { .. })));
-        assert!(alone(&[ME], &ME).is_ok());
-        let boaster = committee(&seats, 100, 2);
-        assert!(matches!(boaster, Err(Unsafe::TooFew { needed: 7, survives: 1, .. })));
-        let three = committee(&seats[..3], 100, 1);
-        assert!(matches!(three, Err(Unsafe::TooFew { needed: 4, survives: 0, .. })));
-        assert!(matches!(committee(&[], 100, 0), Err(Unsafe::Genesis { .. })));
-        assert!(matches!(committee(&seats, 1, 0), Err(Unsafe::Genesis { .. })));
+        assert!(check_committee(&seats, 100, 1).is_ok());
+        assert!(matches!(check_sole_founder(&seats, &ME), Err(UnsafeStart::NoPeers { .. })));
+        assert!(matches!(check_sole_founder(&[[9; 32]], &ME), Err(UnsafeStart::NoPeers { .. })));
+        assert!(check_sole_founder(&[ME], &ME).is_ok());
+        let boaster = check_committee(&seats, 100, 2);
+        assert!(matches!(boaster, Err(UnsafeStart::CommitteeTooSmall { needed: 7, survives: 1, .. })));
+        let three = check_committee(&seats[..3], 100, 1);
+        assert!(matches!(three, Err(UnsafeStart::CommitteeTooSmall { needed: 4, survives: 0, .. })));
+        assert!(matches!(check_committee(&[], 100, 0), Err(UnsafeStart::Genesis { .. })));
+        assert!(matches!(check_committee(&seats, 1, 0), Err(UnsafeStart::Genesis { .. })));
     }
 
     #[test]
     fn a_key_without_its_votes_does_not_start() {
         let folder = tempfile::tempdir().unwrap();
-        let start = |key: &[u8; 32], height| journals(folder.path(), LEDGER, key, height, None);
-        assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { height: 3, .. })));
+        let start = |key: &[u8; 32], height| check_journals(folder.path(), LEDGER, key, height, None);
+        assert!(matches!(start(&ME, 3), Err(UnsafeStart::JournalsLost { height: 3, .. })));
         assert!(start(&ME, 0).is_ok(), "the first start marks the folder");
-        assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { .. })), "no votes yet");
+        assert!(matches!(start(&ME, 3), Err(UnsafeStart::JournalsLost { .. })), "no votes yet");
         let votes = folder.path().join(format!("{VOTES_PARTITION_PREFIX}0"));
         fs::create_dir(&votes).unwrap();
-        assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { .. })), "an empty journal");
+        assert!(matches!(start(&ME, 3), Err(UnsafeStart::JournalsLost { .. })), "an empty journal");
         fs::write(votes.join("00"), b"x").unwrap();
         assert!(start(&ME, 3).is_ok());
-        assert!(matches!(start(&[7; 32], 3), Err(Unsafe::JournalsForeign { .. })));
-        let elsewhere = journals(folder.path(), Genesis([3; 32]), &ME, 3, None);
-        assert!(matches!(elsewhere, Err(Unsafe::JournalsForeign { .. })));
+        assert!(matches!(start(&[7; 32], 3), Err(UnsafeStart::JournalsMismatch { .. })));
+        let elsewhere = check_journals(folder.path(), Genesis([3; 32]), &ME, 3, None);
+        assert!(matches!(elsewhere, Err(UnsafeStart::JournalsMismatch { .. })));
         fs::remove_file(folder.path().join(MARK)).unwrap();
-        assert!(matches!(start(&ME, 3), Err(Unsafe::JournalsLost { .. })));
-        assert!(matches!(start(&ME, 0), Err(Unsafe::JournalsForeign { .. })));
+        assert!(matches!(start(&ME, 3), Err(UnsafeStart::JournalsLost { .. })));
+        assert!(matches!(start(&ME, 0), Err(UnsafeStart::JournalsMismatch { .. })));
     }
 
     #[test]
@@ -252,13 +256,13 @@ mod tests {
             committee: seats.clone(),
         };
         let certificate = Certificate { epoch: 1, view: 9, parent_view: 8, signatures: Vec::new() };
-        let base = Floor { header, certificate, committee: seats.clone() };
+        let base = SnapshotBase { header, certificate, committee: seats.clone() };
         let folder = tempfile::tempdir().unwrap();
-        let start = |key: &[u8; 32], height| journals(folder.path(), LEDGER, key, height, Some(&base));
-        assert!(matches!(start(&seats[1], 31), Err(Unsafe::SeatedAlready { .. })));
-        assert!(matches!(start(&ME, 32), Err(Unsafe::JournalsLost { height: 32, .. })));
+        let start = |key: &[u8; 32], height| check_journals(folder.path(), LEDGER, key, height, Some(&base));
+        assert!(matches!(start(&seats[1], 31), Err(UnsafeStart::AlreadyInCommittee { .. })));
+        assert!(matches!(start(&ME, 32), Err(UnsafeStart::JournalsLost { height: 32, .. })));
         assert!(start(&ME, 31).is_ok() && start(&ME, 31).is_ok(), "before its first block it begins again");
-        assert!(matches!(start(&ME, 32), Err(Unsafe::JournalsLost { .. })));
+        assert!(matches!(start(&ME, 32), Err(UnsafeStart::JournalsLost { .. })));
         let votes = folder.path().join(format!("{VOTES_PARTITION_PREFIX}2"));
         fs::create_dir(&votes).unwrap();
         fs::write(votes.join("00"), b"x").unwrap();

@@ -9,7 +9,7 @@ use alloy_primitives::{B256, U256};
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 /// Height → accounts changed, accounts emptied, slots changed; each list with its length (4) before it.
-pub(super) const LATE: TableDefinition<u64, &[u8]> = TableDefinition::new("late flat changes");
+pub(super) const WRITE_BUFFER: TableDefinition<u64, &[u8]> = TableDefinition::new("late flat changes");
 
 const UNREADABLE: StoreError = StoreError::Damaged("what a block changed is unreadable");
 
@@ -19,13 +19,13 @@ pub(super) fn push(tx: &WriteTransaction, height: u64, flat: &Flat) -> Result<()
     for (hash, code) in &flat.codes {
         io!(codes.insert(&hash.0, code.original_byte_slice()))?;
     }
-    io!(io!(tx.open_table(LATE))?.insert(height, encode(flat).as_slice()))?;
+    io!(io!(tx.open_table(WRITE_BUFFER))?.insert(height, encode(flat).as_slice()))?;
     Ok(())
 }
 
 /// Puts all that waits into the flat state, the oldest first.
 pub(super) fn fold(tx: &WriteTransaction) -> Result<(), StoreError> {
-    let mut late = io!(tx.open_table(LATE))?;
+    let mut late = io!(tx.open_table(WRITE_BUFFER))?;
     for row in io!(late.iter())? {
         write_flat(tx, &decode(io!(row)?.1.value()).ok_or(UNREADABLE)?)?;
     }

@@ -18,12 +18,12 @@ use std::{
 use vitals::explorer::short;
 
 /// Peers remembered.
-const SEEN_MAX: usize = 1024;
+const PEERS_REMEMBERED_MAX: usize = 1024;
 
 /// What was seen of one validator or follower since this node was started. Times are milliseconds since
 /// 1970 on this node's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct PeerStatus {
     /// It said so last at this time; zero: never.
     pub heard_at_ms: u64,
     /// Height it said it had committed.
@@ -38,17 +38,17 @@ pub struct Seen {
 
 /// Shared by the parts that see something and whoever asks.
 #[derive(Debug, Clone, Default)]
-pub struct Observed(Arc<Mutex<BTreeMap<[u8; 32], Seen>>>);
+pub struct PeerStatusTable(Arc<Mutex<BTreeMap<[u8; 32], PeerStatus>>>);
 
-impl Observed {
-    fn table(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], Seen>> {
+impl PeerStatusTable {
+    fn table(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], PeerStatus>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn update(&self, who: &PublicKey, change: impl FnOnce(&mut Seen)) {
+    fn update(&self, who: &PublicKey, change: impl FnOnce(&mut PeerStatus)) {
         let Ok(key) = <[u8; 32]>::try_from(who.as_ref()) else { return };
         let mut table = self.table();
-        if table.len() < SEEN_MAX || table.contains_key(&key) {
+        if table.len() < PEERS_REMEMBERED_MAX || table.contains_key(&key) {
             change(table.entry(key).or_default());
         }
     }
@@ -80,30 +80,34 @@ impl Observed {
 
     /// Everybody seen, by validator key.
     #[must_use]
-    pub fn all(&self) -> BTreeMap<[u8; 32], Seen> {
+    pub fn all(&self) -> BTreeMap<[u8; 32], PeerStatus> {
         self.table().clone()
     }
 }
 
 /// Drops peers that lie, for every part of the engine, and remembers whom. The part that caught it has
 /// logged why. The network lets it try again after an hour.
-pub(crate) struct Warden<E, B> {
+pub(crate) struct ObservingBlocker<E, B> {
     pub(crate) clock: Arc<E>,
-    pub(crate) observed: Observed,
+    pub(crate) peer_statuses: PeerStatusTable,
     pub(crate) inner: B,
 }
 
-impl<E, B: Clone> Clone for Warden<E, B> {
+impl<E, B: Clone> Clone for ObservingBlocker<E, B> {
     fn clone(&self) -> Self {
-        Self { clock: self.clock.clone(), observed: self.observed.clone(), inner: self.inner.clone() }
+        Self {
+            clock: self.clock.clone(),
+            peer_statuses: self.peer_statuses.clone(),
+            inner: self.inner.clone(),
+        }
     }
 }
 
-impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for Warden<E, B> {
+impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for ObservingBlocker<E, B> {
     type PublicKey = PublicKey;
 
     fn block(&mut self, peer: PublicKey) -> Feedback {
-        self.observed.dropped(&peer, now_ms(&*self.clock));
+        self.peer_statuses.dropped(&peer, now_ms(&*self.clock));
         tracing::warn!(
             validator = %short(peer.as_ref()),
             "A validator sent what no honest one does, and is dropped"
@@ -117,36 +121,36 @@ impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for Warden<E, B> {
 }
 
 /// Passes what an epoch's engine reports on, and keeps what concerns us.
-pub(crate) struct Watch<E, R> {
+pub(crate) struct ObservingReporter<E, R> {
     pub(crate) clock: Arc<E>,
     pub(crate) committee: Set<PublicKey>,
-    pub(crate) observed: Observed,
+    pub(crate) peer_statuses: PeerStatusTable,
     pub(crate) machine: Arc<dyn StateMachine>,
     pub(crate) next: R,
 }
 
-impl<E, R: Clone> Clone for Watch<E, R> {
+impl<E, R: Clone> Clone for ObservingReporter<E, R> {
     fn clone(&self) -> Self {
         Self {
             clock: self.clock.clone(),
             committee: self.committee.clone(),
-            observed: self.observed.clone(),
+            peer_statuses: self.peer_statuses.clone(),
             machine: self.machine.clone(),
             next: self.next.clone(),
         }
     }
 }
 
-impl<E, R> Watch<E, R> {
-    fn accuse(&self, signer: usize, epoch: u64, view: u64, conflict: Conflict, votes: Vec<u8>) {
+impl<E, R> ObservingReporter<E, R> {
+    fn report_conflict(&self, signer: usize, epoch: u64, view: u64, conflict: Conflict, votes: Vec<u8>) {
         let Some(Ok(validator)) = self.committee.get(signer).map(|key| key.as_ref().try_into()) else {
             return;
         };
-        self.machine.accuse(Evidence { validator, epoch, view, conflict, votes });
+        self.machine.record_evidence(Evidence { validator, epoch, view, conflict, votes });
     }
 }
 
-impl<E, R> Reporter for Watch<E, R>
+impl<E, R> Reporter for ObservingReporter<E, R>
 where
     E: Clock,
     R: Reporter<Activity = Activity<Scheme, Digest>>,
@@ -161,23 +165,29 @@ where
             _ => None,
         };
         if let Some(voter) = voter.and_then(|voter| self.committee.get(usize::from(voter))) {
-            self.observed.voted(voter, now_ms(&*self.clock));
+            self.peer_statuses.voted(voter, now_ms(&*self.clock));
         }
         match &activity {
             Activity::ConflictingNotarize(both) => {
                 let (epoch, view) = (both.epoch().get(), both.view().get());
                 let votes = both.encode().to_vec();
-                self.accuse(usize::from(both.signer()), epoch, view, Conflict::Notarize, votes);
+                self.report_conflict(usize::from(both.signer()), epoch, view, Conflict::Notarize, votes);
             }
             Activity::ConflictingFinalize(both) => {
                 let (epoch, view) = (both.epoch().get(), both.view().get());
                 let votes = both.encode().to_vec();
-                self.accuse(usize::from(both.signer()), epoch, view, Conflict::Finalize, votes);
+                self.report_conflict(usize::from(both.signer()), epoch, view, Conflict::Finalize, votes);
             }
             Activity::NullifyFinalize(both) => {
                 let (epoch, view) = (both.epoch().get(), both.view().get());
                 let votes = both.encode().to_vec();
-                self.accuse(usize::from(both.signer()), epoch, view, Conflict::NullifyFinalize, votes);
+                self.report_conflict(
+                    usize::from(both.signer()),
+                    epoch,
+                    view,
+                    Conflict::NullifyFinalize,
+                    votes,
+                );
             }
             _ => {}
         }

@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use consensus::Floor;
+use consensus::SnapshotBase;
 use redb::{Database, Durability, ReadableTable, TableDefinition};
 use std::{
     path::Path,
@@ -21,13 +21,13 @@ use vitals::proof::{
 /// Name of the file in the ledger's folder.
 const FILE: &str = "boundaries.redb";
 /// Height → [`Certified`].
-const BOUNDARIES: TableDefinition<u64, &[u8]> = TableDefinition::new("boundaries");
+const COMMITTEE_CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("boundaries");
 /// Height → [`Certified`]: the block whose state came as a snapshot, if this ledger began with one.
-const FLOOR: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot");
+const SNAPSHOT_BASE: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot");
 
 /// Why a boundary is not kept, or the file not opened.
 #[derive(Debug, thiserror::Error)]
-pub enum BoundaryError {
+pub enum CommitteeChangeError {
     /// The disk or the file fails: the operator's move.
     #[error("the file of committee changes failed: {0}")]
     Io(#[from] redb::Error),
@@ -36,111 +36,116 @@ pub enum BoundaryError {
     Damaged(String),
     /// Nothing that a stranger would believe: it is not kept.
     #[error("this does not change the committee: {0}")]
-    Broken(#[from] BrokenLink),
+    InvalidLink(#[from] BrokenLink),
 }
 
 macro_rules! io {
     ($result:expr) => {
-        $result.map_err(|error| BoundaryError::Io(error.into()))
+        $result.map_err(|error| CommitteeChangeError::Io(error.into()))
     };
 }
 
-struct Kept {
+struct StoredChange {
     height: u64,
     digest: vitals::ids::Hash,
     certified: Certified,
 }
 
 struct Chain {
-    kept: Vec<Kept>,
+    kept: Vec<StoredChange>,
     /// The committee they lead to, and the first epoch it certifies.
-    standing: (u64, Vec<[u8; 32]>),
+    current: (u64, Vec<[u8; 32]>),
 }
 
 /// The changes of one ledger's committee, oldest first.
-pub struct Boundaries {
+pub struct CommitteeChanges {
     file: Database,
     document: GenesisDocument,
     chain: RwLock<Chain>,
-    floor: Option<Floor>,
+    snapshot_base: Option<SnapshotBase>,
 }
 
-impl std::fmt::Debug for Boundaries {
+impl std::fmt::Debug for CommitteeChanges {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Boundaries").field("changes", &self.len()).finish_non_exhaustive()
+        f.debug_struct("CommitteeChanges").field("changes", &self.len()).finish_non_exhaustive()
     }
 }
 
-impl Boundaries {
+impl CommitteeChanges {
     /// Opens or makes the file in the ledger's folder, and checks every certificate in it.
     ///
     /// # Errors
     /// If the file cannot be used, or what is in it does not hold from the genesis on.
-    pub fn open(folder: &Path, document: &GenesisDocument) -> Result<Self, BoundaryError> {
+    pub fn open(folder: &Path, document: &GenesisDocument) -> Result<Self, CommitteeChangeError> {
         let file = io!(Database::builder().set_check_integrity_on_open(true).create(folder.join(FILE)))?;
         let mut kept = Vec::new();
-        let mut floor = None;
+        let mut snapshot_base = None;
         {
             let tx = io!(file.begin_write())?;
-            for row in io!(io!(tx.open_table(BOUNDARIES))?.iter())? {
+            for row in io!(io!(tx.open_table(COMMITTEE_CHANGES))?.iter())? {
                 let (height, bytes) = io!(row)?;
                 let damaged = |why: &dyn std::fmt::Display| {
-                    BoundaryError::Damaged(format!("height {}: {why}", height.value()))
+                    CommitteeChangeError::Damaged(format!("height {}: {why}", height.value()))
                 };
                 let certified = Certified::decode(bytes.value()).map_err(|why| damaged(&why))?;
                 let header = BlockHeader::decode(&certified.header).map_err(|why| damaged(&why))?;
-                kept.push(Kept { height: header.height, digest: header.digest(), certified });
+                kept.push(StoredChange { height: header.height, digest: header.digest(), certified });
             }
-            for row in io!(io!(tx.open_table(FLOOR))?.iter())? {
+            for row in io!(io!(tx.open_table(SNAPSHOT_BASE))?.iter())? {
                 let certified = Certified::decode(io!(row)?.1.value());
-                floor =
-                    Some(certified.map_err(|why| BoundaryError::Damaged(format!("the snapshot's: {why}")))?);
+                snapshot_base = Some(
+                    certified
+                        .map_err(|why| CommitteeChangeError::Damaged(format!("the snapshot's: {why}")))?,
+                );
             }
             io!(tx.commit())?;
         }
         let changes: Vec<Certified> = kept.iter().map(|kept| kept.certified.clone()).collect();
-        let standing =
-            verify_changes(document, &changes).map_err(|why| BoundaryError::Damaged(why.to_string()))?;
-        let chain = RwLock::new(Chain { kept, standing });
-        let mut boundaries = Self { file, document: document.clone(), chain, floor: None };
-        if let Some(certified) = floor {
-            let damaged = |why: BoundaryError| BoundaryError::Damaged(format!("the snapshot's: {why}"));
-            boundaries.floor = Some(boundaries.checked(&certified).map_err(damaged)?);
+        let current = verify_changes(document, &changes)
+            .map_err(|why| CommitteeChangeError::Damaged(why.to_string()))?;
+        let chain = RwLock::new(Chain { kept, current });
+        let mut committee_changes = Self { file, document: document.clone(), chain, snapshot_base: None };
+        if let Some(certified) = snapshot_base {
+            let damaged =
+                |why: CommitteeChangeError| CommitteeChangeError::Damaged(format!("the snapshot's: {why}"));
+            committee_changes.snapshot_base =
+                Some(committee_changes.verify_final(&certified).map_err(damaged)?);
         }
-        Ok(boundaries)
+        Ok(committee_changes)
     }
 
     /// A final block, with the committee that certified it, followed from genesis on over what is kept.
-    fn checked(&self, certified: &Certified) -> Result<Floor, BoundaryError> {
+    fn verify_final(&self, certified: &Certified) -> Result<SnapshotBase, CommitteeChangeError> {
         let header = BlockHeader::decode(&certified.header).map_err(BrokenLink::Header)?;
         let Certified { header: bytes, certificate } = certified.clone();
         let changes = Some(self.before(header.height));
         let proof = LedgerProof { changes, header: bytes, certificate, accounts: Vec::new() };
         let finalized = verify(&self.document, None, &proof)?;
         let certificate = Certificate::decode(&proof.certificate).map_err(BrokenLink::Certificate)?;
-        Ok(Floor { header: finalized.header, certificate, committee: finalized.committee })
+        Ok(SnapshotBase { header: finalized.header, certificate, committee: finalized.committee })
     }
 
     /// Keeps the block whose state comes as a snapshot, with its certificate. Durable on return.
     ///
     /// # Errors
     /// If the disk fails, or the block is not final after the changes that are kept.
-    pub fn begin_at(&mut self, certified: &Certified) -> Result<(), BoundaryError> {
-        let floor = self.checked(certified)?;
+    pub fn start_from_snapshot(&mut self, certified: &Certified) -> Result<(), CommitteeChangeError> {
+        let snapshot_base = self.verify_final(certified)?;
         let mut tx = io!(self.file.begin_write())?;
         io!(tx.set_durability(Durability::Immediate))?;
-        io!(tx.delete_table(FLOOR))?;
-        io!(io!(tx.open_table(FLOOR))?.insert(floor.header.height, certified.encode().as_slice()))?;
+        io!(tx.delete_table(SNAPSHOT_BASE))?;
+        io!(io!(tx.open_table(SNAPSHOT_BASE))?
+            .insert(snapshot_base.header.height, certified.encode().as_slice()))?;
         io!(tx.commit())?;
-        self.record(&floor.header, &floor.certificate)?;
-        self.floor = Some(floor);
+        self.record(&snapshot_base.header, &snapshot_base.certificate)?;
+        self.snapshot_base = Some(snapshot_base);
         Ok(())
     }
 
     /// The block whose state came as a snapshot, if this ledger began with one.
     #[must_use]
-    pub fn floor(&self) -> Option<&Floor> {
-        self.floor.as_ref()
+    pub fn snapshot_base(&self) -> Option<&SnapshotBase> {
+        self.snapshot_base.as_ref()
     }
 
     /// Blocks in an epoch.
@@ -159,7 +164,11 @@ impl Boundaries {
     ///
     /// # Errors
     /// If the disk fails, or the certificate is not one of the committee that stands: nothing is kept.
-    pub fn record(&self, header: &BlockHeader, certificate: &Certificate) -> Result<bool, BoundaryError> {
+    pub fn record(
+        &self,
+        header: &BlockHeader,
+        certificate: &Certificate,
+    ) -> Result<bool, CommitteeChangeError> {
         if !self.lacks(header) {
             return Ok(false);
         }
@@ -179,7 +188,7 @@ impl Boundaries {
         match known {
             Ok(at) => chain.kept[at].digest != header.digest(),
             // Behind the newest change a header is old news.
-            Err(at) => at == chain.kept.len() && header.committee != chain.standing.1,
+            Err(at) => at == chain.kept.len() && header.committee != chain.current.1,
         }
     }
 
@@ -188,32 +197,32 @@ impl Boundaries {
     ///
     /// # Errors
     /// If the disk fails, or one of them does not follow from what is kept: nothing is taken.
-    pub fn extend(&self, changes: &[Certified]) -> Result<(), BoundaryError> {
+    pub fn extend(&self, changes: &[Certified]) -> Result<(), CommitteeChangeError> {
         let mut chain = self.chain.write().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = Vec::new();
         for certified in changes {
             let header = BlockHeader::decode(&certified.header).map_err(BrokenLink::Header)?;
             let (height, digest) = (header.height, header.digest());
             if chain.kept.iter().all(|kept| (kept.height, kept.digest) != (height, digest)) {
-                fresh.push(Kept { height, digest, certified: certified.clone() });
+                fresh.push(StoredChange { height, digest, certified: certified.clone() });
             }
         }
         let all = chain.kept.iter().chain(&fresh).map(|kept| kept.certified.clone());
-        let standing = verify_changes(&self.document, &all.collect::<Vec<_>>())?;
+        let current = verify_changes(&self.document, &all.collect::<Vec<_>>())?;
         if fresh.is_empty() {
             return Ok(());
         }
         let mut tx = io!(self.file.begin_write())?;
         io!(tx.set_durability(Durability::Immediate))?;
         {
-            let mut table = io!(tx.open_table(BOUNDARIES))?;
+            let mut table = io!(tx.open_table(COMMITTEE_CHANGES))?;
             for kept in &fresh {
                 io!(table.insert(kept.height, kept.certified.encode().as_slice()))?;
             }
         }
         io!(tx.commit())?;
         chain.kept.extend(fresh);
-        chain.standing = standing;
+        chain.current = current;
         Ok(())
     }
 
@@ -260,7 +269,7 @@ impl Boundaries {
     /// The first epoch that the newest committee certifies, and its members.
     #[must_use]
     pub fn committee(&self) -> (u64, Vec<[u8; 32]>) {
-        self.read().standing.clone()
+        self.read().current.clone()
     }
 
     /// How often the committee changed.

@@ -5,7 +5,7 @@
 //! One question is under way at a time; a peer that has no answer is followed by the next one.
 //! Wire form: 0 ‖ number (8 bytes, big-endian) ‖ question, or 1 ‖ number ‖ answer; an empty answer is none.
 
-use crate::{Hostile, PublicKey, network::ERRANDS_QUOTA};
+use crate::{ProtocolViolation, PublicKey, network::REQUESTS_QUOTA};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use commonware_macros::select;
 use commonware_p2p::{Blocker, Receiver, Recipients, Sender};
@@ -13,11 +13,11 @@ use commonware_runtime::Clock;
 use std::{sync::Arc, time::Duration};
 
 /// Longest question.
-pub const QUESTION_BYTES_MAX: usize = 256;
+pub const REQUEST_BYTES_MAX: usize = 256;
 /// Longest answer: a ledger proof, or a chunk of a snapshot.
-pub const ANSWER_BYTES_MAX: usize = 768 * 1024;
+pub const RESPONSE_BYTES_MAX: usize = 768 * 1024;
 /// Bytes of the longest message.
-pub(crate) const MESSAGE_BYTES_MAX: usize = FRAME_BYTES + ANSWER_BYTES_MAX;
+pub(crate) const MESSAGE_BYTES_MAX: usize = FRAME_BYTES + RESPONSE_BYTES_MAX;
 const FRAME_BYTES: usize = 9;
 const QUESTION: u8 = 0;
 const ANSWER: u8 = 1;
@@ -25,29 +25,29 @@ const ANSWER: u8 = 1;
 /// How long a peer has for an answer, and how often somebody looks whether there is a question.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two questions at least. Faster than its quota, the network would drop them.
-const PACE: Duration = Duration::from_millis(1000 / ERRANDS_QUOTA as u64 * 2);
+const PACE: Duration = Duration::from_millis(1000 / REQUESTS_QUOTA as u64 * 2);
 /// Longest pause when nobody has an answer.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Who asks and answers.
-pub trait Errands: Send + Sync + 'static {
-    /// What it wants to know now, at most [`QUESTION_BYTES_MAX`].
-    fn wants(&self) -> Option<Bytes>;
+pub trait RequestResponse: Send + Sync + 'static {
+    /// What it wants to know now, at most [`REQUEST_BYTES_MAX`].
+    fn next_request(&self) -> Option<Bytes>;
 
-    /// What it can tell another; nothing if it cannot. At most [`ANSWER_BYTES_MAX`].
+    /// What it can tell another; nothing if it cannot. At most [`RESPONSE_BYTES_MAX`].
     ///
     /// # Errors
     /// If no honest one asks this.
-    fn answer(&self, question: &[u8]) -> Result<Option<Bytes>, Hostile>;
+    fn respond(&self, question: &[u8]) -> Result<Option<Bytes>, ProtocolViolation>;
 
     /// Takes the answer to its question.
     ///
     /// # Errors
     /// If no honest one answers this.
-    fn learn(&self, question: &[u8], answer: &[u8]) -> Result<(), Hostile>;
+    fn receive_response(&self, question: &[u8], answer: &[u8]) -> Result<(), ProtocolViolation>;
 
     /// A peer had no answer to its question.
-    fn missed(&self, _question: &[u8]) {}
+    fn request_failed(&self, _question: &[u8]) {}
 }
 
 fn frame(kind: u8, number: u64, body: &[u8]) -> Bytes {
@@ -62,8 +62,8 @@ fn parse(message: &Bytes) -> Option<(u8, u64, Bytes)> {
     let (kind, rest) = message.split_first()?;
     let (number, body) = rest.split_first_chunk()?;
     let bytes_max = match *kind {
-        QUESTION => QUESTION_BYTES_MAX,
-        ANSWER => ANSWER_BYTES_MAX,
+        QUESTION => REQUEST_BYTES_MAX,
+        ANSWER => RESPONSE_BYTES_MAX,
         _ => return None,
     };
     (body.len() <= bytes_max).then(|| (*kind, u64::from_be_bytes(*number), message.slice(FRAME_BYTES..)))
@@ -78,7 +78,7 @@ struct Open {
 /// Carries questions and answers until the network ends. `peers` are those to ask now.
 pub(crate) async fn run(
     clock: impl Clock,
-    errands: Arc<dyn Errands>,
+    requests: Arc<dyn RequestResponse>,
     peers: impl Fn() -> Vec<PublicKey>,
     (mut sender, mut receiver): (impl Sender<PublicKey = PublicKey>, impl Receiver<PublicKey = PublicKey>),
     mut blocker: impl Blocker<PublicKey = PublicKey>,
@@ -92,7 +92,7 @@ pub(crate) async fn run(
                 let known = peers();
                 due = clock.current() + PATIENCE;
                 if let Some(Open { question, .. }) = open.take() {
-                    errands.missed(&question);
+                    requests.request_failed(&question);
                     (turn, misses) = (turn + 1, misses + 1);
                     let pause = pause(misses, known.len());
                     if !pause.is_zero() {
@@ -100,7 +100,7 @@ pub(crate) async fn run(
                         continue;
                     }
                 }
-                let Some(question) = errands.wants() else {
+                let Some(question) = requests.next_request() else {
                     misses = 0;
                     continue;
                 };
@@ -113,11 +113,11 @@ pub(crate) async fn run(
             message = receiver.recv() => {
                 let Ok((from, message)) = message else { return };
                 let Some((kind, theirs, body)) = parse(&message.into()) else {
-                    commonware_p2p::block!(blocker, from, "malformed errand");
+                    commonware_p2p::block!(blocker, from, "malformed request or response");
                     continue;
                 };
                 if kind == QUESTION {
-                    match errands.answer(&body) {
+                    match requests.respond(&body) {
                         Ok(answer) => {
                             let answer = frame(ANSWER, theirs, &answer.unwrap_or_default());
                             sender.send(Recipients::One(from), answer, false);
@@ -130,11 +130,11 @@ pub(crate) async fn run(
                 let Some(asked) = open.take_if(|open| open.number == theirs && open.peer == from) else {
                     continue;
                 };
-                let learnt = if body.is_empty() { None } else { Some(errands.learn(&asked.question, &body)) };
+                let learnt = if body.is_empty() { None } else { Some(requests.receive_response(&asked.question, &body)) };
                 if let Some(Ok(())) = learnt {
                     misses = 0;
                 } else {
-                    errands.missed(&asked.question);
+                    requests.request_failed(&asked.question);
                     (turn, misses) = (turn + 1, misses + 1);
                 }
                 due = clock.current() + pause(misses, peers().len()).max(PACE);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_message_reads_back_and_nothing_else_does() {
-        for (kind, body) in [(QUESTION, vec![7; QUESTION_BYTES_MAX]), (ANSWER, Vec::new())] {
+        for (kind, body) in [(QUESTION, vec![7; REQUEST_BYTES_MAX]), (ANSWER, Vec::new())] {
             let message = frame(kind, 300, &body);
             assert_eq!(parse(&message).unwrap(), (kind, 300, Bytes::from(body)));
             for at in 0..FRAME_BYTES {
@@ -172,8 +172,8 @@ mod tests {
             }
         }
         assert!(parse(&frame(2, 1, &[])).is_none());
-        assert!(parse(&frame(QUESTION, 1, &[0; QUESTION_BYTES_MAX + 1])).is_none());
-        assert!(parse(&frame(ANSWER, 1, &vec![0; ANSWER_BYTES_MAX + 1])).is_none());
+        assert!(parse(&frame(QUESTION, 1, &[0; REQUEST_BYTES_MAX + 1])).is_none());
+        assert!(parse(&frame(ANSWER, 1, &vec![0; RESPONSE_BYTES_MAX + 1])).is_none());
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) const EVENTS_MAX: usize = 1 << 16;
 
 /// The records after one block. A record that does not exist has no entry.
 #[derive(Debug, Clone)]
-pub(super) struct Mirror {
+pub(super) struct StateCache {
     pub(super) tip: Tip,
     /// The next nonce of our account.
     pub(super) nonce: u64,
@@ -47,7 +47,7 @@ enum Name {
     Anchor(OrgId),
 }
 
-impl Mirror {
+impl StateCache {
     /// Before the first block is read.
     pub(super) fn empty(first_block: u64) -> Self {
         let height = first_block.saturating_sub(1);
@@ -81,8 +81,8 @@ impl Mirror {
     }
 
     /// Takes over what changed up to a block.
-    pub(super) fn apply(&mut self, news: News) {
-        let News { tip, nonce, records, events } = news;
+    pub(super) fn apply(&mut self, update: StateUpdate) {
+        let StateUpdate { tip, nonce, records, events } = update;
         for record in records {
             match record {
                 Record::Organisation(id, value) => put(&mut self.organisations, id, value),
@@ -111,7 +111,7 @@ fn put<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, id: K, value: Option
     };
 }
 
-impl Records for std::sync::Arc<Mirror> {
+impl Records for std::sync::Arc<StateCache> {
     fn tip(&self) -> Tip {
         self.tip
     }
@@ -140,7 +140,7 @@ impl Records for std::sync::Arc<Mirror> {
 
 /// What changed up to a block.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct StateUpdate {
     pub(super) tip: Tip,
     nonce: u64,
     records: Vec<Record>,
@@ -157,7 +157,7 @@ enum Record {
     Anchor(OrgId, Option<Anchor>),
 }
 
-impl News {
+impl StateUpdate {
     /// Reads the events after `after` up to `block`, and every record they name as it is after `block`.
     pub(super) async fn read(
         rpc: &Rpc,

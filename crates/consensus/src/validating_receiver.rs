@@ -6,18 +6,18 @@ use commonware_p2p::{Blocker, Message, Receiver};
 use std::{fmt, num::NonZeroUsize};
 
 /// Hears blocks.
-pub(crate) struct Sieve<R, B> {
+pub(crate) struct ValidatingReceiver<R, B> {
     pub(crate) receiver: R,
     pub(crate) blocker: B,
 }
 
-impl<R, B> fmt::Debug for Sieve<R, B> {
+impl<R, B> fmt::Debug for ValidatingReceiver<R, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sieve").finish_non_exhaustive()
+        f.debug_struct("ValidatingReceiver").finish_non_exhaustive()
     }
 }
 
-impl<R, B> Receiver for Sieve<R, B>
+impl<R, B> Receiver for ValidatingReceiver<R, B>
 where
     R: Receiver<PublicKey = PublicKey>,
     B: Blocker<PublicKey = PublicKey>,

@@ -1,6 +1,6 @@
 //! Validators that lie: two under one key, one that signs whatever contradicts, one that sends garbage.
 
-use crate::{Net, key, name};
+use crate::{SimulatedNetwork, key, name};
 use bytes::Bytes;
 use commonware_codec::{DecodeExt as _, Encode as _, ReadExt as _, varint::UInt};
 use commonware_consensus::simplex::types::{Finalize, Notarize, Nullify, Proposal, Vote};
@@ -34,19 +34,19 @@ fn everybody(
 }
 
 /// An honest validator's.
-pub(crate) const EVERYBODY: Forward = &everybody;
+pub(crate) const FORWARD_TO_ALL: Forward = &everybody;
 
 /// Who talks with which half of a validator that runs twice under one key. Who is in neither hears
 /// nothing of it; who is in both hears both.
 #[derive(Debug, Clone, Default)]
-pub struct Halves {
+pub struct TwinPeers {
     /// Peers of the first half.
     pub first: BTreeSet<PublicKey>,
     /// Peers of the second half.
     pub second: BTreeSet<PublicKey>,
 }
 
-impl Halves {
+impl TwinPeers {
     pub(crate) fn forward(&self) -> Forward {
         let halves = self.clone();
         // A simulation ends with its process.
@@ -75,19 +75,19 @@ impl Halves {
 }
 
 /// One half of a twin: its state machine and the name of its disk.
-pub type Half = (Arc<dyn StateMachine>, Config, String);
+pub type Twin = (Arc<dyn StateMachine>, Config, String);
 
 /// The seven kinds of messages, in the order of their channels.
-pub const KINDS: [&str; 7] =
-    ["votes", "certificates", "resolver", "backfill", "broadcast", "gossip", "errands"];
+pub const CHANNELS: [&str; 7] =
+    ["votes", "certificates", "resolver", "backfill", "broadcast", "gossip", "requests"];
 
 /// A key in the hands of somebody who sends what he likes.
-pub struct Seized {
+pub struct CompromisedKey {
     senders: Vec<Sender<PublicKey, Context>>,
 }
 
-impl Seized {
-    /// Sends these bytes as a message of this kind (place in [`KINDS`]) to everybody.
+impl CompromisedKey {
+    /// Sends these bytes as a message of this kind (place in [`CHANNELS`]) to everybody.
     pub fn send(&mut self, kind: usize, message: &[u8]) {
         if let Some(sender) = self.senders.get_mut(kind) {
             sender.send(Recipients::All, Bytes::copy_from_slice(message), true);
@@ -95,34 +95,34 @@ impl Seized {
     }
 }
 
-impl Net {
+impl SimulatedNetwork {
     /// Takes the key of a validator that does not run.
-    pub async fn seize(&self, seed: &[u8; 32]) -> Seized {
+    pub async fn compromise_key(&self, seed: &[u8; 32]) -> CompromisedKey {
         let me = name(seed);
         self.know(&me);
         let mut senders = Vec::new();
-        for kind in 0..KINDS.len() {
+        for kind in 0..CHANNELS.len() {
             senders.push(self.register(&me, kind as u64).await.0);
         }
-        Seized { senders }
+        CompromisedKey { senders }
     }
 
     /// Starts two validators under one key, which know nothing of each other.
     ///
     /// # Errors
-    /// As [`Net::start`].
+    /// As [`SimulatedNetwork::start`].
     pub async fn start_twins(
         &self,
         document: &GenesisDocument,
         seed: &[u8; 32],
         life: u32,
-        (first, second): (Half, Half),
-        halves: &Halves,
+        (first, second): (Twin, Twin),
+        halves: &TwinPeers,
     ) -> Result<[commonware_runtime::Handle<Fault>; 2], StartError> {
         let (forward, me) = (halves.forward(), name(seed));
         self.know(&me);
         let (mut ones, mut others) = (Vec::new(), Vec::new());
-        for kind in 0..KINDS.len() {
+        for kind in 0..CHANNELS.len() {
             let (sender, receiver) = self.register(&me, kind as u64).await;
             let (first, second) = sender.split_with(forward);
             let halves = halves.clone();
@@ -138,7 +138,7 @@ impl Net {
 
     /// Lets a validator that does not run contradict itself: whatever vote it hears, it votes for that
     /// and for something else, or votes to skip what it votes to finalize.
-    pub async fn perjure(&self, document: &GenesisDocument, seed: &[u8; 32]) {
+    pub async fn equivocate(&self, document: &GenesisDocument, seed: &[u8; 32]) {
         let me = name(seed);
         self.know(&me);
         let (mut sender, mut receiver) = self.register(&me, 0).await;
@@ -146,7 +146,7 @@ impl Net {
             document.committee.iter().filter_map(|key| PublicKey::decode(Bytes::copy_from_slice(key)).ok());
         let committee = Set::from_iter_dedup(committee);
         let Some(scheme) = Scheme::signer(&namespace(document.hash()), committee, key(seed)) else { return };
-        self.context.child("perjurer").spawn(move |_| async move {
+        self.context.child("equivocating").spawn(move |_| async move {
             let mut counter = 0u64;
             while let Ok((_, message)) = receiver.recv().await {
                 let mut message: Bytes = message.into();

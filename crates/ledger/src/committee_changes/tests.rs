@@ -55,10 +55,10 @@ fn certificate(header: &BlockHeader, by: &[SigningKey]) -> Certificate {
 #[test]
 fn only_changes_of_the_committee_are_kept_and_a_proof_carries_those_below_its_block() {
     let folder = tempfile::tempdir().unwrap();
-    let boundaries = Boundaries::open(folder.path(), &document()).unwrap();
+    let committee_changes = CommitteeChanges::open(folder.path(), &document()).unwrap();
     let record = |height, next: &[SigningKey], by: &[SigningKey]| {
         let header = header(height, next);
-        boundaries.record(&header, &certificate(&header, by)).unwrap()
+        committee_changes.record(&header, &certificate(&header, by)).unwrap()
     };
     assert!(!record(14, &[], &validators(1)));
     assert!(!record(15, &validators(1), &validators(1)), "the same committee goes on");
@@ -66,13 +66,13 @@ fn only_changes_of_the_committee_are_kept_and_a_proof_carries_those_below_its_bl
     assert!(!record(31, &validators(2), &validators(1)), "delivered again");
     assert!(!record(47, &validators(2), &validators(2)));
     assert!(record(63, &validators(3), &validators(2)));
-    let heights = |height| boundaries.before(height).len();
+    let heights = |height| committee_changes.before(height).len();
     assert_eq!([heights(31), heights(32), heights(63), heights(64)], [0, 1, 1, 2]);
-    assert_eq!(boundaries.committee(), (4, validators(3).iter().map(public).collect()));
+    assert_eq!(committee_changes.committee(), (4, validators(3).iter().map(public).collect()));
 
     let last = header(70, &[]);
     let proof = LedgerProof {
-        changes: Some(boundaries.before(70)),
+        changes: Some(committee_changes.before(70)),
         header: last.encode(),
         certificate: certificate(&last, &validators(3)).encode(),
         accounts: vec![],
@@ -83,14 +83,17 @@ fn only_changes_of_the_committee_are_kept_and_a_proof_carries_those_below_its_bl
 #[test]
 fn what_no_stranger_would_believe_is_not_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let boundaries = Boundaries::open(folder.path(), &document()).unwrap();
+    let committee_changes = CommitteeChanges::open(folder.path(), &document()).unwrap();
     let change = header(31, &validators(2));
-    let refused = boundaries.record(&change, &certificate(&change, &validators(2)));
-    assert!(matches!(refused, Err(BoundaryError::Broken(_))), "certified by the committee it names");
+    let refused = committee_changes.record(&change, &certificate(&change, &validators(2)));
+    assert!(
+        matches!(refused, Err(CommitteeChangeError::InvalidLink(_))),
+        "certified by the committee it names"
+    );
     let early = header(30, &validators(2));
-    assert!(boundaries.record(&early, &certificate(&early, &validators(1))).is_err());
-    assert!(boundaries.is_empty());
-    assert!(boundaries.lacks(&change));
+    assert!(committee_changes.record(&early, &certificate(&early, &validators(1))).is_err());
+    assert!(committee_changes.is_empty());
+    assert!(committee_changes.lacks(&change));
 }
 
 #[test]
@@ -98,21 +101,21 @@ fn changes_survive_a_restart_and_a_newcomer_takes_them_over() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let first = header(31, &validators(2));
     let second = header(47, &validators(3));
-    let boundaries = Boundaries::open(here.path(), &document()).unwrap();
-    boundaries.record(&first, &certificate(&first, &validators(1))).unwrap();
-    boundaries.record(&second, &certificate(&second, &validators(2))).unwrap();
-    let all = boundaries.all();
-    drop(boundaries);
-    let boundaries = Boundaries::open(here.path(), &document()).unwrap();
-    assert_eq!(boundaries.all(), all);
+    let committee_changes = CommitteeChanges::open(here.path(), &document()).unwrap();
+    committee_changes.record(&first, &certificate(&first, &validators(1))).unwrap();
+    committee_changes.record(&second, &certificate(&second, &validators(2))).unwrap();
+    let all = committee_changes.all();
+    drop(committee_changes);
+    let committee_changes = CommitteeChanges::open(here.path(), &document()).unwrap();
+    assert_eq!(committee_changes.all(), all);
 
-    let newcomer = Boundaries::open(there.path(), &document()).unwrap();
+    let newcomer = CommitteeChanges::open(there.path(), &document()).unwrap();
     assert!(newcomer.extend(&all[1..]).is_err(), "one is missing");
     assert!(newcomer.is_empty());
     newcomer.extend(&all).unwrap();
     newcomer.extend(&all).unwrap();
-    assert_eq!(newcomer.committee(), boundaries.committee());
+    assert_eq!(newcomer.committee(), committee_changes.committee());
     drop(newcomer);
     let other = GenesisDocument { salt: [1; 32], ..document() };
-    assert!(matches!(Boundaries::open(there.path(), &other), Err(BoundaryError::Damaged(_))));
+    assert!(matches!(CommitteeChanges::open(there.path(), &other), Err(CommitteeChangeError::Damaged(_))));
 }

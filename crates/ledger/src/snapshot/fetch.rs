@@ -1,12 +1,12 @@
 //! A node with an empty folder asks the others for a snapshot, chunk by chunk, over the links between
 //! validators.
 
-use super::{Head, Question, SnapshotError};
+use super::{Head, SnapshotError, SnapshotRequest};
 use crate::Config;
 use crate::machine::snapshot::{Import, SnapshotError as StateError};
 use crate::replica::lock;
 use bytes::Bytes;
-use consensus::{Errands, Hostile};
+use consensus::{ProtocolViolation, RequestResponse};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -29,7 +29,7 @@ enum Stage {
 }
 
 /// Who takes a snapshot from the others.
-pub(crate) struct Joiner {
+pub(crate) struct SnapshotFetch {
     folder: PathBuf,
     document: GenesisDocument,
     known: Option<Known>,
@@ -37,7 +37,7 @@ pub(crate) struct Joiner {
     over: watch::Sender<bool>,
 }
 
-impl Joiner {
+impl SnapshotFetch {
     pub(crate) fn new(folder: PathBuf, document: GenesisDocument, known: Option<Known>) -> Self {
         Self { folder, document, known, stage: Mutex::new(Stage::Asking), over: watch::Sender::new(false) }
     }
@@ -55,13 +55,13 @@ impl Joiner {
         }
     }
 
-    fn choose(&self, stage: &mut Stage, answer: &[u8]) -> Result<(), Hostile> {
-        let proof = LedgerProof::decode(answer).map_err(|why| Hostile(why.to_string()))?;
+    fn choose(&self, stage: &mut Stage, answer: &[u8]) -> Result<(), ProtocolViolation> {
+        let proof = LedgerProof::decode(answer).map_err(|why| ProtocolViolation(why.to_string()))?;
         // Whoever knows a newer block has no use for this one; the next may have.
-        let head =
-            Head::of(&self.document, self.known.as_ref(), proof).map_err(|why| Hostile(why.to_string()))?;
+        let head = Head::of(&self.document, self.known.as_ref(), proof)
+            .map_err(|why| ProtocolViolation(why.to_string()))?;
         let height = head.header().height;
-        match head.begin(&self.folder, &self.document) {
+        match head.open_import(&self.folder, &self.document) {
             Ok(import) => {
                 tracing::info!(height, "Taking the state after block {height} from the other validators");
                 let (head, import) = (Box::new(head), Box::new(import));
@@ -73,7 +73,7 @@ impl Joiner {
         Ok(())
     }
 
-    fn push(&self, stage: &mut Stage, chunk: &[u8]) -> Result<(), Hostile> {
+    fn push(&self, stage: &mut Stage, chunk: &[u8]) -> Result<(), ProtocolViolation> {
         let Stage::Taking { import, chunks, misses, .. } = stage else { return Ok(()) };
         match import.push(chunk) {
             Ok(()) => {
@@ -84,7 +84,7 @@ impl Joiner {
                 self.complete(stage);
                 Ok(())
             }
-            Err(why @ StateError::Refused { .. }) => Err(Hostile(why.to_string())),
+            Err(why @ StateError::Refused { .. }) => Err(ProtocolViolation(why.to_string())),
             Err(why) => {
                 self.end(stage, Err(why.into()));
                 Ok(())
@@ -103,32 +103,32 @@ impl Joiner {
     }
 }
 
-impl Errands for Joiner {
-    fn wants(&self) -> Option<Bytes> {
+impl RequestResponse for SnapshotFetch {
+    fn next_request(&self) -> Option<Bytes> {
         let question = match &*lock(&self.stage) {
-            Stage::Asking => Question::Head,
+            Stage::Asking => SnapshotRequest::Head,
             Stage::Taking { head, import, .. } => {
-                Question::Chunk { height: head.header().height, place: import.place()? }
+                SnapshotRequest::Chunk { height: head.header().height, place: import.place()? }
             }
             Stage::Over(_) => return None,
         };
         Some(question.encode().into())
     }
 
-    fn answer(&self, _question: &[u8]) -> Result<Option<Bytes>, Hostile> {
+    fn respond(&self, _question: &[u8]) -> Result<Option<Bytes>, ProtocolViolation> {
         Ok(None)
     }
 
-    fn learn(&self, question: &[u8], answer: &[u8]) -> Result<(), Hostile> {
+    fn receive_response(&self, question: &[u8], answer: &[u8]) -> Result<(), ProtocolViolation> {
         let mut stage = lock(&self.stage);
-        match (&*stage, Question::decode(question)) {
-            (Stage::Asking, Some(Question::Head)) => self.choose(&mut stage, answer),
-            (Stage::Taking { .. }, Some(Question::Chunk { .. })) => self.push(&mut stage, answer),
+        match (&*stage, SnapshotRequest::decode(question)) {
+            (Stage::Asking, Some(SnapshotRequest::Head)) => self.choose(&mut stage, answer),
+            (Stage::Taking { .. }, Some(SnapshotRequest::Chunk { .. })) => self.push(&mut stage, answer),
             _ => Ok(()),
         }
     }
 
-    fn missed(&self, _question: &[u8]) {
+    fn request_failed(&self, _question: &[u8]) {
         let mut stage = lock(&self.stage);
         if let Stage::Taking { misses, .. } = &mut *stage {
             *misses += 1;
@@ -153,16 +153,16 @@ pub fn fetch(
     validator: &[u8; 32],
     known: Option<&Known>,
 ) -> Result<Finalized, SnapshotError> {
-    consensus::make_durably(&config.folder)?;
+    consensus::create_dir_durably(&config.folder)?;
     if crate::machine::snapshot::holds_a_ledger(&config.folder) {
         return Err(StateError::Occupied.into());
     }
-    let joiner = Arc::new(Joiner::new(config.folder.clone(), document.clone(), known.cloned()));
-    let mut over = joiner.over.subscribe();
+    let fetch = Arc::new(SnapshotFetch::new(config.folder.clone(), document.clone(), known.cloned()));
+    let mut over = fetch.over.subscribe();
     let done = async move {
         // It lives as long as its errands.
         let _ = over.wait_for(|over| *over).await;
     };
-    consensus::fetch(&config.agreement, document, validator, joiner.clone(), done)?;
-    joiner.outcome().unwrap_or(Err(SnapshotError::Ended))
+    consensus::fetch(&config.agreement, document, validator, fetch.clone(), done)?;
+    fetch.outcome().unwrap_or(Err(SnapshotError::Ended))
 }

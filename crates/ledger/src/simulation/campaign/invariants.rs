@@ -15,7 +15,7 @@ use vitals::{
 };
 
 /// Keeps what was ever seen as final.
-pub(super) struct Witness {
+pub(super) struct InvariantChecker {
     document: GenesisDocument,
     /// The one header of each height.
     headers: BTreeMap<u64, Vec<u8>>,
@@ -31,7 +31,7 @@ pub(super) struct Witness {
     pub(super) certificates: u64,
 }
 
-impl Witness {
+impl InvariantChecker {
     pub(super) fn new(document: &GenesisDocument, genesis: &BlockHeader) -> Self {
         Self {
             document: document.clone(),
@@ -56,7 +56,7 @@ impl Witness {
     }
 
     /// Looks at a node. `afresh`: at every height it has, for it was just started.
-    pub(super) fn look(&mut self, who: usize, machine: &Machine, afresh: bool) -> Result<u64, Violation> {
+    pub(super) fn check(&mut self, who: usize, machine: &Machine, afresh: bool) -> Result<u64, Violation> {
         let tip = machine.tip();
         let before = self.seen.get(&who).copied().unwrap_or(0);
         if tip.height < before {
@@ -133,15 +133,15 @@ impl Witness {
         Ok(())
     }
 
-    /// Only the liar may be accused.
+    /// Only the byzantine may be accused.
     pub(super) fn check_evidence(
         &self,
         who: usize,
         replica: &Replica,
-        liar: Option<[u8; 32]>,
+        byzantine: Option<[u8; 32]>,
     ) -> Result<u64, Violation> {
         let evidence = replica.evidence();
-        match evidence.iter().find(|evidence| Some(evidence.validator) != liar) {
+        match evidence.iter().find(|evidence| Some(evidence.validator) != byzantine) {
             Some(wrong) => Err(format!("validator {who} accuses an honest one: {:?}", wrong.conflict)),
             None => Ok(evidence.len() as u64),
         }

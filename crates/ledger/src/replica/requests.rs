@@ -1,0 +1,163 @@
+//! What a node asks others, and tells them: certificates of old changes of the committee, states for
+//! newcomers.
+
+use super::{Replica, lock};
+use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
+use crate::snapshot::{Offer, SnapshotRequest, read_changes, write_changes};
+use bytes::Bytes;
+use consensus::{ProtocolViolation, RequestResponse};
+use std::sync::Mutex;
+use vitals::ids::Hash;
+use vitals::proof::{LedgerProof, certificate::Certificate, header::BlockHeader};
+
+/// Blocks for which a state is speculative for newcomers: meanwhile nothing it names is pruned.
+const SERVED_BLOCKS_MAX: u64 = 8192;
+/// States speculative at a time: the newest epoch's, and those that somebody is reading.
+const SERVED_SNAPSHOTS_MAX: usize = 4;
+
+/// States after epochs' last blocks, oldest first, and whether somebody read each since the last epoch.
+#[derive(Default)]
+pub(super) struct ServedSnapshots(Mutex<Vec<(Offer, bool)>>);
+
+impl ServedSnapshots {
+    /// Lets go of what is too old.
+    pub(super) fn committed(&self, height: u64) {
+        lock(&self.0).retain(|(offer, _)| height.saturating_sub(offer.height()) <= SERVED_BLOCKS_MAX);
+    }
+
+    fn newest(&self) -> Option<Offer> {
+        lock(&self.0).last().map(|(offer, _)| offer.clone())
+    }
+
+    fn at(&self, height: u64) -> Option<Offer> {
+        let mut served = lock(&self.0);
+        let (offer, read) = served.iter_mut().find(|(offer, _)| offer.height() == height)?;
+        *read = true;
+        Some(offer.clone())
+    }
+
+    fn add(&self, offer: Offer) {
+        let mut served = lock(&self.0);
+        served.retain(|(_, read)| *read);
+        for (_, read) in served.iter_mut() {
+            *read = false;
+        }
+        if served.len() == SERVED_SNAPSHOTS_MAX {
+            served.remove(0);
+        }
+        served.push((offer, false));
+    }
+}
+
+impl Replica {
+    /// The state after the newest epoch's last block, with its certificate, for a node that joins late;
+    /// nothing until there is one whose state is kept.
+    #[must_use]
+    pub fn offer(&self) -> Option<Offer> {
+        self.served.newest()
+    }
+
+    /// Holds the state after an epoch's last block for newcomers.
+    pub(super) fn serve_snapshot(&self, header: &BlockHeader, digest: Hash, certificate: &Certificate) {
+        let Some(committee_changes) = &self.committee_changes else { return };
+        if self.served.newest().is_some_and(|offer| offer.height() >= header.height) {
+            return;
+        }
+        // It may be gone: then the next epoch's is served.
+        let Ok(view) = self.machine.view_at(header.height) else { return };
+        if view.tip().digest == digest {
+            let changes = Some(committee_changes.before(header.height));
+            let (header, certificate) = (header.encode(), certificate.encode());
+            let proof = LedgerProof { changes, header, certificate, accounts: Vec::new() };
+            self.served.add(Offer::new(self.machine.genesis(), proof, view));
+        }
+    }
+
+    /// The first block that changed the committee and whose certificate is missing: proofs do not lead across
+    /// it. The other validators are asked for it until it comes.
+    #[must_use]
+    pub fn gap(&self) -> Option<u64> {
+        *lock(&self.gap)
+    }
+
+    pub(super) fn record_gap(&self, height: u64) {
+        let mut gap = lock(&self.gap);
+        *gap = Some(gap.map_or(height, |gap| gap.min(height)));
+    }
+
+    /// Looks through the committed epochs' ends for one whose change is not kept.
+    pub(super) fn update_gap(&self) {
+        let Some(committee_changes) = &self.committee_changes else { return };
+        let found = self.first_gap(committee_changes);
+        let before = std::mem::replace(&mut *lock(&self.gap), found);
+        match (before, found) {
+            (None, Some(height)) => {
+                tracing::error!(height, "The certificate of the block that changed the committee is missing");
+            }
+            (Some(height), None) => {
+                tracing::info!(height, "The missing certificates of changes of the committee came");
+            }
+            _ => {}
+        }
+    }
+
+    fn first_gap(&self, committee_changes: &CommitteeChanges) -> Option<u64> {
+        let epoch = committee_changes.epoch_blocks().max(1);
+        let start = committee_changes.newest().max(self.machine.base().unwrap_or(0)) + 1;
+        let mut end = (start / epoch + 1) * epoch - 1;
+        while end <= self.machine.tip().height {
+            let header = self.machine.header(end).ok().flatten();
+            if header
+                .and_then(|bytes| BlockHeader::decode(&bytes).ok())
+                .is_some_and(|one| committee_changes.lacks(&one))
+            {
+                return Some(end);
+            }
+            end += epoch;
+        }
+        None
+    }
+}
+
+impl RequestResponse for Replica {
+    fn next_request(&self) -> Option<Bytes> {
+        self.gap()?;
+        let above = self.committee_changes.as_ref()?.newest();
+        Some(SnapshotRequest::Changes { above }.encode().into())
+    }
+
+    fn respond(&self, question: &[u8]) -> Result<Option<Bytes>, ProtocolViolation> {
+        let question = SnapshotRequest::decode(question)
+            .ok_or_else(|| ProtocolViolation(String::from("no such question")))?;
+        Ok(match question {
+            SnapshotRequest::Head => self.offer().map(|offer| offer.proof().encode().into()),
+            SnapshotRequest::Chunk { height, place } => self
+                .served
+                .at(height)
+                // A place that is not there, or a disk that fails: there is no answer either way.
+                .and_then(|offer| offer.chunk(&place).ok())
+                .map(Into::into),
+            SnapshotRequest::Changes { above } => {
+                let kept = self.committee_changes.as_ref();
+                let changes = kept.map(|kept| kept.above(above, consensus::RESPONSE_BYTES_MAX));
+                changes.filter(|changes| !changes.is_empty()).map(|changes| write_changes(&changes).into())
+            }
+        })
+    }
+
+    fn receive_response(&self, _question: &[u8], answer: &[u8]) -> Result<(), ProtocolViolation> {
+        let Some(committee_changes) = &self.committee_changes else { return Ok(()) };
+        let changes =
+            read_changes(answer).ok_or_else(|| ProtocolViolation(String::from("no list of changes")))?;
+        match committee_changes.extend(&changes) {
+            // Whatever an honest one keeps leads from genesis on.
+            Err(why @ CommitteeChangeError::InvalidLink(_)) => {
+                return Err(ProtocolViolation(why.to_string()));
+            }
+            Err(why) => tracing::error!(%why, "A change of the committee is not kept: {why}"),
+            Ok(()) => {}
+        }
+        self.update_gap();
+        Ok(())
+    }
+}
