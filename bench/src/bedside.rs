@@ -60,7 +60,7 @@ impl Gateway {
     pub(crate) fn request(&self) -> Result<Vec<u8>> {
         let sensors: Vec<Identity> =
             self.sensors.iter().map(|sensor| identity("sensor", sensor.number)).collect();
-        Ok(device::pair::request(&self.identity, &sensors).context("few enough boards")?.encode())
+        Ok(device::pairing::request(&self.identity, &sensors).context("few enough boards")?.encode())
     }
 
     /// Takes the answer. Each sensor goes on where `stored` says that its stream ends: how many

@@ -73,7 +73,8 @@ impl Plain {
                     if tcp.read_exact(&mut key).await.is_ok() {
                         let registry = Arc::new(AnyGateway);
                         let bounds = Bounds::default();
-                        let talk = link::server::converse(tcp, key, door, registry, sessions, bounds, stop);
+                        let talk =
+                            link::mqtt::server::converse(tcp, key, door, registry, sessions, bounds, stop);
                         let _ = talk.await;
                     }
                 });

@@ -6,8 +6,10 @@
 
 use device::Decoder;
 use device::frame::{Down, Message, Up};
-use link::uplink::Uplink;
-use link::{Verdict, session, session::Session, topic};
+use link::Verdict;
+use link::mqtt::client_session::Uplink;
+use link::mqtt::server_session::{self as session, Session};
+use link::mqtt::topic;
 use vitals::alarm::{AlarmEvent, Limits};
 use vitals::body::Body;
 use vitals::bundle;

@@ -6,7 +6,7 @@ mod readings;
 
 use crate::{clock, closed};
 use anyhow::{Context, Result};
-use gateway::{Author, author};
+use gateway::{ThirdPartySealer, third_party_sealer};
 use readings::Source;
 use serde_json::json;
 use std::fs::OpenOptions;
@@ -168,16 +168,17 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
     }
 }
 
-fn open(keys: &Path) -> Result<Author> {
+fn open(keys: &Path) -> Result<ThirdPartySealer> {
     // As a gateway's start does: what is written from here on is not what its last stop noted.
     closed::check(keys)?;
-    Author::open(keys, &(Arc::new(clock::entropy) as gateway::Entropy)).map_err(|why| advise(keys, why))
+    ThirdPartySealer::open(keys, &(Arc::new(clock::entropy) as gateway::Entropy))
+        .map_err(|why| advise(keys, why))
 }
 
 /// Says which step is missing.
-fn advise(keys: &Path, why: author::AuthorError) -> anyhow::Error {
-    use author::AuthorError::Gateway;
+fn advise(keys: &Path, why: third_party_sealer::SealerError) -> anyhow::Error {
     use gateway::{GatewayError, KeyError};
+    use third_party_sealer::SealerError::Gateway;
     let keys = keys.display();
     let advice = match &why {
         Gateway(GatewayError::Keys(KeyError::NoKeys)) => {
@@ -210,10 +211,10 @@ fn say(value: &serde_json::Value) -> Result<ExitCode> {
 }
 
 fn tls(keys: &Path, node: &str, out: &Path) -> Result<ExitCode> {
-    let config = author::tls(keys).map_err(|why| advise(keys, why))?;
+    let config = third_party_sealer::tls(keys).map_err(|why| advise(keys, why))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let nodes = runtime.block_on(link::greet::certificate(node, config))?;
-    let (certificate, key) = author::certificate(keys)?;
+    let nodes = runtime.block_on(link::server_certificate::fetch(node, config))?;
+    let (certificate, key) = third_party_sealer::certificate(keys)?;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -222,7 +223,7 @@ fn tls(keys: &Path, node: &str, out: &Path) -> Result<ExitCode> {
     write(&out.join("cert.pem"), pem::armour("CERTIFICATE", &certificate).as_bytes(), 0o644)?;
     write(&out.join("key.pem"), pem::armour("PRIVATE KEY", &key).as_bytes(), 0o600)?;
     write(&out.join("node.pem"), pem::armour("CERTIFICATE", &nodes).as_bytes(), 0o644)?;
-    say(&json!({ "record_key": hex::encode(author::record_key(keys)?) }))
+    say(&json!({ "record_key": hex::encode(third_party_sealer::record_key(keys)?) }))
 }
 
 fn readings(options: &ReadingsOptions) -> Result<ExitCode> {
@@ -252,7 +253,7 @@ fn readings(options: &ReadingsOptions) -> Result<ExitCode> {
 }
 
 /// Seals pack after pack. A wrong one is named on standard error, and the next one is read.
-fn senml(options: &ReadingsOptions, author: &mut Author) -> Result<ExitCode> {
+fn senml(options: &ReadingsOptions, author: &mut ThirdPartySealer) -> Result<ExitCode> {
     let mut input = io::stdin().lock();
     let mut worst = ExitCode::SUCCESS;
     for number in 1_u64.. {
@@ -287,7 +288,7 @@ fn senml(options: &ReadingsOptions, author: &mut Author) -> Result<ExitCode> {
     Ok(worst)
 }
 
-fn print_line(author: &Author, bytes: &[u8], line: Option<u64>) -> Result<()> {
+fn print_line(author: &ThirdPartySealer, bytes: &[u8], line: Option<u64>) -> Result<()> {
     let envelope = Envelope::decode(bytes).map_err(|why| anyhow::anyhow!("{why}"))?;
     let mut said = json!({
         "topic": format!("d/{}/e", author.gateway()),

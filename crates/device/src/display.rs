@@ -93,7 +93,7 @@ fn word(metric: Metric) -> &'static str {
 
 /// The alarm the LCD shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shout {
+pub struct AlarmDisplay {
     /// What is wrong.
     pub condition: Condition,
     /// How urgent.
@@ -135,7 +135,7 @@ impl Note {
 
 /// The text of an open alarm: priority, what and how many more; then the value, or what to do.
 #[must_use]
-pub fn alarm_text(shout: &Shout) -> LcdText {
+pub fn alarm_text(shout: &AlarmDisplay) -> LcdText {
     let mut first = Line::new();
     let (side, metric) = match shout.condition {
         Condition::Above(metric) => ("HIGH", Some(metric)),

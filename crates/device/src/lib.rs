@@ -7,17 +7,17 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod air;
+pub mod air_quality;
 pub mod buzzer;
 pub mod display;
 pub mod frame;
 pub mod monitor;
-pub mod pair;
+pub mod pairing;
 pub mod ppg;
 pub mod seal;
 
 pub use frame::{Decoder, Down, Up};
 pub use monitor::{Action, Answer, Answered, Monitor, MonitorConfig};
-pub use pair::Identity;
+pub use pairing::Identity;
 pub use ppg::BeatDetector;
 pub use seal::{SealError, Sealed, Sealer, SealerState};

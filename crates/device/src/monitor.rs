@@ -4,18 +4,18 @@
 //! so and gives what there is to do: once a second one reading per metric, an alarm event as soon as
 //! it happens, and what the LCD and buzzer should do now.
 
+mod alarm_state;
 mod limits;
-mod watch;
 
-use crate::air::aqi_of_pm2_5;
-use crate::display::{Note, Shout, alarm_text, calm_text};
+use crate::air_quality::aqi_of_pm2_5;
+use crate::display::{AlarmDisplay, Note, alarm_text, calm_text};
 use crate::frame::{Down, LcdText, Slow, Up};
 use crate::ppg::BeatDetector;
+use alarm_state::AlarmState;
 use alloc::vec::Vec;
 use vitals::alarm::{AlarmEvent, Condition, Limits, Priority, SILENCE_MAX_MS};
 use vitals::metric::{Absence, Reading, Sample};
 use vitals::{Metric, PersonId};
-use watch::Watch;
 
 /// Without any frame for so long the board is gone: no readings, and the stale alarm.
 pub const STALE_AFTER_MS: u64 = 5_000;
@@ -112,7 +112,7 @@ struct Held {
 /// Watches one board.
 #[derive(Debug, Clone)]
 pub struct Monitor {
-    watch: Watch,
+    alarms: AlarmState,
     beats: Option<BeatDetector>,
     /// The board named a rate no pulse can be seen at.
     rate_refused: bool,
@@ -141,7 +141,7 @@ impl Monitor {
     #[must_use]
     pub fn new(config: MonitorConfig) -> Self {
         Self {
-            watch: Watch::new(&config.limits, &config.floor),
+            alarms: AlarmState::new(&config.limits, &config.floor),
             beats: None,
             rate_refused: false,
             slow: [None; Slow::VALUES],
@@ -194,7 +194,7 @@ impl Monitor {
             }
             Up::Button { counter, .. } => {
                 self.count(counter);
-                self.watch.button(SILENCE_MAX_MS, steady_ms);
+                self.alarms.button(SILENCE_MAX_MS, steady_ms);
             }
         }
     }
@@ -223,11 +223,11 @@ impl Monitor {
     pub fn poll(&mut self, now_ms: u64) -> Vec<Action> {
         let steady_ms = self.advance(now_ms);
         let stale = self.heard_at_ms.is_some_and(|heard| steady_ms.saturating_sub(heard) > STALE_AFTER_MS);
-        self.watch.stale(stale, steady_ms);
+        self.alarms.stale(stale, steady_ms);
         let second = now_ms / 1_000;
         if self.second.replace(second) != Some(second) && !stale {
             let readings = self.sample(now_ms, steady_ms);
-            self.watch.observe(&readings, steady_ms);
+            self.alarms.observe(&readings, steady_ms);
             self.latest.clone_from(&readings);
             if !readings.is_empty() {
                 self.pending.push(Action::Readings(readings));
@@ -238,9 +238,9 @@ impl Monitor {
             // Beats from before the silence say nothing about the heart after it.
             self.beats = self.beats.take().and_then(|beats| BeatDetector::new(beats.rate_mhz()));
         }
-        let ended = self.watch.tick(now_ms, steady_ms);
+        let ended = self.alarms.tick(now_ms, steady_ms);
         self.pending.extend(ended.into_iter().map(Action::LimitsEnded));
-        let events = self.watch.take_events();
+        let events = self.alarms.take_events();
         self.pending
             .extend(events.into_iter().map(|event| Action::Alarm(AlarmEvent { at_ms: now_ms, ..event })));
         if self.heard_at_ms.is_some() {
@@ -292,13 +292,13 @@ impl Monitor {
     }
 
     fn show(&mut self, now_ms: u64, steady_ms: u64) {
-        let mut text = match self.watch.worst() {
+        let mut text = match self.alarms.worst() {
             Some((condition, priority, others)) => {
                 let value = condition.metric().and_then(|metric| match self.latest_of(metric) {
                     Some(Sample::Measured(raw)) => Some(raw),
                     _ => None,
                 });
-                alarm_text(&Shout { condition, priority, value, others })
+                alarm_text(&AlarmDisplay { condition, priority, value, others })
             }
             None => calm_text(|metric| self.latest_of(metric)),
         };
@@ -310,7 +310,7 @@ impl Monitor {
             self.shown = Some((text, steady_ms));
             self.pending.push(Action::Show(Down::Lcd { lines: text }));
         }
-        let sound = self.watch.sound(steady_ms);
+        let sound = self.alarms.sound(steady_ms);
         if self.buzzing.is_none_or(|(buzzing, told)| buzzing != sound || due(told)) {
             self.buzzing = Some((sound, steady_ms));
             self.pending.push(Action::Show(Down::Buzzer(sound)));
@@ -323,7 +323,7 @@ impl Monitor {
 
     /// What stands in the second line now in place of the value: notes and value take turns.
     fn note(&self, steady_ms: u64) -> Option<Note> {
-        let mut notes: Vec<Note> = self.watch.notes(steady_ms).into_iter().flatten().collect();
+        let mut notes: Vec<Note> = self.alarms.notes(steady_ms).into_iter().flatten().collect();
         let lately = |at_ms: u64| steady_ms.saturating_sub(at_ms) < NEW_LIMITS_MS;
         notes.extend(self.new_limits_at_ms.filter(|at_ms| lately(*at_ms)).map(|_| Note::NewLimits));
         let turn = usize::try_from(steady_ms / TURN_MS).unwrap_or(0) % (notes.len() + 1);
@@ -337,31 +337,31 @@ impl Monitor {
     /// Somebody known answers an alarm; false when none of this condition is open.
     pub fn acknowledge(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> bool {
         let steady_ms = self.advance(now_ms);
-        self.watch.acknowledge(condition, by, steady_ms)
+        self.alarms.acknowledge(condition, by, steady_ms)
     }
 
     /// Somebody known turns the sound of an alarm off for a while; false when it does not sound.
     pub fn silence(&mut self, condition: Condition, by: PersonId, for_ms: u64, now_ms: u64) -> bool {
         let steady_ms = self.advance(now_ms);
-        self.watch.silence(condition, by, for_ms, steady_ms)
+        self.alarms.silence(condition, by, for_ms, steady_ms)
     }
 
     /// Somebody known turns the sound of an alarm on again; false when it was not paused.
     pub fn end_silence(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> bool {
         let steady_ms = self.advance(now_ms);
-        self.watch.end_silence(condition, by, steady_ms)
+        self.alarms.end_silence(condition, by, steady_ms)
     }
 
     /// An answer from afar: for an alarm no worse and no later than the one that was answered, and for
     /// a time. What still stands when that is over rings again.
     pub fn answer(&mut self, answer: Answer, now_ms: u64) -> Answered {
         let steady_ms = self.advance(now_ms);
-        self.watch.answer(answer, steady_ms)
+        self.alarms.answer(answer, steady_ms)
     }
 
     /// Replaces the board's own limits of one metric from the next reading on.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.watch.set_limits(limits);
+        self.alarms.set_limits(limits);
     }
 
     /// Limits for a time, until `until_ms` of the caller's clock; in place of those ordered before, and
@@ -377,13 +377,13 @@ impl Monitor {
     pub fn restore_limits(&mut self, limits: Limits, until_ms: u64, now_ms: u64) {
         let steady_ms = self.advance(now_ms);
         let steady_until_ms = steady_ms.saturating_add(until_ms.saturating_sub(now_ms));
-        self.watch.order_limits(limits, until_ms, steady_until_ms);
+        self.alarms.order_limits(limits, until_ms, steady_until_ms);
     }
 
     /// The limits that raise alarms of this metric now.
     #[must_use]
     pub fn limits_in_force(&self, metric: Metric) -> Option<Limits> {
-        self.watch.limits_in_force(metric)
+        self.alarms.limits_in_force(metric)
     }
 
     /// A technical condition that the board cannot know: [`Condition::Equivocation`],
@@ -394,14 +394,14 @@ impl Monitor {
         let unknown_here =
             [Condition::Equivocation, Condition::Gap, Condition::Clock, Condition::NotListening];
         if unknown_here.contains(&condition) {
-            self.watch.report(condition, wrong, steady_ms);
+            self.alarms.report(condition, wrong, steady_ms);
         }
     }
 
     /// Open alarms, worst first: condition, priority, and does it sound.
     #[must_use]
     pub fn open_alarms(&self) -> Vec<(Condition, Priority, bool)> {
-        self.watch.open(self.steady_ms.unwrap_or(0))
+        self.alarms.open(self.steady_ms.unwrap_or(0))
     }
 
     /// Frames the board sent and nobody read.

@@ -6,19 +6,19 @@
 //! peaks above a threshold that follows the last beats is a beat. The polarity with the steadier
 //! beats is believed, and the heart rate is taken from the middle of its last eight intervals.
 
-mod edges;
-mod light;
+mod beat_detection;
+mod beat_morphology;
+mod rate_confirmation;
 mod resample;
 mod rhythm;
-mod shape;
-mod verdict;
+mod sensor_contact;
 
 use alloc::collections::VecDeque;
-use edges::{Edges, Timing};
-use light::Light;
+use beat_detection::{Edges, Timing};
+use rate_confirmation::RateConfirmation;
 use resample::Resample;
 use rhythm::Rhythm;
-use verdict::Verdict;
+use sensor_contact::SensorContact;
 use vitals::metric::{Absence, Sample};
 
 /// Slowest sampling rate at which a pulse edge can be seen, millihertz.
@@ -88,8 +88,8 @@ pub struct BeatDetector {
     falling: Edges,
     /// Which polarity is believed.
     inverted: bool,
-    light: Light,
-    verdict: Verdict,
+    contact: SensorContact,
+    confirmation: RateConfirmation,
 }
 
 impl BeatDetector {
@@ -112,8 +112,8 @@ impl BeatDetector {
             rising: Edges::default(),
             falling: Edges::default(),
             inverted: false,
-            light: Light::default(),
-            verdict: Verdict::default(),
+            contact: SensorContact::default(),
+            confirmation: RateConfirmation::default(),
         })
     }
 
@@ -130,7 +130,7 @@ impl BeatDetector {
     /// The next raw sample: any range, either polarity.
     pub fn push(&mut self, raw: u16) -> Option<Beat> {
         let light_span = (span(self.rate_mhz, LIGHT_MS), span(self.rate_mhz, LIGHT_STEP_MS));
-        if self.light.push(raw, light_span) && self.light.off {
+        if self.contact.push(raw, light_span) && self.contact.off {
             // What the sensor saw before it came off is no heart rate any more.
             self.forget();
         }
@@ -168,9 +168,9 @@ impl BeatDetector {
         self.choose();
         if judged {
             let now_ms = self.samples * 1_000_000 / u64::from(self.inside_mhz);
-            self.verdict.hear(self.heard(now_ms), self.believed().is_clear(), now_ms);
+            self.confirmation.hear(self.heard(now_ms), self.believed().is_clear(), now_ms);
         }
-        if self.light.off {
+        if self.contact.off {
             return None;
         }
         let lag_ms = u64::from(self.resample.lag()) * 1_000_000 / u64::from(self.rate_mhz);
@@ -224,7 +224,7 @@ impl BeatDetector {
     /// The heart rate now, tenths of a beat per minute, or why there is none.
     #[must_use]
     pub fn heart_rate(&self) -> Sample {
-        if self.light.off { Sample::Absent(Absence::SensorOff) } else { self.verdict.sample() }
+        if self.contact.off { Sample::Absent(Absence::SensorOff) } else { self.confirmation.sample() }
     }
 
     fn believed(&self) -> &Edges {
@@ -233,7 +233,7 @@ impl BeatDetector {
 
     /// What the beats say by themselves, before it is weighed against what was shown.
     fn heard(&self, now_ms: u64) -> Sample {
-        if self.light.off {
+        if self.contact.off {
             return Sample::Absent(Absence::SensorOff);
         }
         let edges = self.believed();
@@ -292,7 +292,7 @@ impl BeatDetector {
         let period_ms = self.rhythm.period_ms()?;
         let tenths = i32::try_from(600_000 / period_ms.max(1)).ok()?;
         let goes_on =
-            self.rhythm.support(period_ms) >= SUPPORT_ALONE && self.verdict.is_known(tenths, now_ms);
+            self.rhythm.support(period_ms) >= SUPPORT_ALONE && self.confirmation.is_known(tenths, now_ms);
         goes_on.then_some(tenths)
     }
 

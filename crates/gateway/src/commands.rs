@@ -5,11 +5,11 @@
 //! the sensor's own key and replaced before a command is carried out: what was captured and comes again,
 //! or was overtaken, is refused after a restart too.
 
-mod file;
+mod state_file;
 
 use crate::Entropy;
-use device::pair::Identity;
-use file::State;
+use device::pairing::Identity;
+use state_file::State;
 use std::io;
 use std::path::{Path, PathBuf};
 use vitals::alarm::Limits;
@@ -82,7 +82,7 @@ impl Commands {
         let mut all = Vec::new();
         for (n, (sensor, alarms)) in beds.into_iter().enumerate() {
             let path = dir.join(format!("commands-{n:02}"));
-            let state = file::read(&path, &sensor)?.unwrap_or_else(|why| {
+            let state = state_file::read(&path, &sensor)?.unwrap_or_else(|why| {
                 tracing::error!(%why, board = n, "What was commanded at board {n} is unreadable: {why}; its own limits are in force");
                 State { not_before_ms: now_ms, ..State::default() }
             });
@@ -163,7 +163,7 @@ impl Commands {
             let ordered = Ordered { limits, seq, command: command.hash(), until_ms };
             state.limits.insert(limits.metric, ordered);
         }
-        file::write(&bed.path, &bed.sensor, &state, &self.entropy)?;
+        state_file::write(&bed.path, &bed.sensor, &state, &self.entropy)?;
         bed.state = state;
         Ok(())
     }

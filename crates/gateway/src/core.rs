@@ -3,17 +3,17 @@
 
 mod commands;
 
-use crate::aside;
-use crate::bed::{Bed, Look};
 use crate::commands::Commands;
 use crate::counters::{Counters, add};
 use crate::journal::Journal;
 use crate::keys::{self, Loaded, StreamState};
+use crate::monitored_patient::{MonitoredPatient, PollOutcome};
 use crate::outbox::{Outbox, Refused};
-use crate::trust::Trust;
+use crate::quarantine;
 use crate::uplink::Uplink;
-use crate::{Clock, Config, Entropy, GatewayError, Stop, board};
-use device::pair::Identity;
+use crate::verifier::Verifier;
+use crate::{Clock, Config, Entropy, GatewayError, Stop, serial_line};
+use device::pairing::Identity;
 use device::{MonitorConfig, Sealer, SealerState};
 use link::{Client, Event, PublishId};
 use std::collections::{BTreeMap, HashMap};
@@ -84,7 +84,7 @@ pub(crate) fn sealers(
 }
 
 pub(crate) struct Core {
-    beds: Vec<Bed>,
+    beds: Vec<MonitoredPatient>,
     outbox: Outbox,
     commands: Commands,
     /// What became of commands, by bed, to be sealed.
@@ -92,7 +92,7 @@ pub(crate) struct Core {
     /// When the node was known to listen last, by the steady clock.
     heard_ms: u64,
     streams: BTreeMap<StreamId, StreamState>,
-    trust: Trust,
+    trust: Verifier,
     dir: PathBuf,
     clock: Clock,
     quality: ClockQuality,
@@ -130,7 +130,7 @@ impl Core {
                 counters.knows(sealer.stream(), sealer.state().next_seq);
             }
             let monitor = MonitorConfig { floor: config.floor_limits(), ..MonitorConfig::default() };
-            beds.push(Bed::new(monitor, sealers));
+            beds.push(MonitoredPatient::new(monitor, sealers));
         }
         let now_ms = clock();
         let alarms_of = |sensor: &Identity| {
@@ -150,12 +150,12 @@ impl Core {
         .map_err(|source| GatewayError::Io { path: dir.clone(), source })?;
         let folder = dir.join("aside");
         let (folder, aside) =
-            aside::Folder::open(&folder).map_err(|source| GatewayError::Io { path: folder, source })?;
+            quarantine::Folder::open(&folder).map_err(|source| GatewayError::Io { path: folder, source })?;
         if !aside.is_empty() {
             tracing::warn!(aside = aside.len(), "{} envelopes the node refused are set aside", aside.len());
         }
         let outbox = Outbox::new(journal, kept, counters.clone()).with_aside(folder, aside);
-        let trust = Trust::open(&dir, paired.document, paired.record_key)
+        let trust = Verifier::open(&dir, paired.document, paired.record_key)
             .map_err(|source| GatewayError::Io { path: dir.clone(), source })?;
         counters.ledger_alarm.store(u64::from(trust.alarm().is_some()), Ordering::Relaxed);
         let mut core = Self {
@@ -192,8 +192,9 @@ impl Core {
 
     /// Persists chain keys that have stepped, and how far the journal goes.
     fn remember(&mut self) -> Result<(), GatewayError> {
-        let changed = keys::note_steps(&mut self.streams, self.beds.iter().flat_map(Bed::sealers))
-            | (self.outbox.journal().newest() != self.journal_newest);
+        let changed =
+            keys::note_steps(&mut self.streams, self.beds.iter().flat_map(MonitoredPatient::sealers))
+                | (self.outbox.journal().newest() != self.journal_newest);
         if changed {
             let newest = self.outbox.journal().newest();
             keys::write_streams(&self.dir, &self.streams, newest)?;
@@ -435,7 +436,7 @@ impl Core {
 }
 
 impl Counters {
-    fn saw(&self, look: &Look) -> u64 {
+    fn saw(&self, look: &PollOutcome) -> u64 {
         add(&self.alarms_raised, look.raised());
         add(&self.alarm_events, look.alarms.len() as u64);
         let readings = look.readings.len() as u64;
@@ -460,9 +461,9 @@ pub(crate) async fn run(
     let mut tasks = JoinSet::new();
     let mut downs = Vec::with_capacity(boards.len());
     for (n, path) in boards.iter().enumerate() {
-        let (down, board_down) = mpsc::channel(board::DOWN_MAX);
+        let (down, board_down) = mpsc::channel(serial_line::DOWN_MAX);
         downs.push(down);
-        tasks.spawn(board::serve(n, path.clone(), baud, inputs.clone(), board_down));
+        tasks.spawn(serial_line::serve(n, path.clone(), baud, inputs.clone(), board_down));
     }
     tasks.spawn(uplink.run(inputs.clone()));
     let ticks = inputs.clone();

@@ -6,15 +6,14 @@
 //!
 //! A record is `length u32 | kind u8 | crc32c of those 5 bytes | body | crc32c of the body`,
 //! little-endian. A crash can leave what was not synced short, full of holes or not there: such a tail,
-//! behind what [`mark`] says is durable, is cut. Anything else that does not read back is damage, named
+//! behind what [`watermark`] says is durable, is cut. Anything else that does not read back is damage, named
 //! by file and offset, and nothing is sealed until somebody looked: going on would seal a sequence
 //! number twice.
 
-mod mark;
 mod record;
+mod watermark;
 
 use crate::files::{self, Disk, DiskFile, Os};
-use mark::MarkFile;
 use record::{Found, HEAD_BYTES, Head};
 pub use record::{Kept, Record};
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use vitals::envelope::Envelope;
 use vitals::ids::Hash;
 use vitals::{DeviceId, StreamId, log};
+use watermark::WatermarkFile;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ pub struct Journal {
     current: u32,
     heads: BTreeMap<StreamId, Head>,
     /// None only while a folder without one is opened.
-    mark: Option<MarkFile>,
+    mark: Option<WatermarkFile>,
     dirty: bool,
     broken: bool,
 }
@@ -116,7 +116,7 @@ impl Journal {
     ) -> Result<(Self, Vec<Kept>), JournalError> {
         let io = |source| JournalError::Io { path: dir.to_owned(), source };
         disk.private_dir(dir).map_err(io)?;
-        let mut mark = MarkFile::open(&*disk, dir).map_err(io)?;
+        let mut mark = WatermarkFile::open(&*disk, dir).map_err(io)?;
         let newest_at_least = newest_at_least.max(mark.as_ref().map_or(0, |mark| mark.newest().segment));
         if let Some(mark) = &mut mark {
             mark.sync().map_err(io)?;
@@ -154,7 +154,7 @@ impl Journal {
         if journal.segments.is_empty() {
             if journal.mark.is_none() {
                 // Before the first segment, so that one half made is known for what it is.
-                journal.mark = Some(MarkFile::create(&*journal.disk, dir, 0, 0).map_err(io)?);
+                journal.mark = Some(WatermarkFile::create(&*journal.disk, dir, 0, 0).map_err(io)?);
             }
             journal.begin_segment(1)?;
         }
@@ -163,7 +163,8 @@ impl Journal {
         journal.sync()?;
         if journal.mark.is_none() {
             let bytes = journal.segments.get(&journal.current).map_or(0, |segment| segment.bytes);
-            journal.mark = Some(MarkFile::create(&*journal.disk, dir, journal.current, bytes).map_err(io)?);
+            journal.mark =
+                Some(WatermarkFile::create(&*journal.disk, dir, journal.current, bytes).map_err(io)?);
         }
         Ok((journal, live))
     }
@@ -474,6 +475,6 @@ impl Kept {
 }
 
 #[cfg(test)]
-mod crashes;
+mod crash_tests;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use crate::files;
 use device::Sealer;
-use device::pair::{self, Identity, UnwrapError};
+use device::pairing::{self, Identity, UnwrapError};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -174,7 +174,7 @@ pub fn first_boot_every(
     let gateway = made_or_read(&keys.join(GATEWAY_KEY), entropy)?;
     let sensors: Vec<Identity> =
         (0..boards).map(|n| made_or_read(&sensor_file(dir, n), entropy)).collect::<Result<_, _>>()?;
-    pair::request_every(&gateway, &sensors, interval_ms).ok_or(KeyError::TooManyBoards(boards))
+    pairing::request_every(&gateway, &sensors, interval_ms).ok_or(KeyError::TooManyBoards(boards))
 }
 
 fn read_sensors(dir: &Path) -> Result<Vec<Identity>, KeyError> {

@@ -9,10 +9,6 @@
 //! the connection to the node are tokio tasks around it. Alarms reach LCD and buzzer without either
 //! network or disk.
 
-mod aside;
-pub mod author;
-mod bed;
-mod board;
 mod commands;
 mod config;
 mod core;
@@ -20,17 +16,21 @@ mod counters;
 mod files;
 pub mod journal;
 pub mod keys;
+mod ledger_witness;
+mod monitored_patient;
 mod outbox;
-mod seen;
+mod quarantine;
+mod serial_line;
 #[cfg(test)]
 mod tests;
-mod trust;
+pub mod third_party_sealer;
 mod uplink;
+mod verifier;
 
-pub use author::Author;
 pub use config::{CONFIG_TOML, ClockTrust, Config};
 pub use counters::{Counters, Latency, Summary};
 pub use keys::{KeyError, Paired, accept, first_boot, first_boot_every};
+pub use third_party_sealer::ThirdPartySealer;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! What is on its way home: which envelopes wait, which are under way, which have their receipt; what
 //! to send next, and when to send something again. Sits on the journal and does no other I/O.
 
-mod refusals;
+mod rejected;
 
-use crate::aside::{self, CODE_CONFLICT, CODE_NOT_AUTHORIZED, Held};
 use crate::counters::{Counters, add};
 use crate::journal::{Journal, JournalError, Kept, Place, Record};
-use crate::trust::{NotBelieved, Trust};
+use crate::quarantine::{self, CODE_CONFLICT, CODE_NOT_AUTHORIZED, Quarantined};
+use crate::verifier::{NotVerified, Verifier};
 use device::Sealed;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ enum State {
 #[derive(Debug)]
 enum Source {
     Journal(Place),
-    Aside(Held),
+    Aside(Quarantined),
 }
 
 #[derive(Debug)]
@@ -92,7 +92,7 @@ pub(crate) struct Outbox {
     timers: BTreeSet<(u64, u64)>,
     counters: Arc<Counters>,
     pending_max: usize,
-    folder: Option<aside::Folder>,
+    folder: Option<quarantine::Folder>,
     /// Entries that are set aside, on offer or not.
     aside: BTreeSet<u64>,
     aside_of: BTreeMap<StreamId, usize>,
@@ -330,7 +330,7 @@ impl Outbox {
         steady_ms: u64,
     ) -> Result<Option<Refused>, JournalError> {
         let Some(entry) = self.entries.get_mut(&id) else { return Ok(None) };
-        if code == link::client::CODE_BUSY {
+        if code == link::mqtt::client::CODE_BUSY {
             entry.state = State::Acked;
             self.wait_until(id, steady_ms + BUSY_WAIT_MS);
             return Ok(None);
@@ -379,10 +379,10 @@ impl Outbox {
     pub(crate) fn receipt(
         &mut self,
         bytes: &[u8],
-        trust: &Trust,
+        trust: &Verifier,
         now_ms: u64,
         steady_ms: u64,
-    ) -> Result<Result<(), NotBelieved>, JournalError> {
+    ) -> Result<Result<(), NotVerified>, JournalError> {
         let header_of = |hash: &Hash| {
             let entry = self.entries.get(self.by_hash.get(hash)?)?;
             let envelope = self.bytes(&entry.source).ok()?;
@@ -431,9 +431,9 @@ impl Outbox {
     pub(crate) fn delivery(
         &mut self,
         bytes: &[u8],
-        trust: &mut Trust,
+        trust: &mut Verifier,
         now_ms: u64,
-    ) -> Result<Result<usize, NotBelieved>, JournalError> {
+    ) -> Result<Result<usize, NotVerified>, JournalError> {
         let verdict = trust.delivery(bytes, now_ms);
         let alarm = u64::from(trust.alarm().is_some());
         self.counters.ledger_alarm.store(alarm, std::sync::atomic::Ordering::Relaxed);

@@ -1,15 +1,15 @@
 //! A gateway with virtual boards on pseudo-terminals, with and without its home organisation.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod commands;
+mod equivocation;
 mod full_disk;
-mod hands;
-pub(crate) mod home;
-mod orders;
-mod seen;
+mod ledger_witness;
+pub(crate) mod simulated_node;
 
-use home::{Home, Running, clock, paired, until};
 use link::RefusalCode;
-use simulator::pty::RunningBoard;
+use simulated_node::{Running, SimulatedNode, clock, paired, until};
+use simulator::pseudo_terminal::RunningBoard;
 use simulator::{Scenario, VirtualBoard};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -53,7 +53,7 @@ fn boards_at(speed: u32, scenarios: &[Scenario]) -> (Vec<RunningBoard>, Vec<Path
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_sampled_comes_home_and_is_forgotten_after_its_proof() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy, Scenario::Healthy]);
-    let (dir, home) = (paired(2), Home::open().await);
+    let (dir, home) = (paired(2), SimulatedNode::open().await);
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("proofs", || now(&counters.proofs_checked) > 40).await;
@@ -65,7 +65,7 @@ async fn everything_sampled_comes_home_and_is_forgotten_after_its_proof() {
     assert_eq!(figures.envelopes_forgotten, figures.envelopes_sealed);
     assert_eq!((figures.envelopes_pending, figures.proofs_failed, figures.receipts_failed), (0, 0, 0));
     assert_eq!(figures.sealed_to_proven_ms.samples, figures.envelopes_sealed);
-    let record = home.desk.record.lock().unwrap();
+    let record = home.state.record.lock().unwrap();
     assert_eq!(record.stored() as u64, figures.envelopes_sealed);
     assert_eq!(record.next_seqs(), figures.streams.into_iter().filter(|(_, next)| *next > 0).collect());
     assert_eq!(record.equivocations, 0);
@@ -99,13 +99,13 @@ async fn what_was_sealed_in_the_dark_arrives_later_alarms_first() {
     let marked = |lines: &[String]| lines[0].ends_with('!');
     until("the LCD says so", || boards[0].seen().texts.iter().any(|lines| marked(lines))).await;
     let dark = gateway.stop().await;
-    let home = Home::open().await;
+    let home = SimulatedNode::open().await;
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
-    until("home", || home.desk.record.lock().unwrap().stored() as u64 > dark.envelopes_sealed).await;
+    until("home", || home.state.record.lock().unwrap().stored() as u64 > dark.envelopes_sealed).await;
     until("the mark is gone", || !marked(&boards[0].seen().lcd.unwrap())).await;
     let figures = gateway.stop().await;
     assert_eq!(figures.envelopes_pending, 0);
-    let record = home.desk.record.lock().unwrap();
+    let record = home.state.record.lock().unwrap();
     assert_eq!(record.next_seqs(), figures.streams.into_iter().filter(|(_, next)| *next > 0).collect());
     assert_eq!((record.duplicates, record.equivocations), (0, 0));
     assert_eq!(record.arrivals[0], Class::Alarms);
@@ -115,14 +115,14 @@ async fn what_was_sealed_in_the_dark_arrives_later_alarms_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_goes_and_comes_back_loses_nothing() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
-    let (dir, home) = (paired(1), Home::open().await);
+    let (dir, home) = (paired(1), SimulatedNode::open().await);
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("some", || now(&counters.receipts_checked) > 5).await;
-    let (address, desk) = home.close().await;
+    let (address, state) = home.close().await;
     let sealed = now(&counters.envelopes_sealed);
     until("more in the dark", || now(&counters.envelopes_sealed) > sealed + 10).await;
-    let home = Home::open_at(address, desk).await;
+    let home = SimulatedNode::open_at(address, state).await;
     until("back", || now(&counters.node_connections) == 2).await;
     let figures = gateway.stop().await;
     assert_eq!(
@@ -130,13 +130,13 @@ async fn a_node_that_goes_and_comes_back_loses_nothing() {
         (0, figures.envelopes_sealed),
         "{figures:?}"
     );
-    assert_eq!(home.desk.record.lock().unwrap().equivocations, 0);
+    assert_eq!(home.state.record.lock().unwrap().equivocations, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_is_stopped_and_started_goes_on_in_its_streams() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
-    let (dir, home) = (paired(1), Home::open().await);
+    let (dir, home) = (paired(1), SimulatedNode::open().await);
     let mut sealed = 0;
     for round in 1..=3 {
         let gateway = Running::start(dir.path(), paths.clone(), home.address, clock.clone(), None);
@@ -149,7 +149,7 @@ async fn a_gateway_that_is_stopped_and_started_goes_on_in_its_streams() {
     let figures = gateway.stop().await;
     sealed += figures.envelopes_sealed;
     assert_eq!(figures.envelopes_pending, 0);
-    let record = home.desk.record.lock().unwrap();
+    let record = home.state.record.lock().unwrap();
     assert_eq!((record.equivocations, record.stored() as u64), (0, sealed));
     assert_eq!(record.next_seqs(), figures.streams.into_iter().filter(|(_, next)| *next > 0).collect());
 }
@@ -157,8 +157,8 @@ async fn a_gateway_that_is_stopped_and_started_goes_on_in_its_streams() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_node_is_asked_again() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
-    let (dir, home) = (paired(1), Home::open().await);
-    home.desk.manners.lock().unwrap().busy = 7;
+    let (dir, home) = (paired(1), SimulatedNode::open().await);
+    home.state.behaviour.lock().unwrap().busy = 7;
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("proofs", || now(&counters.proofs_checked) > 10).await;
@@ -170,11 +170,11 @@ async fn a_busy_node_is_asked_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_envelope_is_kept_aside_and_said_on_the_lcd() {
     let (boards, paths, clock) = boards(&[Scenario::Healthy]);
-    let (dir, home) = (paired(1), Home::open().await);
+    let (dir, home) = (paired(1), SimulatedNode::open().await);
     {
-        let mut manners = home.desk.manners.lock().unwrap();
-        manners.refusal = Some(RefusalCode::PayloadInvalid);
-        manners.refuse = [Class::Environment.code()].into();
+        let mut behaviour = home.state.behaviour.lock().unwrap();
+        behaviour.refusal = Some(RefusalCode::PayloadInvalid);
+        behaviour.refuse = [Class::Environment.code()].into();
     }
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
@@ -190,10 +190,10 @@ async fn a_refused_envelope_is_kept_aside_and_said_on_the_lcd() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forged_receipts_and_proofs_let_it_forget_nothing() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
-    let (dir, home) = (paired(1), Home::open().await);
+    let (dir, home) = (paired(1), SimulatedNode::open().await);
     {
-        let mut manners = home.desk.manners.lock().unwrap();
-        (manners.forge_receipts, manners.forge_proofs) = (true, true);
+        let mut behaviour = home.state.behaviour.lock().unwrap();
+        (behaviour.forge_receipts, behaviour.forge_proofs) = (true, true);
     }
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
@@ -202,8 +202,8 @@ async fn forged_receipts_and_proofs_let_it_forget_nothing() {
     assert_eq!(now(&counters.envelopes_pending), now(&counters.envelopes_sealed));
     // The node comes to its senses.
     {
-        let mut manners = home.desk.manners.lock().unwrap();
-        (manners.forge_receipts, manners.forge_proofs) = (false, false);
+        let mut behaviour = home.state.behaviour.lock().unwrap();
+        (behaviour.forge_receipts, behaviour.forge_proofs) = (false, false);
     }
     let figures = gateway.stop().await;
     assert_eq!(
@@ -216,17 +216,17 @@ async fn forged_receipts_and_proofs_let_it_forget_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_receipts_are_asked_for_by_sending_again() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
-    let (dir, home) = (paired(1), Home::open().await);
+    let (dir, home) = (paired(1), SimulatedNode::open().await);
     {
-        let mut manners = home.desk.manners.lock().unwrap();
-        (manners.no_receipts, manners.no_proofs) = (true, true);
+        let mut behaviour = home.state.behaviour.lock().unwrap();
+        (behaviour.no_receipts, behaviour.no_proofs) = (true, true);
     }
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
-    until("duplicates", || home.desk.record.lock().unwrap().duplicates > 3).await;
+    until("duplicates", || home.state.record.lock().unwrap().duplicates > 3).await;
     {
-        let mut manners = home.desk.manners.lock().unwrap();
-        (manners.no_receipts, manners.no_proofs) = (false, false);
+        let mut behaviour = home.state.behaviour.lock().unwrap();
+        (behaviour.no_receipts, behaviour.no_proofs) = (false, false);
     }
     until("receipts", || now(&counters.receipts_checked) > 3).await;
     assert_eq!(gateway.stop().await.envelopes_pending, 0);
@@ -256,18 +256,18 @@ async fn a_board_that_is_pulled_out_is_read_again_when_it_is_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_gateways_do_not_share_a_folder() {
     let dir = paired(1);
-    let config = home::config(dir.path(), vec![], nobody());
-    let first = crate::Gateway::open(config.clone(), clock(1), home::entropy()).unwrap();
-    let second = crate::Gateway::open(config.clone(), clock(1), home::entropy()).unwrap_err();
+    let config = simulated_node::config(dir.path(), vec![], nobody());
+    let first = crate::Gateway::open(config.clone(), clock(1), simulated_node::entropy()).unwrap();
+    let second = crate::Gateway::open(config.clone(), clock(1), simulated_node::entropy()).unwrap_err();
     assert!(matches!(second, crate::GatewayError::InUse(_)), "{second}");
     drop(first);
-    crate::Gateway::open(config, clock(1), home::entropy()).unwrap();
+    crate::Gateway::open(config, clock(1), simulated_node::entropy()).unwrap();
 }
 
 mod pairing {
     use super::*;
     use crate::KeyError;
-    use home::{NOON_MS, RECORD, answer, entropy, record_key};
+    use simulated_node::{NOON_MS, RECORD, answer, entropy, record_key};
     use vitals::keys::{ChainKey, epoch_of};
 
     fn request(dir: &std::path::Path, boards: usize) -> vitals::pairing::PairingRequest {
@@ -332,7 +332,7 @@ mod pairing {
     fn a_gateway_says_what_it_still_needs() {
         let dir = tempfile::tempdir().unwrap();
         let open = || {
-            let config = home::config(dir.path(), vec!["/dev/null".into()], nobody());
+            let config = simulated_node::config(dir.path(), vec!["/dev/null".into()], nobody());
             crate::Gateway::open(config, clock(1), entropy()).unwrap_err().to_string()
         };
         assert!(open().contains("first boot"));
@@ -350,13 +350,13 @@ mod pairing {
                 let mut bad = good.clone();
                 bad[at] ^= 4;
                 std::fs::write(&path, &bad).unwrap();
-                let config = home::config(dir.path(), vec!["/dev/null".into()], nobody());
+                let config = simulated_node::config(dir.path(), vec!["/dev/null".into()], nobody());
                 let why = crate::Gateway::open(config, clock(1), entropy()).unwrap_err().to_string();
                 assert!(why.contains(name), "{why}");
             }
             std::fs::write(&path, good).unwrap();
         }
-        let config = home::config(dir.path(), vec!["/dev/null".into()], nobody());
+        let config = simulated_node::config(dir.path(), vec!["/dev/null".into()], nobody());
         crate::Gateway::open(config, clock(1), entropy()).unwrap();
     }
 }

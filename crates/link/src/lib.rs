@@ -2,34 +2,24 @@
 //! self-signed certificates that are checked against the registry.
 //!
 //! The node is an ingress, not a broker: a publish is acknowledged only after its [`Verdict`], every
-//! refusal carries a reason code and a sentence, and a device sees its own topics only. The session
-//! and uplink state machines do no I/O; [`server`] and [`client`] are the tokio shells around them.
+//! refusal carries a reason code and a sentence, and a device sees its own topics only.
 
-pub mod client;
-mod framing;
-pub mod greet;
 pub mod ingress;
+pub mod mqtt;
 pub mod quota;
 pub mod refusal;
-pub mod server;
-pub mod session;
+pub mod server_certificate;
 mod sessions;
-mod strangers;
-mod talk;
-#[cfg(test)]
-mod tests;
 pub mod tls;
-pub mod topic;
-pub mod uplink;
-mod wire;
+mod unauthenticated;
 
-pub use client::{Client, ConnectError, Event, Events, PublishError, PublishId};
 pub use ingress::{Busy, Ingress, RefusalCode, Registry, Reply, Verdict};
+pub use mqtt::client::{Client, ConnectError, Event, Events, PublishError, PublishId};
+pub use mqtt::server::{Bounds, serve};
+pub use mqtt::topic::Lane;
 pub use quota::Rate;
 pub use refusal::LinkRefusal;
-pub use server::{Bounds, serve};
 pub use sessions::Sessions;
-pub use topic::Lane;
 
 /// Most publishes a device may have unacknowledged on one connection.
 pub const RECEIVE_MAXIMUM: u16 = 64;

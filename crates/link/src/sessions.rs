@@ -1,7 +1,7 @@
 //! The connected devices, and what waits for the way down to each.
 
 use crate::COMMAND_PAYLOAD_MAX;
-use crate::topic::Lane;
+use crate::mqtt::topic::Lane;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

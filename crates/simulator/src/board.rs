@@ -1,9 +1,9 @@
 //! A virtual board: what a real one would send, as a function of its seed and time.
 
-use crate::heart::{Heart, RATE_MHZ};
+use crate::pulse_signal::{PulseSignal, RATE_MHZ};
 use crate::recording::Recording;
-use crate::room::Room;
 use crate::scenario::{Scenario, Script};
+use crate::slow_sensors::SlowSensors;
 use device::Up;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub struct BoardConfig {
 /// What makes the light signal.
 #[derive(Debug)]
 enum Pulse {
-    Made(Box<Heart>),
+    Made(Box<PulseSignal>),
     Recorded(Arc<Recording>),
 }
 
@@ -42,7 +42,7 @@ pub struct VirtualBoard {
     config: BoardConfig,
     rate_mhz: u32,
     pulse: Pulse,
-    room: Room,
+    room: SlowSensors,
     counter: u32,
     /// Light frames made.
     frames: u64,
@@ -63,12 +63,12 @@ impl VirtualBoard {
     pub fn with(config: BoardConfig) -> Self {
         let (pulse, rate_mhz) = match &config.recording {
             Some(recording) => (Pulse::Recorded(Arc::clone(recording)), recording.rate_mhz()),
-            None => (Pulse::Made(Box::new(Heart::new(config.seed))), RATE_MHZ),
+            None => (Pulse::Made(Box::new(PulseSignal::new(config.seed))), RATE_MHZ),
         };
         Self {
             rate_mhz,
             pulse,
-            room: Room::new(config.seed),
+            room: SlowSensors::new(config.seed),
             counter: 0,
             frames: 0,
             seconds: 0,

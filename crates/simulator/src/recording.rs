@@ -216,7 +216,7 @@ fn scaled(values: &[f64]) -> Vec<u16> {
 }
 
 #[cfg(test)]
-mod replayed;
+mod replay_tests;
 
 #[cfg(test)]
 mod tests {

@@ -202,7 +202,7 @@ fn a_node_under_fire_goes_on_acknowledging_its_gateway() {
         config.lines().find_map(|line| line.strip_prefix("node = ")).unwrap().trim_matches('"').to_owned();
     let connected = || metric(&metrics(&web), "aceso_envelopes_admitted_total ");
     while connected() == 0 {}
-    let answer = gateway::author::record_key(&folder.path("data/gateway")).unwrap();
+    let answer = gateway::third_party_sealer::record_key(&folder.path("data/gateway")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(knock(&mqtt, answer));
     let before = connected();

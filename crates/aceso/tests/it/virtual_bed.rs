@@ -6,7 +6,7 @@ use crate::support::now_ms;
 use clinic::people::NewPerson;
 use clinic::{Arrival, Clinic, Ticket, Verdict};
 use device::frame::Message;
-use device::pair::{self, Identity};
+use device::pairing::{self, Identity};
 use device::{Action, Decoder, Monitor, MonitorConfig, Sealer, SealerState, Up};
 use ledger::EmbeddedChain;
 use ledger::genesis::Founding;
@@ -81,7 +81,7 @@ impl Node {
         let new = NewPerson { login: "amira", name: "Amira", password: PASSWORD, role: Role::Patient };
         let (patient, ticket) = self.clinic.create_patient(&admin, &new, "1", now_ms()).unwrap();
         self.settle(&ticket);
-        let request = pair::request(gateway, std::slice::from_ref(sensor)).unwrap().encode();
+        let request = pairing::request(gateway, std::slice::from_ref(sensor)).unwrap().encode();
         let paired = self.clinic.pair(&admin, &request, &[patient], now_ms()).unwrap();
         paired.tickets.iter().for_each(|ticket| self.settle(ticket));
         (patient, PairingAnswer::decode(&paired.answer).unwrap())

@@ -82,7 +82,7 @@ fn a_gateway_carries_only_its_own_sensors() {
 fn an_unregistered_sensor_waits_for_its_registration() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = Gateway::new(1, 1);
-    let request = device::pair::request(&gateway.identity, &gateway.identities()).unwrap().encode();
+    let request = device::pairing::request(&gateway.identity, &gateway.identities()).unwrap().encode();
     let paired = ward.clinic.pair(&ward.admin, &request, &[amira], ward.now_ms).unwrap();
     gateway.accept(&paired.answer);
     let bytes = gateway.sensors[0].pulse(720, NOON_MS);

@@ -239,7 +239,7 @@ fn a_pairing_request_with_a_weak_key_registers_nothing() {
     let (ward, gateway, _) = scene();
     let patient = ward.as_("amira").patient.unwrap();
     let honest = Gateway::new(7, 1);
-    let request = device::pair::request(&honest.identity, &honest.identities()).unwrap().encode();
+    let request = device::pairing::request(&honest.identity, &honest.identities()).unwrap().encode();
     let key = honest.identities()[0].keys().key;
     let at = request.windows(32).position(|window| window == key).unwrap();
     let mut weak = request.clone();

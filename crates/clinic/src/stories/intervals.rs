@@ -6,7 +6,7 @@ use vitals::alarm::Condition;
 /// A gateway whose one board sends once in so many milliseconds, paired and final.
 fn gateway(ward: &mut Ward, number: u8, patient: vitals::PatientId, interval_ms: Option<u64>) -> Gateway {
     let mut gateway = Gateway::new(number, 1);
-    let request = device::pair::request_every(&gateway.identity, &gateway.identities(), interval_ms);
+    let request = device::pairing::request_every(&gateway.identity, &gateway.identities(), interval_ms);
     let request = request.unwrap().encode();
     let paired = ward.clinic.pair(&ward.admin, &request, &[patient], ward.now_ms).unwrap();
     ward.block();

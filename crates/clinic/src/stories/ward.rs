@@ -178,7 +178,7 @@ impl Ward {
     }
 
     pub(crate) fn pair(&mut self, gateway: &mut Gateway, patients: &[PatientId]) {
-        let request = device::pair::request(&gateway.identity, &gateway.identities()).unwrap().encode();
+        let request = device::pairing::request(&gateway.identity, &gateway.identities()).unwrap().encode();
         let paired = self.clinic.pair(&self.admin, &request, patients, self.now_ms).unwrap();
         self.block();
         paired.tickets.iter().for_each(|ticket| self.done(ticket));

@@ -32,14 +32,14 @@ fn a_missing_value_is_never_a_number() {
 
 #[test]
 fn an_alarm_takes_the_whole_display() {
-    let shout = Shout {
+    let shout = AlarmDisplay {
         condition: Condition::Above(Metric::HeartRate),
         priority: Priority::High,
         value: Some(1342),
         others: 2,
     };
     assert_eq!(text(&alarm_text(&shout)), ["***PULSE HIGH +2", "now 134 bpm     "]);
-    let cold = Shout {
+    let cold = AlarmDisplay {
         condition: Condition::Below(Metric::AmbientTemperature),
         priority: Priority::Low,
         value: Some(-5),
@@ -50,7 +50,7 @@ fn an_alarm_takes_the_whole_display() {
 
 #[test]
 fn an_unsteady_pulse_is_not_called_a_sensor_that_is_off() {
-    let shout = |condition, priority| Shout { condition, priority, value: None, others: 0 };
+    let shout = |condition, priority| AlarmDisplay { condition, priority, value: None, others: 0 };
     let irregular = shout(Condition::Unsteady(Metric::HeartRate), Priority::Medium);
     assert_eq!(text(&alarm_text(&irregular)), ["**PULSE UNSTEADY", "feel the pulse  "]);
     let moving = shout(Condition::PoorSignal(Metric::HeartRate), Priority::Technical);
@@ -75,7 +75,7 @@ fn every_condition_can_be_read() {
         .chain([Condition::Stale, Condition::Equivocation, Condition::Gap, Condition::Clock])
         .chain([Condition::NotListening, Condition::LimitsEnded]);
     for condition in conditions {
-        let shout = Shout { condition, priority: Priority::Low, value: Some(i32::MIN), others: 0 };
+        let shout = AlarmDisplay { condition, priority: Priority::Low, value: Some(i32::MIN), others: 0 };
         for line in alarm_text(&shout) {
             assert!(line.iter().all(|c| (b' '..=b'~').contains(c)) && line != [b' '; 16]);
         }

@@ -17,13 +17,13 @@ struct Ordered {
 
 /// The limits of one board.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Book {
+pub(super) struct LimitTable {
     own: BTreeMap<Metric, Limits>,
     floor: BTreeMap<Metric, Limits>,
     ordered: BTreeMap<Metric, Ordered>,
 }
 
-impl Book {
+impl LimitTable {
     pub(super) fn new(own: &[Limits], floor: &[Limits]) -> Self {
         let by_metric = |all: &[Limits]| all.iter().map(|limits| (limits.metric, *limits)).collect();
         Self { own: by_metric(own), floor: by_metric(floor), ordered: BTreeMap::new() }

@@ -1,4 +1,4 @@
-mod orders;
+mod remote_commands;
 
 use super::*;
 use alloc::vec;

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::tests::home::{NOON_MS, RECORD, document, entropy, record_key};
+use crate::tests::simulated_node::{NOON_MS, RECORD, document, entropy, record_key};
 use ed25519_zebra::SigningKey;
 use proptest::prelude::*;
 use vitals::alarm::{Condition, Priority};

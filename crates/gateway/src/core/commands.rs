@@ -127,7 +127,7 @@ impl Core {
     pub(super) fn note_heard(&mut self, event: &Event) {
         let word = match event {
             Event::Acked { .. } | Event::Receipt(_) | Event::Proof(_) | Event::Command(_) => true,
-            Event::Refused { code, .. } => *code != link::client::CODE_BUSY,
+            Event::Refused { code, .. } => *code != link::mqtt::client::CODE_BUSY,
             Event::CommandTooLong(_) | Event::Closed(_) => false,
         };
         if word {

@@ -3,7 +3,7 @@
 use super::*;
 use device::{Sealer, SealerState};
 use ed25519_zebra::SigningKey;
-use link::client::CODE_BUSY;
+use link::mqtt::client::CODE_BUSY;
 use vitals::body::Body;
 use vitals::envelope::ClockQuality;
 use vitals::keys::ChainKey;

@@ -96,8 +96,8 @@ fn healthy_patients_are_measured_and_raise_nothing() {
 #[test]
 fn the_measured_rate_is_the_made_up_one() {
     for seed in 20..30 {
-        let mut heart = crate::heart::Heart::new(seed);
-        let mut detector = BeatDetector::new(crate::heart::RATE_MHZ).unwrap();
+        let mut heart = crate::pulse_signal::PulseSignal::new(seed);
+        let mut detector = BeatDetector::new(crate::pulse_signal::RATE_MHZ).unwrap();
         let (mut told, mut made) = (Vec::new(), Vec::new());
         for index in 0..12_000u32 {
             detector.push(heart.sample(Scenario::Healthy, NOON_MS, 0.0));

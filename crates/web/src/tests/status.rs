@@ -80,7 +80,7 @@ async fn an_old_value_beside_fresh_ones_is_not_known() {
 async fn a_value_is_old_by_the_rate_that_its_sensor_announced() {
     let mut scene = Scene::new();
     let every_minute =
-        device::pair::request_every(&scene.gateway.identity, &scene.gateway.identities(), Some(60_000));
+        device::pairing::request_every(&scene.gateway.identity, &scene.gateway.identities(), Some(60_000));
     let request = every_minute.unwrap().encode();
     scene.ward.clinic.pair(&scene.ward.admin, &request, &[scene.amira], scene.ward.now_ms).unwrap();
     scene.beats(720, 1);

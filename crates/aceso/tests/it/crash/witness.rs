@@ -3,8 +3,9 @@
 
 use super::desk::Desk;
 use crate::support::now_ms;
-use device::{Identity, Sealer, SealerState, pair};
-use link::{Client, Event, Events, PublishId, client::CODE_BUSY};
+use device::{Identity, Sealer, SealerState, pairing};
+use link::mqtt::client::CODE_BUSY;
+use link::{Client, Event, Events, PublishId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -91,7 +92,7 @@ impl Witness {
         let gateway = Identity::from_seeds(&gateway_seed, &rng.random());
         let own: Vec<Identity> =
             (0..sensors).map(|_| Identity::from_seeds(&rng.random(), &rng.random())).collect();
-        let request = hex::encode(pair::request(&gateway, &own).unwrap().encode());
+        let request = hex::encode(pairing::request(&gateway, &own).unwrap().encode());
         let said = desk.insist(|| json!({ "do": "pair", "request": request, "patients": patients }))?;
         let answer = PairingAnswer::decode(&hex::decode(said["answer"].as_str().unwrap()).unwrap()).unwrap();
         let genesis = answer.genesis();
