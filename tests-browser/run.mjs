@@ -268,10 +268,14 @@ try {
     const { context, page } = await visit();
     await signIn(page, logins.doctor);
     await page.waitForFunction(() => Object.keys(localStorage).some((key) => key.startsWith('aceso.witness.')));
-    const remember = (change) => page.evaluate((change) => {
-      const key = Object.keys(localStorage).find((key) => key.startsWith('aceso.witness.'));
-      localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage.getItem(key)), ...change }));
-    }, change);
+    // From a page that runs no script: an open one would soon remember a newer block.
+    const remember = async (change) => {
+      await page.goto(new URL(await page.locator('script[src*="witness"]').getAttribute('src'), url).href);
+      await page.evaluate((change) => {
+        const key = Object.keys(localStorage).find((key) => key.startsWith('aceso.witness.'));
+        localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage.getItem(key)), ...change }));
+      }, change);
+    };
     const told = (id) => page.waitForSelector(`${id}:not([hidden])`, { timeout: CHANGE_WAIT_MS });
     await page.reload();
     await page.waitForFunction(() => {
@@ -294,7 +298,7 @@ try {
     }, before);
     must(await page.locator('#behind').isHidden() && await page.locator('#split').isHidden(), 'a node that has caught up is told of no more');
     await remember({ ...before, digest: 'ab'.repeat(32) });
-    await page.reload();
+    await page.goto(`${url}/wall`);
     await told('#split');
     must((await page.locator('#split').innerText()).includes('abababab…abababab'), 'another block in place of the one seen is told, with both digests');
     await page.screenshot({ path: join(options.out, 'ledger-split.png') });

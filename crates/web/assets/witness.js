@@ -60,8 +60,10 @@
       split(seen);
       return;
     }
-    // Another page of this browser may have seen more meanwhile.
-    if (height > (read().height || 0)) newer();
+    // Another page of this browser may have seen more meanwhile, or two pasts: that is not written over.
+    const meanwhile = read();
+    if (whole(meanwhile) && meanwhile.other) { split(meanwhile); return; }
+    if (height > (meanwhile.height || 0)) newer();
   };
 
   saw(Number(document.body.dataset.height), document.body.dataset.digest);
