@@ -15,7 +15,7 @@ WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 
-.PHONY: help ward ward-clean consortium build test tools recordings format lint structure supply nostd unit contracts oracle e2e browser bare bench bench-store fuzz crash foreign verifiers sim
+.PHONY: help ward ward-clean consortium build test tools recordings format lint structure supply nostd unit contracts oracle e2e browser pictures bare bench bench-store fuzz crash foreign verifiers sim
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,10 @@ verifiers: tools ## The second verifier, in Python, checks every golden file.
 
 browser: build tools ## Sign in with a real browser, see values change, see an alarm.
 	scripts/browser-check.sh "$(BINARY)"
+
+pictures: tools ## A picture of every state of every page, at three widths, light and dark: PICTURES=folder. Some minutes.
+	$(CARGO) build --release --locked -p web --example page_states
+	node tests-browser/pictures.mjs --server "$(CARGO_TARGET_DIR)/release/examples/page_states" --out "$${PICTURES:-$$(mktemp -d)}"
 
 foreign: build tools ## viem, ethers, cast, alloy, mosquitto, paho-mqtt and MQTT.js use a real node, and are refused as documented.
 	scripts/foreign-check.sh "$(BINARY)"

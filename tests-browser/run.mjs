@@ -11,13 +11,9 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import axe from 'axe-core';
 import { chromium } from 'playwright-core';
+import { LAUNCH, drawn, objections, overflow, ownLine, signIn as signInAt } from './pages.mjs';
 
-const LAUNCH = {
-  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--ignore-certificate-errors'],
-};
 const ALARM_WITHIN_MS = 1000;
 const ALARM_WAIT_MS = 60_000;
 const CHANGE_WAIT_MS = 15_000;
@@ -63,27 +59,15 @@ async function visit(settings = {}) {
   return { context, page };
 }
 
-async function signIn(page, who) {
-  await page.goto(`${url}/sign-in`);
-  await page.fill('#login', who.login);
-  await page.fill('#password', who.password);
-  const posted = page.waitForResponse((answer) => answer.request().method() === 'POST' && new URL(answer.url()).pathname === '/sign-in');
-  const [answer] = await Promise.all([posted, page.click('main button[type=submit]')]);
-  // A refusal is told at once and in its own words, not as an address that never came.
-  if (answer.status() !== 303) throw new Error(`${who.login} is refused with ${answer.status()}: ${await page.locator('#problem').innerText()}`);
-  await page.waitForURL((to) => !to.pathname.startsWith('/sign-in'));
-}
+const signIn = (page, who) => signInAt(page, url, who);
 
 async function accessible(page, name) {
-  // axe is handed to the page by the browser itself: the page's own policy forbids foreign scripts.
-  await page.evaluate(`${axe.source};0`);
-  const found = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-  const list = found.violations.map((v) => `${v.id}: ${v.help}\n    ${v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + n.failureSummary.split('\n').slice(1, 2)).join('\n    ')}`);
+  const list = await objections(page);
   should(list.length === 0, `${name}: axe finds nothing${list.length ? `, but:\n  ${list.join('\n  ')}` : ''}`);
 }
 
 async function fits(page, name) {
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  const over = await overflow(page);
   should(over <= 0, `${name}: nothing runs out of the screen${over > 0 ? ` (${over} px)` : ''}`);
 }
 
@@ -101,8 +85,7 @@ async function pictures(who, pages) {
     const { context, page } = await visit({ ...look, storageState: state });
     for (const [name, path] of Object.entries(pages)) {
       await page.goto(url + path, { waitUntil: 'load' });
-      // Curves are drawn after the page has loaded.
-      await page.waitForFunction(() => document.fonts.status === 'loaded' && (!document.querySelector('#trends') || document.querySelector('#trends.drawn')), null, { timeout: CHANGE_WAIT_MS });
+      await drawn(page, CHANGE_WAIT_MS);
       const { viewport: { width }, colorScheme } = look;
       await page.screenshot({ path: join(options.out, `${name}-${width}-${colorScheme}.png`), fullPage: true });
       await fits(page, `${name} at ${width} px, ${colorScheme}`);
@@ -170,13 +153,16 @@ try {
     must(late < ALARM_WITHIN_MS, `wall: an alarm (${alarm.priority}) is shown ${late} ms after it was raised`);
     if (alarm.priority === 'high') must(alarm.shout.length > 0, 'a high alarm is announced to screen readers at once');
     await doctor.page.screenshot({ path: join(options.out, 'wall-alarm.png'), fullPage: true });
-    const acknowledge = doctor.page.locator('.alarm.unacked form[action$="/acknowledge"] button').first();
-    if (await acknowledge.count()) {
-      const key = await doctor.page.locator('.alarm.unacked:has(form[action$="/acknowledge"])').first().getAttribute('id');
-      await acknowledge.click();
-      await doctor.page.waitForFunction((id) => { const node = document.getElementById(id); return !node || /owner (?!yet)/.test(node.textContent.replace('no owner yet', '')); }, key, { timeout: CHANGE_WAIT_MS });
-      said('an acknowledged alarm shows its owner');
-    }
+    // The alarm that was just raised can be acknowledged, and then shows who did.
+    const unanswered = '.alarm.unacked:has(form[action$="/acknowledge"])';
+    must((await doctor.page.locator(unanswered).count()) > 0, 'an alarm that nobody answered has a button for it');
+    const key = await doctor.page.locator(unanswered).first().getAttribute('id');
+    await doctor.page.locator(`#${key} form[action$="/acknowledge"] button`).click();
+    await doctor.page.waitForFunction(
+      ([id, owner]) => document.getElementById(id)?.textContent.includes(`· owner ${owner}`),
+      [key, logins.doctor.name || ''], { timeout: CHANGE_WAIT_MS },
+    );
+    said('an acknowledged alarm shows its owner');
     if (options['alarm-clear']) await run(options['alarm-clear']);
   }
 
@@ -346,12 +332,6 @@ try {
   process.exitCode = 1;
 } finally {
   await browser.close();
-}
-
-// A browser without shared workers, whose pages each hold a line of their own: only those can be cut by a
-// check. What the worker does when its line is cut stands in tabs.mjs.
-async function ownLine(context) {
-  await context.addInitScript(() => { delete window.SharedWorker; });
 }
 
 // What the live stream would say of the ledger, in its place: a stall takes a minute to be one.

@@ -13,8 +13,8 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import axe from 'axe-core';
 import { chromium } from 'playwright-core';
+import { LAUNCH, objections, overflow } from './pages.mjs';
 
 const TABS = 12;
 const WITHIN_MS = 2000;
@@ -83,10 +83,8 @@ const looks = async (tab, name) => {
       await tab.setViewportSize({ width, height: 900 });
       await tab.emulateMedia({ colorScheme });
       await tab.screenshot({ path: join(options.out, `tabs-${name}-${width}-${colorScheme}.png`), fullPage: true });
-      const over = await tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      await tab.evaluate(`${axe.source};0`);
-      const found = await tab.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-      const wrong = found.violations.map((one) => `${one.id} at ${one.nodes.map((node) => node.target.join(' ')).slice(0, 3)}`);
+      const wrong = await objections(tab);
+      const over = await overflow(tab);
       if (over > 0) wrong.push(`${over} px run out of the screen`);
       if (wrong.length > 0) throw new Error(`${name} at ${width} px, ${colorScheme}: ${wrong.join('; ')}`);
     }
@@ -95,8 +93,8 @@ const looks = async (tab, name) => {
 };
 
 const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--autoplay-policy=document-user-activation-required', '--renderer-process-limit=40'],
+  ...LAUNCH,
+  args: [...LAUNCH.args, '--autoplay-policy=document-user-activation-required', '--renderer-process-limit=40'],
 });
 const complaints = [];
 try {

@@ -29,6 +29,8 @@
     minute: (date) => `${two(date.getHours())}:${two(date.getMinutes())}`,
     date: (date) => day(date),
     full: (date) => `${day(date)}, ${clock(date)} ${offset(date)}`,
+    // The day is said only where it is another one.
+    near: (date) => (day(date) === day(new Date(now())) ? clock(date) : shown.full(date)),
   };
   const age = (ms) => {
     const s = Math.max(0, Math.floor(ms / 1000));

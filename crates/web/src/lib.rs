@@ -44,6 +44,7 @@ use vitals::{ids, proof};
 use axum::Router;
 use axum::routing::{get, post};
 use clinic::Origin;
+use pages::alarms::AlarmAction;
 use quota::{BUNDLES_MAX, CONNECTIONS_PER_PLACE_MAX, Hold, Holds, Requests};
 use quota::{STREAMS_PER_PLACE_MAX, STREAMS_PER_SESSION_MAX};
 use refuse::{Reason, Refusals};
@@ -239,9 +240,18 @@ pub fn router(app: App) -> Router {
         .route("/patients/{patient}", get(pages::patient::page))
         .route("/patients/{patient}/limits", post(pages::limits::submit))
         .route("/patients/{patient}/limits/back", post(pages::limits::back))
-        .route("/patients/{patient}/alarms/{condition}/acknowledge", post(pages::alarms::acknowledge))
-        .route("/patients/{patient}/alarms/{condition}/silence", post(pages::alarms::silence))
-        .route("/patients/{patient}/alarms/{condition}/sound", post(pages::alarms::sound))
+        .route(
+            "/patients/{patient}/alarms/{condition}/acknowledge",
+            post(|state, at, posted| pages::alarms::submit(state, at, posted, AlarmAction::Acknowledge)),
+        )
+        .route(
+            "/patients/{patient}/alarms/{condition}/silence",
+            post(|state, at, posted| pages::alarms::submit(state, at, posted, AlarmAction::Silence)),
+        )
+        .route(
+            "/patients/{patient}/alarms/{condition}/sound",
+            post(|state, at, posted| pages::alarms::submit(state, at, posted, AlarmAction::EndSilence)),
+        )
         .route("/gateways/{gateway}/acknowledge", post(pages::gateways::acknowledge))
         .route("/patients/{patient}/unwatched", get(pages::unwatched::page).post(pages::unwatched::end))
         .route("/me", get(pages::me::page))

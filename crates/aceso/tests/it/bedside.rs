@@ -246,7 +246,7 @@ fn what_is_done_on_the_page_is_heard_at_the_bed_and_a_captured_command_is_not() 
     browser.submit(&page, "/acknowledge\"", &[]);
     until("it is answered", || board.sounds(None));
     until("the LCD", || board.said("answered by ward").then_some(()));
-    until("the page", || shown("Answer to “heart rate high”: in force at the bedside since"));
+    until("the page", || shown("Acknowledgement of “heart rate high”: in force at the bedside since"));
 
     // Limits, while the gateway is off.
     gateway.stop(Duration::from_secs(20)).unwrap();

@@ -219,49 +219,35 @@ pub(crate) fn title(wall: &Wall) -> String {
     format!("{}, {count} {alarms}", words::capital(worst.word()))
 }
 
-/// Somebody takes care of an alarm.
-pub(crate) async fn acknowledge(
-    State(app): State<App>,
-    At((patient, code)): At<(String, String)>,
-    posted: Posted,
-) -> Answer {
-    posted.fits(&app, &["back?"])?;
-    let id = super::patient_id(&app, &posted.caller, &patient)?;
-    let condition = super::condition(&app, &posted.caller, &code)?;
-    let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.acknowledge(&session, id, condition, now_ms)).await;
-    app.granted(&posted.caller, answer)?;
-    super::done(&posted, "/wall")
+/// What a clinician can do about an alarm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AlarmAction {
+    /// Takes care of it.
+    Acknowledge,
+    /// Turns its sound off for [`SILENCE_MAX_MS`].
+    Silence,
+    /// Turns its sound on again before that time is over.
+    EndSilence,
 }
 
-/// Somebody turns the sound of an alarm off for two minutes.
-pub(crate) async fn silence(
+/// `POST /patients/{patient}/alarms/{condition}/…`: does this about one alarm.
+pub(crate) async fn submit(
     State(app): State<App>,
     At((patient, code)): At<(String, String)>,
     posted: Posted,
+    action: AlarmAction,
 ) -> Answer {
     posted.fits(&app, &["back?"])?;
     let id = super::patient_id(&app, &posted.caller, &patient)?;
     let condition = super::condition(&app, &posted.caller, &code)?;
     let session = posted.caller.session.clone();
     let answer = app
-        .ask(move |station, now_ms| station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms))
+        .ask(move |station, now_ms| match action {
+            AlarmAction::Acknowledge => station.acknowledge(&session, id, condition, now_ms),
+            AlarmAction::Silence => station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms),
+            AlarmAction::EndSilence => station.end_silence(&session, id, condition, now_ms),
+        })
         .await;
-    app.granted(&posted.caller, answer)?;
-    super::done(&posted, "/wall")
-}
-
-/// Somebody turns the sound of an alarm on again before its silence is over.
-pub(crate) async fn sound(
-    State(app): State<App>,
-    At((patient, code)): At<(String, String)>,
-    posted: Posted,
-) -> Answer {
-    posted.fits(&app, &["back?"])?;
-    let id = super::patient_id(&app, &posted.caller, &patient)?;
-    let condition = super::condition(&app, &posted.caller, &code)?;
-    let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.end_silence(&session, id, condition, now_ms)).await;
     app.granted(&posted.caller, answer)?;
     super::done(&posted, "/wall")
 }

@@ -26,11 +26,11 @@ fn is_told(order: &OrderView, tile: &Tile) -> bool {
 fn asked(order: &OrderView) -> String {
     match order.about {
         About::Limits(metric) => format!("{} limits", words::capital(&words::inside(metric))),
-        About::Answer(condition) => format!("Answer to “{}”", words::condition(condition)),
+        About::Answer(condition) => format!("Acknowledgement of “{}”", words::condition(condition)),
         About::Pause(condition) if order.ends => {
             format!("Sound of “{}” on again", words::condition(condition))
         }
-        About::Pause(condition) => format!("Pause of “{}”", words::condition(condition)),
+        About::Pause(condition) => format!("Silence of “{}”", words::condition(condition)),
     }
 }
 
@@ -41,7 +41,7 @@ fn mark(order: &OrderView) -> Mark {
     match order.state {
         OrderState::Asked { away_since_ms: None } => line(
             "out",
-            format!("{what}: asked for, not yet confirmed by the bedside"),
+            format!("{what}: asked for, not yet confirmed by the bedside; asked at"),
             Moment(order.asked_at_ms),
         ),
         OrderState::Asked { away_since_ms: Some(Some(seen_ms)) } => {
@@ -49,7 +49,7 @@ fn mark(order: &OrderView) -> Mark {
         }
         OrderState::Asked { away_since_ms: Some(None) } => line(
             "stale",
-            format!("{what}: asked for, not confirmed: bedside not heard yet; asked"),
+            format!("{what}: asked for, not confirmed: bedside not heard yet; asked at"),
             Moment(order.asked_at_ms),
         ),
         OrderState::InForce => match order.about {
@@ -77,7 +77,7 @@ fn mark(order: &OrderView) -> Mark {
         }
         OrderState::Undelivered => line(
             "x",
-            format!("{what}: it did not reach the bedside in time; asked"),
+            format!("{what}: it did not reach the bedside in time; asked at"),
             Moment(order.asked_at_ms),
         ),
     }
@@ -103,7 +103,7 @@ mod tests {
         };
         assert_eq!(
             told(OrderState::Asked { away_since_ms: None }),
-            ("Heart rate limits: asked for, not yet confirmed by the bedside".into(), 1_000)
+            ("Heart rate limits: asked for, not yet confirmed by the bedside; asked at".into(), 1_000)
         );
         assert_eq!(
             told(OrderState::Asked { away_since_ms: Some(Some(500)) }),
@@ -124,7 +124,7 @@ mod tests {
         let pause = mark(&order(About::Pause(Condition::Above(Metric::HeartRate)), OrderState::InForce));
         assert_eq!(
             (pause.text.as_str(), pause.at.0),
-            ("Pause of “heart rate high”: in force at the bedside until", 9_000)
+            ("Silence of “heart rate high”: in force at the bedside until", 9_000)
         );
     }
 }
