@@ -7,9 +7,10 @@
 //! before it. Whoever restores files on purpose removes the note.
 
 use anyhow::{Context, Result, bail, ensure};
+use durable::{Disk, Os};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use vitals::ids::sha256;
 
@@ -65,12 +66,8 @@ pub(crate) fn note(folder: &Path, below: &[&str]) -> Result<()> {
         text.push_str(&format!("{print} {path}\n"));
     }
     text.push_str(&format!("{}\n", hex::encode(sha256(&[text.as_bytes()]))));
-    let draft = folder.join(format!("{NOTE}.new"));
-    let mut file = File::create(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, folder.join(NOTE))?;
-    Ok(File::open(folder)?.sync_all()?)
+    durable::replace(&Os, &folder.join(NOTE), text.as_bytes())?;
+    Ok(())
 }
 
 /// Was this folder closed in order, and not opened since?
@@ -108,7 +105,7 @@ pub(crate) fn check(folder: &Path) -> Result<()> {
         bail!("{} was not there when this stopped: {MOVE}", folder.join(name).display());
     }
     fs::remove_file(&path)?;
-    Ok(File::open(folder)?.sync_all()?)
+    Ok(Os.sync_folder(folder)?)
 }
 
 const MOVE: &str = "the disk or other hands changed it; put the right file back (or, if this is meant, remove the file `closed`)";

@@ -41,7 +41,7 @@ pub use peer_sets::PeerSets;
 pub use peer_status::{PeerStatus, PeerStatusTable};
 pub use peers::Peer;
 pub use request_response::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, RequestResponse};
-pub use start_checks::{UnsafeStart, create_dir_durably};
+pub use start_checks::UnsafeStart;
 pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, is_key, public_key, settings};
 
 use commonware_cryptography::{ed25519, sha256};

@@ -5,9 +5,9 @@
 //! gone, foreign or older than the state beside them is refused.
 
 use crate::SnapshotBase;
+use durable::{Disk as _, Os};
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 use vitals::ids::{DeviceId, Genesis};
@@ -135,7 +135,7 @@ pub(crate) fn check_journals(
     let seated = base.is_some_and(|base| base.header.committee.contains(me));
     let broken = |source| UnsafeStart::Folder { folder: folder.to_owned(), source };
     let lost = || UnsafeStart::JournalsLost { folder: folder.to_owned(), height };
-    create_dir_durably(folder).map_err(broken)?;
+    Os.make_folder(folder).map_err(broken)?;
     let mark = folder.join(MARK);
     let text = format!("validator {}\nledger {genesis}\n", DeviceId::of(me));
     match fs::read_to_string(&mark) {
@@ -153,24 +153,11 @@ pub(crate) fn check_journals(
             if votes_exist(folder).map_err(broken)? {
                 return Err(UnsafeStart::JournalsMismatch { folder: folder.to_owned() });
             }
-            write_durably(folder, &mark, text.as_bytes()).map_err(broken)
+            // As a whole or not at all: a torn mark would look foreign.
+            durable::replace(&Os, &mark, text.as_bytes()).map(drop).map_err(broken)
         }
         Err(why) => Err(broken(why)),
     }
-}
-
-/// Makes a folder whose name a power cut does not take away again.
-///
-/// # Errors
-/// If the disk refuses.
-pub fn create_dir_durably(folder: &Path) -> io::Result<()> {
-    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs::create_dir_all(folder)?;
-    for folder in made.into_iter().rev() {
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
 }
 
 fn votes_exist(folder: &Path) -> io::Result<bool> {
@@ -182,16 +169,6 @@ fn votes_exist(folder: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
-}
-
-fn write_durably(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Under another name first: a torn mark would look foreign.
-    let draft = path.with_extension("new");
-    let mut file = File::create(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 mod record;
 mod watermark;
 
-use crate::files::{self, Disk, DiskFile, Os};
+use durable::{AppendFile, Disk, Os};
 use record::{Found, HEAD_BYTES, Head};
 pub use record::{Kept, Record};
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use vitals::envelope::Envelope;
 use vitals::ids::Hash;
 use vitals::{DeviceId, StreamId, log};
-use watermark::WatermarkFile;
+use watermark::{JournalPosition, Watermark};
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +62,7 @@ pub struct Place {
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
-    file: Box<dyn DiskFile>,
-    bytes: u64,
+    file: AppendFile,
     /// Envelopes in it that are not forgotten.
     live: u64,
 }
@@ -79,7 +78,7 @@ pub struct Journal {
     current: u32,
     heads: BTreeMap<StreamId, Head>,
     /// None only while a folder without one is opened.
-    mark: Option<WatermarkFile>,
+    watermark: Option<Watermark>,
     dirty: bool,
     broken: bool,
 }
@@ -115,11 +114,12 @@ impl Journal {
         segment_bytes_max: u64,
     ) -> Result<(Self, Vec<Kept>), JournalError> {
         let io = |source| JournalError::Io { path: dir.to_owned(), source };
-        disk.private_dir(dir).map_err(io)?;
-        let mut mark = WatermarkFile::open(&*disk, dir).map_err(io)?;
-        let newest_at_least = newest_at_least.max(mark.as_ref().map_or(0, |mark| mark.newest().segment));
-        if let Some(mark) = &mut mark {
-            mark.sync().map_err(io)?;
+        disk.make_folder(dir).map_err(io)?;
+        let mut watermark = watermark::open(&*disk, dir).map_err(io)?;
+        let durable = watermark.as_ref().map(Watermark::newest);
+        let newest_at_least = newest_at_least.max(durable.map_or(0, |durable| durable.segment));
+        if let Some(watermark) = &mut watermark {
+            watermark.sync().map_err(io)?;
         }
         let mut journal = Self {
             disk,
@@ -129,7 +129,7 @@ impl Journal {
             segments: BTreeMap::new(),
             current: 0,
             heads: BTreeMap::new(),
-            mark,
+            watermark,
             dirty: false,
             broken: false,
         };
@@ -152,19 +152,19 @@ impl Journal {
             }
         }
         if journal.segments.is_empty() {
-            if journal.mark.is_none() {
+            if journal.watermark.is_none() {
                 // Before the first segment, so that one half made is known for what it is.
-                journal.mark = Some(WatermarkFile::create(&*journal.disk, dir, 0, 0).map_err(io)?);
+                journal.watermark = Some(watermark::create(&*journal.disk, dir, 0, 0).map_err(io)?);
             }
             journal.begin_segment(1)?;
         }
         // What a killed process left in the page cache counts from now on, so it must be durable.
         journal.dirty = true;
         journal.sync()?;
-        if journal.mark.is_none() {
-            let bytes = journal.segments.get(&journal.current).map_or(0, |segment| segment.bytes);
-            journal.mark =
-                Some(WatermarkFile::create(&*journal.disk, dir, journal.current, bytes).map_err(io)?);
+        if journal.watermark.is_none() {
+            let bytes = journal.segments.get(&journal.current).map_or(0, |segment| segment.file.bytes());
+            journal.watermark =
+                Some(watermark::create(&*journal.disk, dir, journal.current, bytes).map_err(io)?);
         }
         Ok((journal, live))
     }
@@ -202,13 +202,13 @@ impl Journal {
             });
         }
         let file = self.disk.open(&path).map_err(io)?;
-        let bytes = files::read_all(&*self.disk, &path).map_err(io)?.unwrap_or_default();
-        // How much of it was durable; not known of a journal of before there was a mark.
+        let bytes = durable::read_all(&*file).map_err(io)?;
+        // How much of it was durable; not known of a journal of before there was a watermark.
         let durable = self
-            .mark
+            .watermark
             .as_ref()
-            .map(|mark| mark.newest())
-            .map(|mark| if mark.segment == number { mark.bytes } else { 0 });
+            .map(Watermark::newest)
+            .map(|durable| if durable.segment == number { durable.bytes } else { 0 });
         let mut at = 0;
         let mut begun = false;
         while at < bytes.len() {
@@ -266,7 +266,7 @@ impl Journal {
             // The crash came while the segment was begun; nothing was ever written after it.
             if newest && !oldest {
                 self.disk.remove(&path).map_err(io)?;
-                self.disk.sync_dir(&self.dir).map_err(io)?;
+                self.disk.sync_folder(&self.dir).map_err(io)?;
                 return Ok(());
             }
             if newest && number == 1 {
@@ -275,7 +275,7 @@ impl Journal {
             }
             return Err(damaged(0, "the segment is empty"));
         }
-        self.segments.insert(number, Segment { path, file, bytes: len, live: 0 });
+        self.segments.insert(number, Segment { path, file: AppendFile::new(file, len), live: 0 });
         self.current = number;
         Ok(())
     }
@@ -312,17 +312,14 @@ impl Journal {
     fn begin_segment(&mut self, number: u32) -> Result<(), JournalError> {
         let path = self.path(number);
         let io = |source| JournalError::Io { path: path.clone(), source };
-        let file = self.disk.create(&path).map_err(io)?;
         let begin = record::begin(self.gateway, number, &self.heads);
-        file.write_at(&begin, 0).map_err(io)?;
-        file.sync().map_err(io)?;
-        self.disk.sync_dir(&self.dir).map_err(io)?;
+        let file = durable::write(&*self.disk, &path, &begin).map_err(io)?;
         let bytes = begin.len() as u64;
-        if let Some(mark) = &mut self.mark {
-            mark.put(number, bytes);
-            mark.sync().map_err(io)?;
+        if let Some(watermark) = &mut self.watermark {
+            watermark.put(JournalPosition { segment: number, bytes });
+            watermark.sync().map_err(io)?;
         }
-        self.segments.insert(number, Segment { path, file, bytes, live: 0 });
+        self.segments.insert(number, Segment { path, file: AppendFile::new(file, bytes), live: 0 });
         self.current = number;
         Ok(())
     }
@@ -340,12 +337,16 @@ impl Journal {
     }
 
     fn try_append(&mut self, records: &[Record<'_>]) -> Result<Vec<Place>, JournalError> {
-        if self.segments.get(&self.current).is_some_and(|segment| segment.bytes >= self.segment_bytes_max) {
+        if self
+            .segments
+            .get(&self.current)
+            .is_some_and(|segment| segment.file.bytes() >= self.segment_bytes_max)
+        {
             self.sync()?;
             self.begin_segment(self.current + 1)?;
         }
         let number = self.current;
-        let start = self.segments.get(&number).map_or(0, |segment| segment.bytes);
+        let start = self.segments.get(&number).map_or(0, |segment| segment.file.bytes());
         let path = self.path(number);
         let (mut out, mut places) = (Vec::new(), Vec::new());
         for record in records {
@@ -366,9 +367,8 @@ impl Journal {
         let Some(segment) = self.segments.get_mut(&number) else { return Err(JournalError::Broken) };
         segment
             .file
-            .write_at(&out, start)
-            .map_err(|source| JournalError::Io { path: segment.path.clone(), source })?;
-        segment.bytes += out.len() as u64;
+            .append(&out)
+            .map_err(|why| JournalError::Io { path: segment.path.clone(), source: why.into() })?;
         segment.live += places.len() as u64;
         self.dirty = true;
         Ok(places)
@@ -379,19 +379,21 @@ impl Journal {
         if self.broken {
             return Err(JournalError::Broken);
         }
-        let Some(segment) = self.segments.get(&self.current).filter(|_| self.dirty) else { return Ok(()) };
+        let Some(segment) = self.segments.get_mut(&self.current).filter(|_| self.dirty) else {
+            return Ok(());
+        };
         match segment.file.sync() {
             Ok(()) => {
                 self.dirty = false;
-                if let Some(mark) = &mut self.mark {
-                    mark.put(self.current, segment.bytes);
+                if let Some(watermark) = &mut self.watermark {
+                    watermark.put(JournalPosition { segment: self.current, bytes: segment.file.bytes() });
                 }
                 Ok(())
             }
-            Err(source) => {
+            Err(why) => {
                 let path = segment.path.clone();
                 self.broken = true;
-                Err(JournalError::Io { path, source })
+                Err(JournalError::Io { path, source: why.into() })
             }
         }
     }
@@ -402,6 +404,7 @@ impl Journal {
         let mut bytes = vec![0; HEAD_BYTES + record::ENVELOPE_HEAD_BYTES + place.len as usize + 4];
         segment
             .file
+            .file()
             .read_at(&mut bytes, place.offset)
             .map_err(|source| JournalError::Io { path: segment.path.clone(), source })?;
         match record::read(&bytes, &mut 0) {
@@ -430,7 +433,7 @@ impl Journal {
             // One by one: after a crash a folder may have lost the later of two names and not the
             // earlier, and a hole among the segments is damage.
             let dir = &self.dir;
-            self.disk.sync_dir(dir).map_err(|source| JournalError::Io { path: dir.clone(), source })?;
+            self.disk.sync_folder(dir).map_err(|source| JournalError::Io { path: dir.clone(), source })?;
         }
         Ok(())
     }

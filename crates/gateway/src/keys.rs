@@ -3,6 +3,7 @@
 use crate::files;
 use device::Sealer;
 use device::pairing::{self, Identity, UnwrapError};
+use durable::{Disk, Os};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -170,7 +171,7 @@ pub fn first_boot_every(
         return Err(KeyError::TooManyBoards(boards));
     }
     let keys = keys_dir(dir);
-    files::private_dir(&keys).map_err(file(&keys))?;
+    Os.make_folder(&keys).map_err(file(&keys))?;
     let gateway = made_or_read(&keys.join(GATEWAY_KEY), entropy)?;
     let sensors: Vec<Identity> =
         (0..boards).map(|n| made_or_read(&sensor_file(dir, n), entropy)).collect::<Result<_, _>>()?;

@@ -32,7 +32,7 @@ pub use counters::{Counters, Latency, Summary};
 pub use keys::{KeyError, Paired, accept, first_boot, first_boot_every};
 pub use third_party_sealer::ThirdPartySealer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ pub struct Gateway {
     counters: Arc<Counters>,
     core: core::Core,
     uplink: uplink::Uplink,
-    _lock: std::fs::File,
+    _lock: durable::FolderLock,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -90,12 +90,20 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
+/// Takes the folder for this process, for as long as the lock is held.
+fn lock(dir: &Path) -> Result<durable::FolderLock, GatewayError> {
+    durable::FolderLock::take(dir).map_err(|source| match source.kind() {
+        std::io::ErrorKind::WouldBlock => GatewayError::InUse(dir.to_owned()),
+        _ => GatewayError::Io { path: dir.to_owned(), source },
+    })
+}
+
 impl Gateway {
     /// Opens the data folder: takes its lock, reads keys and pairing, opens the journal and cuts a
     /// torn tail. Everything that was not proven will be sent again.
     pub fn open(config: Config, clock: Clock, entropy: Entropy) -> Result<Self, GatewayError> {
         config.check().map_err(GatewayError::Config)?;
-        let lock = files::lock(&config.data_dir)?;
+        let lock = lock(&config.data_dir)?;
         let paired = keys::load(&config.data_dir, config.boards.len())?;
         let (certificate, key) = link::tls::self_signed(&paired.gateway_seed)?;
         let tls = Arc::new(link::tls::client_config(certificate, key, paired.record_key)?);

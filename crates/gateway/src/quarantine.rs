@@ -2,7 +2,7 @@
 //! not. What may only have come too early is offered again; what showed that another hand writes the
 //! same stream closes that stream.
 
-use crate::files::{self, Os, put_on};
+use durable::{Disk, Os};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -74,8 +74,8 @@ impl Folder {
     pub(crate) fn keep(&self, code: u8, bytes: &[u8], envelope: &Envelope) -> io::Result<Quarantined> {
         let name = format!("{}-{code:02x}.envelope", hex::encode(&sha256(&[bytes])[..8]));
         let path = self.dir.join(name);
-        files::private_dir(&self.dir)?;
-        put_on(&Os, &path, bytes)?;
+        Os.make_folder(&self.dir)?;
+        durable::write(&Os, &path, bytes)?;
         Ok(Quarantined { path, code, stream: envelope.header.stream, seq: envelope.header.seq })
     }
 }

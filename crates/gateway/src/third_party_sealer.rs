@@ -7,9 +7,10 @@ use crate::journal::{Journal, JournalError};
 use crate::keys::{self, KeyError, StreamState};
 use crate::outbox::Outbox;
 use crate::verifier::Verifier;
-use crate::{Entropy, GatewayError, files, quarantine};
+use crate::{Entropy, GatewayError, quarantine};
 use device::seal::SealError;
 use device::{Sealed, Sealer};
+use durable::FolderLock;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use vitals::body::Body;
@@ -77,7 +78,7 @@ pub struct ThirdPartySealer {
     outbox: Outbox,
     trust: Verifier,
     journal_newest: u32,
-    _lock: std::fs::File,
+    _lock: FolderLock,
 }
 
 impl std::fmt::Debug for ThirdPartySealer {
@@ -91,7 +92,7 @@ impl ThirdPartySealer {
     pub fn open(dir: &Path, entropy: &Entropy) -> Result<Self, SealerError> {
         // Before the lock: a mistyped path shall not become a folder.
         keys::gateway_seed(dir)?;
-        let lock = files::lock(dir)?;
+        let lock = crate::lock(dir)?;
         let paired = keys::load(dir, 0)?;
         let (journal, kept) =
             Journal::open(&dir.join("journal"), paired.gateway, paired.journal_newest, SEGMENT_BYTES)?;

@@ -7,10 +7,10 @@ use crate::pool::{Pool, PoolError};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
+use durable::{AppendFile, Os};
 use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use vitals::ids::OrgId;
@@ -168,38 +168,28 @@ pub(crate) fn signed(key: &SecretKey, tx: TxEip1559) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     path: PathBuf,
-    file: File,
-    bytes: u64,
+    file: AppendFile,
 }
 
 impl Outbox {
     /// Replaces the file by one of these records.
     pub(crate) fn write(path: PathBuf, records: &[Vec<u8>]) -> io::Result<Self> {
-        let fresh = path.with_extension("new");
-        let mut file = File::create(&fresh)?;
         let bytes: Vec<u8> = records.iter().flat_map(|raw| record(raw)).collect();
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, &path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-        let file = OpenOptions::new().append(true).open(&path)?;
-        Ok(Self { path, file, bytes: bytes.len() as u64 })
+        let file = durable::replace(&Os, &path, &bytes)?;
+        Ok(Self { path, file: AppendFile::new(file, bytes.len() as u64) })
     }
 
-    /// Keeps one more, durable on return: a few a second at most, and whoever was told that an act is
-    /// on its way need not ask again after a power cut. A long file is written afresh with those that
-    /// still wait.
+    /// Keeps one more, durable on return: a few a second at most, and a caller who was told that an act is
+    /// on its way need not ask again after a power cut. A long file is replaced by one of those that
+    /// still wait; so is one whose end is unknown after a failed write.
     pub(crate) fn push(&mut self, raw: &[u8], waits: impl Fn(&[u8]) -> bool) -> io::Result<()> {
-        if self.bytes > OUTBOX_BYTES_MAX {
+        if self.file.bytes() > OUTBOX_BYTES_MAX || self.file.check().is_err() {
             let mut waiting = read_outbox(&self.path)?;
             waiting.retain(|raw| waits(raw));
-            *self = Self::write(std::mem::take(&mut self.path), &waiting)?;
+            *self = Self::write(self.path.clone(), &waiting)?;
         }
-        let record = record(raw);
-        self.file.write_all(&record)?;
-        self.file.sync_data()?;
-        self.bytes += record.len() as u64;
-        Ok(())
+        self.file.append(&record(raw))?;
+        Ok(self.file.sync()?)
     }
 }
 
@@ -210,12 +200,7 @@ fn record(raw: &[u8]) -> Vec<u8> {
 
 /// The whole records of an outbox; a torn last one is left out.
 pub(crate) fn read_outbox(path: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    match File::open(path) {
-        Ok(mut file) => file.read_to_end(&mut bytes)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(error),
-    };
+    let bytes = durable::read(&Os, path)?.unwrap_or_default();
     let (mut records, mut rest) = (Vec::new(), bytes.as_slice());
     while let Some((len, tail)) = rest.split_first_chunk::<4>() {
         let len = u32::from_be_bytes(*len) as usize;

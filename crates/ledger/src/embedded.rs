@@ -7,12 +7,10 @@ use crate::machine::{self, Machine, MachineError, View};
 use crate::pool::Pool;
 use crate::replica::{Replica, Stats};
 use crate::snapshot::Offer;
-use consensus::{
-    Config as ConsensusConfig, Evidence, Peer, PeerStatusTable, StartError, Status, Validator,
-    create_dir_durably,
-};
+use consensus::{Config as ConsensusConfig, Evidence, Peer, PeerStatusTable, StartError, Status, Validator};
+use durable::{Disk as _, Os};
 use std::{
-    fs, io,
+    io,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -143,13 +141,13 @@ impl EmbeddedChain {
     pub fn start(config: &Config, document: &GenesisDocument, keys: &Keys) -> Result<Self, OpenError> {
         let folder = &config.folder;
         let broken = |source| OpenError::Folder { folder: folder.clone(), source };
-        create_dir_durably(folder).map_err(broken)?;
+        Os.make_folder(folder).map_err(broken)?;
         let me = crate::validator_key(&keys.validator).ok_or(OpenError::NotAKey)?;
         let machine = Machine::open_with(folder, document, &config.machine)?;
         let pool = Pool::new(machine.clone());
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
         // A new state file is as durable as its name.
-        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(broken)?;
+        Os.sync_folder(folder).map_err(broken)?;
         let committee_changes = CommitteeChanges::open(folder, document)?;
         let (base, snapshot_base) =
             (machine.base().map_err(MachineError::from)?, committee_changes.snapshot_base());

@@ -6,8 +6,9 @@
 //! signed it, and the engine names a liar again when it meets one.
 
 use consensus::{Conflict, Evidence};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use durable::{AppendFile, Disk as _, Os};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use vitals::cbor::{NotCanonical, Reader, Writer};
 
@@ -55,7 +56,7 @@ impl EvidenceFile {
         }
         if !rest.is_empty() {
             tracing::warn!(bytes = rest.len(), "The end of the file of evidence is torn and is cut off");
-            OpenOptions::new().write(true).open(&path)?.set_len(whole as u64)?;
+            Os.open(&path)?.cut(whole as u64)?;
         }
         Ok(Self { path: Some(path), pieces })
     }
@@ -78,12 +79,16 @@ impl EvidenceFile {
             return Ok(false);
         }
         if let Some(path) = &self.path {
-            let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+            let file = match Os.open(path) {
+                Err(why) if why.kind() == io::ErrorKind::NotFound => durable::write_new(&Os, path, &[])?,
+                file => file?,
+            };
+            let bytes = file.size()?;
+            let mut file = AppendFile::new(file, bytes);
             let body = encode(&evidence);
             let len = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
-            file.write_all(&[len.as_slice(), &body].concat())?;
-            file.sync_all()?;
-            File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+            file.append(&[len.as_slice(), &body].concat())?;
+            file.sync()?;
         }
         self.pieces.push(evidence);
         Ok(true)

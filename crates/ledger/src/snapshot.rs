@@ -12,6 +12,7 @@
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
 use crate::machine::View;
 use crate::machine::snapshot::{self as state, CHUNK_BYTES_MAX, Import, Place};
+use durable::{Disk as _, Os};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use vitals::cbor::NotCanonical;
@@ -240,7 +241,7 @@ pub fn import(
     file: &mut impl Read,
 ) -> Result<Finalized, SnapshotError> {
     let head = read_head(document, known, file)?;
-    consensus::create_dir_durably(folder)?;
+    Os.make_folder(folder)?;
     // A file is read from its beginning.
     state::forget(folder)?;
     let mut import = head.open_import(folder, document)?;

@@ -4,16 +4,16 @@
 
 use crate::error::VaultError;
 use crc32c::crc32c;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use durable::{Disk, DiskFile, Os};
 use std::path::Path;
+use std::sync::Arc;
 
 const FILE: &str = "changes";
 const MAGIC: &[u8; 4] = b"ACCH";
 /// Magic, count, CRC-32C of both.
 const BYTES: usize = 16;
 
-pub(crate) struct Changes(File);
+pub(crate) struct Changes(Arc<dyn DiskFile>);
 
 fn encode(count: u64) -> [u8; BYTES] {
     let mut out = [0; BYTES];
@@ -32,8 +32,8 @@ impl Changes {
     /// [`VaultError::Damaged`] if the file counts more, or cannot be read back.
     pub(crate) fn open(folder: &Path, held: u64) -> Result<Self, VaultError> {
         let path = folder.join(FILE);
-        match std::fs::read(&path) {
-            Ok(bytes) => {
+        let file = match durable::read(&Os, &path)? {
+            Some(bytes) => {
                 let mut count = [0; 8];
                 count.copy_from_slice(bytes.get(4..12).unwrap_or(&[0; 8]));
                 let count = u64::from_le_bytes(count);
@@ -49,25 +49,24 @@ impl Changes {
                         "it is an older copy: it has seen {held} changes of {count}; put back the newest"
                     )));
                 }
+                Os.open(&path)?
             }
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+            None => {
                 tracing::info!("The vault's changes are counted from now on");
+                Os.create_new(&path)?
             }
-            Err(why) => return Err(why.into()),
-        }
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        };
         let changes = Self(file);
         changes.put(held);
-        // From here on a power cut finds sixteen bytes, of whichever time.
-        changes.0.sync_all()?;
-        File::open(folder)?.sync_all()?;
+        // From here on a power cut finds sixteen bytes, old or new.
+        changes.0.sync()?;
+        Os.sync_folder(folder)?;
         Ok(changes)
     }
 
     /// Notes the count after a commit. A count that lags only makes the next start more forgiving.
     pub(crate) fn put(&self, count: u64) {
-        if self.0.write_all_at(&encode(count), 0).is_err() {
+        if self.0.write_at(&encode(count), 0).is_err() {
             tracing::warn!("The vault could not note how often it was changed");
         }
     }

@@ -5,11 +5,11 @@ use crate::keys::KeyCache;
 use crate::patients::{Patient, PatientBook};
 use crate::people::PeopleBook;
 use crate::secret::{Cost, Costs, Entropy, Secret32};
-use crate::store::FolderLock;
 use crate::streams::StreamBook;
 use crate::table::{self, Table, Tables};
 use crate::terms::TermsBook;
 use crate::watch::BedBook;
+use durable::{FolderLock, Os};
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
 use redb::{Database, ReadableDatabase, TableDefinition};
 use std::collections::HashSet;
@@ -120,8 +120,7 @@ impl Vault {
         keys.chunks_exact_mut(32).for_each(|key| entropy(key));
         tables.put(&[(Table::Organisation, ORG_KEYS, keys.as_slice())])?;
         drop(tables);
-        std::fs::rename(&half_made, &path)?;
-        std::fs::File::open(folder)?.sync_all()?;
+        durable::rename(&Os, &half_made, &path)?;
         let tables = Tables::new(open_checked(&path)?, &master, entropy.clone());
         tables.count_in(folder)?;
         Self::load(tables, costs, entropy, lock)

@@ -3,9 +3,6 @@
 use super::found::{self, FOLDERS, VAULT};
 use crate::{closed, config};
 use anyhow::{Context, Result};
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use vault::Vault;
@@ -48,14 +45,8 @@ pub(crate) fn export(node: &Path, out: &Path) -> Result<ExitCode> {
     let document = GenesisDocument::decode(&document).context("reading the genesis document in the vault")?;
     let secret = vault.sender_key();
     let address = ledger::account::address_of(secret.expose()).context("the vault's sender key is a key")?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(out)
+    durable::write_new(&durable::Os, out, format!("0x{}\n", hex::encode(secret.expose())).as_bytes())
         .with_context(|| format!("writing {}: the key goes to a new file only", out.display()))?;
-    file.write_all(format!("0x{}\n", hex::encode(secret.expose())).as_bytes())?;
-    file.sync_all()?;
     drop(vault);
     if was_closed {
         closed::note(&config.data_dir, &FOLDERS)?;

@@ -4,9 +4,8 @@
 
 use crate::clock;
 use anyhow::{Context, Result};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use durable::{Disk, Os};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use vault::Vault;
 use vitals::ids::sha256;
@@ -72,18 +71,11 @@ fn read(text: &str) -> Option<[u8; 32]> {
 
 fn write(path: &Path, born: &[u8; 32]) -> std::io::Result<()> {
     let journals = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(journals)?;
+    Os.make_folder(journals)?;
     let born = hex::encode(born);
-    let draft = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(format!("{born} {}\n", check_of(&born)).as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)?;
+    durable::replace(&Os, path, format!("{born} {}\n", check_of(&born)).as_bytes())?;
     // As durable as the votes that will lie beside it: with the names of both folders above.
-    for folder in journals.ancestors().take(3) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    journals.ancestors().skip(1).take(2).try_for_each(|folder| Os.sync_folder(folder))
 }
 
 #[cfg(test)]

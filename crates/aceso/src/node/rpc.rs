@@ -5,9 +5,9 @@ use crate::config::RpcConfig;
 use anyhow::{Context, Result};
 use ledger::EmbeddedChain;
 use ledger::rpc::{Backend, Caller, handle};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -53,13 +53,9 @@ pub(super) async fn serve(listener: TcpListener, port: Rpc, stop: watch::Receive
 
 /// The token in this file; a new one if there is no file.
 fn token(file: &Path) -> Result<Token> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-        Ok(mut made) => {
-            let secret = hex::encode(clock::random::<32>());
-            made.write_all(format!("{secret}\n").as_bytes())?;
-            made.sync_all()?;
-            Ok(Token::new(secret))
-        }
+    let secret = hex::encode(clock::random::<32>());
+    match durable::write_new(&durable::Os, file, format!("{secret}\n").as_bytes()) {
+        Ok(_) => Ok(Token::new(secret)),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => kept(file),
         Err(error) => Err(error.into()),
     }

@@ -3,7 +3,9 @@
 
 use crate::clock;
 use anyhow::{Context, Result};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use durable::FolderLock;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A folder that goes when the run ends.
@@ -27,7 +29,7 @@ impl Drop for Temporary {
 /// The ward's folder.
 pub(super) struct Places {
     pub(super) data: PathBuf,
-    _lock: std::fs::File,
+    _lock: FolderLock,
 }
 
 impl Places {
@@ -162,26 +164,15 @@ impl House {
     }
 }
 
-fn lock(data: &Path) -> Result<std::fs::File> {
-    let file = std::fs::File::create(data.join("ward.lock"))?;
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| anyhow::anyhow!("another ward is running in {}", data.display()))?;
-    Ok(file)
+fn lock(data: &Path) -> Result<FolderLock> {
+    FolderLock::take_as(data, "ward.lock").map_err(|why| match why.kind() {
+        ErrorKind::WouldBlock => anyhow::anyhow!("another ward is running in {}", data.display()),
+        _ => why.into(),
+    })
 }
 
 /// Writes a file under another name first: a crash leaves the old file or the new one.
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let draft = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .with_context(|| format!("writing {}", path.display()))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path).with_context(|| format!("writing {}", path.display()))?;
+    durable::replace(&durable::Os, path, bytes).with_context(|| format!("writing {}", path.display()))?;
     Ok(())
 }

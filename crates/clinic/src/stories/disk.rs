@@ -1,9 +1,10 @@
 //! A disk that can be full or slow, and a gate that holds whoever comes until it is opened.
 
+use durable::{Disk, DiskFile, FolderLock, Os};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use vault::store::{Disk, DiskFile, Folder};
 
 /// Holds everybody while it is shut.
 #[derive(Default)]
@@ -37,10 +38,61 @@ pub(crate) struct Switches {
     pub(crate) sync: Gate,
 }
 
-/// A folder whose disk obeys the switches.
+/// The operating system's disk, which obeys the switches. Holds the lock of one folder.
 pub(crate) struct Switched {
-    pub(crate) folder: Folder,
     pub(crate) switches: Arc<Switches>,
+    _lock: FolderLock,
+}
+
+impl Switched {
+    /// Makes and locks the folder.
+    pub(crate) fn new(folder: &Path, switches: Arc<Switches>) -> io::Result<Self> {
+        Ok(Self { switches, _lock: FolderLock::take(folder)? })
+    }
+
+    fn file(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(SwitchedFile { file, switches: self.switches.clone() })
+    }
+}
+
+impl std::fmt::Debug for Switched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Switched").finish_non_exhaustive()
+    }
+}
+
+impl Disk for Switched {
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        Os.make_folder(folder)
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
+        Os.names(folder)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.file(Os.create(path)?))
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.file(Os.create_new(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.file(Os.open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Os.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Os.remove(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        Os.sync_folder(folder)
+    }
 }
 
 struct SwitchedFile {
@@ -48,31 +100,9 @@ struct SwitchedFile {
     switches: Arc<Switches>,
 }
 
-impl Switched {
-    fn file(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(SwitchedFile { file, switches: self.switches.clone() })
-    }
-}
-
-impl Disk for Switched {
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.folder.list()
-    }
-
-    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(self.folder.create(name)?))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(self.folder.open(name)?))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.folder.remove(name)
-    }
-
-    fn sync_names(&self) -> io::Result<()> {
-        self.folder.sync_names()
+impl std::fmt::Debug for SwitchedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SwitchedFile").field("file", &self.file).finish_non_exhaustive()
     }
 }
 

@@ -4,10 +4,11 @@ use super::disk::{Switched, Switches};
 use super::ledger::PaperLedger;
 use crate::{Answer, Arrival, Clinic, ClinicError, NewPerson, Session, Ticket, Verdict, Wish};
 use device::{Identity, Sealed, Sealer, SealerState};
+use durable::Folder;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use vault::store::{Bounds, Folder};
+use vault::store::Bounds;
 use vault::{Costs, Entropy, Store, Vault};
 use vitals::alarm::{AlarmEvent, Condition, Happening, Priority};
 use vitals::body::Body;
@@ -61,11 +62,9 @@ impl Ward {
                 .unwrap();
         let ledger = Arc::new(PaperLedger::founded_by(vault.record_key(), NOON_MS));
         let genesis = vault.put_genesis_document(&ledger.document.encode()).unwrap();
-        let disk = Switched {
-            folder: Folder::open(&folder.path().join("record")).unwrap(),
-            switches: switches.clone(),
-        };
-        let store = Store::create_on(Box::new(disk), genesis, Bounds::STANDARD).unwrap();
+        let record = folder.path().join("record");
+        let disk = Switched::new(&record, switches.clone()).unwrap();
+        let store = Store::create_on(Folder::on(Arc::new(disk), &record), genesis, Bounds::STANDARD).unwrap();
         let clinic = open(Arc::new(vault), Arc::new(store), ledger.clone());
         clinic.first_administrator("admin", "Administrator", "secret", NOON_MS).unwrap();
         ledger.block(NOON_MS);

@@ -4,9 +4,11 @@
 
 use super::tests::{GATEWAY, SEGMENT_BYTES, seal, sealer};
 use super::*;
-use crate::files::lossy::{Dice, Lossy};
+use crate::files;
 use device::Sealed;
 use std::collections::BTreeSet;
+use testkit::Dice;
+use testkit::lossy::{Lossy, Step, Unsynced};
 
 const STREAMS: u8 = 3;
 
@@ -34,7 +36,7 @@ fn key_of(bytes: &[u8]) -> (StreamId, u64) {
 
 fn start(disk: &Lossy) -> Result<(Journal, Vec<Kept>), JournalError> {
     let io = |source| JournalError::Io { path: newest_file(), source };
-    disk.private_dir(Path::new("/gateway/keys")).map_err(io)?;
+    disk.make_folder(Path::new("/gateway/keys")).map_err(io)?;
     let newest = files::read_on(disk, &newest_file()).map_err(io)?;
     let newest = newest.map_or(0, |body| u32::from_le_bytes(body.try_into().unwrap()));
     Journal::open_on(Arc::new(disk.clone()), Path::new("/gateway/journal"), GATEWAY, newest, SEGMENT_BYTES)
@@ -60,7 +62,7 @@ impl Outside {
             }
         }
         for (path, bytes) in &self.aside {
-            assert_eq!(files::read_all(disk, path).unwrap().as_ref(), Some(bytes), "{scene}: aside");
+            assert_eq!(durable::read(disk, path).unwrap().as_ref(), Some(bytes), "{scene}: aside");
         }
         for number in 0..STREAMS {
             let stream = StreamId([number; 16]);
@@ -146,8 +148,8 @@ impl Outside {
                         let (stream, seq) = key_of(&bytes);
                         let path = PathBuf::from(format!("/gateway/aside/{stream}-{seq}.envelope"));
                         let kept = disk
-                            .private_dir(Path::new("/gateway/aside"))
-                            .and_then(|()| files::put_on(disk, &path, &bytes));
+                            .make_folder(Path::new("/gateway/aside"))
+                            .and_then(|()| durable::write(disk, &path, &bytes));
                         kept.map_err(|source| JournalError::Io { path: path.clone(), source })?;
                         self.aside.insert(path, bytes);
                         self.forgotten.insert((stream, seq));
@@ -187,12 +189,12 @@ fn a_crash_at_any_step_loses_nothing_sent_and_seals_no_number_twice() {
         for left in 0..6 + seeds(0) / 10 {
             let scene = format!("crash at {at}, left {left}");
             let (disk, mut outside) = (Lossy::default(), Outside::default());
-            disk.crash_after(at);
+            disk.crash_at(at, Step::ALL[usize::try_from(at + left).unwrap() % 3]);
             ended_by_the_crash(outside.live(&disk, &mut Dice(3), &scene), &scene);
             let left = if left < 2 { left } else { at * 100 + left };
-            let disk = disk.after_crash(left);
+            let disk = disk.after_crash(Unsynced::of(left));
             outside.live(&disk, &mut Dice(at), &scene).unwrap();
-            last_start(&disk.after_crash(1), &outside, &scene);
+            last_start(&disk.after_crash(Unsynced::Lost), &outside, &scene);
             replays += 1;
         }
     }
@@ -206,12 +208,12 @@ fn random_crashes_one_after_the_other_lose_nothing_sent() {
         let (mut dice, mut disk, mut outside) = (Dice(seed), Lossy::default(), Outside::default());
         for life in 0..8 {
             let scene = format!("seed {seed}, life {life}");
-            disk.crash_after(1 + dice.below(120));
+            disk.crash_at(1 + dice.below(120), Step::ALL[usize::try_from(dice.below(3)).unwrap()]);
             ended_by_the_crash(outside.live(&disk, &mut dice, &scene), &scene);
             steps += disk.steps();
             crashes += 1;
             let left = if dice.below(4) == 0 { dice.below(2) } else { dice.next() };
-            disk = disk.after_crash(left);
+            disk = disk.after_crash(Unsynced::of(left));
         }
         last_start(&disk, &outside, &format!("seed {seed}, the end"));
         sent += outside.sent.len();

@@ -6,6 +6,7 @@ mod four;
 use super::*;
 use crate::{account::address_of, genesis::Founding};
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Stdio},

@@ -402,8 +402,7 @@ impl Import {
         self.seal()?;
         let Self { dir, database, .. } = self;
         io!(database.close())?;
-        std::fs::rename(dir.join(PART_FILE), dir.join(FILE))?;
-        std::fs::File::open(&dir)?.sync_all()?;
+        durable::rename(&durable::Os, &dir.join(PART_FILE), &dir.join(FILE))?;
         Ok(())
     }
 

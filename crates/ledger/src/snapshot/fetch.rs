@@ -7,6 +7,7 @@ use crate::machine::snapshot::{Import, SnapshotError as StateError};
 use crate::replica::lock;
 use bytes::Bytes;
 use consensus::{ProtocolViolation, RequestResponse};
+use durable::{Disk as _, Os};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -153,7 +154,7 @@ pub fn fetch(
     validator: &[u8; 32],
     known: Option<&Known>,
 ) -> Result<Finalized, SnapshotError> {
-    consensus::create_dir_durably(&config.folder)?;
+    Os.make_folder(&config.folder)?;
     if crate::machine::snapshot::holds_a_ledger(&config.folder) {
         return Err(StateError::Occupied.into());
     }

@@ -1,5 +1,6 @@
 //! What can go wrong with the record store, and whose move it is.
 
+use durable::AppendError;
 use std::io;
 use thiserror::Error;
 
@@ -38,7 +39,7 @@ pub enum StoreError {
     #[error("the disk refused, nothing was stored; try again: {0}")]
     Busy(#[source] io::Error),
     /// The disk failed while syncing; only reopening can tell what it holds.
-    #[error("the disk failed while storing ({0}); the record store must be opened anew")]
+    #[error("the disk failed while storing ({0}); the record store must be opened again")]
     Stopped(String),
     /// Acknowledged records are damaged: stop the node.
     #[error(transparent)]
@@ -49,6 +50,15 @@ pub enum StoreError {
     /// The caller offered an envelope of another ledger.
     #[error("the envelope belongs to another ledger than the record store")]
     Foreign,
+}
+
+impl From<AppendError> for StoreError {
+    fn from(why: AppendError) -> Self {
+        match why {
+            AppendError::Refused(why) => Self::Busy(why),
+            AppendError::Stopped(why) => Self::Stopped(why),
+        }
+    }
 }
 
 /// From opening a folder: the one error that has a meaning of its own is the held lock.

@@ -1,10 +1,12 @@
 //! Envelopes that were refused because another one holds their sequence number: kept, apart from
 //! the log, as evidence that an author signed two different things.
 
-use super::segment::{FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, SegmentHeader, put_frame, take_frame};
-use super::{Corruption, Disk, DiskFile, Store, StoreError, recover};
+use super::segment::{
+    FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, SegmentHeader, header_of, put_frame, take_frame,
+};
+use super::{Corruption, Store, StoreError};
+use durable::{AppendFile, Folder};
 use std::collections::HashMap;
-use std::sync::Arc;
 use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope};
 use vitals::ids::{Genesis, Hash, StreamId, sha256};
 use vitals::log;
@@ -13,8 +15,7 @@ use vitals::log;
 pub const EVIDENCE_PER_STREAM_MAX: usize = 16;
 
 pub(super) struct Evidence {
-    file: Arc<dyn DiskFile>,
-    bytes: u64,
+    file: AppendFile,
     /// Hash of the whole envelope, offset of its frame, bytes of the envelope.
     kept: HashMap<StreamId, Vec<(Hash, u64, usize)>>,
 }
@@ -26,25 +27,30 @@ fn header(genesis: Genesis) -> SegmentHeader {
 impl Evidence {
     pub(super) const FILE: &'static str = "evidence";
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Refuses if a write failed in a way that only opening the store again can judge.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        Ok(self.file.check()?)
     }
 
-    pub(super) fn create(disk: &dyn Disk, genesis: Genesis) -> std::io::Result<Self> {
-        let file = recover::new_file(disk, Self::FILE, &header(genesis))?;
-        Ok(Self { file, bytes: HEADER_BYTES as u64, kept: HashMap::new() })
+    pub(super) fn bytes(&self) -> u64 {
+        self.file.bytes()
+    }
+
+    pub(super) fn create(folder: &Folder, genesis: Genesis) -> std::io::Result<Self> {
+        let file = header(genesis).begin(folder, Self::FILE)?;
+        Ok(Self { file, kept: HashMap::new() })
     }
 
     /// Opens the file, of which the first `durable_bytes` must be whole.
-    pub(super) fn open(disk: &dyn Disk, genesis: Genesis, durable_bytes: u64) -> Result<Self, StoreError> {
+    pub(super) fn open(folder: &Folder, genesis: Genesis, durable_bytes: u64) -> Result<Self, StoreError> {
         let damaged = |offset: u64, what: &str| StoreError::from(Corruption::at(Self::FILE, offset, what));
-        let file = match disk.open(Self::FILE) {
+        let file = match folder.open(Self::FILE) {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
                 return Err(damaged(0, "the file is missing"));
             }
             file => file?,
         };
-        let bytes = recover::read_all(&*file)?;
+        let bytes = durable::read_all(&*file)?;
         SegmentHeader::check(&bytes, &header(genesis)).map_err(|fault| match fault {
             HeaderFault::Here(what) => damaged(0, what),
             HeaderFault::BeforeIsShort => damaged(0, "the header names another segment"),
@@ -60,8 +66,7 @@ impl Evidence {
                     break;
                 }
             };
-            let (header, _) =
-                recover::header_of(envelope).ok_or_else(|| damaged(at as u64, "not an envelope"))?;
+            let (header, _) = header_of(envelope).ok_or_else(|| damaged(at as u64, "not an envelope"))?;
             kept.entry(header.stream).or_default().push((sha256(&[envelope]), at as u64, envelope.len()));
             at += FRAME_BYTES + envelope.len();
         }
@@ -69,7 +74,7 @@ impl Evidence {
             return Err(damaged(at as u64, "the file ends before what it held"));
         }
         file.sync()?;
-        Ok(Self { file, bytes: at as u64, kept })
+        Ok(Self { file: AppendFile::new(file, at as u64), kept })
     }
 }
 
@@ -92,24 +97,13 @@ impl Store {
             return Ok(false);
         }
         let mut frame = Vec::with_capacity(FRAME_BYTES + bytes.len());
-        put_frame(&mut frame, 0, evidence.bytes, Kind::Evidence, bytes);
-        if let Err(why) = evidence.file.write_at(&frame, evidence.bytes) {
-            // As for a segment: a full disk is no reason to stop while the file is whole.
-            if evidence.file.cut(evidence.bytes).is_err() {
-                tail.stopped = Some(why.to_string());
-            }
-            return Err(StoreError::Busy(why));
-        }
-        if let Err(why) = evidence.file.sync() {
-            // As for a segment: a failed sync leaves nothing to rely on.
-            let stopped = why.to_string();
-            tail.stopped = Some(stopped.clone());
-            return Err(StoreError::Stopped(stopped));
-        }
-        kept.push((hash, evidence.bytes, bytes.len()));
-        evidence.bytes += frame.len() as u64;
-        let size = tail.mark.newest().size;
-        tail.put_mark(size);
+        let offset = evidence.file.bytes();
+        put_frame(&mut frame, 0, offset, Kind::Evidence, bytes);
+        evidence.file.append(&frame)?;
+        evidence.file.sync()?;
+        kept.push((hash, offset, bytes.len()));
+        let size = tail.watermark.newest().size;
+        tail.note_durable(size);
         Ok(true)
     }
 
@@ -123,7 +117,11 @@ impl Store {
         let read = |(_, offset, len): &(Hash, u64, usize)| {
             let damaged = |what: &str| StoreError::from(Corruption::at(Evidence::FILE, *offset, what));
             let mut frame = vec![0; FRAME_BYTES + len];
-            tail.evidence.file.read_at(&mut frame, *offset).map_err(|_| damaged("a frame cannot be read"))?;
+            tail.evidence
+                .file
+                .file()
+                .read_at(&mut frame, *offset)
+                .map_err(|_| damaged("a frame cannot be read"))?;
             take_frame(&frame, 0, *offset, Kind::Evidence).map_err(damaged).map(<[u8]>::to_vec)
         };
         kept.iter().map(read).collect()

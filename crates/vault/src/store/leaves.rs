@@ -3,7 +3,7 @@
 use super::sealed::{LEAF_BYTES, index_name};
 use super::segment::file_name;
 use super::tree::{BLOCK_LEN, Block, Blocks, NotHere, Tree};
-use super::{Corruption, State, Store, StoreError, recover};
+use super::{Corruption, State, Store, StoreError, segment};
 use std::cell::RefCell;
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -120,7 +120,7 @@ impl Store {
 
     fn leaf_of_frame(&self, index: u64) -> Result<Hash, StoreError> {
         let bytes = self.read_index(index)?.unwrap_or_default();
-        let header = recover::header_of(&bytes);
+        let header = segment::header_of(&bytes);
         header.map(|(_, header)| log::leaf(header)).ok_or_else(|| {
             let place = self.state().place(index);
             let (segment, offset) =

@@ -5,12 +5,10 @@
 //! from the segments: a full segment has an index file beside it, which is believed only if it fits
 //! and is made again if it does not, so there is nothing to fall out of step.
 
-mod disk;
 mod error;
 mod evidence;
 mod index;
 mod leaves;
-mod mark;
 mod read;
 mod recover;
 mod sealed;
@@ -18,16 +16,16 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod watermark;
 
-pub use disk::{Disk, DiskFile, Folder, FolderLock, LOCK_FILE};
 pub use error::{Corruption, StoreError};
 pub use evidence::EVIDENCE_PER_STREAM_MAX;
 pub use index::GAPS_MAX;
 pub use tree::Edge;
 
+use durable::{AppendFile, DiskFile, Folder};
 use evidence::Evidence;
 use index::{Entry, StreamIndex};
-use mark::MarkFile;
 use sealed::Row;
 use segment::{FRAME_BYTES, Kind, SegmentHeader, file_name, put_frame};
 use std::collections::HashMap;
@@ -37,6 +35,7 @@ use tree::{Block, Tree};
 use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope, Header, header_hash};
 use vitals::ids::{Genesis, Hash, StreamId};
 use vitals::log;
+use watermark::{LogPosition, Watermark};
 
 /// Most envelopes in one group.
 pub const GROUP_LEN_MAX: usize = 4096;
@@ -203,20 +202,17 @@ fn located(seq: u64, entry: Entry) -> Located {
 
 /// The end of the log, where the one writer works.
 struct Tail {
-    file: Arc<dyn DiskFile>,
+    segment: AppendFile,
     number: u64,
-    bytes: u64,
-    mark: MarkFile,
+    watermark: Watermark,
     evidence: Evidence,
     /// Of the envelopes in the segment, for its index.
     rows: Vec<Row>,
-    /// Set when a sync failed: nobody knows what is on the disk until it is read again.
-    stopped: Option<String>,
 }
 
 /// The record store of one organisation. Shared by reference; many readers, one writer at a time.
 pub struct Store {
-    disk: Box<dyn Disk>,
+    folder: Folder,
     genesis: Genesis,
     bounds: Bounds,
     state: RwLock<State>,
@@ -241,7 +237,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Exists`] if the folder holds one, [`StoreError::Locked`] if somebody has it open.
     pub fn create(folder: &Path, genesis: Genesis) -> Result<Self, StoreError> {
-        Self::create_on(Box::new(Folder::open(folder)?), genesis, Bounds::STANDARD)
+        Self::create_on(Folder::lock(folder)?, genesis, Bounds::STANDARD)
     }
 
     /// Opens a store: reads the indices of full segments, checks every frame of the last one and of
@@ -251,7 +247,7 @@ impl Store {
     /// [`StoreError::Missing`] if the folder holds none, [`StoreError::Halt`] naming file and place
     /// if anything that was acknowledged is damaged or gone.
     pub fn open(folder: &Path, genesis: Genesis) -> Result<Self, StoreError> {
-        Self::open_on(Box::new(Folder::open(folder)?), genesis, Bounds::STANDARD)
+        Self::open_on(Folder::lock(folder)?, genesis, Bounds::STANDARD)
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -308,11 +304,13 @@ impl Store {
         let mut buffer = Vec::with_capacity(usize::try_from(payload).unwrap_or(0));
         let mut places = Vec::with_capacity(fresh.len());
         for (item, _) in &fresh {
-            let offset = tail.bytes + buffer.len() as u64;
+            let offset = tail.segment.bytes() + buffer.len() as u64;
             put_frame(&mut buffer, number, offset, Kind::Envelope, item.bytes);
             places.push(place(number, offset, item.bytes.len()));
         }
-        tail.write(&buffer)?;
+        // One write and one sync for the whole group.
+        tail.segment.append(&buffer)?;
+        tail.segment.sync()?;
         let size = {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for ((item, leaf), place) in fresh.iter().zip(places) {
@@ -322,7 +320,7 @@ impl Store {
             }
             state.log.size()
         };
-        tail.put_mark(size);
+        tail.note_durable(size);
         Ok(answers)
     }
 
@@ -354,34 +352,34 @@ impl Store {
     }
 
     fn roll_if_full(&self, tail: &mut Tail, payload: u64) -> Result<(), StoreError> {
-        let holds_some = tail.bytes > segment::HEADER_BYTES as u64;
-        if !holds_some || tail.bytes + payload <= self.bounds.segment_bytes_max {
+        let bytes = tail.segment.bytes();
+        let holds_some = bytes > segment::HEADER_BYTES as u64;
+        if !holds_some || bytes + payload <= self.bounds.segment_bytes_max {
             return Ok(());
         }
-        // The mark must not be lost behind a segment's end, or a missing segment would go unseen.
-        tail.mark.sync().map_err(StoreError::Busy)?;
+        // The watermark must not be lost behind a segment's end, or a missing segment would go unseen.
+        tail.watermark.sync().map_err(StoreError::Busy)?;
         let (number, header) = {
             let state = self.state();
             let number = tail.number + 1;
             let (first_index, root) = (state.log.size(), state.log.root());
             (number, SegmentHeader { kind: Kind::Envelope, number, first_index, genesis: self.genesis, root })
         };
-        match recover::new_file(&*self.disk, &file_name(number), &header) {
-            Ok(file) => {
-                sealed::seal(&*self.disk, &*tail.file, self.genesis, &self.state, &tail.rows);
+        match header.begin(&self.folder, &file_name(number)) {
+            Ok(segment) => {
+                sealed::seal(&self.folder, tail.segment.file(), self.genesis, &self.state, &tail.rows);
                 tail.rows.clear();
                 let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
                 state.begin_segment();
                 drop(state);
-                tail.file = file;
+                tail.segment = segment;
                 tail.number = number;
-                tail.bytes = segment::HEADER_BYTES as u64;
                 Ok(())
             }
             Err(why) => {
                 // Half a new segment would be refused at the next try; opening knows how to clear it.
-                if self.disk.remove(&file_name(number)).is_err() {
-                    tail.stopped = Some(why.to_string());
+                if self.folder.remove(&file_name(number)).is_err() {
+                    tail.segment.stop(&why);
                 }
                 Err(StoreError::Busy(why))
             }
@@ -402,33 +400,20 @@ fn row(header: &Header, place: Place) -> Row {
 }
 
 impl Tail {
+    /// Refuses if a write failed in a way that only opening the store again can judge.
     fn check(&self) -> Result<(), StoreError> {
-        match &self.stopped {
-            Some(why) => Err(StoreError::Stopped(why.clone())),
-            None => Ok(()),
-        }
+        self.segment.check()?;
+        self.evidence.check()
     }
 
-    /// Writes and syncs `buffer` at the end of the segment.
-    fn write(&mut self, buffer: &[u8]) -> Result<(), StoreError> {
-        if let Err(why) = self.file.write_at(buffer, self.bytes) {
-            if self.file.cut(self.bytes).is_err() {
-                self.stopped = Some(why.to_string());
-            }
-            return Err(StoreError::Busy(why));
-        }
-        if let Err(why) = self.file.sync() {
-            // The kernel may have dropped the dirty pages: a second sync would lie.
-            self.stopped = Some(why.to_string());
-            return Err(StoreError::Stopped(why.to_string()));
-        }
-        self.bytes += buffer.len() as u64;
-        Ok(())
-    }
-
-    /// Notes how far everything is durable.
-    fn put_mark(&mut self, size: u64) {
-        self.mark.put(self.number, self.bytes, size, self.evidence.bytes());
+    /// Notes that everything up to here is durable.
+    fn note_durable(&mut self, size: u64) {
+        self.watermark.put(LogPosition {
+            segment: self.number,
+            bytes: self.segment.bytes(),
+            size,
+            evidence_bytes: self.evidence.bytes(),
+        });
     }
 }
 

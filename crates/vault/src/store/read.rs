@@ -2,8 +2,9 @@
 //! see only what is durable, and never wait for the disk that the writer waits for.
 
 use super::index::StreamIndex;
-use super::segment::{FRAME_BYTES, Kind, file_name, take_frame};
-use super::{Corruption, DiskFile, Edge, Located, Store, StoreError, StreamHead, located, recover};
+use super::segment::{FRAME_BYTES, Kind, file_name, header_of, take_frame};
+use super::{Corruption, Edge, Located, Store, StoreError, StreamHead, located};
+use durable::DiskFile;
 use std::sync::{Arc, PoisonError};
 use vitals::envelope::header_hash;
 use vitals::ids::{Genesis, Hash, StreamId};
@@ -160,7 +161,7 @@ impl Store {
         }
         let Some(located) = self.locate(stream, seq) else { return Ok(None) };
         let bytes = self.read_index(located.index)?.expect("what the index located has a place");
-        let header = recover::header_of(&bytes);
+        let header = header_of(&bytes);
         let hash = header.map(|(_, header_bytes)| header_hash(header_bytes));
         hash.map(Some).ok_or_else(|| {
             let place = self.state().place(located.index).expect("located above");
@@ -178,7 +179,7 @@ impl Store {
             handles.push(held);
             return Ok(file);
         }
-        let file = self.disk.open(name)?;
+        let file = self.folder.open(name)?;
         if handles.len() == HANDLES_MAX {
             handles.remove(0);
         }

@@ -2,77 +2,51 @@
 //! what a crash may have left half written is told apart from damage.
 
 use super::evidence::Evidence;
-use super::mark::MarkFile;
 use super::sealed::{self, Row, Span, index_name};
 use super::segment::{
-    FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, Mark, SegmentHeader, file_name, number_of, take_frame,
+    FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, SegmentHeader, file_name, header_of, number_of, take_frame,
 };
-use super::{Bounds, Corruption, Disk, DiskFile, State, Store, StoreError, Tail, place, row};
+use super::watermark::{self, LogPosition, Watermark};
+use super::{Bounds, Corruption, State, Store, StoreError, Tail, place, row};
+use durable::{AppendFile, DiskFile, Folder};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use vitals::cbor::Reader;
-use vitals::cose;
-use vitals::envelope::{HEADER_BYTES_MAX, Header};
+use std::sync::{Mutex, PoisonError, RwLock};
 use vitals::ids::Genesis;
 use vitals::log;
-
-/// Makes a file with its header, durably.
-pub(super) fn new_file(disk: &dyn Disk, name: &str, header: &SegmentHeader) -> io::Result<Arc<dyn DiskFile>> {
-    let file = disk.create(name)?;
-    file.write_at(&header.encode(), 0)?;
-    file.sync()?;
-    disk.sync_names()?;
-    Ok(file)
-}
-
-/// Header of an encoded envelope, without looking at its ciphertext.
-pub(super) fn header_of(envelope: &[u8]) -> Option<(Header, &[u8])> {
-    let mut r = Reader::new(envelope);
-    r.array(2).ok()?;
-    let (header_bytes, _) = cose::read(&mut r, HEADER_BYTES_MAX).ok()?;
-    Some((Header::decode(header_bytes).ok()?, header_bytes))
-}
-
-pub(super) fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let size = usize::try_from(file.size()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut bytes = vec![0; size];
-    file.read_at(&mut bytes, 0)?;
-    Ok(bytes)
-}
 
 /// What a folder holds.
 enum Found {
     Nothing,
     /// What a crash left of the making of a store: these files, none of which holds a frame.
     Unfinished(Vec<String>),
-    /// Segments, but no mark to say how much of them was acknowledged.
-    NoMark(&'static str),
+    /// Segments, but no watermark to say how much of them was acknowledged.
+    NoWatermark(&'static str),
     Store {
-        mark: MarkFile,
+        watermark: Watermark,
         /// Of the segments, ascending.
         numbers: Vec<u64>,
     },
 }
 
 impl Found {
-    fn on(disk: &dyn Disk) -> io::Result<Self> {
-        let mut names = disk.list()?;
-        names.retain(|name| name == MarkFile::NAME || name == Evidence::FILE || number_of(name).is_some());
+    fn on(folder: &Folder) -> io::Result<Self> {
+        let mut names = folder.names()?;
+        names.retain(|name| name == watermark::FILE || name == Evidence::FILE || number_of(name).is_some());
         if names.is_empty() {
             return Ok(Self::Nothing);
         }
         let mut what = "the file is missing";
-        if names.iter().any(|name| name == MarkFile::NAME) {
-            if let Some(mark) = MarkFile::open(disk)? {
+        if names.iter().any(|name| name == watermark::FILE) {
+            if let Some(watermark) = Watermark::open(folder.disk(), &folder.path(watermark::FILE))? {
                 let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
                 numbers.sort_unstable();
-                return Ok(Self::Store { mark, numbers });
+                return Ok(Self::Store { watermark, numbers });
             }
             what = "no slot has its checksum";
         }
-        for name in names.iter().filter(|name| *name != MarkFile::NAME) {
-            if disk.open(name)?.size()? > HEADER_BYTES as u64 {
-                return Ok(Self::NoMark(what));
+        for name in names.iter().filter(|name| *name != watermark::FILE) {
+            if folder.open(name)?.size()? > HEADER_BYTES as u64 {
+                return Ok(Self::NoWatermark(what));
             }
         }
         Ok(Self::Unfinished(names))
@@ -90,20 +64,20 @@ struct Scanned {
 }
 
 impl Store {
-    /// [`Store::create`] on any disk.
+    /// [`Store::create`] in a folder of any disk.
     ///
     /// # Errors
     /// As [`Store::create`].
-    pub fn create_on(disk: Box<dyn Disk>, genesis: Genesis, bounds: Bounds) -> Result<Self, StoreError> {
-        match Found::on(&*disk)? {
+    pub fn create_on(folder: Folder, genesis: Genesis, bounds: Bounds) -> Result<Self, StoreError> {
+        match Found::on(&folder)? {
             Found::Nothing => {}
             Found::Unfinished(names) => {
                 for name in names {
-                    disk.remove(&name)?;
+                    folder.remove(&name)?;
                 }
-                disk.sync_names()?;
+                folder.sync()?;
             }
-            Found::Store { .. } | Found::NoMark(_) => return Err(StoreError::Exists),
+            Found::Store { .. } | Found::NoWatermark(_) => return Err(StoreError::Exists),
         }
         let mut state = State::default();
         state.begin_segment();
@@ -114,18 +88,18 @@ impl Store {
             genesis,
             root: state.log.root(),
         };
-        let file = new_file(&*disk, &file_name(0), &header)?;
-        let evidence = Evidence::create(&*disk, genesis)?;
+        let segment = header.begin(&folder, &file_name(0))?;
+        let evidence = Evidence::create(&folder, genesis)?;
         let bytes = HEADER_BYTES as u64;
-        let first = Mark { counter: 0, segment: 0, bytes, size: 0, evidence_bytes: bytes };
-        let mark = MarkFile::create(&*disk, first)?;
-        let tail = Tail { file, number: 0, bytes, mark, evidence, rows: Vec::new(), stopped: None };
-        Ok(Self::of(disk, genesis, bounds, state, tail))
+        let first = LogPosition { segment: 0, bytes, size: 0, evidence_bytes: bytes };
+        let watermark = Watermark::create(folder.disk(), &folder.path(watermark::FILE), first)?;
+        let tail = Tail { segment, number: 0, watermark, evidence, rows: Vec::new() };
+        Ok(Self::of(folder, genesis, bounds, state, tail))
     }
 
-    fn of(disk: Box<dyn Disk>, genesis: Genesis, bounds: Bounds, state: State, tail: Tail) -> Self {
+    fn of(folder: Folder, genesis: Genesis, bounds: Bounds, state: State, tail: Tail) -> Self {
         Self {
-            disk,
+            folder,
             genesis,
             bounds,
             state: RwLock::new(state),
@@ -135,38 +109,38 @@ impl Store {
         }
     }
 
-    /// [`Store::open`] on any disk.
+    /// [`Store::open`] in a folder of any disk.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_on(disk: Box<dyn Disk>, genesis: Genesis, bounds: Bounds) -> Result<Self, StoreError> {
-        let (mut mark_file, numbers) = match Found::on(&*disk)? {
+    pub fn open_on(folder: Folder, genesis: Genesis, bounds: Bounds) -> Result<Self, StoreError> {
+        let (mut watermark, numbers) = match Found::on(&folder)? {
             Found::Nothing | Found::Unfinished(_) => return Err(StoreError::Missing),
-            Found::NoMark(what) => return Err(Corruption::at(MarkFile::NAME, 0, what).into()),
-            Found::Store { mark, numbers } => (mark, numbers),
+            Found::NoWatermark(what) => return Err(Corruption::at(watermark::FILE, 0, what).into()),
+            Found::Store { watermark, numbers } => (watermark, numbers),
         };
-        mark_file.sync()?;
-        let mark = mark_file.newest();
-        let mut last = numbers.last().copied().unwrap_or(0).max(mark.segment);
+        watermark.sync()?;
+        let durable = watermark.newest();
+        let mut last = numbers.last().copied().unwrap_or(0).max(durable.segment);
         for number in 0..=last {
             if numbers.binary_search(&number).is_err() {
                 return Err(Corruption::at(file_name(number), 0, "the file is missing").into());
             }
         }
-        // A segment after the mark that holds no frame was just being made; it is made anew when needed.
-        if last > mark.segment && disk.open(&file_name(last))?.size()? <= HEADER_BYTES as u64 {
-            disk.remove(&file_name(last))?;
-            disk.sync_names()?;
+        // A segment after the watermark that holds no frame was just being made; it is made again when needed.
+        if last > durable.segment && folder.open(&file_name(last))?.size()? <= HEADER_BYTES as u64 {
+            folder.remove(&file_name(last))?;
+            folder.sync()?;
             last -= 1;
         }
         let state = RwLock::new(State::default());
         let mut open = None;
         for number in 0..=last {
-            let file = disk.open(&file_name(number))?;
+            let file = folder.open(&file_name(number))?;
             let scanned = {
                 let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
                 let indexed =
-                    if number < last { indexed(&*disk, &*file, number, genesis, &mut state)? } else { None };
+                    if number < last { indexed(&folder, &*file, number, genesis, &mut state)? } else { None };
                 match indexed {
                     Some(scanned) => scanned,
                     None => scan(&*file, number, genesis, &mut state)?,
@@ -174,11 +148,11 @@ impl Store {
             };
             let damaged =
                 |offset: u64, what: &str| Err(Corruption::at(file_name(number), offset, what).into());
-            if number == mark.segment && scanned.bytes < mark.bytes {
+            if number == durable.segment && scanned.bytes < durable.bytes {
                 return damaged(scanned.bytes, scanned.broken.unwrap_or("the file ends before what it held"));
             }
             if let Some(what) = scanned.broken {
-                // Only what no one was told about may be cut: the end of the last segment, after the mark.
+                // Only what no one was told about may be cut: the end of the last segment, after the watermark.
                 if number < last {
                     return damaged(scanned.bytes, what);
                 }
@@ -192,22 +166,22 @@ impl Store {
             if number == last {
                 // A whole frame may still be only in the page cache; it is served from now on.
                 file.sync()?;
-                open = Some((file, scanned.bytes, scanned.rows));
+                open = Some((AppendFile::new(file, scanned.bytes), scanned.rows));
             } else if !scanned.rows.is_empty() {
-                tracing::info!(segment = number, "Made the index of a full segment anew");
-                sealed::seal(&*disk, &*file, genesis, &state, &scanned.rows);
+                tracing::info!(segment = number, "Made the index of a full segment again");
+                sealed::seal(&folder, &*file, genesis, &state, &scanned.rows);
             }
         }
         let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if state.log.size() < mark.size {
+        if state.log.size() < durable.size {
             return Err(Corruption::at(file_name(last), 0, "the log is shorter than it was").into());
         }
-        let (file, bytes, rows) = open.expect("the loop ends with the last segment");
-        let evidence = Evidence::open(&*disk, genesis, mark.evidence_bytes)?;
+        let (segment, rows) = open.expect("the loop ends with the last segment");
+        let evidence = Evidence::open(&folder, genesis, durable.evidence_bytes)?;
         let size = state.log.size();
-        let mut tail = Tail { file, number: last, bytes, mark: mark_file, evidence, rows, stopped: None };
-        tail.put_mark(size);
-        Ok(Self::of(disk, genesis, bounds, state, tail))
+        let mut tail = Tail { segment, number: last, watermark, evidence, rows };
+        tail.note_durable(size);
+        Ok(Self::of(folder, genesis, bounds, state, tail))
     }
 }
 
@@ -232,7 +206,7 @@ fn check_header(bytes: &[u8], number: u64, genesis: Genesis, state: &State) -> R
 
 /// Takes a full segment from its index, if that can be believed.
 fn indexed(
-    disk: &dyn Disk,
+    folder: &Folder,
     file: &dyn DiskFile,
     number: u64,
     genesis: Genesis,
@@ -240,7 +214,7 @@ fn indexed(
 ) -> Result<Option<Scanned>, StoreError> {
     let span =
         Span { number, first_index: state.log.size(), bytes: file.size()?, genesis, root: state.log.root() };
-    let Some(index) = sealed::read(disk, &span)? else { return Ok(None) };
+    let Some(index) = sealed::read(folder, &span)? else { return Ok(None) };
     let mut header = vec![0; HEADER_BYTES];
     file.read_at(&mut header, 0)?;
     check_header(&header, number, genesis, state)?;
@@ -259,7 +233,7 @@ fn scan(
     state: &mut State,
 ) -> Result<Scanned, StoreError> {
     let name = || file_name(number);
-    let bytes = read_all(file)?;
+    let bytes = durable::read_all(file)?;
     check_header(&bytes, number, genesis, state)?;
     state.begin_segment();
     let mut rows = Vec::new();

@@ -19,10 +19,11 @@
 //! | 32 × envelopes | leaf hashes |
 
 use super::index::{Entry, StreamIndex};
-use super::segment::{FRAME_BYTES, Kind, take_frame};
+use super::segment::{FRAME_BYTES, Kind, header_of, take_frame};
 use super::tree::BLOCK_LEN;
-use super::{Disk, DiskFile, FRESH_LEAVES_MIN, Segment, State, recover};
+use super::{FRESH_LEAVES_MIN, Segment, State};
 use crc32c::crc32c;
+use durable::{DiskFile, Folder};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{PoisonError, RwLock};
@@ -161,19 +162,19 @@ impl Draft<'_> {
     /// Writes the index, in place of an older one; says where its leaves begin.
     pub(super) fn write(
         &self,
-        disk: &dyn Disk,
+        folder: &Folder,
         header: impl Fn(&Row) -> io::Result<Vec<u8>>,
     ) -> io::Result<u64> {
         let (bytes, leaves_at) = self.encode(header)?;
         let name = index_name(self.span.number);
-        match disk.remove(&name) {
+        match folder.remove(&name) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
             _ => {}
         }
-        let file = disk.create(&name)?;
+        let file = folder.create_new(&name)?;
         if let Err(why) = file.write_at(&bytes, 0) {
             // Half an index is refused when it is read; on a full disk it only takes room.
-            let _ = disk.remove(&name);
+            let _ = folder.remove(&name);
             return Err(why);
         }
         Ok(leaves_at)
@@ -208,8 +209,8 @@ impl<'a> Parts<'a> {
 }
 
 /// The index of the segment at `span`; nothing if there is none that can be believed.
-pub(super) fn read(disk: &dyn Disk, span: &Span) -> io::Result<Option<Index>> {
-    let file = match disk.open(&index_name(span.number)) {
+pub(super) fn read(folder: &Folder, span: &Span) -> io::Result<Option<Index>> {
+    let file = match folder.open(&index_name(span.number)) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
@@ -319,7 +320,7 @@ impl State {
 /// Writes the index of the newest segment, which is full, and lets go of leaves that are old enough.
 /// Without an index, which the disk may be too full for, the next start reads the segment.
 pub(super) fn seal(
-    disk: &dyn Disk,
+    folder: &Folder,
     file: &dyn DiskFile,
     genesis: Genesis,
     state: &RwLock<State>,
@@ -328,7 +329,7 @@ pub(super) fn seal(
     let leaves_at = {
         // Readers go on meanwhile; the only writer is who calls this.
         let state = state.read().unwrap_or_else(PoisonError::into_inner);
-        write_index(disk, file, genesis, &state, rows)
+        write_index(folder, file, genesis, &state, rows)
     };
     let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
     match leaves_at {
@@ -346,7 +347,7 @@ pub(super) fn seal(
 }
 
 fn write_index(
-    disk: &dyn Disk,
+    folder: &Folder,
     file: &dyn DiskFile,
     genesis: Genesis,
     state: &State,
@@ -365,12 +366,12 @@ fn write_index(
         leaves: leaves.ok_or_else(nothing)?,
         roots: state.log.block_roots_from(first_index),
     };
-    draft.write(disk, |row| {
+    draft.write(folder, |row| {
         let mut frame = vec![0; FRAME_BYTES + row.len as usize];
         file.read_at(&mut frame, u64::from(row.offset))?;
         take_frame(&frame, number, u64::from(row.offset), Kind::Envelope)
             .ok()
-            .and_then(recover::header_of)
+            .and_then(header_of)
             .map(|(_, header)| header.to_vec())
             .ok_or_else(|| io::Error::other("an envelope does not read back"))
     })

@@ -41,6 +41,11 @@
 //! | 4 | CRC-32C of the 60 bytes before |
 
 use crc32c::{crc32c, crc32c_append};
+use durable::{AppendFile, Folder};
+use std::io;
+use vitals::cbor::Reader;
+use vitals::cose;
+use vitals::envelope::{HEADER_BYTES_MAX, Header};
 use vitals::ids::{Genesis, Hash};
 
 /// Bytes of a segment header.
@@ -49,12 +54,7 @@ pub(crate) const HEADER_BYTES: usize = 100;
 pub(crate) const HEADER_LEN: u32 = 100;
 /// Bytes of a frame before its envelope.
 pub(crate) const FRAME_BYTES: usize = 9;
-/// Bytes of one slot of the file `durable`.
-pub(crate) const SLOT_BYTES: usize = 64;
-/// Distance of the two slots.
-pub(crate) const SLOT_STEP: u64 = 512;
 const MAGIC: &[u8; 8] = b"ACESOSEG";
-const MARK_MAGIC: &[u8; 8] = b"ACESOMRK";
 const VERSION: u32 = 1;
 
 /// What a segment or a frame holds.
@@ -98,6 +98,12 @@ pub(crate) fn number_of(name: &str) -> Option<u64> {
 }
 
 impl SegmentHeader {
+    /// Makes a file that begins with this header, durably.
+    pub(crate) fn begin(&self, folder: &Folder, name: &str) -> io::Result<AppendFile> {
+        let file = durable::write_new(folder.disk(), &folder.path(name), &self.encode())?;
+        Ok(AppendFile::new(file, HEADER_BYTES as u64))
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(MAGIC);
@@ -180,42 +186,10 @@ pub(crate) fn take_frame(bytes: &[u8], number: u64, offset: u64, kind: Kind) -> 
     Ok(envelope)
 }
 
-/// How far everything is known to be durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Mark {
-    pub(crate) counter: u64,
-    pub(crate) segment: u64,
-    pub(crate) bytes: u64,
-    pub(crate) size: u64,
-    pub(crate) evidence_bytes: u64,
-}
-
-impl Mark {
-    pub(crate) fn encode(&self) -> [u8; SLOT_BYTES] {
-        let mut out = [0; SLOT_BYTES];
-        out[..8].copy_from_slice(MARK_MAGIC);
-        let words = [self.counter, self.segment, self.bytes, self.size, self.evidence_bytes];
-        for (place, word) in out[8..48].chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        let sum = crc32c(&out[..SLOT_BYTES - 4]);
-        out[SLOT_BYTES - 4..].copy_from_slice(&sum.to_le_bytes());
-        out
-    }
-
-    pub(crate) fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Self> {
-        let word = |at: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&bytes[at..at + 8]);
-            u64::from_le_bytes(word)
-        };
-        let mark = Self {
-            counter: word(8),
-            segment: word(16),
-            bytes: word(24),
-            size: word(32),
-            evidence_bytes: word(40),
-        };
-        (mark.encode() == *bytes).then_some(mark)
-    }
+/// Header of an encoded envelope, decoded and as bytes, without looking at its ciphertext.
+pub(crate) fn header_of(envelope: &[u8]) -> Option<(Header, &[u8])> {
+    let mut r = Reader::new(envelope);
+    r.array(2).ok()?;
+    let (header_bytes, _) = cose::read(&mut r, HEADER_BYTES_MAX).ok()?;
+    Some((Header::decode(header_bytes).ok()?, header_bytes))
 }

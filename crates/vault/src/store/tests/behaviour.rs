@@ -1,9 +1,9 @@
-use super::lossy::Lossy;
 use super::*;
+use testkit::lossy::Lossy;
 use vitals::log::{leaf, verify_consistency, verify_inclusion};
 
 fn store() -> Store {
-    Store::create_on(Box::new(Lossy::new().disk()), GENESIS, TINY).unwrap()
+    Store::create_on(records(&Lossy::default()), GENESIS, TINY).unwrap()
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn groups_over_their_bound_and_envelopes_of_another_ledger_change_nothing() {
 
 #[test]
 fn evidence_is_kept_apart_once_and_up_to_its_bound() {
-    let world = Lossy::new();
-    let store = Store::create_on(Box::new(world.disk()), GENESIS, TINY).unwrap();
+    let world = Lossy::default();
+    let store = Store::create_on(records(&world), GENESIS, TINY).unwrap();
     append(&store, &[second(1, 0)]).unwrap();
     let forged: Vec<_> = (1..40).map(|variant| envelope(1, 0, 0, 900, variant)).collect();
     let kept = |store: &Store| store.evidence(stream(1)).unwrap();
@@ -121,7 +121,7 @@ fn evidence_is_kept_apart_once_and_up_to_its_bound() {
     assert_eq!(kept(&store), wanted);
     assert_eq!(store.size(), 1);
     drop(store);
-    let store = Store::open_on(Box::new(world.disk()), GENESIS, TINY).unwrap();
+    let store = Store::open_on(records(&world), GENESIS, TINY).unwrap();
     assert_eq!(kept(&store), wanted);
     assert!(store.evidence(stream(2)).unwrap().is_empty());
 }
@@ -143,16 +143,16 @@ fn a_folder_is_one_processs_own() {
 
 #[test]
 fn a_store_of_another_ledger_is_named_as_such() {
-    let world = Lossy::new();
-    drop(Store::create_on(Box::new(world.disk()), GENESIS, TINY).unwrap());
-    let other = Store::open_on(Box::new(world.disk()), Genesis([8; 32]), TINY);
+    let world = Lossy::default();
+    drop(Store::create_on(records(&world), GENESIS, TINY).unwrap());
+    let other = Store::open_on(records(&world), Genesis([8; 32]), TINY);
     assert!(other.unwrap_err().to_string().contains("another ledger"));
 }
 
 #[test]
 fn a_failed_write_leaves_room_for_another_try_and_a_failed_sync_stops_the_store() {
-    let world = Lossy::new();
-    let store = Store::create_on(Box::new(world.disk()), GENESIS, TINY).unwrap();
+    let world = Lossy::default();
+    let store = Store::create_on(records(&world), GENESIS, TINY).unwrap();
     append(&store, &[second(1, 0)]).unwrap();
     world.fail_next_write();
     assert!(matches!(append(&store, &[second(1, 1)]), Err(StoreError::Busy(_))));
@@ -162,7 +162,7 @@ fn a_failed_write_leaves_room_for_another_try_and_a_failed_sync_stops_the_store(
     assert!(matches!(append(&store, &[second(1, 2)]), Err(StoreError::Stopped(_))));
     assert_eq!(store.read(stream(1), 1).unwrap(), Some(second(1, 1).1));
     drop(store);
-    let store = Store::open_on(Box::new(world.disk()), GENESIS, TINY).unwrap();
+    let store = Store::open_on(records(&world), GENESIS, TINY).unwrap();
     assert!(store.size() >= 2);
 }
 

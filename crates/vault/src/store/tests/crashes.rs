@@ -1,8 +1,9 @@
 //! The crash table: every step of the disk × (not done, half done, done) × (unsynced bytes kept,
 //! lost, torn, out of order), then a restart, then the sender sends everything again.
 
-use super::lossy::{Dice, Lossy, Step, Unsynced};
 use super::*;
+use testkit::Dice;
+use testkit::lossy::{Lossy, Step, Unsynced};
 use vitals::log::MerkleLog;
 
 type Group = Vec<(Envelope, Vec<u8>)>;
@@ -35,8 +36,8 @@ struct Promised {
 /// Works until done or dead.
 fn work(world: &Lossy) -> Promised {
     let mut promised = Promised::default();
-    let store = match Store::open_on(Box::new(world.disk()), GENESIS, TINY) {
-        Err(StoreError::Missing) => Store::create_on(Box::new(world.disk()), GENESIS, TINY),
+    let store = match Store::open_on(records(world), GENESIS, TINY) {
+        Err(StoreError::Missing) => Store::create_on(records(world), GENESIS, TINY),
         opened => opened,
     };
     let Ok(store) = store else { return promised };
@@ -84,14 +85,12 @@ fn check(store: &Store, promised: &Promised, scene: &str) {
 }
 
 fn reopen(world: &Lossy, promised: &Promised, scene: &str) -> Option<Store> {
-    match Store::open_on(Box::new(world.disk()), GENESIS, TINY) {
+    match Store::open_on(records(world), GENESIS, TINY) {
         Ok(store) => Some(store),
         Err(StoreError::Missing) if !promised.created => None,
         Err(why) => panic!("{scene}: {why}"),
     }
 }
-
-const STEPS: [Step; 3] = [Step::NotDone, Step::HalfDone, Step::Done];
 
 /// Ways in which everything that was not synced may be found, and so many of the endless rest.
 fn unsynced(any: u64, seed: u64) -> Vec<Unsynced> {
@@ -107,16 +106,16 @@ fn seeds(few: u64) -> u64 {
 
 #[test]
 fn a_crash_at_any_step_loses_nothing_acknowledged_and_doubles_nothing() {
-    let whole = Lossy::new();
+    let whole = Lossy::default();
     let all = work(&whole);
     let distinct: std::collections::BTreeMap<_, _> = all.leaves.iter().cloned().collect();
-    assert!(whole.names().len() > 5, "the scene spans several segments");
+    assert!(whole.root_names().len() > 5, "the scene spans several segments");
     let mut replays = 0;
     for at in 1..=whole.steps() {
-        for step in STEPS {
+        for step in Step::ALL {
             for unsynced in unsynced(8, at) {
                 let scene = format!("crash at {at}, {step:?}, {unsynced:?}");
-                let world = Lossy::new();
+                let world = Lossy::default();
                 world.crash_at(at, step);
                 let promised = work(&world);
                 let world = world.after_crash(unsynced);
@@ -139,11 +138,11 @@ fn a_crash_at_any_step_loses_nothing_acknowledged_and_doubles_nothing() {
 
 #[test]
 fn a_crash_at_any_byte_of_the_last_write_is_survived() {
-    let whole = Lossy::new();
+    let whole = Lossy::default();
     let all = work(&whole);
     let mut replays = 0;
     for at in 1..=whole.steps() {
-        let world = Lossy::new();
+        let world = Lossy::default();
         world.crash_at(at, Step::Done);
         let promised = work(&world);
         // Every byte in a campaign; every third one otherwise, others for each write.
@@ -166,12 +165,12 @@ fn a_crash_at_any_byte_of_the_last_write_is_survived() {
 
 #[test]
 fn a_second_crash_while_recovering_from_the_first_changes_nothing_of_that() {
-    let whole = Lossy::new();
+    let whole = Lossy::default();
     work(&whole);
     let mut replays = 0;
     for at in (1..=whole.steps()).step_by(3) {
         for unsynced in unsynced(3, at) {
-            let world = Lossy::new();
+            let world = Lossy::default();
             world.crash_at(at, Step::HalfDone);
             let promised = work(&world);
             let world = world.after_crash(unsynced);
@@ -197,17 +196,15 @@ fn a_second_crash_while_recovering_from_the_first_changes_nothing_of_that() {
 /// crash at any step, again and again, with anything left of what was not synced.
 fn story(seed: u64) -> (u64, u64) {
     let mut dice = Dice(seed);
-    let mut world = Lossy::new();
+    let mut world = Lossy::default();
     let mut promised = Promised::default();
     let mut heads: Vec<(u64, Hash)> = Vec::new();
     let (mut crashes, mut steps) = (0, 0);
     for life in 0..5 {
         let scene = format!("seed {seed}, life {life}");
-        world.crash_at(1 + dice.below(60), STEPS[dice.below(3) as usize]);
-        let opened = match Store::open_on(Box::new(world.disk()), GENESIS, TINY) {
-            Err(StoreError::Missing) if !promised.created => {
-                Store::create_on(Box::new(world.disk()), GENESIS, TINY)
-            }
+        world.crash_at(1 + dice.below(60), Step::ALL[dice.below(3) as usize]);
+        let opened = match Store::open_on(records(&world), GENESIS, TINY) {
+            Err(StoreError::Missing) if !promised.created => Store::create_on(records(&world), GENESIS, TINY),
             opened => opened,
         };
         match opened {

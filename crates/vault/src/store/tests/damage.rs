@@ -1,8 +1,8 @@
 //! Every byte of every file, changed; every file cut anywhere and deleted: found and named, or
 //! without consequence; never served as the truth.
 
-use super::lossy::Lossy;
 use super::*;
+use testkit::lossy::Lossy;
 use vitals::log;
 
 struct Scene {
@@ -13,8 +13,8 @@ struct Scene {
 }
 
 fn scene() -> Scene {
-    let world = Lossy::new();
-    let store = Store::create_on(Box::new(world.disk()), GENESIS, TINY).unwrap();
+    let world = Lossy::default();
+    let store = Store::create_on(records(&world), GENESIS, TINY).unwrap();
     let mut leaves = Vec::new();
     for group in 0..5 {
         let group: Vec<_> = (0..3).map(|seq| second(1, group * 3 + seq)).collect();
@@ -25,13 +25,13 @@ fn scene() -> Scene {
     assert!(store.keep_evidence(&forged, &evidence).unwrap());
     let root = store.log_head().1;
     drop(store);
-    assert!(world.names().len() >= 4, "several segments, the mark and the evidence");
+    assert!(world.root_names().len() >= 4, "several segments, the watermark and the evidence");
     Scene { world, leaves, evidence, root }
 }
 
 /// Names the damaged file, or gives everything back unchanged.
 fn found_or_harmless(scene: &Scene, world: &Lossy, name: &str, what: &str) -> bool {
-    match Store::open_on(Box::new(world.disk()), GENESIS, TINY) {
+    match Store::open_on(records(world), GENESIS, TINY) {
         Err(StoreError::Halt(corruption)) => {
             assert_eq!(corruption.file, name, "{what}: {corruption}");
             true
@@ -83,17 +83,17 @@ fn is_index(name: &str) -> bool {
 #[test]
 fn a_changed_byte_is_found_and_its_file_named() {
     let scene = scene();
-    for name in scene.world.names() {
+    for name in scene.world.root_names() {
         let bytes = scene.world.bytes(&name);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << (at % 8);
             let world = scene.world.with(&name, Some(changed));
             let found = found_or_harmless(&scene, &world, &name, &format!("{name}, byte {at}"));
-            // The mark is kept twice: one slot may be damaged without consequence. An index is made
+            // The watermark is kept twice: one slot may be damaged without consequence. An index is made
             // again from its segment.
-            let harmless = name == mark::MarkFile::NAME || is_index(&name);
-            assert!(found != harmless || name == mark::MarkFile::NAME, "{name}, byte {at}: found {found}");
+            let harmless = name == watermark::FILE || is_index(&name);
+            assert!(found != harmless || name == watermark::FILE, "{name}, byte {at}: found {found}");
         }
     }
 }
@@ -101,7 +101,7 @@ fn a_changed_byte_is_found_and_its_file_named() {
 #[test]
 fn a_file_cut_short_anywhere_is_found_and_named() {
     let scene = scene();
-    for name in scene.world.names().into_iter().filter(|name| name != mark::MarkFile::NAME) {
+    for name in scene.world.root_names().into_iter().filter(|name| name != watermark::FILE) {
         let bytes = scene.world.bytes(&name);
         for size in 0..bytes.len() {
             let world = scene.world.with(&name, Some(bytes[..size].to_vec()));
@@ -114,7 +114,7 @@ fn a_file_cut_short_anywhere_is_found_and_named() {
 #[test]
 fn a_deleted_file_is_found_and_named() {
     let scene = scene();
-    for name in scene.world.names() {
+    for name in scene.world.root_names() {
         let world = scene.world.with(&name, None);
         let found = found_or_harmless(&scene, &world, &name, &format!("{name} deleted"));
         assert_ne!(found, is_index(&name), "{name} deleted");
@@ -125,8 +125,8 @@ fn a_deleted_file_is_found_and_named() {
 fn bytes_after_the_end_are_the_torn_tail_only_in_the_last_segment() {
     let scene = scene();
     let last =
-        scene.world.names().into_iter().filter(|name| segment::number_of(name).is_some()).max().unwrap();
-    for name in scene.world.names().into_iter().filter(|name| segment::number_of(name).is_some()) {
+        scene.world.root_names().into_iter().filter(|name| segment::number_of(name).is_some()).max().unwrap();
+    for name in scene.world.root_names().into_iter().filter(|name| segment::number_of(name).is_some()) {
         for tail in [vec![0; 100], vec![0xff; 7], scene.world.bytes(&name)[100..300].to_vec()] {
             let longer = [scene.world.bytes(&name), tail].concat();
             let world = scene.world.with(&name, Some(longer));

@@ -4,13 +4,18 @@
 mod behaviour;
 mod crashes;
 mod damage;
-mod lossy;
 mod model;
 mod tree;
 
 use super::*;
+use testkit::lossy::Lossy;
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, DeviceId, sha256};
+
+/// The folder of a store on a disk that forgets.
+pub(crate) fn records(disk: &Lossy) -> Folder {
+    Folder::on(Arc::new(disk.clone()), Path::new("/"))
+}
 
 pub(crate) const GENESIS: Genesis = Genesis([7; 32]);
 /// Small enough that a handful of envelopes fills several segments.

@@ -1,9 +1,9 @@
 //! Random groups, duplicates, conflicts, gaps and restarts against a plain list.
 
-use super::lossy::Lossy;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use testkit::lossy::Lossy;
 use vitals::log::MerkleLog;
 
 #[derive(Debug, Clone)]
@@ -82,8 +82,8 @@ proptest! {
 
     #[test]
     fn the_store_is_a_list_of_envelopes_each_stored_once(moves in moves()) {
-        let world = Lossy::new();
-        let mut store = Store::create_on(Box::new(world.disk()), GENESIS, TINY).unwrap();
+        let world = Lossy::default();
+        let mut store = Store::create_on(records(&world), GENESIS, TINY).unwrap();
         let mut model = Model::default();
         for one in moves {
             match one {
@@ -102,7 +102,7 @@ proptest! {
                 }
                 Move::Restart => {
                     drop(store);
-                    store = Store::open_on(Box::new(world.disk()), GENESIS, TINY).unwrap();
+                    store = Store::open_on(records(&world), GENESIS, TINY).unwrap();
                     model.check(&store);
                 }
                 Move::Find(number, from_ms, to_ms) => {
