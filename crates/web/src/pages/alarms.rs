@@ -11,7 +11,7 @@ use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::views::{AlarmPhase, AlarmView, Tile, Wall};
+use clinic::views::{AlarmPhase, AlarmView, HiddenBed, Tile, Wall};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
 use vitals::ledger::Role;
@@ -34,6 +34,7 @@ pub(crate) struct AlarmCard {
     pub(crate) place: String,
     /// Where the place leads to; empty for nowhere.
     pub(crate) href: String,
+    /// Since when; zero where that is not known.
     pub(crate) raised: Moment,
     pub(crate) owner: Option<String>,
     pub(crate) silenced_until: Option<Moment>,
@@ -96,6 +97,41 @@ pub(crate) fn what(alarm: &AlarmView, tile: &Tile) -> String {
 }
 
 impl AlarmCard {
+    /// A bed that cannot be shown: no more than sends somebody there, and nobody can answer it from here.
+    pub(crate) fn of_hidden(bed: &HiddenBed) -> Self {
+        let priority = bed.alarm.unwrap_or(Priority::Technical);
+        let (what, note) = match (bed.alarm, bed.watched) {
+            (Some(_), _) => ("Alarm at a bed that cannot be shown: go there now", ""),
+            (None, true) => ("A bed cannot be shown", "no alarm there; look at the bedside"),
+            (None, false) => ("A bed cannot be shown, and nobody watches it", "look after the patient"),
+        };
+        let reason = "the policy of its patient’s consent could not be asked";
+        Self {
+            active: bed.alarm.is_some() || !bed.watched,
+            silenced_until_ms: 0,
+            key: format!("hidden-{}", bed.patient),
+            action: String::new(),
+            patient: bed.patient.to_string(),
+            code: 0,
+            style: words::priority_style(priority),
+            icon: words::priority_icon(priority),
+            stars: priority.stars(),
+            word: words::capital(priority.word()),
+            what: what.into(),
+            place: if bed.place.is_empty() { "A bed".into() } else { bed.place.clone() },
+            href: String::new(),
+            raised: Moment(0),
+            owner: None,
+            silenced_until: None,
+            note: if note.is_empty() { reason.into() } else { format!("{reason}; {note}") },
+            unanswered: bed.alarm.is_some(),
+            over: false,
+            answerable: false,
+            silenceable: false,
+            soundable: false,
+        }
+    }
+
     /// How an alarm is told, on the wall (`linked`) or on its patient's page.
     pub(crate) fn of(alarm: &AlarmView, tile: &Tile, linked: bool, role: Role, now_ms: u64) -> Self {
         let text = what(alarm, tile);
@@ -179,6 +215,7 @@ pub(crate) fn strip(wall: &Wall, caller: &Caller, except: Option<PatientId>) -> 
     alarms.retain(|card| own.as_ref() != Some(&card.patient));
     let no_alarms = match (wall.tiles.is_empty(), except) {
         _ if !wall.unwatched.is_empty() => "No alarm from the beds that are watched",
+        _ if !wall.hidden.is_empty() => "No alarm from the beds that are shown",
         (true, _) => "Nobody is watched yet",
         (false, None) => "No alarms",
         (false, Some(_)) => "No alarm at another bed",
@@ -188,7 +225,9 @@ pub(crate) fn strip(wall: &Wall, caller: &Caller, except: Option<PatientId>) -> 
         label: "Alarms of all beds, most urgent first",
         alarms,
         no_alarms: no_alarms.into(),
-        well: wall.unwatched.iter().all(|bed| bed.ended.is_some())
+        well: !wall.tiles.is_empty()
+            && wall.hidden.is_empty()
+            && wall.unwatched.iter().all(|bed| bed.ended.is_some())
             && wall.tiles.iter().all(|tile| Status::of(tile, wall.at_ms).is_well()),
         csrf: caller.csrf(),
         back: "/wall".into(),
@@ -212,9 +251,11 @@ pub(crate) fn not_asked() -> AlarmsPart {
 #[must_use]
 pub(crate) fn title(wall: &Wall) -> String {
     let open = || wall.strip.iter().filter(|alarm| alarm.is_active());
-    let Some(worst) = open().map(|alarm| alarm.priority).max() else { return String::new() };
+    let hidden = || wall.hidden.iter().filter_map(|bed| bed.alarm);
+    let worst = open().map(|alarm| alarm.priority).chain(hidden()).max();
+    let Some(worst) = worst else { return String::new() };
     let alone = open().filter(|alarm| behind(alarm, &wall.gateways).is_none()).count();
-    let count = alone + wall.gateways.len();
+    let count = alone + wall.gateways.len() + hidden().count();
     let alarms = if count == 1 { "alarm" } else { "alarms" };
     format!("{}, {count} {alarms}", words::capital(worst.word()))
 }

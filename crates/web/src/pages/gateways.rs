@@ -27,7 +27,10 @@ pub(crate) fn cards(wall: &Wall, role: Role) -> Vec<AlarmCard> {
         let tile = wall.tiles.iter().find(|tile| tile.patient == alarm.patient)?;
         Some(AlarmCard::of(alarm, tile, true, role, wall.at_ms))
     };
-    wall.strip.iter().filter_map(card).collect()
+    let mut shown: Vec<AlarmCard> = wall.strip.iter().filter_map(card).collect();
+    // Nothing is known of what a hidden bed rings for: it comes before all that can be judged from here.
+    shown.splice(0..0, wall.hidden.iter().map(AlarmCard::of_hidden));
+    shown
 }
 
 pub(crate) fn behind<'a>(alarm: &AlarmView, gateways: &'a [SilentGateway]) -> Option<&'a SilentGateway> {

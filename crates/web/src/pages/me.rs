@@ -18,6 +18,8 @@ use vitals::alarm::Limits;
 use vitals::ledger::{Purpose, Role};
 use vitals::{Metric, PersonId};
 
+/// The reader's name in the entries of the node's own alarm engine.
+const ALARM_ENGINE: &str = "alarm engine";
 /// Lines of the access log that are shown at first, what belongs together in one of them.
 const LINES: usize = 20;
 /// Readings by one reader for one reason this close together are told in one line.
@@ -44,6 +46,8 @@ pub(crate) struct MeNowPart {
     well: bool,
     alarms: Vec<AlarmCard>,
     cards: Vec<Card>,
+    /// Nobody watches, so nothing current is known here; that is not "nothing was ever sent".
+    not_shown: bool,
 }
 
 impl HtmlSafe for MeNowPart {}
@@ -98,11 +102,20 @@ impl MeNowPart {
         cells.sort_by_key(|cell| cell.metric);
         let cards = cells.into_iter().map(|cell| card(cell, tile, now_ms)).collect();
         let status = Status::of(tile, now_ms);
-        Self { lead: lead(tile, &status), well: status.is_well() && alarms.is_empty(), bed, alarms, cards }
+        let not_shown = is_not_shown(tile);
+        let well = status.is_well() && alarms.is_empty();
+        Self { lead: lead(tile, &status), well, bed, alarms, cards, not_shown }
     }
 }
 
+fn is_not_shown(tile: &Tile) -> bool {
+    tile.unwatched.is_some() && tile.technical.last_ms.is_none()
+}
+
 fn lead(tile: &Tile, status: &Status) -> String {
+    if is_not_shown(tile) {
+        return "While nobody watches you, this page shows no current values.".into();
+    }
     let quiet = matches!(status, Status::Waiting | Status::NoData);
     match tile.alarms.first() {
         None => status.lead(),
@@ -217,7 +230,12 @@ pub(super) fn looking(entry: &AccessView, own: PersonId) -> (String, String) {
         (false, Purpose::Monitoring) => format!("watched your {classes}"),
         (false, _) => format!("looked at your {classes}"),
     };
-    (if mine { "You".into() } else { entry.reader.clone() }, what)
+    let reader = match entry.reader.as_str() {
+        _ if mine => "You".into(),
+        ALARM_ENGINE => "The ward’s alarm system".into(),
+        name => name.to_string(),
+    };
+    (reader, what)
 }
 
 /// Why somebody looked, as the patient reads it.

@@ -11,7 +11,7 @@ use crate::words;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::views::{AlarmView, HiddenBed, Tile, Wall};
+use clinic::views::{AlarmView, Tile, Wall};
 use std::sync::Arc;
 use vitals::alarm::Priority;
 
@@ -78,17 +78,6 @@ pub(crate) fn ward(wall: &Wall) -> WardPart {
     }
 }
 
-/// A bed that cannot be shown: somebody has to go there.
-fn hidden(bed: &HiddenBed) -> String {
-    let place = if bed.place.is_empty() { "A bed" } else { &bed.place };
-    let what = match (bed.alarm, bed.watched) {
-        (Some(priority), _) => format!("{} alarm there, go to the bed now", words::capital(priority.word())),
-        (None, true) => "no alarm there; look at the bedside".into(),
-        (None, false) => "nobody watches it; look at the bedside".into(),
-    };
-    format!("{place} is hidden: the policy of its patient’s consent could not be asked. {what}")
-}
-
 /// How many patients, and how many of them with what alarm.
 #[must_use]
 pub(crate) fn counts(wall: &Wall) -> String {
@@ -101,8 +90,9 @@ pub(crate) fn counts(wall: &Wall) -> String {
     let unwatched = (alarming != 0).then(|| format!("{alarming} not watched"));
     let unmonitored = (wall.unmonitored != 0)
         .then(|| format!("{} not shown, without consent to monitoring", wall.unmonitored));
+    let hidden = (!wall.hidden.is_empty()).then(|| format!("{} not shown", wall.hidden.len()));
     core::iter::once(patients)
-        .chain(wall.hidden.iter().map(hidden))
+        .chain(hidden)
         .chain(worst)
         .chain(unwatched)
         .chain(unmonitored)

@@ -71,6 +71,8 @@ pub(crate) struct WatchCard {
     pub(crate) on: bool,
     pub(crate) title: &'static str,
     pub(crate) sentence: String,
+    /// A moment that ends the sentence.
+    pub(crate) at: Option<Moment>,
     /// Is there something to do about it? Then the card stands out.
     pub(crate) urgent: bool,
     /// How long one may choose, where the ward can be let watch (on).
@@ -93,12 +95,12 @@ impl WatchCard {
             Watched::Until(until_ms) => {
                 let left_ms = until_ms.saturating_sub(now_ms);
                 let soon = left_ms <= WATCH_ENDS_SOON_MS;
-                let date = Moment(until_ms).full();
-                let went_on = match own.pause {
-                    Some(PauseView::OverSince { at_ms }) => {
-                        format!(" Your pause is over: watching went on at {}.", Moment(at_ms).clock())
+                let date = Moment(until_ms).date();
+                let (went_on, at) = match own.pause {
+                    Some(PauseView::OverSince { at_ms }) if !soon => {
+                        (" Your pause is over: watching went on at", Some(Moment(at_ms)))
                     }
-                    _ => String::new(),
+                    _ => ("", None),
                 };
                 Self {
                     csrf,
@@ -112,6 +114,7 @@ impl WatchCard {
                     } else {
                         format!("Your care team is called when a value is beyond its limits. Your consent lasts until {date}.{went_on}")
                     },
+                    at,
                     urgent: soon,
                     days: if soon { days() } else { Vec::new() },
                     button: "Go on watching me",
@@ -123,6 +126,7 @@ impl WatchCard {
                 on: false,
                 title: "Watching is about to begin",
                 sentence: "Your consent is on its way. Until it has arrived nobody is called when your values are bad.".into(),
+                at: None,
                 urgent: false,
                 days: Vec::new(),
                 button: "",
@@ -132,7 +136,8 @@ impl WatchCard {
                 csrf,
                 on: false,
                 title: "Watching is paused",
-                sentence: format!("Nobody will be called when your values are bad, until {}. Then your ward watches you again by itself.", Moment(until_ms).full()),
+                sentence: "Nobody will be called when your values are bad. Your ward watches you again by itself at".into(),
+                at: Some(Moment(until_ms)),
                 urgent: true,
                 days: Vec::new(),
                 button: "",
@@ -143,6 +148,7 @@ impl WatchCard {
                 on: false,
                 title: "Nobody is watching you",
                 sentence: "Your ward may not see your values now. Nobody will be called when they are bad; only the device at your bed may still ring.".into(),
+                at: None,
                 urgent: true,
                 days: days(),
                 button: "Let the ward watch me again",

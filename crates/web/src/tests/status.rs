@@ -1,7 +1,9 @@
 //! What pages say of a bed: nothing may look normal that is not known to be.
 
 use super::scene::Scene;
+use clinic::policy_answers::POLICY_RETRY_MS;
 use vitals::ids::Class;
+use vitals::ledger::Purpose;
 use vitals::metric::{Metric, Reading, Sample};
 
 /// One second after the other, each with a heart rate and a temperature.
@@ -130,4 +132,33 @@ async fn a_high_alarm_that_is_over_neither_hides_nor_outcounts_an_active_medium_
     pulse_and_warmth(&mut scene, 720, 3700, 3);
     let wall = scene.page("/wall", "lee").await;
     assert!(wall.contains("1 over, not acknowledged") && !wall.contains("1 medium"), "{wall}");
+}
+
+#[tokio::test]
+async fn a_bed_hidden_by_a_silent_policy_is_an_alarm_on_every_page_and_nothing_looks_well() {
+    let mut scene = Scene::new();
+    scene.beats(720, 2);
+    let own = scene.ward.clinic.own_page(&scene.ward.as_("amira"), scene.ward.now_ms).unwrap();
+    let monitoring = own.grants.iter().find(|grant| grant.purpose == Purpose::Monitoring).unwrap().grant;
+    scene.ward.ledger.put_under_policy(monitoring);
+    for says in [Some(true), None] {
+        scene.ward.ledger.policies_say(says);
+        scene.ward.pass(POLICY_RETRY_MS);
+        scene.settle();
+        scene.ward.clinic.refresh_policies(scene.ward.now_ms);
+    }
+    let quiet = scene.page("/wall", "kim").await;
+    assert!(quiet.contains("A bed cannot be shown") && quiet.contains("bed of amira"), "{quiet}");
+    assert!(quiet.contains("data-active=\"false\"") && !quiet.contains("#i-check"), "{quiet}");
+    assert!(!quiet.contains(">72</b>"), "{quiet}");
+    scene.beats(1900, 30);
+    for path in ["/wall", "/help"] {
+        let page = scene.page(path, "kim").await;
+        assert!(page.contains("Alarm at a bed that cannot be shown: go there now"), "{path}: {page}");
+        assert!(page.contains("data-priority=\"high\" data-active=\"true\""), "it rings: {path}");
+        assert!(page.contains("<title>High, 1 alarm"), "{path}: {page}");
+        for untrue in ["No alarms", "#i-check", ">190</b>", "amira</a>", "1970"] {
+            assert!(!page.contains(untrue), "{path} says {untrue}: {page}");
+        }
+    }
 }
