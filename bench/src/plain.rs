@@ -9,7 +9,7 @@ use crate::clock;
 use crate::generator::Line;
 use crate::paper::Ward;
 use anyhow::Result;
-use link::{Bounds, Registry, Sessions};
+use link::{Bounds, Endpoint, Registry, Sessions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -61,21 +61,18 @@ impl Plain {
             })?
         };
         let door = Arc::new(Door { queue: queue.clone(), clinic: ward.clinic.clone(), wake });
+        let endpoint = Endpoint::new(door, Arc::new(AnyGateway), sessions, Bounds::default());
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?.to_string();
         let (stop, stopping) = tokio::sync::watch::channel(false);
         runtime.spawn(async move {
             while let Ok((mut tcp, _)) = listener.accept().await {
-                let (door, sessions, stop) = (door.clone(), sessions.clone(), stopping.clone());
+                let (endpoint, stop) = (endpoint.clone(), stopping.clone());
                 tokio::spawn(async move {
                     let mut key = [0; 32];
                     let _ = tcp.set_nodelay(true);
                     if tcp.read_exact(&mut key).await.is_ok() {
-                        let registry = Arc::new(AnyGateway);
-                        let bounds = Bounds::default();
-                        let talk =
-                            link::mqtt::server::converse(tcp, key, door, registry, sessions, bounds, stop);
-                        let _ = talk.await;
+                        let _ = link::mqtt::serve_stream(tcp, key, endpoint, stop).await;
                     }
                 });
             }

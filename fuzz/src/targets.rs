@@ -6,10 +6,10 @@
 
 use device::Decoder;
 use device::frame::{Down, Message, Up};
-use link::Verdict;
-use link::mqtt::client_session::Uplink;
-use link::mqtt::server_session::{self as session, Session};
-use link::mqtt::topic;
+use link::mqtt::client_session::ClientSession;
+use link::mqtt::server_session::{ServerEvent, ServerSession};
+use link::mqtt::topic::{self, Lane};
+use link::{Downlink, Verdict};
 use vitals::alarm::{AlarmEvent, Limits};
 use vitals::body::Body;
 use vitals::bundle;
@@ -222,15 +222,15 @@ fn cut(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn mqtt_node(bytes: &[u8]) {
-    let mut session = Session::new(GATEWAY);
+    let mut session = ServerSession::new(GATEWAY);
     for piece in cut(bytes) {
         let mut slots = Vec::new();
         let mut closed = false;
         for happening in session.receive(piece) {
             assert!(!closed, "nothing happens after the end");
             match happening {
-                session::Happening::Offer { slot, .. } => slots.push(slot),
-                session::Happening::Close(_) => closed = true,
+                ServerEvent::Offer { slot, .. } => slots.push(slot),
+                ServerEvent::Close(_) => closed = true,
                 _ => {}
             }
         }
@@ -241,16 +241,16 @@ fn mqtt_node(bytes: &[u8]) {
         }
         let _ = session.take_output();
         if closed {
-            assert!(!session.is_hungry());
+            assert!(!session.can_receive());
             assert!(session.receive(piece).is_empty(), "a closed session takes nothing");
         }
     }
-    let _ = session.deliver(link::Lane::Receipt, vec![1, 2, 3]);
-    let _ = session.deliver(link::Lane::Command, vec![1, 2, 3]);
+    let _ = session.deliver(Downlink::Receipt, vec![1, 2, 3]);
+    let _ = session.deliver(Downlink::Command, vec![1, 2, 3]);
 }
 
 fn mqtt_gateway(bytes: &[u8]) {
-    let mut uplink = Uplink::new(GATEWAY, 60);
+    let mut uplink = ClientSession::new(GATEWAY, 60);
     for (n, piece) in cut(bytes).enumerate() {
         let _ = uplink.receive(piece);
         let _ = uplink.publish(link::PublishId(n as u64), n % 2 == 0, vec![0; 8]);
@@ -275,7 +275,7 @@ fn recording(bytes: &[u8]) {
 /// and a recording, as `(name, bytes)`.
 pub fn made_seeds() -> Vec<(String, Vec<u8>)> {
     let mut seeds = Vec::new();
-    let (mut node, mut gateway) = (Session::new(GATEWAY), Uplink::new(GATEWAY, 60));
+    let (mut node, mut gateway) = (ServerSession::new(GATEWAY), ClientSession::new(GATEWAY, 60));
     let (mut up, mut down) = (vec![200], vec![200]);
     for round in 0..6_u64 {
         if round > 2 {
@@ -284,11 +284,11 @@ pub fn made_seeds() -> Vec<(String, Vec<u8>)> {
         let sent = gateway.take_output();
         up.extend(&sent);
         for happening in node.receive(&sent) {
-            if let session::Happening::Offer { slot, .. } = happening {
+            if let ServerEvent::Offer { slot, .. } = happening {
                 let _ = node.answer(slot, Verdict::Admitted);
             }
         }
-        let _ = node.deliver(link::Lane::Receipt, vec![9; 12]);
+        let _ = node.deliver(Downlink::Receipt, vec![9; 12]);
         let sent = node.take_output();
         down.extend(&sent);
         let _ = gateway.receive(&sent);
@@ -306,9 +306,7 @@ pub fn made_seeds() -> Vec<(String, Vec<u8>)> {
     .collect();
     seeds.push(("frame_up".into(), up));
     seeds.push(("frame_down".into(), [lcd.encode(), Down::TimeSync { now_ms: 7 }.encode()].concat()));
-    for lane in
-        [link::Lane::Envelope, link::Lane::Alarm, link::Lane::Receipt, link::Lane::Proof, link::Lane::Command]
-    {
+    for lane in [Lane::Envelope, Lane::Alarm, Lane::Receipt, Lane::Proof, Lane::Command] {
         seeds.push((format!("topic_{lane:?}"), topic::of(GATEWAY, lane).into_bytes()));
     }
     seeds.push(("topic_wild".into(), format!("d/{GATEWAY}/+").into_bytes()));

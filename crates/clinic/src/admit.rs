@@ -385,6 +385,24 @@ impl Clinic {
         settled.iter().map(|(_, place)| place.map(receipt).transpose()).collect()
     }
 
+    /// The same receipts, signed at this time and over the log as it stands now: for a device that could
+    /// not be reached when they were made.
+    ///
+    /// # Errors
+    /// One is no receipt of an envelope in this log: the node must stop.
+    pub fn sign_again(&self, receipts: &[Vec<u8>], now_ms: u64) -> Result<Vec<Vec<u8>>, Halted> {
+        let head = self.signed_head(now_ms);
+        let edge = self.store().edge(head.head.size);
+        let again = |bytes: &Vec<u8>| {
+            let old =
+                Receipt::decode(bytes).map_err(|why| Halted(format!("a receipt of this node: {why}")))?;
+            let path = edge.as_ref().and_then(|edge| self.store().inclusion_at(old.index, edge));
+            let path = path.ok_or_else(|| Halted(format!("leaf {} is not in the log", old.index)))?;
+            Ok(Receipt { path, head, ..old }.encode())
+        };
+        receipts.iter().map(again).collect()
+    }
+
     /// Counts what the link refused or held back, by its code: nothing of it came here.
     pub fn turned_away(&self, code: &'static str) {
         *lock(&self.stats).counters.turned_away.entry(code).or_insert(0) += 1;

@@ -1,9 +1,9 @@
-//! Commands of the home organisation to this gateway's bedsides: which are believed, which are not, and
-//! what is kept of them.
+//! Commands of the home organisation to this gateway's bedsides: which are accepted, which are refused,
+//! and what is remembered of them.
 //!
-//! The highest number seen at each bed and the limits in force there stand in a file per bed, sealed to
-//! the sensor's own key and replaced before a command is carried out: what was captured and comes again,
-//! or was overtaken, is refused after a restart too.
+//! A file per bedside, sealed to the sensor's own key, holds the highest number seen there and the limits
+//! in force. It is replaced before a command is carried out: a command that was captured and sent again,
+//! or that was overtaken, is refused after a restart too.
 
 mod state_file;
 
@@ -20,9 +20,9 @@ use vitals::{DeviceId, Genesis, Metric, StreamId};
 
 /// A command may be dated this far ahead of the gateway's idea of the node's time.
 const AHEAD_MAX_MS: u64 = 30_000;
-/// Refusals told in a bed's record within [`TOLD_WITHIN_MS`]; more are counted and logged.
-const TOLD_MAX: usize = 16;
-const TOLD_WITHIN_MS: u64 = 600_000;
+/// Refusals recorded at a bedside within [`REFUSALS_WITHIN_MS`]; more are counted and logged.
+const REFUSALS_MAX: usize = 16;
+const REFUSALS_WITHIN_MS: u64 = 600_000;
 
 /// Limits that a command put in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,42 +34,42 @@ pub(crate) struct Ordered {
     pub(crate) until_ms: u64,
 }
 
-/// One bed's part.
-struct Bed {
+/// What one bedside knows of its commands.
+struct Bedside {
     sensor: Identity,
-    /// The stream its words go into: that of the sensor about its patient in class alarms.
+    /// The stream that confirmations go into: that of the sensor about its patient in class alarms.
     alarms: Option<StreamId>,
     path: PathBuf,
     state: State,
-    /// When refusals were told, by the steady clock.
-    told_ms: Vec<u64>,
+    /// When refusals were recorded, by the steady clock.
+    refused_ms: Vec<u64>,
 }
 
-/// What became of some bytes on the topic of commands.
+/// What becomes of bytes that came as a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Judged {
-    /// No command at all.
+    /// Not a command.
     Malformed(NotCanonical),
-    /// For no bed of this gateway.
-    Elsewhere(Outcome),
-    /// To be carried out at this bed.
+    /// For no bedside of this gateway.
+    OtherBedside(Outcome),
+    /// To be carried out at this bedside.
     Take(usize, Command),
-    /// Refused, and to be told in this bed's record if there is a word.
+    /// Refused; recorded at this bedside if there is a confirmation.
     Refused(usize, Outcome, Option<Confirmation>),
 }
 
-/// All beds' parts.
+/// The commands of all bedsides.
 pub(crate) struct Commands {
     genesis: Genesis,
     gateway: DeviceId,
     record_key: [u8; 32],
-    beds: Vec<Bed>,
+    beds: Vec<Bedside>,
     entropy: Entropy,
 }
 
 impl Commands {
-    /// Reads what is kept of each bed. A damaged file is begun anew, loudly: the bed's own limits are
-    /// the stricter ones, and what was asked for before now is believed no more.
+    /// Reads what is kept of each bedside. A damaged file is logged and replaced: the bedside's own limits
+    /// are the stricter ones, and commands from before now are refused.
     pub(crate) fn open(
         dir: &Path,
         genesis: Genesis,
@@ -86,7 +86,7 @@ impl Commands {
                 tracing::error!(%why, board = n, "What was commanded at board {n} is unreadable: {why}; its own limits are in force");
                 State { not_before_ms: now_ms, ..State::default() }
             });
-            all.push(Bed { sensor, alarms, path, state, told_ms: Vec::new() });
+            all.push(Bedside { sensor, alarms, path, state, refused_ms: Vec::new() });
         }
         Ok(Self { genesis, gateway, record_key, beds: all, entropy })
     }
@@ -110,9 +110,9 @@ impl Commands {
         };
         let command = signed.command;
         let Some(n) = self.beds.iter().position(|bed| bed.sensor.id() == command.bedside) else {
-            return Judged::Elsewhere(Outcome::OtherBedside);
+            return Judged::OtherBedside(Outcome::OtherBedside);
         };
-        match self.believed(n, &signed, node_ms) {
+        match self.check(n, &signed, node_ms) {
             Ok(()) => match self.keep(n, &command) {
                 Ok(()) => Judged::Take(n, command),
                 Err(why) => {
@@ -124,7 +124,7 @@ impl Commands {
         }
     }
 
-    fn believed(&self, n: usize, signed: &SignedCommand, node_ms: u64) -> Result<(), Outcome> {
+    fn check(&self, n: usize, signed: &SignedCommand, node_ms: u64) -> Result<(), Outcome> {
         let Some(bed) = self.beds.get(n) else { return Err(Outcome::OtherBedside) };
         let command = &signed.command;
         if !signed.verify(&self.record_key) {
@@ -146,14 +146,14 @@ impl Commands {
         if command.at_ms > node_ms.saturating_add(AHEAD_MAX_MS) {
             return Err(Outcome::Ahead);
         }
-        // An order whose time to come is over, or that would be over at once, changes nothing.
+        // A command whose time to arrive is over, or that would be over at once, changes nothing.
         if node_ms > command.deliver_by_ms || node_ms >= command.in_force_until_ms {
             return Err(Outcome::TooLate);
         }
         Ok(())
     }
 
-    /// Durable before it is carried out.
+    /// Makes a command durable, before it is carried out.
     fn keep(&mut self, n: usize, command: &Command) -> io::Result<()> {
         let Some(bed) = self.beds.get_mut(n) else { return Ok(()) };
         let mut state = bed.state.clone();
@@ -176,17 +176,17 @@ impl Commands {
         now_ms: u64,
         steady_ms: u64,
     ) -> Judged {
-        let Some(bed) = self.beds.get_mut(n) else { return Judged::Elsewhere(outcome) };
-        bed.told_ms.retain(|at_ms| steady_ms.saturating_sub(*at_ms) < TOLD_WITHIN_MS);
-        let told = (bed.told_ms.len() < TOLD_MAX).then(|| {
-            bed.told_ms.push(steady_ms);
+        let Some(bed) = self.beds.get_mut(n) else { return Judged::OtherBedside(outcome) };
+        bed.refused_ms.retain(|at_ms| steady_ms.saturating_sub(*at_ms) < REFUSALS_WITHIN_MS);
+        let recorded = (bed.refused_ms.len() < REFUSALS_MAX).then(|| {
+            bed.refused_ms.push(steady_ms);
             confirmation(command, outcome, now_ms)
         });
-        Judged::Refused(n, outcome, told)
+        Judged::Refused(n, outcome, recorded)
     }
 }
 
-/// A word about a command that is not in force.
+/// The confirmation of a command that is not in force.
 pub(crate) fn confirmation(command: &Command, outcome: Outcome, now_ms: u64) -> Confirmation {
     Confirmation {
         at_ms: now_ms,

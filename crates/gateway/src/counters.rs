@@ -64,11 +64,11 @@ counters! {
     envelopes_acked,
     /// Acknowledgements of what was sent before.
     envelopes_resent,
-    /// Envelopes the node refused for good; kept aside.
+    /// Envelopes that the node refused for good; kept in quarantine.
     envelopes_refused,
-    /// Envelopes set aside now.
+    /// Envelopes in quarantine now.
     envelopes_aside,
-    /// Streams into which nothing is sealed any more, because another hand writes them or too much of
+    /// Streams into which nothing is sealed any more, because they have a second writer or too much of
     /// them was refused.
     streams_closed,
     /// Times another device took over the connection with this gateway's key.
@@ -98,15 +98,15 @@ counters! {
     boards_connected,
     /// Times the node was reached.
     node_connections,
-    /// Frames from boards that were no frames.
+    /// Invalid frames from boards.
     frames_bad,
     /// Journal syncs.
     journal_syncs,
     /// Commands of the home organisation that were carried out.
     commands_taken,
-    /// Commands that were refused, and what was none.
+    /// Commands that were refused, malformed ones included.
     commands_refused,
-    /// 1 while the node has not been heard for so long that the bedside says so.
+    /// 1 while the node has not answered for so long that the bedside says so.
     ward_not_listening,
 }
 

@@ -1,5 +1,5 @@
-//! The heads of the ledger this gateway saw, kept in its folder: a ledger that goes back, or another
-//! one under the same genesis, does not pass here, whoever certified it.
+//! Remembers the ledger heads this gateway has seen, in its folder. A ledger that goes back, or a second
+//! one under the same genesis, is refused even if it is certified.
 
 use crate::files;
 use std::io;
@@ -26,7 +26,8 @@ pub(crate) struct LedgerWitness {
 }
 
 impl LedgerWitness {
-    /// Reads what was seen before. A damaged file is begun anew, loudly: a bed goes before a file.
+    /// Reads what was seen before. A damaged file is logged and started again: monitoring does not stop for
+    /// a file.
     pub(crate) fn open(dir: &Path, genesis: Genesis) -> io::Result<Self> {
         let path = dir.join(FILE);
         let decode = |bytes: Option<Vec<u8>>| match bytes {
@@ -64,7 +65,7 @@ impl LedgerWitness {
         verdict
     }
 
-    /// Holds the log head of a proof just verified against the one before.
+    /// Compares the log head of a proof just verified with the one before.
     pub(crate) fn saw_log(&mut self, anchor: &Anchor, now_ms: u64) {
         self.witness.saw_log(anchor);
         self.keep(now_ms);

@@ -5,26 +5,29 @@
 //! it is durable and in its log), *proven* (the log's head is in a finalized ledger state, checked
 //! here from the pinned genesis), *forgotten*. Only the gateway's own check moves it on.
 //!
-//! The core is one thread that owns monitors, sealers and journal; serial lines and
-//! the connection to the node are tokio tasks around it. Alarms reach LCD and buzzer without either
-//! network or disk.
+//! The core is one thread that owns monitors, sealers and journal; serial lines and the connection to the
+//! node are tokio tasks around it ([`link::Uplink`] is all it knows of the transport). Alarms reach LCD and
+//! buzzer without network or disk.
 
 mod commands;
 mod config;
 mod core;
 mod counters;
 mod files;
+mod input;
 pub mod journal;
 pub mod keys;
 mod ledger_witness;
 mod monitored_patient;
+mod node_connection;
 mod outbox;
 mod quarantine;
+mod sealers;
 mod serial_line;
+mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod third_party_sealer;
-mod uplink;
 mod verifier;
 
 pub use config::{CONFIG_TOML, ClockTrust, Config};
@@ -80,7 +83,7 @@ pub struct Gateway {
     entropy: Entropy,
     counters: Arc<Counters>,
     core: core::Core,
-    uplink: uplink::Uplink,
+    connection: node_connection::NodeConnection,
     _lock: durable::FolderLock,
 }
 
@@ -107,7 +110,7 @@ impl Gateway {
         let paired = keys::load(&config.data_dir, config.boards.len())?;
         let (certificate, key) = link::tls::self_signed(&paired.gateway_seed)?;
         let tls = Arc::new(link::tls::client_config(certificate, key, paired.record_key)?);
-        let uplink = uplink::Uplink {
+        let connection = node_connection::NodeConnection {
             address: config.node.clone(),
             tls,
             gateway: paired.gateway,
@@ -115,7 +118,7 @@ impl Gateway {
         };
         let counters = Arc::new(Counters::default());
         let core = core::Core::open(&config, paired, clock.clone(), &entropy, counters.clone())?;
-        Ok(Self { config, clock, entropy, counters, core, uplink, _lock: lock })
+        Ok(Self { config, clock, entropy, counters, core, connection, _lock: lock })
     }
 
     /// The live counters.
@@ -127,8 +130,8 @@ impl Gateway {
     /// Runs until `stop`. Then the boards are read no more, and if `drain` is given, what is sealed is
     /// brought home first, for at most that long. Gives the final figures.
     pub async fn run(self, stop: Stop, drain: Option<Duration>) -> Result<Summary, GatewayError> {
-        let Self { config, counters, core, uplink, clock: _clock, entropy: _entropy, _lock } = self;
-        core::run(core, uplink, &config.boards, config.baud, stop, drain).await?;
+        let Self { config, counters, core, connection, clock: _clock, entropy: _entropy, _lock } = self;
+        tasks::run(core, connection, &config.boards, config.baud, stop, drain).await?;
         Ok(counters.summary())
     }
 }

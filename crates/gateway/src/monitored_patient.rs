@@ -1,4 +1,4 @@
-//! One bed: a board's monitor and the sealers of its sensor's streams. No I/O.
+//! One monitored patient: a board's monitor and the sealers of its sensor's streams. No I/O.
 
 use device::frame::{LCD_COLUMNS, LcdText, Message};
 use device::{Action, Decoder, Down, Monitor, MonitorConfig, Sealed, Sealer, Up};
@@ -13,7 +13,7 @@ use vitals::{Metric, StreamId};
 /// Shown in the last column of the first line while the node cannot be reached.
 const OFFLINE: u8 = b'!';
 
-/// What one look at a bed led to.
+/// What one poll led to.
 #[derive(Debug, Default)]
 pub(crate) struct PollOutcome {
     /// For the board, in order.
@@ -59,8 +59,8 @@ impl MonitoredPatient {
         &self.sealers
     }
 
-    /// Takes bytes of the serial line; gives how many frames among them were none.
-    pub(crate) fn hear(&mut self, bytes: &[u8], now_ms: u64) -> u64 {
+    /// Takes bytes of the serial line; gives how many frames among them were invalid.
+    pub(crate) fn receive(&mut self, bytes: &[u8], now_ms: u64) -> u64 {
         for frame in self.decoder.feed_all(bytes) {
             self.heard = true;
             self.monitor.on_frame(frame, now_ms);
@@ -69,8 +69,7 @@ impl MonitoredPatient {
         bad - std::mem::replace(&mut self.bad_frames, bad)
     }
 
-    /// What the board cannot know: another hand in its streams, readings that do not get home, a wrong
-    /// clock.
+    /// A condition the board cannot know: an equivocation, readings that are not recorded, a wrong clock.
     pub(crate) fn report(&mut self, condition: Condition, wrong: bool, now_ms: u64) {
         self.monitor.report(condition, wrong, now_ms);
     }
@@ -81,51 +80,51 @@ impl MonitoredPatient {
     }
 
     /// What there is to do now. Does not seal: what the LCD and buzzer do never waits for that.
-    pub(crate) fn look(&mut self, offline: bool, now_ms: u64) -> PollOutcome {
-        let mut look = PollOutcome::default();
+    pub(crate) fn poll(&mut self, offline: bool, now_ms: u64) -> PollOutcome {
+        let mut polled = PollOutcome::default();
         let turned = std::mem::replace(&mut self.offline, offline) != offline;
-        let mut told = false;
+        let mut shown = false;
         for action in self.monitor.poll(now_ms) {
             match action {
-                Action::Readings(readings) => look.readings.extend(readings),
-                Action::Alarm(event) => look.alarms.push(event),
-                Action::LimitsEnded(metric) => look.ended.push(metric),
+                Action::Readings(readings) => polled.readings.extend(readings),
+                Action::Alarm(event) => polled.alarms.push(event),
+                Action::LimitsEnded(metric) => polled.ended.push(metric),
                 Action::Show(Down::Lcd { lines }) => {
                     self.text = Some(lines);
-                    told = true;
-                    look.down.extend(Down::Lcd { lines: mark(lines, offline) }.encode());
+                    shown = true;
+                    polled.down.extend(Down::Lcd { lines: mark(lines, offline) }.encode());
                 }
-                Action::Show(other) => look.down.extend(other.encode()),
+                Action::Show(other) => polled.down.extend(other.encode()),
             }
         }
         if turned
-            && !told
+            && !shown
             && let Some(lines) = self.text
         {
-            look.down.extend(Down::Lcd { lines: mark(lines, offline) }.encode());
+            polled.down.extend(Down::Lcd { lines: mark(lines, offline) }.encode());
         }
-        look
+        polled
     }
 
     /// Seals what was sampled: one envelope per class, alarms apart, nothing into a stream that is
     /// `closed`. Gives how many readings and events could not be.
     pub(crate) fn seal(
         &mut self,
-        look: PollOutcome,
+        polled: PollOutcome,
         clock: ClockQuality,
         closed: impl Fn(&StreamId) -> bool,
         out: &mut Vec<(bool, Sealed)>,
     ) -> u64 {
         let mut lost = 0;
         let mut bodies = Vec::new();
-        if !look.alarms.is_empty() {
-            bodies.push((Class::Alarms, Body::Alarms(look.alarms)));
+        if !polled.alarms.is_empty() {
+            bodies.push((Class::Alarms, Body::Alarms(polled.alarms)));
         }
-        if !look.confirmations.is_empty() {
-            bodies.push((Class::Alarms, Body::Confirmations(look.confirmations)));
+        if !polled.confirmations.is_empty() {
+            bodies.push((Class::Alarms, Body::Confirmations(polled.confirmations)));
         }
         for class in [Class::Vitals, Class::Environment] {
-            let readings: Vec<Reading> = look
+            let readings: Vec<Reading> = polled
                 .readings
                 .iter()
                 .filter(|reading| reading.metric.info().class == class)

@@ -1,13 +1,14 @@
-//! What is on its way home: which envelopes wait, which are under way, which have their receipt; what
-//! to send next, and when to send something again. Sits on the journal and does no other I/O.
+//! The outbox: which envelopes wait, which are in flight, which have their receipt; what to send next, and
+//! when to send it again. It uses the journal and the quarantine and does no other I/O.
 
 mod rejected;
 
 use crate::counters::{Counters, add};
 use crate::journal::{Journal, JournalError, Kept, Place, Record};
-use crate::quarantine::{self, CODE_CONFLICT, CODE_NOT_AUTHORIZED, Quarantined};
+use crate::quarantine::{Quarantine, Quarantined};
 use crate::verifier::{NotVerified, Verifier};
 use device::Sealed;
+use link::Rejection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use vitals::StreamId;
@@ -26,35 +27,35 @@ const PROOF_WAIT_MS: u64 = 60_000;
 /// Pause after the node asked to try again later.
 const BUSY_WAIT_MS: u64 = 500;
 /// A node that does not know the author yet (its view of the ledger lags) is asked again this often,
-/// with a doubling pause, before the envelope is set aside.
+/// with a doubling pause, before the envelope goes into quarantine.
 const UNKNOWN_TRIES_MAX: u8 = 6;
-/// What the node did not know the author of is offered again no more often than this.
+/// An envelope whose author the node did not know is offered again no more often than this.
 const OFFER_UNKNOWN_MS: u64 = 60_000;
-/// What another hand came before, no more often than this.
+/// An envelope that contradicts the record, no more often than this.
 const OFFER_SECOND_MS: u64 = 600_000;
 /// A receipt is signed when it is sent: this far off, so many times in a row, the own clock is wrong.
 const CLOCK_WRONG_MS: u64 = 15_000;
 const CLOCK_TIMES: u8 = 3;
-/// Envelopes of a closed stream set aside at once: each waits for the disk, and alarms do not.
+/// Envelopes of a closed stream moved to quarantine at once: each waits for the disk, and alarms must not.
 const SWEPT_AT_ONCE_MAX: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
-    UnderWay,
+    InFlight,
     /// The node says it has it; only a receipt counts.
     Acked,
     /// A receipt was checked.
     Receipted,
     /// Refused for good; not on its way.
-    Aside,
+    Quarantined,
 }
 
 /// Where an envelope's bytes are.
 #[derive(Debug)]
 enum Source {
     Journal(Place),
-    Aside(Quarantined),
+    Quarantine(Quarantined),
 }
 
 #[derive(Debug)]
@@ -72,6 +73,15 @@ struct Entry {
     tries: u8,
     /// When to send it again; `u64::MAX` for not by time.
     due_ms: u64,
+}
+
+/// Why an envelope in quarantine may be offered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Offered {
+    /// The node may know the author by now.
+    UnknownAuthor,
+    /// The node may have gone back to before the other writer.
+    SecondWriter,
 }
 
 /// A stream the node refused an envelope of, for good.
@@ -92,16 +102,16 @@ pub(crate) struct Outbox {
     timers: BTreeSet<(u64, u64)>,
     counters: Arc<Counters>,
     pending_max: usize,
-    folder: Option<quarantine::Folder>,
-    /// Entries that are set aside, on offer or not.
-    aside: BTreeSet<u64>,
-    aside_of: BTreeMap<StreamId, usize>,
+    folder: Option<Quarantine>,
+    /// Entries in quarantine, on offer or not.
+    quarantined: BTreeSet<u64>,
+    quarantined_of: BTreeMap<StreamId, usize>,
     /// Entries that have their receipt and wait for their proof.
     receipted: usize,
-    /// Streams that another hand writes too.
+    /// Streams with a second writer.
     forked: BTreeSet<StreamId>,
-    /// When something of each kind was offered last.
-    offered_ms: BTreeMap<u8, u64>,
+    /// When a stream with a second writer, and one of an unknown author, was offered again last.
+    offered_ms: BTreeMap<Offered, u64>,
     /// Highest ledger height proven.
     height: u64,
     /// It has risen since the last tick.
@@ -124,8 +134,8 @@ impl Outbox {
             counters,
             pending_max: PENDING_MAX,
             folder: None,
-            aside: BTreeSet::new(),
-            aside_of: BTreeMap::new(),
+            quarantined: BTreeSet::new(),
+            quarantined_of: BTreeMap::new(),
             receipted: 0,
             forked: BTreeSet::new(),
             offered_ms: BTreeMap::new(),
@@ -170,14 +180,17 @@ impl Outbox {
             counter.store(n as u64, std::sync::atomic::Ordering::Relaxed);
         };
         note(&self.counters.envelopes_pending, self.pending());
-        note(&self.counters.envelopes_aside, self.aside.len());
-        note(&self.counters.streams_closed, self.aside_of.keys().filter(|of| self.is_closed(of)).count());
+        note(&self.counters.envelopes_aside, self.quarantined.len());
+        note(
+            &self.counters.streams_closed,
+            self.quarantined_of.keys().filter(|of| self.is_closed(of)).count(),
+        );
     }
 
     fn bytes(&self, source: &Source) -> Result<Vec<u8>, JournalError> {
         match source {
             Source::Journal(place) => self.journal.read(*place),
-            Source::Aside(held) => std::fs::read(&held.path)
+            Source::Quarantine(held) => std::fs::read(&held.path)
                 .map_err(|source| JournalError::Io { path: held.path.clone(), source }),
         }
     }
@@ -201,9 +214,9 @@ impl Outbox {
         &self.journal
     }
 
-    /// On the way home; what is set aside is not.
+    /// Envelopes on the way to the node; those in quarantine are not.
     pub(crate) fn pending(&self) -> usize {
-        self.entries.len().saturating_sub(self.aside.len())
+        self.entries.len().saturating_sub(self.quarantined.len())
     }
 
     /// Is this envelope kept here?
@@ -265,14 +278,14 @@ impl Outbox {
         for _ in 0..SWEPT_AT_ONCE_MAX {
             let Some((id, bytes)) = self.first_waiting()? else { return Ok(None) };
             let mine = matches!(self.entries.get(&id), Some(Entry { source: Source::Journal(_), .. }));
-            // What continues a refused branch would be refused too.
+            // An envelope that continues a refused branch would be refused too.
             let swept = mine
                 && !self.forked.is_empty()
                 && Envelope::decode(&bytes).is_ok_and(|envelope| self.is_forked(&envelope.header.stream));
             if !swept {
-                return Ok(self.under_way(id, bytes));
+                return Ok(self.in_flight(id, bytes));
             }
-            self.set_aside(id, CODE_CONFLICT, &bytes)?;
+            self.quarantine(id, Rejection::Conflict, &bytes)?;
         }
         Ok(None)
     }
@@ -283,10 +296,10 @@ impl Outbox {
         Ok(Some((id, self.bytes(&entry.source)?)))
     }
 
-    fn under_way(&mut self, id: u64, bytes: Vec<u8>) -> Option<(u64, bool, Vec<u8>)> {
+    fn in_flight(&mut self, id: u64, bytes: Vec<u8>) -> Option<(u64, bool, Vec<u8>)> {
         let entry = self.entries.get_mut(&id)?;
         if entry.alarm { &mut self.alarms } else { &mut self.others }.remove(&id);
-        entry.state = State::UnderWay;
+        entry.state = State::InFlight;
         if std::mem::replace(&mut entry.sent_before, true) {
             add(&self.counters.envelopes_resent, 1);
         }
@@ -311,10 +324,10 @@ impl Outbox {
         }
     }
 
-    /// The node has it, it says. `steady_ms` is a clock that does not leap.
+    /// The node says that it has it. `steady_ms` is a clock that does not leap.
     pub(crate) fn acked(&mut self, id: u64, steady_ms: u64) {
         add(&self.counters.envelopes_acked, 1);
-        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.state == State::UnderWay) else {
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.state == State::InFlight) else {
             return;
         };
         entry.state = if entry.receipted { State::Receipted } else { State::Acked };
@@ -322,20 +335,20 @@ impl Outbox {
         self.wait_until(id, steady_ms + wait);
     }
 
-    /// The node refused it. If that is for good it is set aside, and its stream is named.
+    /// The node refused it. If that is for good it goes into quarantine, and its stream is returned.
     pub(crate) fn refused(
         &mut self,
         id: u64,
-        code: u8,
+        why: Rejection,
         steady_ms: u64,
     ) -> Result<Option<Refused>, JournalError> {
         let Some(entry) = self.entries.get_mut(&id) else { return Ok(None) };
-        if code == link::mqtt::client::CODE_BUSY {
+        if why == Rejection::Busy {
             entry.state = State::Acked;
             self.wait_until(id, steady_ms + BUSY_WAIT_MS);
             return Ok(None);
         }
-        if code == CODE_NOT_AUTHORIZED && entry.tries < UNKNOWN_TRIES_MAX {
+        if why == Rejection::NotAuthorized && entry.tries < UNKNOWN_TRIES_MAX {
             entry.tries += 1;
             entry.state = State::Acked;
             let pause = BUSY_WAIT_MS << entry.tries;
@@ -343,10 +356,10 @@ impl Outbox {
             return Ok(None);
         }
         let Some(entry) = self.entries.get(&id) else { return Ok(None) };
-        let again = matches!(entry.source, Source::Aside(_));
+        let again = matches!(entry.source, Source::Quarantine(_));
         let bytes = self.bytes(&entry.source)?;
         add(&self.counters.envelopes_refused, u64::from(!again));
-        let Some(stream) = self.set_aside(id, code, &bytes)? else { return Ok(None) };
+        let Some(stream) = self.quarantine(id, why, &bytes)? else { return Ok(None) };
         Ok((!again).then(|| Refused { stream, closed: self.is_closed(&stream) }))
     }
 
@@ -359,12 +372,12 @@ impl Outbox {
         self.receipted -= usize::from(entry.receipted);
         let done = match entry.source {
             Source::Journal(place) => self.journal.forget(place),
-            Source::Aside(held) => {
-                self.aside.remove(&id);
-                if let Some(n) = self.aside_of.get_mut(&held.stream) {
+            Source::Quarantine(held) => {
+                self.quarantined.remove(&id);
+                if let Some(n) = self.quarantined_of.get_mut(&held.stream) {
                     *n -= 1;
                     if *n == 0 {
-                        self.aside_of.remove(&held.stream);
+                        self.quarantined_of.remove(&held.stream);
                     }
                 }
                 std::fs::remove_file(&held.path)
@@ -375,11 +388,11 @@ impl Outbox {
         done
     }
 
-    /// Takes a receipt. Those of envelopes not known here (any more) are of no interest.
+    /// Takes a receipt. One of an envelope not known here (any more) is ignored.
     pub(crate) fn receipt(
         &mut self,
         bytes: &[u8],
-        trust: &Verifier,
+        verifier: &Verifier,
         now_ms: u64,
         steady_ms: u64,
     ) -> Result<Result<(), NotVerified>, JournalError> {
@@ -388,7 +401,7 @@ impl Outbox {
             let envelope = self.bytes(&entry.source).ok()?;
             Some(Envelope::decode(&envelope).ok()?.header_bytes)
         };
-        let hash = match trust.receipt(bytes, header_of) {
+        let hash = match verifier.receipt(bytes, header_of) {
             Ok(Some((hash, at_ms))) => {
                 self.note_clock(at_ms, now_ms);
                 Some(hash)
@@ -404,11 +417,11 @@ impl Outbox {
         // A receipt proves what an acknowledgement only says, so it may come first.
         let first = !std::mem::replace(&mut entry.receipted, true);
         let (hash, sealed_at_ms) = (entry.hash, entry.sealed_at_ms);
-        let aside = match &entry.source {
-            Source::Aside(held) => Some(held.stream),
+        let quarantined = match &entry.source {
+            Source::Quarantine(held) => Some(held.stream),
             Source::Journal(_) => None,
         };
-        if entry.state != State::UnderWay {
+        if entry.state != State::InFlight {
             entry.state = State::Receipted;
             self.alarms.remove(&id);
             self.others.remove(&id);
@@ -418,8 +431,8 @@ impl Outbox {
             self.receipted += 1;
             add(&self.counters.receipts_checked, 1);
             self.counters.receipted(now_ms.saturating_sub(sealed_at_ms));
-            match aside {
-                Some(stream) => self.welcomed(stream),
+            match quarantined {
+                Some(stream) => self.stream_accepted(stream),
                 None => drop(self.journal.append(&[Record::Receipted(hash)])?),
             }
         }
@@ -431,11 +444,11 @@ impl Outbox {
     pub(crate) fn delivery(
         &mut self,
         bytes: &[u8],
-        trust: &mut Verifier,
+        verifier: &mut Verifier,
         now_ms: u64,
     ) -> Result<Result<usize, NotVerified>, JournalError> {
-        let verdict = trust.delivery(bytes, now_ms);
-        let alarm = u64::from(trust.alarm().is_some());
+        let verdict = verifier.delivery(bytes, now_ms);
+        let alarm = u64::from(verifier.alarm().is_some());
         self.counters.ledger_alarm.store(alarm, std::sync::atomic::Ordering::Relaxed);
         let claims = match verdict {
             Ok((height, claims)) => {
@@ -465,7 +478,7 @@ impl Outbox {
             }
             proven.push(entry.hash);
         }
-        // The journal does not know what is set aside.
+        // The journal no longer knows what is in quarantine.
         let in_journal = |hash: &&Hash| {
             let entry = self.by_hash.get(*hash).and_then(|id| self.entries.get(id));
             entry.is_some_and(|entry| matches!(entry.source, Source::Journal(_)))
@@ -484,7 +497,7 @@ impl Outbox {
     /// The connection is gone: what has no receipt goes again, and what waits for its proof too, so
     /// that the next node session knows of it.
     pub(crate) fn disconnected(&mut self) {
-        let resting = |e: &Entry| matches!(e.state, State::Waiting | State::Aside);
+        let resting = |e: &Entry| matches!(e.state, State::Waiting | State::Quarantined);
         let ids: Vec<u64> = self.entries.iter().filter(|(_, e)| !resting(e)).map(|(id, _)| *id).collect();
         for id in ids {
             self.queue(id);
@@ -500,8 +513,8 @@ impl Outbox {
             self.queue(id);
         }
         // The node's view of the ledger has moved: it may know an author now that it did not.
-        if core::mem::take(&mut self.newer) && !self.aside.is_empty() {
-            self.offer(steady_ms);
+        if core::mem::take(&mut self.newer) && !self.quarantined.is_empty() {
+            self.offer_again(steady_ms);
         }
     }
 

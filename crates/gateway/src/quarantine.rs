@@ -1,8 +1,8 @@
-//! Envelopes the node refused for good, in files of their own: the journal is let go of them, they are
-//! not. What may only have come too early is offered again; what showed that another hand writes the
-//! same stream closes that stream.
+//! Envelopes that the node refused for good, each in a file of its own, out of the journal. One that may
+//! have come too early is offered again; one that shows a second writer closes its stream.
 
 use durable::{Disk, Os};
+use link::Rejection;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,40 +10,59 @@ use vitals::StreamId;
 use vitals::envelope::Envelope;
 use vitals::ids::sha256;
 
-/// Most envelopes set aside; what is refused beyond that stays in the journal.
-pub(crate) const ASIDE_MAX: usize = 20_000;
-/// With so many of one stream set aside nothing more is sealed into it: an hour of one each second.
-pub(crate) const ASIDE_PER_STREAM_MAX: usize = 3_600;
-/// The node holds another envelope for the number, or refuses the stream for good.
-pub(crate) const CODE_CONFLICT: u8 = 0x83;
-/// The node does not know the author, or not any more.
-pub(crate) const CODE_NOT_AUTHORIZED: u8 = 0x87;
+/// The folder's name in the data folder: what gateways have called it since their first version.
+pub(crate) const FOLDER: &str = "aside";
+/// Most envelopes in quarantine; what is refused beyond that stays in the journal.
+pub(crate) const QUARANTINED_MAX: usize = 20_000;
+/// With so many of one stream nothing more is sealed into it: an hour of one each second.
+pub(crate) const QUARANTINED_PER_STREAM_MAX: usize = 3_600;
 
-/// One envelope set aside.
+/// How a refusal stands in a file's name. These are MQTT's codes, whatever transport brought them.
+fn code_of(why: Rejection) -> u8 {
+    match why {
+        Rejection::Conflict => 0x83,
+        Rejection::NotAuthorized => 0x87,
+        Rejection::Busy => 0x97,
+        Rejection::PayloadInvalid => 0x99,
+        Rejection::Other(code) => code,
+    }
+}
+
+fn rejection_of(code: u8) -> Rejection {
+    match code {
+        0x83 => Rejection::Conflict,
+        0x87 => Rejection::NotAuthorized,
+        0x97 => Rejection::Busy,
+        0x99 => Rejection::PayloadInvalid,
+        code => Rejection::Other(code),
+    }
+}
+
+/// One envelope in quarantine.
 #[derive(Debug, Clone)]
 pub(crate) struct Quarantined {
     pub(crate) path: PathBuf,
-    /// The refusal's reason code.
-    pub(crate) code: u8,
+    pub(crate) why: Rejection,
     pub(crate) stream: StreamId,
     pub(crate) seq: u64,
 }
 
 impl Quarantined {
-    /// May it be welcome later? The bytes of others are wrong for good.
+    /// May the node accept it later? The bytes of others are wrong for good.
     pub(crate) fn may_be_offered(&self) -> bool {
-        matches!(self.code, CODE_CONFLICT | CODE_NOT_AUTHORIZED)
+        matches!(self.why, Rejection::Conflict | Rejection::NotAuthorized)
     }
 }
 
 /// The folder.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct Quarantine {
     dir: PathBuf,
 }
 
-impl Folder {
-    /// What is set aside, by stream and number. A file that holds no envelope is named and left alone.
+impl Quarantine {
+    /// Opens the folder and reads what is in it, by stream and number. A file that holds no envelope is
+    /// logged and left alone.
     pub(crate) fn open(dir: &Path) -> io::Result<(Self, Vec<(Quarantined, Envelope)>)> {
         let folder = Self { dir: dir.to_owned() };
         let mut found = BTreeMap::new();
@@ -64,18 +83,19 @@ impl Folder {
                 continue;
             };
             let (stream, seq) = (envelope.header.stream, envelope.header.seq);
-            found.insert((stream, seq, envelope.hash()), (Quarantined { path, code, stream, seq }, envelope));
+            let why = rejection_of(code);
+            found.insert((stream, seq, envelope.hash()), (Quarantined { path, why, stream, seq }, envelope));
         }
         Ok((folder, found.into_values().collect()))
     }
 
     /// Stores a refused envelope, durable when this returns. It is sealed, like everything else on
     /// this disk.
-    pub(crate) fn keep(&self, code: u8, bytes: &[u8], envelope: &Envelope) -> io::Result<Quarantined> {
-        let name = format!("{}-{code:02x}.envelope", hex::encode(&sha256(&[bytes])[..8]));
+    pub(crate) fn keep(&self, why: Rejection, bytes: &[u8], envelope: &Envelope) -> io::Result<Quarantined> {
+        let name = format!("{}-{:02x}.envelope", hex::encode(&sha256(&[bytes])[..8]), code_of(why));
         let path = self.dir.join(name);
         Os.make_folder(&self.dir)?;
         durable::write(&Os, &path, bytes)?;
-        Ok(Quarantined { path, code, stream: envelope.header.stream, seq: envelope.header.seq })
+        Ok(Quarantined { path, why, stream: envelope.header.stream, seq: envelope.header.seq })
     }
 }

@@ -1,7 +1,7 @@
 //! A board's serial line: opened raw, read and written without blocking, opened again when the board
 //! goes away and comes back.
 
-use crate::core::Input;
+use crate::input::Input;
 use rustix::termios::{OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 /// Pause before a line that is gone is opened again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const READ_BYTES: usize = 4096;
-/// Writes to a board waiting for its line; LCD and buzzer are told again anyway.
+/// Writes to a board waiting for its line; LCD and buzzer are updated again anyway.
 pub(crate) const DOWN_MAX: usize = 32;
 
 fn open(path: &Path, baud: u32) -> io::Result<AsyncFd<File>> {
@@ -26,7 +26,7 @@ fn open(path: &Path, baud: u32) -> io::Result<AsyncFd<File>> {
     line.make_raw();
     line.set_speed(baud)?;
     tcsetattr(&file, OptionalActions::Now, &line)?;
-    // What the board said while nobody listened is old; it must not be sampled as of now.
+    // What the board sent before is old and must not be sampled as of now.
     tcflush(&file, QueueSelector::IFlush)?;
     #[allow(deprecated, reason = "unsound for types that let go of their descriptor; a File never does")]
     AsyncFd::new(file)
@@ -40,29 +40,29 @@ pub(crate) async fn serve(
     inputs: mpsc::Sender<Input>,
     mut down: mpsc::Receiver<Vec<u8>>,
 ) {
-    let mut said = false;
+    let mut logged = false;
     loop {
         match open(&path, baud) {
             Ok(line) => {
-                said = false;
+                logged = false;
                 tracing::info!(board = n, "Board {n} is there");
                 if inputs.send(Input::Board { there: true }).await.is_err() {
                     return;
                 }
-                let why = talk(n, &line, &inputs, &mut down).await;
+                let why = transfer(n, &line, &inputs, &mut down).await;
                 let Some(why) = why else { return };
                 tracing::warn!(board = n, %why, "Board {n} went away: {why}");
                 if inputs.send(Input::Board { there: false }).await.is_err() {
                     return;
                 }
             }
-            Err(why) if !said => {
-                said = true;
+            Err(why) if !logged => {
+                logged = true;
                 tracing::warn!(board = n, path = %path.display(), %why, "Board {n} cannot be opened: {why}; trying again");
             }
             Err(_) => {}
         }
-        // What waits is for a text that is out of date by the time the board is back.
+        // What waits is out of date by the time the board is back.
         while down.try_recv().is_ok() {}
         tokio::select! {
             () = sleep(AGAIN_AFTER) => {}
@@ -71,8 +71,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// None when the core is gone.
-async fn talk(
+/// Carries bytes until the line fails, and says why; none when the core is gone.
+async fn transfer(
     n: usize,
     line: &AsyncFd<File>,
     inputs: &mpsc::Sender<Input>,
@@ -95,7 +95,7 @@ async fn talk(
             }
             bytes = down.recv() => {
                 let bytes = bytes?;
-                // A line that does not drain loses the frame: it is told again within seconds.
+                // A line that does not drain loses the frame: it is sent again within seconds.
                 match line.get_ref().write(&bytes) {
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

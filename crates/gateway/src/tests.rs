@@ -7,7 +7,7 @@ mod full_disk;
 mod ledger_witness;
 pub(crate) mod simulated_node;
 
-use link::RefusalCode;
+use link::RefusalReason;
 use simulated_node::{Running, SimulatedNode, clock, paired, until};
 use simulator::pseudo_terminal::RunningBoard;
 use simulator::{Scenario, VirtualBoard};
@@ -173,7 +173,7 @@ async fn a_refused_envelope_is_kept_aside_and_said_on_the_lcd() {
     let (dir, home) = (paired(1), SimulatedNode::open().await);
     {
         let mut behaviour = home.state.behaviour.lock().unwrap();
-        behaviour.refusal = Some(RefusalCode::PayloadInvalid);
+        behaviour.refusal = Some(RefusalReason::PayloadInvalid);
         behaviour.refuse = [Class::Environment.code()].into();
     }
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);

@@ -1,13 +1,14 @@
-//! Sealing by hand: a gateway's keys, journal and checks for a sensor of another maker that brings its
-//! own MQTT client instead of our boards and our connection.
+//! Seals for a sensor of another maker that brings its own client instead of our boards and our
+//! connection: with a gateway's keys, journal and checks.
 
-use crate::core::sealers;
 use crate::counters::Counters;
 use crate::journal::{Journal, JournalError};
 use crate::keys::{self, KeyError, StreamState};
 use crate::outbox::Outbox;
+use crate::quarantine::{self, Quarantine};
+use crate::sealers::sealers_of;
 use crate::verifier::Verifier;
-use crate::{Entropy, GatewayError, quarantine};
+use crate::{Entropy, GatewayError};
 use device::seal::SealError;
 use device::{Sealed, Sealer};
 use durable::FolderLock;
@@ -76,7 +77,7 @@ pub struct ThirdPartySealer {
     sensors: Vec<Vec<Sealer>>,
     streams: BTreeMap<StreamId, StreamState>,
     outbox: Outbox,
-    trust: Verifier,
+    verifier: Verifier,
     journal_newest: u32,
     _lock: FolderLock,
 }
@@ -96,20 +97,21 @@ impl ThirdPartySealer {
         let paired = keys::load(dir, 0)?;
         let (journal, kept) =
             Journal::open(&dir.join("journal"), paired.gateway, paired.journal_newest, SEGMENT_BYTES)?;
-        let path = dir.join("aside");
-        let (folder, aside) =
-            quarantine::Folder::open(&path).map_err(|source| GatewayError::Io { path, source })?;
+        let path = dir.join(quarantine::FOLDER);
+        let (folder, quarantined) =
+            Quarantine::open(&path).map_err(|source| GatewayError::Io { path, source })?;
         let sensors =
-            paired.sensors.iter().map(|sensor| sealers(&paired, sensor, &journal, entropy)).collect();
-        let trust = Verifier::open(dir, paired.document, paired.record_key)
+            paired.sensors.iter().map(|sensor| sealers_of(&paired, sensor, &journal, entropy)).collect();
+        let verifier = Verifier::open(dir, paired.document, paired.record_key)
             .map_err(|source| GatewayError::Io { path: dir.to_owned(), source })?;
         let mut author = Self {
             dir: dir.to_owned(),
             gateway: paired.gateway,
             sensors,
             streams: paired.streams,
-            outbox: Outbox::new(journal, kept, Counters::default().into()).with_aside(folder, aside),
-            trust,
+            outbox: Outbox::new(journal, kept, Counters::default().into())
+                .with_quarantine(folder, quarantined),
+            verifier,
             journal_newest: paired.journal_newest,
             _lock: lock,
         };
@@ -191,7 +193,7 @@ impl ThirdPartySealer {
     /// envelope's header hash; the envelope is kept until its proof.
     pub fn receipt(&mut self, bytes: &[u8], now_ms: u64) -> Result<Hash, SealerError> {
         let wrong = |why: String| SealerError::NotVerified(why);
-        self.outbox.receipt(bytes, &self.trust, now_ms, now_ms)?.map_err(|why| wrong(why.to_string()))?;
+        self.outbox.receipt(bytes, &self.verifier, now_ms, now_ms)?.map_err(|why| wrong(why.to_string()))?;
         let receipt = vitals::receipt::Receipt::decode(bytes).map_err(|why| wrong(why.to_string()))?;
         match self.outbox.knows(&receipt.envelope) {
             true => Ok(receipt.envelope),
@@ -203,7 +205,7 @@ impl ThirdPartySealer {
     /// how many those were.
     pub fn delivery(&mut self, bytes: &[u8], now_ms: u64) -> Result<usize, SealerError> {
         let before = self.pending();
-        let wrong = self.outbox.delivery(bytes, &mut self.trust, now_ms)?;
+        let wrong = self.outbox.delivery(bytes, &mut self.verifier, now_ms)?;
         match wrong.map_err(|why| SealerError::NotVerified(why.to_string()))? {
             0 => Ok(before - self.pending()),
             wrong => Err(SealerError::WrongClaims(wrong)),

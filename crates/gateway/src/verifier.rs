@@ -1,4 +1,4 @@
-//! What the gateway checks itself before it believes that an envelope is recorded.
+//! Verifies receipts and proofs: the gateway relies on nothing else before it forgets an envelope.
 
 use crate::ledger_witness::LedgerWitness;
 use std::io;
@@ -10,7 +10,7 @@ use vitals::proof::witness::Alarm;
 use vitals::proof::{BrokenLink, LedgerProof, contracts, genesis::GenesisDocument, state::NotProven};
 use vitals::receipt::{Delivery, Receipt};
 
-/// Why a receipt or a proof is not believed. The node is wrong, or somebody between.
+/// Why a receipt or a proof does not verify. The node is wrong, or somebody between.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotVerified {
     #[error("it is not encoded as the wire format says: {0}")]
@@ -29,14 +29,14 @@ pub(crate) enum NotVerified {
     Alarm(Alarm),
 }
 
-/// The pinned points, and what was seen of the ledger since: nothing else is trusted.
+/// The pinned keys, and what was seen of the ledger since: nothing else is trusted.
 pub(crate) struct Verifier {
     document: GenesisDocument,
     record_key: [u8; 32],
-    seen: LedgerWitness,
+    witness: LedgerWitness,
 }
 
-/// One envelope of a delivery, to be held against what the journal knows.
+/// One envelope of a delivery, to be compared with what the journal knows.
 pub(crate) struct Claim {
     pub(crate) envelope: Hash,
     index: u64,
@@ -53,18 +53,17 @@ impl Claim {
 
 impl Verifier {
     pub(crate) fn open(dir: &Path, document: GenesisDocument, record_key: [u8; 32]) -> io::Result<Self> {
-        let seen = LedgerWitness::open(dir, document.hash())?;
-        Ok(Self { document, record_key, seen })
+        let witness = LedgerWitness::open(dir, document.hash())?;
+        Ok(Self { document, record_key, witness })
     }
 
     /// What is wrong with the ledger the node shows.
     pub(crate) fn alarm(&self) -> Option<Alarm> {
-        self.seen.alarm()
+        self.witness.alarm()
     }
 
-    /// The envelope a receipt is about, if the header `header_of` gives for it makes it hold, and the
-    /// node's time of signing. None
-    /// when `header_of` knows no such envelope.
+    /// The envelope that a receipt is about and the node's time of signing, if the receipt verifies with
+    /// the header that `header_of` gives for it; none when `header_of` knows no such envelope.
     pub(crate) fn receipt(
         &self,
         bytes: &[u8],
@@ -81,16 +80,16 @@ impl Verifier {
         }
     }
 
-    /// Checks a delivery from the newest block seen, or the pinned genesis, to the anchored head: the
-    /// ledger's height, and the claims that stand on it. Of a block below the newest seen nothing is
-    /// believed; a node that catches up has a newer one soon.
+    /// Verifies a delivery from the newest block seen, or the pinned genesis, to the anchored head. Gives
+    /// the ledger's height and the claims that rest on it. A block below the newest seen proves nothing;
+    /// a node that catches up has a newer one soon.
     pub(crate) fn delivery(&mut self, bytes: &[u8], now_ms: u64) -> Result<(u64, Vec<Claim>), NotVerified> {
         let delivery = Delivery::decode(bytes)?;
         if delivery.org != OrgId::of(&self.record_key) {
             return Err(NotVerified::ForeignLog);
         }
         let proof = LedgerProof::decode(&delivery.ledger)?;
-        let header = match self.seen.verify(&self.document, &proof, now_ms) {
+        let header = match self.witness.verify(&self.document, &proof, now_ms) {
             Err(BrokenLink::OlderThanKnown { height, known }) => {
                 tracing::warn!(height, known, "The node shows block {height}; block {known} was seen before");
                 return Ok((height, Vec::new()));
@@ -100,8 +99,8 @@ impl Verifier {
         let account = proof.accounts.first().ok_or(NotVerified::NoAnchor)?;
         let anchor = contracts::read_anchor(&header.state_root, &self.document, delivery.org, account)?
             .ok_or(NotVerified::NoAnchor)?;
-        self.seen.saw_log(&anchor, now_ms);
-        if let Some(alarm) = self.seen.alarm().filter(|alarm| matches!(alarm, Alarm::Log { .. })) {
+        self.witness.saw_log(&anchor, now_ms);
+        if let Some(alarm) = self.witness.alarm().filter(|alarm| matches!(alarm, Alarm::Log { .. })) {
             return Err(NotVerified::Alarm(alarm));
         }
         let claims = delivery.proven.into_iter();

@@ -7,7 +7,8 @@
     reason = "a benchmark"
 )]
 
-use link::{Bounds, Busy, Client, Event, Ingress, Registry, Reply, Sessions, Verdict, tls};
+use link::mqtt::{Client, serve};
+use link::{Bounds, Busy, Endpoint, Event, Ingress, Registry, Reply, Sessions, Uplink, Verdict, tls};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,15 +66,9 @@ async fn main() {
     let (certificate, key) = tls::self_signed(&[1; 32]).unwrap();
     let config = tls::server_config(certificate, key, Arc::new(AtOnce)).unwrap();
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(link::serve(
-        listener,
-        Arc::new(config),
-        Arc::new(AtOnce),
-        Arc::new(AtOnce),
-        Arc::new(Sessions::new()),
-        Bounds::default(),
-        stopped,
-    ));
+    let endpoint =
+        Endpoint::new(Arc::new(AtOnce), Arc::new(AtOnce), Arc::new(Sessions::new()), Bounds::default());
+    let serving = tokio::spawn(serve(listener, Arc::new(config), endpoint, stopped));
     let (certificate, key) = tls::self_signed(&[2; 32]).unwrap();
     let config = Arc::new(tls::client_config(certificate, key, public([1; 32])).unwrap());
     let device = DeviceId::of(&public([2; 32]));

@@ -1,4 +1,4 @@
-//! Where envelopes go once they are in, and what comes back.
+//! The node's half of the session contract: who may connect, where envelopes go, what is answered.
 
 use crate::refusal::LinkRefusal;
 use std::fmt;
@@ -7,24 +7,32 @@ use vitals::DeviceId;
 
 /// Knows which gateways may connect.
 pub trait Registry: Send + Sync {
-    /// The device whose Ed25519 key is `key`, if it is a live gateway registered here. The error is a
-    /// sentence for the operator. Called on every handshake and every few seconds of a session, so
-    /// it must be quick and never block.
+    /// The device whose Ed25519 key is `key`, if it is a registered gateway that was not revoked.
+    ///
+    /// Called at every handshake and every few seconds of a session: it must be quick and never block.
+    ///
+    /// # Errors
+    /// A sentence for the operator: why this key is not admitted.
     fn admits(&self, key: &[u8; 32]) -> Result<DeviceId, String>;
 }
 
-/// Takes envelopes to admission.
+/// Takes envelopes to admission. A transport knows nothing else of the node.
 pub trait Ingress: Send + Sync {
-    /// Hands over one envelope that `from` published; `alarm` asks for its place before others.
-    /// Never blocks. `Err(Busy)` when the queue is full; the device is then asked to try again.
+    /// Hands over one envelope that `from` published, at most
+    /// [`ENVELOPE_BYTES_MAX`](vitals::envelope::ENVELOPE_BYTES_MAX) bytes; `alarm` asks for a place
+    /// before others. Never blocks.
+    ///
+    /// # Errors
+    /// [`Busy`] when the queue is full: the device is asked to try again.
     fn offer(&self, from: DeviceId, alarm: bool, bytes: Vec<u8>, reply: Reply) -> Result<(), Busy>;
 
-    /// `device` now listens for receipts and proofs: a good time to send what it missed.
+    /// `device` can be reached now, through whatever transport: the time to send what it missed.
+    /// Never blocks.
     fn listening(&self, device: DeviceId) {
         let _ = device;
     }
 
-    /// Something was refused at the link, or held back: for the counters. Never blocks.
+    /// A transport refused something, or held it back: for the counters. Never blocks.
     fn turned_away(&self, why: LinkRefusal) {
         let _ = why;
     }
@@ -42,18 +50,15 @@ impl fmt::Display for Busy {
 
 impl std::error::Error for Busy {}
 
-/// Whose move a refusal is, as an MQTT reason code.
+/// Whose move the refusal of an envelope is. Each transport has its own code for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum RefusalCode {
+pub enum RefusalReason {
     /// Equivocation, a broken chain: the envelope contradicts what is stored.
-    Conflict = 0x83,
-    /// Unknown or revoked author, or one this gateway does not carry; a foreign topic.
-    NotAuthorized = 0x87,
-    /// A topic that is none of ours.
-    TopicInvalid = 0x90,
-    /// Malformed, wrong signature, wrong genesis, wrong stream.
-    PayloadInvalid = 0x99,
+    Conflict,
+    /// Unknown or revoked author, or one this gateway does not carry.
+    NotAuthorized,
+    /// Malformed, wrong signature, wrong ledger, wrong stream.
+    PayloadInvalid,
 }
 
 /// What became of one envelope.
@@ -66,7 +71,7 @@ pub enum Verdict {
     /// Refused for good: sending it again changes nothing.
     Refused {
         /// Whose move it is.
-        reason: RefusalCode,
+        reason: RefusalReason,
         /// A sentence naming what is wrong, without clinical values or names.
         sentence: String,
     },
@@ -74,38 +79,39 @@ pub enum Verdict {
     Busy,
 }
 
-/// The way back for one verdict. Dropped unanswered, it answers [`Verdict::Busy`], so that a lost
-/// reply never holds a device's window for ever.
+/// Carries one verdict back to the transport. Dropped unanswered, it answers [`Verdict::Busy`], so that
+/// a lost reply never occupies a device's window for ever.
 #[derive(Debug)]
-pub struct Reply(Option<Back>);
+pub struct Reply(Option<Return>);
 
 #[derive(Debug)]
-enum Back {
+enum Return {
     Session { slot: u64, to: mpsc::UnboundedSender<(u64, Verdict)> },
     Once(oneshot::Sender<Verdict>),
 }
 
 impl Reply {
+    /// A reply to a session that tells its envelopes apart by `slot`.
     pub(crate) fn session(slot: u64, to: mpsc::UnboundedSender<(u64, Verdict)>) -> Self {
-        Self(Some(Back::Session { slot, to }))
+        Self(Some(Return::Session { slot, to }))
     }
 
-    /// A reply outside any session, for callers that offer envelopes by other ways, and tests.
+    /// A reply to a single request, and to callers that offer envelopes without a session.
     #[must_use]
     pub fn once() -> (Self, oneshot::Receiver<Verdict>) {
         let (to, verdict) = oneshot::channel();
-        (Self(Some(Back::Once(to))), verdict)
+        (Self(Some(Return::Once(to))), verdict)
     }
 
-    /// Answers. A session that has gone meanwhile does not mind.
+    /// Answers. Nothing happens if the session has ended meanwhile.
     pub fn send(mut self, verdict: Verdict) {
         self.answer(verdict);
     }
 
     fn answer(&mut self, verdict: Verdict) {
         match self.0.take() {
-            Some(Back::Session { slot, to }) => drop(to.send((slot, verdict))),
-            Some(Back::Once(to)) => drop(to.send(verdict)),
+            Some(Return::Session { slot, to }) => drop(to.send((slot, verdict))),
+            Some(Return::Once(to)) => drop(to.send(verdict)),
             None => {}
         }
     }

@@ -1,43 +1,39 @@
-//! How sealed envelopes travel between gateway and node: MQTT 5 (and 3.1.1) over TLS 1.3 with
-//! self-signed certificates that are checked against the registry.
+//! How sealed envelopes travel between a gateway and a node.
 //!
-//! The node is an ingress, not a broker: a publish is acknowledged only after its [`Verdict`], every
-//! refusal carries a reason code and a sentence, and a device sees its own topics only.
+//! One session contract serves every transport (docs/decisions/151): a node implements [`Registry`] and
+//! [`Ingress`] and answers through [`Sessions`]; a gateway holds an [`Uplink`] and reads [`Event`]s.
+//! A transport is a folder beside [`mqtt`]: a state machine without I/O for each side, and tokio shells
+//! around them. Its packets, codes and topics stay in its folder. Quotas, TLS and the table of connected
+//! devices are shared by all of a node's transports, in [`Endpoint`].
+//!
+//! The node is an ingress, not a broker: an envelope is acknowledged only after its [`Verdict`], every
+//! refusal carries a reason and a sentence, and a device reaches nothing but its own lanes.
 
+pub mod endpoint;
 pub mod ingress;
 pub mod mqtt;
-pub mod quota;
 pub mod refusal;
 pub mod server_certificate;
-mod sessions;
+pub mod sessions;
 pub mod tls;
 mod unauthenticated;
+pub mod uplink;
 
-pub use ingress::{Busy, Ingress, RefusalCode, Registry, Reply, Verdict};
-pub use mqtt::client::{Client, ConnectError, Event, Events, PublishError, PublishId};
-pub use mqtt::server::{Bounds, serve};
-pub use mqtt::topic::Lane;
+pub use endpoint::{Bounds, Endpoint};
+pub use ingress::{Busy, Ingress, RefusalReason, Registry, Reply, Verdict};
+/// How often something may be done, for [`Bounds`].
 pub use quota::Rate;
 pub use refusal::LinkRefusal;
-pub use sessions::Sessions;
+pub use sessions::{Downlink, Sessions};
+pub use uplink::{ConnectError, Event, Events, PublishError, PublishId, Rejection, Uplink};
 
-/// Most publishes a device may have unacknowledged on one connection.
-pub const RECEIVE_MAXIMUM: u16 = 64;
-/// Longest packet a node accepts, bytes: the longest envelope and room for its topic.
-pub const UP_PACKET_BYTES_MAX: u32 = 96 * 1024;
-/// Longest packet a device accepts, bytes: the longest proof delivery and room for its topic.
-pub const DOWN_PACKET_BYTES_MAX: u32 = 1024 * 1024;
 /// Longest command a node sends and a device takes, bytes.
 pub const COMMAND_PAYLOAD_MAX: usize = vitals::command::COMMAND_BYTES_MAX;
-/// Longest silence a node lets a client ask for, seconds; also used when it asks for none.
-pub const KEEP_ALIVE_S_MAX: u16 = 60;
-/// Longest Reason String sent, bytes.
-pub const REASON_BYTES_MAX: usize = 256;
 
 /// Turns true (or its sender goes away) when everything shall end.
 pub type Stop = tokio::sync::watch::Receiver<bool>;
 
-/// Waits until `stop` says so.
+/// Waits until `stop` turns true or its sender is gone.
 pub async fn stopped(stop: &mut Stop) {
     // An error means the sender is gone, which asks for the same.
     let _ = stop.wait_for(|stop| *stop).await;

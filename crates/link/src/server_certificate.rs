@@ -1,6 +1,7 @@
-//! Asks a node for its certificate, for clients that cannot pin a bare key.
+//! Fetches a node's certificate, for clients that cannot pin a bare key.
 
-use crate::mqtt::client::{CONNECT_TIMEOUT, ConnectError, explain};
+use crate::tls::connect_error;
+use crate::uplink::{CONNECT_TIMEOUT, ConnectError};
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -14,7 +15,7 @@ pub async fn fetch(address: &str, tls: Arc<ClientConfig>) -> Result<Vec<u8>, Con
     let handshake = async {
         let tcp = TcpStream::connect(address).await.map_err(ConnectError::Unreachable)?;
         let name = ServerName::try_from("node.invalid").map_err(|e| ConnectError::Protocol(e.to_string()))?;
-        let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(explain)?;
+        let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(connect_error)?;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let shown = shown.ok_or_else(|| ConnectError::Protocol("it showed no certificate".into()))?;
         Ok(shown.as_ref().to_vec())

@@ -3,15 +3,19 @@
 //! that a revoked key is seen at the next handshake.
 
 use crate::ingress::Registry;
-use crate::quota::{Bucket, Rate};
 use crate::refusal::LinkRefusal;
+use crate::uplink::ConnectError;
+use quota::{Bucket, Rate};
 pub use rustls::ClientConfig as Config;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig};
+use rustls::{
+    AlertDescription as Alert, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
+    ServerConfig,
+};
 use rustls::{Error, SignatureScheme};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +27,7 @@ const SPKI_ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 
 /// Longest certificate looked at, bytes.
 const CERTIFICATE_BYTES_MAX: usize = 4096;
 /// Sentences about refused clients in the log: a flood of them shall not fill a disk.
-const SENTENCES: Rate = Rate { burst: 32, per_s: 1 };
+const SENTENCES: Rate = Rate::per_second(32, 1);
 
 /// Why a TLS configuration could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +115,23 @@ pub(crate) fn refusal_of(error: &std::io::Error) -> LinkRefusal {
     }
 }
 
+/// Says whose move a broken connection is, as far as TLS tells.
+pub(crate) fn connect_error(error: std::io::Error) -> ConnectError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(_)) => ConnectError::NotThePinnedNode,
+        Some(Error::AlertReceived(
+            Alert::AccessDenied
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRequired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown,
+        )) => ConnectError::NotAdmitted,
+        Some(other) => ConnectError::Protocol(other.to_string()),
+        None => ConnectError::Unreachable(error),
+    }
+}
+
 fn refused() -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
 }
@@ -139,7 +160,7 @@ struct RegisteredKey {
 impl RegisteredKey {
     fn say(&self, now: UnixTime, why: &str) {
         let now_ms = now.as_secs().saturating_mul(1000);
-        if self.said.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms) {
+        if self.said.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms).is_ok() {
             tracing::info!(why, "Refused a TLS client: {why}");
         }
     }

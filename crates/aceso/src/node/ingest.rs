@@ -4,7 +4,7 @@ use super::queue::{Queue, Waiting};
 use super::wake::Wake;
 use crate::clock;
 use clinic::{Answer, Arrival, Clinic, MqttClass, StrongKeys};
-use link::{Busy, Ingress, Lane, LinkRefusal, RefusalCode, Registry, Reply, Sessions};
+use link::{Busy, Ingress, LinkRefusal, RefusalReason, Registry, Reply, Sessions};
 use std::sync::{Arc, Mutex, PoisonError};
 use vitals::DeviceId;
 use vitals::ledger::{DeviceKind, Ledger};
@@ -31,7 +31,7 @@ impl Ingress for Door {
     }
 
     fn turned_away(&self, why: LinkRefusal) {
-        self.clinic.turned_away(why.code());
+        self.clinic.turned_away(why.label());
     }
 }
 
@@ -80,9 +80,9 @@ fn verdict(answer: &Answer) -> link::Verdict {
         clinic::Verdict::Busy(_) => link::Verdict::Busy,
         clinic::Verdict::Refused(why) => link::Verdict::Refused {
             reason: match why.mqtt() {
-                MqttClass::NotAuthorised => RefusalCode::NotAuthorized,
-                MqttClass::PayloadFormatInvalid => RefusalCode::PayloadInvalid,
-                MqttClass::ImplementationSpecific => RefusalCode::Conflict,
+                MqttClass::NotAuthorised => RefusalReason::NotAuthorized,
+                MqttClass::PayloadFormatInvalid => RefusalReason::PayloadInvalid,
+                MqttClass::ImplementationSpecific => RefusalReason::Conflict,
             },
             sentence: why.to_string(),
         },
@@ -107,8 +107,7 @@ pub(super) fn admit_until_closed(
         for ((arrival, reply), answer) in arrivals.iter().zip(replies).zip(answers) {
             reply.send(verdict(&answer));
             if let Some(receipt) = answer.receipt {
-                // Not connected any more: it asks again with its next try.
-                sessions.send(arrival.from, Lane::Receipt, receipt);
+                sessions.send_receipt(arrival.from, receipt);
             }
         }
         wake.admitted();

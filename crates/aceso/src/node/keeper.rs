@@ -5,7 +5,7 @@ use super::wake::Wake;
 use crate::clock;
 use clinic::Clinic;
 use ledger::Chain;
-use link::{Lane, Sessions};
+use link::Sessions;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +39,7 @@ pub(super) fn keep(clinic: &Arc<Clinic>, sessions: &Sessions, woken: &Receiver<(
             clinic.keep_watch(now_ms);
             clinic.tend_ledger(now_ms);
             send_orders(clinic, sessions, now_ms);
+            send_owed_receipts(clinic, sessions, now_ms);
         } else {
             clinic.tend_anchors(now_ms);
         }
@@ -62,9 +63,21 @@ fn send_orders(clinic: &Clinic, sessions: &Sessions, now_ms: u64) {
         // Behind one that was not taken, none of the same bedside may go: it would overtake it.
         let bedside = order.command.bedside;
         if !full.contains(&bedside) {
-            let taken = sessions.send(order.command.gateway, Lane::Command, order.encode());
+            let taken = sessions.send_command(order.command.gateway, order.encode());
             clinic.order_sent(&order, taken, now_ms);
             full.extend((!taken).then_some(bedside));
+        }
+    }
+}
+
+/// Receipts that no session could take, for devices that can be reached again. A gateway sets its idea of
+/// the node's time by a receipt, so each is signed again at this time.
+fn send_owed_receipts(clinic: &Clinic, sessions: &Sessions, now_ms: u64) {
+    for (device, receipts) in sessions.take_owed() {
+        match clinic.sign_again(&receipts, now_ms) {
+            Ok(receipts) => receipts.into_iter().for_each(|receipt| sessions.send_receipt(device, receipt)),
+            // The device asks for them by sending its envelopes again.
+            Err(why) => tracing::error!(%why, "Receipts owed to {device} cannot be signed: {why}"),
         }
     }
 }
@@ -94,7 +107,7 @@ impl Proofs {
         self.last = deliveries.last().map(|outgoing| outgoing.to).or(self.last);
         self.rested = self.more.then(|| now + TURN);
         for outgoing in deliveries {
-            if !sessions.send(outgoing.to, Lane::Proof, outgoing.bytes.clone()) {
+            if !sessions.send_proof(outgoing.to, outgoing.bytes.clone()) {
                 clinic.not_sent(outgoing);
             }
         }

@@ -32,7 +32,7 @@ use clinic::{Clinic, ClinicError};
 use found::Foundation;
 pub(crate) use found::{card, join, renew};
 use ingest::LedgerRegistry;
-use link::{Bounds, Sessions};
+use link::{Bounds, Endpoint, Sessions};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -95,8 +95,8 @@ async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
         link::tls::self_signed(vault.record_key_seed().expose()).context("making the node's certificate")?;
     let tls =
         Arc::new(link::tls::server_config(certificate, key, registry.clone()).context("setting up TLS")?);
-    let mqtt =
-        tokio::spawn(link::serve(mqtt, tls, door, registry, sessions, Bounds::default(), stopping.clone()));
+    let endpoint = Endpoint::new(door, registry, sessions, Bounds::default());
+    let mqtt = tokio::spawn(link::mqtt::serve(mqtt, tls, endpoint, stopping.clone()));
     let asked = rpc.as_ref().map(|(_, port)| port.clone());
     let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, asked), stopping.clone()));
     let rpc = rpc.map(|(listener, port)| tokio::spawn(rpc::serve(listener, port, stopping.clone())));

@@ -3,7 +3,7 @@
 
 use crate::crash::roles::Role;
 use crate::support::{Folder, said, ward};
-use link::{Bounds, Busy, Ingress, Lane, Registry, Reply, Sessions, tls};
+use link::{Bounds, Busy, Endpoint, Ingress, Registry, Reply, Sessions, tls};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -161,7 +161,7 @@ impl Ingress for Replayer {
 
     fn listening(&self, device: DeviceId) {
         for captured in &self.0 {
-            self.1.send(device, Lane::Command, captured.encode());
+            let _ = self.1.send_command(device, captured.encode());
         }
     }
 }
@@ -279,8 +279,8 @@ fn what_is_done_on_the_page_is_heard_at_the_bed_and_a_captured_command_is_not() 
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let (certificate, key) = tls::self_signed(&record_key).unwrap();
         let config = Arc::new(tls::server_config(certificate, key, Arc::new(Anybody)).unwrap());
-        link::serve(listener, config, replayer, Arc::new(Anybody), sessions, Bounds::default(), stopping)
-            .await;
+        let endpoint = Endpoint::new(replayer, Arc::new(Anybody), sessions, Bounds::default());
+        link::mqtt::serve(listener, config, endpoint, stopping).await;
     });
     until("nobody listens", || board.said("WARD NOT").then_some(()));
     let figures = gateway.stop(Duration::from_secs(20)).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::support::{Folder, files};
 use clinic::{MqttClass, Refusal};
+use link::mqtt::{Client, MqttRefusal};
 use link::{LinkRefusal, tls};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -111,15 +112,17 @@ fn every_refusal_stands_in_the_table_with_its_code_its_sentence_and_a_test() {
         check(label, row);
     }
     let mut links = table("### Refused at the link");
-    for refusal in LinkRefusal::ALL {
-        let label = refusal.code();
+    let shared = LinkRefusal::SHARED.map(MqttRefusal::Link);
+    let at_the_link: Vec<MqttRefusal> = shared.into_iter().chain(MqttRefusal::ALL).collect();
+    for refusal in &at_the_link {
+        let label = refusal.label();
         let row = links.remove(label).unwrap_or_else(|| panic!("{label} has no row"));
-        assert_eq!((row.code, row.sentence.as_str()), (refusal.mqtt(), refusal.sentence()), "{label}");
+        assert_eq!((row.code, row.sentence.as_str()), (refusal.reason_code(), refusal.sentence()), "{label}");
         check(label, row);
     }
     let left: Vec<&String> = envelopes.keys().chain(links.keys()).collect();
     assert!(left.is_empty(), "nothing refuses under these: {left:?}");
-    println!("{} refusals of envelopes, {} at the link", refusals.len(), LinkRefusal::ALL.len());
+    println!("{} refusals of envelopes, {} at the link", refusals.len(), at_the_link.len());
 }
 
 /// What the node counts; asked gently, because pages have quotas too.
@@ -169,7 +172,7 @@ async fn knock(mqtt: &str, record_key: [u8; 32]) {
     for number in 1..=10 {
         let (certificate, key) = tls::self_signed(&[number; 32]).unwrap();
         let config = tls::client_config(certificate, key, record_key).unwrap();
-        let refused = link::Client::connect(mqtt, Arc::new(config), DeviceId([number; 16])).await;
+        let refused = Client::connect(mqtt, Arc::new(config), DeviceId([number; 16])).await;
         assert!(matches!(refused, Err(link::ConnectError::NotAdmitted)));
     }
 }

@@ -1,4 +1,4 @@
-//! What is kept of a bed's commands, in a file sealed to its sensor.
+//! The file that keeps a bedside's commands, sealed to its sensor.
 
 use super::{METRICS_MAX, Ordered};
 use crate::{Entropy, files};
@@ -14,11 +14,11 @@ const VERSION: u64 = 1;
 /// What the file is sealed for.
 const INFO: &[u8] = b"aceso/commands-file/v1";
 
-/// What a bed knows of its commands.
+/// What a bedside knows of its commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) highest_seq: u64,
-    /// Nothing asked for before this time is believed: what was seen before is not known any more.
+    /// Commands from before this time are refused: which of them were seen is not known any more.
     pub(super) not_before_ms: u64,
     pub(super) limits: BTreeMap<Metric, Ordered>,
 }
@@ -50,8 +50,8 @@ impl State {
     }
 }
 
-/// The state in the file; the inner error says why it is not readable. A bed without a file has had no
-/// commands.
+/// The state in the file; the inner error says why it is not readable. A bedside without a file has had
+/// no commands.
 pub(super) fn read(path: &Path, sensor: &Identity) -> io::Result<Result<State, String>> {
     let sealed = match files::read(path) {
         Ok(None) => return Ok(Ok(State::default())),

@@ -56,7 +56,7 @@ fn at(commands: &mut Commands, bytes: &[u8], now_ms: u64) -> Judged {
 
 fn refusal(judged: Judged) -> Outcome {
     match judged {
-        Judged::Refused(_, outcome, _) | Judged::Elsewhere(outcome) => outcome,
+        Judged::Refused(_, outcome, _) | Judged::OtherBedside(outcome) => outcome,
         other => panic!("{other:?}"),
     }
 }
@@ -175,8 +175,8 @@ fn refusals_are_told_within_bounds_and_told_again_later() {
         };
         told.is_some()
     };
-    assert_eq!((0..100).filter(|_| told(&mut commands, 0)).count(), TOLD_MAX);
-    assert!(told(&mut commands, TOLD_WITHIN_MS));
+    assert_eq!((0..100).filter(|_| told(&mut commands, 0)).count(), REFUSALS_MAX);
+    assert!(told(&mut commands, REFUSALS_WITHIN_MS));
 }
 
 proptest! {

@@ -1,15 +1,15 @@
-//! What the ward orders: believed or refused, carried out, confirmed. And a ward that is not heard.
+//! Commands from the ward: accepted or refused, carried out, confirmed. And a ward that does not answer.
 
 use super::Core;
 use crate::commands::{Judged, confirmation};
 use crate::counters::add;
 use device::{Answer, Answered};
-use link::Event;
+use link::{Event, Rejection};
 use std::sync::atomic::Ordering;
 use vitals::Metric;
 use vitals::command::{Action, Command, Confirmation, Outcome};
 
-/// The node has not answered for so long: the bedside says that nobody listens.
+/// Without an answer of the node for so long the bedside shows that the ward does not listen.
 pub(super) const SILENT_MS: u64 = 30_000;
 
 impl Core {
@@ -23,19 +23,19 @@ impl Core {
         node_ms.saturating_add_signed(self.outbox.clock_off_ms().saturating_neg())
     }
 
-    /// Puts the limits in force again that were ordered before this start.
+    /// Restores the limits that were ordered before this start.
     pub(super) fn restore_limits(&mut self) {
-        for n in 0..self.beds.len() {
+        for n in 0..self.patients.len() {
             let ordered: Vec<_> = self.commands.ordered(n).copied().collect();
             for one in ordered {
                 let (until_ms, now_ms) = (self.here_ms(one.until_ms), self.now_ms);
-                self.beds[n].monitor().restore_limits(one.limits, until_ms, now_ms);
+                self.patients[n].monitor().restore_limits(one.limits, until_ms, now_ms);
             }
         }
     }
 
-    pub(super) fn hear_command(&mut self, bytes: &[u8]) {
-        // What it carried out now it could not confirm any more: the node asks again later.
+    pub(super) fn handle_command(&mut self, bytes: &[u8]) {
+        // It could not confirm any more what it carried out now: the node asks again later.
         if self.stopping.is_some() {
             return;
         }
@@ -48,7 +48,7 @@ impl Core {
                 add(&self.counters.commands_refused, 1);
                 refused(None, &why.to_string());
             }
-            Judged::Elsewhere(outcome) => {
+            Judged::OtherBedside(outcome) => {
                 add(&self.counters.commands_refused, 1);
                 refused(None, outcome.sentence());
             }
@@ -84,7 +84,7 @@ impl Core {
             ..confirmation(command, outcome, now_ms)
         };
         let done = |done| said(if done { Outcome::InForce } else { Outcome::Nothing });
-        let monitor = self.beds[n].monitor();
+        let monitor = self.patients[n].monitor();
         match command.action {
             Action::Acknowledge { condition, priority, .. } => {
                 let age_ms = node_ms.saturating_sub(command.at_ms);
@@ -108,10 +108,10 @@ impl Core {
         }
     }
 
-    /// The time of ordered limits is over: the word about it.
-    pub(super) fn ended(&mut self, n: usize, metric: Metric) -> Option<Confirmation> {
+    /// The time of ordered limits is over: the confirmation that says so.
+    pub(super) fn limits_ended(&mut self, n: usize, metric: Metric) -> Option<Confirmation> {
         let ordered = self.commands.ordered_of(n, metric)?;
-        let in_force = self.beds.get_mut(n)?.monitor().limits_in_force(metric);
+        let in_force = self.patients.get_mut(n)?.monitor().limits_in_force(metric);
         tracing::warn!(board = n, "Limits ended at board {n}: the stricter ones are in force");
         Some(Confirmation {
             at_ms: self.now_ms,
@@ -123,24 +123,24 @@ impl Core {
         })
     }
 
-    /// Notes what of the node counts as a word: an answer, not a connection and not a request for patience.
-    pub(super) fn note_heard(&mut self, event: &Event) {
-        let word = match event {
+    /// Notes when the node answers. A connection is no answer, and neither is Busy.
+    pub(super) fn note_answer(&mut self, event: &Event) {
+        let answered = match event {
             Event::Acked { .. } | Event::Receipt(_) | Event::Proof(_) | Event::Command(_) => true,
-            Event::Refused { code, .. } => *code != link::mqtt::client::CODE_BUSY,
-            Event::CommandTooLong(_) | Event::Closed(_) => false,
+            Event::Refused { why, .. } => *why != Rejection::Busy,
+            Event::CommandTooLong(_) | Event::Closed { .. } => false,
         };
-        if word {
-            self.heard_ms = self.steady_ms;
+        if answered {
+            self.answered_ms = self.steady_ms;
         }
     }
 
     /// Has the ward been silent for too long? While it is connected and owes no answer it may be.
     pub(super) fn ward_is_silent(&mut self) -> bool {
-        if self.client.is_some() && !self.outbox.awaits_answers() {
-            self.heard_ms = self.steady_ms;
+        if self.uplink.is_some() && !self.outbox.awaits_answers() {
+            self.answered_ms = self.steady_ms;
         }
-        let silent = self.steady_ms.saturating_sub(self.heard_ms) >= SILENT_MS;
+        let silent = self.steady_ms.saturating_sub(self.answered_ms) >= SILENT_MS;
         let before = self.counters.ward_not_listening.swap(u64::from(silent), Ordering::Relaxed);
         match (before, silent) {
             (0, true) => tracing::error!(

@@ -3,7 +3,6 @@
 use super::*;
 use device::{Sealer, SealerState};
 use ed25519_zebra::SigningKey;
-use link::mqtt::client::CODE_BUSY;
 use vitals::body::Body;
 use vitals::envelope::ClockQuality;
 use vitals::keys::ChainKey;
@@ -41,7 +40,7 @@ fn a_busy_node_is_left_in_peace_for_half_a_second() {
     for round in 0..10 {
         let now_ms = 1_000 + round * BUSY_WAIT_MS;
         for id in &sent {
-            assert_eq!(outbox.refused(*id, CODE_BUSY, now_ms).unwrap(), None);
+            assert_eq!(outbox.refused(*id, Rejection::Busy, now_ms).unwrap(), None);
         }
         for early_ms in [0, 1, BUSY_WAIT_MS - 1] {
             outbox.tick(now_ms + early_ms);

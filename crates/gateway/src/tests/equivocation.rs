@@ -2,7 +2,7 @@
 
 use super::simulated_node::{self, Running, SimulatedNode, paired, until};
 use super::{DRAIN, boards, nobody, now};
-use link::RefusalCode;
+use link::RefusalReason;
 use simulator::Scenario;
 use simulator::pseudo_terminal::RunningBoard;
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,7 +119,7 @@ async fn two_gateways_with_one_key_one_branch_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_node_refused_too_early_is_offered_again() {
-    for code in [RefusalCode::Conflict, RefusalCode::NotAuthorized] {
+    for code in [RefusalReason::Conflict, RefusalReason::NotAuthorized] {
         let (boards, paths, clock) = super::boards_at(40, &[Scenario::Healthy]);
         let (dir, home) = (paired(1), SimulatedNode::open().await);
         {
@@ -130,7 +130,7 @@ async fn what_the_node_refused_too_early_is_offered_again() {
         let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
         let counters = gateway.counters.clone();
         until("set aside", || now(&counters.envelopes_aside) > 0).await;
-        let text = if code == RefusalCode::Conflict { "TWO WRITERS" } else { "NOT DELIVERED" };
+        let text = if code == RefusalReason::Conflict { "TWO WRITERS" } else { "NOT DELIVERED" };
         until("the LCD", || says(&boards[0], text)).await;
         home.state.behaviour.lock().unwrap().refusal = None;
         let (address, state) = home.close().await;

@@ -6,7 +6,7 @@ use crate::{Clock, Config, Entropy, Gateway, Summary};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeS, Serializable};
-use link::{Bounds, Busy, Ingress, Lane, RefusalCode, Registry, Reply, Sessions, Verdict, tls};
+use link::{Bounds, Busy, Endpoint, Ingress, RefusalReason, Registry, Reply, Sessions, Verdict, tls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -275,11 +275,11 @@ impl Record {
     }
 }
 
-/// How a home behaves.
+/// How the node behaves.
 #[derive(Default)]
 pub struct Behaviour {
     pub refuse: BTreeSet<u8>,
-    pub refusal: Option<RefusalCode>,
+    pub refusal: Option<RefusalReason>,
     pub no_receipts: bool,
     pub no_proofs: bool,
     pub forge_receipts: bool,
@@ -325,7 +325,7 @@ impl Ingress for NodeState {
         let before = seq.checked_sub(1).and_then(|before| seqs.get(&before));
         if before.is_some_and(|before| *before != envelope.header.prev) {
             record.equivocations += 1;
-            let reason = RefusalCode::Conflict;
+            let reason = RefusalReason::Conflict;
             reply.send(Verdict::Refused { reason, sentence: "it does not link".into() });
             return Ok(());
         }
@@ -338,7 +338,7 @@ impl Ingress for NodeState {
                 seqs.insert(seq, old);
                 record.equivocations += 1;
                 reply.send(Verdict::Refused {
-                    reason: RefusalCode::Conflict,
+                    reason: RefusalReason::Conflict,
                     sentence: "a second envelope".into(),
                 });
                 return Ok(());
@@ -353,7 +353,7 @@ impl Ingress for NodeState {
         record.pending.push((from, hash));
         if !behaviour.no_receipts {
             let receipt = receipt(&record, hash, if behaviour.forge_receipts { [66; 32] } else { RECORD });
-            self.sessions.send(from, Lane::Receipt, receipt.encode());
+            self.sessions.send_receipt(from, receipt.encode());
         }
         Ok(())
     }
@@ -383,7 +383,7 @@ fn receipt(record: &Record, envelope: Hash, signer: [u8; 32]) -> Receipt {
 impl NodeState {
     /// Sends bytes down the topic of commands.
     pub fn command(&self, gateway: DeviceId, bytes: Vec<u8>) -> bool {
-        self.sessions.send(gateway, Lane::Command, bytes)
+        self.sessions.send_command(gateway, bytes)
     }
 
     /// Anchors the log's head and sends every gateway its proofs.
@@ -412,7 +412,7 @@ impl NodeState {
                     })
                     .collect();
                 let delivery = Delivery { org: OrgId::of(&record_key()), ledger: ledger.clone(), proven };
-                if !self.sessions.send(gateway, Lane::Proof, delivery.encode()) {
+                if !self.sessions.send_proof(gateway, delivery.encode()) {
                     record.pending.extend(group.iter().map(|hash| (gateway, *hash)));
                 }
             }
@@ -528,15 +528,9 @@ impl SimulatedNode {
         let (certificate, key) = tls::self_signed(&RECORD).unwrap();
         let config = tls::server_config(certificate, key, Arc::new(Anybody)).unwrap();
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(link::serve(
-            listener,
-            Arc::new(config),
-            state.clone(),
-            Arc::new(Anybody),
-            state.sessions.clone(),
-            Bounds::default(),
-            stopped,
-        ));
+        let sessions = state.sessions.clone();
+        let endpoint = Endpoint::new(state.clone(), Arc::new(Anybody), sessions, Bounds::default());
+        let serving = tokio::spawn(link::mqtt::serve(listener, Arc::new(config), endpoint, stopped));
         let anchoring = tokio::spawn({
             let state = state.clone();
             async move {

@@ -1,7 +1,11 @@
-//! The device's connection to a node: a tokio shell around [`crate::mqtt::client_session::Uplink`].
+//! The device's connection to a node: a tokio shell around [`ClientSession`].
 
-use crate::mqtt::client_session::{Happening, Uplink};
-use crate::{REASON_BYTES_MAX, UP_PACKET_BYTES_MAX};
+use super::UP_PACKET_BYTES_MAX;
+use super::client_session::{ClientEvent, ClientSession};
+use crate::tls::connect_error;
+use crate::uplink::{
+    CONNECT_TIMEOUT, ConnectError, Event, Events, PublishError, PublishId, Rejection, Uplink,
+};
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,8 +18,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use vitals::DeviceId;
 
-/// Longest wait for connection, TLS and the node's welcome together.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the node to take bytes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pings go out this often, whatever else is sent.
@@ -27,135 +29,48 @@ const KEEP_ALIVE_S: u16 = 20;
 const EVENTS_MAX: usize = 256;
 const READ_BYTES: usize = 16 * 1024;
 
-/// Names one publish on one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublishId(pub u64);
+/// Too long for the node's largest packet: our own code, in MQTT's words.
+const TOO_LONG: Rejection = Rejection::Other(0x95);
 
-/// What the node said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Durable at the node. Only a receipt lets the device forget it.
-    Acked {
-        /// Which publish.
-        id: PublishId,
-    },
-    /// Refused; `code` is the MQTT reason code (0x97: try again later).
-    Refused {
-        /// Which publish.
-        id: PublishId,
-        /// MQTT reason code.
-        code: u8,
-        /// The node's sentence.
-        reason: String,
-    },
-    /// A receipt.
-    Receipt(Vec<u8>),
-    /// A proof delivery.
-    Proof(Vec<u8>),
-    /// A command to one of the gateway's bedsides, of at most [`crate::COMMAND_PAYLOAD_MAX`] bytes.
-    Command(Vec<u8>),
-    /// Something longer than any command, on the topic of commands: thrown away.
-    CommandTooLong(usize),
-    /// The connection is gone; nothing follows.
-    Closed(String),
-}
-
-/// The reason code that asks to try again later.
-pub const CODE_BUSY: u8 = 0x97;
-
-/// Why no connection came about.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// No way to the node: try again later.
-    #[error("the node cannot be reached: {0}")]
-    Unreachable(#[source] std::io::Error),
-    /// The node did not answer in time: try again later.
-    #[error("the node did not answer within {} s", CONNECT_TIMEOUT.as_secs())]
-    TimedOut,
-    /// Whoever answered does not hold the pinned key.
-    #[error("whoever answers at this address does not hold the key this gateway was paired with")]
-    NotThePinnedNode,
-    /// The node's registry does not admit this device.
-    #[error("the node does not admit this gateway's certificate: its key is not registered, or revoked")]
-    NotAdmitted,
-    /// The node refused at MQTT level.
-    #[error("the node refused the connection (0x{code:02x}): {reason}")]
-    Refused {
-        /// CONNACK reason code.
-        code: u8,
-        /// The node's sentence.
-        reason: String,
-    },
-    /// Bytes that are no TLS or MQTT.
-    #[error("the node broke the protocol: {0}")]
-    Protocol(String),
-}
-
-/// Why a publish was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
-    /// As many are unacknowledged as the node allows; wait for an acknowledgement.
-    #[error("the node's window is full")]
-    Full,
-    /// The connection is gone.
-    #[error("the connection is closed")]
-    Closed,
-    /// No node takes so long an envelope.
-    #[error("the envelope is longer than a node takes")]
-    TooLong,
-}
-
-struct Command {
+struct Publish {
     id: PublishId,
     alarm: bool,
     bytes: Vec<u8>,
 }
 
-/// Publishes envelopes; dropping it says goodbye to the node.
+/// An [`Uplink`] over MQTT.
 #[derive(Debug)]
 pub struct Client {
-    commands: mpsc::Sender<Command>,
+    publishes: mpsc::Sender<Publish>,
     window: usize,
     unacked: Arc<AtomicUsize>,
     next: AtomicU64,
 }
 
-/// What the node says, in order.
-#[derive(Debug)]
-pub struct Events(mpsc::Receiver<Event>);
-
-impl Events {
-    /// The next event; none after [`Event::Closed`].
-    pub async fn next(&mut self) -> Option<Event> {
-        self.0.recv().await
-    }
-
-    /// The next event if one is there.
-    pub fn try_next(&mut self) -> Option<Event> {
-        self.0.try_recv().ok()
-    }
-}
-
 impl Client {
-    /// Connects to `address` (`host:port`) as `device` and listens for receipts and proofs.
+    /// Connects to `address` (`host:port`) as `device` and subscribes to everything the node sends to it.
+    ///
+    /// # Errors
+    /// Why there is no session, and whose move it is.
     pub async fn connect(
         address: &str,
         tls: Arc<ClientConfig>,
         device: DeviceId,
     ) -> Result<(Self, Events), ConnectError> {
-        let (wire, window) = timeout(CONNECT_TIMEOUT, Wire::open(address, tls, device))
+        let (connection, window) = timeout(CONNECT_TIMEOUT, Connection::open(address, tls, device))
             .await
             .map_err(|_| ConnectError::TimedOut)??;
         let window = usize::from(window);
-        let (commands, orders) = mpsc::channel(window);
-        let (tell, events) = mpsc::channel(EVENTS_MAX);
+        let (publishes, to_publish) = mpsc::channel(window);
+        let (sender, events) = Events::channel(EVENTS_MAX);
         let unacked = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(wire.run(orders, tell, unacked.clone()));
-        Ok((Self { commands, window, unacked, next: AtomicU64::new(0) }, Events(events)))
+        tokio::spawn(connection.run(to_publish, sender, unacked.clone()));
+        Ok((Self { publishes, window, unacked, next: AtomicU64::new(0) }, events))
     }
+}
 
-    /// Publishes one envelope without waiting; its acknowledgement comes as an event.
-    pub fn publish(&self, alarm: bool, bytes: Vec<u8>) -> Result<PublishId, PublishError> {
+impl Uplink for Client {
+    fn publish(&self, alarm: bool, bytes: Vec<u8>) -> Result<PublishId, PublishError> {
         // Topic and fixed header fit the margin between the two bounds.
         if bytes.len() > UP_PACKET_BYTES_MAX as usize - 1024 {
             return Err(PublishError::TooLong);
@@ -164,28 +79,39 @@ impl Client {
             (unacked < self.window).then_some(unacked + 1)
         });
         if taken.is_err() {
-            return Err(if self.commands.is_closed() { PublishError::Closed } else { PublishError::Full });
+            return Err(if self.publishes.is_closed() { PublishError::Closed } else { PublishError::Full });
         }
         let id = PublishId(self.next.fetch_add(1, Ordering::Relaxed));
         // Room is certain: the channel is as long as the window.
-        self.commands.try_send(Command { id, alarm, bytes }).map_err(|_| PublishError::Closed)?;
+        self.publishes.try_send(Publish { id, alarm, bytes }).map_err(|_| PublishError::Closed)?;
         Ok(id)
     }
 
-    /// Publishes that may still be made before an acknowledgement must come.
-    #[must_use]
-    pub fn room(&self) -> usize {
+    fn room(&self) -> usize {
         self.window.saturating_sub(self.unacked.load(Ordering::Acquire))
     }
 }
 
-struct Wire {
+struct Connection {
     stream: TlsStream<TcpStream>,
-    uplink: Uplink,
-    told: VecDeque<Event>,
+    session: ClientSession,
+    /// Waiting for their reader.
+    events: VecDeque<Event>,
 }
 
-impl Wire {
+/// Why a connection ended.
+struct End {
+    taken_over: bool,
+    why: String,
+}
+
+impl From<String> for End {
+    fn from(why: String) -> Self {
+        Self { taken_over: false, why }
+    }
+}
+
+impl Connection {
     async fn open(
         address: &str,
         tls: Arc<ClientConfig>,
@@ -195,35 +121,36 @@ impl Wire {
         tcp.set_nodelay(true).map_err(ConnectError::Unreachable)?;
         // The name is never looked at: the key is pinned.
         let name = ServerName::try_from("node.invalid").map_err(|e| ConnectError::Protocol(e.to_string()))?;
-        let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(explain)?;
-        let mut wire = Self { stream, uplink: Uplink::new(device, KEEP_ALIVE_S), told: VecDeque::new() };
+        let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(connect_error)?;
+        let session = ClientSession::new(device, KEEP_ALIVE_S);
+        let mut connection = Self { stream, session, events: VecDeque::new() };
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            wire.flush().await.map_err(explain)?;
-            let read = wire.stream.read(&mut buffer).await.map_err(explain)?;
+            connection.flush().await.map_err(connect_error)?;
+            let read = connection.stream.read(&mut buffer).await.map_err(connect_error)?;
             if read == 0 {
                 return Err(ConnectError::Protocol("it closed the connection without a word".into()));
             }
             let mut ready = None;
-            for happening in wire.uplink.receive(&buffer[..read]) {
-                match happening {
-                    Happening::Ready { window } => ready = Some(window),
-                    Happening::Refused { code, reason } => {
+            for event in connection.session.receive(&buffer[..read]) {
+                match event {
+                    ClientEvent::Ready { window } => ready = Some(window),
+                    ClientEvent::Refused { code, reason } => {
                         return Err(ConnectError::Refused { code, reason });
                     }
-                    Happening::Close(why) => return Err(ConnectError::Protocol(why)),
-                    // A receipt may overtake the end of the welcome.
-                    Happening::Told(event) => wire.told.push_back(event),
+                    ClientEvent::Close { why, .. } => return Err(ConnectError::Protocol(why)),
+                    // A receipt may come before the session is ready.
+                    ClientEvent::Uplink(event) => connection.events.push_back(event),
                 }
             }
             if let Some(window) = ready {
-                return Ok((wire, window));
+                return Ok((connection, window));
             }
         }
     }
 
     async fn flush(&mut self) -> std::io::Result<()> {
-        let out = self.uplink.take_output();
+        let out = self.session.take_output();
         if out.is_empty() {
             return Ok(());
         }
@@ -236,112 +163,99 @@ impl Wire {
 
     async fn run(
         mut self,
-        mut orders: mpsc::Receiver<Command>,
-        tell: mpsc::Sender<Event>,
+        mut publishes: mpsc::Receiver<Publish>,
+        sender: mpsc::Sender<Event>,
         unacked: Arc<AtomicUsize>,
     ) {
-        let why = self.serve(&mut orders, &tell, &unacked).await;
+        let End { taken_over, why } = self.serve(&mut publishes, &sender, &unacked).await;
         let _ = timeout(WRITE_TIMEOUT, async {
             let _ = self.flush().await;
             let _ = self.stream.shutdown().await;
         })
         .await;
-        for event in self.told.drain(..) {
-            if tell.send(event).await.is_err() {
+        for event in self.events.drain(..) {
+            if sender.send(event).await.is_err() {
                 return;
             }
         }
-        let _ = tell.send(Event::Closed(why)).await;
+        let _ = sender.send(Event::Closed { taken_over, why }).await;
     }
 
     async fn serve(
         &mut self,
-        orders: &mut mpsc::Receiver<Command>,
-        tell: &mpsc::Sender<Event>,
+        publishes: &mut mpsc::Receiver<Publish>,
+        sender: &mpsc::Sender<Event>,
         unacked: &AtomicUsize,
-    ) -> String {
+    ) -> End {
         let mut buffer = vec![0; READ_BYTES];
         let mut ping_at = Instant::now() + PING_EVERY;
         let mut silent_at = Instant::now() + SILENCE_MAX;
         loop {
             tokio::select! {
-                permit = tell.reserve(), if !self.told.is_empty() => match (permit, self.told.pop_front()) {
+                permit = sender.reserve(), if !self.events.is_empty() => match (permit, self.events.pop_front()) {
                     (Ok(permit), Some(event)) => permit.send(event),
-                    _ => { self.uplink.goodbye(); return "nobody listens any more".into() }
+                    _ => {
+                        self.session.goodbye();
+                        return "nobody listens any more".to_owned().into();
+                    }
                 },
-                order = orders.recv() => {
-                    let Some(order) = order else { self.uplink.goodbye(); return "the gateway said goodbye".into() };
-                    self.publish(order, unacked);
-                    while let Ok(order) = orders.try_recv() {
-                        self.publish(order, unacked);
+                publish = publishes.recv() => {
+                    let Some(publish) = publish else {
+                        self.session.goodbye();
+                        return "the gateway said goodbye".to_owned().into();
+                    };
+                    self.publish(publish, unacked);
+                    while let Ok(publish) = publishes.try_recv() {
+                        self.publish(publish, unacked);
                     }
                 }
-                read = self.stream.read(&mut buffer), if self.told.len() < EVENTS_MAX => {
+                read = self.stream.read(&mut buffer), if self.events.len() < EVENTS_MAX => {
                     let read = match read {
-                        Ok(0) => return "the node closed the connection".into(),
+                        Ok(0) => return "the node closed the connection".to_owned().into(),
                         Ok(read) => read,
-                        Err(error) => return explain(error).to_string(),
+                        Err(error) => return connect_error(error).to_string().into(),
                     };
                     silent_at = Instant::now() + SILENCE_MAX;
-                    if let Some(why) = self.take(&buffer[..read], unacked) {
-                        return why;
+                    if let Some(end) = self.receive(&buffer[..read], unacked) {
+                        return end;
                     }
                 }
                 () = sleep_until(ping_at) => {
-                    self.uplink.ping();
+                    self.session.ping();
                     ping_at = Instant::now() + PING_EVERY;
                 }
                 // Not while reading is paused: the silence would be ours.
-                () = sleep_until(silent_at), if self.told.len() < EVENTS_MAX => {
-                    return format!("the node kept silent for {} s", SILENCE_MAX.as_secs());
+                () = sleep_until(silent_at), if self.events.len() < EVENTS_MAX => {
+                    return format!("the node kept silent for {} s", SILENCE_MAX.as_secs()).into();
                 }
             }
             if let Err(error) = self.flush().await {
-                return explain(error).to_string();
+                return connect_error(error).to_string().into();
             }
         }
     }
 
-    fn publish(&mut self, order: Command, unacked: &AtomicUsize) {
-        if !self.uplink.publish(order.id, order.alarm, order.bytes) {
+    fn publish(&mut self, publish: Publish, unacked: &AtomicUsize) {
+        if !self.session.publish(publish.id, publish.alarm, publish.bytes) {
             unacked.fetch_sub(1, Ordering::AcqRel);
-            let reason = "the node takes no packet of this length".to_owned();
-            debug_assert!(reason.len() <= REASON_BYTES_MAX);
-            self.told.push_back(Event::Refused { id: order.id, code: 0x95, reason });
+            let sentence = "the node takes no packet of this length".to_owned();
+            self.events.push_back(Event::Refused { id: publish.id, why: TOO_LONG, sentence });
         }
     }
 
-    fn take(&mut self, bytes: &[u8], unacked: &AtomicUsize) -> Option<String> {
-        for happening in self.uplink.receive(bytes) {
-            match happening {
-                Happening::Told(event) => {
+    fn receive(&mut self, bytes: &[u8], unacked: &AtomicUsize) -> Option<End> {
+        for event in self.session.receive(bytes) {
+            match event {
+                ClientEvent::Uplink(event) => {
                     if matches!(event, Event::Acked { .. } | Event::Refused { .. }) {
                         unacked.fetch_sub(1, Ordering::AcqRel);
                     }
-                    self.told.push_back(event);
+                    self.events.push_back(event);
                 }
-                Happening::Close(why) => return Some(why),
-                Happening::Ready { .. } | Happening::Refused { .. } => {}
+                ClientEvent::Close { taken_over, why } => return Some(End { taken_over, why }),
+                ClientEvent::Ready { .. } | ClientEvent::Refused { .. } => {}
             }
         }
         None
-    }
-}
-
-/// Says whose move a broken connection is, as far as TLS tells.
-pub(crate) fn explain(error: std::io::Error) -> ConnectError {
-    use rustls::{AlertDescription as Alert, Error};
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidCertificate(_)) => ConnectError::NotThePinnedNode,
-        Some(Error::AlertReceived(
-            Alert::AccessDenied
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRequired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown,
-        )) => ConnectError::NotAdmitted,
-        Some(other) => ConnectError::Protocol(other.to_string()),
-        None => ConnectError::Unreachable(error),
     }
 }

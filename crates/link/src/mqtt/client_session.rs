@@ -1,9 +1,11 @@
 //! The device's half of one MQTT 5 connection, without I/O.
 
-use crate::mqtt::client::{Event as Told, PublishId};
-use crate::mqtt::reason_string;
-use crate::mqtt::topic::{self, Lane};
-use crate::{COMMAND_PAYLOAD_MAX, DOWN_PACKET_BYTES_MAX, RECEIVE_MAXIMUM};
+use super::refusal::{CODE_TAKEN_OVER, rejection_of};
+use super::topic::{self, Lane};
+use super::{DOWN_PACKET_BYTES_MAX, RECEIVE_MAXIMUM, reason_string};
+use crate::COMMAND_PAYLOAD_MAX;
+use crate::sessions::Downlink;
+use crate::uplink::{Event as UplinkEvent, PublishId};
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
 use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Property, Qos, SubEntry, SubOpts, v5_0};
@@ -14,8 +16,8 @@ use vitals::DeviceId;
 
 /// What bytes from the node led to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Happening {
-    /// The node let us in and listens; this many publishes may be unacknowledged.
+pub enum ClientEvent {
+    /// The node accepted the session; this many publishes may be unacknowledged.
     Ready {
         /// The node's receive maximum, no more than [`RECEIVE_MAXIMUM`].
         window: u16,
@@ -27,14 +29,25 @@ pub enum Happening {
         /// The node's sentence.
         reason: String,
     },
-    /// Something for the owner of the client.
-    Told(Told),
+    /// For the holder of the uplink.
+    Uplink(UplinkEvent),
     /// Send the output, then close.
-    Close(String),
+    Close {
+        /// Another connection of this device took over.
+        taken_over: bool,
+        /// Why, a sentence.
+        why: String,
+    },
+}
+
+impl ClientEvent {
+    fn close(why: impl Into<String>) -> Self {
+        Self::Close { taken_over: false, why: why.into() }
+    }
 }
 
 /// One connection to a node.
-pub struct Uplink {
+pub struct ClientSession {
     device: DeviceId,
     core: Connection<role::Client>,
     ids: HashMap<u16, PublishId>,
@@ -43,16 +56,16 @@ pub struct Uplink {
     out: Vec<u8>,
 }
 
-impl Uplink {
+impl ClientSession {
     /// A connection whose first output is its CONNECT.
     #[must_use]
     pub fn new(device: DeviceId, keep_alive_s: u16) -> Self {
         let options = ConnectionOptions::new().maximum_packet_size_recv(DOWN_PACKET_BYTES_MAX);
         let mut core = Connection::with_options(Version::V5_0, options);
-        // The node sends at QoS 0 alone. Answering others by itself, the protocol engine falls over a
-        // packet id of 0 (found by fuzzing).
+        // The node sends at QoS 0 only. If the protocol engine answered other packets by itself, a packet
+        // id of 0 would make it panic (found by fuzzing).
         core.set_auto_pub_response(false);
-        let mut uplink = Self {
+        let mut session = Self {
             device,
             core,
             ids: HashMap::new(),
@@ -64,9 +77,9 @@ impl Uplink {
             .client_id(device.to_string())
             .and_then(|connect| connect.clean_start(true).keep_alive(keep_alive_s).build());
         if let Ok(connect) = connect {
-            uplink.send(connect.into());
+            session.send(connect.into());
         }
-        uplink
+        session
     }
 
     /// Bytes to send, in order.
@@ -101,14 +114,14 @@ impl Uplink {
         sent
     }
 
-    /// Says "still here".
+    /// Asks the node for a sign of life.
     pub fn ping(&mut self) {
         if let Ok(ping) = v5_0::Pingreq::builder().build() {
             self.send(ping.into());
         }
     }
 
-    /// Says goodbye.
+    /// Ends the session from this side.
     pub fn goodbye(&mut self) {
         if let Ok(bye) = v5_0::Disconnect::builder().build() {
             self.send(bye.into());
@@ -117,19 +130,19 @@ impl Uplink {
     }
 
     /// Takes bytes from the node.
-    pub fn receive(&mut self, bytes: &[u8]) -> Vec<Happening> {
-        let mut happenings = Vec::new();
+    pub fn receive(&mut self, bytes: &[u8]) -> Vec<ClientEvent> {
+        let mut happened = Vec::new();
         let mut cursor = Cursor::new(bytes);
         while !self.closed && usize::try_from(cursor.position()).is_ok_and(|read| read < bytes.len()) {
             for event in self.core.recv(&mut cursor) {
                 match event {
-                    Event::NotifyPacketReceived(packet) => self.received(packet, &mut happenings),
+                    Event::NotifyPacketReceived(packet) => self.received(packet, &mut happened),
                     Event::RequestSendPacket { packet, .. } => {
                         self.out.extend_from_slice(&packet.to_continuous_buffer());
                     }
                     Event::NotifyError(error) => {
                         self.closed = true;
-                        happenings.push(Happening::Close(format!("MQTT protocol error: {error}")));
+                        happened.push(ClientEvent::close(format!("MQTT protocol error: {error}")));
                     }
                     Event::RequestClose
                     | Event::NotifyPacketIdReleased(_)
@@ -138,10 +151,10 @@ impl Uplink {
                 }
             }
         }
-        happenings
+        happened
     }
 
-    fn received(&mut self, packet: Packet, happenings: &mut Vec<Happening>) {
+    fn received(&mut self, packet: Packet, happened: &mut Vec<ClientEvent>) {
         match packet {
             Packet::V5_0Connack(p) if p.reason_code() == ConnectReasonCode::Success => {
                 for prop in p.props() {
@@ -149,53 +162,53 @@ impl Uplink {
                         self.window = max.val().min(RECEIVE_MAXIMUM);
                     }
                 }
-                self.subscribe(happenings);
+                self.subscribe(happened);
             }
             Packet::V5_0Connack(p) => {
                 self.closed = true;
                 let reason = reason_string::reason_of(p.props());
-                happenings.push(Happening::Refused { code: p.reason_code() as u8, reason });
+                happened.push(ClientEvent::Refused { code: p.reason_code() as u8, reason });
             }
             Packet::V5_0Suback(p) => {
-                // A node that knows no commands yet refuses the last one, and is none the worse for it.
-                let needed = Lane::DOWN.iter().filter(|lane| **lane != Lane::Command).count();
+                // A node of an earlier version knows no commands: its refusal of that topic is accepted.
+                let needed = Downlink::ALL.iter().filter(|what| **what != Downlink::Command).count();
                 if p.reason_codes().iter().take(needed).all(|code| code.is_success()) {
-                    happenings.push(Happening::Ready { window: self.window });
+                    happened.push(ClientEvent::Ready { window: self.window });
                 } else {
                     self.goodbye();
-                    happenings.push(Happening::Close("the node refused our own topics".into()));
+                    happened.push(ClientEvent::close("the node refused our own topics"));
                 }
             }
             Packet::V5_0Puback(p) => {
                 let Some(id) = self.ids.remove(&p.packet_id()) else { return };
                 let code = p.reason_code().unwrap_or(PubackReasonCode::Success);
-                let told = if code.is_success() {
-                    Told::Acked { id }
+                let event = if code.is_success() {
+                    UplinkEvent::Acked { id }
                 } else {
-                    let reason = p.props().as_deref().map(reason_string::reason_of).unwrap_or_default();
-                    Told::Refused { id, code: code as u8, reason }
+                    let sentence = p.props().as_deref().map(reason_string::reason_of).unwrap_or_default();
+                    UplinkEvent::Refused { id, why: rejection_of(code), sentence }
                 };
-                happenings.push(Happening::Told(told));
+                happened.push(ClientEvent::Uplink(event));
             }
             Packet::V5_0Publish(p) if p.qos() != Qos::AtMostOnce => {
                 self.goodbye();
-                happenings.push(Happening::Close("the node publishes at a QoS nobody asked for".into()));
+                happened.push(ClientEvent::close("the node publishes at a QoS nobody asked for"));
             }
             Packet::V5_0Publish(p) => {
                 let bytes = p.payload().as_slice().to_vec();
                 match topic::parse(p.topic_name()) {
                     Some((device, Lane::Receipt)) if device == self.device => {
-                        happenings.push(Happening::Told(Told::Receipt(bytes)));
+                        happened.push(ClientEvent::Uplink(UplinkEvent::Receipt(bytes)));
                     }
                     Some((device, Lane::Proof)) if device == self.device => {
-                        happenings.push(Happening::Told(Told::Proof(bytes)));
+                        happened.push(ClientEvent::Uplink(UplinkEvent::Proof(bytes)));
                     }
                     Some((device, Lane::Command)) if device == self.device => {
-                        // Refused by its length alone; what it says is for the gateway to judge.
-                        happenings.push(Happening::Told(if bytes.len() <= COMMAND_PAYLOAD_MAX {
-                            Told::Command(bytes)
+                        // Only the length is checked here; the gateway judges the content.
+                        happened.push(ClientEvent::Uplink(if bytes.len() <= COMMAND_PAYLOAD_MAX {
+                            UplinkEvent::Command(bytes)
                         } else {
-                            Told::CommandTooLong(bytes.len())
+                            UplinkEvent::CommandTooLong(bytes.len())
                         }));
                     }
                     _ => {}
@@ -205,17 +218,19 @@ impl Uplink {
                 self.closed = true;
                 let reason = p.props().as_deref().map(reason_string::reason_of).unwrap_or_default();
                 let code = p.reason_code().map_or(0, |code| code as u8);
-                happenings
-                    .push(Happening::Close(format!("the node ended the session (0x{code:02x}): {reason}")));
+                let why = format!("the node ended the session (0x{code:02x}): {reason}");
+                happened.push(ClientEvent::Close { taken_over: code == CODE_TAKEN_OVER, why });
             }
             _ => {}
         }
     }
 
-    fn subscribe(&mut self, happenings: &mut Vec<Happening>) {
-        let entries: Result<Vec<SubEntry>, _> = Lane::DOWN
+    fn subscribe(&mut self, happened: &mut Vec<ClientEvent>) {
+        let entries: Result<Vec<SubEntry>, _> = Downlink::ALL
             .into_iter()
-            .map(|lane| SubEntry::new(topic::of(self.device, lane), SubOpts::new().set_qos(Qos::AtMostOnce)))
+            .map(|what| {
+                SubEntry::new(topic::of(self.device, what.into()), SubOpts::new().set_qos(Qos::AtMostOnce))
+            })
             .collect();
         let subscribe = entries.and_then(|entries| {
             let packet_id = self.core.acquire_packet_id()?;
@@ -227,7 +242,7 @@ impl Uplink {
             }
             Err(error) => {
                 self.closed = true;
-                happenings.push(Happening::Close(format!("could not subscribe: {error}")));
+                happened.push(ClientEvent::close(format!("could not subscribe: {error}")));
             }
         }
     }

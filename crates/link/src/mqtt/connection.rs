@@ -1,17 +1,15 @@
-//! One device's connection after its handshake: bytes between a stream and a [`Session`], and the
-//! times and quotas it has to keep.
+//! One device's connection after its handshake: bytes between a stream and a [`ServerSession`], and the
+//! deadlines and quotas it has to keep.
 
+use super::refusal::MqttRefusal;
+use super::server_session::{ServerEvent, ServerSession};
+use crate::endpoint::Endpoint;
 use crate::ingress::{Reply, Verdict};
-use crate::mqtt::server::{House, PACKET_COST_BYTES};
-use crate::mqtt::server_session::{Happening, Session};
-use crate::mqtt::topic::Lane;
-use crate::quota::Bucket;
 use crate::refusal::LinkRefusal;
-use crate::sessions::{Below, Down, Order, Seat, below, bit};
-use crate::unauthenticated::{Place, evicted};
+use crate::sessions::{Control, DeviceSession, Downlink, Outgoing};
+use crate::unauthenticated::{UnauthenticatedSlot, evicted};
 use crate::{Stop, stopped};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -22,8 +20,8 @@ const READ_BYTES: usize = 16 * 1024;
 /// Output sent at once before the device is read again, bytes.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
-/// When the device has to have sent what.
-struct Due {
+/// By when the device has to have sent what.
+struct Deadlines {
     silence_max: Duration,
     packet_timeout: Duration,
     /// The next packet, whole.
@@ -33,26 +31,47 @@ struct Due {
     packets: u64,
     /// Not read before, because of its pace.
     resume_at: Option<Instant>,
-    hungry: bool,
+    reading: bool,
 }
 
-impl Due {
+impl Deadlines {
+    fn new(connect_by: Instant, packet_timeout: Duration) -> Self {
+        Self {
+            silence_max: Duration::MAX,
+            packet_timeout,
+            silent_at: connect_by,
+            packet_by: None,
+            packets: 0,
+            resume_at: None,
+            reading: true,
+        }
+    }
+
     fn next(&self) -> Instant {
         let late = self.packet_by.map_or(self.silent_at, |by| by.min(self.silent_at));
         self.resume_at.unwrap_or(late)
     }
 
-    /// Time that the device was not read does not count against it.
-    fn read_again(&mut self, connected: bool) {
-        let now = Instant::now();
-        if connected {
-            self.silent_at = now + self.silence_max;
+    /// Notes whether the device is read now. The time in which it was not does not count against it.
+    fn set_reading(&mut self, reading: bool, connected: bool) {
+        if reading && !self.reading {
+            let now = Instant::now();
+            if connected {
+                self.silent_at = now + self.silence_max;
+            }
+            self.packet_by = self.packet_by.map(|_| now + self.packet_timeout);
         }
-        self.packet_by = self.packet_by.map(|_| now + self.packet_timeout);
+        self.reading = reading;
     }
 
-    /// Bytes came; `packets` have ended since the beginning.
-    fn heard(&mut self, session: &Session, connected: bool) {
+    /// The session is open: silence is limited from now on.
+    fn opened(&mut self, silence_max: Duration) {
+        self.silence_max = silence_max;
+        self.silent_at = Instant::now() + silence_max;
+    }
+
+    /// Bytes came.
+    fn received(&mut self, session: &ServerSession, connected: bool) {
         let now = Instant::now();
         let ended = session.packets() > self.packets;
         self.packets = session.packets();
@@ -66,213 +85,191 @@ impl Due {
         }
     }
 
-    fn missed(&self, connected: bool) -> LinkRefusal {
+    fn missed(&self, connected: bool) -> MqttRefusal {
         match self.packet_by {
-            _ if !connected => LinkRefusal::ConnectSlow,
-            Some(by) if by <= self.silent_at => LinkRefusal::PacketSlow,
-            _ => LinkRefusal::KeepAlive,
+            _ if !connected => MqttRefusal::ConnectSlow,
+            Some(by) if by <= self.silent_at => MqttRefusal::PacketSlow,
+            _ => MqttRefusal::KeepAlive,
         }
     }
 }
 
 /// One device's connection.
-pub(crate) struct Talk<S> {
+pub(super) struct Connection<S> {
     stream: S,
-    session: Session,
-    house: Arc<House>,
+    session: ServerSession,
+    endpoint: Arc<Endpoint>,
     device: DeviceId,
     key: [u8; 32],
     /// Cloned into every reply; at most a window of them is on its way, so it needs no bound.
-    verdicts: mpsc::UnboundedSender<(u64, Verdict)>,
-    answers: mpsc::UnboundedReceiver<(u64, Verdict)>,
+    replies: mpsc::UnboundedSender<(u64, Verdict)>,
+    verdicts: mpsc::UnboundedReceiver<(u64, Verdict)>,
     /// Until its CONNECT.
-    stranger: Option<Place>,
-    seat: Option<Seat>,
-    down: Option<Down>,
-    pace: Bucket,
-    refusals: Bucket,
+    slot: Option<UnauthenticatedSlot>,
+    /// From its CONNECT on.
+    entered: Option<DeviceSession>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
-    /// With the holder of `key`, if the registry admits it.
-    pub(crate) fn open(
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection with the holder of `key`, if the registry admits it.
+    pub(super) fn open(
         stream: S,
         key: [u8; 32],
-        house: Arc<House>,
-        stranger: Option<Place>,
+        endpoint: Arc<Endpoint>,
+        slot: Option<UnauthenticatedSlot>,
     ) -> Result<Self, String> {
-        let device = house
-            .registry
-            .admits(&key)
-            .inspect_err(|_| house.ingress.turned_away(LinkRefusal::KeyNotAdmitted))?;
-        let session = if house.welcomes(device) {
-            Session::new(device)
+        let device = endpoint
+            .authenticate(&key)
+            .inspect_err(|_| endpoint.ingress().turned_away(LinkRefusal::KeyNotAdmitted))?;
+        let session = if endpoint.may_open(device) {
+            ServerSession::new(device)
         } else {
-            Session::unwelcome(device, LinkRefusal::ReconnectRate)
+            ServerSession::refusing(device, LinkRefusal::ReconnectRate)
         };
-        let (verdicts, answers) = mpsc::unbounded_channel();
-        let now_ms = house.now_ms();
-        let pace = Bucket::full(house.bounds.pace, now_ms);
-        let refusals = Bucket::full(house.bounds.refusal_rate, now_ms);
-        let (seat, down) = (None, None);
-        Ok(Self {
-            stream,
-            session,
-            house,
-            device,
-            key,
-            verdicts,
-            answers,
-            stranger,
-            seat,
-            down,
-            pace,
-            refusals,
-        })
+        let (replies, verdicts) = mpsc::unbounded_channel();
+        Ok(Self { stream, session, endpoint, device, key, replies, verdicts, slot, entered: None })
     }
 
-    /// Until one side ends it.
-    pub(crate) async fn run(mut self, connect_by: Instant, mut stop: Stop) -> Result<(), String> {
-        let mut due = Due {
-            silence_max: Duration::MAX,
-            packet_timeout: self.house.bounds.packet_timeout,
-            silent_at: connect_by,
-            packet_by: None,
-            packets: 0,
-            resume_at: None,
-            hungry: true,
-        };
-        let mut registry = interval(self.house.bounds.registry_every);
+    fn is_open(&self) -> bool {
+        self.entered.is_some()
+    }
+
+    /// Runs until one side ends it, and says why.
+    pub(super) async fn run(mut self, connect_by: Instant, mut stop: Stop) -> Result<(), String> {
+        let bounds = *self.endpoint.bounds();
+        let mut deadlines = Deadlines::new(connect_by, bounds.packet_timeout);
+        let mut registry = interval(bounds.registry_every);
         registry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            let hungry = self.session.is_hungry() && due.resume_at.is_none();
-            if hungry && !std::mem::replace(&mut due.hungry, hungry) {
-                due.read_again(self.seat.is_some());
-            }
-            due.hungry = hungry;
-            let happenings = tokio::select! {
-                read = self.stream.read(&mut buffer), if hungry => {
+            let reading = self.session.can_receive() && deadlines.resume_at.is_none();
+            deadlines.set_reading(reading, self.is_open());
+            let happened = tokio::select! {
+                read = self.stream.read(&mut buffer), if reading => {
                     let read = read.map_err(|error| error.to_string())?;
                     if read == 0 {
                         return Ok(());
                     }
-                    let happenings = self.session.receive(&buffer[..read]);
-                    self.spend(read, &mut due);
-                    due.heard(&self.session, self.seat.is_some());
-                    happenings
+                    let happened = self.session.receive(&buffer[..read]);
+                    self.charge(read, &mut deadlines);
+                    deadlines.received(&self.session, self.is_open());
+                    happened
                 }
-                Some((slot, verdict)) = self.answers.recv() => {
-                    let mut happenings = self.session.answer(slot, verdict);
-                    while let Ok((slot, verdict)) = self.answers.try_recv() {
-                        happenings.extend(self.session.answer(slot, verdict));
+                Some((slot, verdict)) = self.verdicts.recv() => {
+                    let mut happened = self.session.answer(slot, verdict);
+                    while let Ok((slot, verdict)) = self.verdicts.try_recv() {
+                        happened.extend(self.session.answer(slot, verdict));
                     }
-                    happenings
+                    happened
                 }
-                below = below(&mut self.down) => match below {
-                    Below::Order(Order::TakenOver) => vec![self.session.taken_over()],
-                    Below::Order(Order::Barred(sentence)) => self.barred(&sentence),
-                    Below::Deliver(lane, bytes) => {
-                        self.deliver(lane, bytes);
+                outgoing = next_outgoing(&mut self.entered) => match outgoing {
+                    Outgoing::Control(Control::TakenOver) => vec![self.session.taken_over()],
+                    Outgoing::Control(Control::Expel(sentence)) => self.expelled(&sentence),
+                    Outgoing::Deliver(what, bytes) => {
+                        self.deliver(what, bytes);
                         vec![]
                     }
                 },
-                _ = registry.tick() => match self.house.registry.admits(&self.key) {
+                _ = registry.tick() => match self.endpoint.authenticate(&self.key) {
                     Ok(_) => vec![],
-                    Err(sentence) => self.barred(&sentence),
+                    Err(sentence) => self.expelled(&sentence),
                 },
                 // Not while a client is held back by not reading it: the silence would be ours.
-                () = sleep_until(due.next()), if hungry || due.resume_at.is_some() => {
-                    match due.resume_at.take() {
+                () = sleep_until(deadlines.next()), if reading || deadlines.resume_at.is_some() => {
+                    match deadlines.resume_at.take() {
                         Some(_) => vec![],
-                        None => self.session.turn_away(due.missed(self.seat.is_some())).into(),
+                        None => self.session.turn_away(deadlines.missed(self.is_open())).into(),
                     }
                 }
-                () = evicted(&mut self.stranger) => {
-                    self.session.turn_away(LinkRefusal::StrangerEvicted).into()
+                () = evicted(&mut self.slot) => {
+                    self.session.turn_away(LinkRefusal::UnauthenticatedEvicted).into()
                 }
                 () = stopped(&mut stop) => vec![self.session.shutting_down()],
             };
-            let end = self.happened(happenings, &mut due);
+            let end = self.apply(happened, &mut deadlines);
             self.flush().await?;
             if let Some(why) = end {
-                let _ = timeout(self.house.bounds.write_timeout, self.stream.shutdown()).await;
+                let _ = timeout(bounds.write_timeout, self.stream.shutdown()).await;
                 return Err(why);
             }
         }
     }
 
     /// Charges what was read to the device's pace.
-    fn spend(&mut self, read: usize, due: &mut Due) {
-        let packets = usize::try_from(self.session.packets() - due.packets).unwrap_or(usize::MAX);
-        let cost = read.saturating_add(packets.saturating_mul(PACKET_COST_BYTES));
-        let wait = self.pace.spend(cost, self.house.now_ms());
+    fn charge(&mut self, read: usize, deadlines: &mut Deadlines) {
+        let packets = usize::try_from(self.session.packets() - deadlines.packets).unwrap_or(usize::MAX);
+        let wait = self.endpoint.charge(self.device, read, packets);
         if !wait.is_zero() {
-            self.house.ingress.turned_away(LinkRefusal::Paced);
-            due.resume_at = Some(Instant::now() + wait);
+            self.endpoint.ingress().turned_away(LinkRefusal::Paced);
+            deadlines.resume_at = Some(Instant::now() + wait);
         }
     }
 
-    fn barred(&mut self, sentence: &str) -> Vec<Happening> {
-        vec![Happening::Refused(LinkRefusal::KeyNotAdmitted), self.session.barred(sentence)]
+    fn expelled(&mut self, sentence: &str) -> Vec<ServerEvent> {
+        vec![ServerEvent::Refused(LinkRefusal::KeyNotAdmitted.into()), self.session.expelled(sentence)]
     }
 
     /// Does what the session asks for; says why it ended, if it did.
-    fn happened(&mut self, happenings: Vec<Happening>, due: &mut Due) -> Option<String> {
+    fn apply(&mut self, happened: Vec<ServerEvent>, deadlines: &mut Deadlines) -> Option<String> {
         let mut end = None;
-        for happening in happenings {
-            match happening {
-                Happening::Connected { silence_ms_max } => {
-                    self.stranger = None;
-                    due.silence_max = Duration::from_millis(u64::from(silence_ms_max));
-                    due.silent_at = Instant::now() + due.silence_max;
-                    // Entering makes an older connection of the device leave: only after its CONNECT.
-                    let (seat, lanes) = self.house.sessions.enter(self.device);
-                    (self.seat, self.down) = (Some(seat), Some(lanes));
+        for event in happened {
+            match event {
+                ServerEvent::Connected { silence_ms_max } => {
+                    self.slot = None;
+                    deadlines.opened(Duration::from_millis(u64::from(silence_ms_max)));
+                    // Entering makes an older session of the device end: only after its CONNECT.
+                    self.entered = Some(self.endpoint.enter(self.device));
                     tracing::info!(device.id = %self.device, "Gateway {} connected", self.device);
                 }
-                Happening::Offer { slot, alarm, bytes } => {
-                    let reply = Reply::session(slot, self.verdicts.clone());
+                ServerEvent::Offer { slot, alarm, bytes } => {
+                    let reply = Reply::session(slot, self.replies.clone());
                     // A full queue drops the reply, and a dropped reply says Busy in its turn.
-                    let _ = self.house.ingress.offer(self.device, alarm, bytes, reply);
+                    let _ = self.endpoint.ingress().offer(self.device, alarm, bytes, reply);
                 }
-                Happening::Listening(lanes) => {
-                    if let Some(seat) = &self.seat {
-                        seat.listening.fetch_or(bits(&lanes), Ordering::AcqRel);
-                        self.house.ingress.listening(self.device);
+                ServerEvent::Subscribed(what) => {
+                    if let Some(entered) = &self.entered {
+                        entered.listen(&what);
+                        self.endpoint.ingress().listening(self.device);
                     }
                 }
-                Happening::Deaf(lanes) => {
-                    if let Some(seat) = &self.seat {
-                        seat.listening.fetch_and(!bits(&lanes), Ordering::AcqRel);
+                ServerEvent::Unsubscribed(what) => {
+                    if let Some(entered) = &self.entered {
+                        entered.ignore(&what);
                     }
                 }
-                Happening::Refused(why) => {
-                    self.house.ingress.turned_away(why);
-                    if end.is_none() && why.is_misaddressed() && !self.refusals.take(self.house.now_ms()) {
-                        let [_, close] = self.session.turn_away(LinkRefusal::RefusalRate);
-                        self.house.ingress.turned_away(LinkRefusal::RefusalRate);
-                        end = closing(close);
+                ServerEvent::Refused(why) => {
+                    self.endpoint.ingress().turned_away(why.into());
+                    if end.is_none() && why.is_misaddressed() && !self.endpoint.may_be_refused(self.device) {
+                        end = self.refuse_too_many();
                     }
                 }
-                Happening::Close(why) => end = end.or(Some(why)),
+                ServerEvent::Close(why) => end = end.or(Some(why)),
             }
         }
         end
     }
 
+    fn refuse_too_many(&mut self) -> Option<String> {
+        let [_, close] = self.session.turn_away(MqttRefusal::RefusalRate);
+        self.endpoint.ingress().turned_away(MqttRefusal::RefusalRate.into());
+        match close {
+            ServerEvent::Close(why) => Some(why),
+            _ => None,
+        }
+    }
+
     /// One delivery, and what else is waiting up to a bound.
-    fn deliver(&mut self, lane: Lane, bytes: Vec<u8>) {
+    fn deliver(&mut self, what: Downlink, bytes: Vec<u8>) {
         let mut sent = bytes.len();
-        if !self.session.deliver(lane, bytes) {
+        if !self.session.deliver(what, bytes) {
             tracing::debug!(device.id = %self.device, "A delivery does not fit what the device takes");
         }
-        let Some(down) = &mut self.down else { return };
+        let Some(entered) = &mut self.entered else { return };
         while sent < OUTPUT_BYTES_MAX
-            && let Ok(bytes) = down.receipts.try_recv()
+            && let Some(receipt) = entered.try_receipt()
         {
-            sent += bytes.len();
-            self.session.deliver(Lane::Receipt, bytes);
+            sent += receipt.len();
+            self.session.deliver(Downlink::Receipt, receipt);
         }
     }
 
@@ -285,23 +282,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             self.stream.write_all(&out).await?;
             self.stream.flush().await
         };
-        timeout(self.house.bounds.write_timeout, write)
+        timeout(self.endpoint.bounds().write_timeout, write)
             .await
             .map_err(|_| {
-                self.house.ingress.turned_away(LinkRefusal::Stalled);
+                self.endpoint.ingress().turned_away(LinkRefusal::Stalled);
                 LinkRefusal::Stalled.to_string()
             })?
             .map_err(|error| error.to_string())
     }
 }
 
-fn bits(lanes: &[Lane]) -> u8 {
-    lanes.iter().fold(0, |bits, lane| bits | bit(*lane))
-}
-
-fn closing(happening: Happening) -> Option<String> {
-    match happening {
-        Happening::Close(why) => Some(why),
-        _ => None,
+async fn next_outgoing(entered: &mut Option<DeviceSession>) -> Outgoing {
+    match entered {
+        Some(session) => session.next().await,
+        None => std::future::pending().await,
     }
 }

@@ -1,6 +1,6 @@
-//! Small pieces that session and uplink share.
+//! The Reason String of MQTT 5: the sentence that goes with a code.
 
-use crate::REASON_BYTES_MAX;
+use super::REASON_BYTES_MAX;
 use mqtt_protocol_core::mqtt::packet::{Property, ReasonString};
 
 /// A Reason String property, cut at a character so that it fits its bound.

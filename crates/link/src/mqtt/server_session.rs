@@ -1,16 +1,17 @@
-//! The node's half of one MQTT connection, without I/O: bytes in, [`Happening`]s and bytes out.
+//! The node's half of one MQTT connection, without I/O: bytes in, [`ServerEvent`]s and bytes out.
 
-use crate::ingress::{RefusalCode, Verdict};
-use crate::mqtt::framing::{self, Framing};
-use crate::mqtt::reason_string;
-use crate::mqtt::topic::{self, Lane};
+use super::framing::{self, Framing};
+use super::refusal::{MqttRefusal, of_error, puback_code};
+use super::topic::{self, Lane};
+use super::{RECEIVE_MAXIMUM, UP_PACKET_BYTES_MAX, reason_string};
+use crate::ingress::Verdict;
 use crate::refusal::LinkRefusal;
-use crate::{RECEIVE_MAXIMUM, UP_PACKET_BYTES_MAX};
+use crate::sessions::Downlink;
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
 use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Property, Qos, v3_1_1, v5_0};
 use mqtt_protocol_core::mqtt::result_code::{
-    DisconnectReasonCode, MqttError, PubackReasonCode, SubackReasonCode, SubackReturnCode, UnsubackReasonCode,
+    DisconnectReasonCode, PubackReasonCode, SubackReasonCode, SubackReturnCode, UnsubackReasonCode,
 };
 use mqtt_protocol_core::mqtt::{Connection, Version, role};
 use std::collections::VecDeque;
@@ -19,17 +20,17 @@ use vitals::envelope::ENVELOPE_BYTES_MAX;
 
 /// What bytes from the device led to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum ServerEvent {
     /// The device is in; it promises a sign of life within this many seconds.
     Connected {
         /// Silence after which the connection is dead, milliseconds: one and a half times the keep-alive.
         silence_ms_max: u32,
     },
-    /// The device listens on these lanes from now on.
-    Listening(Vec<Lane>),
-    /// The device no longer listens on these lanes.
-    Deaf(Vec<Lane>),
-    /// An envelope to be admitted; [`Session::answer`] takes its verdict.
+    /// The device takes these from now on.
+    Subscribed(Vec<Downlink>),
+    /// The device no longer takes these.
+    Unsubscribed(Vec<Downlink>),
+    /// An envelope to be admitted; [`ServerSession::answer`] takes its verdict.
     Offer {
         /// Its place in the order of acknowledgements.
         slot: u64,
@@ -38,9 +39,9 @@ pub enum Happening {
         /// The envelope.
         bytes: Vec<u8>,
     },
-    /// Something was refused; the session goes on unless a [`Happening::Close`] follows.
-    Refused(LinkRefusal),
-    /// Send what is in [`Session::take_output`], then close, because of this.
+    /// Something was refused; the session goes on unless a [`ServerEvent::Close`] follows.
+    Refused(MqttRefusal),
+    /// Send what is in [`ServerSession::take_output`], then close, because of this.
     Close(String),
 }
 
@@ -54,17 +55,26 @@ enum Phase {
 #[derive(Debug)]
 struct Unacked {
     packet_id: u16,
-    verdict: Option<Verdict>,
+    answer: Option<Acknowledgement>,
+}
+
+/// What a PUBLISH is answered with.
+#[derive(Debug)]
+enum Acknowledgement {
+    /// What admission decided.
+    Verdict(Verdict),
+    /// Refused before admission saw it.
+    Refused(MqttRefusal),
 }
 
 /// One device's connection.
-pub struct Session {
+pub struct ServerSession {
     device: DeviceId,
     core: Connection<role::Server>,
     framing: Framing,
     phase: Phase,
-    /// What its CONNECT is answered with instead of a welcome.
-    unwelcome: Option<LinkRefusal>,
+    /// What its CONNECT is refused with.
+    refuse_with: Option<LinkRefusal>,
     /// Version 5, known after CONNECT.
     v5: bool,
     /// The client wants to read reasons.
@@ -78,7 +88,7 @@ pub struct Session {
     out: Vec<u8>,
 }
 
-impl Session {
+impl ServerSession {
     /// A session with the owner of the certificate, `device`, before its CONNECT.
     #[must_use]
     pub fn new(device: DeviceId) -> Self {
@@ -90,7 +100,7 @@ impl Session {
             core,
             framing: Framing::default(),
             phase: Phase::BeforeConnect,
-            unwelcome: None,
+            refuse_with: None,
             v5: false,
             wants_reasons: true,
             unacked: VecDeque::new(),
@@ -102,8 +112,8 @@ impl Session {
 
     /// A session that answers its CONNECT with this refusal.
     #[must_use]
-    pub fn unwelcome(device: DeviceId, why: LinkRefusal) -> Self {
-        Self { unwelcome: Some(why), ..Self::new(device) }
+    pub fn refusing(device: DeviceId, why: LinkRefusal) -> Self {
+        Self { refuse_with: Some(why), ..Self::new(device) }
     }
 
     /// Packets received whole.
@@ -118,10 +128,10 @@ impl Session {
         self.framing.is_within()
     }
 
-    /// May more bytes be read from the device? A 3.1.1 client was told no window, so it is held back
-    /// by not reading.
+    /// May more bytes be read from the device? A 3.1.1 client is told no window, so it is held back by
+    /// not reading.
     #[must_use]
-    pub fn is_hungry(&self) -> bool {
+    pub fn can_receive(&self) -> bool {
         self.phase != Phase::Closed && self.held.is_empty() && !self.is_full()
     }
 
@@ -141,52 +151,52 @@ impl Session {
     }
 
     /// Takes bytes from the device.
-    pub fn receive(&mut self, bytes: &[u8]) -> Vec<Happening> {
-        let mut happenings = Vec::new();
+    pub fn receive(&mut self, bytes: &[u8]) -> Vec<ServerEvent> {
+        let mut happened = Vec::new();
         let mut cursor = Cursor::new(bytes);
         loop {
             let read = usize::try_from(cursor.position()).unwrap_or(bytes.len());
             if self.phase == Phase::Closed || read >= bytes.len() {
-                return happenings;
+                return happened;
             }
             if self.is_full() {
                 self.held.extend_from_slice(&bytes[read..]);
-                return happenings;
+                return happened;
             }
             // The protocol machine does not look at reserved bits.
             if !self.framing.is_within() && !framing::may_begin(bytes[read]) {
-                happenings.extend(self.turn_away(LinkRefusal::MqttMalformed));
-                return happenings;
+                happened.extend(self.turn_away(MqttRefusal::Malformed));
+                return happened;
             }
             let events = self.core.recv(&mut cursor);
             let end = usize::try_from(cursor.position()).unwrap_or(bytes.len());
             self.framing.pass(&bytes[read..end]);
-            self.apply(events, &mut happenings);
+            self.apply(events, &mut happened);
         }
     }
 
     /// Takes the verdict on the envelope in `slot`.
-    pub fn answer(&mut self, slot: u64, verdict: Verdict) -> Vec<Happening> {
-        let mut happenings = Vec::new();
+    pub fn answer(&mut self, slot: u64, verdict: Verdict) -> Vec<ServerEvent> {
+        let mut happened = Vec::new();
         let at = slot.checked_sub(self.slot_front).and_then(|at| usize::try_from(at).ok());
         if let Some(unacked) = at.and_then(|at| self.unacked.get_mut(at)) {
-            unacked.verdict = Some(verdict);
+            unacked.answer = Some(Acknowledgement::Verdict(verdict));
         }
-        self.release(&mut happenings);
+        self.release(&mut happened);
         if !self.held.is_empty() && !self.is_full() {
             let held = std::mem::take(&mut self.held);
-            happenings.extend(self.receive(&held));
+            happened.extend(self.receive(&held));
         }
-        happenings
+        happened
     }
 
-    /// Sends bytes down a lane, at most once: what is missed is sent again when the device asks by
+    /// Sends bytes to the device, at most once: what is missed is sent again when the device asks by
     /// sending its envelope again. False if it does not fit what the device takes.
-    pub fn deliver(&mut self, lane: Lane, bytes: Vec<u8>) -> bool {
+    pub fn deliver(&mut self, what: Downlink, bytes: Vec<u8>) -> bool {
         if self.phase != Phase::Open {
             return false;
         }
-        let topic = topic::of(self.device, lane);
+        let topic = topic::of(self.device, what.into());
         let packet: Option<Packet> = if self.v5 {
             v5_0::Publish::builder()
                 .topic_name(topic)
@@ -211,7 +221,7 @@ impl Session {
     }
 
     /// Ends the session from this side.
-    pub fn close(&mut self, code: DisconnectReasonCode, sentence: &str) -> Happening {
+    pub fn close(&mut self, code: DisconnectReasonCode, sentence: &str) -> ServerEvent {
         if self.phase == Phase::Open && self.v5 {
             let mut packet = v5_0::Disconnect::builder().reason_code(code);
             if self.wants_reasons {
@@ -222,28 +232,29 @@ impl Session {
             }
         }
         self.phase = Phase::Closed;
-        Happening::Close(sentence.to_owned())
+        ServerEvent::Close(sentence.to_owned())
     }
 
     /// Another connection of the same device has taken over.
-    pub fn taken_over(&mut self) -> Happening {
+    pub fn taken_over(&mut self) -> ServerEvent {
         self.close(DisconnectReasonCode::SessionTakenOver, "the device connected again elsewhere")
     }
 
     /// The registry no longer admits the device.
-    pub fn barred(&mut self, sentence: &str) -> Happening {
+    pub fn expelled(&mut self, sentence: &str) -> ServerEvent {
         self.close(DisconnectReasonCode::NotAuthorized, sentence)
     }
 
     /// Ends the session because of a refusal, under its code and with its sentence.
-    pub fn turn_away(&mut self, why: LinkRefusal) -> [Happening; 2] {
-        let code = why.mqtt().and_then(|code| DisconnectReasonCode::try_from(code).ok());
+    pub fn turn_away(&mut self, why: impl Into<MqttRefusal>) -> [ServerEvent; 2] {
+        let why = why.into();
+        let code = why.reason_code().and_then(|code| DisconnectReasonCode::try_from(code).ok());
         let code = code.unwrap_or(DisconnectReasonCode::UnspecifiedError);
-        [Happening::Refused(why), self.close(code, why.sentence())]
+        [ServerEvent::Refused(why), self.close(code, why.sentence())]
     }
 
     /// The node stops.
-    pub fn shutting_down(&mut self) -> Happening {
+    pub fn shutting_down(&mut self) -> ServerEvent {
         self.close(DisconnectReasonCode::ServerShuttingDown, "the node is shutting down")
     }
 
@@ -255,20 +266,20 @@ impl Session {
         }
     }
 
-    fn apply(&mut self, events: Vec<Event>, happenings: &mut Vec<Happening>) {
+    fn apply(&mut self, events: Vec<Event>, happened: &mut Vec<ServerEvent>) {
         for event in events {
             if self.phase == Phase::Closed {
                 return;
             }
             match event {
-                Event::NotifyPacketReceived(packet) => self.received(packet, happenings),
+                Event::NotifyPacketReceived(packet) => self.received(packet, happened),
                 Event::RequestSendPacket { packet, .. } => {
                     self.out.extend_from_slice(&packet.to_continuous_buffer());
                 }
                 Event::NotifyError(error) => {
                     // The protocol machine has said goodbye itself for some errors; it then sends no
                     // second one.
-                    happenings.extend(self.turn_away(broken(error)));
+                    happened.extend(self.turn_away(of_error(error)));
                 }
                 // The reason follows in a NotifyError; a close without one is a plain end.
                 Event::RequestClose
@@ -279,90 +290,83 @@ impl Session {
         }
     }
 
-    fn received(&mut self, packet: Packet, happenings: &mut Vec<Happening>) {
+    fn received(&mut self, packet: Packet, happened: &mut Vec<ServerEvent>) {
         match packet {
-            Packet::V5_0Connect(p) => {
-                self.v5 = true;
-                self.wants_reasons = !p
-                    .props()
-                    .iter()
-                    .any(|p| matches!(p, Property::RequestProblemInformation(v) if v.val() == 0));
-                // MQTT-3.2.2-12 and 13: a will beyond what the CONNACK would announce is no connection.
-                let will = match (p.will_flag(), p.will_qos(), p.will_retain()) {
-                    (true, Qos::ExactlyOnce, _) => Some(LinkRefusal::Qos),
-                    (true, _, true) => Some(LinkRefusal::Retain),
-                    _ => None,
-                };
-                self.connect(p.client_id(), p.keep_alive(), will, happenings);
-            }
+            Packet::V5_0Connect(p) => self.connect_v5(&p, happened),
             Packet::V3_1_1Connect(p) => {
                 // MQTT-3.1.3-8: a session to keep needs a name of its own.
                 let nameless = p.client_id().is_empty() && !p.clean_session();
-                let wrong = nameless.then_some(LinkRefusal::ClientId);
-                self.connect(p.client_id(), p.keep_alive(), wrong, happenings);
+                let wrong = nameless.then_some(MqttRefusal::ClientId);
+                self.connect(p.client_id(), p.keep_alive(), wrong, happened);
             }
             Packet::V5_0Publish(p) => {
-                self.publish(
-                    p.qos(),
-                    p.retain(),
-                    p.packet_id(),
-                    p.topic_name(),
-                    p.payload().as_slice(),
-                    happenings,
-                );
+                let payload = p.payload().as_slice();
+                self.publish(p.qos(), p.retain(), p.packet_id(), p.topic_name(), payload, happened);
             }
             Packet::V3_1_1Publish(p) => {
-                self.publish(
-                    p.qos(),
-                    p.retain(),
-                    p.packet_id(),
-                    p.topic_name(),
-                    p.payload().as_slice(),
-                    happenings,
-                );
+                let payload = p.payload().as_slice();
+                self.publish(p.qos(), p.retain(), p.packet_id(), p.topic_name(), payload, happened);
             }
             Packet::V5_0Subscribe(p) => {
                 let filters = p.entries().iter().map(|e| e.topic_filter().to_owned()).collect();
                 let numbered = p.props().iter().any(|p| matches!(p, Property::SubscriptionIdentifier(_)));
-                self.subscribe(p.packet_id(), filters, numbered, happenings);
+                self.subscribe(p.packet_id(), filters, numbered, happened);
             }
             Packet::V3_1_1Subscribe(p) => {
                 let filters = p.entries().iter().map(|e| e.topic_filter().to_owned()).collect();
-                self.subscribe(p.packet_id(), filters, false, happenings);
+                self.subscribe(p.packet_id(), filters, false, happened);
             }
             Packet::V5_0Unsubscribe(p) => {
-                let lanes: Vec<Vec<Lane>> =
-                    p.entries().iter().map(|f| topic::covered(f.as_str(), self.device)).collect();
-                let codes = lanes
-                    .iter()
-                    .map(|lanes| match lanes.is_empty() {
-                        true => UnsubackReasonCode::NoSubscriptionExisted,
-                        false => UnsubackReasonCode::Success,
-                    })
-                    .collect();
-                if let Ok(ack) =
-                    v5_0::Unsuback::builder().packet_id(p.packet_id()).reason_codes(codes).build()
-                {
-                    self.send_only(ack.into());
-                }
-                happenings.push(Happening::Deaf(lanes.concat()));
+                let filters: Vec<&str> = p.entries().iter().map(|f| f.as_str()).collect();
+                self.unsubscribe(p.packet_id(), &filters, happened);
             }
             Packet::V3_1_1Unsubscribe(p) => {
-                let lanes: Vec<Vec<Lane>> =
-                    p.entries().iter().map(|f| topic::covered(f.as_str(), self.device)).collect();
-                if let Ok(ack) = v3_1_1::Unsuback::builder().packet_id(p.packet_id()).build() {
-                    self.send_only(ack.into());
-                }
-                happenings.push(Happening::Deaf(lanes.concat()));
+                let filters: Vec<&str> = p.entries().iter().map(|f| f.as_str()).collect();
+                self.unsubscribe(p.packet_id(), &filters, happened);
             }
             Packet::V5_0Disconnect(_) | Packet::V3_1_1Disconnect(_) => {
                 self.phase = Phase::Closed;
-                happenings.push(Happening::Close("the device said goodbye".into()));
+                happened.push(ServerEvent::Close("the device said goodbye".into()));
             }
             // Answered by the protocol machine itself.
             Packet::V5_0Pingreq(_) | Packet::V3_1_1Pingreq(_) => {}
-            _ => happenings.extend(self.turn_away(LinkRefusal::MqttProtocol)),
+            _ => happened.extend(self.turn_away(MqttRefusal::Protocol)),
         }
+    }
+
+    fn connect_v5(&mut self, packet: &v5_0::Connect, happened: &mut Vec<ServerEvent>) {
+        self.v5 = true;
+        let asks_for_none =
+            |p: &Property| matches!(p, Property::RequestProblemInformation(v) if v.val() == 0);
+        self.wants_reasons = !packet.props().iter().any(asks_for_none);
+        // MQTT-3.2.2-12 and 13: a will beyond what the CONNACK would announce is no connection.
+        let will = match (packet.will_flag(), packet.will_qos(), packet.will_retain()) {
+            (true, Qos::ExactlyOnce, _) => Some(MqttRefusal::Qos),
+            (true, _, true) => Some(MqttRefusal::Retain),
+            _ => None,
+        };
+        self.connect(packet.client_id(), packet.keep_alive(), will, happened);
+    }
+
+    fn unsubscribe(&mut self, packet_id: u16, filters: &[&str], happened: &mut Vec<ServerEvent>) {
+        let covered: Vec<Vec<Downlink>> =
+            filters.iter().map(|filter| topic::covered(filter, self.device)).collect();
+        let ack: Option<Packet> = if self.v5 {
+            let codes = covered
+                .iter()
+                .map(|covered| match covered.is_empty() {
+                    true => UnsubackReasonCode::NoSubscriptionExisted,
+                    false => UnsubackReasonCode::Success,
+                })
+                .collect();
+            v5_0::Unsuback::builder().packet_id(packet_id).reason_codes(codes).build().ok().map(Into::into)
+        } else {
+            v3_1_1::Unsuback::builder().packet_id(packet_id).build().ok().map(Into::into)
+        };
+        if let Some(ack) = ack {
+            self.send_only(ack);
+        }
+        happened.push(ServerEvent::Unsubscribed(covered.concat()));
     }
 
     fn publish(
@@ -372,87 +376,92 @@ impl Session {
         packet_id: Option<u16>,
         topic_name: &str,
         payload: &[u8],
-        happenings: &mut Vec<Happening>,
+        happened: &mut Vec<ServerEvent>,
     ) {
         let (Qos::AtLeastOnce, Some(packet_id)) = (qos, packet_id) else {
-            happenings.extend(self.turn_away(LinkRefusal::Qos));
+            happened.extend(self.turn_away(MqttRefusal::Qos));
             return;
         };
         // The protocol machine lets it pass in 3.1.1.
         if packet_id == 0 {
-            happenings.extend(self.turn_away(LinkRefusal::MqttMalformed));
+            happened.extend(self.turn_away(MqttRefusal::Malformed));
             return;
         }
         if retain {
-            happenings.extend(self.turn_away(LinkRefusal::Retain));
+            happened.extend(self.turn_away(MqttRefusal::Retain));
             return;
         }
         // The protocol machine lets a repeated packet id pass; two verdicts for one id would be a lie.
         if self.unacked.iter().any(|unacked| unacked.packet_id == packet_id) {
-            happenings.extend(self.turn_away(LinkRefusal::PacketIdInUse));
+            happened.extend(self.turn_away(MqttRefusal::PacketIdInUse));
             return;
         }
         let slot = self.slot_front + self.unacked.len() as u64;
         let refusal = match topic::parse(topic_name) {
-            None => Some((RefusalCode::TopicInvalid, LinkRefusal::TopicUnknown)),
-            Some((device, _)) if device != self.device => {
-                Some((RefusalCode::NotAuthorized, LinkRefusal::TopicForeign))
-            }
-            Some((_, lane)) if !lane.is_up() => {
-                Some((RefusalCode::NotAuthorized, LinkRefusal::TopicDownward))
-            }
-            Some(_) if payload.len() > ENVELOPE_BYTES_MAX => {
-                Some((RefusalCode::PayloadInvalid, LinkRefusal::PayloadTooLong))
-            }
+            None => Some(MqttRefusal::TopicUnknown),
+            Some((device, _)) if device != self.device => Some(MqttRefusal::TopicForeign),
+            Some((_, lane)) if !lane.is_up() => Some(MqttRefusal::TopicDownward),
+            Some(_) if payload.len() > ENVELOPE_BYTES_MAX => Some(LinkRefusal::PayloadTooLong.into()),
             Some((_, lane)) => {
                 let alarm = lane == Lane::Alarm;
-                happenings.push(Happening::Offer { slot, alarm, bytes: payload.to_vec() });
+                happened.push(ServerEvent::Offer { slot, alarm, bytes: payload.to_vec() });
                 None
             }
         };
-        let verdict = refusal.map(|(reason, why)| {
-            happenings.push(Happening::Refused(why));
-            Verdict::Refused { reason, sentence: why.sentence().to_owned() }
-        });
-        self.unacked.push_back(Unacked { packet_id, verdict });
-        self.release(happenings);
+        happened.extend(refusal.map(ServerEvent::Refused));
+        self.unacked.push_back(Unacked { packet_id, answer: refusal.map(Acknowledgement::Refused) });
+        self.release(happened);
     }
 
-    /// Acknowledges from the front as far as verdicts are known.
-    fn release(&mut self, happenings: &mut Vec<Happening>) {
+    /// Acknowledges from the front as far as answers are known.
+    fn release(&mut self, happened: &mut Vec<ServerEvent>) {
         while self.phase == Phase::Open
-            && let Some(Unacked { verdict: Some(_), .. }) = self.unacked.front()
-            && let Some(Unacked { packet_id, verdict: Some(verdict) }) = self.unacked.pop_front()
+            && let Some(Unacked { answer: Some(_), .. }) = self.unacked.front()
+            && let Some(Unacked { packet_id, answer: Some(answer) }) = self.unacked.pop_front()
         {
             self.slot_front += 1;
             if self.v5 {
-                self.send_v5_ack(packet_id, verdict);
-                continue;
-            }
-            match verdict {
-                Verdict::Admitted | Verdict::Duplicate => {
-                    if let Ok(ack) = v3_1_1::Puback::builder().packet_id(packet_id).build() {
-                        self.send_only(ack.into());
-                    }
-                }
-                // Version 3.1.1 has no word for it.
-                Verdict::Refused { sentence, .. } => {
-                    self.phase = Phase::Closed;
-                    happenings.push(Happening::Close(format!("refused: {sentence}")));
-                }
-                Verdict::Busy => {
-                    self.phase = Phase::Closed;
-                    happenings.push(Happening::Close("the node is busy".into()));
-                }
+                self.send_v5_ack(packet_id, answer);
+            } else if let Err(why) = self.send_v3_ack(packet_id, answer) {
+                self.phase = Phase::Closed;
+                happened.push(ServerEvent::Close(why));
             }
         }
     }
 
-    fn send_v5_ack(&mut self, packet_id: u16, verdict: Verdict) {
-        let (code, sentence) = match verdict {
-            Verdict::Admitted | Verdict::Duplicate => (PubackReasonCode::Success, None),
-            Verdict::Busy => (PubackReasonCode::QuotaExceeded, Some(crate::ingress::Busy.to_string())),
-            Verdict::Refused { reason, sentence } => (puback_code(reason), Some(sentence)),
+    /// Version 3.1.1 has no code for a refusal: the error says why to close.
+    fn send_v3_ack(&mut self, packet_id: u16, answer: Acknowledgement) -> Result<(), String> {
+        match answer {
+            Acknowledgement::Verdict(Verdict::Admitted | Verdict::Duplicate) => {
+                if let Ok(ack) = v3_1_1::Puback::builder().packet_id(packet_id).build() {
+                    self.send_only(ack.into());
+                }
+                Ok(())
+            }
+            Acknowledgement::Verdict(Verdict::Busy) => Err("the node is busy".into()),
+            Acknowledgement::Verdict(Verdict::Refused { sentence, .. }) => {
+                Err(format!("refused: {sentence}"))
+            }
+            Acknowledgement::Refused(why) => Err(format!("refused: {}", why.sentence())),
+        }
+    }
+
+    fn send_v5_ack(&mut self, packet_id: u16, answer: Acknowledgement) {
+        let (code, sentence) = match answer {
+            Acknowledgement::Verdict(Verdict::Admitted | Verdict::Duplicate) => {
+                (PubackReasonCode::Success, None)
+            }
+            Acknowledgement::Verdict(Verdict::Busy) => {
+                (PubackReasonCode::QuotaExceeded, Some(LinkRefusal::Busy.sentence().to_owned()))
+            }
+            Acknowledgement::Verdict(Verdict::Refused { reason, sentence }) => {
+                (puback_code(reason), Some(sentence))
+            }
+            Acknowledgement::Refused(why) => {
+                let code = why.reason_code().and_then(|code| PubackReasonCode::try_from(code).ok());
+                let code = code.unwrap_or(PubackReasonCode::UnspecifiedError);
+                (code, Some(why.sentence().to_owned()))
+            }
         };
         let Some(sentence) = sentence else {
             if let Ok(ack) = v5_0::Puback::builder().packet_id(packet_id).build() {
@@ -480,42 +489,24 @@ impl Session {
         packet_id: u16,
         filters: Vec<String>,
         numbered: bool,
-        happenings: &mut Vec<Happening>,
+        happened: &mut Vec<ServerEvent>,
     ) {
         if packet_id == 0 {
-            happenings.extend(self.turn_away(LinkRefusal::MqttMalformed));
+            happened.extend(self.turn_away(MqttRefusal::Malformed));
             return;
         }
         // Identifiers were announced as not available: nothing is granted under one.
         let covered = |f: &String| if numbered { vec![] } else { topic::covered(f, self.device) };
-        let lanes: Vec<Vec<Lane>> = filters.iter().map(covered).collect();
-        if lanes.iter().any(Vec::is_empty) {
-            happenings.push(Happening::Refused(LinkRefusal::SubscriptionForeign));
+        let granted: Vec<Vec<Downlink>> = filters.iter().map(covered).collect();
+        if granted.iter().any(Vec::is_empty) {
+            happened.push(ServerEvent::Refused(MqttRefusal::SubscriptionForeign));
         }
         if self.v5 {
-            let codes = lanes
-                .iter()
-                .zip(&filters)
-                .map(|(lanes, filter)| match lanes.is_empty() {
-                    false => SubackReasonCode::GrantedQos0,
-                    true if numbered => SubackReasonCode::SubscriptionIdentifiersNotSupported,
-                    true if filter.starts_with("$share/") => {
-                        SubackReasonCode::SharedSubscriptionsNotSupported
-                    }
-                    true => SubackReasonCode::NotAuthorized,
-                })
-                .collect();
-            let mut ack = v5_0::Suback::builder().packet_id(packet_id).reason_codes(codes);
-            if self.wants_reasons && lanes.iter().any(Vec::is_empty) {
-                ack = ack.props(reason_string::reason(LinkRefusal::SubscriptionForeign.sentence()));
-            }
-            if let Ok(ack) = ack.build() {
-                self.send_only(ack.into());
-            }
+            self.send_v5_suback(packet_id, &filters, numbered, &granted);
         } else {
-            let codes = lanes
+            let codes = granted
                 .iter()
-                .map(|lanes| match lanes.is_empty() {
+                .map(|granted| match granted.is_empty() {
                     true => SubackReturnCode::Failure,
                     false => SubackReturnCode::SuccessMaximumQos0,
                 })
@@ -524,29 +515,36 @@ impl Session {
                 self.send_only(ack.into());
             }
         }
-        let lanes = lanes.concat();
-        if !lanes.is_empty() {
-            happenings.push(Happening::Listening(lanes));
+        let granted = granted.concat();
+        if !granted.is_empty() {
+            happened.push(ServerEvent::Subscribed(granted));
         }
     }
-}
 
-fn broken(error: MqttError) -> LinkRefusal {
-    match error {
-        MqttError::PacketTooLarge => LinkRefusal::PacketTooLong,
-        MqttError::ReceiveMaximumExceeded => LinkRefusal::ReceiveMaximum,
-        MqttError::TopicAliasInvalid => LinkRefusal::TopicAlias,
-        MqttError::MalformedPacket | MqttError::InsufficientBytes => LinkRefusal::MqttMalformed,
-        _ => LinkRefusal::MqttProtocol,
-    }
-}
-
-fn puback_code(reason: RefusalCode) -> PubackReasonCode {
-    match reason {
-        RefusalCode::Conflict => PubackReasonCode::ImplementationSpecificError,
-        RefusalCode::NotAuthorized => PubackReasonCode::NotAuthorized,
-        RefusalCode::TopicInvalid => PubackReasonCode::TopicNameInvalid,
-        RefusalCode::PayloadInvalid => PubackReasonCode::PayloadFormatInvalid,
+    fn send_v5_suback(
+        &mut self,
+        packet_id: u16,
+        filters: &[String],
+        numbered: bool,
+        granted: &[Vec<Downlink>],
+    ) {
+        let codes = granted
+            .iter()
+            .zip(filters)
+            .map(|(granted, filter)| match granted.is_empty() {
+                false => SubackReasonCode::GrantedQos0,
+                true if numbered => SubackReasonCode::SubscriptionIdentifiersNotSupported,
+                true if filter.starts_with("$share/") => SubackReasonCode::SharedSubscriptionsNotSupported,
+                true => SubackReasonCode::NotAuthorized,
+            })
+            .collect();
+        let mut ack = v5_0::Suback::builder().packet_id(packet_id).reason_codes(codes);
+        if self.wants_reasons && granted.iter().any(Vec::is_empty) {
+            ack = ack.props(reason_string::reason(MqttRefusal::SubscriptionForeign.sentence()));
+        }
+        if let Ok(ack) = ack.build() {
+            self.send_only(ack.into());
+        }
     }
 }
 

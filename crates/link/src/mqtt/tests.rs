@@ -1,10 +1,11 @@
 //! A node and its gateways on real sockets.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use super::{Client, MqttRefusal, RECEIVE_MAXIMUM, serve};
 use crate::{
-    Bounds, Busy, Client, ConnectError, Event, Events, Ingress, Lane, Registry, Reply, Sessions, Verdict,
+    Bounds, Busy, Endpoint, Ingress, LinkRefusal, RefusalReason, Registry, Reply, Sessions, Verdict,
 };
-use crate::{COMMAND_PAYLOAD_MAX, LinkRefusal, PublishError, RECEIVE_MAXIMUM, RefusalCode, tls};
+use crate::{COMMAND_PAYLOAD_MAX, ConnectError, Event, Events, PublishError, Rejection, Uplink, tls};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -88,15 +89,9 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let refused = Arc::default();
         let sessions = Arc::new(Sessions::new());
-        let serving = tokio::spawn(crate::serve(
-            listener,
-            Arc::new(config),
-            Arc::new(Admission { offers: offer, refused: Arc::clone(&refused) }),
-            ledger.clone(),
-            sessions.clone(),
-            bounds,
-            stopped,
-        ));
+        let ingress = Arc::new(Admission { offers: offer, refused: Arc::clone(&refused) });
+        let endpoint = Endpoint::new(ingress, ledger.clone(), sessions.clone(), bounds);
+        let serving = tokio::spawn(serve(listener, Arc::new(config), endpoint, stopped));
         Self { address, ledger, sessions, admission, refused, stop, serving }
     }
 
@@ -117,7 +112,8 @@ impl Node {
 
 impl Node {
     /// Waits until this was refused, and counts it away.
-    async fn counted(&self, why: LinkRefusal) {
+    async fn counted(&self, why: impl Into<LinkRefusal>) {
+        let why = why.into();
         let patience = tokio::time::Instant::now() + Duration::from_secs(20);
         while !self.take_counted(why) {
             assert!(tokio::time::Instant::now() < patience, "{why:?} was not counted");
@@ -135,7 +131,7 @@ impl Node {
 async fn closed(events: &mut Events) -> String {
     loop {
         match events.next().await.unwrap() {
-            Event::Closed(why) => return why,
+            Event::Closed { why, .. } => return why,
             _ => continue,
         }
     }
@@ -282,13 +278,18 @@ async fn refusals_carry_code_and_sentence() {
     let (client, mut events) = node.connect(GATEWAY).await.unwrap();
     let sent = client.publish(false, vec![1]).unwrap();
     let sentence = "the header names an unknown class".to_owned();
-    let reason = RefusalCode::PayloadInvalid;
+    let reason = RefusalReason::PayloadInvalid;
     node.admission.recv().await.unwrap().reply.send(Verdict::Refused { reason, sentence: sentence.clone() });
-    assert_eq!(events.next().await, Some(Event::Refused { id: sent, code: 0x99, reason: sentence }));
+    assert_eq!(
+        events.next().await,
+        Some(Event::Refused { id: sent, why: Rejection::PayloadInvalid, sentence })
+    );
     // A reply that is lost says "try again", so that the window is not held for ever.
     let sent = client.publish(false, vec![1]).unwrap();
     drop(node.admission.recv().await.unwrap());
-    assert!(matches!(events.next().await, Some(Event::Refused { id, code: 0x97, .. }) if id == sent));
+    assert!(
+        matches!(events.next().await, Some(Event::Refused { id, why: Rejection::Busy, .. }) if id == sent)
+    );
 }
 
 #[tokio::test]
@@ -297,7 +298,7 @@ async fn a_full_queue_says_try_again() {
     node.admission.close();
     let (client, mut events) = node.connect(GATEWAY).await.unwrap();
     client.publish(false, vec![1]).unwrap();
-    assert!(matches!(events.next().await, Some(Event::Refused { code: 0x97, .. })));
+    assert!(matches!(events.next().await, Some(Event::Refused { why: Rejection::Busy, .. })));
 }
 
 #[tokio::test]
@@ -317,23 +318,39 @@ async fn the_window_is_kept_and_opens_again() {
 #[tokio::test]
 async fn receipts_and_proofs_are_delivered_to_who_listens() {
     let node = Node::start().await;
-    assert!(!node.sessions.send(id(GATEWAY), Lane::Receipt, vec![1]));
     let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
-    assert!(node.sessions.send(id(GATEWAY), Lane::Receipt, b"receipt".to_vec()));
+    node.sessions.send_receipt(id(GATEWAY), b"receipt".to_vec());
     assert_eq!(events.next().await, Some(Event::Receipt(b"receipt".to_vec())));
-    assert!(node.sessions.send(id(GATEWAY), Lane::Proof, vec![7; 800_000]));
+    assert!(node.sessions.send_proof(id(GATEWAY), vec![7; 800_000]));
     assert_eq!(events.next().await, Some(Event::Proof(vec![7; 800_000])));
-    assert!(!node.sessions.send(id([3; 32]), Lane::Proof, vec![]));
+    assert!(!node.sessions.send_proof(id([3; 32]), vec![]));
+}
+
+#[tokio::test]
+async fn a_receipt_nobody_was_there_for_reaches_the_device_in_its_next_session() {
+    let node = Node::start().await;
+    node.sessions.send_receipt(id(GATEWAY), b"early".to_vec());
+    assert!(node.sessions.take_owed().is_empty(), "it cannot be reached yet");
+    let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
+    let owed = loop {
+        if let Some(owed) = node.sessions.take_owed().pop() {
+            break owed;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(owed, (id(GATEWAY), vec![b"early".to_vec()]));
+    node.sessions.send_receipt(id(GATEWAY), b"signed again".to_vec());
+    assert_eq!(events.next().await, Some(Event::Receipt(b"signed again".to_vec())));
 }
 
 #[tokio::test]
 async fn commands_go_down_to_their_gateway_in_order_and_too_long_ones_do_not() {
     let node = Node::start().await;
-    assert!(!node.sessions.send(id(GATEWAY), Lane::Command, vec![1]), "not connected");
+    assert!(!node.sessions.send_command(id(GATEWAY), vec![1]), "not connected");
     let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
-    assert!(!node.sessions.send(id(GATEWAY), Lane::Command, vec![0; COMMAND_PAYLOAD_MAX + 1]));
+    assert!(!node.sessions.send_command(id(GATEWAY), vec![0; COMMAND_PAYLOAD_MAX + 1]));
     for n in 0..5 {
-        assert!(node.sessions.send(id(GATEWAY), Lane::Command, vec![n; COMMAND_PAYLOAD_MAX]));
+        assert!(node.sessions.send_command(id(GATEWAY), vec![n; COMMAND_PAYLOAD_MAX]));
     }
     for n in 0..5 {
         assert_eq!(events.next().await, Some(Event::Command(vec![n; COMMAND_PAYLOAD_MAX])));
@@ -345,7 +362,13 @@ async fn a_gateway_reconnects_and_takes_over_its_old_session() {
     let mut node = Node::start().await;
     let (old, mut old_events) = node.connect(GATEWAY).await.unwrap();
     let (client, mut events) = node.connect(GATEWAY).await.unwrap();
-    assert!(closed(&mut old_events).await.contains("0x8e"));
+    let last = loop {
+        match old_events.next().await.unwrap() {
+            Event::Closed { taken_over, why } => break (taken_over, why),
+            _ => continue,
+        }
+    };
+    assert!(last.0 && last.1.contains("0x8e"), "{last:?}");
     assert_eq!(old_events.next().await, None);
     assert!(old.publish(false, vec![1]).is_err());
     assert_eq!(node.sessions.connected(), [id(GATEWAY)]);
@@ -365,17 +388,17 @@ async fn a_revoked_gateway_is_put_out() {
 }
 
 #[tokio::test]
-async fn the_node_can_bar_a_device_at_once() {
+async fn the_node_can_expel_a_device_at_once() {
     let node = Node::bounded(Bounds { registry_every: Duration::from_secs(600), ..Bounds::default() }).await;
     let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
-    node.sessions.bar(id(GATEWAY), "revoked: stolen".into());
+    node.sessions.expel(id(GATEWAY), "revoked: stolen".into());
     assert!(closed(&mut events).await.contains("revoked: stolen"));
 }
 
 #[tokio::test]
 async fn strangers_and_sleepers_hold_up_nobody() {
     let node = Node::bounded(Bounds {
-        strangers_max: 2,
+        unauthenticated_max: 2,
         connect_timeout: Duration::from_millis(300),
         ..Bounds::default()
     })
@@ -408,7 +431,7 @@ async fn one_that_reads_nothing_is_closed_and_blocks_nobody() {
     let (client, mut events) = node.connect([3; 32]).await.unwrap();
     let mut turns = 0;
     while node.sessions.connected().contains(&id(GATEWAY)) {
-        node.sessions.send(id(GATEWAY), Lane::Proof, vec![0; 100_000]);
+        let _ = node.sessions.send_proof(id(GATEWAY), vec![0; 100_000]);
         let sent = client.publish(false, vec![1]).unwrap();
         node.admission.recv().await.unwrap().reply.send(Verdict::Admitted);
         assert_eq!(events.next().await, Some(Event::Acked { id: sent }));

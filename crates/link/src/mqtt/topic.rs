@@ -1,5 +1,6 @@
 //! Topics: `d/<device>/<lane>`. A device publishes and receives on its own only.
 
+use crate::sessions::Downlink;
 use std::str::FromStr;
 use vitals::DeviceId;
 
@@ -26,9 +27,6 @@ impl Lane {
         (Self::Proof, "p"),
         (Self::Command, "c"),
     ];
-    /// Those that devices listen on.
-    pub const DOWN: [Self; 3] = [Self::Receipt, Self::Proof, Self::Command];
-
     fn letter(self) -> &'static str {
         match self {
             Self::Envelope => "e",
@@ -46,6 +44,16 @@ impl Lane {
     }
 }
 
+impl From<Downlink> for Lane {
+    fn from(what: Downlink) -> Self {
+        match what {
+            Downlink::Receipt => Self::Receipt,
+            Downlink::Proof => Self::Proof,
+            Downlink::Command => Self::Command,
+        }
+    }
+}
+
 /// The topic of a device's lane.
 #[must_use]
 pub fn of(device: DeviceId, lane: Lane) -> String {
@@ -60,11 +68,11 @@ pub fn parse(topic: &str) -> Option<(DeviceId, Lane)> {
     Lane::ALL.into_iter().find(|(_, l)| *l == letter).map(|(lane, _)| (device, lane))
 }
 
-/// The downward lanes of `device` that a subscription covers.
+/// What a subscription of `device` covers of what the node sends to it.
 #[must_use]
-pub fn covered(filter: &str, device: DeviceId) -> Vec<Lane> {
+pub fn covered(filter: &str, device: DeviceId) -> Vec<Downlink> {
     let all = filter == format!("d/{device}/+") || filter == format!("d/{device}/#");
-    Lane::DOWN.into_iter().filter(|lane| all || filter == of(device, *lane)).collect()
+    Downlink::ALL.into_iter().filter(|what| all || filter == of(device, (*what).into())).collect()
 }
 
 #[cfg(test)]
@@ -87,8 +95,8 @@ mod tests {
     #[test]
     fn subscriptions_cover_own_downward_lanes_only() {
         let device = DeviceId([7; 16]);
-        assert_eq!(covered(&format!("d/{device}/#"), device), Lane::DOWN);
-        assert_eq!(covered(&of(device, Lane::Proof), device), [Lane::Proof]);
+        assert_eq!(covered(&format!("d/{device}/#"), device), Downlink::ALL);
+        assert_eq!(covered(&of(device, Lane::Proof), device), [Downlink::Proof]);
         for foreign in ["#", "+/+/r", "d/#", "d/+/r", &of(DeviceId([8; 16]), Lane::Receipt)] {
             assert_eq!(covered(foreign, device), [], "{foreign}");
         }

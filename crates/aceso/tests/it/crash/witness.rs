@@ -4,8 +4,8 @@
 use super::desk::Desk;
 use crate::support::now_ms;
 use device::{Identity, Sealer, SealerState, pairing};
-use link::mqtt::client::CODE_BUSY;
-use link::{Client, Event, Events, PublishId};
+use link::mqtt::Client;
+use link::{Event, Events, PublishId, Rejection, Uplink};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -168,7 +168,7 @@ impl Running {
             };
             tokio::select! {
                 told = told => match told {
-                    Some(Event::Closed(_)) | None => drop(client.take()),
+                    Some(Event::Closed { .. }) | None => drop(client.take()),
                     Some(event) => self.hear(event),
                 },
                 _ = retry.tick() => {
@@ -265,11 +265,11 @@ impl Running {
                     self.seen.held[place].acknowledged += 1;
                 }
             }
-            Event::Refused { id, code: CODE_BUSY, .. } => {
+            Event::Refused { id, why: Rejection::Busy, .. } => {
                 self.to_send.extend(self.under_way.remove(&id));
             }
-            Event::Refused { code, reason, .. } => {
-                self.seen.problems.push(format!("an envelope was refused (0x{code:02x}): {reason}"));
+            Event::Refused { why, sentence, .. } => {
+                self.seen.problems.push(format!("an envelope was refused ({why}): {sentence}"));
             }
             Event::Receipt(bytes) => {
                 if let Err(why) = self.receipt(&bytes) {
@@ -284,7 +284,7 @@ impl Running {
             Event::Command(_) | Event::CommandTooLong(_) => {
                 self.seen.problems.push("a command came to a bed that nobody asked anything of".into());
             }
-            Event::Closed(_) => {}
+            Event::Closed { .. } => {}
         }
     }
 

@@ -1,25 +1,26 @@
 //! What a CONNECT is answered with.
 
-use super::{Happening, Phase, Session};
-use crate::mqtt::reason_string;
-use crate::refusal::LinkRefusal;
-use crate::{KEEP_ALIVE_S_MAX, RECEIVE_MAXIMUM};
+use super::{Phase, ServerEvent, ServerSession};
+use crate::mqtt::refusal::MqttRefusal;
+use crate::mqtt::{KEEP_ALIVE_S_MAX, RECEIVE_MAXIMUM, reason_string};
 use mqtt_protocol_core::mqtt::packet::{self, Property, v3_1_1, v5_0};
 use mqtt_protocol_core::mqtt::result_code::{ConnectReasonCode, ConnectReturnCode};
 
-impl Session {
+impl ServerSession {
     /// Lets the device in, unless `wrong` or something else speaks against it.
     pub(super) fn connect(
         &mut self,
         client_id: &str,
         keep_alive_s: u16,
-        wrong: Option<LinkRefusal>,
-        happenings: &mut Vec<Happening>,
+        wrong: Option<MqttRefusal>,
+        happened: &mut Vec<ServerEvent>,
     ) {
         let wanted = self.device.to_string();
         let foreign = !client_id.is_empty() && client_id != wanted;
-        if let Some(why) = self.unwelcome.or(foreign.then_some(LinkRefusal::ClientId)).or(wrong) {
-            happenings.extend(self.refuse_connect(why));
+        if let Some(why) =
+            self.refuse_with.map(Into::into).or(foreign.then_some(MqttRefusal::ClientId)).or(wrong)
+        {
+            happened.extend(self.refuse_connect(why));
             return;
         }
         let asked = if keep_alive_s == 0 { KEEP_ALIVE_S_MAX } else { keep_alive_s };
@@ -41,12 +42,12 @@ impl Session {
         self.phase = Phase::Open;
         // A 3.1.1 client cannot be told a shorter time than it asked for.
         let seconds = if self.v5 { granted } else { asked };
-        happenings.push(Happening::Connected { silence_ms_max: u32::from(seconds) * 1500 });
+        happened.push(ServerEvent::Connected { silence_ms_max: u32::from(seconds) * 1500 });
     }
 
-    fn refuse_connect(&mut self, why: LinkRefusal) -> [Happening; 2] {
+    fn refuse_connect(&mut self, why: MqttRefusal) -> [ServerEvent; 2] {
         if self.v5 {
-            let code = why.mqtt().and_then(|code| ConnectReasonCode::try_from(code).ok());
+            let code = why.reason_code().and_then(|code| ConnectReasonCode::try_from(code).ok());
             let mut packet = v5_0::Connack::builder()
                 .session_present(false)
                 .reason_code(code.unwrap_or(ConnectReasonCode::UnspecifiedError));
@@ -58,7 +59,7 @@ impl Session {
             }
         } else {
             let code = match why {
-                LinkRefusal::ClientId => ConnectReturnCode::IdentifierRejected,
+                MqttRefusal::ClientId => ConnectReturnCode::IdentifierRejected,
                 _ => ConnectReturnCode::ServerUnavailable,
             };
             let packet = v3_1_1::Connack::builder().session_present(false).return_code(code).build();
@@ -67,7 +68,7 @@ impl Session {
             }
         }
         self.phase = Phase::Closed;
-        [Happening::Refused(why), Happening::Close(why.sentence().to_owned())]
+        [ServerEvent::Refused(why), ServerEvent::Close(why.sentence().to_owned())]
     }
 }
 

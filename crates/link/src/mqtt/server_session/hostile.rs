@@ -44,65 +44,65 @@ fn own() -> Vec<u8> {
     topic::of(DEVICE, Lane::Envelope).into_bytes()
 }
 
-fn connected(connect: &[u8]) -> Session {
-    let mut node = Session::new(DEVICE);
-    assert_eq!(node.receive(connect), [Happening::Connected { silence_ms_max: 30_000 }]);
+fn connected(connect: &[u8]) -> ServerSession {
+    let mut node = ServerSession::new(DEVICE);
+    assert_eq!(node.receive(connect), [ServerEvent::Connected { silence_ms_max: 30_000 }]);
     node.take_output();
     node
 }
 
 /// The refusal that ended the session, after which it reads no more.
-fn ended(node: &mut Session, happenings: &[Happening], what: &str) -> LinkRefusal {
-    let [Happening::Refused(why), Happening::Close(sentence)] = happenings else {
+fn ended(node: &mut ServerSession, happenings: &[ServerEvent], what: &str) -> MqttRefusal {
+    let [ServerEvent::Refused(why), ServerEvent::Close(sentence)] = happenings else {
         panic!("{what}: {happenings:?}")
     };
     assert_eq!(sentence, why.sentence());
-    assert!(!node.is_hungry(), "{what}");
+    assert!(!node.can_receive(), "{what}");
     assert!(node.receive(&publish(2, &own(), 1, None, b"x")).is_empty(), "{what}: nothing is heard any more");
     *why
 }
 
 #[test]
 fn broken_packets_close_the_session_under_their_code() {
-    use LinkRefusal::{
-        MqttMalformed, MqttProtocol, PacketIdInUse, PacketTooLong, Qos as QosRefused, Retain, TopicAlias,
+    use MqttRefusal::{
+        Malformed, PacketIdInUse, PacketTooLong, Protocol, Qos as QosRefused, Retain, TopicAlias,
     };
     let own = own();
     let v5 = |flags, id| publish(flags, &own, id, Some(b""), b"x");
-    let cases: Vec<(&str, Vec<u8>, LinkRefusal)> = vec![
-        ("packet type 0", packet(0x00, b""), MqttMalformed),
-        ("reserved flags of SUBSCRIBE", packet(0x80, b"\x00\x01\x00\x00\x01a\x00"), MqttMalformed),
-        ("a length without an end", vec![0x32, 0xff, 0xff, 0xff, 0xff, 0x7f], MqttMalformed),
+    let cases: Vec<(&str, Vec<u8>, MqttRefusal)> = vec![
+        ("packet type 0", packet(0x00, b""), Malformed),
+        ("reserved flags of SUBSCRIBE", packet(0x80, b"\x00\x01\x00\x00\x01a\x00"), Malformed),
+        ("a length without an end", vec![0x32, 0xff, 0xff, 0xff, 0xff, 0x7f], Malformed),
         ("a length of 256 MiB", vec![0x32, 0xff, 0xff, 0xff, 0x7f], PacketTooLong),
         ("a length one above the bound", vec![0x32, 0x80, 0x80, 0x06], PacketTooLong),
-        ("a PUBLISH without a topic", packet(0x32, b""), MqttMalformed),
-        ("a topic longer than its packet", packet(0x32, b"\x00\xffd/"), MqttMalformed),
-        ("a topic that is no UTF-8", publish(2, b"d/\xff\xfe/e", 1, Some(b""), b"x"), MqttMalformed),
-        ("packet id 0", v5(2, 0), MqttMalformed),
-        ("both QoS bits", v5(6, 1), MqttMalformed),
+        ("a PUBLISH without a topic", packet(0x32, b""), Malformed),
+        ("a topic longer than its packet", packet(0x32, b"\x00\xffd/"), Malformed),
+        ("a topic that is no UTF-8", publish(2, b"d/\xff\xfe/e", 1, Some(b""), b"x"), Malformed),
+        ("packet id 0", v5(2, 0), Malformed),
+        ("both QoS bits", v5(6, 1), Malformed),
         ("QoS 0", v5(0, 0), QosRefused),
         ("QoS 2", v5(4, 1), QosRefused),
         ("retained", v5(3, 1), Retain),
         ("a packet id twice", [v5(2, 1), v5(10, 1)].concat(), PacketIdInUse),
         ("a topic alias", publish(2, &own, 1, Some(b"\x23\x00\x01"), b"x"), TopicAlias),
-        ("a property that is none", publish(2, &own, 1, Some(b"\x7f\x00"), b"x"), MqttMalformed),
-        ("properties longer than the packet", packet(0x32, b"\x00\x01d\x00\x01\x50"), MqttMalformed),
-        ("CONNECT twice", CONNECT_V5.to_vec(), MqttProtocol),
-        ("CONNACK", packet(0x20, b"\x00\x00\x00"), MqttProtocol),
-        ("SUBACK", packet(0x90, b"\x00\x01\x00\x00"), MqttProtocol),
-        ("PINGRESP", packet(0xd0, b""), MqttProtocol),
-        ("AUTH", packet(0xf0, b"\x18\x00"), MqttProtocol),
-        ("SUBSCRIBE to nothing", packet(0x82, b"\x00\x01\x00"), MqttProtocol),
-        ("SUBSCRIBE with packet id 0", packet(0x82, b"\x00\x00\x00\x00\x01a\x00"), MqttMalformed),
-        ("bytes behind a PINGREQ", packet(0xc0, b"\x00"), MqttMalformed),
+        ("a property that is none", publish(2, &own, 1, Some(b"\x7f\x00"), b"x"), Malformed),
+        ("properties longer than the packet", packet(0x32, b"\x00\x01d\x00\x01\x50"), Malformed),
+        ("CONNECT twice", CONNECT_V5.to_vec(), Protocol),
+        ("CONNACK", packet(0x20, b"\x00\x00\x00"), Protocol),
+        ("SUBACK", packet(0x90, b"\x00\x01\x00\x00"), Protocol),
+        ("PINGRESP", packet(0xd0, b""), Protocol),
+        ("AUTH", packet(0xf0, b"\x18\x00"), Protocol),
+        ("SUBSCRIBE to nothing", packet(0x82, b"\x00\x01\x00"), Protocol),
+        ("SUBSCRIBE with packet id 0", packet(0x82, b"\x00\x00\x00\x00\x01a\x00"), Malformed),
+        ("bytes behind a PINGREQ", packet(0xc0, b"\x00"), Malformed),
     ];
     for (what, bytes, expected) in cases {
         let mut node = connected(CONNECT_V5);
         let mut happenings = node.receive(&bytes);
-        happenings.retain(|happening| !matches!(happening, Happening::Offer { .. }));
+        happenings.retain(|happening| !matches!(happening, ServerEvent::Offer { .. }));
         let why = ended(&mut node, &happenings, what);
         let out = node.take_output();
-        assert_eq!((out[0], Some(out[2])), (0xe0, why.mqtt()), "{what}: DISCONNECT under its code");
+        assert_eq!((out[0], Some(out[2])), (0xe0, why.reason_code()), "{what}: DISCONNECT under its code");
         assert_eq!(why, expected, "{what}");
     }
 }
@@ -116,7 +116,7 @@ fn nothing_is_published_before_connect() {
         packet(0xe0, b""),
     ];
     for bytes in cases {
-        let mut node = Session::new(DEVICE);
+        let mut node = ServerSession::new(DEVICE);
         let happenings = node.receive(&bytes);
         ended(&mut node, &happenings, "before CONNECT");
         assert!(node.take_output().is_empty(), "a stranger is told nothing");
@@ -135,9 +135,9 @@ fn a_broken_connect_opens_nothing() {
         ("too long", vec![0x10, 0x80, 0x80, 0x06]),
     ];
     for (what, bytes) in cases {
-        let mut node = Session::new(DEVICE);
+        let mut node = ServerSession::new(DEVICE);
         let happenings = node.receive(&bytes);
-        assert!(!happenings.iter().any(|h| matches!(h, Happening::Connected { .. })), "{what}");
+        assert!(!happenings.iter().any(|h| matches!(h, ServerEvent::Connected { .. })), "{what}");
         ended(&mut node, &happenings, what);
     }
 }
@@ -166,7 +166,7 @@ fn version_3_1_1_breaks_off_without_a_word() {
     let happenings = node.receive(&publish(2, b"d/+/e", 1, None, b"x"));
     assert!(matches!(
         happenings.as_slice(),
-        [Happening::Refused(LinkRefusal::TopicUnknown), Happening::Close(_)]
+        [ServerEvent::Refused(MqttRefusal::TopicUnknown), ServerEvent::Close(_)]
     ));
 }
 
@@ -177,7 +177,7 @@ fn topics_with_wildcards_or_control_characters_are_none_of_ours() {
         (1..).zip([b"d/+/e".as_slice(), b"d/#", b"#", b"d/\x00/e", b"$SYS/broker", &[b'/'; 5000]])
     {
         let happenings = node.receive(&publish(2, topic, id, Some(b""), b"x"));
-        assert_eq!(happenings, [Happening::Refused(LinkRefusal::TopicUnknown)], "{topic:?}");
+        assert_eq!(happenings, [ServerEvent::Refused(MqttRefusal::TopicUnknown)], "{topic:?}");
         let out = node.take_output();
         assert_eq!((out[0], out[4]), (0x40, 0x90));
     }
@@ -190,8 +190,8 @@ fn more_than_the_receive_maximum_is_told_and_closed() {
         (1..=RECEIVE_MAXIMUM + 1).flat_map(|id| publish(2, &own(), id, Some(b""), b"x")).collect();
     let happenings = node.receive(&flood);
     let (offers, end) = happenings.split_at(usize::from(RECEIVE_MAXIMUM));
-    assert!(offers.iter().all(|h| matches!(h, Happening::Offer { .. })));
-    assert_eq!(ended(&mut node, end, "window"), LinkRefusal::ReceiveMaximum);
+    assert!(offers.iter().all(|h| matches!(h, ServerEvent::Offer { .. })));
+    assert_eq!(ended(&mut node, end, "window"), MqttRefusal::ReceiveMaximum);
     assert_eq!(node.take_output()[2], 0x93);
 }
 
@@ -199,19 +199,19 @@ fn more_than_the_receive_maximum_is_told_and_closed() {
 fn an_envelope_too_long_is_refused_and_the_session_goes_on() {
     let mut node = connected(CONNECT_V5);
     let happenings = node.receive(&publish(2, &own(), 5, Some(b""), &[0; ENVELOPE_BYTES_MAX + 1]));
-    assert_eq!(happenings, [Happening::Refused(LinkRefusal::PayloadTooLong)]);
+    assert_eq!(happenings, [ServerEvent::Refused(LinkRefusal::PayloadTooLong.into())]);
     let out = node.take_output();
     assert_eq!((out[0], &out[2..5]), (0x40, [0, 5, 0x99].as_slice()));
     let happenings = node.receive(&publish(2, &own(), 6, Some(b""), &[0; ENVELOPE_BYTES_MAX]));
-    assert!(matches!(happenings.as_slice(), [Happening::Offer { .. }]));
+    assert!(matches!(happenings.as_slice(), [ServerEvent::Offer { .. }]));
 }
 
 #[test]
 fn a_device_that_connects_too_often_is_told_to_wait() {
     for (connect, welcome) in [(CONNECT_V5, [0x20, 0x9f]), (CONNECT_V3, [0x20, 3])] {
-        let mut node = Session::unwelcome(DEVICE, LinkRefusal::ReconnectRate);
+        let mut node = ServerSession::refusing(DEVICE, LinkRefusal::ReconnectRate);
         let happenings = node.receive(connect);
-        assert_eq!(ended(&mut node, &happenings, "too often"), LinkRefusal::ReconnectRate);
+        assert_eq!(ended(&mut node, &happenings, "too often"), LinkRefusal::ReconnectRate.into());
         let out = node.take_output();
         assert_eq!([out[0], out[3]], welcome);
     }

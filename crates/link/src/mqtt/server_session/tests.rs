@@ -1,31 +1,33 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::mqtt::client::{Event as Told, PublishId};
-use crate::mqtt::client_session::{Happening as Up, Uplink};
-use crate::{COMMAND_PAYLOAD_MAX, KEEP_ALIVE_S_MAX};
+use crate::COMMAND_PAYLOAD_MAX;
+use crate::ingress::RefusalReason;
+use crate::mqtt::KEEP_ALIVE_S_MAX;
+use crate::mqtt::client_session::{ClientEvent, ClientSession};
+use crate::uplink::{Event, PublishId, Rejection};
 use proptest::prelude::*;
 
 const DEVICE: DeviceId = DeviceId([7; 16]);
 
 /// A session and an uplink back to back, past their welcome.
 struct Pair {
-    node: Session,
-    device: Uplink,
+    node: ServerSession,
+    device: ClientSession,
 }
 
 impl Pair {
     fn connected() -> Self {
-        let mut pair = Self { node: Session::new(DEVICE), device: Uplink::new(DEVICE, 20) };
+        let mut pair = Self { node: ServerSession::new(DEVICE), device: ClientSession::new(DEVICE, 20) };
         let (node, device) = pair.exchange();
-        assert_eq!(node[0], Happening::Connected { silence_ms_max: 30_000 });
-        assert_eq!(node[1], Happening::Listening(Lane::DOWN.to_vec()));
-        assert_eq!(device, [Up::Ready { window: RECEIVE_MAXIMUM }]);
+        assert_eq!(node[0], ServerEvent::Connected { silence_ms_max: 30_000 });
+        assert_eq!(node[1], ServerEvent::Subscribed(Downlink::ALL.to_vec()));
+        assert_eq!(device, [ClientEvent::Ready { window: RECEIVE_MAXIMUM }]);
         pair
     }
 
     /// Carries bytes both ways until nothing is left to say.
-    fn exchange(&mut self) -> (Vec<Happening>, Vec<Up>) {
+    fn exchange(&mut self) -> (Vec<ServerEvent>, Vec<ClientEvent>) {
         let (mut node, mut device) = (Vec::new(), Vec::new());
         loop {
             let up = self.device.take_output();
@@ -39,11 +41,11 @@ impl Pair {
     }
 }
 
-fn told(happenings: Vec<Up>) -> Vec<Told> {
+fn told(happenings: Vec<ClientEvent>) -> Vec<Event> {
     happenings
         .into_iter()
         .map(|happening| match happening {
-            Up::Told(told) => told,
+            ClientEvent::Uplink(event) => event,
             other => panic!("{other:?}"),
         })
         .collect()
@@ -54,10 +56,10 @@ fn an_envelope_is_acknowledged_only_after_its_verdict() {
     let mut pair = Pair::connected();
     assert!(pair.device.publish(PublishId(1), false, b"sealed".to_vec()));
     let (node, device) = pair.exchange();
-    assert_eq!(node, [Happening::Offer { slot: 0, alarm: false, bytes: b"sealed".to_vec() }]);
+    assert_eq!(node, [ServerEvent::Offer { slot: 0, alarm: false, bytes: b"sealed".to_vec() }]);
     assert_eq!(device, []);
     assert_eq!(pair.node.answer(0, Verdict::Admitted), []);
-    assert_eq!(told(pair.exchange().1), [Told::Acked { id: PublishId(1) }]);
+    assert_eq!(told(pair.exchange().1), [Event::Acked { id: PublishId(1) }]);
 }
 
 #[test]
@@ -67,25 +69,26 @@ fn acknowledgements_leave_in_the_order_of_arrival() {
         assert!(pair.device.publish(PublishId(id), id == 2, vec![0]));
     }
     let (node, _) = pair.exchange();
-    assert!(matches!(node[2], Happening::Offer { slot: 2, alarm: true, .. }));
+    assert!(matches!(node[2], ServerEvent::Offer { slot: 2, alarm: true, .. }));
     pair.node.answer(2, Verdict::Duplicate);
     pair.node.answer(1, Verdict::Busy);
     assert_eq!(pair.exchange().1, []);
     pair.node.answer(0, Verdict::Admitted);
     let told = told(pair.exchange().1);
-    assert_eq!(told[0], Told::Acked { id: PublishId(0) });
-    let Told::Refused { id: PublishId(1), code: 0x97, reason } = &told[1] else { panic!("{told:?}") };
-    assert!(reason.contains("try again"));
-    assert_eq!(told[2], Told::Acked { id: PublishId(2) });
+    assert_eq!(told[0], Event::Acked { id: PublishId(0) });
+    let Event::Refused { id: PublishId(1), why: Rejection::Busy, sentence } = &told[1] else {
+        panic!("{told:?}")
+    };
+    assert!(sentence.contains("try again"));
+    assert_eq!(told[2], Event::Acked { id: PublishId(2) });
 }
 
 #[test]
 fn every_refusal_has_its_code_and_its_sentence() {
-    for (reason, code) in [
-        (RefusalCode::Conflict, 0x83),
-        (RefusalCode::NotAuthorized, 0x87),
-        (RefusalCode::TopicInvalid, 0x90),
-        (RefusalCode::PayloadInvalid, 0x99),
+    for (reason, code, expected) in [
+        (RefusalReason::Conflict, 0x83, Rejection::Conflict),
+        (RefusalReason::NotAuthorized, 0x87, Rejection::NotAuthorized),
+        (RefusalReason::PayloadInvalid, 0x99, Rejection::PayloadInvalid),
     ] {
         let mut pair = Pair::connected();
         pair.device.publish(PublishId(0), false, vec![1]);
@@ -93,14 +96,16 @@ fn every_refusal_has_its_code_and_its_sentence() {
         // Longer than the bound, and a character across the cut.
         let sentence = "ü".repeat(REASON_BYTES);
         pair.node.answer(0, Verdict::Refused { reason, sentence });
-        let told = told(pair.exchange().1);
-        let [Told::Refused { code: got, reason, .. }] = told.as_slice() else { panic!("{told:?}") };
-        assert_eq!(*got, code);
-        assert_eq!(*reason, "ü".repeat(REASON_BYTES / 2));
+        let puback = pair.node.take_output();
+        assert_eq!((puback[0], puback[5]), (0x40, code));
+        let events = told(pair.device.receive(&puback));
+        let [Event::Refused { why, sentence, .. }] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!(*why, expected);
+        assert_eq!(*sentence, "ü".repeat(REASON_BYTES / 2));
     }
 }
 
-const REASON_BYTES: usize = crate::REASON_BYTES_MAX;
+const REASON_BYTES: usize = crate::mqtt::REASON_BYTES_MAX;
 
 /// One PUBLISH of version 5 (QoS 1, no properties), written by hand.
 fn publish_v5(topic: &str, packet_id: u16, first: u8) -> Vec<u8> {
@@ -123,8 +128,8 @@ fn foreign_and_unknown_topics_are_refused_and_the_session_goes_on() {
     for (topic, code) in [(foreign.as_str(), 0x87), (&downward, 0x87), ("d/x/e", 0x90), ("temperature", 0x90)]
     {
         let happenings = pair.node.receive(&publish_v5(topic, 9, 0x32));
-        let [Happening::Refused(why)] = happenings.as_slice() else { panic!("{happenings:?}") };
-        assert!(why.is_misaddressed() && why.mqtt() == Some(code));
+        let [ServerEvent::Refused(why)] = happenings.as_slice() else { panic!("{happenings:?}") };
+        assert!(why.is_misaddressed() && why.reason_code() == Some(code));
         let out = pair.node.take_output();
         assert_eq!((out[0], &out[2..5]), (0x40, [0, 9, code].as_slice()), "{topic}");
     }
@@ -138,9 +143,9 @@ fn more_than_the_window_is_a_protocol_error() {
     let own = topic::of(DEVICE, Lane::Envelope);
     let flood: Vec<u8> = (1..=RECEIVE_MAXIMUM + 1).flat_map(|id| publish_v5(&own, id, 0x32)).collect();
     let happenings = pair.node.receive(&flood);
-    let offers = happenings.iter().filter(|h| matches!(h, Happening::Offer { .. })).count();
+    let offers = happenings.iter().filter(|h| matches!(h, ServerEvent::Offer { .. })).count();
     assert_eq!(offers, usize::from(RECEIVE_MAXIMUM));
-    assert!(matches!(happenings.last(), Some(Happening::Close(_))));
+    assert!(matches!(happenings.last(), Some(ServerEvent::Close(_))));
     assert_eq!(pair.node.take_output()[..1], [0xe0]);
 }
 
@@ -160,35 +165,35 @@ fn the_device_never_publishes_beyond_the_window() {
 #[test]
 fn receipts_and_proofs_arrive_on_their_lanes() {
     let mut pair = Pair::connected();
-    assert!(pair.node.deliver(Lane::Receipt, b"receipt".to_vec()));
-    assert!(pair.node.deliver(Lane::Proof, vec![5; 500_000]));
+    assert!(pair.node.deliver(Downlink::Receipt, b"receipt".to_vec()));
+    assert!(pair.node.deliver(Downlink::Proof, vec![5; 500_000]));
     let told = told(pair.exchange().1);
-    assert_eq!(told, [Told::Receipt(b"receipt".to_vec()), Told::Proof(vec![5; 500_000])]);
+    assert_eq!(told, [Event::Receipt(b"receipt".to_vec()), Event::Proof(vec![5; 500_000])]);
 }
 
 #[test]
 fn what_is_longer_than_a_command_is_thrown_away_by_the_device() {
     let mut pair = Pair::connected();
-    assert!(pair.node.deliver(Lane::Command, vec![1; COMMAND_PAYLOAD_MAX]));
-    assert!(pair.node.deliver(Lane::Command, vec![2; COMMAND_PAYLOAD_MAX + 1]));
+    assert!(pair.node.deliver(Downlink::Command, vec![1; COMMAND_PAYLOAD_MAX]));
+    assert!(pair.node.deliver(Downlink::Command, vec![2; COMMAND_PAYLOAD_MAX + 1]));
     let told = told(pair.exchange().1);
     let expected =
-        [Told::Command(vec![1; COMMAND_PAYLOAD_MAX]), Told::CommandTooLong(COMMAND_PAYLOAD_MAX + 1)];
+        [Event::Command(vec![1; COMMAND_PAYLOAD_MAX]), Event::CommandTooLong(COMMAND_PAYLOAD_MAX + 1)];
     assert_eq!(told, expected);
 }
 
 #[test]
 fn a_foreign_client_id_is_refused_with_a_sentence() {
-    let mut node = Session::new(DEVICE);
-    let mut device = Uplink::new(DeviceId([9; 16]), 20);
+    let mut node = ServerSession::new(DEVICE);
+    let mut device = ClientSession::new(DeviceId([9; 16]), 20);
     let happenings = node.receive(&device.take_output());
     assert!(matches!(
         happenings.as_slice(),
-        [Happening::Refused(LinkRefusal::ClientId), Happening::Close(_)]
+        [ServerEvent::Refused(MqttRefusal::ClientId), ServerEvent::Close(_)]
     ));
     let told = device.receive(&node.take_output());
-    let [Up::Refused { code: 0x85, reason }] = told.as_slice() else { panic!("{told:?}") };
-    assert_eq!(reason, LinkRefusal::ClientId.sentence());
+    let [ClientEvent::Refused { code: 0x85, reason }] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(reason, MqttRefusal::ClientId.sentence());
 }
 
 /// A 3.1.1 client with an empty client id, written by hand.
@@ -208,27 +213,27 @@ fn publish_v3(packet_id: u16) -> Vec<u8> {
 
 #[test]
 fn version_3_1_1_is_acknowledged_and_closed_on_refusal() {
-    let mut node = Session::new(DEVICE);
+    let mut node = ServerSession::new(DEVICE);
     let silence_ms_max = u32::from(KEEP_ALIVE_S_MAX) * 1500;
-    assert_eq!(node.receive(&connect_v3()), [Happening::Connected { silence_ms_max }]);
+    assert_eq!(node.receive(&connect_v3()), [ServerEvent::Connected { silence_ms_max }]);
     assert_eq!(node.take_output(), [0x20, 2, 0, 0]);
     node.receive(&publish_v3(1));
     node.receive(&publish_v3(2));
     assert_eq!(node.answer(0, Verdict::Admitted), []);
     assert_eq!(node.take_output(), [0x40, 2, 0, 1]);
-    let refused = Verdict::Refused { reason: RefusalCode::PayloadInvalid, sentence: "bad seal".into() };
-    assert_eq!(node.answer(1, refused), [Happening::Close("refused: bad seal".into())]);
+    let refused = Verdict::Refused { reason: RefusalReason::PayloadInvalid, sentence: "bad seal".into() };
+    assert_eq!(node.answer(1, refused), [ServerEvent::Close("refused: bad seal".into())]);
     assert!(node.take_output().is_empty());
 }
 
 #[test]
 fn version_3_1_1_is_held_back_at_the_window_and_loses_nothing() {
-    let mut node = Session::new(DEVICE);
+    let mut node = ServerSession::new(DEVICE);
     node.receive(&connect_v3());
     let flood: Vec<u8> = (1..=200).flat_map(publish_v3).collect();
     let mut offered = node.receive(&flood).len();
     assert_eq!(offered, usize::from(RECEIVE_MAXIMUM));
-    assert!(!node.is_hungry());
+    assert!(!node.can_receive());
     let mut slot = 0;
     while slot < 200 {
         offered += node.answer(slot, Verdict::Admitted).len();
@@ -236,7 +241,7 @@ fn version_3_1_1_is_held_back_at_the_window_and_loses_nothing() {
         slot += 1;
     }
     assert_eq!(offered, 200);
-    assert!(node.is_hungry());
+    assert!(node.can_receive());
 }
 
 #[test]
@@ -244,7 +249,7 @@ fn a_device_listens_on_its_own_topics_only() {
     let mut pair = Pair::connected();
     // SUBSCRIBE, packet id 2, no properties, "#" and "d/+/r" with QoS 1.
     let happenings = pair.node.receive(b"\x82\x0f\x00\x02\x00\x00\x01#\x01\x00\x05d/+/r\x01");
-    assert_eq!(happenings, [Happening::Refused(LinkRefusal::SubscriptionForeign)]);
+    assert_eq!(happenings, [ServerEvent::Refused(MqttRefusal::SubscriptionForeign)]);
     let out = pair.node.take_output();
     assert_eq!((out[0], &out[out.len() - 2..]), (0x90, [0x87, 0x87].as_slice()));
 }
@@ -254,7 +259,7 @@ proptest! {
 
     #[test]
     fn no_bytes_bring_a_session_down(bytes in proptest::collection::vec(any::<u8>(), 0..200), open: bool) {
-        let mut node = Session::new(DEVICE);
+        let mut node = ServerSession::new(DEVICE);
         if open {
             node.receive(&connect_v3());
         }
@@ -264,9 +269,9 @@ proptest! {
 
     #[test]
     fn a_damaged_stream_brings_neither_side_down(at in 0usize..400, mask in 1u8..) {
-        let mut device = Uplink::new(DEVICE, 20);
+        let mut device = ClientSession::new(DEVICE, 20);
         let mut up = device.take_output();
-        let mut node = Session::new(DEVICE);
+        let mut node = ServerSession::new(DEVICE);
         node.receive(&up);
         let mut down = node.take_output();
         let place = at % down.len();
@@ -274,25 +279,25 @@ proptest! {
         device.receive(&down);
         let place = at % up.len();
         up[place] ^= mask;
-        Session::new(DEVICE).receive(&up);
+        ServerSession::new(DEVICE).receive(&up);
     }
 }
 
 #[test]
 fn a_silence_of_one_and_a_half_times_an_odd_keep_alive_is_not_cut_short() {
     for (seconds, silence_ms_max) in [(1, 1500), (3, 4500), (5, 7500)] {
-        let mut node = Session::new(DEVICE);
+        let mut node = ServerSession::new(DEVICE);
         let connect = [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, seconds, 0, 0, 0];
-        assert_eq!(node.receive(&connect), [Happening::Connected { silence_ms_max }]);
+        assert_eq!(node.receive(&connect), [ServerEvent::Connected { silence_ms_max }]);
     }
 }
 
 #[test]
 fn an_empty_client_id_with_a_session_to_keep_is_rejected_in_version_3_1_1() {
-    let mut node = Session::new(DEVICE);
+    let mut node = ServerSession::new(DEVICE);
     let connect = [0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 0, 0, 20, 0, 0];
     let happenings = node.receive(&connect);
-    assert!(matches!(happenings[..], [Happening::Refused(LinkRefusal::ClientId), Happening::Close(_)]));
+    assert!(matches!(happenings[..], [ServerEvent::Refused(MqttRefusal::ClientId), ServerEvent::Close(_)]));
     assert_eq!(node.take_output(), [0x20, 2, 0, 2]);
 }
 
@@ -300,7 +305,7 @@ fn an_empty_client_id_with_a_session_to_keep_is_rejected_in_version_3_1_1() {
 fn a_will_beyond_what_is_announced_is_no_connection() {
     // Flags: will with QoS 2, will retained, will with QoS 1.
     for (flags, code) in [(0x16, 0x9b), (0x26, 0x9a), (0x0e, 0)] {
-        let mut node = Session::new(DEVICE);
+        let mut node = ServerSession::new(DEVICE);
         let mut connect = vec![0x10, 19, 0, 4, b'M', b'Q', b'T', b'T', 5, flags, 0, 20, 0, 0, 0];
         // No will properties, topic `t`, nothing in it.
         connect.extend([0, 0, 1, b't', 0, 0]);

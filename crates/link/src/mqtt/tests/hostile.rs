@@ -100,7 +100,7 @@ async fn a_certificate_of_another_device_is_refused_and_counted() {
     let config = Arc::new(tls::client_config(certificate, key, public(NODE)).unwrap());
     let refused = Client::connect(&node.address.to_string(), config, id(GATEWAY)).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Refused { code: 0x85, .. }), "{refused}");
-    node.counted(LinkRefusal::ClientId).await;
+    node.counted(MqttRefusal::ClientId).await;
     assert_eq!(node.sessions.connected(), []);
 }
 
@@ -148,8 +148,8 @@ async fn slow_hands_lose_their_place_and_hold_up_nobody() {
     assert!(rest(&mut at_tls).await.is_empty());
     node.counted(LinkRefusal::HandshakeSlow).await;
     assert!(rest(&mut before).await.is_empty() && rest(&mut half_connect).await.is_empty());
-    node.counted(LinkRefusal::ConnectSlow).await;
-    node.counted(LinkRefusal::ConnectSlow).await;
+    node.counted(MqttRefusal::ConnectSlow).await;
+    node.counted(MqttRefusal::ConnectSlow).await;
     // Bytes that trickle in end no packet: the time counts from its first.
     let (mut read, mut write) = tokio::io::split(half_publish);
     let trickle = async { while write.write_all(b"x").await.is_ok() && write.flush().await.is_ok() {} };
@@ -160,7 +160,7 @@ async fn slow_hands_lose_their_place_and_hold_up_nobody() {
         () = trickle => reading.await,
     };
     assert_eq!(said[0], 0x20, "it was welcome");
-    node.counted(LinkRefusal::PacketSlow).await;
+    node.counted(MqttRefusal::PacketSlow).await;
     goes_on(&mut node, &client, &mut events).await;
 }
 
@@ -172,15 +172,15 @@ async fn one_that_never_ends_a_packet_is_silent_however_much_it_says() {
     stream.write_all(b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x01\x00\x00\x00").await.unwrap();
     stream.write_all(&[0x32, 0xff, 0xff, 0x04, 0, 30]).await.unwrap();
     assert_eq!(rest(&mut stream).await[0], 0x20);
-    node.counted(LinkRefusal::KeepAlive).await;
+    node.counted(MqttRefusal::KeepAlive).await;
 }
 
 #[tokio::test]
 async fn a_connection_flood_of_one_address_is_closed_at_once_and_counted() {
     let mut node = node(Bounds {
-        strangers_max: 8,
-        strangers_per_address_max: 2,
-        address_rate: Rate { burst: 6, per_s: 1 },
+        unauthenticated_max: 8,
+        unauthenticated_per_address_max: 2,
+        address_rate: Rate::per_second(6, 1),
         ..Bounds::default()
     })
     .await;
@@ -223,25 +223,25 @@ async fn no_more_connections_than_there_are_places() {
 
 #[tokio::test]
 async fn a_stranger_gives_way_to_an_address_with_fewer() {
-    let node = node(Bounds { strangers_max: 2, ..Bounds::default() }).await;
+    let node = node(Bounds { unauthenticated_max: 2, ..Bounds::default() }).await;
     let mut first = TcpStream::connect(node.address).await.unwrap();
     let _second = TcpStream::connect(node.address).await.unwrap();
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
     let _other = socket.connect(node.address).await.unwrap();
     assert!(rest(&mut first).await.is_empty());
-    node.counted(LinkRefusal::StrangerEvicted).await;
+    node.counted(LinkRefusal::UnauthenticatedEvicted).await;
     // Now each has one, and a third address would take nobody's last.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.3:0".parse().unwrap()).unwrap();
     let mut third = socket.connect(node.address).await.unwrap();
     assert!(rest(&mut third).await.is_empty());
-    node.counted(LinkRefusal::StrangersFull).await;
+    node.counted(LinkRefusal::UnauthenticatedFull).await;
 }
 
 #[tokio::test]
 async fn a_reconnect_storm_of_a_registered_device_is_told_to_wait() {
-    let mut node = node(Bounds { device_rate: Rate { burst: 3, per_s: 1 }, ..Bounds::default() }).await;
+    let mut node = node(Bounds { device_rate: Rate::per_second(3, 1), ..Bounds::default() }).await;
     let (client, mut events) = node.connect(GATEWAY).await.unwrap();
     let mut code = 0;
     for _ in 0..10 {
@@ -262,11 +262,11 @@ async fn a_reconnect_storm_of_a_registered_device_is_told_to_wait() {
 
 #[tokio::test]
 async fn a_topic_flood_ends_its_session_and_no_other() {
-    let mut node = node(Bounds { refusal_rate: Rate { burst: 5, per_s: 1 }, ..Bounds::default() }).await;
+    let mut node = node(Bounds { refusal_rate: Rate::per_second(5, 1), ..Bounds::default() }).await;
     let (client, mut events) = node.connect(GATEWAY).await.unwrap();
     let mut flood = raw(&node, OTHER).await;
     flood.write_all(CONNECT).await.unwrap();
-    let topic = crate::mqtt::topic::of(id(GATEWAY), Lane::Alarm);
+    let topic = crate::mqtt::topic::of(id(GATEWAY), crate::mqtt::topic::Lane::Alarm);
     let mut publish =
         vec![0x32, u8::try_from(topic.len() + 6).unwrap(), 0, u8::try_from(topic.len()).unwrap()];
     publish.extend_from_slice(topic.as_bytes());
@@ -274,14 +274,14 @@ async fn a_topic_flood_ends_its_session_and_no_other() {
     let _ = flood.write_all(&publish.repeat(100)).await;
     let said = rest(&mut flood).await;
     assert!(said.windows(2).any(|bytes| bytes == [0, 0x96] || bytes[1] == 0x96), "DISCONNECT under 0x96");
-    node.counted(LinkRefusal::TopicForeign).await;
-    node.counted(LinkRefusal::RefusalRate).await;
+    node.counted(MqttRefusal::TopicForeign).await;
+    node.counted(MqttRefusal::RefusalRate).await;
     goes_on(&mut node, &client, &mut events).await;
 }
 
 #[tokio::test]
 async fn more_than_its_pace_is_read_later_and_nothing_is_lost() {
-    let mut node = node(Bounds { pace: Rate { burst: 10_000, per_s: 1_000_000 }, ..Bounds::default() }).await;
+    let mut node = node(Bounds { pace: Rate::per_second(10_000, 1_000_000), ..Bounds::default() }).await;
     let (client, mut events) = node.connect(GATEWAY).await.unwrap();
     for round in 0..10 {
         for _ in 0..8 {
@@ -306,10 +306,10 @@ async fn one_that_breaks_the_protocol_is_told_closed_and_counted() {
     stream.write_all(CONNECT).await.unwrap();
     let said = rest(&mut stream).await;
     assert_eq!(said[0], 0x20);
-    node.counted(LinkRefusal::MqttProtocol).await;
+    node.counted(MqttRefusal::Protocol).await;
     let mut garbage = raw(&node, OTHER).await;
     let _ = garbage.write_all(&[0xa5; 4096]).await;
     assert!(rest(&mut garbage).await.is_empty());
-    node.counted(LinkRefusal::MqttMalformed).await;
+    node.counted(MqttRefusal::Malformed).await;
     goes_on(&mut node, &client, &mut events).await;
 }

@@ -1,8 +1,10 @@
-//! The connection to the node: made, kept, made again.
+//! The connection to the node: opened, kept, opened again. The only file that knows which transport is
+//! used.
 
 use crate::Entropy;
-use crate::core::Input;
-use link::{Client, Event, tls};
+use crate::input::Input;
+use link::mqtt::Client;
+use link::{Event, tls};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -11,23 +13,21 @@ use vitals::DeviceId;
 
 const PAUSE_MIN_MS: u64 = 100;
 const PAUSE_MAX_MS: u64 = 10_000;
-/// A connection that another device with the same key takes over is not fought for in haste.
+/// Pause after another device with the same key took over: the two must not throw each other out in
+/// quick succession.
 const PAUSE_TAKEN_OVER_MS: u64 = 2_000;
-/// A connection that has held so long counts as a good one.
+/// A connection that has held so long resets the pause.
 const HELD_MS: u64 = 30_000;
-/// What a node says when the same device connects again elsewhere.
-const TAKEN_OVER: &str = "0x8e";
-
-pub(crate) struct Uplink {
+pub(crate) struct NodeConnection {
     pub(crate) address: String,
     pub(crate) tls: Arc<tls::Config>,
     pub(crate) gateway: DeviceId,
     pub(crate) entropy: Entropy,
 }
 
-impl Uplink {
-    /// Connects, hands the client to the core, carries events until the connection ends; again, until
-    /// the core is gone.
+impl NodeConnection {
+    /// Connects, hands the session to the core, carries its events until it ends; again, until the core is
+    /// gone.
     pub(crate) async fn run(self, inputs: mpsc::Sender<Input>) {
         let mut pause_ms = PAUSE_MIN_MS;
         loop {
@@ -40,13 +40,13 @@ impl Uplink {
                     let since = tokio::time::Instant::now();
                     let mut taken_over = false;
                     tracing::info!("Connected to the node");
-                    if inputs.send(Input::Connected(client)).await.is_err() {
+                    if inputs.send(Input::Connected(Box::new(client))).await.is_err() {
                         return;
                     }
                     while let Some(event) = events.next().await {
                         let input = match event {
-                            Event::Closed(why) => {
-                                taken_over = why.contains(TAKEN_OVER);
+                            Event::Closed { taken_over: by_another, why } => {
+                                taken_over = by_another;
                                 tracing::warn!(%why, "The connection to the node ended: {why}");
                                 break;
                             }
