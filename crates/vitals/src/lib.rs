@@ -14,6 +14,7 @@ pub mod command;
 pub mod cose;
 pub mod eip712;
 pub mod emergency;
+pub mod entropy;
 pub mod envelope;
 pub mod explorer;
 #[cfg(test)]

@@ -3,41 +3,14 @@
 
 use super::Identity;
 use alloc::vec::Vec;
-use core::convert::Infallible;
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
+use vitals::entropy::EntropyRng;
 
 /// Length of an encapsulated key.
 const ENCAPSULATED: usize = 32;
-
-/// Random bytes that the caller drew, in place of a generator.
-struct Drawn<'a>(&'a mut dyn FnMut(&mut [u8]));
-
-impl TryRng for Drawn<'_> {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        (self.0)(&mut bytes);
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        (self.0)(&mut bytes);
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        (self.0)(out);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Drawn<'_> {}
 
 impl Identity {
     /// Seals bytes for this device alone; `info` says what for. None only for a key that has no shared
@@ -56,7 +29,7 @@ impl Identity {
                 info,
                 plain,
                 &[],
-                &mut Drawn(entropy),
+                &mut EntropyRng(entropy),
             )
             .ok()?;
         Some([encapsulated.to_bytes().as_slice(), &sealed].concat())

@@ -1,9 +1,9 @@
 //! Signatures in batches: half the work of one by one, and the same answer (ZIP-215).
 
 use super::Broken;
-use core::convert::Infallible;
+use crate::entropy::EntropyRng;
+use crate::ids::{Hash, sha256};
 use ed25519_zebra::{Signature, VerificationKeyBytes, batch};
-use rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 
 /// Signatures checked together. More gains little and holds more in memory.
@@ -41,7 +41,7 @@ impl Batch {
         for (item, _) in &pending {
             together.queue(item.clone());
         }
-        if together.verify(Coefficients { seed, count: 0 }).is_ok() {
+        if together.verify(coefficients(seed)).is_ok() {
             return Ok(());
         }
         match pending.into_iter().find(|(item, _)| item.clone().verify_single().is_err()) {
@@ -58,34 +58,13 @@ impl Batch {
 
 /// The batch's coefficients: a hash of everything in the batch, so that nobody can choose signatures
 /// after knowing them, and no randomness is needed.
-struct Coefficients {
-    seed: [u8; 32],
-    count: u64,
-}
-
-impl TryRng for Coefficients {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+fn coefficients(seed: Hash) -> EntropyRng<impl FnMut(&mut [u8])> {
+    let mut count = 0u64;
+    EntropyRng(move |out: &mut [u8]| {
         for chunk in out.chunks_mut(32) {
-            let block = crate::ids::sha256(&[b"aceso/batch/v1", &self.seed, &self.count.to_be_bytes()]);
-            self.count += 1;
+            let block = sha256(&[b"aceso/batch/v1", &seed, &count.to_be_bytes()]);
+            count += 1;
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
-        Ok(())
-    }
+    })
 }
-
-impl TryCryptoRng for Coefficients {}
