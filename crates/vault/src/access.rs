@@ -2,14 +2,14 @@
 //! either exists only once its access envelope is durable: nothing else in this crate makes one, and
 //! no content key leaves it.
 
+use crate::envelope_writer::{Entry, Written};
 use crate::error::{AccessError, OpenError};
-use crate::keys::KeyCache;
-use crate::patients::Patient;
 use crate::seal;
 use crate::store::Store;
-use crate::streams::StreamRecord;
 use crate::vault::Vault;
-use crate::write::{Entry, Written};
+use crate::vault::content_keys::KeyCache;
+use crate::vault::patients::Patient;
+use crate::vault::streams::StreamRecord;
 use std::sync::PoisonError;
 use vitals::body::{AccessEntry, Body};
 use vitals::envelope::{ClockQuality, Envelope};

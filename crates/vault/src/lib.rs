@@ -2,38 +2,29 @@
 //! record goes through [`Vault::log_access`], which leaves a durable trace before any key moves.
 
 mod access;
-mod changes;
+mod change_count;
+mod envelope_writer;
 mod error;
-mod intervals;
-mod keys;
-mod patients;
-mod pauses;
-mod people;
 mod seal;
+mod sealed_tables;
 mod secret;
 pub mod store;
-mod streams;
-mod table;
-mod terms;
 mod vault;
-mod watch;
-mod wrap;
-mod write;
 
 pub use access::{
     DurableAccess, ENGINE_SESSION, KEPT_MS, MONITORING_BACK_MS, MONITORING_MS_MAX, MonitoringLease, Released,
 };
+pub use envelope_writer::{Entry, Written};
 pub use error::{AccessError, OpenError, VaultError, WriteError};
-pub use patients::Patient;
-pub use people::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MAX};
 pub use seal::open_body;
 pub use secret::{Cost, Costs, Entropy, Secret32};
 pub use store::{Admitted, Appended, Corruption, Edge, Located, Store, StoreError, StreamHead};
-pub use streams::{NewStream, StreamRecord};
-pub use terms::TermsRecord;
+pub use vault::accounts::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MAX};
+pub use vault::beds::{BedRecord, WatchEnd};
+pub use vault::consent_terms::TermsRecord;
+pub use vault::patients::Patient;
+pub use vault::streams::{NewStream, StreamRecord};
 pub use vault::{VAULT_FILE, Vault};
-pub use watch::{BedRecord, WatchEnd};
-pub use write::{Entry, Written};
 
 #[cfg(test)]
 mod tests;

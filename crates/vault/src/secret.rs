@@ -1,4 +1,4 @@
-//! Secrets in memory, the passphrase's stretching and the source of randomness.
+//! Secrets in memory, derivation of keys from passwords (Argon2id) and the source of randomness.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::fmt;
@@ -80,7 +80,7 @@ impl Costs {
 
 impl Cost {
     /// Stretches `secret`; nothing if the cost is out of bounds.
-    pub(crate) fn stretch(self, secret: &[u8], salt: &[u8; 16]) -> Option<Secret32> {
+    pub(crate) fn derive_key(self, secret: &[u8], salt: &[u8; 16]) -> Option<Secret32> {
         if self.memory_kib > MEMORY_KIB_MAX || self.passes > PASSES_MAX {
             return None;
         }

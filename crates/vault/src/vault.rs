@@ -1,20 +1,30 @@
 //! The vault itself: one sealed file per organisation, opened with its passphrase.
 
+pub(crate) mod accounts;
+pub(crate) mod beds;
+pub(crate) mod consent_terms;
+pub(crate) mod content_keys;
+mod key_wrapping;
+mod monitoring_pauses;
+pub(crate) mod patients;
+mod sampling_intervals;
+pub(crate) mod streams;
+
 use crate::error::{DatabaseFault, VaultError};
-use crate::keys::KeyCache;
-use crate::patients::{Patient, PatientBook};
-use crate::people::PeopleBook;
+use crate::sealed_tables::{self, Table, Tables};
 use crate::secret::{Cost, Costs, Entropy, Secret32};
-use crate::streams::StreamBook;
-use crate::table::{self, Table, Tables};
-use crate::terms::TermsBook;
-use crate::watch::BedBook;
+use accounts::AccountBook;
+use beds::BedBook;
+use consent_terms::TermsBook;
+use content_keys::KeyCache;
 use durable::{FolderLock, Os};
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
+use patients::{Patient, PatientBook};
 use redb::{Database, ReadableDatabase, TableDefinition};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use streams::StreamBook;
 use vitals::cbor::{NotCanonical, Reader, Writer};
 use vitals::command::{Command, SignedCommand};
 use vitals::ids::{Class, DeviceId, Genesis, GrantId, OrgId, PatientId};
@@ -43,7 +53,7 @@ struct OrgKeys {
 /// What is looked up too often to be read from the file each time. Holds no key of a stream or person.
 #[derive(Default)]
 pub(crate) struct Books {
-    pub(crate) people: PeopleBook,
+    pub(crate) people: AccountBook,
     pub(crate) patients: PatientBook,
     pub(crate) streams: StreamBook,
     pub(crate) terms: TermsBook,
@@ -105,9 +115,9 @@ impl Vault {
         let head = lock_head(costs, &salt);
         let key = costs
             .passphrase
-            .stretch(passphrase.as_bytes(), &salt)
+            .derive_key(passphrase.as_bytes(), &salt)
             .ok_or(VaultError::Unfit("the cost of the passphrase is out of bounds"))?;
-        let sealed = table::seal(&key, nonce, &head, master.expose());
+        let sealed = sealed_tables::seal(&key, nonce, &head, master.expose());
         let row = [head.as_slice(), &sealed].concat();
         let write = database.begin_write().map_err(DatabaseFault)?;
         {
@@ -148,8 +158,8 @@ impl Vault {
         let row = row.filter(|row| row.len() <= LOCK_BYTES_MAX).ok_or_else(damaged)?;
         let (costs, salt, head_bytes) = read_lock_head(&row).map_err(|_| damaged())?;
         let (head, sealed) = row.split_at(head_bytes);
-        let key = costs.passphrase.stretch(passphrase.as_bytes(), &salt).ok_or_else(damaged)?;
-        let opened = table::open(&key, head, sealed).ok_or(VaultError::WrongPassphrase)?;
+        let key = costs.passphrase.derive_key(passphrase.as_bytes(), &salt).ok_or_else(damaged)?;
+        let opened = sealed_tables::open(&key, head, sealed).ok_or(VaultError::WrongPassphrase)?;
         let master = Secret32::new(opened.as_slice().try_into().map_err(|_| damaged())?);
         let tables = Tables::new(database, &master, entropy.clone());
         tables.count_in(folder)?;
@@ -170,11 +180,11 @@ impl Vault {
             .get(Table::Organisation, ORG_GENESIS)?
             .map(|document| (GenesisDocument::hash_of(&document), document.to_vec()));
         let books = Books {
-            people: PeopleBook::load(&tables)?,
+            people: AccountBook::load(&tables)?,
             patients: PatientBook::load(&tables)?,
             streams: StreamBook::load(&tables)?,
             terms: TermsBook::load(&tables)?,
-            beds: crate::watch::load(&tables)?,
+            beds: crate::vault::beds::load(&tables)?,
         };
         Ok(Self {
             tables,

@@ -7,31 +7,31 @@
 
 mod error;
 mod evidence;
-mod index;
-mod leaves;
+mod log_tree;
+mod old_leaves;
 mod read;
-mod recover;
-mod sealed;
+mod recovery;
 mod segment;
+mod segment_index;
+mod stream_index;
 #[cfg(test)]
 mod tests;
-mod tree;
 mod watermark;
 
 pub use error::{Corruption, StoreError};
 pub use evidence::EVIDENCE_PER_STREAM_MAX;
-pub use index::GAPS_MAX;
-pub use tree::Edge;
+pub use log_tree::Edge;
+pub use stream_index::GAPS_MAX;
 
 use durable::{AppendFile, DiskFile, Folder};
 use evidence::Evidence;
-use index::{Entry, StreamIndex};
-use sealed::Row;
+use log_tree::{Block, Tree};
 use segment::{FRAME_BYTES, Kind, SegmentHeader, file_name, put_frame};
+use segment_index::Row;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use tree::{Block, Tree};
+use stream_index::{Entry, StreamIndex};
 use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope, Header, header_hash};
 use vitals::ids::{Genesis, Hash, StreamId};
 use vitals::log;
@@ -367,7 +367,7 @@ impl Store {
         };
         match header.begin(&self.folder, &file_name(number)) {
             Ok(segment) => {
-                sealed::seal(&self.folder, tail.segment.file(), self.genesis, &self.state, &tail.rows);
+                segment_index::seal(&self.folder, tail.segment.file(), self.genesis, &self.state, &tail.rows);
                 tail.rows.clear();
                 let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
                 state.begin_segment();

@@ -1,8 +1,8 @@
 //! Reading: the log's heads and paths, what the index knows, and envelopes as they arrived. Readers
 //! see only what is durable, and never wait for the disk that the writer waits for.
 
-use super::index::StreamIndex;
 use super::segment::{FRAME_BYTES, Kind, file_name, header_of, take_frame};
+use super::stream_index::StreamIndex;
 use super::{Corruption, Edge, Located, Store, StoreError, StreamHead, located};
 use durable::DiskFile;
 use std::sync::{Arc, PoisonError};

@@ -2,8 +2,8 @@
 //! from is there, and a put is there whole or not at all.
 
 use super::entropy;
+use crate::sealed_tables::{Table, Tables};
 use crate::secret::Secret32;
-use crate::table::{Table, Tables};
 use durable::{Disk, DiskFile};
 use redb::{Database, StorageBackend};
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@
 mod behaviour;
 mod crashes;
 mod damage;
+mod log_tree;
 mod model;
-mod tree;
 
 use super::*;
 use testkit::lossy::Lossy;

@@ -1,7 +1,7 @@
 //! What consents allow: the terms whose salted commitment stands on the ledger.
 
 use crate::error::VaultError;
-use crate::table::{Table, Tables};
+use crate::sealed_tables::{Table, Tables};
 use crate::vault::Vault;
 use std::collections::{BTreeSet, HashMap};
 use vitals::cbor::{NotCanonical, Reader, Writer};

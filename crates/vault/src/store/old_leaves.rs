@@ -1,8 +1,8 @@
 //! Old leaves: read from the disk a block at a time, believed only if they give the root in memory.
 
-use super::sealed::{LEAF_BYTES, index_name};
+use super::log_tree::{BLOCK_LEN, Block, Blocks, NotHere, Tree};
 use super::segment::file_name;
-use super::tree::{BLOCK_LEN, Block, Blocks, NotHere, Tree};
+use super::segment_index::{LEAF_BYTES, index_name};
 use super::{Corruption, State, Store, StoreError, segment};
 use std::cell::RefCell;
 use std::io;

@@ -2,7 +2,7 @@
 //! HMAC-SHA-256 of what it is looked up by; its value is AES-256-GCM with a random nonce and the
 //! table and name as associated data, so that rows cannot be swapped.
 
-use crate::changes::Changes;
+use crate::change_count::ChangeCount;
 use crate::error::{DatabaseFault, VaultError};
 use crate::secret::{Entropy, Secret32};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
@@ -105,7 +105,7 @@ pub(crate) struct Tables {
     keys: Vec<TableKeys>,
     entropy: Entropy,
     /// Counts the changes outside the database, once [`Tables::count_in`] found it whole.
-    changes: OnceLock<Changes>,
+    changes: OnceLock<ChangeCount>,
 }
 
 /// Rows to be written at once.
@@ -140,7 +140,7 @@ impl Tables {
                 rows.get(COUNT_ROW).map_err(DatabaseFault)?.map_or(0, |count| count.value())
             }
         };
-        let changes = Changes::open(folder, held)?;
+        let changes = ChangeCount::open(folder, held)?;
         let _ = self.changes.set(changes);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! How often a sensor sends, as it announced when it was paired.
 
 use crate::error::VaultError;
-use crate::table::Table;
+use crate::sealed_tables::Table;
 use crate::vault::Vault;
 use vitals::DeviceId;
 use vitals::cbor::{NotCanonical, Reader, Writer};

@@ -4,8 +4,8 @@
 use crate::error::{VaultError, WriteError};
 use crate::seal::{self, Plaintext};
 use crate::store::{Appended, Store, StreamHead};
-use crate::streams::{NewStream, StreamRecord};
 use crate::vault::Vault;
+use crate::vault::streams::{NewStream, StreamRecord};
 use std::collections::HashMap;
 use vitals::body::Body;
 use vitals::envelope::{ClockQuality, Header, TIME_MAX_MS};

@@ -1,8 +1,8 @@
 //! Accounts of people: who may sign in, and the signing key the vault keeps for them.
 
 use crate::error::VaultError;
+use crate::sealed_tables::{Table, Tables};
 use crate::secret::{Cost, Secret32};
-use crate::table::{Table, Tables};
 use crate::vault::Vault;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
@@ -69,12 +69,12 @@ impl std::fmt::Debug for NewAccount<'_> {
 }
 
 #[derive(Default)]
-pub(crate) struct PeopleBook {
+pub(crate) struct AccountBook {
     by_person: HashMap<PersonId, Account>,
     by_login: HashMap<String, PersonId>,
 }
 
-impl PeopleBook {
+impl AccountBook {
     pub(crate) fn load(tables: &Tables) -> Result<Self, VaultError> {
         let mut book = Self::default();
         for row in tables.all(Table::Accounts)? {
@@ -115,11 +115,11 @@ impl Account {
     }
 }
 
-/// Salt, cost and stretched password, as kept.
+/// Salt, cost and hash of the password, as kept.
 struct PasswordRow {
     cost: Cost,
     salt: [u8; 16],
-    stretched: Secret32,
+    password_hash: Secret32,
 }
 
 impl PasswordRow {
@@ -128,16 +128,16 @@ impl PasswordRow {
             return Err(VaultError::Unfit("the password is empty or over its bound"));
         }
         let (cost, salt) = (vault.costs.password, vault.random());
-        let stretched = cost
-            .stretch(password.as_bytes(), &salt)
+        let password_hash = cost
+            .derive_key(password.as_bytes(), &salt)
             .ok_or(VaultError::Unfit("the cost of passwords is out of bounds"))?;
-        Ok(Self { cost, salt, stretched })
+        Ok(Self { cost, salt, password_hash })
     }
 
     fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut w = Writer::new();
         w.array(5).uint(VERSION).uint(u64::from(self.cost.memory_kib)).uint(u64::from(self.cost.passes));
-        w.bytes(&self.salt).bytes(self.stretched.expose());
+        w.bytes(&self.salt).bytes(self.password_hash.expose());
         Zeroizing::new(w.finish())
     }
 
@@ -148,15 +148,16 @@ impl PasswordRow {
         let row = Self {
             cost: Cost { memory_kib: r.u32()?, passes: r.u32()? },
             salt: r.fixed()?,
-            stretched: Secret32::new(r.fixed()?),
+            password_hash: Secret32::new(r.fixed()?),
         };
         r.end()?;
         Ok(row)
     }
 
     fn fits(&self, password: &str) -> bool {
-        let stretched = self.cost.stretch(password.as_bytes(), &self.salt);
-        stretched.is_some_and(|stretched| stretched.expose().ct_eq(self.stretched.expose()).into())
+        let password_hash = self.cost.derive_key(password.as_bytes(), &self.salt);
+        password_hash
+            .is_some_and(|password_hash| password_hash.expose().ct_eq(self.password_hash.expose()).into())
     }
 }
 
@@ -235,7 +236,7 @@ impl Vault {
             return Ok(None);
         }
         let Some(account) = self.account(login) else {
-            let _ = self.costs.password.stretch(password.as_bytes(), &[0; 16]);
+            let _ = self.costs.password.derive_key(password.as_bytes(), &[0; 16]);
             return Ok(None);
         };
         let damaged = || VaultError::Damaged("a password is not readable".into());

@@ -1,6 +1,6 @@
 //! The tree that forgets its old leaves against the one that keeps them all.
 
-use super::super::tree::{BLOCK_LEN, Block, NotHere, Tree};
+use super::super::log_tree::{BLOCK_LEN, Block, NotHere, Tree};
 use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;

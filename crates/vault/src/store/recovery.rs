@@ -2,10 +2,10 @@
 //! what a crash may have left half written is told apart from damage.
 
 use super::evidence::Evidence;
-use super::sealed::{self, Row, Span, index_name};
 use super::segment::{
     FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, SegmentHeader, file_name, header_of, number_of, take_frame,
 };
+use super::segment_index::{self, Row, Span, index_name};
 use super::watermark::{self, LogPosition, Watermark};
 use super::{Bounds, Corruption, State, Store, StoreError, Tail, place, row};
 use durable::{AppendFile, DiskFile, Folder};
@@ -169,7 +169,7 @@ impl Store {
                 open = Some((AppendFile::new(file, scanned.bytes), scanned.rows));
             } else if !scanned.rows.is_empty() {
                 tracing::info!(segment = number, "Made the index of a full segment again");
-                sealed::seal(&folder, &*file, genesis, &state, &scanned.rows);
+                segment_index::seal(&folder, &*file, genesis, &state, &scanned.rows);
             }
         }
         let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +214,7 @@ fn indexed(
 ) -> Result<Option<Scanned>, StoreError> {
     let span =
         Span { number, first_index: state.log.size(), bytes: file.size()?, genesis, root: state.log.root() };
-    let Some(index) = sealed::read(folder, &span)? else { return Ok(None) };
+    let Some(index) = segment_index::read(folder, &span)? else { return Ok(None) };
     let mut header = vec![0; HEADER_BYTES];
     file.read_at(&mut header, 0)?;
     check_header(&header, number, genesis, state)?;

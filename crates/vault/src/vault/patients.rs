@@ -1,7 +1,7 @@
 //! Patients of the organisation: a random id here, joined with a person of the ledger.
 
 use crate::error::VaultError;
-use crate::table::{Table, Tables};
+use crate::sealed_tables::{Table, Tables};
 use crate::vault::Vault;
 use std::collections::HashMap;
 use vitals::cbor::{NotCanonical, Reader, Writer};

@@ -2,44 +2,17 @@
 //! HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
 
 use crate::error::VaultError;
-use crate::secret::Entropy;
-use crate::streams::{ChainRow, StreamRecord};
-use crate::table::Table;
+use crate::sealed_tables::Table;
 use crate::vault::Vault;
+use crate::vault::streams::{ChainRow, StreamRecord};
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeS, Serializable, single_shot_seal_with_rng};
-use std::convert::Infallible;
+use vitals::entropy::EntropyRng;
 use vitals::ids::StreamId;
 use vitals::keys::ChainKey;
 use vitals::pairing::{DeviceKeys, PairingAnswer, PairingRequest, StreamKey, wrap_info};
-
-struct Chance<'a>(&'a Entropy);
-
-impl TryRng for Chance<'_> {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        (self.0)(&mut bytes);
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        (self.0)(&mut bytes);
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        (self.0)(out);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Chance<'_> {}
 
 impl Vault {
     /// Answers a pairing request: each stream's chain key at the start of `epoch`, wrapped to the
@@ -104,7 +77,7 @@ impl Vault {
             &info,
             chain.expose(),
             &[],
-            &mut Chance(&self.entropy),
+            &mut EntropyRng(|out: &mut [u8]| (self.entropy)(out)),
         )
         // A key of small order has no shared secret.
         .map_err(|_| VaultError::Unpaired)?;

@@ -2,8 +2,8 @@
 //! Nothing here is public: content keys leave the vault in no form.
 
 use crate::error::OpenError;
-use crate::streams::StreamRecord;
 use crate::vault::Vault;
+use crate::vault::streams::StreamRecord;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use vitals::envelope::Header;

@@ -1,7 +1,7 @@
 //! Pauses: for a while a patient is not watched, though the consent stands.
 
 use crate::error::VaultError;
-use crate::table::{Table, Tables};
+use crate::sealed_tables::{Table, Tables};
 use crate::vault::Vault;
 use std::collections::BTreeMap;
 use vitals::PatientId;

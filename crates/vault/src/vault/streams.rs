@@ -1,8 +1,8 @@
 //! Streams: who writes about whom in which class, since when, and the sealed first chain key.
 
 use crate::error::VaultError;
+use crate::sealed_tables::{Table, Tables};
 use crate::secret::Secret32;
-use crate::table::{Table, Tables};
 use crate::vault::Vault;
 use std::collections::HashMap;
 use vitals::cbor::{NotCanonical, Reader, Writer};

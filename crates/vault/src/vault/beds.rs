@@ -3,7 +3,7 @@
 //! no consent lets the record be opened.
 
 use crate::error::VaultError;
-use crate::table::{Table, Tables};
+use crate::sealed_tables::{Table, Tables};
 use crate::vault::Vault;
 use std::collections::HashMap;
 use vitals::body::TEXT_BYTES_MAX;

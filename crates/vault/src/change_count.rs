@@ -13,7 +13,7 @@ const MAGIC: &[u8; 4] = b"ACCH";
 /// Magic, count, CRC-32C of both.
 const BYTES: usize = 16;
 
-pub(crate) struct Changes(Arc<dyn DiskFile>);
+pub(crate) struct ChangeCount(Arc<dyn DiskFile>);
 
 fn encode(count: u64) -> [u8; BYTES] {
     let mut out = [0; BYTES];
@@ -24,7 +24,7 @@ fn encode(count: u64) -> [u8; BYTES] {
     out
 }
 
-impl Changes {
+impl ChangeCount {
     /// Opens the count of a database that has seen `held` changes. Without a file it begins there: a
     /// vault of before, or one whose file was taken away.
     ///
@@ -79,27 +79,27 @@ mod tests {
     #[test]
     fn an_older_database_is_named_and_a_newer_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        Changes::open(folder.path(), 3).unwrap().put(5);
-        let older = Changes::open(folder.path(), 4).map(drop).unwrap_err().to_string();
+        ChangeCount::open(folder.path(), 3).unwrap().put(5);
+        let older = ChangeCount::open(folder.path(), 4).map(drop).unwrap_err().to_string();
         assert!(older.contains("seen 4 changes of 5"), "{older}");
-        Changes::open(folder.path(), 5).unwrap();
-        Changes::open(folder.path(), 7).unwrap();
-        assert!(Changes::open(folder.path(), 6).is_err(), "the start noted what it found");
+        ChangeCount::open(folder.path(), 5).unwrap();
+        ChangeCount::open(folder.path(), 7).unwrap();
+        assert!(ChangeCount::open(folder.path(), 6).is_err(), "the start noted what it found");
     }
 
     #[test]
     fn every_bit_of_the_count_counts() {
         let folder = tempfile::tempdir().unwrap();
-        Changes::open(folder.path(), 3).unwrap();
+        ChangeCount::open(folder.path(), 3).unwrap();
         for bit in 0..BYTES * 8 {
             let mut bytes = encode(3);
             bytes[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(folder.path().join(FILE), bytes).unwrap();
-            assert!(Changes::open(folder.path(), 3).is_err(), "bit {bit}");
+            assert!(ChangeCount::open(folder.path(), 3).is_err(), "bit {bit}");
         }
         std::fs::write(folder.path().join(FILE), "").unwrap();
-        assert!(Changes::open(folder.path(), 3).is_err());
+        assert!(ChangeCount::open(folder.path(), 3).is_err());
         std::fs::remove_file(folder.path().join(FILE)).unwrap();
-        Changes::open(folder.path(), 3).unwrap();
+        ChangeCount::open(folder.path(), 3).unwrap();
     }
 }
