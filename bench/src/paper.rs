@@ -7,6 +7,7 @@ use clinic::{Clinic, NewPerson, Session};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use testkit::model::LedgerModel;
 use vault::{Costs, Entropy, Store, Vault};
 use vitals::eip712::{ConsentDomain, grant_id};
 use vitals::ids::{DeviceId, Genesis, GrantId, Hash, OrgId, PersonId, StreamId, sha256};
@@ -14,7 +15,6 @@ use vitals::ledger::{
     Act, ActId, Anchor, ConsentMessage, Device, Fact, Grant, Ledger, LedgerError, Organisation, Outcome,
     Person, Role, Tip,
 };
-use vitals::model::LedgerModel;
 use vitals::proof::LedgerProof;
 use vitals::proof::contracts;
 use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};

@@ -94,7 +94,10 @@ impl Clinic {
     }
 
     /// The same with another plan for leases.
-    pub(crate) fn open_planned(
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_planned(
         vault: Arc<Vault>,
         store: Arc<Store>,
         ledger: Arc<dyn Ledger>,

@@ -65,6 +65,7 @@ pub mod export;
 mod final_since;
 mod follow;
 mod monitoring;
+mod observer;
 mod office;
 pub mod pairing;
 mod pauses;
@@ -76,8 +77,6 @@ mod registry;
 pub mod sessions;
 mod signatures;
 pub mod stats;
-#[cfg(test)]
-mod stories;
 pub mod tries;
 pub mod views;
 mod withdrawals;
@@ -91,9 +90,10 @@ pub use errors::{ClinicError, Denied, role_word};
 pub use export::{Exported, Scope};
 pub use follow::Follow;
 pub use monitoring::{
-    ANNOUNCE_MS, About, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder, REASON_BYTES_MIN, RECENT_MS,
-    STALE_MS,
+    ANNOUNCE_MS, About, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LeasePlan, LimitsOrder, REASON_BYTES_MIN,
+    RECENT_MS, STALE_MS,
 };
+pub use observer::Observer;
 pub use pairing::{Paired, WATCH_ENDS_SOON_MS};
 pub use pauses::{PAUSE_MS_MAX, PAUSE_MS_MIN};
 pub use people::{NewPerson, Ticket, Wish};
@@ -104,9 +104,3 @@ pub use stats::{Counters, Latency};
 pub use tries::Origin;
 pub use vault::{Entropy, MONITORING_BACK_MS};
 pub use withdrawals::LATE_BLOCKS;
-
-// The trie that the stories prove with names these as its crate's own.
-#[cfg(test)]
-extern crate alloc;
-#[cfg(test)]
-use vitals::{ids, proof};

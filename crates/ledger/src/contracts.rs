@@ -37,7 +37,7 @@ pub mod bindings {
 }
 
 /// Longest ERC-7913 signer, as the contract has it; a longer one in the state is damage.
-const SIGNER_BYTES_MAX: usize = vitals::model::SIGNER_BYTES_MAX;
+const SIGNER_BYTES_MAX: usize = vitals::ledger::SIGNER_BYTES_MAX;
 /// Slot of `Directory.organisationOf`.
 const ORGANISATION_OF: u8 = 1;
 /// Slot of `Directory.people`.

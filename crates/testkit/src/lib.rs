@@ -1,7 +1,21 @@
-//! What tests of several crates share. Linked by tests and benches only, never by a program.
+//! What tests of several crates share: an oracle of the contracts, a ledger in memory, disks that lose
+//! and refuse, wards of fixed keys, golden files. Linked by tests, benches and examples, never by a program.
+//!
+//! It stands below `clinic`: a ward with a clinic is `testward`. A crate's own unit tests cannot mix their
+//! types with those made here from the crate as its users link it, so `vitals` uses it in `tests/` only.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
+#![allow(missing_docs, reason = "a test names what it uses; the words stand where a name does not say it")]
 
 mod dice;
+pub mod fixture;
+mod gate;
+pub mod golden;
 pub mod lossy;
+mod memory_ledger;
+pub mod model;
+pub mod switched;
+pub mod trie;
 
 pub use dice::Dice;
+pub use gate::Gate;
+pub use memory_ledger::MemoryLedger;

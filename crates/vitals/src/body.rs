@@ -4,10 +4,6 @@
 //! `[kind, payload…]`; readings go in one column per metric, times and values delta-coded as
 //! base-128 varints.
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
-
 use crate::alarm::{AlarmEvent, Condition, Limits};
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::command::{Confirmation, SignedCommand};

@@ -4,10 +4,6 @@
 //! and patient, a number that only grows per sensor, until when it may be delivered and until when it
 //! is in force: nothing in it holds for ever, and none can be used twice or at another bed.
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
-
 use crate::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::cose::{self, Domain};

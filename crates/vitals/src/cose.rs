@@ -2,10 +2,6 @@
 //! `18([h'A10132', {}, payload, signature])`. The external data carries a domain and the genesis
 //! hash, so that no signature can be taken for another.
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
-
 use crate::cbor::{NotCanonical, Reader, Writer};
 use crate::ids::Genesis;
 use alloc::vec::Vec;

@@ -1,9 +1,5 @@
 //! The envelope: `[COSE_Sign1(header), ciphertext]`, sealed once at its author and never altered.
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
-
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::cose::{self, Domain};
 use crate::ids::{Class, DeviceId, Genesis, Hash, StreamId, sha256};

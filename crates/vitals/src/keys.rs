@@ -2,10 +2,6 @@
 //! key per author's run. HKDF-SHA-256 (RFC 5869); every label carries a domain. A chain key is random
 //! and belongs to one stream of one ledger, whose names enter with the message key.
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
-
 use crate::ids::{Genesis, StreamId};
 use core::fmt;
 use hkdf::Hkdf;

@@ -9,6 +9,11 @@ use crate::proof::LedgerProof;
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::fmt;
 
+/// Shortest ERC-7913 signer.
+pub const SIGNER_BYTES_MIN: usize = 20;
+/// Longest ERC-7913 signer.
+pub const SIGNER_BYTES_MAX: usize = 1024;
+
 /// The finalized view every answer of [`Ledger`] is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tip {

@@ -17,19 +17,16 @@ pub mod emergency;
 pub mod entropy;
 pub mod envelope;
 pub mod explorer;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod fixture;
 pub mod governance;
 pub mod ids;
 pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod metric;
-pub mod model;
 pub mod pairing;
 pub mod proof;
 pub mod receipt;
+pub mod refusal;
 
 pub use ids::{DeviceId, Genesis, GrantId, OrgId, PatientId, PersonId, StreamId};
 pub use metric::Metric;

@@ -1,10 +1,6 @@
 //! Pairing: a gateway shows the keys it made; its home organisation answers with the streams its
 //! sensors may write and their chain keys, wrapped (HPKE) to the sensors' own keys.
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
-
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::cose::{self, Domain};
 use crate::envelope::EPOCH_MAX;

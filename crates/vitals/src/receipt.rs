@@ -1,9 +1,5 @@
 //! Receipts and proofs as they travel: "durable, and in my log"; then "that log is anchored".
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
-
 use crate::cbor::{self, NotCanonical, Reader, Writer};
 use crate::cose::{self, Domain};
 use crate::ids::{Genesis, Hash, OrgId};

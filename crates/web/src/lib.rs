@@ -28,18 +28,11 @@ pub mod turns;
 pub mod wired;
 pub mod words;
 
-// The tests name this crate as a stranger does; the scenes they share with the clinic, and the trie
-// these prove with, name what they need as their own crate's.
-#[cfg(test)]
-extern crate alloc;
+// The tests name this crate as its users do.
 #[cfg(test)]
 extern crate self as web;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-use clinic::{Answer, Arrival, Clinic, ClinicError, Denied, NewPerson, Session, Ticket, Verdict, Wish};
-#[cfg(test)]
-use vitals::{ids, proof};
 
 use axum::Router;
 use axum::routing::{get, post};

@@ -79,14 +79,43 @@ fn the_fences_between_crates_hold() {
 }
 
 #[test]
-fn there_is_one_integration_test_binary() {
-    let folders: Vec<String> = std::fs::read_dir(root().join("crates"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path().join("tests"))
-        .filter(|folder| folder.is_dir() && !folder.ends_with("aceso/tests"))
-        .map(|folder| folder.display().to_string())
-        .collect();
-    assert!(folders.is_empty(), "tests belong beside what they test: {folders:?}");
+fn what_is_for_tests_is_linked_by_tests_only() {
+    let only_tests = ["testkit", "testward"];
+    for entry in std::fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        if only_tests.iter().any(|name| folder.ends_with(name)) {
+            continue;
+        }
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let used = manifest.split("[dev-dependencies]").next().unwrap();
+        let linked =
+            used.lines().any(|line| only_tests.iter().any(|name| line.starts_with(&format!("{name}."))));
+        assert!(!linked, "{} links what is for tests only", folder.display());
+    }
+    // The clinic's observer sees without a session.
+    for path in
+        files(&root().join("crates/web/src")).into_iter().chain(files(&root().join("crates/aceso/src")))
+    {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(!text.contains(".observer()"), "{} sees without a session", path.display());
+    }
+}
+
+#[test]
+fn a_crate_has_one_integration_test_binary_and_only_if_its_types_come_back_to_it() {
+    // These use `testkit` or `testward`, which link them as their users do: see docs/decisions/150.
+    let allowed = ["aceso", "clinic", "durable", "vitals"];
+    for entry in std::fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        let tests = folder.join("tests");
+        if !tests.is_dir() {
+            continue;
+        }
+        let known = allowed.iter().any(|name| folder.ends_with(name));
+        assert!(known, "tests belong beside what they test: {}", tests.display());
+        let binaries = std::fs::read_dir(&tests).unwrap().count();
+        assert_eq!(binaries, 1, "{}: each binary is linked anew", tests.display());
+    }
 }
 
 #[test]

@@ -175,7 +175,6 @@ impl Bed {
     }
 
     /// When the engine's lease is to be renewed, milliseconds.
-    #[cfg(test)]
     pub(crate) fn renews_ms(&self) -> Option<u64> {
         self.watching.renews_ms()
     }

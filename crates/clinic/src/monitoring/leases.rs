@@ -42,13 +42,13 @@ const LEASES_AT_ONCE: usize = 128;
 
 /// What is done about leases in time. Tests switch parts of it off to see that it is missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LeasePlan {
+pub struct LeasePlan {
     /// Leases are renewed before they end.
-    pub(crate) renews: bool,
+    pub renews: bool,
     /// The end of a consent is announced.
-    pub(crate) announces: bool,
+    pub announces: bool,
     /// Renewals are spread over hours.
-    pub(crate) spreads: bool,
+    pub spreads: bool,
 }
 
 impl Default for LeasePlan {

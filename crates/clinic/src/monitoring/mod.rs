@@ -38,7 +38,7 @@ mod writing;
 pub use alarms::STALE_MS;
 pub(crate) use bed::Bed;
 pub use leases::ANNOUNCE_MS;
-pub(crate) use leases::LeasePlan;
+pub use leases::LeasePlan;
 pub use limits::{LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder};
 pub use orders::About;
 pub use recent::RECENT_MS;

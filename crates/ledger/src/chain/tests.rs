@@ -11,7 +11,7 @@ use alloy_sol_types::SolEvent;
 use vitals::ids::{Class, DeviceId, PersonId};
 use vitals::ledger::{Act, Anchor, Fact, LedgerError, Outcome, Revocation, RevokeReason, Role, SignedGrant};
 use vitals::log::{self, MerkleLog};
-use vitals::model::Refusal;
+use vitals::refusal::Refusal;
 use world::{Place, World, org};
 
 macro_rules! on_both_chains {

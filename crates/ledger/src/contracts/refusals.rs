@@ -2,7 +2,7 @@
 
 use super::bindings::{Anchors, Authorities, Consents, Devices, Directory, Policies, TwoClinicians};
 use alloy_sol_types::SolError;
-use vitals::model::Refusal;
+use vitals::refusal::Refusal;
 
 /// The refusal a contract's revert data stands for.
 #[must_use]

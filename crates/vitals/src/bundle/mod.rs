@@ -17,9 +17,6 @@
 
 mod batch;
 mod report;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
 mod verify;
 
 pub use report::{Author, DeviceReport, Report, StreamReport, Utc};
@@ -146,7 +143,10 @@ pub(crate) fn decode_sealed(bytes: &[u8]) -> Result<Sealed<'_>, NotCanonical> {
 
 /// Splits the first item off `bytes`: the item and the bytes it took with its length, or nothing if
 /// there are not enough bytes yet.
-pub(crate) fn split_item(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, NotCanonical> {
+///
+/// # Errors
+/// If they do not begin with an item, or it is longer than [`ITEM_BYTES_MAX`].
+pub fn split_item(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, NotCanonical> {
     let mut r = Reader::new(bytes);
     match r.bytes(ITEM_BYTES_MAX) {
         Ok(item) => Ok(Some((item, bytes.len() - r.rest().len()))),

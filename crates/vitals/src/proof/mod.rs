@@ -9,9 +9,6 @@ pub mod contracts;
 pub mod genesis;
 pub mod header;
 pub mod state;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
 pub mod witness;
 
 pub use chain::{BrokenLink, Finalized, Known, verify, verify_changes, verify_header};

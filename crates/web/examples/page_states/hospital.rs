@@ -1,9 +1,9 @@
 //! A ward with beds, people and boards, and the addresses of what is to be seen in it.
 
-use crate::Wish;
-use crate::ward::{Gateway, Ward};
+use clinic::Wish;
 use clinic::{About, NewPerson, Session, Verdict};
 use std::collections::BTreeMap;
+use testward::{Gateway, Ward};
 use vitals::body::Body;
 use vitals::command::{Confirmation, Outcome};
 use vitals::ids::Class;

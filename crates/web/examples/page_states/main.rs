@@ -11,33 +11,14 @@
     reason = "a tool for people at work on the pages"
 )]
 
-extern crate alloc;
-
-// The clinic's own test ward, its ledger and disk, and the trie the ledger proves with.
-#[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
-#[path = "../../../clinic/src/stories/disk.rs"]
-mod disk;
-#[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
-#[path = "../../../clinic/src/stories/ledger/mod.rs"]
-mod ledger;
-#[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
-#[path = "../../../vitals/src/fixture/trie.rs"]
-mod trie;
-#[allow(dead_code, unreachable_pub, reason = "made for another crate's tests")]
-#[path = "../../../clinic/src/stories/ward.rs"]
-mod ward;
-
 mod beds;
 mod hospital;
 mod other_wards;
 
-// The ward names these as its crate's own.
-use clinic::{Answer, Arrival, Clinic, ClinicError, Denied, NewPerson, Session, Ticket, Verdict, Wish};
 use hospital::{Hospital, PASSWORD, State};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use vitals::{ids, proof};
 
 #[derive(Serialize)]
 struct Ready {
@@ -58,7 +39,7 @@ async fn serve(hospital: Hospital) -> Vec<Shown> {
     let now_ms = hospital.ward.now_ms;
     let settings = web::Settings { hospital: "Example Hospital".into(), ..web::Settings::default() };
     let app =
-        web::App::of_clinic(hospital.ward.clinic.clone(), alloc::sync::Arc::new(move || now_ms), settings);
+        web::App::of_clinic(hospital.ward.clinic.clone(), std::sync::Arc::new(move || now_ms), settings);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(web::serve(listener, app, core::future::pending()));

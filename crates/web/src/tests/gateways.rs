@@ -1,8 +1,8 @@
 //! Silent beds behind one gateway.
 
 use super::scene::Scene;
-use super::ward::Gateway;
 use axum::http::StatusCode;
+use testward::Gateway;
 use vitals::PatientId;
 
 /// The alarms of a page, apart from its tiles.

@@ -1,7 +1,6 @@
 //! One line sets the scene: a ward with two patients, one of them watched and treated, and every
 //! answer checked for what all answers must have.
 
-use super::ward::{Gateway, Ward};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
@@ -9,6 +8,7 @@ use clinic::NewPerson;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use testward::{Gateway, Ward};
 use tower::ServiceExt;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};

@@ -8,7 +8,7 @@ use alloy_sol_types::{SolCall, SolConstructor, SolValue};
 use vitals::eip712::{glass_id, grant_id};
 use vitals::emergency::{BREAK_GLASS_PER_DAY_MAX, BreakGlass, Review, SignedBreakGlass, Verdict};
 use vitals::ids::{Class, sha256};
-use vitals::model::Refusal;
+use vitals::refusal::Refusal;
 
 const DAY_MS: u64 = 86_400_000;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use vitals::governance::{EPOCHS_AHEAD, Motion, PROPOSAL_AGE_MS_MAX, Proposal};
-use vitals::model::Refusal;
+use vitals::refusal::Refusal;
 
 const EPOCH_BLOCKS: u64 = 100;
 

@@ -3,13 +3,13 @@
 use super::*;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
+use testkit::model::{AuthoritiesModel, LedgerModel};
 use vitals::eip712::{glass_id, grant_id};
 use vitals::emergency::{BreakGlass, SignedBreakGlass, Verdict};
 use vitals::governance::Motion;
 use vitals::ids::sha256;
 use vitals::ledger::{Organisation, RevokeReason};
 use vitals::log::MerkleLog;
-use vitals::model::{AuthoritiesModel, LedgerModel};
 
 pub(crate) const ORGANISATIONS: u8 = 3;
 /// Short, so that committees come and go within a case.

@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use tempfile::TempDir;
+use testkit::model::LedgerModel;
 use vitals::eip712::grant_id;
 use vitals::log::MerkleLog;
-use vitals::model::LedgerModel;
 use vitals::proof::genesis::Predeploy;
 
 /// Operations of the short form, in `make test`.

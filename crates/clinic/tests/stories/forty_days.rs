@@ -1,0 +1,387 @@
+//! Forty days of a ward on a moved clock: no second of a bed that is neither watched nor alarmed.
+//!
+//! The observer shares no code with the engine. It knows what the devices sent and what the people did;
+//! it sees what open pages are told and what stands on the disk; and it says what was missed. Three
+//! planted faults (no renewals, no announcements, no spreading of renewals) must make it complain.
+
+use clinic::Clinic;
+use clinic::LeasePlan;
+use clinic::views::{AlarmPhase, LiveEvent};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use testward::{Gateway, NOON_MS, Ward, entropy};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
+use vitals::PatientId;
+use vitals::alarm::Condition;
+use vitals::ids::{Class, StreamId};
+use vitals::ledger::Purpose;
+
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+/// Each bed sends this often, and every second around a renewal or an expiry.
+const EVERY_MS: u64 = 5 * MINUTE_MS;
+const AROUND_MS: u64 = 5 * MINUTE_MS;
+/// An end must have been announced so long before it.
+const NOTICE_MS: u64 = 2 * DAY_MS;
+/// More beds than this must not be renewed in one minute.
+const RENEWED_AT_ONCE_MAX: usize = 3;
+
+/// What the observer knows of one bed.
+#[derive(Default)]
+struct Seen {
+    /// The newest reading that a page was told.
+    told_ms: u64,
+    /// Is the alarm about nobody watching open?
+    alarmed: bool,
+    /// Since when an end is announced.
+    announced_ms: Option<u64>,
+    /// Consents to monitoring as the patient gave them: from, until; cut short by a withdrawal.
+    consents: Vec<(u64, u64)>,
+}
+
+impl Seen {
+    fn consented(&self, at_ms: u64) -> bool {
+        self.consents.iter().any(|(from_ms, until_ms)| (*from_ms..*until_ms).contains(&at_ms))
+    }
+}
+
+struct Observer {
+    events: Receiver<Arc<LiveEvent>>,
+    beds: BTreeMap<PatientId, Seen>,
+    /// While the disk is full, leases may run out: then an alarm is right, and silence is not.
+    disk_full: bool,
+    complaints: BTreeSet<String>,
+}
+
+impl Observer {
+    fn complain(&mut self, what: String) {
+        if self.complaints.len() < 20 {
+            self.complaints.insert(what);
+        }
+    }
+
+    /// Reads what open pages are told.
+    fn listen(&mut self, now_ms: u64) {
+        loop {
+            let event = match self.events.try_recv() {
+                Ok(event) => event,
+                Err(TryRecvError::Lagged(_)) => {
+                    self.complain("the observer was told too much at once".into());
+                    continue;
+                }
+                Err(_) => return,
+            };
+            match &*event {
+                LiveEvent::Readings { patient, readings, .. } => {
+                    let newest_ms = readings.iter().map(|reading| reading.at_ms).max().unwrap_or(0);
+                    let bed = self.beds.entry(*patient).or_default();
+                    bed.told_ms = bed.told_ms.max(newest_ms);
+                }
+                LiveEvent::Watching { patient, unwatched } => {
+                    let bed = self.beds.entry(*patient).or_default();
+                    bed.alarmed = unwatched.as_ref().is_some_and(|bed| bed.alarm.is_some());
+                }
+                LiveEvent::Alarm(view) if view.condition == Condition::WatchEnding => {
+                    let bed = self.beds.entry(view.patient).or_default();
+                    // Since when it stands, not when it was repeated last.
+                    match view.phase {
+                        AlarmPhase::Active => drop(bed.announced_ms.get_or_insert(now_ms)),
+                        AlarmPhase::Closed => bed.announced_ms = None,
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A bed sent a reading at this very moment: either it was seen, or somebody is called.
+    fn sent(&mut self, patient: PatientId, now_ms: u64) {
+        let bed = &self.beds[&patient];
+        let (seen, alarmed, consented) = (bed.told_ms >= now_ms, bed.alarmed, bed.consented(now_ms));
+        let day = now_ms / DAY_MS;
+        if !seen && !alarmed {
+            self.complain(format!("day {day}: a bed was neither watched nor alarmed"));
+        }
+        if seen && alarmed {
+            self.complain(format!("day {day}: a bed was watched and called unwatched"));
+        }
+        if seen && !consented {
+            self.complain(format!("day {day}: a bed was watched without consent"));
+        }
+        if alarmed && consented && !self.disk_full {
+            self.complain(format!("day {day}: a bed with a consent was not watched, for no reason"));
+        }
+    }
+
+    /// A consent ran out now: that had to be announced.
+    fn ended(&mut self, patient: PatientId, until_ms: u64) {
+        let announced = self.beds[&patient].announced_ms;
+        if announced.is_none_or(|at_ms| at_ms + NOTICE_MS > until_ms) {
+            self.complain("an end of watching was not announced days before".into());
+        }
+    }
+}
+
+/// When access entries were written for each bed, to the minute: from the disk.
+fn renewals(ward: &Ward, patients: &[PatientId]) -> BTreeMap<u64, usize> {
+    let author = ward.clinic.vault().author();
+    let mut at: BTreeMap<u64, usize> = BTreeMap::new();
+    for patient in patients {
+        let stream = StreamId::of(ward.clinic.genesis(), author, *patient, Class::Access);
+        let store = ward.clinic.store();
+        let last = store.head(stream).map_or(0, |head| head.last_seq);
+        for located in (0..=last).filter_map(|seq| store.locate(stream, seq)) {
+            *at.entry(located.first_ms / MINUTE_MS).or_default() += 1;
+        }
+    }
+    at
+}
+
+/// What a patient does, and when, in hours from the start.
+enum Deed {
+    Withdraw,
+    LetWatch { days: u64 },
+    DiskFull(bool),
+}
+
+/// Patients by number: some let it end, some renew in time or late, some withdraw and come back; one
+/// night the disk is full.
+fn script(beds: usize) -> Vec<(u64, usize, Deed)> {
+    let mut deeds = Vec::new();
+    for bed in 0..beds {
+        match bed % 4 {
+            0 => deeds.push((27 * 24 + 5, bed, Deed::LetWatch { days: 30 })),
+            1 => deeds.push((31 * 24 + 7, bed, Deed::LetWatch { days: 20 })),
+            2 => {
+                deeds.push((9 * 24 + 3, bed, Deed::Withdraw));
+                deeds.push((10 * 24 + 9, bed, Deed::LetWatch { days: 25 }));
+            }
+            _ => {}
+        }
+    }
+    deeds.push((20 * 24, 0, Deed::DiskFull(true)));
+    deeds.push((20 * 24 + 10, 0, Deed::DiskFull(false)));
+    deeds.sort_by_key(|(hour, ..)| *hour);
+    deeds
+}
+
+/// A few days: each patient withdraws, comes back for four days, and lets that end.
+fn short(beds: usize) -> Vec<(u64, usize, Deed)> {
+    let withdraw = (0..beds).map(|bed| (5, bed, Deed::Withdraw));
+    let come_back = (0..beds).map(|bed| (6 + bed as u64, bed, Deed::LetWatch { days: 4 }));
+    withdraw.chain(come_back).collect()
+}
+
+/// Tells a story of `beds` beds over `days` days; gives the complaints.
+fn told(beds: usize, days: u64, plan: LeasePlan, deeds: Vec<(u64, usize, Deed)>) -> BTreeSet<String> {
+    // In memory, where the machine has such a folder: syncs cost nothing there.
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let mut ward = Ward::in_folder(folder.unwrap(), |vault, store, ledger| {
+        Clinic::open_planned(vault, store, ledger, entropy("clinic"), plan, NOON_MS).unwrap()
+    });
+    let names: Vec<String> = (0..beds).map(|n| format!("patient {n}")).collect();
+    let patients: Vec<PatientId> = names.iter().map(|name| ward.patient(name)).collect();
+    ward.block();
+    let mut gateway = ward.gateway(1, &patients);
+    let start_ms = ward.now_ms;
+    let mut observer = Observer {
+        events: ward.clinic.observer().events(),
+        beds: BTreeMap::new(),
+        disk_full: false,
+        complaints: BTreeSet::new(),
+    };
+    for patient in &patients {
+        observer.beds.entry(*patient).or_default().consents.push((start_ms - 1, start_ms + 30 * DAY_MS));
+    }
+    let together: BTreeSet<u64> = deeds.iter().map(|(hour, ..)| *hour).collect();
+    let mut deeds = deeds.into_iter().peekable();
+    let mut expiries: BTreeSet<(u64, usize)> = (0..beds).map(|bed| (start_ms + 30 * DAY_MS, bed)).collect();
+    // What every bed does next.
+    let mut next_ms: Vec<u64> = (0..beds).map(|bed| start_ms + 1_000 + 700 * bed as u64).collect();
+    let mut block_ms = start_ms;
+    let end_ms = start_ms + days * DAY_MS;
+    while ward.now_ms < end_ms {
+        let deed_ms = deeds.peek().map_or(u64::MAX, |(hour, ..)| start_ms + hour * HOUR_MS);
+        let expiry_ms = expiries.first().map_or(u64::MAX, |(at_ms, _)| *at_ms);
+        let deadline_ms = ward.clinic.next_deadline_ms().unwrap_or(u64::MAX).max(ward.now_ms + 1);
+        let sends_ms = next_ms.iter().min().copied().unwrap_or(u64::MAX);
+        ward.now_ms = deed_ms.min(expiry_ms).min(deadline_ms).min(sends_ms).max(ward.now_ms);
+        let now_ms = ward.now_ms;
+        if now_ms >= block_ms + HOUR_MS {
+            block_ms = now_ms;
+            ward.ledger.block(now_ms);
+            // The recorder is late by up to an hour, and nobody notices.
+            ward.clinic.write_alarm_events(now_ms);
+        }
+        while deeds.peek().is_some_and(|(hour, ..)| start_ms + hour * HOUR_MS <= now_ms) {
+            let (_, bed, deed) = deeds.next().unwrap();
+            act(&mut ward, &mut observer, &names[bed], patients[bed], &deed, &mut expiries, bed);
+            block_ms = now_ms;
+        }
+        let now_ms = ward.now_ms;
+        while expiries.first().is_some_and(|(at_ms, _)| *at_ms <= now_ms) {
+            let (until_ms, bed) = expiries.pop_first().unwrap();
+            observer.ended(patients[bed], until_ms);
+        }
+        ward.clinic.keep_watch(now_ms);
+        ward.clinic.watch_beds(now_ms);
+        ward.clinic.tend_ledger(now_ms);
+        observer.listen(now_ms);
+        let around = around(&ward, &patients, &expiries, now_ms);
+        send(&mut ward, &mut gateway, &mut observer, &patients, &mut next_ms, &around);
+    }
+    let starts = BTreeSet::from([start_ms / MINUTE_MS, start_ms / MINUTE_MS + 1]);
+    let most = renewals(&ward, &patients)
+        .into_iter()
+        .filter(|(minute, _)| !starts.contains(minute))
+        // Whoever comes back after a full disk or with a consent of the same hour begins together.
+        .filter(|(minute, _)| !together.contains(&hour_of(*minute, start_ms)))
+        .map(|(minute, count)| (count, minute))
+        .max();
+    if most.is_some_and(|(count, _)| count > RENEWED_AT_ONCE_MAX) {
+        let (count, minute) = most.unwrap_or_default();
+        let hour = hour_of(minute, start_ms);
+        observer.complain(format!("{count} leases were renewed in one minute of hour {hour}"));
+    }
+    observer.complaints
+}
+
+/// The hour of the story in which a minute of the clock lies.
+fn hour_of(minute: u64, start_ms: u64) -> u64 {
+    (minute * MINUTE_MS).saturating_sub(start_ms.saturating_sub(MINUTE_MS)) / HOUR_MS
+}
+
+fn act(
+    ward: &mut Ward,
+    observer: &mut Observer,
+    name: &str,
+    patient: PatientId,
+    deed: &Deed,
+    expiries: &mut BTreeSet<(u64, usize)>,
+    bed: usize,
+) {
+    let now_ms = ward.now_ms;
+    // Nobody signs anything on an old view of the ledger.
+    ward.ledger.block(now_ms);
+    let session = || ward.clinic.sign_in(name, "secret", now_ms).unwrap().1;
+    match deed {
+        Deed::DiskFull(full) => {
+            ward.switches.full.store(*full, Ordering::SeqCst);
+            observer.disk_full = *full;
+        }
+        Deed::Withdraw => {
+            let own = session();
+            let grants = ward.clinic.own_consents(&own, now_ms).unwrap();
+            let monitoring = grants.iter().find(|grant| grant.purpose == Purpose::Monitoring).unwrap();
+            ward.clinic.revoke_grant(&own, monitoring.grant, now_ms).unwrap();
+            ward.ledger.block(now_ms);
+            let seen = observer.beds.get_mut(&patient).unwrap();
+            seen.consents.iter_mut().for_each(|(_, until_ms)| *until_ms = now_ms.min(*until_ms));
+            expiries.retain(|(_, of)| *of != bed);
+            // The alarm waits a second for another consent.
+            ward.clinic.tick(now_ms);
+            ward.now_ms += 1_000;
+        }
+        Deed::LetWatch { days } => {
+            ward.clinic.let_ward_watch(&session(), days * DAY_MS, now_ms).unwrap();
+            ward.ledger.block(now_ms);
+            ward.clinic.tick(now_ms);
+            // Asked again when the ledger moved.
+            ward.now_ms += 1_000;
+            ward.clinic.tick(ward.now_ms);
+            let seen = observer.beds.get_mut(&patient).unwrap();
+            seen.consents.push((now_ms, now_ms + days * DAY_MS));
+            expiries.retain(|(_, of)| *of != bed);
+            let until_ms = seen.consents.iter().map(|(_, until_ms)| *until_ms).max().unwrap();
+            expiries.insert((until_ms, bed));
+        }
+    }
+}
+
+/// Beds whose lease or consent changes about now.
+fn around(
+    ward: &Ward,
+    patients: &[PatientId],
+    expiries: &BTreeSet<(u64, usize)>,
+    now_ms: u64,
+) -> BTreeSet<usize> {
+    let renews = ward.clinic.observer().renewals();
+    let near = |at_ms: u64| at_ms.abs_diff(now_ms) <= AROUND_MS;
+    let renewing = renews.into_iter().filter(|(_, at_ms)| near(*at_ms));
+    let renewing = renewing.filter_map(|(patient, _)| patients.iter().position(|p| *p == patient));
+    let ending = expiries.iter().filter(|(at_ms, _)| near(*at_ms)).map(|(_, bed)| *bed);
+    renewing.chain(ending).collect()
+}
+
+/// Everybody whose time has come sends one envelope, in one group.
+fn send(
+    ward: &mut Ward,
+    gateway: &mut Gateway,
+    observer: &mut Observer,
+    patients: &[PatientId],
+    next_ms: &mut [u64],
+    around: &BTreeSet<usize>,
+) {
+    let now_ms = ward.now_ms;
+    let mut senders = Vec::new();
+    for (bed, next_ms) in next_ms.iter_mut().enumerate() {
+        let every_ms = if around.contains(&bed) { 1_000 } else { EVERY_MS };
+        *next_ms = (*next_ms).min(now_ms + every_ms);
+        if *next_ms <= now_ms {
+            *next_ms = now_ms + every_ms;
+            senders.push(bed);
+        }
+    }
+    // A full disk takes nothing: there is nothing to be seen, and the data waits at the bedside.
+    if senders.is_empty() || observer.disk_full {
+        return;
+    }
+    let from = gateway.id();
+    let bytes: Vec<Vec<u8>> = senders.iter().map(|bed| gateway.sensors[*bed].pulse(720, now_ms)).collect();
+    ward.carry(from, &bytes);
+    observer.listen(now_ms);
+    for bed in senders {
+        observer.sent(patients[bed], now_ms);
+    }
+}
+
+fn told_rightly() -> BTreeSet<String> {
+    told(5, 6, LeasePlan::default(), short(5))
+}
+
+#[test]
+fn every_second_of_forty_days_is_watched_or_alarmed() {
+    // Two halves of the ward side by side.
+    let halves =
+        [10, 10].map(|beds| std::thread::spawn(move || told(beds, 40, LeasePlan::default(), script(beds))));
+    for half in halves {
+        let complaints = half.join().unwrap();
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+}
+
+#[test]
+fn the_observer_misses_no_planted_fault() {
+    let right = LeasePlan::default();
+    let faults = [
+        ("no renewals", LeasePlan { renews: false, ..right }, "for no reason", 3),
+        ("no announcements", LeasePlan { announces: false, ..right }, "not announced", 6),
+        ("no spreading", LeasePlan { spreads: false, ..right }, "in one minute", 3),
+    ];
+    let script = |days: u64| if days == 6 { short(5) } else { Vec::new() };
+    let told = faults.map(|(name, plan, complaint, days)| {
+        std::thread::spawn(move || (name, complaint, told(5, days, plan, script(days))))
+    });
+    for one in told {
+        let (name, complaint, complaints) = one.join().unwrap();
+        assert!(complaints.iter().any(|text| text.contains(complaint)), "{name}: {complaints:#?}");
+    }
+    let none = told_rightly();
+    assert!(none.is_empty(), "without a fault the same stories are fine: {none:#?}");
+}

@@ -1,0 +1,23 @@
+//! Stories of a ward: a real vault and record store in a temporary directory, real devices sealing,
+//! and the Rust model of the contracts as the ledger.
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stdout, reason = "measurements are printed")]
+
+mod admission;
+mod alarms;
+mod clocks;
+mod consent;
+mod exits;
+mod explorer;
+mod forty_days;
+mod halts;
+mod hostile;
+mod intervals;
+mod limits;
+mod orders;
+mod pauses;
+mod proofs;
+mod speed;
+mod strangers;
+mod waiting;
+mod watching;

@@ -1,0 +1,422 @@
+//! A ledger of one validator in memory: the model of the contracts, one block whenever a test says
+//! so, and real proofs.
+
+mod explorer;
+
+use crate::gate::Gate;
+use crate::model::{AuthoritiesModel, LedgerModel};
+use crate::trie::{self, Trie};
+use ed25519_zebra::{SigningKey, VerificationKey};
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+use vitals::eip712::{ConsentDomain, grant_id};
+use vitals::governance::{Motion, Proposal, Validator};
+use vitals::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId, sha256};
+use vitals::ledger::{
+    Act, ActId, Anchor, ConsentMessage, Device, DeviceKind, Fact, Grant, Ledger, LedgerError, Organisation,
+    Outcome, Person, Tip,
+};
+use vitals::proof::certificate::{self, Certificate};
+use vitals::proof::contracts::{self, Word};
+use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
+use vitals::proof::header::BlockHeader;
+use vitals::proof::{AccountProof, LedgerProof, SlotProof};
+
+const SENDER: [u8; 20] = [0x5e; 20];
+
+pub struct MemoryLedger {
+    pub document: GenesisDocument,
+    validator: SigningKey,
+    state: Mutex<State>,
+    /// Questions wait here, as with a ledger that is far away. The tip is known without asking.
+    pub questions: Gate,
+}
+
+struct State {
+    model: LedgerModel,
+    height: u64,
+    time_ms: u64,
+    pool: Vec<(ActId, Act)>,
+    outcomes: HashMap<ActId, Outcome>,
+    submitted: u64,
+    down: bool,
+    suspended: HashMap<PersonId, u64>,
+    blocks: Vec<MemoryBlock>,
+    deaf: bool,
+    /// What every policy says; nothing while it cannot be asked.
+    policy: Option<bool>,
+    policies_asked: u64,
+}
+
+/// A block as it was made.
+struct MemoryBlock {
+    height: u64,
+    time_ms: u64,
+    acts: Vec<(ActId, Act)>,
+}
+
+fn p256_says(signer: &[u8], digest: &Hash, signature: &[u8]) -> bool {
+    let Some(point) = signer.get(20..84) else { return false };
+    let sec1 = [&[4], point].concat();
+    let (Ok(key), Ok(signature)) =
+        (p256::ecdsa::VerifyingKey::from_sec1_bytes(&sec1), p256::ecdsa::Signature::from_slice(signature))
+    else {
+        return false;
+    };
+    key.verify_prehash(digest, &signature).is_ok()
+}
+
+impl MemoryLedger {
+    /// Founded by the organisation with this record key.
+    pub fn founded_by(record_key: [u8; 32], now_ms: u64) -> Self {
+        let validator = SigningKey::from([0xa1; 32]);
+        let predeploy = |name: &str, low: u8| {
+            let mut address = [0; 20];
+            address[19] = low;
+            Predeploy { name: name.into(), address, code: sha256(&[name.as_bytes()]) }
+        };
+        let document = GenesisDocument {
+            chain_id: 2026,
+            name: "Ward 7".into(),
+            time_ms: now_ms,
+            epoch_blocks: 1 << 40,
+            committee: vec![VerificationKey::from(&validator).into()],
+            operators: vec![OrgId::of(&record_key)],
+            founders: vec![Founder { record_key, sender: SENDER }],
+            contracts: vec![
+                predeploy(contracts::DIRECTORY, 1),
+                predeploy(contracts::DEVICES, 2),
+                predeploy(contracts::CONSENTS, 3),
+                predeploy(contracts::ANCHORS, 4),
+                predeploy(contracts::P256_VERIFIER, 5),
+            ],
+            salt: [9; 32],
+        };
+        let founder = Organisation { record_key, sender: SENDER, active: true };
+        let domain = ConsentDomain::of(&document).unwrap();
+        let ours = (VerificationKey::from(&validator).into(), OrgId::of(&record_key));
+        let mut authorities = AuthoritiesModel::new(1 << 40, [ours]);
+        authorities.validators[0].endpoint = "node.example:9000".into();
+        let model =
+            LedgerModel::new(domain, p256_says, [(OrgId::of(&record_key), founder)]).governed_by(authorities);
+        let state = State {
+            model,
+            height: 1,
+            time_ms: now_ms,
+            pool: Vec::new(),
+            outcomes: HashMap::new(),
+            submitted: 0,
+            down: false,
+            suspended: HashMap::new(),
+            blocks: vec![MemoryBlock { height: 1, time_ms: now_ms, acts: Vec::new() }],
+            deaf: false,
+            policy: Some(true),
+            policies_asked: 0,
+        };
+        Self { document, validator, state: Mutex::new(state), questions: Gate::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A block with everything that waits.
+    pub fn block(&self, now_ms: u64) {
+        let mut state = self.state();
+        state.height += 1;
+        state.time_ms = now_ms;
+        let height = state.height;
+        let deaf = state.deaf;
+        let unheard = |act: &Act| deaf && matches!(act, Act::RevokeGrant { .. } | Act::BurnGrant { .. });
+        let (left, acts): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.pool).into_iter().partition(|(_, act)| unheard(act));
+        state.pool = left;
+        state.blocks.push(MemoryBlock { height, time_ms: now_ms, acts: acts.clone() });
+        for (id, act) in acts {
+            let outcome = match state.model.apply(SENDER, &act, height, now_ms) {
+                Ok(()) => Outcome::Done { height },
+                Err(why) => Outcome::Refused { reason: why.to_string() },
+            };
+            state.outcomes.insert(id, outcome);
+        }
+    }
+
+    /// The ledger stops answering, or answers again.
+    pub fn set_down(&self, down: bool) {
+        self.state().down = down;
+    }
+
+    /// Another organisation runs a validator, and proposes another one: it needs both votes.
+    pub fn with_a_neighbour(&self, neighbour: OrgId) {
+        let mut state = self.state();
+        let proposed_at_ms = state.time_ms;
+        let endpoint = String::from("neighbour.example:9000");
+        let seat = Validator { key: [0x22; 32], org: neighbour, from_epoch: 0, until_epoch: None, endpoint };
+        let motion =
+            Motion::AddValidator { key: [0x33; 32], org: neighbour, endpoint: "third.example:9000".into() };
+        let founder = Organisation { record_key: [0x0d; 32], sender: [0x0d; 20], active: true };
+        state.model.organisations.insert(neighbour, founder);
+        let model = &mut state.model.authorities;
+        model.validators.push(seat);
+        let (id, votes) = (model.proposals.len() as u64 + 1, vec![neighbour]);
+        model.proposals.push(Proposal {
+            id,
+            motion,
+            proposer: neighbour,
+            proposed_at_ms,
+            votes,
+            accepted: None,
+        });
+    }
+
+    /// Validators leave withdrawals of consents out of their blocks, or take them again.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.state().deaf = deaf;
+    }
+
+    /// The consent was given under a policy.
+    pub fn put_under_policy(&self, grant: GrantId) {
+        self.state().model.grants.get_mut(&grant).unwrap().policy = Some([0x44; 20]);
+    }
+
+    /// From now on every policy says yes or no, or cannot be asked.
+    pub fn policies_say(&self, policy: Option<bool>) {
+        self.state().policy = policy;
+    }
+
+    /// How often policies were asked since the beginning.
+    pub fn policies_asked(&self) -> u64 {
+        self.state().policies_asked
+    }
+
+    /// This node keeps no block below this height any more.
+    pub fn prune(&self, below: u64) {
+        self.state().blocks.retain(|block| block.height >= below);
+    }
+
+    /// The directory suspends a person.
+    pub fn suspend(&self, person: PersonId, at_ms: u64) {
+        self.state().suspended.insert(person, at_ms);
+    }
+
+    /// Acts handed in since the beginning.
+    pub fn submitted(&self) -> u64 {
+        self.state().submitted
+    }
+
+    /// Anchors waiting for a block.
+    pub fn waiting_anchors(&self) -> usize {
+        self.state().pool.iter().filter(|(_, act)| matches!(act, Act::Anchor { .. })).count()
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&LedgerModel) -> T) -> Result<T, LedgerError> {
+        self.questions.pass();
+        let state = self.state();
+        if state.down { Err(LedgerError::Down("unplugged".into())) } else { Ok(question(&state.model)) }
+    }
+
+    fn prove_at(&self, state: &State, facts: &[Fact]) -> LedgerProof {
+        let model = &state.model;
+        let tries: HashMap<&str, Trie> =
+            self.document.contracts.iter().map(|c| (c.name.as_str(), storage(model, &c.name))).collect();
+        let mut accounts = Trie::default();
+        for contract in &self.document.contracts {
+            let root = tries[contract.name.as_str()].root();
+            let account =
+                [trie::string(&[1]), trie::string(&[]), trie::string(&root), trie::string(&contract.code)];
+            accounts.insert(&contract.address, trie::list(&account));
+        }
+        let header = BlockHeader {
+            epoch: 0,
+            view: state.height + 2,
+            leader: self.document.committee[0],
+            parent_view: state.height + 1,
+            parent: [1; 32],
+            height: state.height,
+            time_ms: state.time_ms,
+            state_root: accounts.root(),
+            transactions_root: [2; 32],
+            receipts_root: [3; 32],
+            extra: [0; 32],
+            committee: vec![],
+        };
+        let genesis = self.document.hash();
+        let message = certificate::message(genesis, 0, header.view, header.parent_view, &header.digest());
+        let signature = self.validator.sign(&message).into();
+        let signed = Certificate {
+            epoch: 0,
+            view: header.view,
+            parent_view: header.parent_view,
+            signatures: vec![(0, signature)],
+        };
+        let account = |fact: &Fact| {
+            let name = contracts::contract_of(*fact);
+            let address = self.document.address(name).unwrap();
+            let slot = |key: Word| SlotProof { key, nodes: tries[name].prove(&key) };
+            let slots = contracts::slots_of(*fact).into_iter().map(slot).collect();
+            AccountProof { address, nodes: accounts.prove(&address), slots }
+        };
+        let accounts = facts.iter().map(account).collect();
+        LedgerProof { changes: Some(vec![]), header: header.encode(), certificate: signed.encode(), accounts }
+    }
+}
+
+fn pack(word: &mut Word, offset: usize, bytes: &[u8]) {
+    let end = 32 - offset;
+    word[end - bytes.len()..end].copy_from_slice(bytes);
+}
+
+fn storage(model: &LedgerModel, contract: &str) -> Trie {
+    let mut storage = Trie::default();
+    let mut put = |slots: &[Word], words: &[Word]| {
+        for (slot, word) in slots.iter().zip(words).filter(|(_, word)| **word != [0; 32]) {
+            storage.insert(slot, trie::integer(word));
+        }
+    };
+    match contract {
+        contracts::DIRECTORY => {
+            for (id, org) in &model.organisations {
+                let mut word = [0; 32];
+                pack(&mut word, 0, &org.sender);
+                pack(&mut word, 28, &[u8::from(org.active)]);
+                put(&contracts::organisation_slots(*id), &[org.record_key, word]);
+            }
+        }
+        contracts::DEVICES => {
+            for (id, device) in &model.devices {
+                let (mut places, mut rest) = ([0; 32], [0; 32]);
+                pack(&mut places, 0, &device.via.0);
+                pack(&mut places, 16, &device.org.0);
+                pack(&mut rest, 0, &device.since_ms.to_be_bytes());
+                pack(&mut rest, 8, &[if device.kind == DeviceKind::Sensor { 1 } else { 2 }]);
+                if let Some(revocation) = device.revoked {
+                    pack(&mut rest, 9, &revocation.at_ms.to_be_bytes());
+                    pack(&mut rest, 17, &[revocation.reason as u8 + 1]);
+                    pack(&mut rest, 18, &revocation.last_trusted_seq.to_be_bytes());
+                }
+                let words = [device.key, device.wrap_key, device.binding, places, rest];
+                put(&contracts::device_slots(*id), &words);
+            }
+        }
+        contracts::ANCHORS => {
+            for (org, anchor) in &model.anchors {
+                let mut word = [0; 32];
+                pack(&mut word, 0, &anchor.size.to_be_bytes());
+                pack(&mut word, 8, &anchor.height.to_be_bytes());
+                put(&contracts::anchor_slots(*org), &[anchor.root, word]);
+            }
+        }
+        _ => {}
+    }
+    storage
+}
+
+/// A paper header's digest.
+fn digest_of(height: u64) -> Hash {
+    sha256(&[&height.to_be_bytes()])
+}
+
+impl Ledger for MemoryLedger {
+    fn genesis(&self) -> Genesis {
+        self.document.hash()
+    }
+
+    fn tip(&self) -> Tip {
+        let state = self.state();
+        Tip {
+            height: state.height,
+            time_ms: state.time_ms,
+            digest: digest_of(state.height),
+            state_root: [0; 32],
+        }
+    }
+
+    fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, LedgerError> {
+        self.ask(|model| model.organisations.get(&org).cloned())
+    }
+
+    fn device(&self, id: DeviceId) -> Result<Option<Device>, LedgerError> {
+        self.ask(|model| model.devices.get(&id).cloned())
+    }
+
+    fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
+        let suspended_at_ms = self.state().suspended.get(&id).copied();
+        let person = self.ask(|model| model.people.get(&id).cloned())?;
+        Ok(person.map(|person| Person {
+            suspended_at_ms: suspended_at_ms.unwrap_or(person.suspended_at_ms),
+            ..person
+        }))
+    }
+
+    fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
+        self.ask(|model| model.grants.get(&id).cloned())
+    }
+
+    fn policy_agrees(&self, grant: GrantId, _: Class) -> Result<bool, LedgerError> {
+        let mut state = self.state();
+        state.policies_asked += 1;
+        if state.down {
+            return Err(LedgerError::Down("unplugged".into()));
+        }
+        let under = state.model.grants.get(&grant).is_some_and(|grant| grant.policy.is_some());
+        match state.policy {
+            _ if !under => Ok(true),
+            Some(agrees) => Ok(agrees),
+            None => Err(LedgerError::Busy("the policy did not answer".into())),
+        }
+    }
+
+    fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError> {
+        self.ask(|model| model.anchors.get(&org).copied())
+    }
+
+    fn grant_id(&self, message: &ConsentMessage) -> GrantId {
+        grant_id(message.patient, &message.nonce)
+    }
+
+    fn consent_digest(&self, message: &ConsentMessage) -> Hash {
+        self.state().model.domain().consent_digest(message)
+    }
+
+    fn revocation_digest(&self, grant: GrantId) -> Hash {
+        self.state().model.domain().revocation_digest(grant)
+    }
+
+    fn p256_signer(&self, public_key: &[u8; 64]) -> Vec<u8> {
+        self.state().model.domain().p256_signer(public_key)
+    }
+
+    fn submit(&self, act: Act) -> Result<ActId, LedgerError> {
+        self.questions.pass();
+        let mut state = self.state();
+        if state.down {
+            return Err(LedgerError::Down("unplugged".into()));
+        }
+        // As a node does: it can never stand in a committee.
+        if let Act::Propose(Motion::AddValidator { key: [0, ..], .. }) = act {
+            return Err(LedgerError::Refused("the validator key is not an Ed25519 public key".into()));
+        }
+        state.submitted += 1;
+        let id = sha256(&[b"act", &state.submitted.to_be_bytes()]);
+        state.pool.push((id, act));
+        state.outcomes.insert(id, Outcome::Pending);
+        Ok(id)
+    }
+
+    fn outcome(&self, act: ActId) -> Outcome {
+        self.state().outcomes.get(&act).cloned().unwrap_or(Outcome::Unknown)
+    }
+
+    fn prove(&self, facts: &[Fact]) -> Result<LedgerProof, LedgerError> {
+        let state = self.state();
+        if state.down {
+            return Err(LedgerError::Down("unplugged".into()));
+        }
+        Ok(self.prove_at(&state, facts))
+    }
+
+    fn explorer(&self) -> Option<&dyn vitals::explorer::Explorer> {
+        Some(self)
+    }
+}
