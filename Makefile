@@ -14,6 +14,7 @@ export ACESO_RECORDINGS ?= $(CURDIR)/testdata/recordings
 WARD_DATA ?= $(CURDIR)/ward-data
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
+WARD := $(CARGO_TARGET_DIR)/release/aceso-ward
 
 .PHONY: help ward ward-clean consortium build test tools recordings format lint structure supply nostd unit contracts oracle e2e browser pictures bare bench bench-store fuzz crash foreign verifiers sim
 
@@ -27,18 +28,18 @@ build:
 ward: build ## Build and run a ward: one node, one gateway, three patients; Ctrl-C stops it.
 	@scripts/fetch-recordings.sh || echo "The ward needs no recording: it goes on without."
 	if [ -f "$(ACESO_RECORDINGS)/data3.csv" ]; then
-	  exec "$(BINARY)" ward --data "$(WARD_DATA)" --recording "$(ACESO_RECORDINGS)/data3.csv"
+	  exec "$(WARD)" --data "$(WARD_DATA)" --recording "$(ACESO_RECORDINGS)/data3.csv"
 	fi
 	echo "No pulse recording at hand: all three patients are simulated."
-	exec "$(BINARY)" ward --data "$(WARD_DATA)"
+	exec "$(WARD)" --data "$(WARD_DATA)"
 
 ward-clean: ## Forget the ward's data.
 	rm -rf -- "$(WARD_DATA)"
 
 consortium: build ## Four hospitals, one ledger: a minute in peace, with one node killed, with all killed, and votes 1 → 4 → 3 → 4.
 	for how in "" "--kill one" "--kill all" "--story authorities"; do
-	  echo "== aceso ward --nodes 4 --duration 60s $$how"
-	  "$(BINARY)" ward --nodes 4 --duration 60s $$how
+	  echo "== aceso-ward --nodes 4 --duration 60s $$how"
+	  "$(WARD)" --nodes 4 --duration 60s $$how
 	done
 
 tools: ## Install what the tests need, by name and version.
@@ -79,7 +80,7 @@ verifiers: tools ## The second verifier, in Python, checks every golden file.
 	"$(ACESO_PYTHON)/bin/python" tools/verify.py --vectors testdata/golden
 
 browser: build tools ## Sign in with a real browser, see values change, see an alarm.
-	scripts/browser-check.sh "$(BINARY)"
+	scripts/browser-check.sh "$(WARD)"
 
 pictures: tools ## A picture of every state of every page, at three widths, light and dark: PICTURES=folder. Some minutes.
 	$(CARGO) build --release --locked -p web --example page_states

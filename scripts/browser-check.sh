@@ -3,11 +3,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/tools.sh
-binary=$1
+ward_binary=$1
 shots=${SHOTS_DIR:-$(mktemp -d)}
 data=$(mktemp -d)
 log=$data/ward.out
-"$binary" ward --data "$data/ward" --patients 3 --seed 7 >"$log" 2>&1 &
+"$ward_binary" --data "$data/ward" --patients 3 --seed 7 >"$log" 2>&1 &
 ward=$!
 finish() {
   kill -TERM "$ward" 2>/dev/null || true
@@ -27,7 +27,7 @@ node -e '
   const of = (role) => ward.logins.find((entry) => entry.role === role);
   console.log(JSON.stringify({ doctor: of("doctor"), patient: of("patient"), administrator: of("administrator") }));
 ' "$data/ward/ward.json" >"$data/logins.json"
-tell="$binary simulate --tell $data/ward/boards/control.sock"
+tell="$ward_binary simulate --tell $data/ward/boards/control.sock"
 # What the scripts of the pages decide, without a browser.
 node --test tests-browser/rules.test.mjs
 node tests-browser/run.mjs --url "$url" --logins "$data/logins.json" --out "$shots" \

@@ -1,31 +1,13 @@
 //! Where the bench asks the machine for time and chance, and for what a process has used.
-#![allow(clippy::disallowed_methods, reason = "measuring is asking the clock")]
+
+pub(crate) use host::clock::{entropy, instant, now_ms, pause};
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Clock ticks of `/proc` in a second, on every Linux this runs on.
 const TICKS_PER_S: f64 = 100.0;
 const PAGE_BYTES: u64 = 4096;
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-pub(crate) fn instant() -> Instant {
-    Instant::now()
-}
-
-pub(crate) fn pause(time: Duration) {
-    std::thread::sleep(time);
-}
-
-pub(crate) fn entropy(out: &mut [u8]) {
-    getrandom::fill(out).expect("the operating system gives random bytes");
-}
 
 /// CPU this thread has used, seconds (user and system).
 pub(crate) fn thread_cpu_s() -> f64 {

@@ -87,7 +87,7 @@ fn main() -> Result<()> {
         rows.extend(admission::measure(&binary()?, folder.path(), scale)?);
     }
     if wanted("ward") {
-        rows.extend(wardrun::measure(&binary()?, folder.path(), scale.quick)?);
+        rows.extend(wardrun::measure(&binary()?.with_file_name("aceso-ward"), folder.path(), scale.quick)?);
     }
     if wanted("growth") {
         rows.extend(growth::measure(scale.quick)?);

@@ -1,7 +1,7 @@
 //! The same node without TLS, in this process: the node's own queue, admission loop and sessions over
 //! loopback TCP. Only a bench can do this; a node listens with TLS alone.
 
-use super::ingest::{self, Door};
+use super::ingest::{self, QueueIngress};
 use super::queue::Queue;
 use super::wake::Wake;
 use crate::bedside::Gateway;
@@ -60,8 +60,8 @@ impl Plain {
                 }
             })?
         };
-        let door = Arc::new(Door { queue: queue.clone(), clinic: ward.clinic.clone(), wake });
-        let endpoint = Endpoint::new(door, Arc::new(AnyGateway), sessions, Bounds::default());
+        let ingress = Arc::new(QueueIngress { queue: queue.clone(), clinic: ward.clinic.clone(), wake });
+        let endpoint = Endpoint::new(ingress, Arc::new(AnyGateway), sessions, Bounds::default());
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?.to_string();
         let (stop, stopping) = tokio::sync::watch::channel(false);

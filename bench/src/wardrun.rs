@@ -6,10 +6,10 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-pub(crate) fn measure(binary: &Path, folder: &Path, quick: bool) -> Result<Vec<Row>> {
+pub(crate) fn measure(ward: &Path, folder: &Path, quick: bool) -> Result<Vec<Row>> {
     let report = folder.join("report.json");
-    let status = Command::new(binary)
-        .args(["ward", "--patients", "3", "--duration", if quick { "8s" } else { "20s" }, "--report"])
+    let status = Command::new(ward)
+        .args(["--patients", "3", "--duration", if quick { "8s" } else { "20s" }, "--report"])
         .arg(&report)
         .env("RUST_LOG", "warn")
         .stdin(Stdio::null())

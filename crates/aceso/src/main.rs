@@ -1,27 +1,11 @@
-//! The one binary: wiring, command line, configuration, telemetry.
+//! What a hospital installs: node, gateway and the tools of their operators. Wiring, command line, configuration.
 
-mod chain;
-mod checkpoint;
-mod child;
+mod card;
+mod clean_shutdown;
 mod cli;
-mod clock;
-mod closed;
+mod commands;
 mod config;
-mod control;
-mod first;
-mod founding;
-mod gateway_role;
-mod look;
-mod motion;
 mod node;
-mod report;
-mod seal;
-mod simulate;
-mod snapshot;
-mod telemetry;
-mod validator;
-mod verify;
-mod ward;
 
 use clap::Parser;
 use std::process::ExitCode;

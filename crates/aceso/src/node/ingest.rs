@@ -2,21 +2,21 @@
 
 use super::queue::{Queue, Waiting};
 use super::wake::Wake;
-use crate::clock;
 use clinic::{Answer, Arrival, Clinic, MqttClass, StrongKeys};
+use host::clock;
 use link::{Busy, Ingress, LinkRefusal, RefusalReason, Registry, Reply, Sessions};
 use std::sync::{Arc, Mutex, PoisonError};
 use vitals::DeviceId;
 use vitals::ledger::{DeviceKind, Ledger};
 
-/// The door that MQTT sessions knock at.
-pub(super) struct Door {
+/// Where MQTT sessions hand in what they received.
+pub(super) struct QueueIngress {
     pub(super) queue: Arc<Queue>,
     pub(super) clinic: Arc<Clinic>,
     pub(super) wake: Wake,
 }
 
-impl Ingress for Door {
+impl Ingress for QueueIngress {
     fn offer(&self, from: DeviceId, alarm: bool, bytes: Vec<u8>, reply: Reply) -> Result<(), Busy> {
         let pushed = self.queue.push(alarm, Waiting { arrival: Arrival { from, bytes }, reply });
         if let Some(why) = pushed.unwrap_or(Some(LinkRefusal::Busy)) {

@@ -1,156 +1,147 @@
-//! An organisation's node: one process, wired together here.
-//!
-//! Threads: the tokio runtime (pages, MQTT, control); the admission thread (verifies and syncs); the
-//! keeper (live view, alarms, anchors, proofs); the ledger's own. They meet in bounded queues.
+//! An organisation's node: one process. [`serve`] is its story: what is durable is opened ([`storage`]), the clinic's
+//! rules stand on it, threads admit, monitor and anchor ([`workers`]), and four sockets are answered: pages, MQTT,
+//! JSON-RPC and the operator API. Read `storage.rs` next, then `founding.rs` (a ledger in this process) and
+//! `remote_chain.rs` (a ledger on a network of others).
 
-mod account;
-mod announce;
-mod begin;
-mod birth;
-mod desk;
-mod foreign;
-mod found;
+mod checkpoint;
+pub(crate) mod data_folder;
+mod endpoint;
+pub(crate) mod founding;
 mod ingest;
-mod keeper;
-mod office;
-mod peers;
-mod ports;
+mod key_share;
+mod listeners;
+mod maintenance;
+pub(crate) mod membership;
+mod operator;
 mod queue;
+mod remote_chain;
 mod rpc;
-mod vouch;
+pub(crate) mod snapshot_import;
+mod stalled_ledger;
+mod storage;
 mod wake;
 mod workers;
 
-pub(crate) use account::{export, show};
-pub(crate) use begin::begin;
-
-use crate::child;
+use crate::clean_shutdown;
 use crate::config::{self, NodeConfig};
-use crate::{clock, closed, control};
+use ::operator::SOCKET;
 use anyhow::{Context, Result};
-use clinic::{Clinic, ClinicError};
-use found::Foundation;
-pub(crate) use found::{card, join, renew};
+use clinic::Clinic;
+use host::{clock, process};
 use ingest::LedgerRegistry;
 use link::{Bounds, Endpoint, Sessions};
+use listeners::Listeners;
+use operator::Operator;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::Storage;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use vitals::ledger::Ledger;
-use workers::Workers;
+use workers::{Failures, Workers};
 
-/// How long open pages may take to close when the node stops.
+/// How long open connections may take to close when the node stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs a node until it is told to stop.
 pub(crate) fn run(path: &Path) -> Result<ExitCode> {
     let config = config::read_node(path)?;
-    closed::check(&config.data_dir)?;
-    let foundation = found::open(&config)?;
+    clean_shutdown::check(&config.data_dir)?;
+    let storage = storage::open(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(serve(&config, &foundation));
+    let outcome = runtime.block_on(serve(&config, &storage));
     drop(runtime);
-    foundation.chain.stop();
+    storage.chain.stop();
     outcome?;
-    drop(foundation);
-    if let Err(why) = closed::note(&config.data_dir, &found::FOLDERS) {
+    drop(storage);
+    if let Err(why) = clean_shutdown::note(&config.data_dir, &data_folder::FOLDERS) {
         tracing::warn!("The folder is closed without a note of its files: {why:#}");
     }
-    child::say("DONE", &serde_json::json!({}));
+    process::announce("DONE", &serde_json::json!({}))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: &NodeConfig, foundation: &Foundation) -> Result<()> {
-    let Foundation { vault, store, chain, own, document } = foundation;
-    let ledger: Arc<dyn Ledger> = chain.clone();
+/// Serves until the node is told to stop or a thread of it fails.
+async fn serve(config: &NodeConfig, storage: &Storage) -> Result<()> {
+    let ledger: Arc<dyn Ledger> = storage.chain.clone();
+    let entropy = data_folder::entropy();
     let clinic =
-        Clinic::open(vault.clone(), store.clone(), ledger.clone(), found::entropy(), clock::now_ms())
+        Clinic::open(storage.vault.clone(), storage.store.clone(), ledger.clone(), entropy, clock::now_ms())
             .context("opening the clinic")?;
     let sessions = Arc::new(Sessions::new());
+    let (workers, ingress, failures) = Workers::start(&clinic, &sessions)?;
+    let listeners = Listeners::bind(config, storage.embedded.as_ref()).await?;
+    let ready = listeners.ready(config, storage)?;
+
     let (stop, stopping) = watch::channel(false);
-    let (halted, halt) = oneshot::channel();
-    let (ends, mut ended) = mpsc::channel(1);
-    let (workers, door) = Workers::start(&clinic, &sessions, halted, &ends)?;
-
-    let mut kept = ports::Kept::read(&config.data_dir);
-    let mqtt = kept.bind("mqtt", config.mqtt).await?;
-    let web = kept.bind("web", config.web).await?;
-    let rpc = match &config.rpc {
-        None => None,
-        Some(table) => {
-            let own = own.as_ref().ok_or(ClinicError::Elsewhere)?;
-            let port = rpc::port(table, &config.data_dir, &own.chain)?;
-            Some((kept.bind("rpc", table.listen).await?, port))
-        }
-    };
-    kept.save().context("keeping the chosen ports")?;
-    let rpc_address = rpc.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
-    let (mqtt_address, web_address) = (mqtt.local_addr()?, web.local_addr()?);
-
+    let Listeners { mqtt, web, rpc } = listeners;
+    let (rpc, shown_on_pages) = rpc.map_or((None, None), |(listener, port)| {
+        (Some(tokio::spawn(rpc::serve(listener, port.clone(), stopping.clone()))), Some(port))
+    });
     let registry = Arc::new(LedgerRegistry::new(ledger.clone()));
-    let (certificate, key) =
-        link::tls::self_signed(vault.record_key_seed().expose()).context("making the node's certificate")?;
+    let (certificate, key) = link::tls::self_signed(storage.vault.record_key_seed().expose())
+        .context("making the node's certificate")?;
     let tls =
         Arc::new(link::tls::server_config(certificate, key, registry.clone()).context("setting up TLS")?);
-    let endpoint = Endpoint::new(door, registry, sessions, Bounds::default());
+    let endpoint = Endpoint::new(ingress, registry, sessions, Bounds::default());
     let mqtt = tokio::spawn(link::mqtt::serve(mqtt, tls, endpoint, stopping.clone()));
-    let asked = rpc.as_ref().map(|(_, port)| port.clone());
-    let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, asked), stopping.clone()));
-    let rpc = rpc.map(|(listener, port)| tokio::spawn(rpc::serve(listener, port, stopping.clone())));
-    keeper::wake_on_tip(chain.as_ref(), workers.wake.clone());
-    if let Some(own) = own.as_ref().filter(|_| config.ledger.listen.is_some()) {
-        peers::watch(&own.chain, own.validator, document.epoch_blocks, config.ledger.peers.clone());
-        if let Some(address) = config.ledger.endpoint() {
-            announce::keep(own, clinic.org(), address);
-        }
-    }
-    let desk = Arc::new(desk::Desk {
-        clinic: clinic.clone(),
-        chain: chain.clone(),
-        own: own.clone(),
-        document: document.clone(),
-        data_dir: config.data_dir.clone(),
-    });
-    control::serve(&config.data_dir.join("control.sock"), move |request| {
-        let desk = desk.clone();
-        async move { desk.answer(request).await }
-    })
-    .await?;
+    let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, shown_on_pages), stopping));
+    follow_ledger(config, storage, &clinic, &workers);
+    serve_operator(config, storage, &clinic)?;
 
-    tracing::info!(height = ledger.tip().height, mqtt = %mqtt_address, web = %web_address, "The node serves");
-    let told = child::told_to_stop();
-    child::say(
-        "READY",
-        &serde_json::json!({
-            "web": web_address.to_string(),
-            "mqtt": mqtt_address.to_string(),
-            "rpc": rpc_address.map(|address| address.to_string()),
-            "genesis": document.hash().to_string(),
-            "org": clinic.org().to_string(),
-            "record_key": hex::encode(vault.record_key()),
-            "validator": own.as_ref().map(|own| hex::encode(own.validator)),
-            "ledger": config.ledger.endpoint(),
-        }),
-    );
-    let outcome = tokio::select! {
-        () = told => Ok(()),
-        // Nobody watches for alarms without its threads: a node that stops is better than one that seems well.
-        name = ended.recv() => {
-            Err(anyhow::anyhow!("the {} thread ended; start the node again", name.unwrap_or("alarm")))
-        }
-        halted = halt => Err(anyhow::anyhow!("{}", halted.unwrap_or_else(|_| "the admission thread ended".to_owned()))),
-    };
+    tracing::info!(height = ledger.tip().height, mqtt = %ready.mqtt, web = %ready.web, "The node serves");
+    let asked_to_stop = process::stop_requested();
+    process::announce("READY", &ready)?;
+    let outcome = until_stopped(asked_to_stop, failures).await;
     let _ = stop.send(true);
-    let _ = tokio::time::timeout(CLOSE_WITHIN, mqtt).await;
-    let _ = tokio::time::timeout(CLOSE_WITHIN, pages).await;
-    if let Some(rpc) = rpc {
-        let _ = tokio::time::timeout(CLOSE_WITHIN, rpc).await;
-    }
+    close([Some(mqtt), Some(pages), rpc]).await;
     tokio::task::spawn_blocking(|| workers.end()).await?;
     outcome
+}
+
+/// Whatever this node does because the ledger moved, or did not.
+fn follow_ledger(config: &NodeConfig, storage: &Storage, clinic: &Clinic, workers: &Workers) {
+    maintenance::wake_on_tip(storage.chain.as_ref(), workers.wake.clone());
+    let Some(own) = storage.embedded.as_ref().filter(|_| config.ledger.listen.is_some()) else { return };
+    let peers = config.ledger.peers.clone();
+    stalled_ledger::watch(&own.chain, own.validator, storage.document.epoch_blocks, peers);
+    if let Some(address) = config.ledger.endpoint() {
+        endpoint::keep_announced(own, clinic.org(), address);
+    }
+}
+
+fn serve_operator(config: &NodeConfig, storage: &Storage, clinic: &Arc<Clinic>) -> Result<()> {
+    let node = Arc::new(Operator {
+        clinic: clinic.clone(),
+        chain: storage.chain.clone(),
+        embedded: storage.embedded.clone(),
+        document: storage.document.clone(),
+        data_dir: config.data_dir.clone(),
+    });
+    let socket = config.data_dir.join(SOCKET);
+    ::operator::serve(&socket, move |request| {
+        let node = node.clone();
+        async move { node.answer(request).await.map_err(|why| format!("{why:#}")) }
+    })
+    .with_context(|| format!("opening {}", socket.display()))
+}
+
+/// Waits for the order to stop. An error means that a thread failed: a node that stops is better than one that
+/// seems well while nobody watches for alarms.
+async fn until_stopped(asked_to_stop: impl Future<Output = ()>, failures: Failures) -> Result<()> {
+    tokio::select! {
+        () = asked_to_stop => Ok(()),
+        failed = failures.first() => Err(failed),
+    }
+}
+
+async fn close<const N: usize>(services: [Option<JoinHandle<()>>; N]) {
+    for service in services.into_iter().flatten() {
+        let _ = tokio::time::timeout(CLOSE_WITHIN, service).await;
+    }
 }
 
 fn pages(config: &NodeConfig, clinic: &Arc<Clinic>, rpc: Option<web::rpc::Rpc>) -> web::App {
@@ -164,8 +155,7 @@ fn pages(config: &NodeConfig, clinic: &Arc<Clinic>, rpc: Option<web::rpc::Rpc>) 
     web::App::of_clinic(clinic.clone(), Arc::new(clock::now_ms), settings)
 }
 
-async fn serve_pages(listener: TcpListener, app: web::App, stop: watch::Receiver<bool>) {
-    let mut stop = stop;
+async fn serve_pages(listener: TcpListener, app: web::App, mut stop: watch::Receiver<bool>) {
     let stopped = async move { link::stopped(&mut stop).await };
     if let Err(error) = web::serve(listener, app, stopped).await {
         tracing::error!(%error, "Pages are not served any more");

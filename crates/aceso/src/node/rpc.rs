@@ -1,8 +1,8 @@
 //! The JSON-RPC port of a node: its token, and the way from the port to the ledger.
 
-use crate::clock;
 use crate::config::RpcConfig;
 use anyhow::{Context, Result};
+use host::clock;
 use ledger::EmbeddedChain;
 use ledger::rpc::{Backend, Caller, handle};
 use std::fs::File;

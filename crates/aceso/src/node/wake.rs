@@ -6,24 +6,24 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 #[derive(Clone)]
 pub(super) struct Wake {
     monitoring: SyncSender<()>,
-    keeper: SyncSender<()>,
+    maintenance: SyncSender<()>,
 }
 
 impl Wake {
-    /// With what monitoring and keeper wait for, in this order.
+    /// With what monitoring and maintenance wait for, in this order.
     pub(super) fn new() -> (Self, Receiver<()>, Receiver<()>) {
-        let ((monitoring, to_watch), (keeper, to_keep)) = (sync_channel(1), sync_channel(1));
-        (Self { monitoring, keeper }, to_watch, to_keep)
+        let ((monitoring, to_watch), (maintenance, to_keep)) = (sync_channel(1), sync_channel(1));
+        (Self { monitoring, maintenance }, to_watch, to_keep)
     }
 
     /// Something was admitted.
     pub(super) fn admitted(&self) {
         let _ = self.monitoring.try_send(());
-        let _ = self.keeper.try_send(());
+        let _ = self.maintenance.try_send(());
     }
 
     /// The ledger moved, or a gateway waits for proofs.
     pub(super) fn moved(&self) {
-        let _ = self.keeper.try_send(());
+        let _ = self.maintenance.try_send(());
     }
 }

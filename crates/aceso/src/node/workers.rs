@@ -5,16 +5,16 @@
 //! | `admission` | verifies and stores groups | the disk, for its own group |
 //! | `monitoring` | opens, alarms, lets time pass for alarms | nothing |
 //! | `recorder` | writes alarm events into the record | the disk |
-//! | `keeper` | leases, anchors, acts, proofs to gateways | ledger and disk |
+//! | `maintenance` | leases, anchors, acts, proofs to gateways | ledger and disk |
 //! | `policies` | asks the policies of consents again | the ledger |
 
-use super::ingest::{self, Door};
-use super::keeper;
+use super::ingest::{self, QueueIngress};
+use super::maintenance;
 use super::queue::Queue;
 use super::wake::Wake;
-use crate::clock;
 use anyhow::Result;
 use clinic::Clinic;
+use host::clock;
 use link::Sessions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,12 +35,32 @@ impl Drop for Ended {
     }
 }
 
+/// Says which thread failed first.
+pub(super) struct Failures {
+    halt: oneshot::Receiver<String>,
+    ends: mpsc::Receiver<&'static str>,
+}
+
+impl Failures {
+    /// Waits for it.
+    pub(super) async fn first(mut self) -> anyhow::Error {
+        tokio::select! {
+            name = self.ends.recv() => {
+                anyhow::anyhow!("the {} thread ended; start the node again", name.unwrap_or("alarm"))
+            }
+            halted = &mut self.halt => {
+                anyhow::anyhow!("{}", halted.unwrap_or_else(|_| "the admission thread ended".to_owned()))
+            }
+        }
+    }
+}
+
 /// The threads and how to end them.
 pub(super) struct Workers {
     queue: Arc<Queue>,
     admission: JoinHandle<()>,
     monitoring: JoinHandle<()>,
-    keeper: JoinHandle<()>,
+    maintenance: JoinHandle<()>,
     recorder: JoinHandle<()>,
     policies: JoinHandle<()>,
     pub(super) wake: Wake,
@@ -49,14 +69,13 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads. `halted` is told when admission has to stop, `ended` when any other thread
-    /// did.
+    /// Starts the threads; with where MQTT hands in what it received, and with what says that one failed.
     pub(super) fn start(
         clinic: &Arc<Clinic>,
         sessions: &Arc<Sessions>,
-        halted: oneshot::Sender<String>,
-        ended: &mpsc::Sender<&'static str>,
-    ) -> Result<(Self, Arc<Door>)> {
+    ) -> Result<(Self, Arc<QueueIngress>, Failures)> {
+        let (halted, halt) = oneshot::channel();
+        let (ended, ends) = mpsc::channel(1);
         let queue = Arc::new(Queue::default());
         let over = Arc::new(AtomicBool::new(false));
         let (wake, to_watch, to_keep) = Wake::new();
@@ -84,12 +103,18 @@ impl Workers {
         let (clinic_, over_) = (clinic.clone(), over.clone());
         let recorder = thread("recorder", Box::new(move || write_down(&clinic_, &to_record, &over_)))?;
         let (clinic_, sessions_, over_) = (clinic.clone(), sessions.clone(), over.clone());
-        let keeper =
-            thread("keeper", Box::new(move || keeper::keep(&clinic_, &sessions_, &to_keep, &over_)))?;
+        let maintenance = thread(
+            "maintenance",
+            Box::new(move || maintenance::maintain(&clinic_, &sessions_, &to_keep, &over_)),
+        )?;
         let (clinic_, over_) = (clinic.clone(), over.clone());
-        let policies = thread("policies", Box::new(move || keeper::ask_policies(&clinic_, &over_)))?;
-        let door = Arc::new(Door { queue: queue.clone(), clinic: clinic.clone(), wake: wake.clone() });
-        Ok((Self { queue, admission, monitoring, keeper, recorder, policies, wake, record, over }, door))
+        let policies = thread("policies", Box::new(move || maintenance::ask_policies(&clinic_, &over_)))?;
+        let ingress =
+            Arc::new(QueueIngress { queue: queue.clone(), clinic: clinic.clone(), wake: wake.clone() });
+        let failures = Failures { halt, ends };
+        let threads =
+            Self { queue, admission, monitoring, maintenance, recorder, policies, wake, record, over };
+        Ok((threads, ingress, failures))
     }
 
     /// Ends them in the order in which they hand on: what was admitted is looked at, what was noticed
@@ -100,7 +125,7 @@ impl Workers {
         self.over.store(true, Ordering::Release);
         self.wake.admitted();
         let _ = self.monitoring.join();
-        let _ = self.keeper.join();
+        let _ = self.maintenance.join();
         self.policies.thread().unpark();
         let _ = self.policies.join();
         let _ = self.record.try_send(());

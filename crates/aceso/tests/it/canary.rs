@@ -1,7 +1,7 @@
 //! No name and no plaintext reaches a disk, a log or a metric.
 
 use crate::record;
-use crate::support::{Folder, files, stdout};
+use crate::support::{Folder, files, stdout, ward_binary};
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -81,27 +81,15 @@ fn get(address: &str, path: &str) -> String {
 fn no_name_and_no_plaintext_is_readable_in_files_logs_or_metrics() {
     let folder = Folder::new();
     let mut random = [0u8; 16];
-    getrandom::fill(&mut random).unwrap();
+    host::clock::entropy(&mut random);
     let canaries =
         [format!("Canary{}", hex::encode(&random[..8])), format!("Canary{}", hex::encode(&random[8..]))];
     std::fs::write(folder.path("names"), canaries.join("\n")).unwrap();
     let (data, names) = (folder.text("data"), folder.text("names"));
     let script = "at 1 s: tachycardia for 30 s";
-    let arguments = [
-        "ward",
-        "--patients",
-        "2",
-        "--duration",
-        "25s",
-        "--data",
-        &data,
-        "--names",
-        &names,
-        "--script",
-        script,
-    ];
-    let mut child =
-        Command::new(env!("CARGO_BIN_EXE_aceso")).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let arguments =
+        ["--patients", "2", "--duration", "25s", "--data", &data, "--names", &names, "--script", script];
+    let mut child = Command::new(ward_binary()).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let address = lines
         .find_map(|line| Some(line.strip_prefix("Open http://")?.trim_end_matches('/').to_owned()))

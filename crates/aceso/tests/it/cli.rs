@@ -31,3 +31,38 @@ fn a_file_that_is_no_bundle_is_refused_by_name() {
     let output = aceso(&["verify", file.path().to_str().unwrap(), "--genesis", &genesis]);
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
 }
+
+/// The ward is a program of its own: what a hospital installs holds neither it nor its virtual patients.
+#[test]
+fn the_hospital_s_program_holds_no_ward() {
+    let help = stdout(&aceso(&["--help"]));
+    let commands: Vec<&str> =
+        help.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert!(commands.contains(&"node") && commands.contains(&"gateway"), "{help}");
+    assert!(!commands.contains(&"ward") && !commands.contains(&"simulate"), "{help}");
+    assert_eq!(aceso(&["ward"]).status.code(), Some(2));
+
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-p",
+            "aceso",
+            "-e",
+            "normal,build",
+            "--prefix",
+            "none",
+            "-f",
+            "{p}",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let tree = stdout(&tree);
+    let crates: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(crates.contains(&"clinic") && crates.contains(&"ledger"), "{tree}");
+    for absent in ["aceso-ward", "simulator", "testkit", "testward", "consensus-sim"] {
+        assert!(!crates.contains(&absent), "aceso links {absent}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Two gateways with one key, as processes: the first branch goes on, the report names the second.
 
-use crate::support::{Folder, said};
+use crate::support::{Folder, program, said};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,9 +15,9 @@ impl Drop for Running {
     }
 }
 
-/// Starts `aceso` with these arguments and reads what it says until a line has `word` in it.
+/// Starts a program of ours with these arguments and reads what it says until a line has `word` in it.
 fn start(arguments: &[&str], word: &str) -> (Running, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aceso"));
+    let mut command = Command::new(program(arguments));
     let child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut running = Running(child.spawn().unwrap());
     let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines().map_while(Result::ok);
@@ -47,7 +47,7 @@ fn a_copied_gateway_is_the_second_hand_and_the_report_says_so() {
     let first = crate::support::ward(&folder, &["--patients", "1", "--duration", "3s"]);
     assert!(first.status.success(), "{}", said(&first, &folder));
     copy(&folder.path("data/gateway"), &folder.path("copy"));
-    let arguments = ["ward", "--data", &data, "--report", &report, "--patients", "1", "--duration", "7s"];
+    let arguments = ["--data", &data, "--report", &report, "--patients", "1", "--duration", "7s"];
     let (mut ward, _) = start(&arguments, "Running for");
 
     let boards = folder.text("boards");

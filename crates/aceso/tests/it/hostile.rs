@@ -1,6 +1,6 @@
 //! The list of refusals is complete and true, and a node under fire goes on.
 
-use crate::support::{Folder, files};
+use crate::support::{Folder, files, ward_binary};
 use clinic::{MqttClass, Refusal};
 use link::mqtt::{Client, MqttRefusal};
 use link::{LinkRefusal, tls};
@@ -181,21 +181,9 @@ async fn knock(mqtt: &str, record_key: [u8; 32]) {
 fn a_node_under_fire_goes_on_acknowledging_its_gateway() {
     let folder = Folder::new();
     let (data, report, bundle) = (folder.text("data"), folder.text("report.json"), folder.text("bundle"));
-    let arguments = [
-        "ward",
-        "--patients",
-        "2",
-        "--duration",
-        "12s",
-        "--data",
-        &data,
-        "--report",
-        &report,
-        "--bundle",
-        &bundle,
-    ];
-    let mut child =
-        Command::new(env!("CARGO_BIN_EXE_aceso")).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let arguments =
+        ["--patients", "2", "--duration", "12s", "--data", &data, "--report", &report, "--bundle", &bundle];
+    let mut child = Command::new(ward_binary()).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let web = lines
         .find_map(|line| Some(line.strip_prefix("Open http://")?.trim_end_matches('/').to_owned()))

@@ -45,7 +45,7 @@ pub(crate) fn open(folder: &Folder) -> Vec<Opened> {
     let node = folder.path("opened");
     copy(&folder.path("data/node"), &node);
     let passphrase = std::fs::read_to_string(folder.path("data/passphrase")).unwrap();
-    let entropy = Arc::new(|out: &mut [u8]| getrandom::fill(out).unwrap());
+    let entropy = Arc::new(|out: &mut [u8]| host::clock::entropy(out));
     let vault = Vault::open(&node.join("vault"), passphrase.trim_end(), entropy).unwrap();
     let document = GenesisDocument::decode(&vault.genesis_document().unwrap()).unwrap();
     let store = Store::open(&node.join("records"), document.hash()).unwrap();

@@ -28,6 +28,19 @@ impl Folder {
 /// The program under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_aceso");
 
+/// The demonstration ward, which stands beside it.
+pub(crate) fn ward_binary() -> PathBuf {
+    let beside = Path::new(BINARY).with_file_name("aceso-ward");
+    assert!(beside.is_file(), "{} is not there: build it first (make build)", beside.display());
+    beside
+}
+
+/// Whose arguments these are: a ward's own options and its `simulate`, or a command of `aceso`.
+pub(crate) fn program(arguments: &[impl AsRef<str>]) -> PathBuf {
+    let first = arguments.first().map_or("", |first| first.as_ref());
+    if first == "simulate" || first.starts_with("--") { ward_binary() } else { BINARY.into() }
+}
+
 /// Runs `aceso` with these arguments to its end.
 pub(crate) fn aceso(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).output().unwrap()
@@ -36,9 +49,9 @@ pub(crate) fn aceso(arguments: &[&str]) -> Output {
 /// Runs a ward in `folder` with report and bundle; further options as given.
 pub(crate) fn ward(folder: &Folder, options: &[&str]) -> Output {
     let (data, report, bundle) = (folder.text("data"), folder.text("report.json"), folder.text("bundle"));
-    let mut arguments = vec!["ward", "--data", &data, "--report", &report, "--bundle", &bundle];
+    let mut arguments = vec!["--data", &data, "--report", &report, "--bundle", &bundle];
     arguments.extend(options);
-    aceso(&arguments)
+    Command::new(ward_binary()).args(arguments).output().unwrap()
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

@@ -35,7 +35,7 @@ struct Node {
 }
 
 fn found(folder: &Path) -> Node {
-    let entropy: vault::Entropy = Arc::new(|out: &mut [u8]| getrandom::fill(out).unwrap());
+    let entropy: vault::Entropy = Arc::new(|out: &mut [u8]| host::clock::entropy(out));
     let vault =
         Arc::new(Vault::create(&folder.join("vault"), PASSWORD, Costs::TEST_ONLY, entropy.clone()).unwrap());
     let keys =

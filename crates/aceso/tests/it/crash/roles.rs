@@ -1,6 +1,6 @@
 //! The real processes of a ward, started again whenever they are killed, and the hands that kill them.
 
-use crate::support::BINARY;
+use crate::support::program;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
@@ -81,7 +81,7 @@ impl Role {
         loop {
             let log: File = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
             let started = now();
-            let mut child = Command::new(BINARY)
+            let mut child = Command::new(program(&self.arguments))
                 .args(&self.arguments)
                 .env("ACESO_CHILD", "1")
                 .stdin(Stdio::piped())

@@ -1,0 +1,69 @@
+//! A ward that is up: its processes, and letting time pass over them.
+
+use crate::folders::WardFolder;
+use crate::heights::Heights;
+use crate::hospital::Hospital;
+use crate::report::{Kill, StoryLine};
+use crate::role::Role;
+use anyhow::{Result, bail};
+use host::clock;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// How often the ward looks after its processes.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Everything that runs.
+pub(crate) struct Running {
+    pub(crate) ward_folder: WardFolder,
+    pub(crate) boards: Role,
+    pub(crate) hospitals: Vec<Hospital>,
+    pub(crate) heights: Heights,
+    pub(crate) kills: Vec<Kill>,
+    /// What happened in a story.
+    pub(crate) story: Vec<StoryLine>,
+    /// Ends when the ward is told to stop.
+    pub(crate) stop: JoinHandle<()>,
+}
+
+impl Running {
+    /// Lets time pass; false when told to stop.
+    ///
+    /// # Errors
+    /// A process ended on its own.
+    pub(crate) async fn rest_until(&mut self, until: Instant) -> Result<bool> {
+        loop {
+            self.check()?;
+            if self.stop.is_finished() {
+                return Ok(false);
+            }
+            let left = until.saturating_duration_since(clock::instant());
+            if left.is_zero() {
+                return Ok(true);
+            }
+            tokio::time::sleep(left.min(LOOK)).await;
+        }
+    }
+
+    /// Lets time pass until told to stop.
+    pub(crate) async fn rest(&mut self) -> Result<()> {
+        while self.rest_until(clock::instant() + LOOK).await? {}
+        Ok(())
+    }
+
+    /// Names a process that ended on its own.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        let ended = |name: &str, status: std::process::ExitStatus, log: std::path::PathBuf| {
+            anyhow::anyhow!("the {name} ended on its own with {status}; see {}", log.display())
+        };
+        if let Some(status) = self.boards.ended()? {
+            return Err(ended("boards", status, self.ward_folder.log("boards")));
+        }
+        for hospital in &mut self.hospitals {
+            if let Some((role, status)) = hospital.ended()? {
+                bail!(ended(&hospital.folder.role(role), status, hospital.folder.log(role)));
+            }
+        }
+        Ok(())
+    }
+}
