@@ -16,7 +16,7 @@ CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 WARD := $(CARGO_TARGET_DIR)/release/aceso-ward
 
-.PHONY: help ward ward-clean consortium build test tools recordings format lint structure supply nostd unit contracts oracle e2e browser pictures bare bench bench-store fuzz crash foreign verifiers sim
+.PHONY: help ward ward-clean consortium build test tools recordings format lint structure units supply advisories ci-files nostd unit contracts oracle e2e browser pictures bare bench bench-store fuzz crash foreign verifiers sim
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,7 +43,7 @@ consortium: build ## Four hospitals, one ledger: a minute in peace, with one nod
 	done
 
 tools: ## Install what the tests need, by name and version.
-	scripts/install-test-tools.sh
+	[ -n "$${ACESO_TOOLS_READY:-}" ] || scripts/install-test-tools.sh
 
 recordings: ## Fetch the pulse recordings (never committed).
 	scripts/fetch-recordings.sh
@@ -51,14 +51,23 @@ recordings: ## Fetch the pulse recordings (never committed).
 format:
 	$(CARGO) fmt --all --check
 
-supply: ## Licences and sources of every crate.
-	scripts/check-supply.py
+supply: tools ## Licences, bans and sources of every crate.
+	$(CARGO) deny --locked check --hide-inclusion-graph licenses bans sources
+
+advisories: tools ## Known vulnerabilities of every crate. Needs RustSec's database: the network, or ACESO_ADVISORY_DB=clone.
+	scripts/check-advisories.sh
+
+ci-files: tools ## The files of other CI systems are taken by tools of their kind, and call .ci/run.
+	scripts/check-ci.sh
 
 lint:
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 
 structure: tools ## Files of a crate that import each other; longest function, longest file, medians.
 	"$(ACESO_PYTHON)/bin/python" scripts/check-structure.py --report
+
+units: ## No command compiles a third-party crate that another one has compiled already.
+	scripts/check-build-units.py
 
 nostd: ## vitals and device build without std.
 	scripts/check-nostd.sh
@@ -71,7 +80,7 @@ ACESO_ORACLE_OPERATIONS ?= 10000
 oracle: tools ## Model and EVM on more than 10,000 random acts, then model, EVM and anvil: ACESO_ORACLE_SEED=n repeats the latter.
 	export ACESO_ORACLE_CASES=$(ACESO_ORACLE_CASES) ACESO_ORACLE_OPERATIONS=$(ACESO_ORACLE_OPERATIONS)
 	export ACESO_ORACLE_SEED="$${ACESO_ORACLE_SEED:-$$(date +%s)}"
-	$(CARGO) nextest run --release -p ledger --locked --no-capture -E 'test(model_and_evm_agree) | test(agree_on_random_operations)'
+	$(CARGO) nextest run --release --workspace --locked --no-capture -E 'package(ledger) & (test(model_and_evm_agree) | test(agree_on_random_operations))'
 
 unit: tools recordings ## Unit, property and end-to-end tests.
 	$(CARGO) nextest run --release --workspace --locked
@@ -83,23 +92,25 @@ browser: build tools ## Sign in with a real browser, see values change, see an a
 	scripts/browser-check.sh "$(WARD)"
 
 pictures: tools ## A picture of every state of every page, at three widths, light and dark: PICTURES=folder. Some minutes.
-	$(CARGO) build --release --locked -p web --example page_states
+	$(CARGO) build --release --locked --workspace --example page_states
 	node tests-browser/pictures.mjs --server "$(CARGO_TARGET_DIR)/release/examples/page_states" --out "$${PICTURES:-$$(mktemp -d)}"
 
 foreign: build tools ## viem, ethers, cast, alloy, mosquitto, paho-mqtt and MQTT.js use a real node, and are refused as documented.
 	scripts/foreign-check.sh "$(BINARY)"
 
 # Cheap checks first.
-test: tools recordings format supply structure nostd lint contracts verifiers unit browser foreign ## All checks.
+TEST_STEPS := tools recordings format supply structure units ci-files nostd lint contracts verifiers build unit browser foreign
+test: ## All checks, and what each step took.
+	scripts/run-steps.sh "$(MAKE)" $(TEST_STEPS)
 	echo "all checks passed"
 
 bench: build ## One table: admission beside primitives and peers. BENCH=--quick takes under a minute.
 	scripts/install-bench-tools.sh
-	$(CARGO) build --release --locked -p bench
+	$(CARGO) build --release --locked -p aceso -p aceso-ward -p bench
 	"$(CARGO_TARGET_DIR)/release/bench" $(BENCH)
 
 bench-store: ## The record store beside redb and a bare append loop.
-	$(CARGO) bench --profile release -p vault
+	$(CARGO) bench --profile release --locked --workspace --bench store
 
 fuzz: ## Fuzz every decoder, guided by coverage: SECONDS_EACH=60.
 	scripts/fuzz.sh all "$${SECONDS_EACH:-60}"
@@ -109,8 +120,8 @@ bare: ## Both commands on bare Debian machines, as root and with sudo: BARE=book
 
 ACESO_CRASH_KILLS ?= 200
 crash: ## Kill node and gateway 200 times each under load, then damage every kind of file; prints both tables.
-	ACESO_CRASH_KILLS=$(ACESO_CRASH_KILLS) $(CARGO) nextest run --release -p aceso --locked --no-capture -E 'test(a_whole_campaign) | test(every_damage)'
+	ACESO_CRASH_KILLS=$(ACESO_CRASH_KILLS) $(CARGO) nextest run --release --workspace --locked --no-capture -E 'package(aceso) & (test(a_whole_campaign) | test(every_damage))'
 
 ACESO_SIM_SEEDS ?= 1000
 sim: ## Tell 1,000 stories of four validators, each drawn from a seed; SEED=n tells one and prints its plan.
-	ACESO_SIM_SEED="$(SEED)" ACESO_SIM_SEEDS=$(ACESO_SIM_SEEDS) $(CARGO) nextest run --release -p ledger --locked --no-capture -E 'test(no_scenario_of_the_campaign)'
+	ACESO_SIM_SEED="$(SEED)" ACESO_SIM_SEEDS=$(ACESO_SIM_SEEDS) $(CARGO) nextest run --release --workspace --locked --no-capture -E 'package(ledger) & test(no_scenario_of_the_campaign)'

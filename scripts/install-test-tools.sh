@@ -19,6 +19,7 @@ needed() {
   need python3 command -v python3
   need python3-venv python3 -c 'import venv, ensurepip'
   need mosquitto-clients has mosquitto_pub mosquitto_sub
+  need rsync has rsync
   if ! has "${CHROMIUM:-chromium}"; then
     missing+=(chromium fonts-dejavu-core)
   fi
@@ -43,15 +44,21 @@ fi
 
 venv "$ACESO_PYTHON" tests-foreign/requirements.txt
 
-if ! PATH=$own_path cargo nextest --version >/dev/null 2>&1; then
-  if venv "$ACESO_TOOLS/nextest" scripts/requirements-nextest.txt --require-hashes --only-binary :all:; then
-    link "$ACESO_TOOLS/nextest/bin/cargo-nextest"
-  else
-    echo "the Python registry has no cargo-nextest for this machine: building it, which takes minutes"
-    cargo install --locked --version 0.9.148 --root "$ACESO_TOOLS" cargo-nextest
+# cargo_tool NAME VERSION: a program that cargo runs, from the Python registry.
+cargo_tool() {
+  local name=$1 version=$2
+  if ! PATH=$own_path cargo "$name" --version >/dev/null 2>&1; then
+    if venv "$ACESO_TOOLS/$name" "scripts/requirements-$name.txt" --require-hashes --only-binary :all:; then
+      link "$ACESO_TOOLS/$name/bin/cargo-$name"
+    else
+      echo "the Python registry has no cargo-$name for this machine: building it, which takes minutes"
+      cargo install --locked --version "$version" --root "$ACESO_TOOLS" "cargo-$name"
+    fi
+    cargo "$name" --version >/dev/null
   fi
-  cargo nextest --version >/dev/null
-fi
+}
+cargo_tool nextest 0.9.148
+cargo_tool deny 0.20.2
 
 # npm leaves out, without a word, what it takes for unfit: an optional package that wants a newer Node, and all
 # that a user's configuration or NODE_ENV tells it to omit. Hence the stamp knows Node, and the programs are
@@ -71,3 +78,4 @@ packages contracts forge
 packages tests-browser
 packages tests-foreign cast
 packages tests-chain anvil
+packages tests-ci

@@ -1,10 +1,11 @@
 //! The command line.
 
 use crate::commands::{
-    account, administrator, chain, checkpoint, found, gateway, ledger, seal, snapshot, validator, verify,
+    account, administrator, chain, checkpoint, found, gateway, generate, ledger, seal, snapshot, validator,
+    verify,
 };
 use crate::{config, node};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,6 +69,17 @@ enum Command {
         #[arg(value_enum)]
         role: config::ConfigRole,
     },
+    /// Print a completion script for a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command.
+    Man {
+        /// The folder they go to.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -100,6 +112,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             config::print(role);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Completion { shell } => return generate::completion(Cli::command(), shell),
+        Command::Man { out } => generate::man(Cli::command(), &out),
         Command::Checkpoint(options) => checkpoint::run(&options),
         Command::Account { step: Account::Show { config } } => account::show(&config),
         Command::Account { step: Account::Export { config, out } } => account::export(&config, &out),

@@ -6,6 +6,7 @@ pub(crate) mod chain;
 pub(crate) mod checkpoint;
 pub(crate) mod found;
 pub(crate) mod gateway;
+pub(crate) mod generate;
 pub(crate) mod ledger;
 pub(crate) mod seal;
 pub(crate) mod snapshot;

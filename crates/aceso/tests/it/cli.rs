@@ -66,3 +66,20 @@ fn the_hospital_s_program_holds_no_ward() {
         assert!(!crates.contains(&absent), "aceso links {absent}");
     }
 }
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = aceso(&["completion", shell]);
+        assert!(output.status.success());
+        for command in ["administrator", "checkpoint", "validator"] {
+            assert!(stdout(&output).contains(command), "{shell} does not know {command}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert!(aceso(&["man", "--out", folder.path().to_str().unwrap()]).status.success());
+    for page in ["aceso.1", "aceso-node.1", "aceso-validator-propose.1"] {
+        let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".SH NAME"), "{page}");
+    }
+}

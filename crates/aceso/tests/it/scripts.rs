@@ -62,7 +62,7 @@ impl Stage {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         std::fs::create_dir_all(stage.0.path("clone")).unwrap();
         symlink(root.join("scripts"), stage.0.path("clone/scripts")).unwrap();
-        for folder in ["contracts", "tests-browser", "tests-foreign", "tests-chain"] {
+        for folder in ["contracts", "tests-browser", "tests-foreign", "tests-chain", "tests-ci"] {
             let to = stage.0.path("clone").join(folder);
             std::fs::create_dir_all(&to).unwrap();
             for file in ["package-lock.json", "requirements.txt"] {
@@ -104,7 +104,9 @@ impl Stage {
 /// A machine on which nothing of Debian is missing, with this Node.
 fn furnished(node: &'static str) -> Vec<(&'static str, &'static str)> {
     let mut programs = vec![("node", node), ("npm", NPM), ("python3", PYTHON), ("id", STRANGER)];
-    programs.extend(["cargo", "cc", "chromium", "mosquitto_pub", "mosquitto_sub"].map(|name| (name, MUTE)));
+    programs.extend(
+        ["cargo", "cc", "chromium", "mosquitto_pub", "mosquitto_sub", "rsync"].map(|name| (name, MUTE)),
+    );
     programs
 }
 
