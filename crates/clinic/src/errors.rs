@@ -14,7 +14,7 @@ pub enum Denied {
     #[error("nobody has used this page for a while: open it again")]
     LeftAlone,
     /// This role never does that.
-    #[error("{} accounts may not do this", role_word(*.role))]
+    #[error("{} accounts may not do this", .role.word())]
     Role {
         /// The session's role.
         role: Role,
@@ -85,18 +85,6 @@ pub enum Denied {
         /// Longest span, days.
         max_days: u64,
     },
-}
-
-/// The word for a role in sentences.
-#[must_use]
-pub fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Patient => "patient",
-        Role::Clinician => "clinician",
-        Role::Administrator => "administrator",
-        Role::Family => "family",
-        Role::Auditor => "auditor",
-    }
 }
 
 /// Why an action did not happen.

@@ -3,7 +3,7 @@
 use crate::clinic::Clinic;
 use crate::errors::ClinicError;
 use crate::sessions::Session;
-use vitals::explorer::{Asked, Block, Blocks, Explorer, Governance, Transaction};
+use vitals::explorer::{Block, BlockQuery, Blocks, Explorer, Governance, Transaction};
 use vitals::ids::Hash;
 use vitals::ledger::Role;
 
@@ -19,7 +19,7 @@ impl Clinic {
     pub fn ledger_blocks(
         &self,
         session: &Session,
-        asked: &Asked,
+        asked: &BlockQuery,
         now_ms: u64,
     ) -> Result<Blocks, ClinicError> {
         Ok(self.explorer(session, now_ms)?.blocks(asked)?)

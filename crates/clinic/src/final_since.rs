@@ -3,7 +3,7 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::views::FinalSince;
-use vitals::explorer::{Asked, Deed, Explorer};
+use vitals::explorer::{BlockQuery, Deed, Explorer};
 use vitals::ledger::{Act, Outcome};
 
 /// Most questions to the ledger for one answer: halving a hundred million blocks takes 27.
@@ -74,7 +74,7 @@ impl Search<'_> {
             if self.questions > QUESTIONS_MAX {
                 return None;
             }
-            let asked = Asked { before: Some(before), most: 1, org: Some(self.clinic.org()) };
+            let asked = BlockQuery { before: Some(before), most: 1, org: Some(self.clinic.org()) };
             let blocks = self.explorer.blocks(&asked).ok()?;
             if let Some(line) = blocks.blocks.first()
                 && let Some(size) = self.anchored_in(line.height)?

@@ -18,7 +18,7 @@
 //! access_log(&self, &Session, now_ms) -> Result<Vec<AccessView>, ClinicError>       the patient's own
 //! proof_page(&self, &Session, index: u64, now_ms) -> Result<EnvelopeProof, ClinicError>
 //! admin_page(&self, &Session, now_ms) -> Result<AdminPage, ClinicError>
-//! ledger_blocks(&self, &Session, &Asked, now_ms) -> Result<Blocks, ClinicError>     and ledger_block, ledger_transaction, ledger_governance
+//! ledger_blocks(&self, &Session, &BlockQuery, now_ms) -> Result<Blocks, ClinicError>     and ledger_block, ledger_transaction, ledger_governance
 //! health(&self, now_ms) -> LedgerHealth
 //! counters(&self) -> Counters
 //!
@@ -86,7 +86,7 @@ pub use admit::{Answer, Arrival, Halted, Verdict};
 pub use anchors::Outgoing;
 pub use charts::ChartRequest;
 pub use clinic::Clinic;
-pub use errors::{ClinicError, Denied, role_word};
+pub use errors::{ClinicError, Denied};
 pub use export::{Exported, Scope};
 pub use follow::Follow;
 pub use monitoring::{
@@ -101,6 +101,6 @@ pub use refusal::{MqttClass, Refusal};
 pub use registry::StrongKeys;
 pub use sessions::{IDLE_MS, Session, SignInRefused, Token};
 pub use stats::{Counters, Latency};
-pub use tries::Origin;
 pub use vault::{Entropy, MONITORING_BACK_MS};
+pub use vitals::origin::Origin;
 pub use withdrawals::LATE_BLOCKS;

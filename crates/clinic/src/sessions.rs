@@ -3,10 +3,11 @@
 
 use crate::clinic::{Clinic, lock};
 use crate::errors::Denied;
-use crate::tries::{Origin, TryBook};
+use crate::tries::TryBook;
 use std::collections::{HashMap, HashSet};
 use vitals::ids::{Hash, sha256};
 use vitals::ledger::Role;
+use vitals::origin::Origin;
 use vitals::{PatientId, PersonId};
 use zeroize::Zeroize;
 

@@ -5,9 +5,9 @@
 //! passwords are stretched at once. Pure: time is an argument.
 
 use crate::sessions::SignInRefused;
-use core::net::IpAddr;
 use std::collections::HashMap;
 use vitals::ids::{Hash, sha256};
+use vitals::origin::Origin;
 
 /// Most pairs of login and place whose wrong tries are remembered.
 pub const PAIRS_MAX: usize = 4096;
@@ -28,42 +28,6 @@ pub const STRETCHES_MAX: usize = 4;
 /// Most of them for one place, so that no place takes them all.
 pub const STRETCHES_PER_PLACE_MAX: usize = 2;
 
-/// Where a request comes from. Tells apart, and says nothing else: no log shows it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Origin([u8; 16]);
-
-impl Origin {
-    /// The operator's own door, which strangers do not reach.
-    pub const HERE: Self = Self([0; 16]);
-
-    /// Bytes that differ where places do, for tables that know no places.
-    #[must_use]
-    pub fn tag(self) -> [u8; 16] {
-        self.0
-    }
-
-    /// A network address. Of IPv6 the network counts: one host has as many addresses in it as it likes.
-    #[must_use]
-    pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self(address.to_ipv6_mapped().octets()),
-            IpAddr::V6(address) => {
-                let mut octets = address.octets();
-                octets[8..].fill(0);
-                // Not even `::` is the operator's door.
-                octets[15] = 1;
-                Self(octets)
-            }
-        }
-    }
-}
-
-impl core::fmt::Debug for Origin {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Origin")
-    }
-}
-
 #[derive(Debug, Clone, Copy, Default)]
 struct Tries {
     wrong: u32,
@@ -83,7 +47,7 @@ pub(crate) struct TryBook {
 }
 
 fn pair(login: &str, from: Origin) -> Hash {
-    sha256(&[b"aceso/login/v2", &from.0, login.as_bytes()])
+    sha256(&[b"aceso/login/v2", &from.tag(), login.as_bytes()])
 }
 
 fn wait(until_ms: u64, now_ms: u64) -> SignInRefused {
@@ -178,7 +142,7 @@ impl TryBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::{Ipv4Addr, Ipv6Addr};
+    use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     const NOW: u64 = 1_700_000_000_000;
 

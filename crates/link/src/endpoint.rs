@@ -6,7 +6,7 @@
 use crate::ingress::{Ingress, Registry};
 use crate::refusal::LinkRefusal;
 use crate::sessions::{DeviceSession, Sessions};
-use crate::unauthenticated::{Origin, UnauthenticatedConnections, UnauthenticatedSlot};
+use crate::unauthenticated::{UnauthenticatedConnections, UnauthenticatedSlot};
 use quota::{Buckets, Rate};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use vitals::DeviceId;
+use vitals::origin::Origin;
 
 /// What one node lets its clients take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

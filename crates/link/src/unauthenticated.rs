@@ -3,25 +3,9 @@
 
 use crate::refusal::LinkRefusal;
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
-
-/// A host with one IPv6 address has its whole /64.
-const IPV6_PREFIX: u128 = !0 << 64;
-
-/// Where a connection comes from, as far as quotas tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Origin(IpAddr);
-
-impl Origin {
-    pub(crate) fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & IPV6_PREFIX)),
-            v4 => v4,
-        })
-    }
-}
+use vitals::origin::Origin;
 
 #[derive(Debug, Default)]
 struct Table {
@@ -116,6 +100,7 @@ pub(crate) async fn evicted(slot: &mut Option<UnauthenticatedSlot>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     fn from(last: u8) -> Origin {
         Origin::of(IpAddr::from([192, 0, 2, last]))

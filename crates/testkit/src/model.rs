@@ -7,8 +7,8 @@ mod emergency;
 pub use authorities::AuthoritiesModel;
 
 use std::collections::{BTreeMap, BTreeSet};
+use vitals::break_glass::{BreakGlassEntry, Policy};
 use vitals::eip712::{ConsentDomain, grant_id};
-use vitals::emergency::{GlassEntry, Policy};
 use vitals::ids::{DeviceId, GrantId, Hash, OrgId, PersonId};
 use vitals::ledger::{
     Act, Anchor, Device, DeviceKind, Grant, Organisation, Person, Revocation, RevokeReason, Role,
@@ -36,7 +36,7 @@ pub struct LedgerModel {
     /// Validators and proposals.
     pub authorities: AuthoritiesModel,
     /// Access without consent, by id.
-    pub glass: BTreeMap<Hash, GlassEntry>,
+    pub glass: BTreeMap<Hash, BreakGlassEntry>,
     /// Policies by where they stand.
     pub policies: BTreeMap<[u8; 20], Policy>,
     /// Where contracts stand.

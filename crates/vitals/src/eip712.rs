@@ -1,6 +1,6 @@
 //! What patients sign: EIP-712 messages of the contract `Consents`, with the genesis hash as salt.
 
-use crate::emergency::{BreakGlass, Verdict};
+use crate::break_glass::{BreakGlass, Verdict};
 use crate::ids::{Genesis, GrantId, Hash, PersonId};
 use crate::ledger::ConsentMessage;
 use crate::proof::contracts::{CONSENTS, P256_VERIFIER, Word};
@@ -114,7 +114,7 @@ pub fn grant_id(patient: PersonId, nonce: &Hash) -> GrantId {
 
 /// The id under which an access without consent is stored: keccak256(abi.encode(patient, clinician, nonce)).
 #[must_use]
-pub fn glass_id(message: &BreakGlass) -> Hash {
+pub fn break_glass_id(message: &BreakGlass) -> Hash {
     keccak256(&[&message.patient.0, &message.clinician.0, &message.nonce])
 }
 

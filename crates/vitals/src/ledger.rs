@@ -1,13 +1,15 @@
 //! The ledger in domain words. `ledger` implements it over consensus and contracts; the tests of
 //! `clinic` implement it with the plain-Rust model of the contracts.
 
-use crate::emergency::{SignedBreakGlass, Verdict};
-use crate::explorer::Explorer;
+pub mod explorer;
+
+use crate::break_glass::{SignedBreakGlass, Verdict};
 use crate::governance::Motion;
 use crate::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId};
 use crate::proof::LedgerProof;
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::fmt;
+use explorer::Explorer;
 
 /// Shortest ERC-7913 signer.
 pub const SIGNER_BYTES_MIN: usize = 20;
@@ -111,6 +113,18 @@ impl Role {
         [Self::Patient, Self::Clinician, Self::Administrator, Self::Family, Self::Auditor]
             .into_iter()
             .find(|role| *role as u8 == code)
+    }
+
+    /// What pages and messages call it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::Clinician => "clinician",
+            Self::Administrator => "administrator",
+            Self::Family => "family",
+            Self::Auditor => "auditor",
+        }
     }
 }
 
@@ -331,7 +345,7 @@ pub enum Act {
     BreakGlass(SignedBreakGlass),
     /// Relay an auditor's verdict on such an access.
     Review {
-        /// [`crate::eip712::glass_id`].
+        /// [`crate::eip712::break_glass_id`].
         entry: Hash,
         /// Who.
         auditor: PersonId,

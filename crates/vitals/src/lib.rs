@@ -8,25 +8,26 @@ extern crate std;
 
 pub mod alarm;
 pub mod body;
+pub mod break_glass;
 pub mod bundle;
 pub mod cbor;
 pub mod command;
 pub mod cose;
 pub mod eip712;
-pub mod emergency;
 pub mod entropy;
 pub mod envelope;
-pub mod explorer;
 pub mod governance;
 pub mod ids;
 pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod metric;
+pub mod origin;
 pub mod pairing;
 pub mod proof;
 pub mod receipt;
 pub mod refusal;
 
 pub use ids::{DeviceId, Genesis, GrantId, OrgId, PatientId, PersonId, StreamId};
+pub use ledger::explorer;
 pub use metric::Metric;

@@ -108,10 +108,8 @@ impl Shell {
         });
         Self {
             hospital: app.settings().hospital.clone(),
-            viewer: caller.map(|caller| Viewer {
-                name: caller.session.name.clone(),
-                role: words::role(caller.session.role),
-            }),
+            viewer: caller
+                .map(|caller| Viewer { name: caller.session.name.clone(), role: caller.session.role.word() }),
             nav,
             theme: visit.theme,
             csrf: caller.map(Caller::csrf).unwrap_or_default(),

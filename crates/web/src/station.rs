@@ -15,7 +15,7 @@ use clinic::{
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::Condition;
-use vitals::explorer::{Asked, Block, Blocks, Governance, Transaction};
+use vitals::explorer::{Block, BlockQuery, Blocks, Governance, Transaction};
 use vitals::governance::Motion;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
@@ -72,7 +72,12 @@ pub trait Station: Send + Sync + 'static {
     /// The administrator's page.
     fn admin_page(&self, session: &Session, now_ms: u64) -> Result<AdminPage, ClinicError>;
     /// Blocks of the ledger, newest first.
-    fn ledger_blocks(&self, session: &Session, asked: &Asked, now_ms: u64) -> Result<Blocks, ClinicError>;
+    fn ledger_blocks(
+        &self,
+        session: &Session,
+        asked: &BlockQuery,
+        now_ms: u64,
+    ) -> Result<Blocks, ClinicError>;
     /// One block with its transactions from the `first` on.
     fn ledger_block(
         &self,

@@ -13,7 +13,7 @@ use clinic::{
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use vitals::alarm::Condition;
-use vitals::explorer::{Asked, Block, Blocks, Governance, Transaction};
+use vitals::explorer::{Block, BlockQuery, Blocks, Governance, Transaction};
 use vitals::governance::Motion;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
@@ -110,7 +110,12 @@ impl Station for Wired {
         self.0.admin_page(session, now_ms)
     }
 
-    fn ledger_blocks(&self, session: &Session, asked: &Asked, now_ms: u64) -> Result<Blocks, ClinicError> {
+    fn ledger_blocks(
+        &self,
+        session: &Session,
+        asked: &BlockQuery,
+        now_ms: u64,
+    ) -> Result<Blocks, ClinicError> {
         self.0.ledger_blocks(session, asked, now_ms)
     }
 

@@ -2,7 +2,7 @@
 
 use vitals::alarm::{Condition, Limits, Priority, Side, Unwatched};
 use vitals::ids::Class;
-use vitals::ledger::{Purpose, Role};
+use vitals::ledger::Purpose;
 use vitals::metric::{Absence, Metric};
 
 /// Decimals a page shows; records keep all of them.
@@ -319,18 +319,6 @@ pub fn purpose(purpose: Purpose) -> &'static str {
         Purpose::Family => "to keep an eye on the patient",
         Purpose::Own => "as their own record",
         Purpose::Audit => "to audit",
-    }
-}
-
-/// A role as a word.
-#[must_use]
-pub fn role(role: Role) -> &'static str {
-    match role {
-        Role::Patient => "patient",
-        Role::Clinician => "clinician",
-        Role::Administrator => "administrator",
-        Role::Family => "family",
-        Role::Auditor => "auditor",
     }
 }
 

@@ -3,13 +3,13 @@
 use clinic::Denied;
 use testward::{Ward, denied};
 use vitals::OrgId;
-use vitals::explorer::{Asked, TOLD_MAX};
+use vitals::explorer::{BlockQuery, SUMMARIES_MAX};
 use vitals::governance::Motion;
 use vitals::ids::Class;
 use vitals::ledger::{Outcome, Purpose, Role};
 
-fn newest(most: usize) -> Asked {
-    Asked { most, ..Asked::default() }
+fn newest(most: usize) -> BlockQuery {
+    BlockQuery { most, ..BlockQuery::default() }
 }
 
 #[test]
@@ -48,14 +48,14 @@ fn a_consent_is_found_in_its_block_and_by_its_name() {
     let (admin, now_ms) = (ward.admin.clone(), ward.now_ms);
     let blocks = ward.clinic.ledger_blocks(&admin, &newest(1), now_ms).unwrap();
     let line = &blocks.blocks[0];
-    assert!(line.told.len() <= TOLD_MAX);
-    assert!(line.told.iter().any(|told| told.words == "relayed a consent"));
+    assert!(line.summaries.len() <= SUMMARIES_MAX);
+    assert!(line.summaries.iter().any(|told| told.words == "relayed a consent"));
     let block = ward.clinic.ledger_block(&admin, line.height, 0, now_ms).unwrap().unwrap();
     let consent = block.transactions.iter().find(|one| one.deed.words() == "relayed a consent").unwrap();
     assert_eq!(consent.outcome, Outcome::Done { height: line.height });
     let found = ward.clinic.ledger_transaction(&admin, &consent.id, now_ms).unwrap();
     assert_eq!(found.as_ref(), Some(consent));
-    let rest = Asked { before: blocks.next, most: 100, org: None };
+    let rest = BlockQuery { before: blocks.next, most: 100, org: None };
     let older = ward.clinic.ledger_blocks(&admin, &rest, now_ms).unwrap();
     assert_eq!(older.blocks.first().map(|block| block.height), Some(line.height - 1));
     assert_eq!((older.blocks.last().map(|block| block.height), older.next), (Some(1), None));

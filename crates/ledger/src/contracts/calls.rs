@@ -4,7 +4,7 @@ use super::Contracts;
 use super::bindings::{Anchors, Authorities, Consents, Devices, Directory, Grants, Policies};
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::SolCall;
-use vitals::emergency::SignedBreakGlass;
+use vitals::break_glass::SignedBreakGlass;
 use vitals::governance::Motion;
 use vitals::ids::OrgId;
 use vitals::ledger::{Act, ConsentMessage, DeviceKind, RevokeReason};

@@ -3,7 +3,7 @@
 use super::{Contracts, array, number_word, slot_far_after};
 use crate::machine::State;
 use alloy_primitives::{Address, B256};
-use vitals::emergency::{GlassEntry, POLICIES_MAX, Policy, Review, Verdict};
+use vitals::break_glass::{BreakGlassEntry, POLICIES_MAX, Policy, Review, Verdict};
 use vitals::ids::{GrantId, Hash, OrgId, PersonId};
 use vitals::proof::contracts::{mapping_slot, packed, packed_u64, slot_after};
 use vitals::proof::state::NotProven;
@@ -27,7 +27,7 @@ impl Contracts {
     }
 
     /// An access without consent.
-    pub(crate) fn glass(&self, state: &State, id: &Hash) -> Result<Option<GlassEntry>, NotProven> {
+    pub(crate) fn glass(&self, state: &State, id: &Hash) -> Result<Option<BreakGlassEntry>, NotProven> {
         let base = mapping_slot(id, ENTRIES);
         let word = |offset| state.word(&self.consents, &slot_after(&base, offset));
         let times = word(4);
@@ -43,7 +43,7 @@ impl Contracts {
                 Some(Review { auditor: PersonId(word(5)), verdict, remark: word(6), at_ms })
             }
         };
-        Ok(Some(GlassEntry {
+        Ok(Some(BreakGlassEntry {
             patient: PersonId(word(0)),
             clinician: PersonId(word(1)),
             second: (second.0 != [0; 32]).then_some(second),
@@ -60,7 +60,7 @@ impl Contracts {
         &self,
         state: &State,
         most: u64,
-    ) -> Result<Vec<(Hash, GlassEntry)>, NotProven> {
+    ) -> Result<Vec<(Hash, BreakGlassEntry)>, NotProven> {
         let (len, base) = array(state, &self.consents, &number_word(ALL_ENTRIES), u64::MAX)?;
         let ids = (len.saturating_sub(most)..len).rev();
         ids.map(|index| {

@@ -5,7 +5,7 @@ use crate::EmbeddedChain;
 use consensus::{Conflict, Evidence};
 use std::collections::BTreeMap;
 use vitals::explorer::{
-    self, Asked, Authorities, Block, Blocks, EVIDENCE_MAX, Explorer, Governance, Transaction,
+    self, Authorities, Block, BlockQuery, Blocks, EVIDENCE_MAX, Explorer, Governance, Transaction,
 };
 use vitals::ids::{Hash, sha256};
 use vitals::ledger::LedgerError;
@@ -17,7 +17,7 @@ impl EmbeddedChain {
 }
 
 impl Explorer for EmbeddedChain {
-    fn blocks(&self, asked: &Asked) -> Result<Blocks, LedgerError> {
+    fn blocks(&self, asked: &BlockQuery) -> Result<Blocks, LedgerError> {
         self.chain_explorer().blocks(asked)
     }
 

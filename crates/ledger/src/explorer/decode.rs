@@ -6,7 +6,7 @@ use crate::contracts::bindings::{
 };
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::SolCall;
-use vitals::emergency::{BreakGlass, SignedBreakGlass, Verdict};
+use vitals::break_glass::{BreakGlass, SignedBreakGlass, Verdict};
 use vitals::explorer::Deed;
 use vitals::governance::Motion;
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};

@@ -16,9 +16,9 @@ use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256};
 use std::collections::BTreeMap;
 use vitals::explorer::{
-    Asked, Authorities, Authority, BLOCKS_MAX, Block, BlockLine, Blocks, PROPOSALS_MAX, Place, Proposal,
-    SCAN_BLOCKS_MAX, SCAN_TRANSACTIONS_MAX, TOLD_MAX, TRANSACTIONS_MAX, TURNS_BLOCKS_MAX, Told, Transaction,
-    Turn, ValidatorHealth, turns,
+    Authorities, Authority, BLOCKS_MAX, Block, BlockLine, BlockQuery, Blocks, PROPOSALS_MAX, Place, Proposal,
+    SCAN_BLOCKS_MAX, SCAN_TRANSACTIONS_MAX, SUMMARIES_MAX, TRANSACTIONS_MAX, TURNS_BLOCKS_MAX, Transaction,
+    TransactionSummary, Turn, ValidatorHealth, turns,
 };
 use vitals::ids::{Hash, OrgId};
 use vitals::ledger::{LedgerError, Outcome};
@@ -96,21 +96,21 @@ impl<'a> ChainExplorer<'a> {
             leader: header.leader,
             leader_org: operators.get(&header.leader).copied(),
             transactions,
-            told: Vec::new(),
+            summaries: Vec::new(),
         }
     }
 
-    fn told(&self, parsed: &Parsed) -> Told {
+    fn told(&self, parsed: &Parsed) -> TransactionSummary {
         let contracts = self.machine.contracts();
         let told = decode::told(&contracts, parsed.envelope.to(), parsed.envelope.input());
-        Told {
+        TransactionSummary {
             org: self.view.sends_for(parsed.sender),
             sender: parsed.sender.into(),
             words: told.deed.words(),
         }
     }
 
-    pub(crate) fn blocks(&self, asked: &Asked) -> Result<Blocks, LedgerError> {
+    pub(crate) fn blocks(&self, asked: &BlockQuery) -> Result<Blocks, LedgerError> {
         let operators = self.operators()?;
         let most = asked.most.clamp(1, BLOCKS_MAX);
         let mut found = Blocks::default();
@@ -132,17 +132,17 @@ impl<'a> ChainExplorer<'a> {
             let raws = self.raws(height)?;
             let mut line = self.line(&header, raws.len(), &operators);
             for raw in &raws {
-                let enough = line.told.len() == TOLD_MAX;
+                let enough = line.summaries.len() == SUMMARIES_MAX;
                 if enough || scanned > SCAN_TRANSACTIONS_MAX + crate::machine::BLOCK_TXS_MAX {
                     break;
                 }
                 scanned += 1;
                 let told = self.told(&parsed(raw)?);
                 if asked.org.is_none() || told.org == asked.org {
-                    line.told.push(told);
+                    line.summaries.push(told);
                 }
             }
-            if asked.org.is_none() || !line.told.is_empty() {
+            if asked.org.is_none() || !line.summaries.is_empty() {
                 found.blocks.push(line);
             }
             looked += 1;
@@ -160,8 +160,8 @@ impl<'a> ChainExplorer<'a> {
             transactions.push(self.transaction_of(raw, Some(place))?);
         }
         let mut line = self.line(&header, raws.len(), &self.operators()?);
-        for raw in raws.iter().take(TOLD_MAX) {
-            line.told.push(self.told(&parsed(raw)?));
+        for raw in raws.iter().take(SUMMARIES_MAX) {
+            line.summaries.push(self.told(&parsed(raw)?));
         }
         Ok(Some(Block {
             line,

@@ -4,7 +4,7 @@
 use super::*;
 use crate::account;
 use crate::machine::tests::{Ward, consent, enrol, gateway, grant, org, person, sensor};
-use vitals::emergency::{BreakGlass, SignedBreakGlass, Verdict};
+use vitals::break_glass::{BreakGlass, SignedBreakGlass, Verdict};
 use vitals::explorer::Deed;
 use vitals::governance::Motion;
 use vitals::ids::DeviceId;
@@ -14,8 +14,8 @@ fn anchor(size: u64) -> Act {
     Act::Anchor { size, root: [9; 32], consistency: Vec::new() }
 }
 
-fn all(most: usize) -> Asked {
-    Asked { most, ..Asked::default() }
+fn all(most: usize) -> BlockQuery {
+    BlockQuery { most, ..BlockQuery::default() }
 }
 
 /// Runs `look` on the ward as it stands.
@@ -102,15 +102,15 @@ fn blocks_are_listed_newest_first_and_page_by_page() {
     let first = through(&ward, |explorer| explorer.blocks(&all(2))).unwrap();
     let heights = |blocks: &Blocks| blocks.blocks.iter().map(|line| line.height).collect::<Vec<_>>();
     assert_eq!((heights(&first), first.next), (vec![3, 2], Some(2)));
-    assert_eq!(first.blocks[0].told[0].words, "anchored its log of 20 leaves");
-    assert_eq!(first.blocks[0].told[0].org, Some(org(1)));
-    let rest = Asked { before: first.next, ..all(10) };
+    assert_eq!(first.blocks[0].summaries[0].words, "anchored its log of 20 leaves");
+    assert_eq!(first.blocks[0].summaries[0].org, Some(org(1)));
+    let rest = BlockQuery { before: first.next, ..all(10) };
     let rest = through(&ward, |explorer| explorer.blocks(&rest)).unwrap();
     assert_eq!((heights(&rest), rest.next), (vec![1, 0], None));
-    let own = Asked { org: Some(org(0)), ..all(10) };
+    let own = BlockQuery { org: Some(org(0)), ..all(10) };
     let own = through(&ward, |explorer| explorer.blocks(&own)).unwrap();
     assert_eq!((heights(&own), own.next), (vec![1], None));
-    let none = Asked { before: Some(0), ..all(10) };
+    let none = BlockQuery { before: Some(0), ..all(10) };
     assert_eq!(through(&ward, |explorer| explorer.blocks(&none)).unwrap(), Blocks::default());
 }
 

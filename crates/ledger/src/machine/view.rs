@@ -7,7 +7,7 @@ use alloy_primitives::Address;
 use std::collections::HashMap;
 use std::hash::Hash as Key;
 use std::sync::{Arc, PoisonError, RwLock};
-use vitals::emergency::{GlassEntry, Policy};
+use vitals::break_glass::{BreakGlassEntry, Policy};
 use vitals::governance::{Proposal, Validator};
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
 use vitals::ledger::{Anchor, Device, Fact, Grant, LedgerError, Organisation, Person, Tip};
@@ -159,7 +159,7 @@ impl View {
     ///
     /// # Errors
     /// If the state holds something that is none: damage.
-    pub fn glass(&self, id: &[u8; 32]) -> Result<Option<GlassEntry>, LedgerError> {
+    pub fn glass(&self, id: &[u8; 32]) -> Result<Option<BreakGlassEntry>, LedgerError> {
         damaged(self.0.contracts.glass(&self.0.state, id))
     }
 
@@ -167,7 +167,7 @@ impl View {
     ///
     /// # Errors
     /// If the state holds something that is none: damage.
-    pub fn glass_entries(&self, most: u64) -> Result<Vec<([u8; 32], GlassEntry)>, LedgerError> {
+    pub fn glass_entries(&self, most: u64) -> Result<Vec<([u8; 32], BreakGlassEntry)>, LedgerError> {
         damaged(self.0.contracts.glass_entries(&self.0.state, most))
     }
 

@@ -2,8 +2,8 @@
 
 use super::{MemoryBlock, MemoryLedger, SENDER, State};
 use vitals::explorer::{
-    Asked, Authorities, Authority, BLOCKS_MAX, Block, BlockLine, Blocks, Deed, Explorer, Governance, Place,
-    Proposal, TOLD_MAX, TRANSACTIONS_MAX, Told, Transaction, ValidatorHealth,
+    Authorities, Authority, BLOCKS_MAX, Block, BlockLine, BlockQuery, Blocks, Deed, Explorer, Governance,
+    Place, Proposal, SUMMARIES_MAX, TRANSACTIONS_MAX, Transaction, TransactionSummary, ValidatorHealth,
 };
 use vitals::ids::{Hash, OrgId};
 use vitals::ledger::{Act, LedgerError, Outcome};
@@ -14,7 +14,7 @@ impl MemoryLedger {
     }
 
     fn line(&self, block: &MemoryBlock) -> BlockLine {
-        let told = |(_, act): &(Hash, Act)| Told {
+        let told = |(_, act): &(Hash, Act)| TransactionSummary {
             org: Some(self.org()),
             sender: SENDER,
             words: Deed::Act(act.clone()).words(),
@@ -28,7 +28,7 @@ impl MemoryLedger {
             leader: self.document.committee[0],
             leader_org: Some(self.org()),
             transactions: block.acts.len(),
-            told: block.acts.iter().take(TOLD_MAX).map(told).collect(),
+            summaries: block.acts.iter().take(SUMMARIES_MAX).map(told).collect(),
         }
     }
 
@@ -57,7 +57,7 @@ impl MemoryLedger {
 }
 
 impl Explorer for MemoryLedger {
-    fn blocks(&self, asked: &Asked) -> Result<Blocks, LedgerError> {
+    fn blocks(&self, asked: &BlockQuery) -> Result<Blocks, LedgerError> {
         let state = self.open()?;
         let ours = asked.org.is_none_or(|org| org == self.org());
         let wanted = |block: &&MemoryBlock| {

@@ -1,11 +1,11 @@
 //! The rules of break-glass in `Consents`, and of the registry `Policies`.
 
 use super::{LedgerModel, Refusal, refuse_if};
-use vitals::eip712::glass_id;
-use vitals::emergency::{
-    AHEAD_MS_MAX, BREAK_GLASS_MS_MAX, BREAK_GLASS_PER_DAY_MAX, BreakGlass, GlassEntry, POLICIES_MAX, Policy,
-    ROLE_AGE_MS_MIN, Review, SignedBreakGlass, Verdict,
+use vitals::break_glass::{
+    AHEAD_MS_MAX, BREAK_GLASS_MS_MAX, BREAK_GLASS_PER_DAY_MAX, BreakGlass, BreakGlassEntry, POLICIES_MAX,
+    Policy, ROLE_AGE_MS_MIN, Review, SignedBreakGlass, Verdict,
 };
+use vitals::eip712::break_glass_id;
 use vitals::ids::{Hash, OrgId, PersonId};
 use vitals::ledger::Role;
 
@@ -24,11 +24,12 @@ impl LedgerModel {
             && m.from_ms <= now_ms + AHEAD_MS_MAX;
         refuse_if(!window_ok, Refusal::GlassWindowWrong)?;
         refuse_if(m.reason == [0; 32], Refusal::ReasonMissing)?;
-        let id = glass_id(m);
+        let id = break_glass_id(m);
         refuse_if(self.glass.contains_key(&id), Refusal::GlassRepeated)?;
         self.glass_people(org, m)?;
         let day = m.from_ms / DAY_MS;
-        let same_day = |entry: &&GlassEntry| entry.clinician == m.clinician && entry.from_ms / DAY_MS == day;
+        let same_day =
+            |entry: &&BreakGlassEntry| entry.clinician == m.clinician && entry.from_ms / DAY_MS == day;
         let used = self.glass.values().filter(same_day).count();
         refuse_if(used >= BREAK_GLASS_PER_DAY_MAX as usize, Refusal::GlassQuotaUsed)?;
         let digest = self.domain.break_glass_digest(m);
@@ -38,7 +39,7 @@ impl LedgerModel {
         }
         self.glass.insert(
             id,
-            GlassEntry {
+            BreakGlassEntry {
                 patient: m.patient,
                 clinician: m.clinician,
                 second: m.second,

@@ -1,6 +1,6 @@
 use testkit::golden;
+use vitals::break_glass::{BreakGlass, Verdict};
 use vitals::eip712::*;
-use vitals::emergency::{BreakGlass, Verdict};
 use vitals::ids::{Genesis, PersonId};
 use vitals::ledger::ConsentMessage;
 
@@ -44,7 +44,7 @@ fn digests_of_policies_and_of_accesses_without_consent_are_the_golden_ones() {
         nonce: [0x3a; 32],
     };
     let together = BreakGlass { second: Some(PersonId([0x38; 32])), ..alone.clone() };
-    let entry = glass_id(&alone);
+    let entry = break_glass_id(&alone);
     let (auditor, remark) = (PersonId([0x3b; 32]), [0x3c; 32]);
     let digests = [
         domain.consent_under_digest(&message, &[0x44; 20]),

@@ -140,7 +140,7 @@ pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
             .map(|row| PersonLine {
                 name: row.name.clone(),
                 login: row.login.clone(),
-                role: words::role(row.role),
+                role: row.role.word(),
                 enrolled: row.enrolled,
                 vault_kept: row.vault_kept,
             })

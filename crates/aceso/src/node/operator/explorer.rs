@@ -23,7 +23,7 @@ fn find(clinic: &Clinic, session: &Session, query: &LedgerQuery, now_ms: u64) ->
         LedgerQuery::Blocks { before, most, organisation } => {
             let org = organisation.as_deref().map(str::parse).transpose();
             let org = org.context("an organisation is named by 32 lower-case hexadecimal digits")?;
-            let asked = explorer::Asked { before: *before, most: *most, org };
+            let asked = explorer::BlockQuery { before: *before, most: *most, org };
             let found = clinic.ledger_blocks(session, &asked, now_ms)?;
             LedgerAnswer::Blocks(Blocks {
                 blocks: found.blocks.iter().map(summary).collect(),
@@ -61,7 +61,7 @@ fn org(org: Option<OrgId>) -> Option<String> {
 }
 
 fn summary(line: &explorer::BlockLine) -> BlockSummary {
-    let told = |told: &explorer::Told| Summary {
+    let told = |told: &explorer::TransactionSummary| Summary {
         organisation: org(told.org),
         sender: hex(told.sender),
         words: told.words.clone(),
@@ -75,7 +75,7 @@ fn summary(line: &explorer::BlockLine) -> BlockSummary {
         leader: hex(line.leader),
         leader_organisation: org(line.leader_org),
         transactions: line.transactions,
-        told: line.told.iter().map(told).collect(),
+        told: line.summaries.iter().map(told).collect(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! What acts cost, held below bounds, so that a change which makes one dear is seen.
 
 use super::*;
-use vitals::eip712::{glass_id, grant_id};
-use vitals::emergency::{BreakGlass, SignedBreakGlass, Verdict};
+use vitals::break_glass::{BreakGlass, SignedBreakGlass, Verdict};
+use vitals::eip712::{break_glass_id, grant_id};
 use vitals::governance::Motion;
 use vitals::ids::sha256;
 use vitals::ledger::RevokeReason;
@@ -49,7 +49,7 @@ fn gas_of_every_act_stays_within_its_bound() {
         until_ms: ward.now_ms + 3_600_000,
         nonce: [1; 32],
     };
-    let (digest, entry) = (domain.break_glass_digest(&m), glass_id(&m));
+    let (digest, entry) = (domain.break_glass_digest(&m), break_glass_id(&m));
     let glass = Act::BreakGlass(SignedBreakGlass {
         message: m,
         signature: Hand::of(2).sign(&digest),

@@ -5,8 +5,8 @@ use crate::contracts::bindings::{Consents, TwoClinicians};
 use alloy_consensus::TxEip1559;
 use alloy_primitives::{B256, Bytes, TxKind, U256};
 use alloy_sol_types::{SolCall, SolConstructor, SolValue};
-use vitals::eip712::{glass_id, grant_id};
-use vitals::emergency::{BREAK_GLASS_PER_DAY_MAX, BreakGlass, Review, SignedBreakGlass, Verdict};
+use vitals::break_glass::{BREAK_GLASS_PER_DAY_MAX, BreakGlass, Review, SignedBreakGlass, Verdict};
+use vitals::eip712::{break_glass_id, grant_id};
 use vitals::ids::{Class, sha256};
 use vitals::refusal::Refusal;
 
@@ -78,7 +78,7 @@ fn glass_is_broken_counted_and_reviewed_once() {
     forged.message.until_ms -= 1;
     refused(ward.act(0, &Act::BreakGlass(forged)), Refusal::SignatureWrong);
     ward.done(0, &signed(&ward, m.clone()));
-    let entry = ward.machine.view().glass(&glass_id(&m)).unwrap().unwrap();
+    let entry = ward.machine.view().glass(&break_glass_id(&m)).unwrap().unwrap();
     assert_eq!((entry.patient, entry.clinician, entry.second), (person(1), person(2), None));
     assert_eq!((entry.from_ms, entry.until_ms, entry.review), (m.from_ms, m.until_ms, None));
     assert_eq!(entry.given_at_ms, ward.now_ms / 1000 * 1000);
@@ -90,7 +90,7 @@ fn glass_is_broken_counted_and_reviewed_once() {
     let over = BreakGlass { nonce: [99; 32], ..m.clone() };
     refused(ward.act(0, &signed(&ward, over)), Refusal::GlassQuotaUsed);
 
-    let id = glass_id(&m);
+    let id = break_glass_id(&m);
     refused(ward.act(0, &review(&ward, [0; 32], Verdict::Justified)), Refusal::EntryUnknown);
     ward.done(1, &review(&ward, id, Verdict::Unjustified));
     let at_ms = ward.now_ms / 1000 * 1000;

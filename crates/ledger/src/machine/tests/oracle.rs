@@ -4,8 +4,8 @@ use super::*;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use testkit::model::{AuthoritiesModel, LedgerModel};
-use vitals::eip712::{glass_id, grant_id};
-use vitals::emergency::{BreakGlass, SignedBreakGlass, Verdict};
+use vitals::break_glass::{BreakGlass, SignedBreakGlass, Verdict};
+use vitals::eip712::{break_glass_id, grant_id};
 use vitals::governance::Motion;
 use vitals::ids::sha256;
 use vitals::ledger::{Organisation, RevokeReason};
@@ -336,7 +336,7 @@ pub(crate) fn act(step: &Step, world: &World<'_>) -> Act {
             Act::BreakGlass(SignedBreakGlass { message, signature, second_signature })
         }
         Step::Review { patient, clinician, nonce, auditor } => {
-            let entry = glass_id(&glass(*patient, *clinician, *nonce));
+            let entry = break_glass_id(&glass(*patient, *clinician, *nonce));
             let (by, verdict, remark) = (person(1 + auditor), Verdict::Justified, [2; 32]);
             let signature = Hand::of(*auditor).sign(&domain.review_digest(&entry, by, verdict, &remark));
             Act::Review { entry, auditor: by, verdict, remark, signature }

@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use clinic::views::LedgerHealth;
 use vitals::OrgId;
-use vitals::explorer::{Asked as Wanted, BlockLine, Blocks, Governance, Told};
+use vitals::explorer::{BlockLine, BlockQuery, Blocks, Governance, TransactionSummary};
 
 /// Where the navigation points.
 const HERE: &str = "/ledger";
@@ -113,7 +113,7 @@ fn skipped(views: u64) -> Option<String> {
 }
 
 fn lines(app: &App, blocks: &[BlockLine]) -> Vec<Line> {
-    let told = |told: &Told| ToldLine {
+    let told = |told: &TransactionSummary| ToldLine {
         org: OrgMark::sending(app, told.org, &told.sender),
         words: told.words.clone(),
     };
@@ -131,8 +131,8 @@ fn lines(app: &App, blocks: &[BlockLine]) -> Vec<Line> {
                 at: Moment(block.time_ms),
                 leader: KeyMark::of(app, &block.leader, block.leader_org),
                 skipped: skipped(block.skipped),
-                told: block.told.iter().map(told).collect(),
-                more: block.transactions.saturating_sub(block.told.len()),
+                told: block.summaries.iter().map(told).collect(),
+                more: block.transactions.saturating_sub(block.summaries.len()),
                 quiet: quiet.then(|| (1, block.height, words::count(block.height))),
             }),
         }
@@ -246,7 +246,7 @@ async fn search(
     }
 }
 
-fn wanted(app: &App, caller: &Caller, asked: &Asked) -> Result<Wanted, Refusal> {
+fn wanted(app: &App, caller: &Caller, asked: &Asked) -> Result<BlockQuery, Refusal> {
     let wrong = |what: &str| {
         app.refusal(Some(caller), &Message::wrong(&format!("The address names {what} that cannot be.")))
     };
@@ -258,7 +258,7 @@ fn wanted(app: &App, caller: &Caller, asked: &Asked) -> Result<Wanted, Refusal> 
         "" => None,
         text => Some(super::named(text).ok_or_else(|| wrong("an organisation"))?),
     };
-    Ok(Wanted { before, most: BLOCKS, org })
+    Ok(BlockQuery { before, most: BLOCKS, org })
 }
 
 /// `/ledger`: blocks, newest first, or those of one organisation; `?find=` leads to one thing.

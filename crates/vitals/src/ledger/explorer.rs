@@ -26,7 +26,7 @@ pub const SCAN_TRANSACTIONS_MAX: usize = 8_192;
 /// Most transactions of a block in one answer.
 pub const TRANSACTIONS_MAX: usize = 100;
 /// Transactions told of each block in a list of blocks.
-pub const TOLD_MAX: usize = 3;
+pub const SUMMARIES_MAX: usize = 3;
 /// Newest blocks from which turns of validators are counted.
 pub const TURNS_BLOCKS_MAX: usize = 512;
 /// Most pieces of evidence in one answer, newest first.
@@ -36,7 +36,7 @@ pub const PROPOSALS_MAX: usize = 100;
 
 /// Which blocks are wanted, newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Asked {
+pub struct BlockQuery {
     /// Only blocks below this height.
     pub before: Option<u64>,
     /// At most so many; never more than [`BLOCKS_MAX`].
@@ -50,7 +50,7 @@ pub struct Asked {
 pub struct Blocks {
     /// The blocks.
     pub blocks: Vec<BlockLine>,
-    /// Ask on with [`Asked::before`] at this height; nothing once genesis is reached.
+    /// Ask on with [`BlockQuery::before`] at this height; nothing once genesis is reached.
     pub next: Option<u64>,
 }
 
@@ -73,13 +73,13 @@ pub struct BlockLine {
     pub leader_org: Option<OrgId>,
     /// How many transactions it carries.
     pub transactions: usize,
-    /// The first of them (of the organisation that was asked for), at most [`TOLD_MAX`].
-    pub told: Vec<Told>,
+    /// The first of them (of the organisation that was asked for), at most [`SUMMARIES_MAX`].
+    pub summaries: Vec<TransactionSummary>,
 }
 
 /// Who did what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct TransactionSummary {
     /// The organisation that sent it; nothing if the account is nobody's.
     pub org: Option<OrgId>,
     /// The account that signed it.
@@ -423,7 +423,7 @@ pub trait Explorer: Send + Sync {
     ///
     /// # Errors
     /// [`LedgerError::Down`] if the ledger cannot be read.
-    fn blocks(&self, asked: &Asked) -> Result<Blocks, LedgerError>;
+    fn blocks(&self, asked: &BlockQuery) -> Result<Blocks, LedgerError>;
 
     /// The block at `height` with its transactions from the `first` on; nothing if it is not final here.
     ///

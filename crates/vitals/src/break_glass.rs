@@ -77,7 +77,7 @@ pub struct Review {
 
 /// An access without consent, as the ledger holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GlassEntry {
+pub struct BreakGlassEntry {
     /// Whose record.
     pub patient: PersonId,
     /// Who opened it.

@@ -1,7 +1,7 @@
 //! Acts and proposals in words. No person is named, and no hash is cut short but in a sentence.
 
 use super::{count, hex, short};
-use crate::emergency::Verdict;
+use crate::break_glass::Verdict;
 use crate::governance::Motion;
 use crate::ids::OrgId;
 use crate::ledger::{Act, DeviceKind, RevokeReason, Role, SignedGrant};
