@@ -17,8 +17,8 @@ from tree_sitter import Language, Parser
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARSER = Parser(Language(tree_sitter_rust.language()))
-# Cycles known when the check was switched on. The list only ever shrinks.
-KNOWN: set[tuple[str, str]] = set()
+# Pairs that were there when the check was switched on, one a line. The list only ever gets shorter.
+KNOWN_FILE = ROOT / "scripts/known-cycles.txt"
 PATH_IN_MACRO = re.compile(r"\b(?:crate|self|super)(?:\s*::\s*\w+)+")
 
 
@@ -274,7 +274,8 @@ def crates():
 def main():
     report = "--report" in sys.argv
     sys.setrecursionlimit(10_000)
-    lines, functions, cycles, unused = {}, [], 0, set(KNOWN)
+    known = {tuple(line.split(" ↔ ")) for line in KNOWN_FILE.read_text().splitlines() if " ↔ " in line}
+    lines, functions, cycles, unused = {}, [], 0, set(known)
     for crate, name in crates():
         lines.update(crate.files)
         functions += crate.functions
@@ -287,8 +288,8 @@ def main():
             print(f"{name}: {len(pairs)} pairs, {len(found)} circles of {sum(map(len, found))} files")
         for a, b in pairs:
             key = (short(a), short(b))
-            if key in KNOWN and not report:
-                unused.discard(key)
+            unused.discard(key)
+            if key in known and not report:
                 continue
             cycles += 1
             print(f"  {key[0]} ↔ {key[1]}")
@@ -297,7 +298,9 @@ def main():
         for group in found:
             inside = set(group)
             inner = sorted(short(f) for f in group)
-            if any(a in inside and b in inside for a, b in pairs) and len(group) == 2:
+            inner_pairs = [(short(a), short(b)) for a, b in pairs if a in inside and b in inside]
+            # Two files are a pair and were named as one; a longer circle may go round a pair that is known.
+            if len(group) == 2 or (not report and any(pair in known for pair in inner_pairs)):
                 continue
             cycles += 1
             print(f"  circle of {len(group)}: {' '.join(inner)}")
@@ -314,10 +317,16 @@ def main():
     )
     if report:
         return 0
-    for pair in sorted(unused):
-        print(f"no longer a cycle, take it off the list: {pair}")
-    print(f"{cycles} groups of files that import each other" if cycles else "no two files of a crate import each other")
-    return 1 if cycles or unused else 0
+    for a, b in sorted(unused):
+        print(f"no longer a cycle, take it off {KNOWN_FILE.relative_to(ROOT)}: {a} ↔ {b}")
+    left = len(known) - len(unused)
+    if cycles:
+        print(f"{cycles} new groups of files that import each other")
+    elif left:
+        print(f"no two files of a crate import each other, but for the {left} pairs of {KNOWN_FILE.relative_to(ROOT)}")
+    else:
+        print("no two files of a crate import each other")
+    return 1 if cycles else 0
 
 
 sys.exit(main())
