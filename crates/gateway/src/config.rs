@@ -31,8 +31,8 @@ clock = "synced"
 segment_bytes = 8388608
 
 # The floor: the widest limits that the ward can order from afar, whoever holds its keys. From these
-# values on it rings as high at the latest after so many seconds. Values in the metric's unit. Left out,
-# these hold; a ward for newborns may want others. The bedside's own limits are the adult ones.
+# values on it rings as high at the latest after so many seconds. Values in the metric's unit. Where one is
+# left out, these hold; a ward for newborns may want others. The bedside's own limits are the adult ones.
 [floor.heart_rate]
 above = 180.0
 below = 30.0
@@ -143,15 +143,27 @@ fn default_segment_bytes() -> u64 {
 }
 
 impl Config {
+    /// The floor of every metric: what the file leaves out, a metric or a side, is as it is by default.
+    fn whole_floor(&self) -> BTreeMap<String, Floor> {
+        let mut whole = default_floor();
+        for (name, set) in &self.floor {
+            let usual = whole.get(name).copied();
+            let above = set.above.or(usual.and_then(|usual| usual.above));
+            let below = set.below.or(usual.and_then(|usual| usual.below));
+            whole.insert(name.clone(), Floor { above, below, within_s: set.within_s });
+        }
+        whole
+    }
+
     /// The floor as limits.
     pub(crate) fn floor_limits(&self) -> Vec<Limits> {
         let of = |(name, floor): (&String, &Floor)| floor.limits(Metric::from_name(name)?);
-        self.floor.iter().filter_map(of).collect()
+        self.whole_floor().iter().filter_map(of).collect()
     }
 
     /// Checks what the types cannot; the error names the field.
     pub fn check(&self) -> Result<(), String> {
-        for (name, floor) in &self.floor {
+        for (name, floor) in &self.whole_floor() {
             let metric = Metric::from_name(name).ok_or(format!("floor.{name} names no metric"))?;
             if floor.limits(metric).is_none() {
                 return Err(format!("floor.{name} holds values that are not plausible, or out of order"));
@@ -193,6 +205,18 @@ mod tests {
         assert_eq!(config.floor, default_floor(), "what is documented is what holds when it is left out");
         let limits = config.floor_limits();
         assert_eq!((limits.len(), limits[1].above[2], limits[1].below[2]), (2, Some(1800), Some(300)));
+    }
+
+    #[test]
+    fn a_floor_that_is_set_in_part_keeps_the_rest_of_it() {
+        let text =
+            "data_dir = '/d'\nnode = 'n:1'\nboards = []\n[floor.heart_rate]\nabove = 200.0\nwithin_s = 30\n";
+        let config: Config = toml::from_str(text).unwrap();
+        config.check().unwrap();
+        let of = |limits: &Limits| (limits.metric, limits.above[2], limits.below[2], limits.persistence_ms);
+        let floors: Vec<_> = config.floor_limits().iter().map(of).collect();
+        let pulse = (Metric::HeartRate, Some(2000), Some(300), 30_000);
+        assert_eq!(floors, [(Metric::BodyTemperature, Some(4150), Some(3200), 60_000), pulse]);
     }
 
     #[test]
