@@ -688,6 +688,7 @@ _condition = one_of(
     integer(0x410, 0x411),
     integer(0x501, 0x509),
     integer(0x601, 0x609),
+    integer(0x701, 0x709),
 )
 _limits_of = record(
     LimitsOf, metric, array(array(integer(*I32), 0, 1), 6, 6), integer(0, 2**31 - 1), integer(0, PERSISTENCE_MAX_MS)
@@ -764,7 +765,7 @@ def unpack(column, first):
             need(at < len(column.packed), "a column ends before its reason")
             reason = column.packed[at]
             at += 1
-            need(1 <= reason <= 5, "an unknown reason of absence")
+            need(1 <= reason <= 6, "an unknown reason of absence")
             readings.append(Reading(when, None, reason))
         else:
             zigzag, at = varint_read(column.packed, at)
@@ -2158,6 +2159,7 @@ GOOD = {
     "command_acknowledge_v1": "command", "command_silence_v1": "command", "command_end_silence_v1": "command",
     "command_limits_v1": "command", "body_dismissal_v1": "body", "tree_head_v1": "tree head", "receipt_v1": "receipt",
     "body_readings_unsteady_v1": "body", "body_alarms_unsteady_v1": "body",
+    "body_readings_rate_v1": "body", "body_alarms_rate_v1": "body",
     "delivery_v1": "delivery", "ledger_proof_v1": "ledger proof", "block_header_v1": "block header",
     "certificate_v1": "certificate", "genesis_v1": "genesis document", "genesis_v2": "genesis document",
     "bundle_genesis_v1": "genesis document", "bundle_genesis_v2": "genesis document",

@@ -36,7 +36,8 @@ impl Pauses {
         let over: Vec<PatientId> = self
             .until_ms
             .iter()
-            .filter(|(_, until)| now_ms >= **until)
+            // No pause is this long: the clock was set back meanwhile.
+            .filter(|(_, until)| now_ms >= **until || **until - now_ms > PAUSE_MS_MAX)
             .map(|(patient, _)| *patient)
             .collect();
         for patient in &over {

@@ -143,6 +143,7 @@ pub fn alarm_text(shout: &AlarmDisplay) -> LcdText {
         Condition::SensorOff(metric) => ("?", Some(metric)),
         Condition::Unsteady(metric) => ("UNSTEADY", Some(metric)),
         Condition::PoorSignal(metric) => ("UNCLEAR", Some(metric)),
+        Condition::RateNotSupported(metric) => ("SAMPLING", Some(metric)),
         Condition::Stale => ("NO DATA", None),
         Condition::Equivocation => ("TWO WRITERS", None),
         Condition::Gap => ("NOT DELIVERED", None),
@@ -167,9 +168,14 @@ pub fn alarm_text(shout: &AlarmDisplay) -> LcdText {
             line!("now {} {}", Shown(metric, raw), lcd_unit(metric))
         }
         (Condition::Above(_) | Condition::Below(_), ..) => line!("no value now"),
+        // A pulse that stops looks like a sensor that came off, or like motion: the patient comes first.
+        (Condition::SensorOff(Metric::HeartRate) | Condition::PoorSignal(Metric::HeartRate), ..) => {
+            line!("look at patient!")
+        }
         (Condition::SensorOff(_), ..) => line!("check the sensor"),
         (Condition::Unsteady(_), ..) => line!("feel the pulse"),
         (Condition::PoorSignal(_), ..) => line!("keep hand still"),
+        (Condition::RateNotSupported(_), ..) => line!("rate unsupported"),
         (Condition::Stale, ..) => line!("check the board"),
         (Condition::Equivocation | Condition::Gap | Condition::Clock, ..) => line!("call technician"),
         // The node's own, which no bedside raises.

@@ -261,7 +261,7 @@ impl Monitor {
                 Metric::HeartRate,
                 match &self.beats {
                     Some(beats) if fresh => beats.heart_rate(),
-                    None if self.rate_refused => Sample::Absent(Absence::OutOfRange),
+                    None if self.rate_refused => Sample::Absent(Absence::RateNotSupported),
                     // Samples of a rate not yet known tell nothing.
                     None if fresh => Sample::Absent(Absence::WarmingUp),
                     _ => Sample::Absent(Absence::SensorOff),
@@ -344,6 +344,20 @@ impl Monitor {
     pub fn silence(&mut self, condition: Condition, by: PersonId, for_ms: u64, now_ms: u64) -> bool {
         let steady_ms = self.advance(now_ms);
         self.alarms.silence(condition, by, for_ms, steady_ms)
+    }
+
+    /// A pause from afar, asked for `age_ms` ago: as [`Self::silence`], but not of an alarm that began, got
+    /// worse or came back since.
+    pub fn pause(
+        &mut self,
+        condition: Condition,
+        by: PersonId,
+        age_ms: u64,
+        for_ms: u64,
+        now_ms: u64,
+    ) -> Answered {
+        let steady_ms = self.advance(now_ms);
+        self.alarms.pause(condition, by, age_ms, for_ms, steady_ms)
     }
 
     /// Somebody known turns the sound of an alarm on again; false when it was not paused.

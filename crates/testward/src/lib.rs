@@ -92,9 +92,14 @@ impl Ward {
 
     /// The node stops and starts again; everybody signs in anew.
     pub fn reopened(self) -> Self {
+        self.clinic.write_alarm_events(self.now_ms);
+        self.killed()
+    }
+
+    /// The same, and what waited for the disk is lost.
+    pub fn killed(self) -> Self {
         let Self { clinic, ledger, now_ms, sessions, folder, switches, .. } = self;
         let genesis = clinic.genesis();
-        clinic.write_alarm_events(now_ms);
         drop(Arc::into_inner(clinic).expect("nobody else holds the clinic"));
         let vault =
             Vault::open(&folder.path().join("vault"), "correct horse", entropy("vault again")).unwrap();

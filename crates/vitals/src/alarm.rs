@@ -94,6 +94,8 @@ pub enum Condition {
     Unsteady(Metric),
     /// The sensor is on, but its signal is too poor for a value: motion, saturation, little light.
     PoorSignal(Metric),
+    /// The board samples at a rate at which this cannot be measured: nobody counts the pulse.
+    RateNotSupported(Metric),
 }
 
 impl Condition {
@@ -114,6 +116,7 @@ impl Condition {
             Self::LimitsEnded => 0x411,
             Self::Unsteady(metric) => 0x500 | u16::from(metric.code()),
             Self::PoorSignal(metric) => 0x600 | u16::from(metric.code()),
+            Self::RateNotSupported(metric) => 0x700 | u16::from(metric.code()),
         }
     }
 
@@ -135,6 +138,7 @@ impl Condition {
             (4, 0x11) => Self::LimitsEnded,
             (5, metric) => Self::Unsteady(Metric::from_code(metric)?),
             (6, metric) => Self::PoorSignal(Metric::from_code(metric)?),
+            (7, metric) => Self::RateNotSupported(Metric::from_code(metric)?),
             _ => return None,
         })
     }
@@ -168,7 +172,8 @@ impl Condition {
             | Self::Below(metric)
             | Self::SensorOff(metric)
             | Self::Unsteady(metric)
-            | Self::PoorSignal(metric) => Some(metric),
+            | Self::PoorSignal(metric)
+            | Self::RateNotSupported(metric) => Some(metric),
             Self::Stale
             | Self::Equivocation
             | Self::Gap

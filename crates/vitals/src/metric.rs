@@ -109,12 +109,21 @@ pub enum Absence {
     /// Pulses are seen clearly, but they follow no steady rhythm: a finding about the patient, not a
     /// fault of the sensor.
     Unsteady = 5,
+    /// The board samples at a rate at which this cannot be measured. Nothing at the bed changes that: the
+    /// board has to be set or replaced.
+    RateNotSupported = 6,
 }
 
 impl Absence {
     /// All reasons, in code order.
-    pub const ALL: [Self; 5] =
-        [Self::SensorOff, Self::Noisy, Self::OutOfRange, Self::WarmingUp, Self::Unsteady];
+    pub const ALL: [Self; 6] = [
+        Self::SensorOff,
+        Self::Noisy,
+        Self::OutOfRange,
+        Self::WarmingUp,
+        Self::Unsteady,
+        Self::RateNotSupported,
+    ];
 
     /// The reason with this wire code.
     #[must_use]
@@ -183,7 +192,7 @@ mod tests {
             assert_eq!(Absence::from_code(code), Some(reason));
         }
         assert_eq!(Absence::from_code(0), None);
-        assert_eq!(Absence::from_code(6), None);
+        assert_eq!(Absence::from_code(7), None);
     }
 
     #[test]

@@ -130,6 +130,9 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
         Condition::Unsteady(Metric::HeartRate) => "No steady pulse".into(),
         Condition::Unsteady(metric) => format!("Not steady: {}", inside(metric)),
         Condition::PoorSignal(metric) => format!("Poor signal: {}", inside(metric)),
+        Condition::RateNotSupported(metric) => {
+            format!("Sampling rate not supported: {}", inside(metric))
+        }
     }
 }
 
@@ -157,6 +160,7 @@ pub fn absence(why: Absence) -> &'static str {
         Absence::OutOfRange => "fault",
         Absence::WarmingUp => "…",
         Absence::Unsteady => "unsteady",
+        Absence::RateNotSupported => "not supported",
     }
 }
 
@@ -511,6 +515,10 @@ mod tests {
         assert_eq!(alarm(Condition::Above(Metric::HeartRate), 1150, Some(1310)), "Heart rate 115, was ≥ 131");
         assert_eq!(alarm(Condition::SensorOff(Metric::HeartRate), 0, None), "Sensor off: heart rate");
         assert_eq!(alarm(Condition::PoorSignal(Metric::HeartRate), 0, None), "Poor signal: heart rate");
+        assert_eq!(
+            alarm(Condition::RateNotSupported(Metric::HeartRate), 0, None),
+            "Sampling rate not supported: heart rate"
+        );
         assert_eq!(alarm(Condition::Unsteady(Metric::HeartRate), 0, None), "No steady pulse");
         assert_eq!(condition(Condition::Unsteady(Metric::HeartRate)), "no steady pulse");
     }

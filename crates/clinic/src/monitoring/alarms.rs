@@ -9,7 +9,7 @@ pub(crate) use replay::Recorded;
 use crate::monitoring::clocks::Heard;
 use crate::monitoring::limits::PatientLimits;
 use crate::views::{AlarmPhase, AlarmView};
-use signal::condition_of;
+use signal::{Seen, condition_of};
 use std::collections::{BTreeMap, BTreeSet};
 use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Limits, Priority, Side, State};
 use vitals::body::LimitsChange;
@@ -136,6 +136,7 @@ pub(crate) struct Bedside {
     /// Newest reading of each metric that was evaluated.
     newest_ms: BTreeMap<Metric, u64>,
     absent: BTreeMap<Metric, Absence>,
+    seen: Seen,
     /// Metrics whose newest value is beyond a limit, whether that rings yet or not.
     beyond: BTreeSet<Metric>,
     /// When something fresh arrived last, by the node's clock.
@@ -160,6 +161,7 @@ impl Bedside {
             elsewhere: BTreeMap::new(),
             newest_ms: BTreeMap::new(),
             absent: BTreeMap::new(),
+            seen: Seen::default(),
             beyond: BTreeSet::new(),
             fresh_ms: now_ms,
             stale_after_ms: STALE_MS,
@@ -238,12 +240,7 @@ impl Bedside {
     fn inhibit(&mut self) {
         let held_back: Vec<bool> =
             self.watches.keys().map(|condition| self.is_held_back(*condition)).collect();
-        for ((condition, watch), held_back) in self.watches.iter_mut().zip(held_back) {
-            if condition.judges_a_value() && condition.metric().is_some_and(|m| self.absent.contains_key(&m))
-            {
-                // Whatever was on its way to become an alarm begins anew.
-                watch.alarm.inhibit(true);
-            }
+        for (watch, held_back) in self.watches.values_mut().zip(held_back) {
             watch.alarm.inhibit(held_back);
         }
     }
@@ -284,7 +281,8 @@ impl Bedside {
         }
         for reading in &fresh {
             let newest = self.newest_ms.entry(reading.metric).or_insert(0);
-            if reading.at_ms > *newest {
+            // What lies in times to come was noted before the node's clock was set back.
+            if reading.at_ms > *newest || *newest > now_ms {
                 *newest = reading.at_ms;
                 self.evaluate(reading, &mut noticed);
             }
@@ -295,8 +293,9 @@ impl Bedside {
     fn evaluate(&mut self, reading: &Reading, noticed: &mut Noticed) {
         let (metric, at_ms) = (reading.metric, reading.at_ms);
         match reading.sample {
-            Sample::Absent(Absence::WarmingUp) => {}
+            Sample::Absent(Absence::WarmingUp) if !self.seen.is_long_without_value(metric, at_ms) => {}
             Sample::Absent(why) => {
+                self.seen.lost(metric, at_ms);
                 if self.absent.insert(metric, why) != Some(why) {
                     self.inhibit();
                     noticed.changed.push(condition_of(why, metric));
@@ -309,6 +308,7 @@ impl Bedside {
                     noticed.changed.push(condition_of(why, metric));
                 }
                 self.judge_signal(metric, None, at_ms, noticed);
+                self.count_what_was_seen(metric, at_ms);
                 let Some(limits) = self.limits_in_force(metric) else { return };
                 let is_beyond =
                     [Side::Above, Side::Below].into_iter().any(|side| limits.violated(side, value).is_some());
@@ -398,6 +398,12 @@ impl Bedside {
     pub(crate) fn tick(&mut self, now_ms: u64) -> Noticed {
         let limits = self.limits.expire(now_ms);
         let mut noticed = Noticed { limits, ..Noticed::default() };
+        // After the node's clock was set back nothing was heard later than now.
+        if self.fresh_ms > now_ms {
+            self.fresh_ms = now_ms;
+            noticed.redraw = true;
+        }
+        self.second_hand_ms = self.second_hand_ms.min(now_ms);
         if !self.stale && now_ms.saturating_sub(self.fresh_ms) >= self.stale_after_ms {
             self.stale = true;
             self.inhibit();
@@ -416,11 +422,9 @@ impl Bedside {
             noticed.own(watch.put(0, 0, now_ms));
         }
         for watch in self.watches.values_mut() {
-            if !watch.alarm.is_inhibited() {
-                let event = watch.alarm.tick(now_ms);
-                watch.escalated += u8::from(event.is_some());
-                noticed.own(event);
-            }
+            let event = watch.alarm.tick(now_ms);
+            watch.escalated += u8::from(event.is_some());
+            noticed.own(event);
         }
         noticed
     }

@@ -109,7 +109,9 @@ impl PatientLimits {
 
     /// Lets limits come back whose time has come. Each is a change, to be recorded and told.
     pub(crate) fn expire(&mut self, now_ms: u64) -> Vec<LimitsChange> {
-        let over = self.temporary.iter().filter(|(_, temporary)| now_ms >= temporary.until_ms);
+        // One from times to come was made before the clock was set back: it would last too long.
+        let is_over = |it: &Temporary| now_ms >= it.until_ms || now_ms + LIMITS_FOR_MS_MIN < it.since_ms;
+        let over = self.temporary.iter().filter(|(_, temporary)| is_over(temporary));
         let changes: Vec<LimitsChange> = over
             .filter_map(|(metric, temporary)| {
                 let before = *self.now.get(metric)?;
@@ -208,6 +210,15 @@ mod tests {
         all.expire(HOUR_MS);
         assert_eq!(all.came_back(HOUR_MS + 60_000)[0].at_ms, HOUR_MS);
         assert!(all.came_back(HOUR_MS + TOLD_BACK_MS).is_empty());
+    }
+
+    #[test]
+    fn an_alarm_that_is_off_comes_back_when_the_clock_is_set_back() {
+        let mut all = PatientLimits::adult();
+        all.apply(&change(10 * HOUR_MS, off(), usual(), Some(11 * HOUR_MS)), "lee");
+        assert!(all.expire(10 * HOUR_MS - 30_000).is_empty(), "clocks are corrected by moments");
+        assert_eq!(all.expire(8 * HOUR_MS).len(), 1, "an hour does not become three");
+        assert_eq!(limits_of(&all), usual());
     }
 
     proptest! {

@@ -46,6 +46,10 @@ impl Recent {
         for reading in readings {
             let here_ms = heard.here(reading.at_ms, now_ms);
             let kept = self.samples.entry(reading.metric).or_default();
+            // Times to come were noted before the node's clock was set back: they would hide what is now.
+            while kept.back().is_some_and(|(at_ms, _)| *at_ms > now_ms) {
+                kept.pop_back();
+            }
             // Nearly every reading is newer than all before it, or as new.
             let newest = kept.back().is_none_or(|(at_ms, _)| *at_ms <= here_ms);
             let at = if newest { kept.len() } else { kept.partition_point(|(at_ms, _)| *at_ms <= here_ms) };
@@ -59,7 +63,8 @@ impl Recent {
             {
                 kept.pop_front();
             }
-            let newer = self.newest.get(&reading.metric).is_none_or(|n| n.here_ms <= here_ms);
+            let newer =
+                self.newest.get(&reading.metric).is_none_or(|n| n.here_ms <= here_ms || n.here_ms > now_ms);
             if newer {
                 self.newest.insert(reading.metric, Newest { reading: *reading, here_ms, envelope, index });
             }

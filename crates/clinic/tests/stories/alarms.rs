@@ -123,7 +123,7 @@ fn no_vital_alarm_is_raised_on_stale_data() {
 }
 
 #[test]
-fn a_sensor_that_falls_off_freezes_its_alarms() {
+fn a_sensor_that_falls_off_freezes_its_alarms_and_quietens_none() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);
     ward.beats(&mut gateway, 1400, 12);
@@ -136,6 +136,9 @@ fn a_sensor_that_falls_off_freezes_its_alarms() {
     let alarms = open(&ward);
     assert_eq!(alarms.iter().map(|alarm| alarm.condition).collect::<Vec<_>>(), [FAST, OFF]);
     assert!(alarms[0].inhibited, "frozen, not over");
+    assert_eq!(alarms[0].phase, AlarmPhase::Active, "and nobody has answered it");
+    without(&mut ward, &mut gateway, Absence::SensorOff, 50);
+    assert_eq!(open(&ward)[0].escalated, 1, "a minute unanswered is told");
     ward.beats(&mut gateway, 1400, 1);
     let alarms = open(&ward);
     assert_eq!(alarms.len(), 1);
@@ -169,15 +172,50 @@ fn a_signal_that_cannot_be_read_neither_ends_nor_quietens_a_high_alarm() {
 }
 
 #[test]
-fn a_value_before_a_signal_was_lost_does_not_count_for_one_after_it() {
+fn what_was_seen_before_a_signal_was_lost_counts_and_the_time_unseen_does_not() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);
     ward.beats(&mut gateway, 1400, 8);
     without(&mut ward, &mut gateway, Absence::Noisy, 5);
+    ward.beats(&mut gateway, 1400, 1);
+    assert!(conditions(&ward).is_empty(), "nine seconds are not long enough");
+    ward.beats(&mut gateway, 1400, 3);
+    assert_eq!(conditions(&ward), [FAST]);
+}
+
+#[test]
+fn a_racing_heart_that_is_read_now_and_then_rings() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    for _ in 0..4 {
+        ward.beats(&mut gateway, 1400, 4);
+        without(&mut ward, &mut gateway, Absence::Noisy, 6);
+    }
+    assert_eq!(conditions(&ward), [FAST]);
+}
+
+#[test]
+fn a_violation_from_before_a_long_silence_of_the_signal_begins_anew() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
     ward.beats(&mut gateway, 1400, 8);
-    assert!(conditions(&ward).is_empty(), "eight seconds are not long enough");
+    without(&mut ward, &mut gateway, Absence::Noisy, 40);
+    ward.beats(&mut gateway, 1400, 8);
+    assert!(conditions(&ward).is_empty(), "{:?}", conditions(&ward));
     ward.beats(&mut gateway, 1400, 4);
     assert_eq!(conditions(&ward), [FAST]);
+}
+
+#[test]
+fn a_sensor_that_warms_up_without_end_is_told() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    without(&mut ward, &mut gateway, Absence::WarmingUp, 20);
+    assert!(conditions(&ward).is_empty(), "it may");
+    without(&mut ward, &mut gateway, Absence::WarmingUp, 30);
+    assert_eq!(conditions(&ward), [OFF]);
+    ward.beats(&mut gateway, 720, 2);
+    assert!(conditions(&ward).is_empty());
 }
 
 #[test]
@@ -237,6 +275,32 @@ fn an_unanswered_high_alarm_escalates_and_a_silenced_one_stays_unanswered() {
     let story = history(&mut ward, amira);
     let steps = story.iter().filter(|(what, ..)| *what == Happening::Escalated).count();
     assert_eq!(steps, 3, "each step is in the record, none after the answer");
+}
+
+#[test]
+fn an_answer_that_was_lost_with_the_node_is_claimed_nowhere_and_it_rings_again() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    ward.beats(&mut gateway, 1400, 12);
+    ward.clinic.write_alarm_events(ward.now_ms);
+    let lee = ward.as_("lee");
+    ward.clinic.silence(&lee, amira, FAST, 120_000, ward.now_ms).unwrap();
+    ward.clinic.acknowledge(&lee, amira, FAST, ward.now_ms).unwrap();
+    let mut ward = ward.killed();
+    let alarms = open(&ward);
+    assert_eq!((alarms[0].condition, alarms[0].phase), (FAST, AlarmPhase::Active), "it rings again");
+    assert_eq!((alarms[0].owner.as_deref(), alarms[0].silenced_until_ms), (None, 0));
+    let story = history(&mut ward, amira);
+    assert_eq!(story.iter().map(|(what, ..)| *what).collect::<Vec<_>>(), [Happening::Raised]);
+    ward.clinic.acknowledge(&ward.as_("lee"), amira, FAST, ward.now_ms).unwrap();
+    ward.clinic.write_alarm_events(ward.now_ms);
+    let mut ward = ward.killed();
+    assert_eq!(open(&ward)[0].owner.as_deref(), Some("lee"), "what is on the disk is kept");
+    let story = history(&mut ward, amira);
+    assert_eq!(
+        story.last().map(|(what, _, by)| (*what, by.as_deref())),
+        Some((Happening::Acknowledged, Some("lee")))
+    );
 }
 
 #[test]

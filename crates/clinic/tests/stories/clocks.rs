@@ -6,7 +6,7 @@ use testward::{Gateway, NOON_MS, Ward, refusal};
 use vitals::alarm::{Condition, Happening};
 use vitals::envelope::Envelope;
 use vitals::ids::Class;
-use vitals::metric::Metric;
+use vitals::metric::{Metric, Sample};
 
 const FAST: Condition = Condition::Above(Metric::HeartRate);
 const HOUR_MS: i64 = 3_600_000;
@@ -66,6 +66,38 @@ fn a_clock_that_leaps_while_it_runs_hides_no_second_of_the_patient() {
     assert_eq!(tile(&ward).technical.clock_off_ms, None);
     ward.pass(250);
     assert_eq!(ward.clinic.counters().clock_leaps, 3);
+}
+
+#[test]
+fn the_node_s_own_clock_set_back_hides_no_value_and_no_alarm() {
+    let (mut ward, amira, mut gateway) = scene();
+    ward.beats(&mut gateway, 1400, 15);
+    let lee = ward.as_("lee");
+    ward.clinic.silence(&lee, amira, FAST, 120_000, ward.now_ms).unwrap();
+    ward.beats(&mut gateway, 720, 5);
+    ward.clinic.acknowledge(&lee, amira, FAST, ward.now_ms).unwrap();
+    ward.beats(&mut gateway, 720, 5);
+    ward.now_ms -= HOUR_MS.unsigned_abs();
+    ward.beats_off(&mut gateway, 1400, 1, -HOUR_MS);
+    let drawn = tile(&ward);
+    let value = drawn.value(Metric::HeartRate).unwrap();
+    assert_eq!((value.sample, value.age_ms(ward.now_ms)), (Sample::Measured(1400), 0), "what came last");
+    assert!(value.here_ms <= ward.now_ms, "nothing was measured later than now");
+    ward.beats_off(&mut gateway, 1400, 11, -HOUR_MS);
+    assert!(conditions(&ward).contains(&FAST), "{:?}", conditions(&ward));
+    assert!(tile(&ward).sparkline.iter().all(|point| point.at_ms <= ward.now_ms), "no curve in times to come");
+}
+
+#[test]
+fn a_bed_that_falls_silent_as_the_node_s_clock_is_set_back_is_told_in_time() {
+    let (mut ward, amira, mut gateway) = scene();
+    ward.beats(&mut gateway, 1400, 15);
+    ward.clinic.silence(&ward.as_("lee"), amira, FAST, 120_000, ward.now_ms).unwrap();
+    ward.now_ms -= HOUR_MS.unsigned_abs();
+    ward.pass(1_000);
+    assert!(alarms(&ward)[0].silenced_until_ms <= ward.now_ms, "two minutes do not become an hour");
+    ward.pass(15_000);
+    assert!(conditions(&ward).contains(&Condition::Stale), "{:?}", conditions(&ward));
 }
 
 #[test]

@@ -85,3 +85,16 @@ fn a_pause_is_of_watching_only() {
     assert_eq!(why, Denied::Paused);
     assert_eq!(tiles(&ward), 1, "Bruno is watched as before");
 }
+
+#[test]
+fn a_pause_does_not_grow_when_the_clock_is_set_back() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    ward.beats(&mut gateway, 720, 3);
+    ward.clinic.pause_watching(&ward.as_("amira"), PAUSE_MS, ward.now_ms).unwrap();
+    assert_eq!(tiles(&ward), 0);
+    ward.now_ms -= 2 * 3_600_000;
+    ward.block();
+    ward.pass(1_000);
+    assert_eq!(tiles(&ward), 1, "no pause lasts for two hours");
+}

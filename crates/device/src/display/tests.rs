@@ -54,9 +54,9 @@ fn an_unsteady_pulse_is_not_called_a_sensor_that_is_off() {
     let irregular = shout(Condition::Unsteady(Metric::HeartRate), Priority::Medium);
     assert_eq!(text(&alarm_text(&irregular)), ["**PULSE UNSTEADY", "feel the pulse  "]);
     let moving = shout(Condition::PoorSignal(Metric::HeartRate), Priority::Technical);
-    assert_eq!(text(&alarm_text(&moving)), ["PULSE UNCLEAR   ", "keep hand still "]);
+    assert_eq!(text(&alarm_text(&moving)), ["PULSE UNCLEAR   ", "look at patient!"]);
     let off = shout(Condition::SensorOff(Metric::HeartRate), Priority::Technical);
-    assert_eq!(text(&alarm_text(&off)), ["PULSE ?         ", "check the sensor"]);
+    assert_eq!(text(&alarm_text(&off)), ["PULSE ?         ", "look at patient!"]);
 }
 
 #[test]
@@ -68,6 +68,7 @@ fn every_condition_can_be_read() {
                 Condition::Above(*metric),
                 Condition::Below(*metric),
                 Condition::SensorOff(*metric),
+                Condition::RateNotSupported(*metric),
                 Condition::Unsteady(*metric),
                 Condition::PoorSignal(*metric),
             ]

@@ -16,8 +16,13 @@ pub(super) const SENSOR_OFF_AFTER_MS: u64 = 5_000;
 pub(super) const POOR_AFTER_MS: u64 = 15_000;
 /// An irregular pulse; sooner than a poor signal, so that a pulse that is both is told as what it is.
 pub(super) const UNSTEADY_AFTER_MS: u64 = 12_000;
-/// A violation interrupted for longer than this begins anew.
+/// A signal that cannot be read for no longer than this interrupts nothing.
 const INTERRUPTED_MS: u64 = 3_000;
+/// A violation that could not be seen for longer than this begins anew; up to then the time unseen does not
+/// count, and what was seen before does.
+const FORGOTTEN_MS: u64 = 30_000;
+/// A sensor that gave no value for so long, for whatever reasons in turn, is off.
+const NO_VALUE_MS: u64 = 30_000;
 
 /// The machines of one metric.
 #[derive(Debug, Clone)]
@@ -28,7 +33,10 @@ struct MetricAlarms {
     off: Alarm,
     poor: Alarm,
     unsteady: Alarm,
+    unsupported: Alarm,
     measured_at_ms: u64,
+    /// When a value came last, or the first sample.
+    valued_at_ms: Option<u64>,
     unsteady_at_ms: u64,
 }
 
@@ -41,7 +49,9 @@ impl MetricAlarms {
             off: Alarm::new(Condition::SensorOff(metric)),
             poor: Alarm::new(Condition::PoorSignal(metric)),
             unsteady: Alarm::new(Condition::Unsteady(metric)),
+            unsupported: Alarm::new(Condition::RateNotSupported(metric)),
             measured_at_ms: 0,
+            valued_at_ms: None,
             unsteady_at_ms: 0,
         }
     }
@@ -53,12 +63,16 @@ impl MetricAlarms {
             alarm.inhibit(held);
         }
         let Sample::Measured(value) = sample else {
-            if now_ms.saturating_sub(self.measured_at_ms) > INTERRUPTED_MS {
+            if now_ms.saturating_sub(self.measured_at_ms) > FORGOTTEN_MS {
                 self.forget_pending(held);
             }
             return;
         };
-        self.measured_at_ms = now_ms;
+        let unseen_ms = now_ms.saturating_sub(core::mem::replace(&mut self.measured_at_ms, now_ms));
+        if unseen_ms > INTERRUPTED_MS {
+            self.above.interrupted(unseen_ms, now_ms);
+            self.below.interrupted(unseen_ms, now_ms);
+        }
         let Some(limits) = self.limits else { return };
         for (side, alarm) in [(Side::Above, &mut self.above), (Side::Below, &mut self.below)] {
             let violated = limits.violated(side, value);
@@ -70,21 +84,30 @@ impl MetricAlarms {
     /// Is there a signal, and one that can be read? A sensor that is off says nothing of the heart, so
     /// an unsteady pulse is over only when a steady one is measured.
     fn observe_signal(&mut self, sample: Sample, now_ms: u64, events: &mut Vec<AlarmEvent>) {
+        let technical = |wrong: bool| wrong.then_some(Priority::Technical);
+        let unsupported = sample == Sample::Absent(Absence::RateNotSupported);
+        events.extend(self.unsupported.observe(
+            technical(unsupported),
+            !unsupported,
+            0,
+            SENSOR_OFF_AFTER_MS,
+            now_ms,
+        ));
+        let never = !unsupported && self.is_without_value(sample, now_ms);
         let (off, silent, unsteady) = match sample {
             // While it warms up again a sensor that was off is still not back.
             Sample::Absent(Absence::WarmingUp) => {
-                for alarm in [&mut self.off, &mut self.poor] {
-                    events.extend(alarm.observe(None, false, 0, 0, now_ms));
-                }
+                events.extend(self.off.observe(technical(never), false, 0, 0, now_ms));
+                events.extend(self.poor.observe(None, false, 0, 0, now_ms));
                 return;
             }
-            Sample::Measured(_) => (false, false, false),
+            Sample::Measured(_) | Sample::Absent(Absence::RateNotSupported) => (false, false, false),
             Sample::Absent(Absence::SensorOff | Absence::OutOfRange) => (true, false, false),
             Sample::Absent(Absence::Noisy) => (false, true, false),
             Sample::Absent(Absence::Unsteady) => (false, true, true),
         };
-        let technical = |wrong: bool| wrong.then_some(Priority::Technical);
-        events.extend(self.off.observe(technical(off), !off, 0, SENSOR_OFF_AFTER_MS, now_ms));
+        let off_after_ms = if never { 0 } else { SENSOR_OFF_AFTER_MS };
+        events.extend(self.off.observe(technical(off || never), !off && !never, 0, off_after_ms, now_ms));
         if unsteady {
             self.unsteady_at_ms = now_ms;
             let medium = Some(Priority::Medium);
@@ -97,6 +120,17 @@ impl MetricAlarms {
         // An unsteady pulse that is told as such is no poor signal as well.
         let poor = silent && !(unsteady && self.unsteady.is_open());
         events.extend(self.poor.observe(technical(poor), !poor, 0, POOR_AFTER_MS, now_ms));
+    }
+
+    /// Has there been no value for long, and no alarm says so? Reasons that come in turn, or warming up
+    /// without end, must not pass in silence.
+    fn is_without_value(&mut self, sample: Sample, now_ms: u64) -> bool {
+        let valued_at_ms = self.valued_at_ms.get_or_insert(now_ms);
+        if matches!(sample, Sample::Measured(_)) {
+            *valued_at_ms = now_ms;
+        }
+        let long = now_ms.saturating_sub(*valued_at_ms) > NO_VALUE_MS;
+        long && !self.poor.is_open() && !self.unsteady.is_open()
     }
 
     /// Takes back what was on its way to become an alarm.
@@ -204,7 +238,10 @@ impl AlarmState {
     fn alarms(&self) -> impl Iterator<Item = &Alarm> {
         self.vitals
             .values()
-            .flat_map(|vital| [&vital.above, &vital.below, &vital.off, &vital.poor, &vital.unsteady])
+            .flat_map(|vital| {
+                let MetricAlarms { above, below, off, poor, unsteady, unsupported, .. } = vital;
+                [above, below, off, poor, unsteady, unsupported]
+            })
             .chain(&self.technical)
     }
 
@@ -212,7 +249,8 @@ impl AlarmState {
         self.vitals
             .values_mut()
             .flat_map(|vital| {
-                [&mut vital.above, &mut vital.below, &mut vital.off, &mut vital.poor, &mut vital.unsteady]
+                let MetricAlarms { above, below, off, poor, unsteady, unsupported, .. } = vital;
+                [above, below, off, poor, unsteady, unsupported]
             })
             .chain(&mut self.technical)
     }
@@ -250,13 +288,32 @@ impl AlarmState {
         else {
             return Answered::Nothing;
         };
-        let later = alarm.raised_at_ms() > now_ms.saturating_sub(answer.age_ms);
-        if alarm.priority() > answer.priority || later {
+        if alarm.priority() > answer.priority || is_later(alarm, answer.age_ms, now_ms) {
             return Answered::Worse;
         }
         self.acknowledge(answer.condition, answer.by, now_ms);
         self.answered_until_ms.insert(answer.condition, now_ms.saturating_add(answer.for_ms));
         Answered::Done
+    }
+
+    /// A pause from afar, asked for so long ago: not of an alarm that began, got worse or came back since.
+    pub(super) fn pause(
+        &mut self,
+        condition: Condition,
+        by: PersonId,
+        age_ms: u64,
+        for_ms: u64,
+        now_ms: u64,
+    ) -> Answered {
+        let Some(alarm) = self.alarms_mut().find(|alarm| alarm.condition() == condition) else {
+            return Answered::Nothing;
+        };
+        if alarm.is_open() && is_later(alarm, age_ms, now_ms) {
+            return Answered::Worse;
+        }
+        let event = alarm.silence(by, for_ms, now_ms);
+        self.events.extend(event);
+        if event.is_some() { Answered::Done } else { Answered::Nothing }
     }
 
     /// The bedside button: anybody may quieten what sounds, for a time, and clear what is over. Pressed
@@ -348,4 +405,9 @@ impl AlarmState {
     pub(super) fn sound(&self, now_ms: u64) -> Option<Priority> {
         self.alarms().filter(|alarm| alarm.sounds(now_ms)).map(Alarm::priority).max()
     }
+}
+
+/// Has the alarm stood for less than this?
+fn is_later(alarm: &Alarm, age_ms: u64, now_ms: u64) -> bool {
+    alarm.active_since_ms() > now_ms.saturating_sub(age_ms)
 }

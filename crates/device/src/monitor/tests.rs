@@ -1,4 +1,5 @@
 mod remote_commands;
+mod unread;
 
 use super::*;
 use alloc::vec;
@@ -323,11 +324,25 @@ fn beats_from_before_a_silence_are_no_heart_rate_after_it() {
 }
 
 #[test]
-fn a_rate_no_pulse_can_be_seen_at_is_a_fault() {
-    let mut monitor = Monitor::new(MonitorConfig::default());
-    monitor.on_frame(Up::Hello { rate_mhz: 1_000, board: 1 }, START_MS);
-    monitor.on_frame(Up::Ppg { counter: 0, board_ms: 0, samples: vec![1] }, START_MS);
-    let actions = monitor.poll(START_MS);
-    let Some(Action::Readings(readings)) = actions.first() else { panic!("{actions:?}") };
-    assert_eq!(readings[0].sample, Sample::Absent(Absence::OutOfRange));
+fn a_rate_no_pulse_can_be_seen_at_is_told_as_such() {
+    let mut bed = Bed::with_temperature(3680);
+    bed.monitor.on_frame(Up::Hello { rate_mhz: 1_000, board: 1 }, bed.now_ms);
+    for _ in 0..60 {
+        bed.counter += 1;
+        let frame = Up::Ppg { counter: bed.counter, board_ms: 0, samples: vec![1] };
+        bed.monitor.on_frame(frame, bed.now_ms);
+        bed.seconds(1, true);
+    }
+    let of = |it: &&Reading| it.metric == Metric::HeartRate;
+    let pulse: Vec<Sample> = bed.readings().iter().filter(of).map(|it| it.sample).collect();
+    assert!(pulse.len() > 50 && pulse.iter().all(|it| *it == Sample::Absent(Absence::RateNotSupported)));
+    let told = Condition::RateNotSupported(Metric::HeartRate);
+    assert_eq!(bed.events(), vec![(told, Happening::Raised)], "and nothing else is said of it");
+    assert_eq!(bed.lcd(), ["PULSE SAMPLING  ", "rate unsupported"]);
+    assert_eq!(bed.buzzer(), Some(Priority::Technical));
+    bed.monitor.on_frame(Up::Hello { rate_mhz: 100_000, board: 1 }, bed.now_ms);
+    bed.counter += 1;
+    bed.monitor.on_frame(Up::Ppg { counter: bed.counter, board_ms: 0, samples: vec![1] }, bed.now_ms);
+    bed.seconds(1, true);
+    assert_eq!(bed.events().last(), Some(&(told, Happening::Closed)));
 }

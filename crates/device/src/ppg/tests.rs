@@ -1,5 +1,6 @@
 #![allow(clippy::cast_possible_truncation, reason = "made-up waves, all in range")]
 
+mod falls;
 mod recordings;
 mod signals;
 mod sweep;

@@ -84,18 +84,23 @@ impl Core {
             ..confirmation(command, outcome, now_ms)
         };
         let done = |done| said(if done { Outcome::InForce } else { Outcome::Nothing });
+        let answered = |answered| {
+            said(match answered {
+                Answered::Done => Outcome::InForce,
+                Answered::Nothing => Outcome::Nothing,
+                Answered::Worse => Outcome::Worse,
+            })
+        };
+        let age_ms = node_ms.saturating_sub(command.at_ms);
         let monitor = self.patients[n].monitor();
         match command.action {
             Action::Acknowledge { condition, priority, .. } => {
-                let age_ms = node_ms.saturating_sub(command.at_ms);
                 let answer = Answer { condition, priority, by: command.by, age_ms, for_ms };
-                said(match monitor.answer(answer, now_ms) {
-                    Answered::Done => Outcome::InForce,
-                    Answered::Nothing => Outcome::Nothing,
-                    Answered::Worse => Outcome::Worse,
-                })
+                answered(monitor.answer(answer, now_ms))
             }
-            Action::Silence { condition } => done(monitor.silence(condition, command.by, for_ms, now_ms)),
+            Action::Silence { condition } => {
+                answered(monitor.pause(condition, command.by, age_ms, for_ms, now_ms))
+            }
             Action::EndSilence { condition } => done(monitor.end_silence(condition, command.by, now_ms)),
             Action::Limits(limits) => {
                 monitor.order_limits(limits, local_until_ms, now_ms);

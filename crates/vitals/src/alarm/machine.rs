@@ -37,6 +37,7 @@ pub struct Alarm {
     worse_since_ms: Option<u64>,
     episode: u32,
     raised_at_ms: u64,
+    active_since_ms: u64,
     /// Asked for at the first time, lasting until the second. A clock set back ends it.
     silenced_ms: (u64, u64),
     inhibited: bool,
@@ -67,6 +68,7 @@ impl Alarm {
             worse_since_ms: None,
             episode: 0,
             raised_at_ms: 0,
+            active_since_ms: 0,
             silenced_ms: (0, 0),
             inhibited: false,
             escalated: 0,
@@ -104,6 +106,13 @@ impl Alarm {
         self.raised_at_ms
     }
 
+    /// Since when it has asked for an answer, milliseconds: it was raised, got worse or came back then. An
+    /// answer given before is none to it.
+    #[must_use]
+    pub fn active_since_ms(&self) -> u64 {
+        self.active_since_ms
+    }
+
     /// The value that decided last, raw units.
     #[must_use]
     pub fn value(&self) -> i32 {
@@ -134,10 +143,11 @@ impl Alarm {
         self.inhibited
     }
 
-    /// Should a buzzer sound now?
+    /// Should a buzzer sound now? Also while it is held back: losing sight of a patient is no answer to
+    /// an alarm about them.
     #[must_use]
     pub fn sounds(&self, now_ms: u64) -> bool {
-        self.state == State::Active && !self.is_silenced(now_ms) && !self.inhibited
+        self.state == State::Active && !self.is_silenced(now_ms)
     }
 
     fn event(&self, now_ms: u64, happening: Happening, by: PersonId) -> AlarmEvent {
@@ -157,7 +167,7 @@ impl Alarm {
     }
 
     /// A technical alarm holds this one back (or lets go): nothing is raised on stale or absent
-    /// data, and nothing open recovers by it.
+    /// data, and nothing open recovers or falls silent by it.
     pub fn inhibit(&mut self, inhibited: bool) {
         self.inhibited = inhibited;
         if inhibited {
@@ -166,6 +176,16 @@ impl Alarm {
                 self.state = State::Normal;
             }
         }
+    }
+
+    /// For so many milliseconds until now nothing could be observed: they do not count as part of a
+    /// violation that has not lasted long enough yet, and do not end it.
+    pub fn interrupted(&mut self, for_ms: u64, now_ms: u64) {
+        let later = |since_ms: u64| since_ms.saturating_add(for_ms).min(now_ms);
+        if let State::Pending { since_ms } = self.state {
+            self.state = State::Pending { since_ms: later(since_ms) };
+        }
+        self.worse_since_ms = self.worse_since_ms.map(later);
     }
 
     /// A fresh observation: the priority it violates (or none), whether it is clearly over, and the
@@ -200,6 +220,7 @@ impl Alarm {
             }
             (State::Recovered, Some(priority)) => {
                 self.state = State::Active;
+                self.active_since_ms = now_ms;
                 if priority > self.priority {
                     self.worsen(priority, now_ms);
                 }
@@ -248,6 +269,7 @@ impl Alarm {
         self.state = State::Active;
         self.episode = self.episode.saturating_add(1);
         self.raised_at_ms = now_ms;
+        self.active_since_ms = now_ms;
         self.silenced_ms = (0, 0);
         self.escalated = 0;
         self.worse_since_ms = None;
@@ -282,6 +304,7 @@ impl Alarm {
         self.worse_since_ms = None;
         self.priority = priority;
         self.raised_at_ms = now_ms;
+        self.active_since_ms = now_ms;
         self.silenced_ms = (0, 0);
         self.escalated = 0;
     }
@@ -329,7 +352,7 @@ impl Alarm {
     /// a person can change anything.
     #[must_use]
     pub fn next_tick_ms(&self) -> Option<u64> {
-        if self.state != State::Active || self.priority != Priority::High || self.inhibited {
+        if self.state != State::Active || self.priority != Priority::High {
             return None;
         }
         let after_ms = *ESCALATE_AFTER_MS.get(usize::from(self.escalated))?;
@@ -343,6 +366,7 @@ impl Alarm {
         }
         self.state = State::Active;
         self.raised_at_ms = now_ms;
+        self.active_since_ms = now_ms;
         self.silenced_ms = (0, 0);
         self.escalated = 0;
         Some(self.machine(now_ms, Happening::Returned))
@@ -350,6 +374,10 @@ impl Alarm {
 
     /// Time passes: an unanswered high alarm escalates, step by step. The event's value is the step.
     pub fn tick(&mut self, now_ms: u64) -> Option<AlarmEvent> {
+        if now_ms < self.silenced_ms.0 {
+            // The clock was set back: two minutes must not become an hour.
+            self.silenced_ms = (0, 0);
+        }
         if self.state != State::Active || self.priority != Priority::High {
             return None;
         }

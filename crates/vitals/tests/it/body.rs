@@ -178,13 +178,32 @@ fn an_unsteady_pulse_and_a_poor_signal_are_golden() {
 }
 
 #[test]
+fn a_sampling_rate_that_is_not_supported_is_golden() {
+    let readings = Body::Readings(vec![absent(Metric::HeartRate, NOON_MS, Absence::RateNotSupported)]);
+    let alarms = Body::Alarms(vec![AlarmEvent {
+        at_ms: NOON_MS,
+        condition: Condition::RateNotSupported(Metric::HeartRate),
+        episode: 1,
+        happening: Happening::Raised,
+        priority: Priority::Technical,
+        value: 0,
+        by: PersonId([0; 32]),
+    }]);
+    for (name, body) in [("body_readings_rate_v1", readings), ("body_alarms_rate_v1", alarms)] {
+        let bytes = body.encode(NOON_MS);
+        golden!(name, bytes);
+        assert_eq!(Body::decode(&bytes, NOON_MS), Ok(body), "{name}");
+    }
+}
+
+#[test]
 fn a_reason_or_condition_nobody_knows_is_refused_whole() {
-    let unknown_reason = [0x82, 0x01, 0x81, 0x83, 0x01, 0x01, 0x42, 0x01, 0x06];
+    let unknown_reason = [0x82, 0x01, 0x81, 0x83, 0x01, 0x01, 0x42, 0x01, 0x07];
     assert_eq!(Body::decode(&unknown_reason, 0), Err(NotCanonical::Unexpected));
-    let known_reason = [0x82, 0x01, 0x81, 0x83, 0x01, 0x01, 0x42, 0x01, 0x05];
+    let known_reason = [0x82, 0x01, 0x81, 0x83, 0x01, 0x01, 0x42, 0x01, 0x06];
     assert!(Body::decode(&known_reason, 0).is_ok());
-    for code in [0x0500, 0x050a, 0x0601, 0x0701u16] {
-        assert_eq!(Condition::from_code(code).is_some(), code == 0x0601, "{code:#x}");
+    for code in [0x0500, 0x050a, 0x0701, 0x070a, 0x0801u16] {
+        assert_eq!(Condition::from_code(code).is_some(), code == 0x0701, "{code:#x}");
     }
 }
 

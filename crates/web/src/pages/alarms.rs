@@ -12,6 +12,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
 use clinic::views::{AlarmPhase, AlarmView, HiddenBed, Tile, Wall};
+use vitals::Metric;
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
 use vitals::ledger::Role;
@@ -139,7 +140,7 @@ impl AlarmCard {
         let (name, place) = name_of(tile);
         let silenced = now_ms < alarm.silenced_until_ms;
         let unanswered = alarm.phase != AlarmPhase::Acknowledged;
-        let active = alarm.phase == AlarmPhase::Active && !alarm.inhibited;
+        let active = alarm.phase == AlarmPhase::Active;
         Self {
             active,
             silenced_until_ms: alarm.silenced_until_ms,
@@ -181,7 +182,7 @@ fn note(alarm: &AlarmView) -> &'static str {
             "over by itself, nobody has acknowledged it"
         }
         (AlarmPhase::Recovered, ..) => "back in limits, nobody has acknowledged it",
-        _ if alarm.inhibited => "held: its sensor gives no usable signal now",
+        _ if alarm.inhibited => "its sensor gives no usable signal now: look at the patient",
         (_, Priority::Technical, _) => match alarm.condition {
             Condition::Equivocation => {
                 "the first goes on, the second is refused and kept: find the copied device"
@@ -192,8 +193,16 @@ fn note(alarm: &AlarmView) -> &'static str {
             Condition::Clock => "its times stand as they were marked; values are watched as they arrive",
             Condition::NotListening => "it rang by its own limits; check the way to the node",
             Condition::LimitsEnded => "set the limits again if they are still wanted",
-            Condition::PoorSignal(_) => {
-                "keep the hand still and look how the sensor sits; no rate until then"
+            // A pulse that stops looks like a sensor that came off, or like motion.
+            Condition::SensorOff(Metric::HeartRate) => {
+                "look at the patient first, then at the sensor: a pulse that stops looks the same"
+            }
+            Condition::PoorSignal(Metric::HeartRate) => {
+                "look at the patient first, then keep the hand still: a pulse that stops looks the same"
+            }
+            Condition::PoorSignal(_) => "look how the sensor sits; no value until then",
+            Condition::RateNotSupported(_) => {
+                "nobody counts this pulse: set the board to 15 to 400 samples a second, or take another one"
             }
             _ => "vital alarms held until it is back",
         },

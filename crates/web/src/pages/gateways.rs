@@ -44,7 +44,7 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
     let unanswered = silent.alarms.iter().any(|alarm| alarm.phase == AlarmPhase::Active);
     let owners: BTreeSet<String> = silent.alarms.iter().filter_map(|alarm| alarm.owner.clone()).collect();
     let name = words::short_hex(&silent.gateway.0);
-    let active = || silent.alarms.iter().filter(|a| a.phase == AlarmPhase::Active && !a.inhibited);
+    let active = || silent.alarms.iter().filter(|a| a.phase == AlarmPhase::Active);
     AlarmCard {
         active: active().next().is_some(),
         // It rings while one of its beds does.

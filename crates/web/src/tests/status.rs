@@ -162,3 +162,16 @@ async fn a_bed_hidden_by_a_silent_policy_is_an_alarm_on_every_page_and_nothing_l
         }
     }
 }
+
+#[tokio::test]
+async fn an_alarm_that_nobody_answered_rings_on_every_page_when_its_sensor_comes_off() {
+    let mut scene = Scene::new();
+    scene.beats(1400, 13);
+    without_signal(&mut scene, 12);
+    let rings = "data-condition=\"257\" data-priority=\"high\" data-active=\"true\"";
+    let patient = format!("/patients/{}", scene.amira);
+    for path in ["/wall", patient.as_str()] {
+        let page = scene.page(path, "lee").await;
+        assert!(page.contains(rings) && page.contains("look at the patient"), "{path}: {page}");
+    }
+}

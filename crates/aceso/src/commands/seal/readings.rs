@@ -11,12 +11,13 @@ use vitals::metric::{Absence, Metric, Reading, Sample};
 const RELATIVE_BELOW_S: f64 = 268_435_456.0;
 /// Highest SenML version there is.
 const SENML_VERSION: u32 = 10;
-const REASONS: [(&str, Absence); 5] = [
+const REASONS: [(&str, Absence); 6] = [
     ("sensor_off", Absence::SensorOff),
     ("noisy", Absence::Noisy),
     ("out_of_range", Absence::OutOfRange),
     ("warming_up", Absence::WarmingUp),
     ("unsteady", Absence::Unsteady),
+    ("rate_not_supported", Absence::RateNotSupported),
 ];
 
 /// Why something is no reading. The writer's move.

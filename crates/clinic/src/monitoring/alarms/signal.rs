@@ -2,6 +2,7 @@
 //! can be read and has no steady beat.
 
 use super::{Bedside, Noticed};
+use std::collections::BTreeMap;
 use vitals::alarm::{Condition, Priority};
 use vitals::metric::{Absence, Metric};
 
@@ -11,7 +12,63 @@ const SENSOR_OFF_AFTER_MS: u64 = 10_000;
 const POOR_AFTER_MS: u64 = 20_000;
 const UNSTEADY_AFTER_MS: u64 = 15_000;
 
+/// A signal that cannot be read for no longer than this interrupts nothing.
+const INTERRUPTED_MS: u64 = 3_000;
+/// A violation that could not be seen for longer than this begins anew; up to then the time unseen does not
+/// count, and what was seen before does.
+const FORGOTTEN_MS: u64 = 30_000;
+/// A sensor that says for so long that it warms up is off.
+const WARMING_UP_MS: u64 = 30_000;
+
+/// When values were seen, by the node's clock.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// Since when there has been none.
+    lost_ms: BTreeMap<Metric, u64>,
+    /// When one came last, or the sensor was heard first.
+    valued_ms: BTreeMap<Metric, u64>,
+}
+
+impl Seen {
+    /// There is no value now.
+    pub(super) fn lost(&mut self, metric: Metric, at_ms: u64) {
+        self.lost_ms.entry(metric).or_insert(at_ms);
+        self.valued_ms.entry(metric).or_insert(at_ms);
+    }
+
+    pub(super) fn is_long_without_value(&mut self, metric: Metric, at_ms: u64) -> bool {
+        let valued_ms = *self.valued_ms.entry(metric).or_insert(at_ms);
+        at_ms.saturating_sub(valued_ms) > WARMING_UP_MS
+    }
+
+    /// There is a value; gives for how long there was none.
+    fn found(&mut self, metric: Metric, at_ms: u64) -> u64 {
+        self.valued_ms.insert(metric, at_ms);
+        self.lost_ms.remove(&metric).map_or(0, |lost_ms| at_ms.saturating_sub(lost_ms))
+    }
+}
+
 impl Bedside {
+    /// A value came: what was on its way to become an alarm before the signal was lost still counts, the
+    /// time in which nothing was seen does not.
+    pub(super) fn count_what_was_seen(&mut self, metric: Metric, at_ms: u64) {
+        let unseen_ms = self.seen.found(metric, at_ms);
+        if unseen_ms <= INTERRUPTED_MS {
+            return;
+        }
+        let forgotten = unseen_ms > FORGOTTEN_MS.max(self.stale_after_ms);
+        for condition in [Condition::Above(metric), Condition::Below(metric)] {
+            let held_back = self.is_held_back(condition);
+            let Some(watch) = self.watches.get_mut(&condition) else { continue };
+            if forgotten {
+                watch.alarm.inhibit(true);
+                watch.alarm.inhibit(held_back);
+            } else {
+                watch.alarm.interrupted(unseen_ms, at_ms);
+            }
+        }
+    }
+
     /// Is there a signal, and one that can be read? A pulse that was unsteady is over only when a steady
     /// one is measured.
     pub(super) fn judge_signal(
@@ -26,6 +83,7 @@ impl Bedside {
             (Condition::SensorOff(metric), Priority::Technical, SENSOR_OFF_AFTER_MS),
             (Condition::Unsteady(metric), Priority::Medium, UNSTEADY_AFTER_MS),
             (Condition::PoorSignal(metric), Priority::Technical, POOR_AFTER_MS),
+            (Condition::RateNotSupported(metric), Priority::Technical, SENSOR_OFF_AFTER_MS),
         ] {
             let is_so = now == Some(condition);
             if !is_so && !self.watches.contains_key(&condition) {
@@ -52,5 +110,6 @@ pub(super) fn condition_of(why: Absence, metric: Metric) -> Condition {
         Absence::SensorOff | Absence::OutOfRange | Absence::WarmingUp => Condition::SensorOff(metric),
         Absence::Noisy => Condition::PoorSignal(metric),
         Absence::Unsteady => Condition::Unsteady(metric),
+        Absence::RateNotSupported => Condition::RateNotSupported(metric),
     }
 }

@@ -45,6 +45,15 @@ impl Disturbance {
         [Self::Nothing, Self::Saturation, Self::Step, Self::SlowReturn, Self::Swing];
 }
 
+fn breath(at: f64) -> f64 {
+    libm::sin(TAU * 0.25 * at)
+}
+
+/// The samples of a converter.
+fn counts(values: &[f64]) -> Vec<u16> {
+    values.iter().map(|value| (20_000.0 + 900.0 * value).clamp(0.0, 65_535.0) as u16).collect()
+}
+
 /// A pulse. Heights are in pulses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Signal {
@@ -88,30 +97,51 @@ impl Signal {
         let mut chance = Chance(self.seed * 7_919 + self.bpm as u64);
         let mut values = self.values(&mut chance);
         self.disturb(disturbance, &mut values, &mut chance);
-        let counts = |value: &f64| (20_000.0 + 900.0 * value).clamp(0.0, 65_535.0) as u16;
-        values.iter().map(counts).map(|raw| if self.upside_down { u16::MAX - raw } else { raw }).collect()
+        let counts = counts(&values).into_iter();
+        counts.map(|raw| if self.upside_down { u16::MAX - raw } else { raw }).collect()
+    }
+
+    /// The light after the heart has stopped: breathing and noise only.
+    pub(super) fn stopped(&self) -> Vec<u16> {
+        counts(&self.light(&[], &mut Chance(self.seed)))
+    }
+
+    /// Each second beat comes early and weak, and the one after it late.
+    pub(super) fn in_pairs(&self, weak: f64) -> Vec<u16> {
+        let mut beats = Vec::new();
+        let mut at = 0.5;
+        while at < self.seconds {
+            beats.extend([(at, 1.0), (at + 0.65 * 60.0 / self.bpm, weak)]);
+            at += 120.0 / self.bpm;
+        }
+        counts(&self.light(&beats, &mut Chance(self.seed)))
     }
 
     fn values(&self, chance: &mut Chance) -> Vec<f64> {
-        let breath = |at: f64| libm::sin(TAU * 0.25 * at);
         let mut beats = Vec::new();
         let mut at = chance.between(0.0, 1.0);
         while at < self.seconds {
-            beats.push(at);
+            beats.push((at, 1.0));
             let odd = 1.0 + chance.between(-self.irregular, self.irregular);
             at += 60.0 / self.bpm * (1.0 + self.sway * breath(at)) * odd;
         }
+        self.light(&beats, chance)
+    }
+
+    /// What the sensor sees of beats at these times and of these heights.
+    fn light(&self, beats: &[(f64, f64)], chance: &mut Chance) -> Vec<f64> {
         let bell = |from: f64, at: f64, width: f64| libm::exp(-0.5 * ((from - at) / width).powi(2));
         let mut past = 0;
         (0..(self.hz * self.seconds) as usize)
             .map(|index| {
                 let at = index as f64 / self.hz;
-                while beats.get(past).is_some_and(|beat| at - beat > 1.0) {
+                while beats.get(past).is_some_and(|(beat, _)| at - beat > 1.0) {
                     past += 1;
                 }
-                let near = beats.iter().skip(past).take_while(|beat| at - **beat > -0.1);
-                let pulses = near
-                    .map(|beat| bell(at - beat, 0.12, 0.055) + self.dicrotic * bell(at - beat, 0.34, 0.09));
+                let near = beats.iter().skip(past).take_while(|(beat, _)| at - beat > -0.1);
+                let pulses = near.map(|(beat, height)| {
+                    height * (bell(at - beat, 0.12, 0.055) + self.dicrotic * bell(at - beat, 0.34, 0.09))
+                });
                 pulses.sum::<f64>() + self.wander * breath(at) + self.noise * chance.gauss()
             })
             .collect()
