@@ -6,8 +6,8 @@
 //! for a disk, so handlers make them off the event loop.
 
 use clinic::views::{
-    AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, GrantView, LedgerHealth, LiveEvent, OwnPage,
-    Tile, UnwatchedBed, Wall,
+    AccessView, AdminPage, AlarmRef, AlarmView, Chart, EnvelopeProof, GrantView, LedgerHealth, LiveEvent,
+    OwnPage, Tile, UnwatchedBed, Wall,
 };
 use clinic::{
     ChartRequest, ClinicError, Counters, Denied, LimitsOrder, Origin, Session, SignInRefused, Ticket,
@@ -112,7 +112,7 @@ pub trait Station: Send + Sync + 'static {
         &self,
         session: &Session,
         patient: PatientId,
-        condition: Condition,
+        alarm: AlarmRef,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError>;
     /// Answers for all silent beds behind a gateway.
@@ -127,7 +127,7 @@ pub trait Station: Send + Sync + 'static {
         &self,
         session: &Session,
         patient: PatientId,
-        condition: Condition,
+        alarm: AlarmRef,
         for_ms: u64,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError>;

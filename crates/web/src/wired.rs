@@ -3,8 +3,8 @@
 use crate::station::{Following, Station};
 use crate::{App, Clock, Settings};
 use clinic::views::{
-    AccessView, AdminPage, AlarmView, Chart, EnvelopeProof, GrantView, LedgerHealth, LiveEvent, OwnPage,
-    Tile, UnwatchedBed, Wall,
+    AccessView, AdminPage, AlarmRef, AlarmView, Chart, EnvelopeProof, GrantView, LedgerHealth, LiveEvent,
+    OwnPage, Tile, UnwatchedBed, Wall,
 };
 use clinic::{
     ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, LimitsOrder, Origin, Scope, Session,
@@ -170,10 +170,10 @@ impl Station for Wired {
         &self,
         session: &Session,
         patient: PatientId,
-        condition: Condition,
+        alarm: AlarmRef,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
-        self.0.acknowledge(session, patient, condition, now_ms)
+        self.0.acknowledge(session, patient, alarm, now_ms)
     }
 
     fn acknowledge_gateway(
@@ -189,11 +189,11 @@ impl Station for Wired {
         &self,
         session: &Session,
         patient: PatientId,
-        condition: Condition,
+        alarm: AlarmRef,
         for_ms: u64,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
-        self.0.silence(session, patient, condition, for_ms, now_ms)
+        self.0.silence(session, patient, alarm, for_ms, now_ms)
     }
 
     fn end_silence(

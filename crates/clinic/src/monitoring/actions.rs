@@ -7,7 +7,7 @@ use crate::monitoring::attend::Effects;
 use crate::monitoring::commands::Asked;
 use crate::monitoring::{Bed, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LimitsOrder};
 use crate::sessions::Session;
-use crate::views::AlarmView;
+use crate::views::{AlarmRef, AlarmView};
 use vault::{Entry, Patient};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits};
@@ -17,23 +17,29 @@ use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
 use vitals::metric::Metric;
 
+/// Why nothing is done about an alarm that is not the one that was seen.
+const CHANGED: &str = "this alarm got worse or came back since you saw it: look again";
+
 impl Clinic {
     /// Answers an alarm: "seen, I am on it". Written into the record.
     ///
     /// # Errors
-    /// [`ClinicError::Denied`], or [`ClinicError::Wrong`] when there is nothing to answer.
+    /// [`ClinicError::Denied`], or [`ClinicError::Wrong`] when there is nothing to answer, or the alarm is
+    /// worse or later than what was seen of it.
     pub fn acknowledge(
         &self,
         session: &Session,
         patient: PatientId,
-        condition: Condition,
+        alarm: impl Into<AlarmRef>,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
+        let alarm = alarm.into();
+        let condition = alarm.condition;
         let seen = self.with_bed(patient, |bed| bed.bedside.view(condition)).flatten();
         let view = self.act(
             patient,
-            condition,
+            alarm,
             now_ms,
             "there is nothing to answer: the alarm is closed or answered",
             |bed| bed.bedside.acknowledge(condition, session.person, &session.name, now_ms),
@@ -53,14 +59,16 @@ impl Clinic {
         &self,
         session: &Session,
         patient: PatientId,
-        condition: Condition,
+        alarm: impl Into<AlarmRef>,
         for_ms: u64,
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
+        let alarm = alarm.into();
+        let condition = alarm.condition;
         let view = self.act(
             patient,
-            condition,
+            alarm,
             now_ms,
             "there is no sound to turn off: the alarm does not sound",
             |bed| bed.bedside.silence(condition, session.person, for_ms, now_ms),
@@ -83,7 +91,7 @@ impl Clinic {
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
         let nothing = "there is no silence to end: the alarm may sound";
-        let view = self.act(patient, condition, now_ms, nothing, |bed| {
+        let view = self.act(patient, condition.into(), now_ms, nothing, |bed| {
             bed.bedside.end_silence(condition, session.person, now_ms)
         })?;
         self.ask_bedsides(patient, Asked::end_pause(condition, session.person), now_ms);
@@ -93,18 +101,24 @@ impl Clinic {
     fn act(
         &self,
         patient: PatientId,
-        condition: Condition,
+        alarm: AlarmRef,
         now_ms: u64,
         nothing: &str,
         act: impl FnOnce(&mut Bed) -> crate::monitoring::alarms::Noticed,
     ) -> Result<AlarmView, ClinicError> {
+        let AlarmRef { condition, seen } = alarm;
         let acted = self.monitoring.of(patient, now_ms, |bed| {
+            let now = bed.bedside.view(condition);
+            // Whoever saw a lesser or an earlier one has not seen this.
+            if seen.zip(now).is_some_and(|(seen, now)| !seen.covers(&now)) {
+                return Err(CHANGED);
+            }
             let noticed = act(bed);
-            let view = bed.bedside.view(condition).filter(|_| !noticed.is_empty())?;
-            Some((view, Effects::of_action(patient, bed, noticed)))
+            let view = bed.bedside.view(condition).filter(|_| !noticed.is_empty()).ok_or(nothing)?;
+            Ok((view, Effects::of_action(patient, bed, noticed)))
         });
         let (view, effects) =
-            acted.ok_or(Denied::NoSuchPatient)?.ok_or_else(|| ClinicError::Wrong(nothing.into()))?;
+            acted.ok_or(Denied::NoSuchPatient)?.map_err(|why| ClinicError::Wrong(why.into()))?;
         self.conclude(effects, now_ms);
         Ok(view)
     }

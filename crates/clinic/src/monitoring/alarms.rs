@@ -496,6 +496,7 @@ impl Bedside {
             phase,
             value: alarm.value(),
             raised_at_ms: alarm.raised_at_ms(),
+            active_since_ms: alarm.active_since_ms(),
             owner: watch.owner.clone(),
             silenced_until_ms: alarm.silenced_until_ms(),
             inhibited: alarm.is_inhibited(),

@@ -71,6 +71,8 @@ pub struct AlarmView {
     pub value: i32,
     /// When it was raised, milliseconds.
     pub raised_at_ms: u64,
+    /// Since when it has asked for an answer: it was raised, got worse or came back then.
+    pub active_since_ms: u64,
     /// Who answered it.
     pub owner: Option<String>,
     /// The sound is off until then, milliseconds; in the past when it is on.
@@ -81,7 +83,45 @@ pub struct AlarmView {
     pub escalated: u8,
 }
 
+/// What somebody saw of an alarm before they acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenAlarm {
+    /// How urgent it was.
+    pub priority: Priority,
+    /// Since when it had asked for an answer, milliseconds.
+    pub active_since_ms: u64,
+}
+
+impl SeenAlarm {
+    /// Is it still what was seen? Not if it got worse or came back meanwhile.
+    #[must_use]
+    pub fn covers(self, now: &AlarmView) -> bool {
+        now.priority <= self.priority && now.active_since_ms <= self.active_since_ms
+    }
+}
+
+/// The alarm that somebody acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlarmRef {
+    /// What is wrong.
+    pub condition: Condition,
+    /// What they saw of it; without it they act on whatever stands now.
+    pub seen: Option<SeenAlarm>,
+}
+
+impl From<Condition> for AlarmRef {
+    fn from(condition: Condition) -> Self {
+        Self { condition, seen: None }
+    }
+}
+
 impl AlarmView {
+    /// What whoever looks at it now has seen.
+    #[must_use]
+    pub fn seen(&self) -> SeenAlarm {
+        SeenAlarm { priority: self.priority, active_since_ms: self.active_since_ms }
+    }
+
     /// Is something wrong now, answered or not?
     #[must_use]
     pub fn is_active(&self) -> bool {

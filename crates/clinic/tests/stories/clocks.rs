@@ -85,7 +85,10 @@ fn the_node_s_own_clock_set_back_hides_no_value_and_no_alarm() {
     assert!(value.here_ms <= ward.now_ms, "nothing was measured later than now");
     ward.beats_off(&mut gateway, 1400, 11, -HOUR_MS);
     assert!(conditions(&ward).contains(&FAST), "{:?}", conditions(&ward));
-    assert!(tile(&ward).sparkline.iter().all(|point| point.at_ms <= ward.now_ms), "no curve in times to come");
+    assert!(
+        tile(&ward).sparkline.iter().all(|point| point.at_ms <= ward.now_ms),
+        "no curve in times to come"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::views::{AlarmPhase, AlarmView, HiddenBed, Tile, Wall};
+use clinic::views::{AlarmPhase, AlarmRef, AlarmView, HiddenBed, SeenAlarm, Tile, Wall};
 use vitals::Metric;
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
@@ -37,6 +37,8 @@ pub(crate) struct AlarmCard {
     pub(crate) href: String,
     /// Since when; zero where that is not known.
     pub(crate) raised: Moment,
+    /// What is seen here, sent with what is done about it: a worse or later one is not answered by it.
+    pub(crate) seen: String,
     pub(crate) owner: Option<String>,
     pub(crate) silenced_until: Option<Moment>,
     pub(crate) note: String,
@@ -122,6 +124,7 @@ impl AlarmCard {
             place: if bed.place.is_empty() { "A bed".into() } else { bed.place.clone() },
             href: String::new(),
             raised: Moment(0),
+            seen: String::new(),
             owner: None,
             silenced_until: None,
             note: if note.is_empty() { reason.into() } else { format!("{reason}; {note}") },
@@ -156,6 +159,7 @@ impl AlarmCard {
             place: format!("{place} · {name}"),
             href: if linked { format!("/patients/{}", alarm.patient) } else { String::new() },
             raised: Moment(alarm.raised_at_ms),
+            seen: seen(alarm),
             owner: alarm.owner.clone(),
             silenced_until: silenced.then_some(Moment(alarm.silenced_until_ms)),
             note: note(alarm).into(),
@@ -269,6 +273,19 @@ pub(crate) fn title(wall: &Wall) -> String {
     format!("{}, {count} {alarms}", words::capital(worst.word()))
 }
 
+/// What is seen of an alarm, for a form.
+pub(crate) fn seen(alarm: &AlarmView) -> String {
+    let seen = alarm.seen();
+    format!("{}.{}", seen.priority as u8, seen.active_since_ms)
+}
+
+/// As [`seen`] wrote it; none for anything else.
+fn read_seen(text: &str) -> Option<SeenAlarm> {
+    let (priority, since) = text.split_once('.')?;
+    let priority = Priority::from_code(priority.parse().ok()?)?;
+    Some(SeenAlarm { priority, active_since_ms: since.parse().ok()? })
+}
+
 /// What a clinician can do about an alarm.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AlarmAction {
@@ -287,14 +304,15 @@ pub(crate) async fn submit(
     posted: Posted,
     action: AlarmAction,
 ) -> Answer {
-    posted.fits(&app, &["back?"])?;
+    posted.fits(&app, &["back?", "seen?"])?;
     let id = super::patient_id(&app, &posted.caller, &patient)?;
     let condition = super::condition(&app, &posted.caller, &code)?;
+    let alarm = AlarmRef { condition, seen: read_seen(posted.field("seen")) };
     let session = posted.caller.session.clone();
     let answer = app
         .ask(move |station, now_ms| match action {
-            AlarmAction::Acknowledge => station.acknowledge(&session, id, condition, now_ms),
-            AlarmAction::Silence => station.silence(&session, id, condition, SILENCE_MAX_MS, now_ms),
+            AlarmAction::Acknowledge => station.acknowledge(&session, id, alarm, now_ms),
+            AlarmAction::Silence => station.silence(&session, id, alarm, SILENCE_MAX_MS, now_ms),
             AlarmAction::EndSilence => station.end_silence(&session, id, condition, now_ms),
         })
         .await;

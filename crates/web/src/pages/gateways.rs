@@ -61,6 +61,7 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
         place: words::joined(places.into_iter()),
         href: String::new(),
         raised: Moment(since_ms),
+        seen: String::new(),
         owner: (!unanswered).then(|| words::joined(owners.into_iter())),
         silenced_until: None,
         note: "vital alarms held until it is back: look after these beds, and check the gateway".into(),

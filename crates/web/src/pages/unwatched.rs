@@ -144,6 +144,7 @@ impl AlarmCard {
             place: place_of(bed),
             href: format!("/patients/{}/unwatched", alarm.patient),
             raised: Moment(alarm.raised_at_ms),
+            seen: String::new(),
             owner: alarm.owner.clone(),
             silenced_until: None,
             note: "no alarm comes from this bed".into(),

@@ -164,3 +164,36 @@ fn silenced_until_ms(page: &str) -> u64 {
     let at = page.split("data-active=\"true\" data-silenced-ms=\"").nth(1).expect("an active alarm");
     at.split('"').next().and_then(|number| number.parse().ok()).expect("a moment")
 }
+
+/// The first form's word of what it has seen.
+fn seen(page: &str) -> &str {
+    let (_, rest) = page.split_once("name=\"seen\" value=\"").unwrap_or_else(|| panic!("no form: {page}"));
+    rest.split_once('"').unwrap().0
+}
+
+#[tokio::test]
+async fn a_page_that_shows_a_lesser_or_an_earlier_alarm_answers_none_that_is_worse_or_later() {
+    let mut scene = Scene::new();
+    let alarm = format!("/patients/{}/alarms/257", scene.amira);
+    scene.beats(1150, 13);
+    let old = scene.page("/wall", "lee").await;
+    assert!(old.contains("1 medium"), "{old}");
+    scene.beats(1400, 13);
+    for what in ["acknowledge", "silence"] {
+        let late = scene.post(&format!("{alarm}/{what}"), "lee", &[("seen", seen(&old))]).await;
+        assert_eq!(late.status(), StatusCode::BAD_REQUEST, "{what}");
+        assert!(text(late).await.contains("got worse or came back since you saw it"));
+    }
+    let wall = scene.page("/wall", "lee").await;
+    assert!(wall.contains("1 high") && wall.contains("no owner yet") && !wall.contains("silenced until"));
+    // Over, and back before the answer arrives.
+    scene.beats(720, 2);
+    let over = scene.page("/wall", "lee").await;
+    scene.beats(1400, 2);
+    let late = scene.post(&format!("{alarm}/acknowledge"), "lee", &[("seen", seen(&over))]).await;
+    assert_eq!(late.status(), StatusCode::BAD_REQUEST);
+    let now = scene.page("/wall", "lee").await;
+    let done = scene.post(&format!("{alarm}/acknowledge"), "lee", &[("seen", seen(&now))]).await;
+    assert_eq!(done.status(), StatusCode::SEE_OTHER);
+    assert!(scene.page("/wall", "lee").await.contains("owner lee"));
+}
