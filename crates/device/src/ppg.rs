@@ -245,9 +245,6 @@ impl BeatDetector {
             let warm = self.samples.saturating_sub(edges.since) > self.span(5 * INTERVAL_MAX_MS);
             return Sample::Absent(if warm { Absence::Noisy } else { Absence::WarmingUp });
         }
-        if !quiet && edges.are_in_pairs() {
-            return Sample::Absent(if edges.is_clear() { Absence::Unsteady } else { Absence::Noisy });
-        }
         let support = self.support(edges);
         let believed = !quiet && self.is_believed(edges, support);
         if !believed {

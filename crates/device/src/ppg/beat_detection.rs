@@ -34,12 +34,6 @@ const REFRACTORY_PERCENT: u32 = 48;
 const EXPECTED_MS: u32 = 1_000;
 /// The slope sum must rise above this share of a usual beat's, percent.
 const THRESHOLD_PERCENT: i64 = 50;
-/// Between two beats an edge of this share of a beat's is a beat that was not looked for, percent: a
-/// dicrotic wave half as high as the pulse has a third of its slope.
-const SECOND_PERCENT: i64 = 45;
-/// Beats looked at for that, and how many of them must have a second.
-const SECONDS: usize = 8;
-const SECONDS_MIN: usize = 5;
 /// Beats whose edges the threshold follows.
 const PEAKS: usize = 7;
 
@@ -109,17 +103,6 @@ pub(super) struct Edges {
     pub(super) irregular: u64,
     shapes: BeatMorphology,
     jolts: usize,
-    second: Second,
-}
-
-/// What comes between a beat and the next one that is looked for.
-#[derive(Debug, Clone, Default)]
-struct Second {
-    /// The beat's own edge is over.
-    fell: bool,
-    highest: i64,
-    /// Which of the last beats had a second.
-    seen: VecDeque<bool>,
 }
 
 impl Edges {
@@ -136,7 +119,6 @@ impl Edges {
         self.sum_before = self.sum;
         self.sum += slope - gone.unwrap_or(0);
 
-        self.look_for_second(timing);
         if timing.now.saturating_sub(self.since) <= timing.learn {
             self.learnt = self.learnt.max(self.sum);
             self.usual = self.learnt;
@@ -194,21 +176,6 @@ impl Edges {
         }
     }
 
-    /// Follows what rises while no beat is looked for.
-    fn look_for_second(&mut self, timing: &Timing) {
-        let Some(last) = self.last else { return };
-        self.second.fell |= self.sum * 4 < self.usual;
-        let waited = (timing.now * FINE.unsigned_abs()).saturating_sub(last);
-        if self.second.fell && waited >= timing.sixteenths(INTERVAL_MIN_MS) && !self.may_beat(timing) {
-            self.second.highest = self.second.highest.max(self.sum);
-        }
-    }
-
-    /// Do beats come in pairs, of which the second is not counted? Then half the rate would be shown.
-    pub(super) fn are_in_pairs(&self) -> bool {
-        self.second.seen.iter().filter(|seen| **seen).count() >= SECONDS_MIN
-    }
-
     /// No heart did this: what is measured from here to the next beat is no interval.
     fn jolt(&mut self) {
         self.last = None;
@@ -238,9 +205,6 @@ impl Edges {
         let at = (peak.at * FINE.unsigned_abs()).saturating_add_signed(shift);
 
         self.shapes.beat(peak.at, timing.rate_mhz);
-        let second = core::mem::take(&mut self.second.highest);
-        push_bounded(&mut self.second.seen, second * 100 >= self.usual * SECOND_PERCENT, SECONDS);
-        self.second.fell = false;
         // An outlier counts at most twice the usual, so that one jolt does not deafen the detector.
         push_bounded(&mut self.heights, peak.height.min(self.usual.saturating_mul(2)), PEAKS);
         // The upper quartile: a dicrotic wave between two beats must not pull the threshold down.

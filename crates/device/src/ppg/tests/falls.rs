@@ -139,26 +139,3 @@ fn an_alarm_that_rings_is_not_ended_by_a_pulse_that_stops() {
         assert_eq!(told.buzzer, Some(Priority::High), "{:?}", told.alarms);
     }
 }
-
-/// Every second beat early: a heart of 140 must not be shown as one of 70 within its limits.
-#[test]
-fn beats_that_come_in_pairs_are_never_shown_as_half() {
-    for bpm in [50.0, 80.0, 110.0, 140.0] {
-        for weak in [0.65, 0.8, 1.0] {
-            for hz in [25, 50, 100, 250] {
-                let heart = Signal { seconds: 60.0, ..Signal::of(bpm, f64::from(hz), 2) };
-                let told = bed(&heart.in_pairs(weak), hz, None);
-                let scene =
-                    format!("{bpm} a minute, the second {weak} of the first, {hz} Hz: {:?}", told.alarms);
-                for (at_s, sample) in told.readings.iter().filter(|(at_s, _)| *at_s > 12.0) {
-                    let Sample::Measured(tenths) = sample else { continue };
-                    let off = (f64::from(*tenths) / 10.0 - bpm).abs();
-                    assert!(off <= 3.0, "{tenths} after {at_s} s of {scene}");
-                }
-                let told_s = told.alarms.iter().map(|it| it.0).next();
-                let shown = told.readings.last().is_some_and(|it| matches!(it.1, Sample::Measured(_)));
-                assert!(shown || told_s.is_some_and(|at_s| at_s <= 40.0), "{scene}");
-            }
-        }
-    }
-}

@@ -106,17 +106,6 @@ impl Signal {
         counts(&self.light(&[], &mut Chance(self.seed)))
     }
 
-    /// Each second beat comes early and weak, and the one after it late.
-    pub(super) fn in_pairs(&self, weak: f64) -> Vec<u16> {
-        let mut beats = Vec::new();
-        let mut at = 0.5;
-        while at < self.seconds {
-            beats.extend([(at, 1.0), (at + 0.65 * 60.0 / self.bpm, weak)]);
-            at += 120.0 / self.bpm;
-        }
-        counts(&self.light(&beats, &mut Chance(self.seed)))
-    }
-
     fn values(&self, chance: &mut Chance) -> Vec<f64> {
         let mut beats = Vec::new();
         let mut at = chance.between(0.0, 1.0);
