@@ -37,14 +37,14 @@ pub(crate) struct CheckedCard {
 impl Card {
     /// Reads and checks one.
     pub(crate) fn read(path: &Path) -> Result<(Self, CheckedCard)> {
-        let told = || format!("the card {}", path.display());
+        let context = || format!("the card {}", path.display());
         ensure!(
-            std::fs::metadata(path).with_context(told)?.len() <= CARD_BYTES_MAX,
+            std::fs::metadata(path).with_context(context)?.len() <= CARD_BYTES_MAX,
             "{} is too long for a card",
             path.display()
         );
-        let card: Self = toml::from_str(&std::fs::read_to_string(path)?).with_context(told)?;
-        let founds = card.check().with_context(told)?;
+        let card: Self = toml::from_str(&std::fs::read_to_string(path)?).with_context(context)?;
+        let founds = card.check().with_context(context)?;
         Ok((card, founds))
     }
 

@@ -4,7 +4,7 @@
 //! copy. After a crash there is no note; then each file is held to its own checksums alone.
 //!
 //! One line a file: SHA-256, length, path inside the folder; the last line is the SHA-256 of the lines
-//! before it. Whoever restores files on purpose removes the note.
+//! before it. An operator who restores files on purpose removes the note.
 
 use anyhow::{Context, Result, bail, ensure};
 use durable::{Disk, Os};

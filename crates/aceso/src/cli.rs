@@ -28,7 +28,7 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
-    /// Make the first administrator of a running node; whoever comes after is made on the pages.
+    /// Create the first administrator of a running node; all others are created on the pages.
     Administrator(administrator::Options),
     /// Found a ledger with other organisations: cards first, then the genesis document.
     Found {

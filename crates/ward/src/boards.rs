@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match (&options.tell, &options.dir) {
-        (Some(tell), _) => runtime.block_on(tell_boards(Path::new(&tell[0]), &tell[1])),
+        (Some(tell), _) => runtime.block_on(send_order(Path::new(&tell[0]), &tell[1])),
         (None, Some(dir)) => runtime.block_on(boards(options, dir)),
         (None, None) => anyhow::bail!("--dir is missing"),
     }
@@ -108,7 +108,7 @@ async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
         running.push(board);
     }
     let running = Arc::new(running);
-    take_orders(&dir.join("control.sock"), running.clone())?;
+    serve_orders(&dir.join("control.sock"), running.clone())?;
     let stop = process::stop_requested();
     process::announce("READY", &BoardsReady { boards: links })?;
     stop.await;
@@ -118,7 +118,7 @@ async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn take_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>) -> Result<()> {
+fn serve_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>) -> Result<()> {
     let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket).with_context(|| format!("opening {}", socket.display()))?;
     tokio::spawn(async move {
@@ -181,7 +181,7 @@ fn look(board: &RunningBoard) -> String {
         .to_string()
 }
 
-async fn tell_boards(socket: &Path, order: &str) -> Result<ExitCode> {
+async fn send_order(socket: &Path, order: &str) -> Result<ExitCode> {
     let stream = UnixStream::connect(socket)
         .await
         .with_context(|| format!("reaching the boards at {}", socket.display()))?;

@@ -59,7 +59,7 @@ pub(crate) async fn kill(
         nodes.push(hospital.folder.role("node"));
     }
     for at in &dead {
-        running.hospitals[*at].node.take().context("the node ran")?.buried().await?;
+        running.hospitals[*at].node.take().context("the node ran")?.wait().await?;
     }
     let named = nodes.join(", ");
     say(&format!(

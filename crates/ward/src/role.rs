@@ -111,7 +111,7 @@ impl Role {
     }
 
     /// Waits for the end of a child that was killed.
-    pub(crate) async fn buried(mut self) -> Result<()> {
+    pub(crate) async fn wait(mut self) -> Result<()> {
         self.child.wait().await?;
         Ok(())
     }

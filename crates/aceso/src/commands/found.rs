@@ -55,7 +55,7 @@ pub(crate) struct Join {
 }
 
 #[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
-fn tell(sentence: &str) {
+fn print_line(sentence: &str) {
     println!("{sentence}");
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn run(step: &Found) -> Result<ExitCode> {
                 Some(file) => {
                     std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
                 }
-                None => tell(text.trim_end()),
+                None => print_line(text.trim_end()),
             }
         }
         Found::Genesis { name, epoch_blocks, authorities, out, cards } => {
@@ -76,11 +76,17 @@ pub(crate) fn run(step: &Found) -> Result<ExitCode> {
             let document = assemble(name, *epoch_blocks, *authorities, &cards)?;
             ensure!(!out.exists(), "{} is there already: a ledger is founded once", out.display());
             std::fs::write(out, document.encode()).with_context(|| format!("writing {}", out.display()))?;
-            tell(&format!("Genesis:      {}", document.hash()));
-            tell(&format!("Authorities:  {} of {} organisations", document.committee.len(), cards.len()));
-            tell("Every founder compares this hash by voice, then starts its node with the document and:");
+            print_line(&format!("Genesis:      {}", document.hash()));
+            print_line(&format!(
+                "Authorities:  {} of {} organisations",
+                document.committee.len(),
+                cards.len()
+            ));
+            print_line(
+                "Every founder compares this hash by voice, then starts its node with the document and:",
+            );
             for (card, _) in &cards {
-                tell(&format!("  {:<20} {}", card.name, card.peer()));
+                print_line(&format!("  {:<20} {}", card.name, card.peer()));
             }
         }
     }
@@ -99,18 +105,18 @@ fn card_text(config: &NodeConfig) -> Result<String> {
 pub(crate) fn join(options: &Join) -> Result<ExitCode> {
     let config = config::read_node(&options.config)?;
     let (card, genesis) = membership::join(&config)?;
-    tell(&format!("Genesis:      {genesis}"));
-    tell(&format!("Organisation: {}", card.organisation));
-    tell(
+    print_line(&format!("Genesis:      {genesis}"));
+    print_line(&format!("Organisation: {}", card.organisation));
+    print_line(
         "`aceso node` follows this ledger as soon as an authority has proposed its validator. Hand your card",
     );
-    tell(
+    print_line(
         "(`aceso found card`) to the authorities. They propose and vote, each with its own --config, --login and",
     );
-    tell("--password-file; first, unless your organisation is on the ledger already:");
-    tell("  aceso validator propose --admit CARD");
-    tell("and when that is accepted:");
-    tell(&format!(
+    print_line("--password-file; first, unless your organisation is on the ledger already:");
+    print_line("  aceso validator propose --admit CARD");
+    print_line("and when that is accepted:");
+    print_line(&format!(
         "  aceso validator propose --add {} --organisation {} --address {}",
         card.validator, card.organisation, card.address
     ));

@@ -72,9 +72,9 @@ async fn serve(config: gateway::Config, drain: Option<Duration>) -> Result<ExitC
     let folder = config.data_dir.clone();
     let gateway = gateway::Gateway::open(config, Arc::new(clock::now_ms), Arc::new(clock::entropy))?;
     let (stop, stopping) = watch::channel(false);
-    let told = process::stop_requested();
+    let stop_requested = process::stop_requested();
     tokio::spawn(async move {
-        told.await;
+        stop_requested.await;
         let _ = stop.send(true);
     });
     let found = gateway.counters().summary();

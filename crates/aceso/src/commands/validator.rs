@@ -92,7 +92,7 @@ pub(crate) struct What {
 }
 
 #[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
-fn tell(sentence: &str) {
+fn print_line(sentence: &str) {
     println!("{sentence}");
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn run(step: Validator) -> Result<ExitCode> {
             let said = ask(&config, GetAuthorities {})?;
             // Through a value: its fields are sorted by name, as they always were.
             if json {
-                tell(&serde_json::to_string_pretty(&serde_json::to_value(said)?)?)
+                print_line(&serde_json::to_string_pretty(&serde_json::to_value(said)?)?)
             } else {
                 status(&said)
             }
@@ -111,10 +111,10 @@ pub(crate) fn run(step: Validator) -> Result<ExitCode> {
         Validator::Propose { who, what, address, organisation, by } => {
             let change = change(*what, address, organisation, by)?;
             change.motion()?;
-            tell_proposal(&ask_as_person(&who, |token| Propose { token, change })?);
+            print_proposal(&ask_as_person(&who, |token| Propose { token, change })?);
         }
         Validator::Vote { who, proposal } => {
-            tell_proposal(&ask_as_person(&who, |token| Vote { token, proposal })?);
+            print_proposal(&ask_as_person(&who, |token| Vote { token, proposal })?);
         }
         Validator::Renew { config } => renew(&config)?,
     }
@@ -155,21 +155,21 @@ fn ask_as_person<C: Call>(who: &Who, call: impl FnOnce(String) -> C) -> Result<C
     ask_as(&config::read_node(&who.config)?.data_dir, &who.login, &who.password_file, call)
 }
 
-fn tell_proposal(proposal: &ProposalStatus) {
+fn print_proposal(proposal: &ProposalStatus) {
     let ProposalStatus { id, what, votes, votes_needed, acts_from_epoch, .. } = proposal;
-    tell(&format!("Proposal {id}: {what}"));
-    tell(&match acts_from_epoch {
+    print_line(&format!("Proposal {id}: {what}"));
+    print_line(&match acts_from_epoch {
         Some(epoch) => format!("  accepted: it acts from epoch {epoch}"),
         None => format!("  {votes} of {votes_needed} needed votes"),
     });
 }
 
 fn status(said: &Authorities) {
-    tell(&format!(
+    print_line(&format!(
         "Height {} in epoch {} of {} blocks; {} authorities, a block needs {} of them",
         said.height, said.epoch, said.epoch_blocks, said.authorities, said.quorum
     ));
-    tell(&format!(
+    print_line(&format!(
         "{:<10} {:<34} {:<22} {:>8} {:>10}  {}",
         "validator", "organisation", "address", "height", "heard", "seat"
     ));
@@ -179,7 +179,7 @@ fn status(said: &Authorities) {
             Some(ms) => format!("{} s ago", ms / 1_000),
             None => "never".to_owned(),
         };
-        tell(&format!(
+        print_line(&format!(
             "{:<10} {:<34} {:<22} {:>8} {:>10}  {}",
             one.key.get(..8).unwrap_or_default(),
             one.organisation,
@@ -189,26 +189,28 @@ fn status(said: &Authorities) {
             one.seat
         ));
     }
-    said.proposals.iter().for_each(tell_proposal);
+    said.proposals.iter().for_each(print_proposal);
 }
 
 fn renew(config: &Path) -> Result<()> {
     let config = config::read_node(config)?;
     let (card, archive) = node::membership::renew(&config)?;
-    tell(&format!("Put away:     {}", archive.display()));
-    tell(&format!("New key:      {}", card.validator));
-    tell(
+    print_line(&format!("Put away:     {}", archive.display()));
+    print_line(&format!("New key:      {}", card.validator));
+    print_line(
         "Start the node: it follows the others from the beginning, as soon as another authority has proposed",
     );
-    tell("its new key. Let one do so, and enough of them vote, each with its own --config, --login and");
-    tell("--password-file:");
-    tell(&format!(
+    print_line(
+        "its new key. Let one do so, and enough of them vote, each with its own --config, --login and",
+    );
+    print_line("--password-file:");
+    print_line(&format!(
         "  aceso validator propose --add {} --organisation {} --address {}",
         card.validator, card.organisation, card.address
     ));
-    tell(
+    print_line(
         "When it is an authority, the old key goes the same way; it is on every list (`aceso validator status`):",
     );
-    tell("  aceso validator propose --remove OLD-KEY");
+    print_line("  aceso validator propose --remove OLD-KEY");
     Ok(())
 }

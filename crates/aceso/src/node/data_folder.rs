@@ -44,7 +44,7 @@ pub(crate) fn open_vault(config: &NodeConfig) -> Result<Vault> {
         return Vault::open(&folder, &passphrase, entropy())
             .with_context(|| format!("opening the vault in {}", folder.display()));
     }
-    // Founding makes the record store anew: never over records whose vault is merely not there.
+    // Founding creates a new record store: never over records whose vault is merely missing.
     for lost in [RECORDS, LEDGER].map(|name| config.data_dir.join(name)) {
         anyhow::ensure!(
             !lost.exists(),
@@ -59,7 +59,7 @@ pub(crate) fn open_vault(config: &NodeConfig) -> Result<Vault> {
 /// Binds this folder to the ledger of `document`.
 pub(crate) fn bind_to_ledger(config: &NodeConfig, vault: &Vault, document: &GenesisDocument) -> Result<()> {
     // The record store first: once the vault names a genesis, a missing store is a loss and is never
-    // quietly made anew. What a founding that did not get through left behind holds no record.
+    // quietly replaced. What a founding that did not get through left behind holds no record.
     let records = config.data_dir.join(RECORDS);
     let _ = std::fs::remove_dir_all(&records);
     std::fs::create_dir_all(&records)?;

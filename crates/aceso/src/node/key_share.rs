@@ -1,6 +1,6 @@
-//! A validator key is born with its journals. The vault keeps one half of it, a file in the journals'
-//! folder the other: a backup of the vault has no validator key, and journals without the vault have
-//! none. Whoever loses the journals has lost the key with them, and cannot vote a second time with it.
+//! The validator's key is made of two shares: the vault keeps one, a file in the folder of the votes' journals the
+//! other. A backup of the vault therefore holds no validator key, and journals without the vault hold none. An
+//! operator who loses the journals has lost the key with them, and cannot vote a second time with it.
 
 use anyhow::{Context, Result};
 use durable::{Disk, Os};
@@ -12,11 +12,12 @@ use vitals::ids::sha256;
 
 /// The journals' folder inside the ledger's.
 const JOURNALS: &str = "consensus";
-/// The file with the other half.
-const BIRTH: &str = "birth";
+/// The file with the other share. Its name and the label are older than this module's, and stay: data folders hold
+/// them.
+const SHARE_FILE: &str = "birth";
 const LABEL: &[u8] = b"aceso/validator-birth/v1";
 
-/// Reads the validator's seed; none when this ledger folder has no journals' birth.
+/// Reads the validator's seed; none when this ledger folder has no share of it.
 ///
 /// # Errors
 /// The file is damaged or cannot be read.
@@ -26,16 +27,16 @@ pub(crate) fn seed(vault: &Vault, ledger: &Path) -> Result<Option<[u8; 32]>> {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
         text => text.with_context(|| format!("reading {}", path.display()))?,
     };
-    let born = read(&text).with_context(|| {
+    let share = read(&text).with_context(|| {
         format!(
             "{} is damaged: put back the right file, or make a new key with `aceso validator renew`",
             path.display()
         )
     })?;
-    Ok(Some(mix(vault, &born)))
+    Ok(Some(mix(vault, &share)))
 }
 
-/// The validator's seed, born now if this ledger folder has none. Never where a ledger stands already.
+/// The validator's seed, with a new share if this ledger folder has none. Never where a ledger stands already.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -43,37 +44,37 @@ pub(crate) fn seed_or_new(vault: &Vault, ledger: &Path) -> Result<[u8; 32]> {
     if let Some(seed) = seed(vault, ledger)? {
         return Ok(seed);
     }
-    let born: [u8; 32] = clock::random();
+    let share: [u8; 32] = clock::random();
     let path = place(ledger);
-    write(&path, &born).with_context(|| format!("writing {}", path.display()))?;
-    Ok(mix(vault, &born))
+    write(&path, &share).with_context(|| format!("writing {}", path.display()))?;
+    Ok(mix(vault, &share))
 }
 
 fn place(ledger: &Path) -> PathBuf {
-    ledger.join(JOURNALS).join(BIRTH)
+    ledger.join(JOURNALS).join(SHARE_FILE)
 }
 
-fn mix(vault: &Vault, born: &[u8; 32]) -> [u8; 32] {
-    sha256(&[LABEL, vault.validator_seed().expose(), born])
+fn mix(vault: &Vault, share: &[u8; 32]) -> [u8; 32] {
+    sha256(&[LABEL, vault.validator_seed().expose(), share])
 }
 
-fn check_of(born: &str) -> String {
-    hex::encode(&sha256(&[LABEL, born.as_bytes()])[..8])
+fn check_of(share: &str) -> String {
+    hex::encode(&sha256(&[LABEL, share.as_bytes()])[..8])
 }
 
 fn read(text: &str) -> Option<[u8; 32]> {
-    let (born, check) = text.strip_suffix('\n')?.split_once(' ')?;
-    if check != check_of(born) {
+    let (share, check) = text.strip_suffix('\n')?.split_once(' ')?;
+    if check != check_of(share) {
         return None;
     }
-    hex::decode(born).ok()?.try_into().ok()
+    hex::decode(share).ok()?.try_into().ok()
 }
 
-fn write(path: &Path, born: &[u8; 32]) -> std::io::Result<()> {
+fn write(path: &Path, share: &[u8; 32]) -> std::io::Result<()> {
     let journals = path.parent().unwrap_or(Path::new("."));
     Os.make_folder(journals)?;
-    let born = hex::encode(born);
-    durable::replace(&Os, path, format!("{born} {}\n", check_of(&born)).as_bytes())?;
+    let share = hex::encode(share);
+    durable::replace(&Os, path, format!("{share} {}\n", check_of(&share)).as_bytes())?;
     // As durable as the votes that will lie beside it: with the names of both folders above.
     journals.ancestors().skip(1).take(2).try_for_each(|folder| Os.sync_folder(folder))
 }
@@ -96,15 +97,15 @@ mod tests {
         let vault = vault(&folder.path().join("vault"));
         let ledger = folder.path().join("ledger");
         assert_eq!(seed(&vault, &ledger).unwrap(), None);
-        let born = seed_or_new(&vault, &ledger).unwrap();
-        assert_eq!(seed_or_new(&vault, &ledger).unwrap(), born);
+        let share = seed_or_new(&vault, &ledger).unwrap();
+        assert_eq!(seed_or_new(&vault, &ledger).unwrap(), share);
         std::fs::remove_dir_all(ledger.join(JOURNALS)).unwrap();
         assert_eq!(seed(&vault, &ledger).unwrap(), None);
-        assert_ne!(seed_or_new(&vault, &ledger).unwrap(), born, "a wiped node has another key");
+        assert_ne!(seed_or_new(&vault, &ledger).unwrap(), share, "a wiped node has another key");
     }
 
     #[test]
-    fn every_changed_bit_of_a_birth_is_found() {
+    fn every_changed_bit_of_a_key_share_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let vault = vault(&folder.path().join("vault"));
         seed_or_new(&vault, folder.path()).unwrap();

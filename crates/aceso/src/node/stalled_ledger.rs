@@ -1,4 +1,4 @@
-//! Says whom the ledger waits for, when it waits.
+//! Warns while the ledger makes no blocks, and names the validators that are missing.
 
 use crate::config::PeerConfig;
 use host::clock;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use vitals::ledger::Ledger as _;
 use vitals::proof::certificate::quorum;
 
-/// A ledger without a new block for so long waits for somebody.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Who was heard of within this time is there, milliseconds.
+/// A ledger without a new block for so long is stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(10);
+/// A validator heard within this time counts as connected, milliseconds.
 const HEARD_WITHIN_MS: u64 = 10_000;
-/// How long a silent validator's door is knocked at.
-const KNOCK: Duration = Duration::from_secs(1);
+/// How long a connection to a silent validator is tried.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
 /// Warns while the ledger stands still, until the runtime ends.
 pub(super) fn watch(chain: &Arc<EmbeddedChain>, me: [u8; 32], epoch_blocks: u64, peers: Vec<PeerConfig>) {
@@ -22,7 +22,7 @@ pub(super) fn watch(chain: &Arc<EmbeddedChain>, me: [u8; 32], epoch_blocks: u64,
     tokio::spawn(async move {
         let mut waiting = false;
         loop {
-            match tokio::time::timeout(PATIENCE, tip.changed()).await {
+            match tokio::time::timeout(STALLED_AFTER, tip.changed()).await {
                 Ok(Ok(())) if waiting => {
                     waiting = false;
                     tracing::info!(height = chain.tip().height, "The ledger moves again");
@@ -31,14 +31,15 @@ pub(super) fn watch(chain: &Arc<EmbeddedChain>, me: [u8; 32], epoch_blocks: u64,
                 Ok(Err(_)) => return,
                 Err(_) => {
                     waiting = true;
-                    tell(&chain, me, epoch_blocks, &peers).await;
+                    warn(&chain, me, epoch_blocks, &peers).await;
                 }
             }
         }
     });
 }
 
-async fn tell(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[PeerConfig]) {
+/// Logs which validators are missing, and whether anything answers at their addresses.
+async fn warn(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[PeerConfig]) {
     let view = chain.view();
     let height = chain.tip().height;
     let Ok(committee) = view.committee((height + 1) / epoch_blocks) else { return };
@@ -56,17 +57,18 @@ async fn tell(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[P
     for key in committee.iter().filter(|key| !heard(key)) {
         let Some(address) = addresses.get(key) else { continue };
         // A validator of another ledger takes the connection and fails the handshake.
-        let asked = tokio::time::timeout(KNOCK, tokio::net::TcpStream::connect(address.as_str())).await;
+        let asked =
+            tokio::time::timeout(CONNECT_WITHIN, tokio::net::TcpStream::connect(address.as_str())).await;
         if matches!(asked, Ok(Ok(_))) {
             answering.insert(*key);
         }
     }
-    let sentence = waiting(&committee, heard, &addresses, &answering);
+    let sentence = missing_validators(&committee, heard, &addresses, &answering);
     tracing::warn!(height, "No new block after height {height}: {sentence}");
 }
 
-/// Who is there and who is missing.
-fn waiting(
+/// How many validators are connected, and which are not, as a sentence.
+fn missing_validators(
     committee: &[[u8; 32]],
     heard: impl Fn(&[u8; 32]) -> bool,
     addresses: &BTreeMap<[u8; 32], String>,
@@ -84,7 +86,7 @@ fn waiting(
                      dropped this node, or has a clock more than 10 s off: compare genesis and keys"
                 ),
                 Some(address) => format!("{short} at {address}"),
-                None => format!("{short}, whose address nobody told"),
+                None => format!("{short}, whose address is unknown"),
             }
         })
         .collect();
@@ -110,16 +112,19 @@ mod tests {
     fn the_missing_are_named_with_their_address() {
         let committee: Vec<[u8; 32]> = (1..=4).map(|n| [n; 32]).collect();
         let addresses = BTreeMap::from([([3; 32], "north.example:9700".to_owned())]);
-        let nobody = BTreeSet::new();
-        let said = waiting(&committee, |key| key[0] < 3, &addresses, &nobody);
+        let none = BTreeSet::new();
+        let said = missing_validators(&committee, |key| key[0] < 3, &addresses, &none);
         assert_eq!(
             said,
             "waiting for validators: 2 of 4 are heard, 3 are needed; not heard: 03030303 at north.example:9700; \
-             04040404, whose address nobody told"
+             04040404, whose address is unknown"
         );
-        assert!(waiting(&committee, |key| key[0] < 4, &addresses, &nobody).contains("3 are enough"));
-        assert!(waiting(&committee, |_| true, &addresses, &nobody).contains("all 4 validators are heard"));
-        let other = waiting(&committee, |key| key[0] < 3, &addresses, &BTreeSet::from([[3; 32]]));
+        assert!(missing_validators(&committee, |key| key[0] < 4, &addresses, &none).contains("3 are enough"));
+        assert!(
+            missing_validators(&committee, |_| true, &addresses, &none)
+                .contains("all 4 validators are heard")
+        );
+        let other = missing_validators(&committee, |key| key[0] < 3, &addresses, &BTreeSet::from([[3; 32]]));
         assert!(
             other.contains("03030303 at north.example:9700, where somebody answers who is not this"),
             "{other}"
