@@ -16,7 +16,7 @@ use commonware_p2p::{
 use commonware_runtime::{Quota, Spawner as _};
 use commonware_utils::{NZU32, NZUsize, ordered::Set};
 use consensus::{
-    Config, Fault, PeerSets, PrivateKey, PublicKey, StartError, StateMachine,
+    Config, Fault, PeerSets, Platform, PrivateKey, PublicKey, StartError, StateMachine,
     engine::{Channels, Settings, run},
     network::message_bytes_max,
     settings,
@@ -68,6 +68,17 @@ impl Default for LinkQuality {
     }
 }
 
+/// The simulated runtime and links.
+pub(crate) enum SimulatedPlatform {}
+
+impl Platform for SimulatedPlatform {
+    type Runtime = Context;
+    type Peers = PeerSets;
+    type Blocker = Control<PublicKey, Context>;
+    type Sender = SplitSender<PublicKey, Context, Forward>;
+    type Receiver = Receiver<PublicKey>;
+}
+
 /// A simulated network.
 pub struct SimulatedNetwork {
     context: Context,
@@ -76,8 +87,7 @@ pub struct SimulatedNetwork {
     known: Mutex<BTreeSet<PublicKey>>,
 }
 
-/// The ends of one kind of message.
-type Ends = (SplitSender<PublicKey, Context, Forward>, Receiver<PublicKey>);
+type Ends = consensus::engine::Ends<SimulatedPlatform>;
 
 impl SimulatedNetwork {
     /// A network without links.
@@ -159,7 +169,8 @@ impl SimulatedNetwork {
         let channels = Channels { votes, certificates, resolver, backfill, broadcast, gossip, requests };
         let me = key(seed);
         let network = (PeerSets::default(), self.oracle.control(me.public_key()));
-        let settings = settings(config, document, &*machine, me, network, partition.to_owned())?;
+        let settings =
+            settings::<SimulatedPlatform>(config, document, &*machine, me, network, partition.to_owned())?;
         let context = self.context.child("validator").with_attribute("life", format!("{partition}{life}"));
         Ok(launch(context, settings, channels, machine))
     }
@@ -193,8 +204,8 @@ impl SimulatedNetwork {
 /// Not async, so that the engine is compiled here and not in every crate that starts a validator.
 fn launch(
     context: Context,
-    settings: Settings<PeerSets, Control<PublicKey, Context>>,
-    channels: Channels<SplitSender<PublicKey, Context, Forward>, Receiver<PublicKey>>,
+    settings: Settings<SimulatedPlatform>,
+    channels: Channels<SimulatedPlatform>,
     machine: Arc<dyn StateMachine>,
 ) -> Handle<Fault> {
     context.spawn(move |context| run(context, settings, channels, machine, || ()))

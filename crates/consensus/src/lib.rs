@@ -18,6 +18,7 @@ pub mod certificate;
 pub mod engine;
 mod fetch_client;
 mod gossip;
+mod keys;
 pub mod machine;
 pub mod network;
 mod no_op_network;
@@ -32,17 +33,16 @@ mod validator;
 #[cfg(test)]
 mod tests;
 
-pub use engine::Fault;
+pub use engine::{Fault, Platform};
 pub use fetch_client::fetch;
-pub use machine::{
-    Conflict, Evidence, NotCommitted, NotExecuted, ProtocolViolation, SnapshotBase, StateMachine,
-};
+pub use keys::{is_key, public_key};
+pub use machine::{Conflict, Evidence, NotCommitted, NotExecuted, SnapshotBase, StateMachine};
 pub use peer_sets::PeerSets;
 pub use peer_status::{PeerStatus, PeerStatusTable};
 pub use peers::Peer;
-pub use request_response::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, RequestResponse};
+pub use request_response::{ProtocolViolation, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, RequestResponse};
 pub use start_checks::UnsafeStart;
-pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, is_key, public_key, settings};
+pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, settings};
 
 use commonware_cryptography::{ed25519, sha256};
 

@@ -1,6 +1,9 @@
 //! What agreement asks of the state machine it orders blocks for.
 
-use crate::{block::Block, request_response::RequestResponse};
+use crate::{
+    block::Block,
+    request_response::{ProtocolViolation, RequestResponse},
+};
 use bytes::Bytes;
 use std::{future::Future, pin::Pin};
 use vitals::{
@@ -26,11 +29,6 @@ pub enum NotExecuted {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotCommitted(pub String);
-
-/// What another validator handed over, and no honest one does: it is dropped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ProtocolViolation(pub String);
 
 /// Where this node's ledger begins if its blocks from genesis on were never here: the last block of an
 /// epoch, whose state came as a snapshot. Whoever makes one has checked the certificate.

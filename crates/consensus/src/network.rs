@@ -5,7 +5,7 @@
 
 use crate::{
     Digest, PrivateKey, PublicKey, Scheme, block,
-    engine::Channels,
+    engine::{Channels, Platform},
     gossip,
     no_op_network::{NoOpOracle, NoOpReceiver, NoOpSender},
     request_response,
@@ -39,8 +39,6 @@ pub const PEERS_MAX: usize = 24;
 /// casts two votes fifty times a second.
 const VOTES_QUOTA: u32 = 256;
 const BULK_QUOTA: u32 = 128;
-/// An answer may be a chunk of a snapshot, read from disk for whoever asks.
-pub(crate) const REQUESTS_QUOTA: u32 = 128;
 /// Peer sets a node goes on talking to: this one and those just before it.
 const PEER_SETS: usize = 3;
 /// Clocks may be this far apart.
@@ -201,8 +199,20 @@ impl Blocker for LinkOracle {
     }
 }
 
+/// A node's runtime and links.
+#[derive(Debug)]
+pub enum NodePlatform {}
+
+impl Platform for NodePlatform {
+    type Runtime = runtime::Context;
+    type Peers = LinkOracle;
+    type Blocker = LinkOracle;
+    type Sender = LinkSender;
+    type Receiver = LinkReceiver;
+}
+
 /// The ends of every channel.
-pub type Links = Channels<LinkSender, LinkReceiver>;
+pub type Links = Channels<NodePlatform>;
 
 /// No links.
 pub(crate) fn no_op() -> (LinkOracle, Links) {
@@ -258,7 +268,7 @@ pub fn listen(
         backfill: channel(3, VOTES_QUOTA),
         broadcast: channel(4, BULK_QUOTA),
         gossip: channel(5, BULK_QUOTA),
-        requests: channel(6, REQUESTS_QUOTA),
+        requests: channel(6, request_response::MESSAGES_PER_SECOND),
     };
     (LinkOracle::Peers(oracle), channels, network.start())
 }

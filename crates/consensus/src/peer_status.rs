@@ -75,7 +75,7 @@ impl PeerStatusTable {
     pub(crate) fn trusted(&self) -> Vec<PublicKey> {
         let table = self.table();
         let trusted = table.iter().filter(|(_, seen)| seen.heard_at_ms > 0 && seen.drops == 0);
-        trusted.filter_map(|(key, _)| crate::validator::key(key)).collect()
+        trusted.filter_map(|(key, _)| crate::keys::key(key)).collect()
     }
 
     /// Everybody seen, by validator key.

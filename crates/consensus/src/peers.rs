@@ -1,6 +1,6 @@
 //! Where the other validators are: what the operator says, and what they say on the ledger.
 
-use crate::{PublicKey, StateMachine, validator::key};
+use crate::{PublicKey, StateMachine, keys::key};
 use commonware_p2p::{Address, Ingress};
 use commonware_utils::{Hostname, ordered::Map};
 use std::{

@@ -5,7 +5,7 @@
 //! One question is under way at a time; a peer that has no answer is followed by the next one.
 //! Wire form: 0 ‖ number (8 bytes, big-endian) ‖ question, or 1 ‖ number ‖ answer; an empty answer is none.
 
-use crate::{ProtocolViolation, PublicKey, network::REQUESTS_QUOTA};
+use crate::PublicKey;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use commonware_macros::select;
 use commonware_p2p::{Blocker, Receiver, Recipients, Sender};
@@ -16,6 +16,8 @@ use std::{sync::Arc, time::Duration};
 pub const REQUEST_BYTES_MAX: usize = 256;
 /// Longest answer: a ledger proof, or a chunk of a snapshot.
 pub const RESPONSE_BYTES_MAX: usize = 768 * 1024;
+/// Messages a peer may send in a second. A response may be a chunk of a snapshot, read from disk.
+pub(crate) const MESSAGES_PER_SECOND: u32 = 128;
 /// Bytes of the longest message.
 pub(crate) const MESSAGE_BYTES_MAX: usize = FRAME_BYTES + RESPONSE_BYTES_MAX;
 const FRAME_BYTES: usize = 9;
@@ -25,9 +27,14 @@ const ANSWER: u8 = 1;
 /// How long a peer has for an answer, and how often somebody looks whether there is a question.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two questions at least. Faster than its quota, the network would drop them.
-const PACE: Duration = Duration::from_millis(1000 / REQUESTS_QUOTA as u64 * 2);
+const PACE: Duration = Duration::from_millis(1000 / MESSAGES_PER_SECOND as u64 * 2);
 /// Longest pause when nobody has an answer.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What another validator handed over, and no honest one does: it is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ProtocolViolation(pub String);
 
 /// Who asks and answers.
 pub trait RequestResponse: Send + Sync + 'static {

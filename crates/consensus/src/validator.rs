@@ -7,8 +7,9 @@
 use crate::{
     Fault, Peer, PeerStatusTable, PrivateKey, PublicKey, StateMachine,
     block::{Block, InvalidBlock},
-    engine::{self, Settings},
-    network::{self, LinkOracle, PEERS_MAX},
+    engine::{self, Platform, Settings},
+    keys::key,
+    network::{self, NodePlatform, PEERS_MAX},
     peers::{self, AddressBook},
     start_checks::{self, UnsafeStart},
 };
@@ -137,24 +138,6 @@ enum Stop {
     Panicking,
 }
 
-/// The public key of the validator with this Ed25519 seed, as the genesis document names it.
-#[must_use]
-pub fn public_key(seed: &[u8; 32]) -> Option<[u8; 32]> {
-    let key = PrivateKey::decode(Bytes::copy_from_slice(seed)).ok()?;
-    key.public_key().as_ref().try_into().ok()
-}
-
-/// Are these bytes an Ed25519 public key?
-#[must_use]
-pub fn is_key(bytes: &[u8; 32]) -> bool {
-    key(bytes).is_some()
-}
-
-/// The key with these bytes, if it is one.
-pub(crate) fn key(bytes: &[u8; 32]) -> Option<PublicKey> {
-    PublicKey::decode(Bytes::copy_from_slice(bytes)).ok()
-}
-
 /// The configured peers, as the network knows them.
 pub(crate) fn addresses(peers: &[Peer]) -> Result<Vec<(PublicKey, Address)>, StartError> {
     if peers.len() >= PEERS_MAX {
@@ -180,18 +163,18 @@ pub(crate) fn is_free(listen: SocketAddr) -> Result<(), StartError> {
     }
 }
 
-/// The settings of one validator, on whatever network.
+/// The settings of one validator on any platform.
 ///
 /// # Errors
 /// If the configuration contradicts itself or the genesis document.
-pub fn settings<M, B>(
+pub fn settings<P: Platform>(
     config: &Config,
     document: &GenesisDocument,
     machine: &dyn StateMachine,
     me: PrivateKey,
-    (manager, blocker): (M, B),
+    (peers, blocker): (P::Peers, P::Blocker),
     partition: String,
-) -> Result<Settings<M, B>, StartError> {
+) -> Result<Settings<P>, StartError> {
     start_checks::check_committee(&document.committee, document.epoch_blocks, config.max_faulty)?;
     let wrong = |why: &str| StartError::Config(why.to_owned());
     if config.heartbeat.is_zero() || config.heartbeat >= config.leader_timeout {
@@ -215,9 +198,9 @@ pub fn settings<M, B>(
         heartbeat: config.heartbeat,
         leader_timeout: config.leader_timeout,
         partition,
-        manager,
+        peers,
         blocker,
-        book: AddressBook::new(configured),
+        addresses: AddressBook::new(configured),
         peer_statuses: PeerStatusTable::default(),
     })
 }
@@ -345,7 +328,7 @@ impl Drop for Validator {
 
 async fn supervise(
     context: runtime::Context,
-    (mut settings, mut channels): (Settings<LinkOracle, LinkOracle>, network::Links),
+    (mut settings, mut channels): (Settings<NodePlatform>, network::Links),
     listen: Option<SocketAddr>,
     machine: Arc<dyn StateMachine>,
     ready: impl FnOnce() + Send,
@@ -354,7 +337,7 @@ async fn supervise(
     if let Some(listen) = listen {
         let (oracle, links, _network) =
             network::listen(&context, settings.me.clone(), &settings.namespace, listen);
-        (settings.manager, settings.blocker) = (oracle.clone(), oracle);
+        (settings.peers, settings.blocker) = (oracle.clone(), oracle);
         channels = links;
     }
     let shutdown = context.child("shutdown");

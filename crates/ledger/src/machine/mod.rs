@@ -1,8 +1,8 @@
 //! The state machine beneath consensus: executes blocks speculatively, commits final ones, and answers
 //! from the committed tip without ever waiting for an execution.
 
-mod children;
 pub(crate) mod execute;
+mod node;
 mod nodes;
 mod persist;
 mod pins;
@@ -15,6 +15,7 @@ mod row;
 pub mod snapshot;
 mod state;
 mod store;
+mod tables;
 mod trie;
 mod view;
 mod write_buffer;
@@ -28,7 +29,8 @@ pub use nodes::{NODE_CACHE_BYTES, NodeFault};
 pub use reads::{Call, Called};
 pub use receipt::{REVERT_BYTES_MAX, Receipt};
 pub(crate) use state::{Flat, State};
-pub use store::{FinalBlock, StoreError, Summary};
+pub use store::{FinalBlock, Summary};
+pub use tables::StoreError;
 pub use view::View;
 
 use crate::contracts::Contracts;

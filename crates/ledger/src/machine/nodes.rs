@@ -1,8 +1,8 @@
 //! Where tries get the nodes that are on disk: a bounded memory before the store. Every node that comes in
 //! is held against the hash its parent names, so that damage is found before it is believed.
 
+use super::node::{Child, Kind, Node, StoredNode};
 use super::row;
-use super::trie::{Child, Kind, Node, StoredNode};
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{B256, keccak256};
 use redb::{ReadOnlyTable, ReadableDatabase, TableDefinition};

@@ -1,9 +1,10 @@
 //! From a trie in memory to rows of the store: what is new gets a number, what is no longer part of the
 //! trie is named, so that it can go once nobody reads at the heights it belonged to.
 
+use super::node::{Child, Kind, Link, Node, StoredNode};
 use super::nodes::{NodeFault, Nodes};
 use super::row;
-use super::trie::{Child, Kind, Link, Node, StoredNode, Trie};
+use super::trie::Trie;
 use alloy_primitives::map::HashSet;
 use std::sync::Arc;
 

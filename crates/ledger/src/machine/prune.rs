@@ -6,7 +6,7 @@
 
 use super::Config;
 use super::nodes::NODES;
-use super::store::{PLACES, RECEIPTS, ROOTS, STALE, StoreError, TRANSACTIONS, io};
+use super::tables::{PLACES, RECEIPTS, ROOTS, STALE, StoreError, TRANSACTIONS, io};
 use alloy_primitives::keccak256;
 use redb::{ReadableTable, WriteTransaction};
 

@@ -3,7 +3,7 @@
 use super::nodes::{NODES, Nodes};
 use super::persist::Written;
 use super::state::{State, set_slot};
-use super::store::{ACCOUNTS, META, ROOTS, SLOTS, StoreError, create_tables, io, read_account};
+use super::tables::{ACCOUNTS, META, ROOTS, SLOTS, StoreError, create_tables, io, read_account};
 use super::trie::Trie;
 use super::write_buffer;
 use alloy_primitives::{B256, U256};

@@ -6,8 +6,7 @@
 //! A path is its number of nibbles and the nibbles, packed; a child its number (8, not in snapshots),
 //! the length of its reference and the reference. A storage trie's root stands in its account's value.
 
-use super::children::Children;
-use super::trie::{Child, Kind, Node, StoredNode};
+use super::node::{Child, Children, Kind, Node, StoredNode};
 use alloy_trie::nodes::RlpNode;
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
 use std::sync::Arc;

@@ -7,15 +7,12 @@
 //! whoever sent it, and chunks may come from different nodes. What came is durable after every chunk, and
 //! nothing is a ledger until the last one.
 
-use super::children::Children;
+use super::node::{Child, Children, Kind, Link, Node, StoredNode};
 use super::nodes::{CODES, NODES, Nodes};
 use super::row;
 use super::state::{Flat, FlatAccount};
-use super::store::{
-    FILE, HEADERS, META, PAGE_CACHE_BYTES, ROOTS, StoreError, builder, create_tables, io, note, write,
-    write_flat, write_format,
-};
-use super::trie::{Child, Kind, Link, Node, StoredNode};
+use super::store::{FILE, PAGE_CACHE_BYTES, builder, note, write, write_format};
+use super::tables::{HEADERS, META, ROOTS, StoreError, create_tables, io, number, write_flat};
 use super::view::View;
 use alloy_primitives::{B256, U256, keccak256};
 use alloy_trie::nodes::RlpNode;
@@ -579,7 +576,7 @@ fn read_progress(database: &Database, of: &[u8]) -> Result<Option<(Vec<Item>, u6
     }
     let damaged = StoreError::Damaged("the progress of an import");
     let awaited = io!(meta.get(AWAITED))?.and_then(|items| read_items(items.value()));
-    match (awaited, super::store::number(&meta, NEXT)?) {
+    match (awaited, number(&meta, NEXT)?) {
         (Some(awaited), Some(next)) => Ok(Some((awaited, next))),
         _ => Err(damaged),
     }

@@ -1,8 +1,9 @@
 //! The contract state after one block: what the EVM reads and what proofs are made from.
 
+use super::node::{Child, Link, StoredNode};
 use super::nodes::{NodeFault, Nodes};
 use super::pins::Pin;
-use super::trie::{Child, Link, StoredNode, Trie};
+use super::trie::Trie;
 use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
 use alloy_trie::nodes::RlpNode;
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};

@@ -3,15 +3,19 @@
 
 use super::Config;
 use super::execute::Executed;
-use super::nodes::{CODES, NODES, NodeFault, Nodes};
+use super::nodes::{NODES, Nodes};
 use super::persist::Written;
 use super::pins::Pins;
 use super::prune::Pruner;
 use super::receipt::Receipt;
-use super::state::{Flat, FlatAccount, State};
-use super::write_buffer::{self, WRITE_BUFFER};
-use alloy_primitives::{B256, U256};
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use super::state::{Flat, State};
+use super::tables::{
+    HEADERS, META, PLACES, RECEIPTS, ROOTS, STALE, StoreError, TRANSACTIONS, create_tables, io, number,
+    write_flat,
+};
+use super::write_buffer;
+use alloy_primitives::B256;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, WriteTransaction};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use vitals::ids::{Genesis, Hash};
@@ -23,62 +27,6 @@ pub(super) const FILE: &str = "state.redb";
 pub(super) const PAGE_CACHE_BYTES: usize = 64 << 20;
 /// What this build writes: flat state by hashed keys, trie nodes by number.
 const FORMAT: u64 = 2;
-
-pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-/// Keccak-256 of address → nonce (8) ‖ balance (32) ‖ code hash (32).
-pub(super) const ACCOUNTS: TableDefinition<&[u8; 32], &[u8; 72]> = TableDefinition::new("flat accounts");
-/// (Keccak-256 of address, Keccak-256 of slot) → value; absent where zero.
-pub(super) const SLOTS: TableDefinition<(&[u8; 32], &[u8; 32]), &[u8; 32]> =
-    TableDefinition::new("flat slots");
-/// Height → number of the state's root node. A height without one cannot be read at.
-pub(super) const ROOTS: TableDefinition<u64, u64> = TableDefinition::new("roots");
-/// Height → numbers (8 each, ascending) of the nodes the state before it had and it has no more.
-pub(super) const STALE: TableDefinition<u64, &[u8]> = TableDefinition::new("stale nodes");
-pub(super) const HEADERS: TableDefinition<u64, &[u8]> = TableDefinition::new("headers");
-pub(super) const TRANSACTIONS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("transactions");
-pub(super) const RECEIPTS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("receipts");
-/// Transaction hash → (height, index).
-pub(super) const PLACES: TableDefinition<&[u8; 32], (u64, u32)> = TableDefinition::new("places");
-
-/// Why the store does not answer.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The disk or the file fails: the operator's move.
-    #[error("the ledger's store failed: {0}")]
-    Io(#[from] redb::Error),
-    /// The file is not what was written: restore or resync.
-    #[error("the ledger's store is damaged: {0}")]
-    Damaged(&'static str),
-    /// A part of the trie is not what was written: the next start makes it anew from the flat state.
-    #[error("the ledger's store is damaged: {0}; the next start rebuilds the trie from the flat state")]
-    Node(#[from] NodeFault),
-    /// The folder belongs to another ledger.
-    #[error("the ledger's folder belongs to the ledger {found}, not to {wanted}")]
-    OtherGenesis {
-        /// Whose it is.
-        found: String,
-        /// Whose it should be.
-        wanted: String,
-    },
-    /// Another build's file.
-    #[error("the ledger's folder was written by an older build: found the ledger anew or fetch a snapshot")]
-    OldFormat,
-    /// Pruned, or not there yet.
-    #[error("the state after block {height} is not kept: only those of the last {kept} blocks are")]
-    NotKept {
-        /// The height asked for.
-        height: u64,
-        /// How many are kept.
-        kept: u64,
-    },
-}
-
-macro_rules! io {
-    ($result:expr) => {
-        $result.map_err(|error| $crate::machine::StoreError::Io(error.into()))
-    };
-}
-pub(super) use io;
 
 /// A block that is final, and what it did.
 #[derive(Debug)]
@@ -110,8 +58,8 @@ struct Writer {
     next: u64,
     pruner: Pruner,
     /// Changes that wait for the flat state; of an earlier life as many as may.
-    late: usize,
-    late_max: usize,
+    buffered: usize,
+    buffered_max: usize,
 }
 
 pub(super) fn builder() -> redb::Builder {
@@ -130,8 +78,8 @@ impl Store {
         let writer = Mutex::new(Writer {
             next: 1,
             pruner: Pruner::new(config),
-            late: config.write_buffer_changes_max,
-            late_max: config.write_buffer_changes_max,
+            buffered: config.write_buffer_changes_max,
+            buffered_max: config.write_buffer_changes_max,
         });
         let nodes = Nodes::new(config.node_cache_bytes);
         Self { database, nodes, pins: Pins::default(), writer }
@@ -263,21 +211,21 @@ impl Store {
             }
         };
         let oldest = self.pins.lowest().unwrap_or(height);
-        let mut late = writer.late;
+        let mut buffered = writer.buffered;
         self.write(|tx| {
             for block in blocks {
                 write_block(tx, block)?;
                 write_buffer::push(tx, block.header.height, &block.executed.flat)?;
-                late += block.executed.flat.slots.len() + block.executed.flat.accounts.len();
+                buffered += block.executed.flat.slots.len() + block.executed.flat.accounts.len();
             }
-            if late > writer.late_max {
+            if buffered > writer.buffered_max {
                 write_buffer::fold(tx)?;
-                late = 0;
+                buffered = 0;
             }
             write_trie(tx, height, &written, &trie, &stale)?;
             writer.pruner.step(tx, height, oldest, stale.len())
         })?;
-        (writer.next, writer.late) = (written.next, late);
+        (writer.next, writer.buffered) = (written.next, buffered);
         io!(self.nodes.refresh(&self.database))?;
         self.nodes.forget(&stale);
         written.remember(&self.nodes);
@@ -356,30 +304,6 @@ pub(super) fn write(
     io!(tx.commit())
 }
 
-/// A number in the table of single facts.
-pub(super) fn number(
-    meta: &impl ReadableTable<&'static str, &'static [u8]>,
-    key: &str,
-) -> Result<Option<u64>, StoreError> {
-    let Some(bytes) = io!(meta.get(key))? else { return Ok(None) };
-    let bytes = bytes.value().try_into().map_err(|_| StoreError::Damaged("a number is no number"))?;
-    Ok(Some(u64::from_be_bytes(bytes)))
-}
-
-/// Makes the tables that a new ledger does not write to.
-pub(super) fn create_tables(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for table in [TRANSACTIONS, RECEIPTS] {
-        io!(tx.open_table(table))?;
-    }
-    io!(tx.open_table(PLACES))?;
-    io!(tx.open_table(WRITE_BUFFER))?;
-    io!(tx.open_table(STALE))?;
-    io!(tx.open_table(ROOTS))?;
-    io!(tx.open_table(NODES))?;
-    io!(tx.open_table(CODES))?;
-    Ok(())
-}
-
 pub(super) fn write_format(tx: &WriteTransaction, genesis: Genesis, base: u64) -> Result<(), StoreError> {
     let mut meta = io!(tx.open_table(META))?;
     io!(meta.insert("genesis", genesis.0.as_slice()))?;
@@ -423,50 +347,4 @@ fn write_trie(
     }
     io!(io!(tx.open_table(META))?.insert("next node", written.next.to_be_bytes().as_slice()))?;
     Ok(())
-}
-
-pub(super) fn write_flat(tx: &WriteTransaction, flat: &Flat) -> Result<(), StoreError> {
-    let mut accounts = io!(tx.open_table(ACCOUNTS))?;
-    let mut slots = io!(tx.open_table(SLOTS))?;
-    let mut codes = io!(tx.open_table(CODES))?;
-    for (hash, code) in &flat.codes {
-        io!(codes.insert(&hash.0, code.original_byte_slice()))?;
-    }
-    let gone = flat.accounts.iter().filter(|(_, account)| account.is_none()).map(|(key, _)| key);
-    for key in gone.chain(&flat.wiped) {
-        io!(slots.retain_in((&key.0, &[0; 32])..=(&key.0, &[0xff; 32]), |_, _| false))?;
-    }
-    for (key, account) in &flat.accounts {
-        match account {
-            Some(account) => io!(accounts.insert(&key.0, &write_account(account)))?,
-            None => io!(accounts.remove(&key.0))?,
-        };
-    }
-    for (account, slot, value) in &flat.slots {
-        let key = (&account.0, &slot.0);
-        if value.is_zero() {
-            io!(slots.remove(key))?;
-        } else {
-            io!(slots.insert(key, &value.to_be_bytes()))?;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn write_account(account: &FlatAccount) -> [u8; 72] {
-    let mut out = [0; 72];
-    out[..8].copy_from_slice(&account.nonce.to_be_bytes());
-    out[8..40].copy_from_slice(&account.balance.to_be_bytes::<32>());
-    out[40..].copy_from_slice(account.code_hash.as_slice());
-    out
-}
-
-pub(super) fn read_account(bytes: &[u8; 72]) -> FlatAccount {
-    let mut nonce = [0; 8];
-    nonce.copy_from_slice(&bytes[..8]);
-    FlatAccount {
-        nonce: u64::from_be_bytes(nonce),
-        balance: U256::from_be_slice(&bytes[8..40]),
-        code_hash: B256::from_slice(&bytes[40..]),
-    }
 }

@@ -4,12 +4,9 @@
 
 use super::nodes::CODES;
 use super::state::Flat;
-use super::store::{StoreError, io, read_account, write_account, write_flat};
+use super::tables::{StoreError, WRITE_BUFFER, io, read_account, write_account, write_flat};
 use alloy_primitives::{B256, U256};
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
-
-/// Height → accounts changed, accounts emptied, slots changed; each list with its length (4) before it.
-pub(super) const WRITE_BUFFER: TableDefinition<u64, &[u8]> = TableDefinition::new("late flat changes");
+use redb::{ReadableTable, WriteTransaction};
 
 const UNREADABLE: StoreError = StoreError::Damaged("what a block changed is unreadable");
 
@@ -25,11 +22,11 @@ pub(super) fn push(tx: &WriteTransaction, height: u64, flat: &Flat) -> Result<()
 
 /// Puts all that waits into the flat state, the oldest first.
 pub(super) fn fold(tx: &WriteTransaction) -> Result<(), StoreError> {
-    let mut late = io!(tx.open_table(WRITE_BUFFER))?;
-    for row in io!(late.iter())? {
+    let mut buffer = io!(tx.open_table(WRITE_BUFFER))?;
+    for row in io!(buffer.iter())? {
         write_flat(tx, &decode(io!(row)?.1.value()).ok_or(UNREADABLE)?)?;
     }
-    io!(late.retain(|_, _| false))
+    io!(buffer.retain(|_, _| false))
 }
 
 fn encode(flat: &Flat) -> Vec<u8> {

@@ -1,7 +1,8 @@
 //! What readers find blocks, transactions and events by. Written with the block they belong to.
 
 use super::super::receipt::Receipt;
-use super::{HEADERS, PLACES, RECEIPTS, Store, StoreError};
+use super::super::tables::{HEADERS, PLACES, RECEIPTS, StoreError, io};
+use super::Store;
 use alloy_primitives::Bloom;
 use redb::{ReadableDatabase, TableDefinition};
 use vitals::ids::Hash;

@@ -1,9 +1,10 @@
 //! What is kept and for how long, and what damage to it comes to.
 
+use super::super::node::{Child, Kind, StoredNode};
 use super::super::nodes::{NODES, Nodes};
 use super::super::state::{State as Flatless, set_slot};
-use super::super::store::{ACCOUNTS, ROOTS, SLOTS, STALE, read_account};
-use super::super::trie::{Child, Kind, StoredNode, Trie};
+use super::super::tables::{ACCOUNTS, ROOTS, SLOTS, STALE, read_account};
+use super::super::trie::Trie;
 use super::super::write_buffer;
 use super::*;
 use alloy_primitives::{B256, U256};

@@ -1,11 +1,11 @@
 //! The children of a branch. Most branches, the lowest ones, have two or three: only those that exist
 //! take memory and are copied.
 
-use super::trie::Child;
+use super::Child;
 
 /// Children by nibble.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Children {
+pub(in crate::machine) struct Children {
     /// Bit n stands for the child at nibble n.
     mask: u16,
     /// Those there are, by nibble.
@@ -14,7 +14,7 @@ pub(super) struct Children {
 
 impl Children {
     /// None yet, with room for so many.
-    pub(super) fn with_capacity(count: usize) -> Self {
+    pub(in crate::machine) fn with_capacity(count: usize) -> Self {
         Self { mask: 0, children: Vec::with_capacity(count) }
     }
 
@@ -24,16 +24,16 @@ impl Children {
         if self.mask & bit == 0 { Err(before) } else { Ok(before) }
     }
 
-    pub(super) fn get(&self, nibble: u8) -> Option<&Child> {
+    pub(in crate::machine) fn get(&self, nibble: u8) -> Option<&Child> {
         self.place(nibble).ok().map(|at| &self.children[at])
     }
 
-    pub(super) fn get_mut(&mut self, nibble: u8) -> Option<&mut Child> {
+    pub(in crate::machine) fn get_mut(&mut self, nibble: u8) -> Option<&mut Child> {
         self.place(nibble).ok().map(|at| &mut self.children[at])
     }
 
     /// Puts a child where there may be one.
-    pub(super) fn put(&mut self, nibble: u8, child: Child) {
+    pub(in crate::machine) fn put(&mut self, nibble: u8, child: Child) {
         match self.place(nibble) {
             Ok(at) => self.children[at] = child,
             Err(at) => {
@@ -43,41 +43,41 @@ impl Children {
         }
     }
 
-    pub(super) fn take(&mut self, nibble: u8) -> Option<Child> {
+    pub(in crate::machine) fn take(&mut self, nibble: u8) -> Option<Child> {
         let at = self.place(nibble).ok()?;
         self.mask &= !(1 << nibble);
         Some(self.children.remove(at))
     }
 
     /// The only child, if there is just one.
-    pub(super) fn take_only(&mut self) -> Option<(u8, Child)> {
+    pub(in crate::machine) fn take_only(&mut self) -> Option<(u8, Child)> {
         let nibble = u8::try_from(self.mask.trailing_zeros()).ok()?;
         if self.children.len() == 1 { self.take(nibble).map(|child| (nibble, child)) } else { None }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::machine) fn len(&self) -> usize {
         self.children.len()
     }
 
     /// Ascending by nibble.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, &Child)> {
+    pub(in crate::machine) fn iter(&self) -> impl Iterator<Item = (u8, &Child)> {
         (0u8..16).filter(|nibble| self.mask >> nibble & 1 == 1).zip(&self.children)
     }
 
     /// The children alone, in the same order.
-    pub(super) fn values(&self) -> std::slice::Iter<'_, Child> {
+    pub(in crate::machine) fn values(&self) -> std::slice::Iter<'_, Child> {
         self.children.iter()
     }
 
     /// As many children at the same places.
-    pub(super) fn map(&self, change: impl FnMut(&Child) -> Child) -> Self {
+    pub(in crate::machine) fn map(&self, change: impl FnMut(&Child) -> Child) -> Self {
         Self { mask: self.mask, children: self.children.iter().map(change).collect() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::trie::{Child, StoredNode};
+    use super::super::{Child, StoredNode};
     use super::*;
     use alloy_trie::nodes::RlpNode;
 

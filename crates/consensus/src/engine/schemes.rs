@@ -1,0 +1,45 @@
+//! The signing schemes of the running epochs.
+
+use crate::{PrivateKey, PublicKey, Scheme};
+use commonware_consensus::types::Epoch;
+use commonware_cryptography::certificate::{Provider, Scoped};
+use commonware_utils::ordered::Set;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Which scheme signs and checks an epoch. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Schemes {
+    me: PrivateKey,
+    namespace: Vec<u8>,
+    known: Arc<Mutex<BTreeMap<Epoch, Arc<Scheme>>>>,
+}
+
+impl Schemes {
+    pub(super) fn new(me: PrivateKey, namespace: Vec<u8>) -> Self {
+        Self { me, namespace, known: Arc::default() }
+    }
+
+    /// The scheme of an epoch with this committee: one that signs if this validator is a member.
+    pub(super) fn enter(&self, epoch: Epoch, committee: Set<PublicKey>) -> Scheme {
+        let scheme = Scheme::signer(&self.namespace, committee.clone(), self.me.clone())
+            .unwrap_or_else(|| Scheme::verifier(&self.namespace, committee));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(epoch, Arc::new(scheme.clone()));
+        // Blocks of the previous epoch may still arrive.
+        known.retain(|known, _| known.next().next() >= epoch);
+        scheme
+    }
+}
+
+impl Provider for Schemes {
+    type Scope = Epoch;
+    type Scheme = Scheme;
+
+    fn scoped(&self, epoch: Epoch) -> Option<Scoped<Scheme>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&epoch).cloned().map(Scoped::scheme)
+    }
+}
