@@ -1,4 +1,4 @@
-//! Validators that lie: two under one key, one that signs whatever contradicts, one that sends garbage.
+//! Byzantine validators: two under one key, one that equivocates, one that sends garbage.
 
 use crate::{SimulatedNetwork, key, name};
 use bytes::Bytes;
@@ -17,15 +17,15 @@ use vitals::{
     proof::{certificate::namespace, genesis::GenesisDocument},
 };
 
-/// Whom a message of one half of a validator goes to. One type for all, so that the engine is compiled
-/// once.
+/// The recipients of a message from one twin of a validator. One type for all, so that the engine is
+/// compiled once.
 pub(crate) type Forward = &'static (
              dyn Fn(SplitOrigin, &Recipients<PublicKey>, &IoBuf) -> Option<Recipients<PublicKey>>
                  + Send
                  + Sync
          );
 
-fn everybody(
+fn to_all(
     _half: SplitOrigin,
     recipients: &Recipients<PublicKey>,
     _message: &IoBuf,
@@ -33,23 +33,23 @@ fn everybody(
     Some(recipients.clone())
 }
 
-/// An honest validator's.
-pub(crate) const FORWARD_TO_ALL: Forward = &everybody;
+/// An honest validator's: no twin, all recipients.
+pub(crate) const FORWARD_TO_ALL: Forward = &to_all;
 
-/// Who talks with which half of a validator that runs twice under one key. Who is in neither hears
-/// nothing of it; who is in both hears both.
+/// Which peers talk with which twin of a validator that runs twice under one key. A peer in neither set
+/// hears neither twin; a peer in both hears both.
 #[derive(Debug, Clone, Default)]
 pub struct TwinPeers {
-    /// Peers of the first half.
+    /// Peers of the first twin.
     pub first: BTreeSet<PublicKey>,
-    /// Peers of the second half.
+    /// Peers of the second twin.
     pub second: BTreeSet<PublicKey>,
 }
 
 impl TwinPeers {
     pub(crate) fn forward(&self) -> Forward {
         let halves = self.clone();
-        // A simulation ends with its process.
+        // Never freed: a simulation ends with its process.
         Box::leak(Box::new(move |half: SplitOrigin, recipients: &Recipients<PublicKey>, _: &IoBuf| {
             let peers = match half {
                 SplitOrigin::Primary => &halves.first,
@@ -74,20 +74,20 @@ impl TwinPeers {
     }
 }
 
-/// One half of a twin: its state machine and the name of its disk.
+/// One of two validators under one key: its state machine, configuration and the name of its disk.
 pub type Twin = (Arc<dyn StateMachine>, Config, String);
 
-/// The seven kinds of messages, in the order of their channels.
+/// The seven channels, in the order of their numbers.
 pub const CHANNELS: [&str; 7] =
     ["votes", "certificates", "resolver", "backfill", "broadcast", "gossip", "requests"];
 
-/// A key in the hands of somebody who sends what he likes.
+/// The senders of a validator whose key is compromised.
 pub struct CompromisedKey {
     senders: Vec<Sender<PublicKey, Context>>,
 }
 
 impl CompromisedKey {
-    /// Sends these bytes as a message of this kind (place in [`CHANNELS`]) to everybody.
+    /// Sends these bytes to everybody on a channel (index in [`CHANNELS`]).
     pub fn send(&mut self, kind: usize, message: &[u8]) {
         if let Some(sender) = self.senders.get_mut(kind) {
             sender.send(Recipients::All, Bytes::copy_from_slice(message), true);
@@ -96,10 +96,10 @@ impl CompromisedKey {
 }
 
 impl SimulatedNetwork {
-    /// Takes the key of a validator that does not run.
+    /// Takes over the key of a validator that does not run.
     pub async fn compromise_key(&self, seed: &[u8; 32]) -> CompromisedKey {
         let me = name(seed);
-        self.know(&me);
+        self.register_peer(&me);
         let mut senders = Vec::new();
         for kind in 0..CHANNELS.len() {
             senders.push(self.register(&me, kind as u64).await.0);
@@ -107,7 +107,7 @@ impl SimulatedNetwork {
         CompromisedKey { senders }
     }
 
-    /// Starts two validators under one key, which know nothing of each other.
+    /// Starts two validators under one key, which do not know of each other.
     ///
     /// # Errors
     /// As [`SimulatedNetwork::start`].
@@ -115,12 +115,12 @@ impl SimulatedNetwork {
         &self,
         document: &GenesisDocument,
         seed: &[u8; 32],
-        life: u32,
+        starts: u32,
         (first, second): (Twin, Twin),
         halves: &TwinPeers,
     ) -> Result<[commonware_runtime::Handle<Fault>; 2], StartError> {
         let (forward, me) = (halves.forward(), name(seed));
-        self.know(&me);
+        self.register_peer(&me);
         let (mut ones, mut others) = (Vec::new(), Vec::new());
         for kind in 0..CHANNELS.len() {
             let (sender, receiver) = self.register(&me, kind as u64).await;
@@ -131,16 +131,16 @@ impl SimulatedNetwork {
             ones.push((first, hears));
             others.push((second, also));
         }
-        let one = self.run(&first.1, document, first.0, seed, (&first.2, life), ones)?;
-        let other = self.run(&second.1, document, second.0, seed, (&second.2, life), others)?;
+        let one = self.run(&first.1, document, first.0, seed, (&first.2, starts), ones)?;
+        let other = self.run(&second.1, document, second.0, seed, (&second.2, starts), others)?;
         Ok([one, other])
     }
 
-    /// Lets a validator that does not run contradict itself: whatever vote it hears, it votes for that
-    /// and for something else, or votes to skip what it votes to finalize.
+    /// Lets a validator that does not run equivocate: for each vote it receives, it votes for that block and
+    /// for another one, or votes to skip the view that it votes to finalize.
     pub async fn equivocate(&self, document: &GenesisDocument, seed: &[u8; 32]) {
         let me = name(seed);
-        self.know(&me);
+        self.register_peer(&me);
         let (mut sender, mut receiver) = self.register(&me, 0).await;
         let committee =
             document.committee.iter().filter_map(|key| PublicKey::decode(Bytes::copy_from_slice(key)).ok());
@@ -151,7 +151,7 @@ impl SimulatedNetwork {
             while let Ok((_, message)) = receiver.recv().await {
                 let mut message: Bytes = message.into();
                 let Ok(epoch) = UInt::<u64>::read(&mut message).map(u64::from) else { continue };
-                let Ok(heard) = Vote::<Scheme, Digest>::decode(message) else { continue };
+                let Ok(received) = Vote::<Scheme, Digest>::decode(message) else { continue };
                 counter += 1;
                 let invented = |of: &Proposal<Digest>| {
                     Proposal::new(
@@ -160,7 +160,7 @@ impl SimulatedNetwork {
                         Digest::from(sha256(&[b"perjury", &counter.to_be_bytes()])),
                     )
                 };
-                let said: Vec<Option<Vote<Scheme, Digest>>> = match heard {
+                let votes: Vec<Option<Vote<Scheme, Digest>>> = match received {
                     Vote::Notarize(vote) if counter.is_multiple_of(2) => vec![
                         Nullify::sign::<Digest>(&scheme, vote.proposal.round).map(Vote::Nullify),
                         Finalize::sign(&scheme, vote.proposal).map(Vote::Finalize),
@@ -175,7 +175,7 @@ impl SimulatedNetwork {
                     ],
                     Vote::Nullify(_) => Vec::new(),
                 };
-                for vote in said.into_iter().flatten() {
+                for vote in votes.into_iter().flatten() {
                     let message = [UInt(epoch).encode(), vote.encode()].concat();
                     sender.send(Recipients::All, Bytes::from(message), true);
                 }

@@ -1,4 +1,4 @@
-//! A validator key in the hands of somebody who sends what he likes, over real links.
+//! A Byzantine peer over real links: it has a validator's key and sends arbitrary bytes.
 
 use crate::key;
 use bytes::Bytes;
@@ -11,12 +11,12 @@ use std::{net::SocketAddr, path::PathBuf, thread::JoinHandle};
 use tokio::sync::mpsc;
 use vitals::{ids::Genesis, proof::certificate::namespace};
 
-/// To whom, on which channel (place in [`crate::CHANNELS`]), what.
-type Said = (PublicKey, usize, Bytes);
+/// Recipient, channel (index in [`crate::CHANNELS`]) and bytes.
+type Outgoing = (PublicKey, usize, Bytes);
 
-/// One who passes the handshake, and then says anything. Dropping it cuts its links.
+/// A peer that passes the handshake and then sends anything. Dropping it closes its links.
 pub struct ByzantinePeer {
-    says: Option<mpsc::UnboundedSender<Said>>,
+    outgoing: Option<mpsc::UnboundedSender<Outgoing>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -24,7 +24,7 @@ impl ByzantinePeer {
     /// Links this key with `peers` of the ledger `genesis`.
     ///
     /// # Panics
-    /// If a peer is none, or the operating system refuses.
+    /// If a peer's key or address is invalid, or the operating system refuses.
     #[must_use]
     pub fn new(
         seed: [u8; 32],
@@ -33,7 +33,7 @@ impl ByzantinePeer {
         peers: &[Peer],
         folder: PathBuf,
     ) -> Self {
-        let (says, mut said) = mpsc::unbounded_channel::<Said>();
+        let (sender, mut outgoing) = mpsc::unbounded_channel::<Outgoing>();
         let addressed = peers.iter().map(|peer| {
             let address = peer.address.parse().expect("an address of the test");
             (public(&peer.key), Address::Symmetric(address))
@@ -54,32 +54,32 @@ impl ByzantinePeer {
                     links.gossip,
                     links.requests,
                 ];
-                while let Some((to, kind, message)) = said.recv().await {
+                while let Some((to, kind, message)) = outgoing.recv().await {
                     ends[kind].0.send(Recipients::One(to), message, true);
                 }
             });
         };
         let thread = std::thread::Builder::new().name(String::from("byzantine-peer")).spawn(run);
-        Self { says: Some(says), thread: Some(thread.expect("the operating system has threads")) }
+        Self { outgoing: Some(sender), thread: Some(thread.expect("the operating system has threads")) }
     }
 
-    /// Says it, if there is a link.
+    /// Sends a message, if there is a link.
     ///
     /// # Panics
-    /// If the peer is none.
-    pub fn say(&self, to: &[u8; 32], kind: usize, message: &[u8]) {
-        if let Some(says) = &self.says {
-            // It runs until it is dropped.
-            let _ = says.send((public(to), kind, Bytes::copy_from_slice(message)));
+    /// If the peer's key is invalid.
+    pub fn send(&self, to: &[u8; 32], kind: usize, message: &[u8]) {
+        if let Some(outgoing) = &self.outgoing {
+            // Cannot fail: the thread runs until this is dropped.
+            let _ = outgoing.send((public(to), kind, Bytes::copy_from_slice(message)));
         }
     }
 }
 
 impl Drop for ByzantinePeer {
     fn drop(&mut self) {
-        self.says = None;
+        self.outgoing = None;
         if let Some(thread) = self.thread.take() {
-            // What it said is said.
+            // A panic of the thread does not matter any more.
             let _ = thread.join();
         }
     }

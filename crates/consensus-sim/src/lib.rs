@@ -1,6 +1,6 @@
 //! Validators on a simulated network, disk and clock: the production wiring of [`consensus`], run so
-//! that a seed decides everything. For tests only; its own crate because compiling the engine for
-//! another runtime takes longer than all tests of the ledger.
+//! that a seed decides everything. For tests only. It is a crate of its own because compiling the engine
+//! for another runtime takes longer than all tests of the ledger.
 
 mod byzantine;
 mod byzantine_peer;
@@ -41,13 +41,13 @@ fn key(seed: &[u8; 32]) -> PrivateKey {
     PrivateKey::decode(Bytes::copy_from_slice(seed)).expect("a seed of 32 bytes is a key")
 }
 
-/// The validator with this seed, as the network names it.
+/// The public key of the validator with this seed.
 #[must_use]
 pub fn name(seed: &[u8; 32]) -> PublicKey {
     key(seed).public_key()
 }
 
-/// How a link behaves.
+/// The quality of a link.
 #[derive(Debug, Clone, Copy)]
 pub struct LinkQuality {
     /// Mean delay.
@@ -55,7 +55,7 @@ pub struct LinkQuality {
     /// Spread of the delay.
     pub jitter: Duration,
     /// Share of messages that arrive.
-    pub arrives: Probability,
+    pub delivery_rate: Probability,
 }
 
 impl Default for LinkQuality {
@@ -63,7 +63,7 @@ impl Default for LinkQuality {
         Self {
             latency: Duration::from_millis(20),
             jitter: Duration::from_millis(5),
-            arrives: probability!(0.98),
+            delivery_rate: probability!(0.98),
         }
     }
 }
@@ -83,7 +83,7 @@ impl Platform for SimulatedPlatform {
 pub struct SimulatedNetwork {
     context: Context,
     oracle: Oracle<PublicKey, Context>,
-    /// Everybody who was ever here: who talks to whom is a matter of links.
+    /// Every validator there ever was. Links decide which of them can talk.
     known: Mutex<BTreeSet<PublicKey>>,
 }
 
@@ -106,12 +106,12 @@ impl SimulatedNetwork {
         Self { context: context.child("validators"), oracle, known: Mutex::default() }
     }
 
-    /// Lets the network carry messages of this validator.
-    fn know(&self, who: &PublicKey) {
+    /// Registers a validator with the network.
+    fn register_peer(&self, who: &PublicKey) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.insert(who.clone()) {
             let everybody = Set::from_iter_dedup(known.iter().cloned());
-            // The network knows later sets by their number.
+            // The network tells sets apart by their number.
             let _ =
                 self.oracle.manager().track(known.len() as u64, TrackedPeers::new(everybody, Set::default()));
         }
@@ -127,7 +127,7 @@ impl SimulatedNetwork {
         ends.expect("the simulated network runs")
     }
 
-    /// Starts a validator. `life` tells its restarts apart; `partition` names its disk.
+    /// Starts a validator. `starts` counts its starts; `partition` names its disk.
     ///
     /// # Errors
     /// As a node's validator.
@@ -140,16 +140,16 @@ impl SimulatedNetwork {
         document: &GenesisDocument,
         machine: Arc<dyn StateMachine>,
         seed: &[u8; 32],
-        (partition, life): (&str, u32),
+        (partition, starts): (&str, u32),
     ) -> Result<Handle<Fault>, StartError> {
         let me = name(seed);
-        self.know(&me);
+        self.register_peer(&me);
         let mut ends = Vec::new();
         for kind in 0..CHANNELS.len() {
             let (sender, receiver) = self.register(&me, kind as u64).await;
             ends.push((sender.split_with(FORWARD_TO_ALL).0, receiver));
         }
-        self.run(config, document, machine, seed, (partition, life), ends)
+        self.run(config, document, machine, seed, (partition, starts), ends)
     }
 
     fn run(
@@ -158,7 +158,7 @@ impl SimulatedNetwork {
         document: &GenesisDocument,
         machine: Arc<dyn StateMachine>,
         seed: &[u8; 32],
-        (partition, life): (&str, u32),
+        (partition, starts): (&str, u32),
         ends: Vec<Ends>,
     ) -> Result<Handle<Fault>, StartError> {
         let Ok([votes, certificates, resolver, backfill, broadcast, gossip, requests]) =
@@ -171,7 +171,7 @@ impl SimulatedNetwork {
         let network = (PeerSets::default(), self.oracle.control(me.public_key()));
         let settings =
             settings::<SimulatedPlatform>(config, document, &*machine, me, network, partition.to_owned())?;
-        let context = self.context.child("validator").with_attribute("life", format!("{partition}{life}"));
+        let context = self.context.child("validator").with_attribute("start", format!("{partition}{starts}"));
         Ok(launch(context, settings, channels, machine))
     }
 
@@ -179,20 +179,21 @@ impl SimulatedNetwork {
     ///
     /// # Panics
     /// If the simulated network is gone.
-    pub async fn link(&self, from: &PublicKey, to: &PublicKey, weather: LinkQuality) {
-        let link = Link { latency: weather.latency, jitter: weather.jitter, success_rate: weather.arrives };
-        // Linked already: the new weather counts.
+    pub async fn link(&self, from: &PublicKey, to: &PublicKey, quality: LinkQuality) {
+        let link =
+            Link { latency: quality.latency, jitter: quality.jitter, success_rate: quality.delivery_rate };
+        // An existing link is replaced.
         let _ = self.oracle.remove_link(from.clone(), to.clone()).await;
         self.oracle.add_link(from.clone(), to.clone(), link).await.expect("the simulated network runs");
     }
 
     /// Cuts the way from `from` to `to`.
     pub async fn cut(&self, from: &PublicKey, to: &PublicKey) {
-        // Cut already: it stays cut.
+        // An error means that there is no link.
         let _ = self.oracle.remove_link(from.clone(), to.clone()).await;
     }
 
-    /// Pairs of validators of which one refuses to talk to the other: it caught it lying.
+    /// Pairs of validators of which the first has blocked the second for a protocol violation.
     ///
     /// # Panics
     /// If the simulated network is gone.

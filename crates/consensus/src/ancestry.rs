@@ -1,4 +1,4 @@
-//! Executing what lies between the committed state and a block somebody wants to build on.
+//! Executes the blocks between the committed state and a block that is to be built on or voted for.
 
 use crate::{
     block::Block,
@@ -12,21 +12,21 @@ use commonware_cryptography::{Digested, Digestible as _};
 use futures::StreamExt as _;
 use vitals::ids::Hash;
 
-/// What became of an attempt to stand on a block.
+/// The result of executing a block and its ancestors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AncestryStatus {
-    /// Its state is at hand.
+    /// The block and its ancestors were executed; its state is available.
     Valid,
-    /// It, or an ancestor, can never be part of this chain.
+    /// The block or an ancestor contradicts the committed chain: never vote for it.
     Invalid,
-    /// The chain went on meanwhile: try again, or ask whether the block is final.
+    /// The chain moved on meanwhile: try again, or ask whether the block is final.
     Stale,
-    /// An ancestor cannot be had.
+    /// An ancestor cannot be fetched.
     Unavailable,
 }
 
 /// The committee a header at `height` on the block `parent` must carry: the next epoch's in an
-/// epoch's last block. Nothing if the parent's state is not at hand.
+/// epoch's last block. `None` if the parent's state is not available.
 pub(crate) fn next_committee(
     machine: &dyn StateMachine,
     epocher: &FixedEpocher,
@@ -55,7 +55,7 @@ pub(crate) async fn execute_ancestry(
     loop {
         let Some(block) = ancestry.next().await else { return AncestryStatus::Unavailable };
         let (height, tip) = machine.committed();
-        // Committed while the older ones were fetched.
+        // It was committed while its ancestors were fetched.
         if let Some(at) = missing.iter().position(|block| block.inner().header().height == height) {
             if missing[at].digest().0 != tip {
                 return AncestryStatus::Invalid;
@@ -71,7 +71,7 @@ pub(crate) async fn execute_ancestry(
             break;
         }
         if block.inner().header().height <= height {
-            // With blocks above it, it is the one at the tip's height, and another one than the tip.
+            // A block with descendants here has the tip's height but is not the tip.
             return if missing.is_empty() { AncestryStatus::Stale } else { AncestryStatus::Invalid };
         }
         missing.push(block);
@@ -81,7 +81,10 @@ pub(crate) async fn execute_ancestry(
         match next_committee(machine, epocher, header.height, &header.parent) {
             None => return AncestryStatus::Stale,
             Some(committee) if header.committee != committee || header.extra != Hash::default() => {
-                tracing::warn!(height = header.height, "A block is refused: it names another committee");
+                tracing::warn!(
+                    height = header.height,
+                    "Rejected a block: its header names another committee"
+                );
                 return AncestryStatus::Invalid;
             }
             Some(_) => {}
@@ -90,7 +93,7 @@ pub(crate) async fn execute_ancestry(
             Ok(()) => {}
             Err(NotExecuted::Orphan) => return AncestryStatus::Stale,
             Err(why @ NotExecuted::Invalid(_)) => {
-                tracing::warn!(height = header.height, "A block is refused: {why}");
+                tracing::warn!(height = header.height, "Rejected a block: {why}");
                 return AncestryStatus::Invalid;
             }
         }

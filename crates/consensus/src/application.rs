@@ -29,13 +29,13 @@ pub(crate) const BLOCK_INTERVAL_MIN: Duration = Duration::from_millis(20);
 /// How far ahead of this validator's clock a block's time may be.
 const AHEAD_MAX: Duration = Duration::from_secs(5);
 
-/// One validator's part in building and judging blocks.
+/// Builds the blocks this validator proposes and verifies those of others.
 #[derive(Clone)]
 pub(crate) struct Builder {
     pub(crate) machine: Arc<dyn StateMachine>,
     pub(crate) marshal: Mailbox<Scheme, Standard<Block>>,
     pub(crate) epocher: FixedEpocher,
-    /// An idle chain makes a block after this long.
+    /// Longest time without a block: an idle chain makes an empty one after it.
     pub(crate) heartbeat: Duration,
 }
 
@@ -50,7 +50,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl Builder {
-    /// Executes what is missing between the committed state and the head of `ancestry`, inclusive.
+    /// Executes the blocks between the committed state and the head of `ancestry`, inclusive.
     async fn execute_ancestry(&self, ancestry: &mut impl Ancestry<Block>) -> AncestryStatus {
         ancestry::execute_ancestry(&*self.machine, &self.epocher, ancestry).await
     }
@@ -126,7 +126,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         if header.height <= self.machine.committed().0 {
             return self.is_finalized(&block).await;
         }
-        // Deferred checked that the next block is the parent; only its time is needed here.
+        // `Deferred` has checked that the next block is the parent; only its time is needed here.
         let Some(parent_ms) = parents.next().await.map(|parent| parent.inner().header().time_ms) else {
             return pending().await;
         };
@@ -134,8 +134,8 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
             return false;
         }
         if header.time_ms > parent_ms {
-            // Not wrong for ever: vote once this clock is near enough. Consensus gives up first
-            // if the proposer is far off.
+            // The block is early, not invalid: vote when this clock is near enough. If the proposer's
+            // clock is far off, consensus gives up on the view first.
             let latest = header.time_ms.saturating_sub(millis(AHEAD_MAX));
             let early = latest.saturating_sub(now_ms(&runtime));
             if early > 0 {
@@ -145,7 +145,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         loop {
             let status = self.execute_ancestry(&mut ancestry.clone()).await;
             if header.height <= self.machine.committed().0 {
-                // Decided meanwhile, perhaps for this very block.
+                // The height was decided meanwhile, perhaps for this block.
                 return self.is_finalized(&block).await;
             }
             match status {

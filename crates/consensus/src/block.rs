@@ -1,5 +1,5 @@
-//! The block as it travels and is kept: the header that validators certify, then the raw
-//! transactions its `transactions_root` binds.
+//! The block as it is sent and stored: the header that validators certify, then the raw transactions that
+//! its `transactions_root` commits to.
 //!
 //! Wire form: header bytes and transactions, each with its length before it (unsigned LEB128).
 
@@ -36,10 +36,10 @@ pub struct Block {
     transactions: Vec<Bytes>,
 }
 
-/// Why a header and transactions are not a block.
+/// Why a header and transactions do not make a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBlock {
-    /// The leader is no Ed25519 key.
+    /// The leader is not an Ed25519 key.
     #[error("the block's leader is not an Ed25519 public key")]
     Leader,
     /// The transactions are not the ones the header commits to.
@@ -52,6 +52,9 @@ pub enum InvalidBlock {
 
 impl Block {
     /// The block with this header and these transactions.
+    ///
+    /// # Errors
+    /// If the leader is not a key, the transactions do not match the header, or there are too many.
     pub fn new(header: BlockHeader, transactions: Vec<Bytes>) -> Result<Self, InvalidBlock> {
         let leader =
             PublicKey::decode(Bytes::copy_from_slice(&header.leader)).map_err(|_| InvalidBlock::Leader)?;

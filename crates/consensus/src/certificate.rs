@@ -1,4 +1,4 @@
-//! Writes the engine's finalization in the form that strangers check
+//! Converts between the engine's finalization and the certificate that independent verifiers check
 //! ([`vitals::proof::certificate`]).
 
 use crate::{Digest, Finalization};
@@ -13,8 +13,8 @@ use commonware_cryptography::{certificate::Signers, ed25519};
 use commonware_utils::Participant;
 use vitals::proof::{certificate::Certificate, header::BlockHeader};
 
-/// The certificate that says what `finalization` says, or nothing if one of its signatures is
-/// malformed (marshal hands out verified ones only).
+/// The certificate with the content of `finalization`; `None` if one of its signatures is malformed, which
+/// does not happen to a verified one.
 #[must_use]
 pub fn to_certificate(finalization: &Finalization) -> Option<Certificate> {
     let inner = &finalization.certificate;
@@ -32,8 +32,8 @@ pub fn to_certificate(finalization: &Finalization) -> Option<Certificate> {
     })
 }
 
-/// The engine's form of what `certificate` says of the block with this header, in a committee of
-/// `seats`; nothing if it cannot be one. The inverse of [`to_certificate`]: says nothing about whether it holds.
+/// The engine's form of `certificate` for the block with this header and a committee of `seats` members;
+/// `None` if it is malformed. The inverse of [`to_certificate`]. Does not verify the signatures.
 #[must_use]
 pub fn to_finalization(
     certificate: &Certificate,

@@ -6,6 +6,7 @@
 //! Compiling an instance of [`run`] takes most of this crate's build time: the node has one, the
 //! simulation of the tests another. Keep code that changes often out of these files.
 
+mod config;
 mod epoch;
 mod finalized;
 mod schemes;
@@ -27,12 +28,12 @@ use commonware_broadcast::buffered;
 use commonware_consensus::{
     Heightable as _,
     marshal::{
-        self, Start,
+        Start,
         core::{Actor as MarshalActor, Mailbox as MarshalMailbox},
         resolver::p2p as marshal_resolver,
         standard::{Deferred, Standard},
     },
-    types::{Epoch, Epocher as _, FixedEpocher, Height, ViewDelta},
+    types::{Epoch, Epocher as _, FixedEpocher, Height},
 };
 use commonware_cryptography::{Digested, Digestible as _, Signer as _};
 use commonware_macros::select;
@@ -44,8 +45,8 @@ use commonware_runtime::{
     Clock, Handle, Metrics, Network, Spawner, Storage, Supervisor as _, buffer::paged::CacheRef,
 };
 use commonware_utils::{
-    Acknowledgement as _, NZDuration, NZU16, NZU64, NZUsize, acknowledgement::Exact, channel::mpsc,
-    ordered::Map, ordered::Set, vec::NonEmptyVec,
+    Acknowledgement as _, NZU16, NZUsize, acknowledgement::Exact, channel::mpsc, ordered::Map, ordered::Set,
+    vec::NonEmptyVec,
 };
 use epoch::{EpochRoot, Epochs};
 use finalized::{FinalizedQueue, catch_up, certificate_of_last, deliver};
@@ -220,34 +221,12 @@ async fn start<P: Platform>(
     let schemes = Schemes::new(me, namespace);
 
     // Blocks from the leader, and blocks fetched from others.
-    let (buffer_engine, buffer) = buffered::Engine::new(
-        context.child("broadcast"),
-        buffered::Config {
-            public_key: public_key.clone(),
-            mailbox_size: NZUsize!(MAILBOX),
-            deque_size: 16,
-            priority: true,
-            codec_config: (),
-            peer_provider: peers.clone(),
-            strategy: Sequential,
-        },
-    );
+    let broadcast = config::broadcast(public_key.clone(), peers.clone());
+    let (buffer_engine, buffer) = buffered::Engine::new(context.child("broadcast"), broadcast);
     let (sender, receiver) = channels.broadcast;
     let _buffer = buffer_engine.start((sender, ValidatingReceiver { receiver, blocker: blocker.clone() }));
-    let resolver = marshal_resolver::init(
-        context.child("marshal_resolver"),
-        marshal_resolver::Config {
-            public_key,
-            peer_provider: peers.clone(),
-            blocker: blocker.clone(),
-            mailbox_size: NZUsize!(MAILBOX),
-            fetch_timeout: NZDuration!(FETCH_TIMEOUT),
-            fetch_retry_delay: FETCH_RETRY,
-            priority_requests: false,
-            priority_responses: false,
-        },
-        channels.backfill,
-    );
+    let backfill = config::backfill(public_key, peers.clone(), blocker.clone());
+    let resolver = marshal_resolver::init(context.child("marshal_resolver"), backfill, channels.backfill);
 
     // Marshal keeps blocks and certificates, and hands out final blocks in order.
     let (finalizations, blocks) = storage::open_archives(&context, &partition, &page_cache).await?;
@@ -259,23 +238,7 @@ async fn start<P: Platform>(
         context.child("marshal"),
         finalizations,
         blocks,
-        marshal::Config {
-            provider: schemes.clone(),
-            epocher: epocher.clone(),
-            start: begin,
-            partition_prefix: format!("{partition}marshal"),
-            mailbox_size: NZUsize!(MAILBOX),
-            view_retention: ViewDelta::new(VIEW_RETENTION),
-            prunable_items_per_section: NZU64!(4096),
-            page_cache: page_cache.clone(),
-            replay_buffer: NZUsize!(1 << 20),
-            key_write_buffer: NZUsize!(1 << 20),
-            value_write_buffer: NZUsize!(1 << 20),
-            block_codec_config: (),
-            max_repair: NZUsize!(20),
-            max_pending_acks: NZUsize!(PENDING_ACKS_MAX),
-            strategy: Sequential,
-        },
+        config::marshal(schemes.clone(), epocher.clone(), begin, &partition, page_cache.clone()),
     )
     .await;
     let builder =

@@ -1,4 +1,4 @@
-//! A node that asks the others before it has a ledger of its own: only its requests run.
+//! A node that asks the others before it has a ledger of its own: over the links between validators.
 
 use crate::{
     PrivateKey, PublicKey, RequestResponse, StartError, network, request_response,
@@ -13,8 +13,8 @@ use commonware_utils::ordered::Map;
 use std::{future::Future, sync::Arc};
 use vitals::proof::{certificate::namespace, genesis::GenesisDocument};
 
-/// Runs the requests of one who has no ledger yet with the configured peers, until `done`. Blocks: call it
-/// off the async threads. The peers must know this key already.
+/// Makes the requests of a node without a ledger to the configured peers, until `done`. Blocking: call it
+/// outside async threads. The peers must know this node's key already.
 ///
 /// # Errors
 /// If the configuration is wrong, or the network's thread breaks.
@@ -28,9 +28,10 @@ pub fn fetch(
     let wrong = |why: &str| StartError::Config(why.to_owned());
     let me = PrivateKey::decode(Bytes::copy_from_slice(seed))
         .map_err(|_| wrong("the validator key is not an Ed25519 key"))?;
-    let listen = config.listen.ok_or_else(|| wrong("it does not say where the others reach this node"))?;
+    let listen =
+        config.listen.ok_or_else(|| wrong("`listen`, where the others reach this node, is missing"))?;
     if config.peers.is_empty() {
-        return Err(wrong("it names no peer to ask"));
+        return Err(wrong("it names no peer"));
     }
     validator::is_free(listen)?;
     let configured = validator::addresses(&config.peers)?;
@@ -55,7 +56,7 @@ pub fn fetch(
             }
         });
     };
-    // A runtime of its own, which must not be nested in another.
+    // A thread of its own: the runtime must not be nested in another.
     let thread = std::thread::Builder::new().name(String::from("fetch")).spawn(run)?;
     thread.join().map_err(|_| StartError::Failed(String::from("its network panicked")))
 }

@@ -1,7 +1,7 @@
-//! Transactions on their way to whoever proposes next. A transaction is submitted at one node; the
-//! leader of the next block is usually another.
+//! Sends transactions to the other validators: a transaction is submitted at one node, and the next leader
+//! is usually another.
 //!
-//! Lost messages do no harm: [`StateMachine::unconfirmed`] hands a transaction out until it is final.
+//! Lost messages do no harm: [`StateMachine::unconfirmed`] returns a transaction until it is final.
 //! Wire form: the sender's height (unsigned LEB128), then the transactions, each with its length before it.
 
 use crate::{
@@ -16,8 +16,8 @@ use commonware_p2p::{Blocker, Receiver, Recipients, Sender};
 use commonware_runtime::Clock;
 use std::{sync::Arc, time::Duration};
 
-/// A validator says how far it is this often, and hands out again what is not final.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often a validator sends its height, and again the transactions that are not final.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of the longest message.
 pub(crate) const MESSAGE_BYTES_MAX: usize = GOSSIP_BYTES_MAX + TX_BYTES_MAX + 16 + 5 * BLOCK_TXS_MAX;
 
@@ -35,7 +35,7 @@ fn decode(mut message: Bytes) -> Option<(u64, Vec<Bytes>)> {
     message.is_empty().then_some((height, transactions))
 }
 
-/// Hands transactions to and fro until the network ends.
+/// Exchanges transactions until the network ends.
 pub(crate) async fn run(
     clock: impl Clock,
     machine: Arc<dyn StateMachine>,
@@ -44,7 +44,7 @@ pub(crate) async fn run(
     mut blocker: impl Blocker<PublicKey = PublicKey>,
 ) {
     let mut outgoing = machine.outgoing();
-    let mut due = clock.current() + EVERY;
+    let mut due = clock.current() + INTERVAL;
     loop {
         select! {
             transactions = &mut outgoing => {
@@ -54,7 +54,7 @@ pub(crate) async fn run(
             },
             _ = clock.sleep_until(due) => {
                 sender.send(Recipients::All, encode(machine.committed().0, &machine.unconfirmed()), false);
-                due = clock.current() + EVERY;
+                due = clock.current() + INTERVAL;
             },
             message = receiver.recv() => {
                 let Ok((from, message)) = message else { return };
@@ -64,7 +64,7 @@ pub(crate) async fn run(
                         if !transactions.is_empty()
                             && let Err(why) = machine.incoming(transactions)
                         {
-                            commonware_p2p::block!(blocker, from, "hostile gossip: {why}");
+                            commonware_p2p::block!(blocker, from, "invalid gossip: {why}");
                         }
                     }
                     None => { commonware_p2p::block!(blocker, from, "malformed gossip"); },

@@ -1,5 +1,5 @@
-//! Agreement between organisations on one order of blocks: commonware's `simplex` and `marshal` over
-//! our blocks, for whatever [`StateMachine`] executes them.
+//! Agreement between organisations on one order of blocks: commonware's `simplex` and `marshal` with our
+//! blocks. A [`StateMachine`] executes them.
 //!
 //! Read in this order: [`block`] (what is agreed on), [`machine`] (what the state machine must provide),
 //! `application` (what a validator proposes and accepts), `ancestry` (executing the blocks below it),
@@ -48,13 +48,13 @@ use commonware_cryptography::{ed25519, sha256};
 
 /// Digest of a block: of its header.
 pub type Digest = sha256::Digest;
-/// Names a validator.
+/// Identifies a validator.
 pub type PublicKey = ed25519::PublicKey;
 /// A validator's key. Never used for anything but consensus.
 pub type PrivateKey = ed25519::PrivateKey;
 /// Signs and checks votes.
 pub type Scheme = commonware_consensus::simplex::scheme::ed25519::Scheme;
-/// What consensus asks a block for.
+/// The round and parent of a block, as consensus needs them.
 pub type Context = commonware_consensus::simplex::types::Context<Digest, PublicKey>;
-/// A quorum's word that a block is final.
+/// The votes of a quorum that make a block final.
 pub type Finalization = commonware_consensus::simplex::types::Finalization<Scheme, Digest>;

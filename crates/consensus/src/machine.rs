@@ -1,4 +1,4 @@
-//! What agreement asks of the state machine it orders blocks for.
+//! What consensus requires of the state machine that executes blocks.
 
 use crate::{
     block::Block,
@@ -11,32 +11,33 @@ use vitals::{
     proof::{certificate::Certificate, header::BlockHeader},
 };
 
-/// A future of a trait object.
+/// A boxed future, for methods of a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Why a block was not executed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotExecuted {
-    /// Its parent is neither the committed tip nor held: the chain went on, or never came there.
-    #[error("the state of the block's parent is not at hand")]
+    /// The state of its parent is not available: the parent is neither the committed tip nor an executed
+    /// block above it.
+    #[error("the state of the block's parent is not available")]
     Orphan,
-    /// It must never be voted for.
+    /// The block is invalid: never vote for it.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// A final block could not be made part of the state. The validator stops: it can no longer follow.
+/// A final block could not be committed. The validator stops, because it can no longer follow the chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotCommitted(pub String);
 
-/// Where this node's ledger begins if its blocks from genesis on were never here: the last block of an
-/// epoch, whose state came as a snapshot. Whoever makes one has checked the certificate.
+/// The block at which this node's ledger begins if its state came as a snapshot: the last block of an
+/// epoch. The certificate has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotBase {
-    /// Its header, which names the committee of the epoch after it.
+    /// Its header, which names the committee of the next epoch.
     pub header: BlockHeader,
-    /// What made it final.
+    /// The certificate that made it final.
     pub certificate: Certificate,
     /// The committee that certified it, ascending.
     pub committee: Vec<[u8; 32]>,
@@ -53,28 +54,28 @@ pub enum Conflict {
     NullifyFinalize,
 }
 
-/// Two signed votes of one validator that no honest one casts.
+/// Two signed votes of one validator that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// Who.
+    /// Key of the validator.
     pub validator: [u8; 32],
     /// Epoch of the votes.
     pub epoch: u64,
     /// View of the votes.
     pub view: u64,
-    /// What they say.
+    /// How they contradict each other.
     pub conflict: Conflict,
     /// Both votes, as the engine encodes them.
     pub votes: Vec<u8>,
 }
 
-/// The state machine beneath consensus. Blocks are executed before they are final, each on what its
-/// parent left; results are held by digest until the chain passes their height.
+/// The state machine beneath consensus. Blocks are executed before they are final, each on the state after
+/// its parent. Results are kept by digest until a block of their height is final.
 pub trait StateMachine: RequestResponse {
-    /// The header every chain of this ledger starts from.
+    /// The header of height 0.
     fn genesis_header(&self) -> &BlockHeader;
 
-    /// The block this ledger begins with here, if that is not genesis.
+    /// The block this node's ledger begins with; `None` if that is genesis.
     fn snapshot_base(&self) -> Option<SnapshotBase> {
         None
     }
@@ -82,30 +83,30 @@ pub trait StateMachine: RequestResponse {
     /// Height and digest of the committed tip.
     fn committed(&self) -> (u64, Hash);
 
-    /// Has this block been executed, and found right, without being final yet?
+    /// Has this block been executed and found valid, without being final yet?
     fn has_executed(&self, digest: &Hash) -> bool;
 
-    /// Executes a block of somebody else's and holds it if its header tells the truth.
+    /// Executes another validator's block and keeps the result if it matches the header.
     ///
     /// # Errors
-    /// If its parent is not at hand, or it must not be voted for.
+    /// If the parent's state is not available, or the block is invalid.
     fn check(&self, block: &Block, digest: Hash) -> Result<(), NotExecuted>;
 
-    /// What the next block on `parent` would carry.
+    /// The transactions for the next block on `parent`.
     fn next_batch(&self, parent: &Hash) -> Vec<Bytes>;
 
     /// Returns once [`Self::next_batch`] may have something. For one proposer.
     fn transactions_available(&self) -> BoxFuture<'_, ()>;
 
-    /// Executes `transactions`, fills the roots of `header` and holds the block. What cannot stand in a
-    /// block is left out.
+    /// Executes `transactions`, fills the roots of `header` and keeps the result. Transactions that cannot
+    /// be part of a block are left out.
     fn build(&self, header: BlockHeader, transactions: Vec<Bytes>) -> Option<Block>;
 
-    /// Makes a final block part of the state: durable on return. Delivering it again is harmless.
-    /// `now_ms` is the validator's clock.
+    /// Commits a final block, durably on return. Committing it again changes nothing. `now_ms` is the
+    /// validator's clock, milliseconds since 1970.
     ///
     /// # Errors
-    /// If it does not fit, or the disk fails.
+    /// If the block does not follow the tip, or the disk fails.
     fn commit(
         &self,
         block: &Block,
@@ -114,30 +115,30 @@ pub trait StateMachine: RequestResponse {
         now_ms: u64,
     ) -> Result<(), NotCommitted>;
 
-    /// Remembers the certificate of a block that is committed.
+    /// Stores the certificate of a committed block.
     fn store_certificate(&self, header: &BlockHeader, digest: Hash, certificate: Option<&Certificate>);
 
-    /// The validators of `epoch` as the state after the block `parent` has them, ascending; nothing
-    /// if that state is not at hand.
+    /// The validators of `epoch` according to the state after the block `parent`, ascending; `None` if that
+    /// state is not available.
     fn committee(&self, parent: &Hash, epoch: u64) -> Option<Vec<[u8; 32]>>;
 
-    /// Where validators and those who want to become one say they are to be found (host:port), in the
-    /// committed state.
+    /// The addresses (host:port) that validators and candidates have announced, in the committed state.
     fn endpoints(&self) -> Vec<([u8; 32], String)>;
 
-    /// Keeps evidence against a validator.
+    /// Stores evidence against a validator.
     fn record_evidence(&self, evidence: Evidence);
 
-    /// Transactions submitted here, to hand to the other validators; waits until there are some. At
-    /// most [`crate::block::GOSSIP_BYTES_MAX`] bytes. Awaited again only when it has answered.
+    /// Transactions submitted here, to be sent to the other validators; waits until there are some. At
+    /// most [`crate::block::GOSSIP_BYTES_MAX`] bytes. Only one call waits at a time.
     fn outgoing(&self) -> BoxFuture<'_, Vec<Bytes>>;
 
-    /// Transactions to hand out once more, for they are not final since this was asked last. As bounded.
+    /// Transactions to send once more, because they are still not final since the last call. At most
+    /// [`crate::block::GOSSIP_BYTES_MAX`] bytes.
     fn unconfirmed(&self) -> Vec<Bytes>;
 
-    /// Transactions another validator handed over. Those that do not fit the state are passed over.
+    /// Takes transactions sent by another validator. Those that do not fit the state are ignored.
     ///
     /// # Errors
-    /// If no honest validator hands over such a batch.
+    /// If no honest validator sends such a batch.
     fn incoming(&self, transactions: Vec<Bytes>) -> Result<(), ProtocolViolation>;
 }

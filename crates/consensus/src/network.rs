@@ -1,7 +1,7 @@
-//! Links between validators: authenticated and encrypted with their validator keys (commonware's
-//! handshake, ChaCha20-Poly1305); or none at all for a committee of one.
+//! Links between validators, authenticated with their keys and encrypted (commonware's handshake,
+//! ChaCha20-Poly1305), or the no-op network of a committee of one.
 //!
-//! Both are one type, so that the engine is compiled once.
+//! Both have one type, so that the engine is compiled once.
 
 use crate::{
     Digest, PrivateKey, PublicKey, Scheme, block,
@@ -39,9 +39,9 @@ pub const PEERS_MAX: usize = 24;
 /// casts two votes fifty times a second.
 const VOTES_QUOTA: u32 = 256;
 const BULK_QUOTA: u32 = 128;
-/// Peer sets a node goes on talking to: this one and those just before it.
+/// Peer sets a node stays connected to: the newest ones.
 const PEER_SETS: usize = 3;
-/// Clocks may be this far apart.
+/// Largest difference between the clocks of two peers.
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(10);
 
 /// The longest message of any channel in a committee of `PEERS_MAX`.
@@ -60,7 +60,7 @@ type PeerSender = lookup::Sender<PublicKey, runtime::Context>;
 type PeerReceiver = lookup::Receiver<PublicKey>;
 type PeerOracle = lookup::Oracle<PublicKey>;
 
-/// Sends to the peers, or to nobody.
+/// Sends to the peers, or drops every message.
 #[derive(Clone)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkSender {
@@ -68,7 +68,7 @@ pub enum LinkSender {
     Peers(PeerSender),
 }
 
-/// What [`LinkSender`] lets through.
+/// A message that [`LinkSender`] has admitted.
 #[allow(clippy::large_enum_variant, reason = "it lives for one call")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkChecked<'a> {
@@ -106,7 +106,7 @@ impl CheckedSender for LinkChecked<'_> {
     }
 }
 
-/// Hears the peers, or nobody.
+/// Receives from the peers, or never receives.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkReceiver {
@@ -136,7 +136,7 @@ impl Receiver for LinkReceiver {
     }
 }
 
-/// Says who is a peer.
+/// Tells the network who is a peer.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkOracle {
@@ -229,7 +229,7 @@ pub(crate) fn no_op() -> (LinkOracle, Links) {
     (LinkOracle::NoOp(NoOpOracle::default()), channels)
 }
 
-/// Listens at `listen` for peers of the ledger `namespace` and talks to them as `me`.
+/// Listens at `listen` for peers of the ledger `namespace` and connects to them as `me`.
 #[must_use]
 pub fn listen(
     context: &runtime::Context,
@@ -251,7 +251,7 @@ pub fn listen(
         message_bytes_max(),
         NZUsize!(1024),
     );
-    // A peer is its key. Whoever stands behind one address shares its quota of handshakes.
+    // Peers are identified by key. Peers behind one IP address share its quota of handshakes.
     config.bypass_ip_check = true;
     config.tracked_peer_sets = NonZeroUsize::new(PEER_SETS).unwrap_or(NonZeroUsize::MIN);
     config.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(64));

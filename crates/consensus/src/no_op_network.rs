@@ -1,4 +1,4 @@
-//! The network of a committee of one: nobody to talk to, so nothing listens.
+//! The network of a committee of one: it has no peers and listens on nothing.
 
 use crate::{PublicKey, peer_sets::PeerSets};
 use commonware_actor::{Feedback, Unreliable};
@@ -21,7 +21,7 @@ use std::{
     time::SystemTime,
 };
 
-/// Sends to nobody.
+/// Drops every message.
 #[derive(Debug, Clone)]
 pub struct NoOpSender;
 
@@ -46,7 +46,7 @@ impl CheckedSender for NoOpSender {
     }
 }
 
-/// Hears nothing.
+/// Never receives a message.
 #[derive(Debug)]
 pub struct NoOpReceiver;
 
@@ -63,11 +63,11 @@ impl Receiver for NoOpReceiver {
     }
 }
 
-/// Keeps the peer sets it is told and connects to none of them.
+/// Keeps the peer sets it is given and connects to none of them.
 #[derive(Clone, Default)]
 pub struct NoOpOracle {
     sets: PeerSets,
-    /// The open ends of subscriptions: an engine whose subscription closes stops.
+    /// Senders of subscriptions, kept open: an engine whose subscription closes stops.
     blocked: Arc<Mutex<Vec<ring::Sender<Set<PublicKey>>>>>,
 }
 

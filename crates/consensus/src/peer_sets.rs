@@ -1,5 +1,5 @@
-//! The peer sets one validator was told, for where no network keeps them: a committee of one, and the
-//! simulation, whose network knows one list for all although each validator has its own.
+//! The peer sets of one validator, where the network does not keep them: in a committee of one, and in the
+//! simulation, whose network has one list for all validators.
 
 use crate::PublicKey;
 use commonware_actor::Feedback;
@@ -46,7 +46,7 @@ impl Provider for PeerSets {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.with(|sets| {
             if let Some(update) = &sets.latest {
-                // The receiver is in hand, so this cannot fail.
+                // Cannot fail: the receiver still exists.
                 let _ = sender.send(update.clone());
             }
             sets.subscribers.push(sender);

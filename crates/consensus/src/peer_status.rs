@@ -1,5 +1,5 @@
-//! What this validator sees of the others: how far they are, when they voted last, and votes that
-//! contradict each other.
+//! What this validator observes of the others: their height, their last vote, and votes that contradict
+//! each other.
 
 use crate::{Conflict, Digest, Evidence, PublicKey, Scheme, StateMachine, application::now_ms};
 use commonware_actor::Feedback;
@@ -17,26 +17,26 @@ use std::{
 };
 use vitals::explorer::short;
 
-/// Peers remembered.
+/// Most peers whose status is kept.
 const PEERS_REMEMBERED_MAX: usize = 1024;
 
-/// What was seen of one validator or follower since this node was started. Times are milliseconds since
-/// 1970 on this node's clock.
+/// What was observed of one validator or follower since this node was started. Times are milliseconds
+/// since 1970 on this node's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PeerStatus {
-    /// It said so last at this time; zero: never.
+    /// When its height was last received; zero if never.
     pub heard_at_ms: u64,
-    /// Height it said it had committed.
+    /// The height it reported as committed.
     pub height: u64,
-    /// Its newest vote arrived at this time; zero: none.
+    /// When its newest vote arrived; zero if none did.
     pub voted_at_ms: u64,
-    /// It sent what no honest one does, and was dropped, last at this time; zero: never.
+    /// When it was last blocked for a protocol violation; zero if never.
     pub dropped_at_ms: u64,
-    /// So often.
+    /// How often it was blocked.
     pub drops: u64,
 }
 
-/// Shared by the parts that see something and whoever asks.
+/// The status of every peer. Clones share the table.
 #[derive(Debug, Clone, Default)]
 pub struct PeerStatusTable(Arc<Mutex<BTreeMap<[u8; 32], PeerStatus>>>);
 
@@ -71,22 +71,22 @@ impl PeerStatusTable {
         });
     }
 
-    /// Those heard and never dropped.
+    /// Peers that were heard and never blocked.
     pub(crate) fn trusted(&self) -> Vec<PublicKey> {
         let table = self.table();
         let trusted = table.iter().filter(|(_, seen)| seen.heard_at_ms > 0 && seen.drops == 0);
         trusted.filter_map(|(key, _)| crate::keys::key(key)).collect()
     }
 
-    /// Everybody seen, by validator key.
+    /// All peers, by validator key.
     #[must_use]
     pub fn all(&self) -> BTreeMap<[u8; 32], PeerStatus> {
         self.table().clone()
     }
 }
 
-/// Drops peers that lie, for every part of the engine, and remembers whom. The part that caught it has
-/// logged why. The network lets it try again after an hour.
+/// Blocks peers for every part of the engine and records whom. The part that detected the violation has
+/// logged the reason. The network lets the peer connect again after an hour.
 pub(crate) struct ObservingBlocker<E, B> {
     pub(crate) clock: Arc<E>,
     pub(crate) peer_statuses: PeerStatusTable,
@@ -110,7 +110,7 @@ impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for ObservingBlocker<E
         self.peer_statuses.dropped(&peer, now_ms(&*self.clock));
         tracing::warn!(
             validator = %short(peer.as_ref()),
-            "A validator sent what no honest one does, and is dropped"
+            "Blocked a validator that violated the protocol"
         );
         self.inner.block(peer)
     }
@@ -120,7 +120,7 @@ impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for ObservingBlocker<E
     }
 }
 
-/// Passes what an epoch's engine reports on, and keeps what concerns us.
+/// Forwards what an epoch's consensus instance reports, and records votes and conflicts.
 pub(crate) struct ObservingReporter<E, R> {
     pub(crate) clock: Arc<E>,
     pub(crate) committee: Set<PublicKey>,

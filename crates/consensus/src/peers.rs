@@ -1,4 +1,4 @@
-//! Where the other validators are: what the operator says, and what they say on the ledger.
+//! Addresses of the other validators: those the operator configured, and those announced on the ledger.
 
 use crate::{PublicKey, StateMachine, keys::key};
 use commonware_p2p::{Address, Ingress};
@@ -8,7 +8,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-/// A validator, or one who follows, and where to find it.
+/// A validator or follower, and its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Its Ed25519 validator key.
@@ -17,7 +17,7 @@ pub struct Peer {
     pub address: String,
 }
 
-/// The address in the network's form; nothing if it is none.
+/// The address in the network's form; `None` if it is not one.
 pub(crate) fn parse(address: &str) -> Option<Address> {
     if let Ok(socket) = address.parse::<SocketAddr>() {
         return (socket.port() != 0).then_some(Address::Symmetric(socket));
@@ -25,12 +25,12 @@ pub(crate) fn parse(address: &str) -> Option<Address> {
     let (host, port) = address.rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
     let ingress = Ingress::Dns { host: Hostname::new(host).ok()?, port };
-    // Nobody is filtered by where they come from: keys decide, on every connection.
+    // The source address is not checked: every connection is authenticated by key.
     let egress = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
     Some(Address::Asymmetric { ingress, egress })
 }
 
-/// Everybody's address. What the operator configured wins over what the ledger says.
+/// The addresses of all peers. A configured address wins over the one on the ledger.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AddressBook {
     configured: BTreeMap<PublicKey, Address>,
@@ -41,11 +41,11 @@ impl AddressBook {
         Self { configured: configured.into_iter().collect() }
     }
 
-    /// The addresses known now: of those seated, and of the others.
+    /// The addresses known now: first those of the committee's members, then the others.
     pub(crate) fn now(
         &self,
         machine: &dyn StateMachine,
-        seated: impl Fn(&PublicKey) -> bool,
+        is_member: impl Fn(&PublicKey) -> bool,
     ) -> (Map<PublicKey, Address>, Map<PublicKey, Address>) {
         let mut all: BTreeMap<PublicKey, Address> = machine
             .endpoints()
@@ -54,7 +54,7 @@ impl AddressBook {
             .collect();
         all.extend(self.configured.iter().map(|(key, address)| (key.clone(), address.clone())));
         let (primary, secondary): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            all.into_iter().partition(|(key, _)| seated(key));
+            all.into_iter().partition(|(key, _)| is_member(key));
         (Map::from_iter_dedup(primary), Map::from_iter_dedup(secondary))
     }
 }

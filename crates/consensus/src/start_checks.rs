@@ -1,8 +1,8 @@
-//! When a validator must not start.
+//! Checks before a validator starts.
 //!
-//! A validator that forgot its votes may vote twice, and two votes for one view can split the
-//! ledger. So the journals of a key are marked when they are made, and a key whose journals are
-//! gone, foreign or older than the state beside them is refused.
+//! A validator that lost its votes may vote twice, and two votes for one view can split the ledger. So
+//! journals are marked with their key when they are created, and a key does not start if its journals are
+//! missing, belong to another key, or are older than the state beside them.
 
 use crate::SnapshotBase;
 use durable::{Disk as _, Os};
@@ -13,15 +13,15 @@ use std::{
 use vitals::ids::{DeviceId, Genesis};
 use vitals::proof::certificate::quorum;
 
-/// Says whose journals a folder holds.
+/// Name of the file that says whose journals a folder holds.
 const MARK: &str = "journals-of";
-/// The partition of the first epoch's votes, relative to the storage folder.
+/// Start of the names of the partitions with votes, relative to the storage folder.
 pub(crate) const VOTES_PARTITION_PREFIX: &str = "votes-";
 
-/// A configuration under which voting could split the ledger. Nothing was started.
+/// Starting could split the ledger. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum UnsafeStart {
-    /// It neither listens nor is the whole committee.
+    /// It does not listen, and the committee has other members.
     #[error(
         "validator {validator} is not the only founder of this ledger, so it has to reach the others: \
          say where it listens and who its peers are"
@@ -30,19 +30,19 @@ pub enum UnsafeStart {
         /// Short name of the key.
         validator: DeviceId,
     },
-    /// More traitors claimed than a committee of this size survives.
+    /// The committee is too small for the configured number of faulty validators.
     #[error(
-        "a committee of {validators} survives {survives} lying validators, not {claimed}: it needs \
+        "a committee of {validators} survives {max_faulty} faulty validators, not {claimed}: it needs \
          at least {needed} (3f+1)"
     )]
     CommitteeTooSmall {
         /// Committee size.
         validators: usize,
-        /// What it survives.
-        survives: usize,
-        /// What was claimed.
+        /// Faulty validators it survives.
+        max_faulty: usize,
+        /// Faulty validators the configuration claims.
         claimed: usize,
-        /// Size needed for the claim.
+        /// Committee size needed for the claim.
         needed: usize,
     },
     /// The genesis document cannot found a committee.
@@ -51,7 +51,7 @@ pub enum UnsafeStart {
         /// What is wrong.
         why: String,
     },
-    /// The state is there, the votes are not.
+    /// The state exists, the votes do not.
     #[error(
         "the ledger state in {folder} stands at height {height}, but the journals of this \
          validator's votes are missing or older: starting could vote twice. Bring back the whole \
@@ -63,16 +63,16 @@ pub enum UnsafeStart {
         /// Height of the state.
         height: u64,
     },
-    /// It has a vote already, so its journals must be somewhere.
+    /// The validator is in the snapshot's committee, so it may have voted, but its journals are missing.
     #[error(
-        "the snapshot seats this validator already, so it may have voted, and its votes are not in {folder}: \
+        "this validator is in the committee of the snapshot, so it may have voted, and its votes are not in {folder}: \
          join with a new validator key"
     )]
     AlreadyInCommittee {
         /// Where its votes should be.
         folder: PathBuf,
     },
-    /// The votes are another key's, or of another ledger.
+    /// The journals belong to another key or another ledger.
     #[error(
         "the journals in {folder} belong to another validator key or another ledger: give this \
          node its own folder, or its former key"
@@ -91,7 +91,7 @@ pub enum UnsafeStart {
     },
 }
 
-/// Checks that the committee survives the `claimed` number of liars.
+/// Checks that the committee survives `claimed` faulty validators.
 pub(crate) fn check_committee(
     committee: &[[u8; 32]],
     epoch_blocks: u64,
@@ -108,21 +108,21 @@ pub(crate) fn check_committee(
         return Err(genesis("an epoch has at least 2 blocks and at most 2^63 - 1"));
     }
     let validators = committee.len();
-    let survives = validators - quorum(validators);
-    if claimed > survives {
+    let max_faulty = validators - quorum(validators);
+    if claimed > max_faulty {
         let needed = claimed.saturating_mul(3).saturating_add(1);
-        return Err(UnsafeStart::CommitteeTooSmall { validators, survives, claimed, needed });
+        return Err(UnsafeStart::CommitteeTooSmall { validators, max_faulty, claimed, needed });
     }
     Ok(())
 }
 
-/// Checks that `me` can do without others: who does not listen must be the whole founding committee.
+/// Checks that `me` is the only founder: a validator that does not listen must be.
 pub(crate) fn check_sole_founder(committee: &[[u8; 32]], me: &[u8; 32]) -> Result<(), UnsafeStart> {
     if committee == [*me] { Ok(()) } else { Err(UnsafeStart::NoPeers { validator: DeviceId::of(me) }) }
 }
 
-/// Checks that `folder` holds this key's votes on this ledger, or marks it when there is nothing
-/// yet. `height` is where the state stands, `base` the snapshot it began with.
+/// Checks that `folder` holds this key's votes on this ledger, or marks an empty folder. `height` is the
+/// height of the state, `base` the snapshot it began with.
 pub(crate) fn check_journals(
     folder: &Path,
     genesis: Genesis,
@@ -130,9 +130,9 @@ pub(crate) fn check_journals(
     height: u64,
     base: Option<&SnapshotBase>,
 ) -> Result<(), UnsafeStart> {
-    // Nobody votes before the first block that goes into the state.
+    // The first vote precedes the first block after genesis or the snapshot.
     let voted = height > base.map_or(0, |base| base.header.height);
-    let seated = base.is_some_and(|base| base.header.committee.contains(me));
+    let in_committee = base.is_some_and(|base| base.header.committee.contains(me));
     let broken = |source| UnsafeStart::Folder { folder: folder.to_owned(), source };
     let lost = || UnsafeStart::JournalsLost { folder: folder.to_owned(), height };
     Os.make_folder(folder).map_err(broken)?;
@@ -140,14 +140,14 @@ pub(crate) fn check_journals(
     let text = format!("validator {}\nledger {genesis}\n", DeviceId::of(me));
     match fs::read_to_string(&mark) {
         Ok(found) if found != text => Err(UnsafeStart::JournalsMismatch { folder: folder.to_owned() }),
-        Ok(_) if !(voted || seated) || votes_exist(folder).map_err(broken)? => Ok(()),
+        Ok(_) if !(voted || in_committee) || votes_exist(folder).map_err(broken)? => Ok(()),
         Ok(_) if voted => Err(lost()),
         Ok(_) => Err(UnsafeStart::AlreadyInCommittee { folder: folder.to_owned() }),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
             if voted {
                 return Err(lost());
             }
-            if seated {
+            if in_committee {
                 return Err(UnsafeStart::AlreadyInCommittee { folder: folder.to_owned() });
             }
             if votes_exist(folder).map_err(broken)? {
@@ -181,16 +181,16 @@ mod tests {
     const LEDGER: Genesis = Genesis([2; 32]);
 
     #[test]
-    fn a_lone_one_among_many_and_a_boaster_do_not_start() {
+    fn a_validator_without_peers_and_a_committee_too_small_do_not_start() {
         let seats: Vec<[u8; 32]> = (1..=4).map(|i| [i; 32]).collect();
         assert!(check_committee(&seats, 100, 1).is_ok());
         assert!(matches!(check_sole_founder(&seats, &ME), Err(UnsafeStart::NoPeers { .. })));
         assert!(matches!(check_sole_founder(&[[9; 32]], &ME), Err(UnsafeStart::NoPeers { .. })));
         assert!(check_sole_founder(&[ME], &ME).is_ok());
-        let boaster = check_committee(&seats, 100, 2);
-        assert!(matches!(boaster, Err(UnsafeStart::CommitteeTooSmall { needed: 7, survives: 1, .. })));
+        let claimed_two = check_committee(&seats, 100, 2);
+        assert!(matches!(claimed_two, Err(UnsafeStart::CommitteeTooSmall { needed: 7, max_faulty: 1, .. })));
         let three = check_committee(&seats[..3], 100, 1);
-        assert!(matches!(three, Err(UnsafeStart::CommitteeTooSmall { needed: 4, survives: 0, .. })));
+        assert!(matches!(three, Err(UnsafeStart::CommitteeTooSmall { needed: 4, max_faulty: 0, .. })));
         assert!(matches!(check_committee(&[], 100, 0), Err(UnsafeStart::Genesis { .. })));
         assert!(matches!(check_committee(&seats, 1, 0), Err(UnsafeStart::Genesis { .. })));
     }
@@ -208,15 +208,15 @@ mod tests {
         fs::write(votes.join("00"), b"x").unwrap();
         assert!(start(&ME, 3).is_ok());
         assert!(matches!(start(&[7; 32], 3), Err(UnsafeStart::JournalsMismatch { .. })));
-        let elsewhere = check_journals(folder.path(), Genesis([3; 32]), &ME, 3, None);
-        assert!(matches!(elsewhere, Err(UnsafeStart::JournalsMismatch { .. })));
+        let other_ledger = check_journals(folder.path(), Genesis([3; 32]), &ME, 3, None);
+        assert!(matches!(other_ledger, Err(UnsafeStart::JournalsMismatch { .. })));
         fs::remove_file(folder.path().join(MARK)).unwrap();
         assert!(matches!(start(&ME, 3), Err(UnsafeStart::JournalsLost { .. })));
         assert!(matches!(start(&ME, 0), Err(UnsafeStart::JournalsMismatch { .. })));
     }
 
     #[test]
-    fn a_snapshot_begins_a_key_that_has_no_vote_yet() {
+    fn a_snapshot_starts_only_a_key_that_has_not_voted() {
         let seats: Vec<[u8; 32]> = (4..=7).map(|i| [i; 32]).collect();
         let header = BlockHeader {
             epoch: 1,

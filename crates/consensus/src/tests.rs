@@ -37,7 +37,7 @@ fn committee(n: u8) -> (Vec<PrivateKey>, Set<PublicKey>, Vec<[u8; 32]>) {
 }
 
 #[test]
-fn the_engine_and_the_stranger_agree_on_a_certificate() {
+fn the_engine_and_an_independent_verifier_agree_on_a_certificate() {
     for n in [1, 2, 4, 7] {
         let (keys, set, seats) = committee(n);
         let space = namespace(GENESIS);
@@ -105,7 +105,7 @@ fn header(transactions: &[Bytes]) -> BlockHeader {
 }
 
 #[test]
-fn a_block_reads_back_and_says_of_itself_what_its_header_says() {
+fn a_block_decodes_and_reports_the_fields_of_its_header() {
     let transactions = vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from(vec![7; 300])];
     let header = header(&transactions);
     let block = Block::new(header.clone(), transactions).unwrap();

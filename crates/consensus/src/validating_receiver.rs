@@ -1,11 +1,12 @@
-//! What is no block never reaches the engine's buffer, which would only shrug: whoever sent it is dropped.
+//! Drops undecodable blocks and blocks their sender, before they reach the engine's buffer, which would only
+//! ignore them.
 
 use crate::{PublicKey, block::Block};
 use commonware_codec::DecodeExt as _;
 use commonware_p2p::{Blocker, Message, Receiver};
 use std::{fmt, num::NonZeroUsize};
 
-/// Hears blocks.
+/// Receives messages that decode as blocks.
 pub(crate) struct ValidatingReceiver<R, B> {
     pub(crate) receiver: R,
     pub(crate) blocker: B,

@@ -1,8 +1,7 @@
-//! The thread that runs one validator, and what the rest of the node sees of it.
+//! The thread that runs one validator, and its interface to the rest of the node.
 //!
-//! Commonware builds its own runtime, which must not be nested in another, so it gets a plain
-//! thread. Nothing that happens on it can take the node down: a fault or a panic ends the thread,
-//! and [`Status`] says why.
+//! Commonware builds its own runtime, which must not be nested in another, so it runs on a thread of its
+//! own. A fault or a panic ends that thread and not the node; [`Status`] gives the reason.
 
 use crate::{
     Fault, Peer, PeerStatusTable, PrivateKey, PublicKey, StateMachine,
@@ -32,26 +31,25 @@ use std::{
 use tokio::sync::{oneshot, watch};
 use vitals::proof::{certificate::namespace, genesis::GenesisDocument};
 
-/// Blocks in an epoch unless the founders say otherwise. A change of the committee acts after one to
-/// two epochs.
+/// Blocks in an epoch unless the genesis document says otherwise. A change of the committee takes effect
+/// after one to two epochs.
 pub const EPOCH_BLOCKS: u64 = 128;
 
 /// How a validator runs.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the journals are kept. Only this validator may use it, and it must never be restored
-    /// from a backup: whoever restores makes a new validator key.
+    /// Folder of the journals. Only this validator may use it. Never restore it from a backup: after a
+    /// restore, create a new validator key.
     pub folder: PathBuf,
-    /// An idle chain makes a block after this long. Shorter than `leader_timeout`.
+    /// Longest time without a block: an idle chain makes an empty one. Shorter than `leader_timeout`.
     pub heartbeat: Duration,
-    /// How long the others wait for a leader.
+    /// How long validators wait for a leader's block.
     pub leader_timeout: Duration,
-    /// Lying validators the operator believes the committee survives; starting fails if it does not.
+    /// Faulty validators the committee must survive (f of 3f+1); starting fails if it cannot.
     pub max_faulty: usize,
-    /// Where other validators reach this one; without it nothing listens, which only a committee of
-    /// one can do with.
+    /// Address other validators reach this one at. `None`, for a committee of one: nothing listens.
     pub listen: Option<SocketAddr>,
-    /// Where others are, beside what the ledger says; this wins.
+    /// Addresses of others; they win over those on the ledger.
     pub peers: Vec<Peer>,
 }
 
@@ -69,8 +67,8 @@ impl Config {
         }
     }
 
-    /// The defaults of one among several: others wait for a dead leader for less than a second, so an
-    /// idle leader has to show that it is there.
+    /// The defaults of one validator among several. The others wait less than a second for a leader, so an
+    /// idle leader must make blocks more often.
     #[must_use]
     pub fn among_others(folder: PathBuf, listen: SocketAddr, peers: Vec<Peer>) -> Self {
         Self {
@@ -83,7 +81,7 @@ impl Config {
     }
 }
 
-/// Why the ledger did not start. Says whose move it is.
+/// Why the ledger did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Starting could split the ledger.
@@ -95,27 +93,27 @@ pub enum StartError {
     /// The operating system refused the thread.
     #[error("the ledger's thread cannot be started: {0}")]
     Thread(#[from] io::Error),
-    /// It started and gave up.
+    /// It started and failed.
     #[error("the ledger did not come up: {0}")]
     Failed(String),
 }
 
-/// Whether the ledger moves.
+/// The state of the validator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// Opening its journals.
+    /// It opens its journals.
     Starting,
-    /// Taking part.
+    /// It takes part in consensus, or follows.
     Running,
-    /// Stopped when asked.
+    /// It was stopped.
     Stopped,
-    /// Broken; the sentence says how.
+    /// It failed, with the reason.
     Down(String),
 }
 
-/// Threads of the consensus runtime: one builds and executes, one keeps votes and disk moving.
+/// Threads of the consensus runtime: while one executes a block, the other handles votes and disk.
 const WORKERS: usize = 2;
-/// How long a stop waits for tasks to put their journals away. Crossing it loses nothing.
+/// How long a stop waits for tasks to close their journals. A longer close loses nothing.
 const STOP: Duration = Duration::from_secs(2);
 
 /// A running validator.
@@ -127,12 +125,12 @@ pub struct Validator {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How to end.
+/// How to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
-    /// Let tasks put their journals away.
+    /// Let tasks close their journals.
     Gently,
-    /// Drop everything where it stands, as a crash does.
+    /// Drop everything at once, as a crash does.
     Abruptly,
     /// Panic on the ledger's thread.
     Panicking,
@@ -155,7 +153,7 @@ pub(crate) fn addresses(peers: &[Peer]) -> Result<Vec<(PublicKey, Address)>, Sta
     Ok(configured)
 }
 
-/// Can somebody listen here? The network would panic later, on its own thread.
+/// Checks that the address can be listened on. Otherwise the network would panic later, on its own thread.
 pub(crate) fn is_free(listen: SocketAddr) -> Result<(), StartError> {
     match std::net::TcpListener::bind(listen) {
         Ok(_) => Ok(()),
@@ -206,11 +204,11 @@ pub fn settings<P: Platform>(
 }
 
 impl Validator {
-    /// Starts the validator with this Ed25519 seed and waits until it takes part, or follows if it has
-    /// no seat. Blocks for about a second.
+    /// Starts the validator with this Ed25519 seed and waits until it takes part, or follows if it is not in
+    /// the committee. Blocks for about a second.
     ///
     /// # Errors
-    /// Names what is wrong, and whose move it is; nothing keeps running.
+    /// If the configuration, the journals or the network prevent it; then nothing keeps running.
     pub fn start(
         config: &Config,
         document: &GenesisDocument,
@@ -243,7 +241,7 @@ impl Validator {
         let thread = std::thread::Builder::new().name(String::from("ledger")).spawn(move || {
             let taking_part = || {
                 report.send_replace(Status::Running);
-                // Nobody listens once the start has been given up.
+                // The receiver is gone if the start was given up.
                 let _ = ready.try_send(());
             };
             let end = catch_unwind(AssertUnwindSafe(|| {
@@ -254,7 +252,7 @@ impl Validator {
             let end = match end {
                 Ok(None) => Status::Stopped,
                 Ok(Some(fault)) => Status::Down(fault.to_string()),
-                Err(panic) => Status::Down(format!("its engine panicked: {}", said(&*panic))),
+                Err(panic) => Status::Down(format!("its engine panicked: {}", panic_message(&*panic))),
             };
             if let Status::Down(why) = &end {
                 tracing::error!(why, "The ledger is down: {why}");
@@ -272,13 +270,13 @@ impl Validator {
         Ok(validator)
     }
 
-    /// What it sees of the others.
+    /// What it observes of its peers.
     #[must_use]
     pub fn peer_statuses(&self) -> PeerStatusTable {
         self.peer_statuses.clone()
     }
 
-    /// Whether it moves.
+    /// Its status now.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
@@ -292,22 +290,22 @@ impl Validator {
 
     fn end(&mut self, how: Stop) {
         if let Some(stop) = self.stop.take() {
-            // Gone already: it is down.
+            // An error means that it has ended already.
             let _ = stop.send(how);
         }
         if let Some(thread) = self.thread.take() {
-            // Panics are caught inside.
+            // Panics are caught on that thread.
             let _ = thread.join();
         }
     }
 
-    /// Ends it and waits for that, at most about two seconds. Losing the wait loses nothing: it
-    /// can be killed at any moment.
+    /// Stops it and waits for that, at most about two seconds. It can also be killed at any moment: nothing
+    /// is lost.
     pub fn stop(&mut self) {
         self.end(Stop::Gently);
     }
 
-    /// Ends it as a crash would, keeping only what is on disk.
+    /// Stops it as a crash would, keeping only what is on disk.
     #[doc(hidden)]
     pub fn crash(&mut self) {
         self.end(Stop::Abruptly);
@@ -350,7 +348,7 @@ async fn supervise(
     assert_ne!(how, Stop::Panicking, "panicking as asked");
     if how == Stop::Gently {
         select! {
-            // Parts that stop first look like faults; they are the stop.
+            // Parts that stop first report faults; these belong to the stop.
             _ = running => {},
             _ = shutdown.stop(0, Some(STOP)) => {},
         }
@@ -358,11 +356,11 @@ async fn supervise(
     None
 }
 
-/// What a panic said.
-fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+/// The message of a panic.
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("it did not say why")
+        .unwrap_or("no message")
 }

@@ -18,15 +18,15 @@ use std::{
 };
 use vitals::proof::{certificate::Certificate, header::BlockHeader};
 
-/// A machine that executes whatever stands on its tip or on something it holds.
+/// A state machine that executes every block on its tip or on an executed block.
 #[derive(Clone)]
-struct Toy(Arc<Mutex<(u64, Hash, BTreeSet<Hash>)>>);
+struct TestMachine(Arc<Mutex<(u64, Hash, BTreeSet<Hash>)>>);
 
-impl Toy {
+impl TestMachine {
     fn at(block: &Digested<Block>) -> Self {
-        let toy = Self(Arc::default());
-        toy.finalize(block);
-        toy
+        let machine_under_test = Self(Arc::default());
+        machine_under_test.finalize(block);
+        machine_under_test
     }
 
     fn finalize(&self, block: &Digested<Block>) {
@@ -34,7 +34,7 @@ impl Toy {
     }
 }
 
-impl RequestResponse for Toy {
+impl RequestResponse for TestMachine {
     fn next_request(&self) -> Option<Bytes> {
         None
     }
@@ -48,7 +48,7 @@ impl RequestResponse for Toy {
     }
 }
 
-impl StateMachine for Toy {
+impl StateMachine for TestMachine {
     fn genesis_header(&self) -> &BlockHeader {
         unreachable!("nobody asks")
     }
@@ -140,7 +140,7 @@ fn above(parent: Option<&Digested<Block>>, length: u64, time_ms: u64) -> Vec<Dig
     chain
 }
 
-/// An ancestry whose older blocks take a while: `meanwhile` happens before the one at height `late`.
+/// An ancestry whose older blocks take a while: `meanwhile` runs before the block at height `late`.
 #[derive(Clone)]
 struct Slow {
     blocks: VecDeque<Digested<Block>>,
@@ -166,63 +166,77 @@ impl Ancestry<Block> for Slow {
     }
 }
 
-/// Stands on the last of `chain`; `committed` becomes final before the ancestor at height `late` is here.
-fn stand(toy: &Toy, chain: &[Digested<Block>], late: u64, committed: &Digested<Block>) -> AncestryStatus {
-    let (tip, machine) = (committed.clone(), toy.clone());
+/// Executes the ancestry of the last block of `chain`; `committed` becomes final before the ancestor at
+/// height `late` arrives.
+fn execute(
+    machine_under_test: &TestMachine,
+    chain: &[Digested<Block>],
+    late: u64,
+    committed: &Digested<Block>,
+) -> AncestryStatus {
+    let (tip, machine) = (committed.clone(), machine_under_test.clone());
     let mut ancestry = Slow {
         blocks: chain.iter().rev().cloned().collect(),
         late,
         meanwhile: Arc::new(move || machine.finalize(&tip)),
     };
     let epocher = FixedEpocher::new(NonZeroU64::new(1000).unwrap());
-    execute_ancestry(toy, &epocher, &mut ancestry).now_or_never().unwrap()
+    execute_ancestry(machine_under_test, &epocher, &mut ancestry).now_or_never().unwrap()
 }
 
 #[test]
-fn a_block_on_a_chain_that_stands_still_is_sound() {
+fn a_block_on_an_unchanged_chain_is_valid() {
     let chain = above(None, 7, 1);
-    let toy = Toy::at(&chain[2]);
-    assert_eq!(stand(&toy, &chain, 2, &chain[2]), AncestryStatus::Valid);
-    assert!(toy.has_executed(&chain[6].digest().0));
+    let machine_under_test = TestMachine::at(&chain[2]);
+    assert_eq!(execute(&machine_under_test, &chain, 2, &chain[2]), AncestryStatus::Valid);
+    assert!(machine_under_test.has_executed(&chain[6].digest().0));
 }
 
 #[test]
-fn a_block_stays_sound_while_its_ancestors_become_final_under_the_one_who_fetches_them() {
+fn a_block_stays_valid_while_its_ancestors_become_final_during_the_fetch() {
     let chain = above(None, 7, 1);
     for (tip, late) in (2..6).flat_map(|tip| (1..=5).map(move |late| (tip, late))) {
-        let toy = Toy::at(&chain[1]);
-        assert_eq!(stand(&toy, &chain, late, &chain[tip]), AncestryStatus::Valid, "tip {tip}, late {late}");
-        assert!(toy.has_executed(&chain[6].digest().0), "tip {tip}, late {late}");
+        let machine_under_test = TestMachine::at(&chain[1]);
+        assert_eq!(
+            execute(&machine_under_test, &chain, late, &chain[tip]),
+            AncestryStatus::Valid,
+            "tip {tip}, late {late}"
+        );
+        assert!(machine_under_test.has_executed(&chain[6].digest().0), "tip {tip}, late {late}");
     }
 }
 
 #[test]
-fn a_block_that_is_final_itself_by_then_is_overtaken() {
+fn a_block_that_became_final_meanwhile_is_stale() {
     let chain = above(None, 9, 1);
     for tip in [7, 8] {
-        let toy = Toy::at(&chain[1]);
-        let status = stand(&toy, &chain[..7], 3, &chain[tip]);
+        let machine_under_test = TestMachine::at(&chain[1]);
+        let status = execute(&machine_under_test, &chain[..7], 3, &chain[tip]);
         assert_eq!(status, AncestryStatus::Stale, "tip {tip}");
     }
 }
 
 #[test]
-fn a_block_beside_the_final_chain_is_rotten_however_late_that_turns_out() {
+fn a_block_beside_the_final_chain_is_invalid_however_late_that_is_seen() {
     let chain = above(None, 4, 1);
     let mine = above(chain.last(), 3, 1);
     let others = above(chain.last(), 3, 2);
     let branch: Vec<_> = chain.iter().chain(&others).cloned().collect();
     for (tip, late) in (0..2).flat_map(|tip| (3..=5).map(move |late| (tip, late))) {
-        let toy = Toy::at(&chain[2]);
-        assert_eq!(stand(&toy, &branch, late, &mine[tip]), AncestryStatus::Invalid, "tip {tip}, late {late}");
+        let machine_under_test = TestMachine::at(&chain[2]);
+        assert_eq!(
+            execute(&machine_under_test, &branch, late, &mine[tip]),
+            AncestryStatus::Invalid,
+            "tip {tip}, late {late}"
+        );
     }
-    let toy = Toy::at(&mine[0]);
-    assert_eq!(stand(&toy, &branch, 9, &mine[0]), AncestryStatus::Invalid);
+    let machine_under_test = TestMachine::at(&mine[0]);
+    assert_eq!(execute(&machine_under_test, &branch, 9, &mine[0]), AncestryStatus::Invalid);
 }
 
 #[test]
-fn a_block_without_ancestors_waits() {
+fn a_block_without_ancestors_is_unavailable() {
     let chain = above(None, 7, 1);
-    let toy = Toy::at(&chain[2]);
-    assert_eq!(stand(&toy, &chain[4..], 9, &chain[2]), AncestryStatus::Unavailable);
+    let machine_under_test = TestMachine::at(&chain[2]);
+    assert_eq!(execute(&machine_under_test, &chain[4..], 9, &chain[2]), AncestryStatus::Unavailable);
 }
