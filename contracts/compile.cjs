@@ -10,7 +10,7 @@ const crypto = require('crypto');
 
 const CONTRACTS = [
   'Directory', 'P256Verifier', 'Devices', 'Consents', 'Anchors', 'Authorities', 'WebAuthnVerifier', 'Policies',
-  'TwoClinicians',
+  'TwoClinicians', 'Roles',
 ];
 const src = path.join(__dirname, 'src');
 const modules = path.join(__dirname, 'node_modules');

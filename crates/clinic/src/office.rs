@@ -75,7 +75,7 @@ impl Clinic {
             Role::Patient => &[Purpose::Own],
             Role::Clinician => &[Purpose::Treatment, Purpose::Monitoring],
             Role::Family => &[Purpose::Family],
-            Role::Administrator | Role::Auditor => &[],
+            Role::Administrator | Role::Auditor | Role::Other(_) => &[],
         };
         let purpose = purposes.first().copied().ok_or(Denied::NoConsent)?;
         let classes = &[class];

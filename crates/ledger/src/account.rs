@@ -1,5 +1,5 @@
-//! The organisation's own account: turns acts into signed transactions, one nonce after the other, and
-//! keeps those that are not final in a file, so that a restarted node sends them again.
+//! The organisation's account: signs acts as transactions with consecutive nonces, and keeps those that are
+//! not final in a file, so that a restarted node sends them again.
 
 use crate::contracts::{Contracts, gas_of};
 use crate::machine::{Machine, TX_BYTES_MAX, TX_GAS_MAX};
@@ -21,14 +21,14 @@ mod tests;
 
 /// Name of the file in the ledger's folder: records of length (4, big-endian) ‖ transaction.
 const FILE: &str = "outbox";
-/// The outbox is written afresh once it is longer.
+/// The outbox is rewritten when it is longer, bytes.
 const OUTBOX_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why the account does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// The secret is zero or beyond the curve's order: make another.
-    #[error("the account's secret is no secp256k1 key")]
+    /// The secret is zero or beyond the curve's order: create another.
+    #[error("the account's secret is not a secp256k1 key")]
     NotAKey,
     /// The disk fails.
     #[error("the outbox cannot be read or written: {0}")]
@@ -38,7 +38,7 @@ pub enum AccountError {
 /// The address of the account with this secp256k1 secret.
 ///
 /// # Errors
-/// If the secret is no key.
+/// If the secret is not a secp256k1 key.
 pub fn address_of(secret: &[u8; 32]) -> Result<[u8; 20], AccountError> {
     Ok(address(&SecretKey::from_byte_array(secret).map_err(|_| AccountError::NotAKey)?).0.0)
 }
@@ -64,16 +64,16 @@ impl fmt::Debug for Account {
 }
 
 impl Account {
-    /// Opens the account with this secret; what its outbox in `dir` still holds goes to the pool again.
+    /// Opens the account with this secret and submits the transactions in its outbox in `dir` again.
     ///
     /// # Errors
-    /// If the secret is no key or the outbox cannot be used.
+    /// If the secret is not a key or the outbox cannot be used.
     pub fn open(secret: &[u8; 32], dir: &Path, machine: Machine, pool: Pool) -> Result<Self, AccountError> {
         let key = SecretKey::from_byte_array(secret).map_err(|_| AccountError::NotAKey)?;
         let path = dir.join(FILE);
         let mut waiting = Vec::new();
         for raw in read_outbox(&path)? {
-            // What is final by now, or was never whole, is forgotten.
+            // Transactions that are final by now or incomplete are dropped.
             if pool.submit(raw.clone()).is_ok() {
                 waiting.push(raw);
             }
@@ -88,17 +88,19 @@ impl Account {
         self.address.0.0
     }
 
-    /// Signs an act as the account's next transaction and hands it to the pool.
+    /// Signs an act as the account's next transaction and submits it to the pool.
     ///
     /// # Errors
     /// `Refused` if this account sends for no active organisation, `Busy` if the pool is full, `Down`
     /// if the outbox cannot be written.
     pub fn submit(&self, act: &Act) -> Result<ActId, LedgerError> {
         let org = self.machine.view().sends_for(self.address).ok_or_else(|| {
-            LedgerError::Refused(format!("{} is no active organisation's sender", self.address))
+            LedgerError::Refused(format!("{} is not the sender of an active organisation", self.address))
         })?;
-        let call = self.machine.contracts().call(org, act);
-        // Held until the pool has the transaction, so that no nonce is given out twice.
+        let contracts = self.machine.view().contracts();
+        contracts.check_available(act).map_err(|why| LedgerError::Refused(why.to_owned()))?;
+        let call = contracts.call(org, act);
+        // Locked until the pool has the transaction, so that no nonce is used twice.
         let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
         let nonce = self.pool.next_nonce(self.address);
         let raw = sign(&self.key, self.machine.chain_id(), nonce, call);
@@ -118,10 +120,10 @@ impl Account {
 }
 
 /// An act sent for `org`, signed as the transaction of this nonce, as [`Account::submit`] signs it: for
-/// load whose signatures are made beforehand.
+/// load tests that sign beforehand.
 ///
 /// # Errors
-/// If the secret is no key.
+/// If the secret is not a secp256k1 key.
 pub fn transaction(
     secret: &[u8; 32],
     (contracts, chain_id): (&Contracts, u64),
@@ -154,7 +156,7 @@ pub(crate) fn act_transaction(chain_id: u64, nonce: u64, (to, data): (Address, V
     }
 }
 
-/// A transaction with its signature, as it travels.
+/// The signed transaction, encoded.
 pub(crate) fn signed(key: &SecretKey, tx: TxEip1559) -> Vec<u8> {
     let digest = Message::from_digest(tx.signature_hash().0);
     let (parity, bytes) = SECP256K1.sign_ecdsa_recoverable(&digest, key).serialize_compact();
@@ -172,16 +174,16 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Replaces the file by one of these records.
+    /// Replaces the file with one that holds these records.
     pub(crate) fn write(path: PathBuf, records: &[Vec<u8>]) -> io::Result<Self> {
         let bytes: Vec<u8> = records.iter().flat_map(|raw| record(raw)).collect();
         let file = durable::replace(&Os, &path, &bytes)?;
         Ok(Self { path, file: AppendFile::new(file, bytes.len() as u64) })
     }
 
-    /// Keeps one more, durable on return: a few a second at most, and a caller who was told that an act is
-    /// on its way need not ask again after a power cut. A long file is replaced by one of those that
-    /// still wait; so is one whose end is unknown after a failed write.
+    /// Appends a transaction, durably on return: once an act was accepted, a power cut does not lose it. A
+    /// long file, or one whose end is unknown after a failed write, is rewritten with the transactions that
+    /// still wait.
     pub(crate) fn push(&mut self, raw: &[u8], waits: impl Fn(&[u8]) -> bool) -> io::Result<()> {
         if self.file.bytes() > OUTBOX_BYTES_MAX || self.file.check().is_err() {
             let mut waiting = read_outbox(&self.path)?;
@@ -198,7 +200,7 @@ fn record(raw: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes()[..], raw].concat()
 }
 
-/// The whole records of an outbox; a torn last one is left out.
+/// The complete records of an outbox; an incomplete last one is ignored.
 pub(crate) fn read_outbox(path: &Path) -> io::Result<Vec<Vec<u8>>> {
     let bytes = durable::read(&Os, path)?.unwrap_or_default();
     let (mut records, mut rest) = (Vec::new(), bytes.as_slice());

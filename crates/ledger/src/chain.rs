@@ -1,5 +1,5 @@
-//! Where contracts run: in this node or on another network. The domain sees [`Ledger`] alone; this is
-//! the seam behind it.
+//! Where contracts run: in this node or on another network. The domain only uses [`Ledger`]; this is the
+//! interface behind it.
 
 use crate::embedded::EmbeddedChain;
 use crate::machine::View;
@@ -12,10 +12,10 @@ use vitals::ledger::{Anchor, Device, Grant, Ledger, LedgerError, Organisation, P
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// A chain on which the contracts run. An act is submitted and facts are proven through [`Ledger`];
-/// this adds what needs one height for several answers, and the contracts' events.
+/// A chain on which the contracts run. Acts are submitted and facts proven through [`Ledger`]; this adds
+/// several reads at one height, and the contracts' events.
 pub trait Chain: Ledger {
-    /// All records after the newest final block. They stay as they are while the chain goes on.
+    /// All records after the newest final block. They do not change while the chain goes on.
     fn view(&self) -> Box<dyn Records>;
 
     /// Events of the contracts in final blocks of these heights, in their order.
@@ -24,14 +24,14 @@ pub trait Chain: Ledger {
     /// `Refused` if some of them are no longer kept here, `Down` if they cannot be read.
     fn logs(&self, heights: RangeInclusive<u64>) -> Result<Vec<Event>, LedgerError>;
 
-    /// Follows the tip. Whoever is woken finds the records, and the outcome of every act in the block,
-    /// in place.
+    /// Watches the tip. When it changes, the records and the outcome of every act in the block can be read
+    /// already.
     fn watch_tip(&self) -> watch::Receiver<Tip>;
 
     /// The address acts are sent from.
     fn sender(&self) -> [u8; 20];
 
-    /// Stops following and sending; reads go on. Blocks: call it off the async threads.
+    /// Stops following and sending; reads still work. Blocking: call it outside async threads.
     fn stop(&self);
 }
 
@@ -66,7 +66,7 @@ pub trait Records: Send + Sync {
     fn anchor(&self, org: OrgId) -> Result<Option<Anchor>, LedgerError>;
 }
 
-/// What a contract said while a transaction ran.
+/// An event that a contract emitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Height of the transaction's block.
@@ -112,7 +112,7 @@ impl Chain for EmbeddedChain {
         let machine = self.machine();
         let down = |why: crate::machine::StoreError| LedgerError::Down(why.to_string());
         let mut events = Vec::new();
-        // The founding left no receipts.
+        // Height 0 has no receipts.
         for height in (*heights.start()).max(1)..=(*heights.end()).min(machine.tip().height) {
             for raw in machine.transactions(height).map_err(down)? {
                 let transaction = alloy_primitives::keccak256(&raw).0;

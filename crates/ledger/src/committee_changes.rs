@@ -1,8 +1,8 @@
-//! The blocks that changed the committee, with their certificates, kept for ever: every proof carries
-//! them, and without one of them no stranger can follow the ledger any further.
+//! The blocks that changed the committee, with their certificates. They are kept for ever: every proof
+//! carries them, and without one of them nobody can verify the ledger beyond it.
 //!
-//! A file of its own beside the state: it is written once per change of the committee, and a snapshot
-//! or a pruning of the state never touches it.
+//! They have a file of their own beside the state: it is written once per change, and neither a snapshot nor
+//! pruning touches it.
 
 #[cfg(test)]
 mod tests;
@@ -25,16 +25,16 @@ const COMMITTEE_CHANGES: TableDefinition<u64, &[u8]> = TableDefinition::new("bou
 /// Height → [`Certified`]: the block whose state came as a snapshot, if this ledger began with one.
 const SNAPSHOT_BASE: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot");
 
-/// Why a boundary is not kept, or the file not opened.
+/// Why a change is not stored, or the file not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitteeChangeError {
-    /// The disk or the file fails: the operator's move.
+    /// The disk or the file fails.
     #[error("the file of committee changes failed: {0}")]
     Io(#[from] redb::Error),
     /// The file is not what was written: restore it, or take the changes from another validator.
     #[error("the file of committee changes is damaged: {0}")]
     Damaged(String),
-    /// Nothing that a stranger would believe: it is not kept.
+    /// The change does not verify; it is not stored.
     #[error("this does not change the committee: {0}")]
     InvalidLink(#[from] BrokenLink),
 }
@@ -53,7 +53,7 @@ struct StoredChange {
 
 struct Chain {
     kept: Vec<StoredChange>,
-    /// The committee they lead to, and the first epoch it certifies.
+    /// The first epoch that the newest committee certifies, and its members.
     current: (u64, Vec<[u8; 32]>),
 }
 
@@ -72,10 +72,10 @@ impl std::fmt::Debug for CommitteeChanges {
 }
 
 impl CommitteeChanges {
-    /// Opens or makes the file in the ledger's folder, and checks every certificate in it.
+    /// Opens or creates the file in the ledger's folder, and checks every certificate in it.
     ///
     /// # Errors
-    /// If the file cannot be used, or what is in it does not hold from the genesis on.
+    /// If the file cannot be used, or its changes do not verify from genesis on.
     pub fn open(folder: &Path, document: &GenesisDocument) -> Result<Self, CommitteeChangeError> {
         let file = io!(Database::builder().set_check_integrity_on_open(true).create(folder.join(FILE)))?;
         let mut kept = Vec::new();
@@ -114,7 +114,7 @@ impl CommitteeChanges {
         Ok(committee_changes)
     }
 
-    /// A final block, with the committee that certified it, followed from genesis on over what is kept.
+    /// Verifies from genesis on that a block is final, and returns it with the committee that certified it.
     fn verify_final(&self, certified: &Certified) -> Result<SnapshotBase, CommitteeChangeError> {
         let header = BlockHeader::decode(&certified.header).map_err(BrokenLink::Header)?;
         let Certified { header: bytes, certificate } = certified.clone();
@@ -125,10 +125,10 @@ impl CommitteeChanges {
         Ok(SnapshotBase { header: finalized.header, certificate, committee: finalized.committee })
     }
 
-    /// Keeps the block whose state comes as a snapshot, with its certificate. Durable on return.
+    /// Stores the block whose state comes as a snapshot, with its certificate. Durable on return.
     ///
     /// # Errors
-    /// If the disk fails, or the block is not final after the changes that are kept.
+    /// If the disk fails, or the block is not final according to the stored changes.
     pub fn start_from_snapshot(&mut self, certified: &Certified) -> Result<(), CommitteeChangeError> {
         let snapshot_base = self.verify_final(certified)?;
         let mut tx = io!(self.file.begin_write())?;
@@ -154,16 +154,16 @@ impl CommitteeChanges {
         self.document.epoch_blocks
     }
 
-    /// To be called with every final block that has its own certificate, **before** the block is
-    /// committed: an epoch's last block that names another committee is durable on return (true).
-    /// Any other block costs a comparison (false), and so does one that is kept already.
+    /// Stores an epoch's last block that names another committee; durable on return (true). Does nothing for
+    /// any other block or a stored one (false). Call it with every final block that has its own certificate,
+    /// **before** the block is committed.
     ///
     /// A block may become final by a later one's certificate. If it is an epoch's last and
-    /// [`Self::lacks`] it, its own certificate must be had from the other validators before the next
-    /// epoch is entered: afterwards nobody could follow this node's proofs.
+    /// [`Self::lacks`] it, its own certificate must be fetched from the other validators before the next
+    /// epoch is entered: otherwise nobody could verify this node's proofs.
     ///
     /// # Errors
-    /// If the disk fails, or the certificate is not one of the committee that stands: nothing is kept.
+    /// If the disk fails, or the certificate is not one of the current committee: nothing is stored.
     pub fn record(
         &self,
         header: &BlockHeader,
@@ -177,7 +177,7 @@ impl CommitteeChanges {
         Ok(true)
     }
 
-    /// Does this header change the committee without being kept?
+    /// Does this header change the committee without being stored?
     #[must_use]
     pub fn lacks(&self, header: &BlockHeader) -> bool {
         if header.committee.is_empty() {
@@ -187,16 +187,15 @@ impl CommitteeChanges {
         let known = chain.kept.binary_search_by_key(&header.height, |kept| kept.height);
         match known {
             Ok(at) => chain.kept[at].digest != header.digest(),
-            // Behind the newest change a header is old news.
+            // Changes below the newest one are settled.
             Err(at) => at == chain.kept.len() && header.committee != chain.current.1,
         }
     }
 
-    /// Takes over changes from another validator or a snapshot; those known already are passed over.
-    /// Durable on return.
+    /// Stores changes from another validator or a snapshot; known ones are skipped. Durable on return.
     ///
     /// # Errors
-    /// If the disk fails, or one of them does not follow from what is kept: nothing is taken.
+    /// If the disk fails, or one of them does not verify after the stored ones: nothing is stored.
     pub fn extend(&self, changes: &[Certified]) -> Result<(), CommitteeChangeError> {
         let mut chain = self.chain.write().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = Vec::new();
@@ -226,8 +225,7 @@ impl CommitteeChanges {
         Ok(())
     }
 
-    /// The changes a proof about a block of `height` carries: those below it, and of very many only
-    /// the newest that fit.
+    /// The changes below `height`, for a proof about a block of that height; only the newest if not all fit.
     #[must_use]
     pub fn before(&self, height: u64) -> Vec<Certified> {
         let chain = self.read();
@@ -242,7 +240,7 @@ impl CommitteeChanges {
         changes
     }
 
-    /// Those above a height, oldest first, as many as fit.
+    /// The changes above a height, oldest first, as many as fit into `bytes_max`.
     #[must_use]
     pub fn above(&self, height: u64, bytes_max: usize) -> Vec<Certified> {
         let chain = self.read();
@@ -254,13 +252,13 @@ impl CommitteeChanges {
         above.map(|kept| kept.certified.clone()).collect()
     }
 
-    /// Height of the newest one; zero if there is none.
+    /// Height of the newest change; zero if there is none.
     #[must_use]
     pub fn newest(&self) -> u64 {
         self.read().kept.last().map_or(0, |kept| kept.height)
     }
 
-    /// All of them, for a newcomer.
+    /// All changes.
     #[must_use]
     pub fn all(&self) -> Vec<Certified> {
         self.read().kept.iter().map(|kept| kept.certified.clone()).collect()
@@ -272,13 +270,13 @@ impl CommitteeChanges {
         self.read().current.clone()
     }
 
-    /// How often the committee changed.
+    /// The number of changes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read().kept.len()
     }
 
-    /// Does the founding committee still stand?
+    /// Has the committee never changed?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,10 +1,10 @@
-//! The contracts, seen from Rust: their addresses, calls for every act, records read straight from
-//! storage, and refusals in words.
+//! The contracts: their addresses, the call for every act, records read from storage, and refusals as text.
 
 mod authorities;
 mod calls;
 mod emergency;
 mod refusals;
+pub mod roles;
 
 pub use calls::gas_of;
 pub use refusals::{reason, refusal};
@@ -34,6 +34,7 @@ pub mod bindings {
     sol!(WebAuthnVerifier, "../../contracts/artifacts/WebAuthnVerifier.json");
     sol!(Policies, "../../contracts/artifacts/Policies.json");
     sol!(TwoClinicians, "../../contracts/artifacts/TwoClinicians.json");
+    sol!(Roles, "../../contracts/artifacts/Roles.json");
 }
 
 /// Longest ERC-7913 signer, as the contract has it; a longer one in the state is damage.
@@ -43,7 +44,7 @@ const ORGANISATION_OF: u8 = 1;
 /// Slot of `Directory.people`.
 const PEOPLE: u8 = 2;
 
-/// Where the contracts of one ledger stand.
+/// The addresses of one ledger's contracts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contracts {
     /// Organisations and people.
@@ -62,10 +63,13 @@ pub struct Contracts {
     pub webauthn_verifier: Address,
     /// Policies a consent may name.
     pub policies: Address,
+    /// Roles beyond the first five, if the address book of a state holds them
+    /// ([`Self::with_address_book`]).
+    pub roles: Option<Address>,
 }
 
 impl Contracts {
-    /// The addresses a genesis document names; nothing if it does not name them all.
+    /// The addresses in a genesis document; `None` if one is missing.
     #[must_use]
     pub fn of(document: &GenesisDocument) -> Option<Self> {
         let address = |name| document.address(name).map(Address::from);
@@ -78,10 +82,11 @@ impl Contracts {
             authorities: address(AUTHORITIES)?,
             webauthn_verifier: address(WEBAUTHN_VERIFIER)?,
             policies: address(POLICIES)?,
+            roles: None,
         })
     }
 
-    /// The contract a fact stands in.
+    /// The contract that holds a fact.
     #[must_use]
     pub fn of_fact(&self, fact: Fact) -> Address {
         match fact {
@@ -117,10 +122,12 @@ impl Contracts {
         if head == [0; 32] {
             return Ok(None);
         }
-        let [role] = packed(&head, 24);
+        let org = OrgId(packed(&head, 0));
+        let [enrolled_role] = packed(&head, 24);
+        let role = self.effective_role(state, org, id, enrolled_role);
         Ok(Some(Person {
             role: Role::from_code(role).ok_or(NotProven::NotARecord)?,
-            org: OrgId(packed(&head, 0)),
+            org,
             signer: bytes_at(state, &self.directory, &slot_after(&base, 2), SIGNER_BYTES_MAX)?,
             vault_kept: packed(&head, 25) == [1],
             since_ms: packed_u64(&head, 16),
@@ -148,8 +155,8 @@ impl Contracts {
     }
 }
 
-/// A Solidity `bytes` or `string` at `slot`: short ones stand beside their length, long ones from
-/// keccak256(slot) on. A longer one than `most` is damage.
+/// A Solidity `bytes` or `string` at `slot`: up to 31 bytes in the slot itself, longer ones from
+/// keccak256(slot) on. More than `most` bytes is damage.
 fn bytes_at(state: &State, contract: &Address, slot: &Word, most: usize) -> Result<Vec<u8>, NotProven> {
     let head = state.word(contract, slot);
     if head[31] & 1 == 0 {
@@ -169,7 +176,7 @@ fn bytes_at(state: &State, contract: &Address, slot: &Word, most: usize) -> Resu
     Ok(bytes)
 }
 
-/// The slot `offset` behind `slot`, for arrays.
+/// The slot `offset` slots after `slot`, for arrays.
 fn slot_far_after(slot: &Word, offset: u64) -> Word {
     (U256::from_be_bytes(*slot).wrapping_add(U256::from(offset))).to_be_bytes()
 }

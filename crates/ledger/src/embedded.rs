@@ -1,5 +1,5 @@
-//! The ledger inside a node: state machine, pool, the organisation's account and one validator, as
-//! one [`Ledger`].
+//! The ledger inside a node: state machine, pool, the organisation's account and one validator, as one
+//! [`Ledger`].
 
 use crate::account::{Account, AccountError};
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
@@ -33,17 +33,17 @@ const JOURNALS: &str = "consensus";
 /// How the ledger of a node runs.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The ledger's folder, locked by the caller. Its journals must never come from a backup.
+    /// The ledger's folder, locked by the caller. Never restore its journals from a backup.
     pub folder: PathBuf,
-    /// How its validator agrees with the others; the journals lie inside the ledger's folder.
+    /// How its validator runs. Its journals are inside the ledger's folder.
     pub agreement: ConsensusConfig,
-    /// What is kept of the past, and in how much memory.
+    /// What is kept of past blocks, and memory bounds.
     pub machine: machine::Config,
 }
 
 impl Config {
-    /// The defaults of a committee of one: a block every two seconds when idle, no liars claimed
-    /// survived, nothing listens.
+    /// The defaults of a committee of one: a block every two seconds when idle, no faulty validators, and
+    /// nothing listens.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         let agreement = ConsensusConfig::new(folder.join(JOURNALS));
@@ -73,10 +73,10 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// Why the ledger did not open. Says whose move it is.
+/// Why the ledger did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder cannot be made.
+    /// The folder cannot be created.
     #[error("the ledger folder {folder} cannot be used: {source}")]
     Folder {
         /// Which.
@@ -87,10 +87,10 @@ pub enum OpenError {
     /// The state does not open.
     #[error(transparent)]
     Machine(#[from] MachineError),
-    /// The kept changes of the committee do not open.
+    /// The stored changes of the committee do not open.
     #[error(transparent)]
     CommitteeChanges(#[from] CommitteeChangeError),
-    /// Of a ledger that began with a snapshot, one file is there and the other is not.
+    /// The ledger began with a snapshot, and one of its two files is missing or another one's.
     #[error(
         "state.redb began at height {state} and boundaries.redb at height {committee_changes}, so they do not belong \
          together: bring both back from the same moment, or import a snapshot again"
@@ -104,7 +104,7 @@ pub enum OpenError {
     /// The organisation's account does not open.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// The validator key is none.
+    /// The validator key is invalid.
     #[error("the validator key is not an Ed25519 key")]
     NotAKey,
     /// Consensus does not start.
@@ -133,11 +133,11 @@ impl std::fmt::Debug for EmbeddedChain {
 }
 
 impl EmbeddedChain {
-    /// Opens or founds the ledger of `document` in the configured folder and starts its validator.
-    /// Blocks for some hundred milliseconds: call it off the async threads.
+    /// Opens or creates the ledger of `document` in the configured folder and starts its validator.
+    /// Blocks for some hundred milliseconds: call it outside async threads.
     ///
     /// # Errors
-    /// Names what is wrong, and whose move it is; nothing keeps running.
+    /// If a part does not open or start; then nothing keeps running.
     pub fn start(config: &Config, document: &GenesisDocument, keys: &Keys) -> Result<Self, OpenError> {
         let folder = &config.folder;
         let broken = |source| OpenError::Folder { folder: folder.clone(), source };
@@ -146,7 +146,7 @@ impl EmbeddedChain {
         let machine = Machine::open_with(folder, document, &config.machine)?;
         let pool = Pool::new(machine.clone());
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
-        // A new state file is as durable as its name.
+        // Makes the names of new files durable.
         Os.sync_folder(folder).map_err(broken)?;
         let committee_changes = CommitteeChanges::open(folder, document)?;
         let (base, snapshot_base) =
@@ -168,38 +168,38 @@ impl EmbeddedChain {
         Ok(Self { machine, pool, account, replica, status, peer_statuses, validator, me, epoch_blocks })
     }
 
-    /// Stops the validator and waits for it, at most about two seconds. Reads go on; acts are
-    /// refused as [`LedgerError::Down`]. Blocks: call it off the async threads.
+    /// Stops the validator and waits for it, at most about two seconds. Reads still work; acts are refused
+    /// with [`LedgerError::Down`]. Blocking: call it outside async threads.
     pub fn stop(&self) {
         self.validator.lock().unwrap_or_else(PoisonError::into_inner).stop();
     }
 
-    /// Whether the chain moves.
+    /// The status of the validator.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
-    /// Follows [`Self::status`].
+    /// Watches [`Self::status`].
     #[must_use]
     pub fn watch_status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
 
-    /// Follows the committed tip. Whoever is woken finds the state, the outcome of every act in the
-    /// block and, if the height has one, its certificate in place.
+    /// Watches the committed tip. When it changes, the state, the outcome of every act in the block and, if
+    /// the height has one, its certificate can be read already.
     #[must_use]
     pub fn watch_tip(&self) -> watch::Receiver<Tip> {
         self.replica.watch_tip()
     }
 
-    /// What the chain did since it was started. Cheap.
+    /// What the chain did since it was started.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.replica.stats()
     }
 
-    /// What this node sees of the other validators.
+    /// What this node observes of the other validators.
     #[must_use]
     pub fn peer_statuses(&self) -> &PeerStatusTable {
         &self.peer_statuses
@@ -211,14 +211,14 @@ impl EmbeddedChain {
         self.replica.evidence()
     }
 
-    /// The first block that changed the committee and whose certificate is missing here: proofs do not lead
-    /// across it. The other validators are asked for it until it comes.
+    /// The first block that changed the committee and whose certificate is missing here: proofs do not reach
+    /// beyond it. The other validators are asked for it until one has it.
     #[must_use]
     pub fn gap(&self) -> Option<u64> {
         self.replica.gap()
     }
 
-    /// A state for a node that joins late, of the newest epoch's last block.
+    /// The state after the newest epoch's last block, for a node that joins late.
     ///
     /// # Errors
     /// [`LedgerError::Busy`] until such a block is final.
@@ -267,7 +267,7 @@ impl EmbeddedChain {
         self.validator.lock().unwrap_or_else(PoisonError::into_inner).panic();
     }
 
-    /// Ends it as a crash would.
+    /// Stops it as a crash would.
     #[cfg(test)]
     fn crash(self) {
         self.validator.lock().unwrap_or_else(PoisonError::into_inner).crash();
@@ -328,7 +328,7 @@ impl Ledger for EmbeddedChain {
         if let Act::Propose(Motion::AddValidator { key, .. } | Motion::ReplaceKey { new: key, .. }) = &act
             && !consensus::is_key(key)
         {
-            // The contract cannot tell.
+            // The contract cannot check it.
             let why = "the validator key is not an Ed25519 public key: take it from the node that is to join";
             return Err(LedgerError::Refused(String::from(why)));
         }

@@ -1,9 +1,7 @@
-//! Votes of validators that contradict each other, kept on disk: an organisation that lied stays known
-//! after a restart.
+//! Contradictory votes of validators, kept on disk so that a restart does not lose them.
 //!
 //! One file in the ledger's folder; records of length (4, big-endian) ‖ CBOR
-//! `[validator, epoch, view, kind, votes]`. A torn last record is forgotten: whoever lies once has
-//! signed it, and the engine names a liar again when it meets one.
+//! `[validator, epoch, view, kind, votes]`. An incomplete last record is dropped.
 
 use consensus::{Conflict, Evidence};
 use durable::{AppendFile, Disk as _, Os};
@@ -14,7 +12,7 @@ use vitals::cbor::{NotCanonical, Reader, Writer};
 
 /// Name of the file.
 const FILE: &str = "evidence";
-/// Pieces kept; the first ones convict.
+/// Most pieces kept. Later ones are dropped.
 pub const EVIDENCE_MAX: usize = 256;
 /// Longest pair of votes kept.
 const VOTES_BYTES_MAX: usize = 4096;
@@ -24,7 +22,7 @@ const FILE_BYTES_MAX: u64 = (EVIDENCE_MAX * (VOTES_BYTES_MAX + 128)) as u64;
 /// The evidence a node holds.
 #[derive(Debug)]
 pub(crate) struct EvidenceFile {
-    /// Nothing when it is kept in memory only. The file is made for the first piece.
+    /// `None` in memory only. The file is created with the first piece.
     path: Option<PathBuf>,
     pieces: Vec<Evidence>,
 }
@@ -55,7 +53,10 @@ impl EvidenceFile {
             }
         }
         if !rest.is_empty() {
-            tracing::warn!(bytes = rest.len(), "The end of the file of evidence is torn and is cut off");
+            tracing::warn!(
+                bytes = rest.len(),
+                "The last record of the evidence file is incomplete; removed it"
+            );
             Os.open(&path)?.cut(whole as u64)?;
         }
         Ok(Self { path: Some(path), pieces })
@@ -66,7 +67,7 @@ impl EvidenceFile {
         &self.pieces
     }
 
-    /// Keeps a piece, durably on return. False if it is known, too long, or there is no more room.
+    /// Stores a piece, durably on return. False if it is known, too long, or the file is full.
     pub(crate) fn keep(&mut self, evidence: Evidence) -> io::Result<bool> {
         let known = |kept: &Evidence| {
             (kept.validator, kept.epoch, kept.view, kept.conflict)

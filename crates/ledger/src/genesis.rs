@@ -1,5 +1,5 @@
-//! The genesis document and the state it stands for: the contracts of this build, created by one fixed
-//! account in one fixed order, with the founding organisations inside.
+//! The genesis document and its state: the contracts of this build, created by one fixed account in a fixed
+//! order, with the founding organisations.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use vitals::proof::contracts::{
 use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
 use vitals::proof::header::BlockHeader;
 
-/// The account that creates the contracts; nobody has its key. The last 20 bytes of
+/// The account that creates the contracts; it has no known key. The last 20 bytes of
 /// keccak256("aceso/deployer/v1").
 pub const DEPLOYER: Address = address!("0xf719c6ac38820b24142197acaa5785d29e391b5c");
 
@@ -96,7 +96,7 @@ pub fn document(founding: Founding) -> GenesisDocument {
 pub fn document_at(founding: Founding, deployer: Address, nonce: u64) -> GenesisDocument {
     let Founding { chain_id, name, time_ms, epoch_blocks, committee, operators, mut founders, salt } =
         founding;
-    // A validator without an organisation stays; `state` refuses such a document.
+    // Validators without an organisation are kept; `state` refuses such a document.
     let operators = operators.into_iter().map(Some).chain(std::iter::repeat(None));
     let mut validators: Vec<([u8; 32], Option<OrgId>)> = committee.into_iter().zip(operators).collect();
     validators.sort_unstable();
@@ -140,11 +140,11 @@ fn contracts(deployer: Address, nonce: u64) -> Vec<Predeploy> {
 }
 
 /// Creation bytecode with constructor arguments of every contract of `document`, in order of creation,
-/// and the addresses they are written for.
+/// and their addresses.
 ///
 /// # Errors
-/// If the document names other contracts than this build has, wherever they stand, or validators that
-/// no organisation runs.
+/// If the document names other contracts than this build has, at whatever addresses, or validators without
+/// an organisation.
 pub(crate) fn creations(document: &GenesisDocument) -> Result<(Vec<Vec<u8>>, Contracts), GenesisError> {
     let (validators, operators) = (document.committee.len(), document.operators.len());
     if operators == 0 {
@@ -188,7 +188,7 @@ pub(crate) fn creations(document: &GenesisDocument) -> Result<(Vec<Vec<u8>>, Con
     Ok((codes, addresses))
 }
 
-/// The state a genesis document stands for, and its addresses.
+/// The state of a genesis document, and the contracts' addresses.
 pub(crate) fn state(document: &GenesisDocument) -> Result<(State, Flat, Contracts), GenesisError> {
     for (ours, theirs) in contracts(DEPLOYER, 0).iter().zip(&document.contracts) {
         if ours != theirs {

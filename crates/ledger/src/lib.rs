@@ -2,9 +2,9 @@
 //! on ([`consensus`]), proofs of the result, and all of it as one [`vitals::ledger::Ledger`].
 //!
 //! Start with [`embedded`], the ledger inside a node. [`machine`] executes and keeps blocks,
-//! [`replica`] is the machine as agreement sees it, [`contracts`] and [`genesis`] say what runs, [`pool`]
-//! and [`account`] bring acts in. [`chain`] is the seam beneath the trait, [`remote`] the same contracts on
-//! another network. Keys, ids and proofs go in and out as the bytes and words of `vitals`.
+//! [`replica`] implements consensus' state machine, [`contracts`] and [`genesis`] define what runs, [`pool`]
+//! and [`account`] bring acts in. [`chain`] is the interface behind `Ledger`, [`remote`] the same contracts on
+//! another network. Keys, ids and proofs are types of `vitals` or bytes.
 
 pub mod account;
 pub mod chain;

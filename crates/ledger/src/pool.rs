@@ -1,5 +1,5 @@
 //! Transactions waiting for a block: checked once, queued by sender and nonce, taken from all senders in
-//! fair shares. Gas is free here, so shares and caps are what keeps one sender from crowding out the others.
+//! fair shares. Gas is free, so shares and caps keep one sender from crowding out the others.
 
 mod queues;
 
@@ -22,21 +22,21 @@ pub const SENDER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const POOL_TXS_MAX: usize = 64 * 1024;
 /// Longest sum of all waiting transactions.
 pub const POOL_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long, in the ledger's time, a transaction from another validator waits. Whoever took it from its
-/// sender hands it over again.
+/// How long, in the ledger's time, a transaction from another validator waits. The node
+/// that took it from its sender sends it again.
 pub const WAIT_MAX_MS: u64 = 10 * 60 * 1000;
-/// Most transactions looked at of one batch from another validator: as many as one is handed.
+/// Most transactions of one batch from another validator.
 pub const BATCH_TXS_MAX: usize = BLOCK_TXS_MAX;
 /// Longest sum of one such batch.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// Transactions of such a batch that may be wrong before the rest of it is not looked at: each costs the
-/// recovery of a signature.
+/// Transactions of such a batch that may be invalid before the rest is ignored: each costs the recovery
+/// of a signature.
 pub const BATCH_INVALID_MAX: usize = 4;
 
-/// Why a transaction is not taken. Says whose move it is.
+/// Why a transaction is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
-    /// The transaction is wrong and stays wrong.
+    /// The transaction is invalid, in every state.
     #[error("the transaction {0}")]
     Invalid(#[from] InvalidTx),
     /// A transaction with this nonce is committed already.
@@ -76,41 +76,41 @@ pub enum PoolError {
     Full,
 }
 
-/// What became of a batch from another validator.
+/// The result of a batch from another validator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Received {
-    /// New ones, waiting now.
+    /// Accepted ones.
     pub taken: usize,
-    /// Those that waited already or are final.
+    /// Known ones, waiting or final.
     pub known: usize,
-    /// Those not taken, by their place in the batch, and why.
+    /// Refused ones, by index in the batch, and why.
     pub refused: Vec<(usize, PoolError)>,
-    /// Those after the batch's bounds, or after too many wrong ones: not looked at.
+    /// Ignored ones: beyond the bounds of a batch, or after too many invalid ones.
     pub ignored: usize,
     /// The batch is beyond its bounds.
     pub oversize: bool,
 }
 
 impl Received {
-    /// Did the peer hand over what no honest validator does: a batch beyond its bounds, or transactions
-    /// that are wrong in themselves?
+    /// Did the peer violate the protocol: a batch beyond its bounds, or transactions that are invalid in every
+    /// state?
     #[must_use]
     pub fn is_violation(&self) -> bool {
         self.violation().is_some()
     }
 
-    /// What no honest validator does, if the peer did such a thing.
+    /// The protocol violation, if there was one.
     #[must_use]
     pub fn violation(&self) -> Option<String> {
         if self.oversize {
             return Some(String::from("a batch of transactions is beyond its bounds"));
         }
         let (index, why) = self.refused.iter().find(|(_, why)| is_permanently_invalid(why))?;
-        Some(format!("transaction {index} of a batch is none: {why}"))
+        Some(format!("transaction {index} of a batch is invalid: {why}"))
     }
 }
 
-/// Wrong in itself, whatever the state: a sender that is not registered here may be by now elsewhere.
+/// Invalid in every state. A sender that is not registered here may be registered in a newer state.
 fn is_permanently_invalid(why: &PoolError) -> bool {
     matches!(why, PoolError::Invalid(why) if !matches!(why, InvalidTx::Sender { .. }))
 }
@@ -128,7 +128,7 @@ struct Shared {
 }
 
 impl Pool {
-    /// An empty pool in front of `machine`.
+    /// An empty pool for `machine`.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
         Self(Arc::new(Shared {
@@ -139,17 +139,17 @@ impl Pool {
         }))
     }
 
-    /// Takes a raw EIP-2718 transaction and names it by its hash. The same one again is taken again.
+    /// Accepts a raw EIP-2718 transaction and returns its hash. A waiting transaction is accepted again.
     ///
     /// # Errors
-    /// If it can never stand in a block, or the pool is full.
+    /// If it can never be part of a block, or the pool is full.
     pub fn submit(&self, raw: impl Into<Vec<u8>>) -> Result<Hash, PoolError> {
         let hash = self.admit(raw.into(), Handover::Not)?;
         self.0.submitted.notify_one();
         Ok(hash)
     }
 
-    /// As [`Self::submit`], for one that another validator handed over: it is not handed on.
+    /// As [`Self::submit`], for a transaction from another validator: it is not sent on.
     ///
     /// # Errors
     /// As [`Self::submit`].
@@ -157,7 +157,7 @@ impl Pool {
         self.admit(raw.into(), Handover::FromOthers)
     }
 
-    /// Takes a batch that another validator handed over, with bounded work whatever is in it.
+    /// Accepts a batch from another validator, with bounded work.
     #[must_use]
     pub fn receive(&self, batch: &[impl AsRef<[u8]>]) -> Received {
         let (mut received, mut bytes, mut wrong) = (Received::default(), 0, 0);
@@ -169,7 +169,7 @@ impl Pool {
                 received.ignored = batch.len() - index;
                 break;
             }
-            // What is known costs a hash, not the recovery of a signature.
+            // A known transaction costs a hash and not the recovery of a signature.
             if self.knows(&keccak256(raw).0) {
                 received.known += 1;
                 continue;
@@ -190,7 +190,7 @@ impl Pool {
     }
 
     fn admit(&self, raw: Vec<u8>, handed: Handover) -> Result<Hash, PoolError> {
-        // Signature recovery is the dear part: outside the lock.
+        // Signature recovery is expensive: outside the lock.
         let tx = self.0.machine.check(&raw)?;
         let view = self.0.machine.view();
         if view.sends_for(tx.sender).is_none() {
@@ -201,7 +201,7 @@ impl Pool {
         Ok(tx.hash)
     }
 
-    /// Transactions submitted here and not handed out yet, oldest first, up to `bytes_max`; waits until
+    /// Transactions submitted here and not sent to others yet, oldest first, up to `bytes_max`; waits until
     /// there are some.
     pub async fn next_outgoing(&self, bytes_max: usize) -> Vec<Vec<u8>> {
         loop {
@@ -213,8 +213,7 @@ impl Pool {
         }
     }
 
-    /// Transactions submitted here that are not final although they were handed out before this was
-    /// asked last.
+    /// Transactions submitted here that are still not final although they were sent before the last call.
     #[must_use]
     pub fn unconfirmed(&self, bytes_max: usize) -> Vec<Vec<u8>> {
         let mut queues = self.queues();
@@ -223,35 +222,35 @@ impl Pool {
         batch
     }
 
-    /// The height at which a transaction came that still waits.
+    /// The height at which a waiting transaction arrived.
     #[must_use]
     pub fn waiting_since(&self, transaction: &Hash) -> Option<u64> {
         self.queues().find(transaction).map(|waiting| waiting.since.height)
     }
 
-    /// The bytes of a transaction that waits.
+    /// The bytes of a waiting transaction.
     #[must_use]
     pub fn waiting_bytes(&self, transaction: &Hash) -> Option<Vec<u8>> {
         self.queues().find(transaction).map(|waiting| waiting.raw.clone())
     }
 
-    /// The transactions of the next block on `parent`, in order. Each comes from the sender who has had
-    /// least of the block so far, by bytes, gas or number, so that a flood of one sender delays nobody
-    /// else. They stay in the pool until [`Self::committed`].
+    /// The transactions of the next block on `parent`, in order. Each comes from the sender with the
+    /// smallest share of the block so far, by bytes, gas or number, so that a flood of one sender delays no
+    /// other. They stay in the pool until [`Self::committed`].
     #[must_use]
     pub fn next_batch(&self, parent: &Snapshot) -> Vec<Vec<u8>> {
         self.queues().batch(|sender| parent.nonce(*sender), |sender| self.0.machine.may_send(parent, *sender))
     }
 
-    /// Forgets what is settled in `view`, and what came from others and has waited too long. To be called
-    /// after each commit.
+    /// Removes what is settled in `view`, and what came from others and has waited too long. Call it after
+    /// each commit.
     pub fn committed(&self, view: &View) {
         let next = |sender: &Address| view.sends_for(*sender).map(|_| view.nonce(*sender));
         self.queues().settle(next, view.tip().time_ms.saturating_sub(WAIT_MAX_MS));
     }
 
-    /// Forgets a transaction that cannot stand in a block. Its sender's later ones wait until its nonce
-    /// is used by another.
+    /// Removes a transaction that cannot be part of a block. Its sender's later ones wait until another one
+    /// uses its nonce.
     pub fn discard(&self, raw: &[u8], why: &InvalidTx) {
         tracing::warn!(%why, "Discarded a transaction that {why}");
         let Ok(tx) = self.0.machine.check(raw) else { return };
@@ -271,12 +270,12 @@ impl Pool {
         self.queues().len()
     }
 
-    /// What became of a transaction.
+    /// The outcome of a transaction.
     ///
     /// # Errors
     /// If the store fails or is damaged.
     pub fn outcome(&self, transaction: &Hash) -> Result<Outcome, StoreError> {
-        // The pool first: a commit between the two questions is then seen by the second.
+        // The pool first: the second read then sees a commit in between.
         let waiting = self.queues().contains(transaction);
         let committed = self.0.machine.outcome(transaction)?;
         Ok(committed.unwrap_or(if waiting { Outcome::Pending } else { Outcome::Unknown }))

@@ -1,8 +1,8 @@
-//! The ledger on an existing permissioned Ethereum network, reached by JSON-RPC: the same contracts and
-//! the same words, on blocks other machines agree on.
+//! The ledger on an existing permissioned Ethereum network, reached by JSON-RPC: the same contracts, on
+//! blocks that other validators agree on.
 //!
-//! What is trusted here, and was not on our own chain: the network's validators, and the one node asked.
-//! There is no certificate of ours, so there is no [`LedgerProof`] (`docs/decisions/111`).
+//! In contrast to the embedded chain, the network's validators and the one node that is asked are trusted.
+//! Its blocks carry no certificate of ours, so there is no [`LedgerProof`] (`docs/decisions/111`).
 
 mod acts;
 mod code;
@@ -77,27 +77,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A runtime for one thread that talks to a network.
+/// A runtime for the thread that talks to the network.
 fn runtime() -> Result<tokio::runtime::Runtime, RemoteError> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// What was found on a network.
+/// The result of [`check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NetworkCheck {
     /// The newest block with enough confirmations.
     pub height: u64,
-    /// The active organisation the account asked for sends for.
+    /// The active organisation that the account in question sends for.
     pub sends_for: Option<OrgId>,
     /// That account's next nonce.
     pub nonce: u64,
 }
 
-/// Is this the network, do this build's contracts stand on it, can all they hold be read, and whom does
-/// `sender` send for? Blocks: call it off the async threads.
+/// Checks that this is the configured network, that this build's contracts are on it and that all their
+/// records can be read; returns whom `sender` sends for. Blocking: call it outside async threads.
 ///
 /// # Errors
-/// Says what is wrong and whose move it is.
+/// If one of these checks fails.
 pub fn check(
     network: &Network,
     document: &GenesisDocument,
@@ -157,7 +157,7 @@ impl Inner {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Everything that must be in order before the first answer.
+    /// Checks the network and reads all records, before the first answer is given.
     async fn initial_sync(&self, document: &GenesisDocument) -> Result<(), RemoteError> {
         let Network { first_block, confirmations, .. } = self.network;
         self.network.check_chain(&self.rpc).await?;
@@ -170,12 +170,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Rounds, for ever, or until what counted as final is not.
+    /// Sends and follows, round after round, until a block that counted as final is replaced.
     async fn run(&self) {
         for round in 0.. {
             let done = match self.send(round).await {
                 Ok(()) => self.follow().await.map(|_| ()),
-                // Reading goes on where writing is refused.
+                // Follow the chain even if sending fails.
                 Err(why) => self.follow().await.and(Err(why.into())),
             };
             let status = match &done {
@@ -198,7 +198,7 @@ impl Inner {
         }
     }
 
-    /// Is the network at hand?
+    /// Refuses unless the network is followed.
     fn check_running(&self) -> Result<(), LedgerError> {
         match &*self.status.borrow() {
             Status::Starting | Status::Running => Ok(()),
@@ -209,12 +209,17 @@ impl Inner {
 
     fn submit(&self, act: &Act) -> Result<ActId, LedgerError> {
         self.check_running()?;
-        // Held until the act is in the file, so that no nonce is given out twice.
+        // Locked until the act is in the file, so that no nonce is used twice.
         let mut acts = lock(&self.acts);
         let cache = self.cache();
         let org = cache.sends_for(self.address.0.0).ok_or_else(|| {
-            LedgerError::Refused(format!("{} is no active organisation's sender", self.address))
+            LedgerError::Refused(format!("{} is not the sender of an active organisation", self.address))
         })?;
+        // The address book is not read on other networks.
+        if self.contracts.check_available(act).is_err() {
+            let why = "roles beyond the first five are not available on another network";
+            return Err(LedgerError::Refused(String::from(why)));
+        }
         if acts.is_full() {
             return Err(LedgerError::Busy(format!("{ACTS_MAX} acts wait for the network")));
         }
@@ -229,12 +234,12 @@ impl Inner {
 }
 
 impl RemoteChain {
-    /// Connects to the network, checks that it is the one `document` was written for and that this
-    /// build's contracts stand there, reads all they hold and follows it from then on. Acts wait in
-    /// `folder`, which the caller has locked. Blocks: call it off the async threads.
+    /// Connects to the network, checks that it is the one `document` was written for and has this build's
+    /// contracts, reads all their records and follows it from then on. Acts wait in `folder`, which the
+    /// caller has locked. Blocking: call it outside async threads.
     ///
     /// # Errors
-    /// Names what is wrong, and whose move it is; nothing keeps running.
+    /// If a check fails or the network is not reached; then nothing keeps running.
     pub fn start(
         folder: &Path,
         network: Network,
@@ -386,7 +391,7 @@ impl Ledger for RemoteChain {
 
     fn prove(&self, _: &[Fact]) -> Result<LedgerProof, LedgerError> {
         Err(LedgerError::Refused(String::from(
-            "this ledger stands on another network, whose blocks carry no certificate of ours",
+            "this ledger is on another network, whose blocks carry no certificate of ours",
         )))
     }
 }

@@ -1,7 +1,7 @@
-//! The state machine as agreement sees it: what a block does to the state, before and after it is final.
+//! The state machine that consensus drives: executes blocks before they are final, and commits them.
 //!
-//! Blocks are executed before they are final, each on what its parent left: the results are speculative
-//! by block digest until the chain passes their height.
+//! Each block is executed on the state after its parent. The results are kept by block digest until a block
+//! of their height is final.
 
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
 use crate::evidence::EvidenceFile;
@@ -32,10 +32,10 @@ mod tests;
 
 use requests::ServedSnapshots;
 
-/// Finality times remembered for [`Stats`].
+/// Most finality times kept for [`Stats`].
 const TIMES_MAX: usize = 256;
 
-/// Newest proposals whose newcomers may follow.
+/// Newest proposals whose candidates may follow the chain.
 const PROPOSALS_FOLLOWED_MAX: u64 = 32;
 
 /// What this chain did since it was started, for metrics.
@@ -47,8 +47,8 @@ pub struct Stats {
     pub blocks: u64,
     /// Transactions in them.
     pub transactions: u64,
-    /// From a block's time to its state being durable here, milliseconds, oldest first: at most
-    /// the last 256 blocks.
+    /// Milliseconds from a block's time to its state being durable here, oldest first, for at most the last
+    /// 256 blocks.
     pub finality_ms: Vec<u64>,
 }
 
@@ -66,13 +66,13 @@ struct Counters {
     finality_ms: VecDeque<u64>,
 }
 
-/// A block's effects, waiting to become final or not.
+/// The result of a block that is not final yet.
 struct Speculative {
     height: u64,
     executed: Arc<Executed>,
 }
 
-/// State machine, pool and speculation of one node.
+/// State machine, pool and speculative results of one node.
 pub struct Replica {
     machine: Machine,
     pool: Pool,
@@ -92,7 +92,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Replica {
-    /// The replica of `machine`, proposing what waits in `pool`.
+    /// The replica of `machine`, which proposes transactions from `pool`.
     #[must_use]
     pub fn new(machine: Machine, pool: Pool) -> Self {
         let tip = watch::Sender::new(machine.tip());
@@ -110,8 +110,8 @@ impl Replica {
         }
     }
 
-    /// Keeps the blocks that change the committee, and shows them in its proofs. Without it proofs end
-    /// with the founding committee.
+    /// Stores the blocks that change the committee, and adds them to its proofs. Without it proofs end with
+    /// the founding committee.
     #[must_use]
     pub fn with_committee_changes(self, committee_changes: CommitteeChanges) -> Self {
         let replica = Self { committee_changes: Some(committee_changes), ..self };
@@ -119,7 +119,7 @@ impl Replica {
         replica
     }
 
-    /// Keeps a block that changes the committee, before it is committed.
+    /// Stores a block that changes the committee, before it is committed.
     fn keep_change(
         &self,
         header: &BlockHeader,
@@ -138,7 +138,7 @@ impl Replica {
                     Err(NotCommitted(why.to_string()))
                 }
                 Err(why @ CommitteeChangeError::InvalidLink(_)) => {
-                    tracing::error!(%why, height, "A change of the committee is missing: {why}");
+                    tracing::error!(%why, height, "A change of the committee could not be stored: {why}");
                     self.record_gap(height);
                     Ok(())
                 }
@@ -148,7 +148,7 @@ impl Replica {
                     tracing::error!(
                         height,
                         "The block that changed the committee came without its certificate: until another \
-                         validator hands it over, proofs do not lead across this block"
+                         validator sends it, proofs do not reach beyond this block"
                     );
                     self.record_gap(height);
                 }
@@ -157,7 +157,7 @@ impl Replica {
         }
     }
 
-    /// Keeps evidence in the ledger's folder, and reads what is there.
+    /// Stores evidence in the ledger's folder, and loads what is there.
     ///
     /// # Errors
     /// If the disk fails.
@@ -201,7 +201,7 @@ impl Replica {
 
     /// The state after the block `parent`.
     fn after(&self, parent: &Hash) -> Result<Snapshot, NotExecuted> {
-        // Speculative first: a commit moves the view before it lets go of what it made final.
+        // Speculative results first: a commit moves the view before it drops the result it made final.
         if let Some(speculative) = lock(&self.speculative).get(parent) {
             return Ok(speculative.executed.snapshot().clone());
         }
@@ -209,7 +209,7 @@ impl Replica {
         if view.tip().digest == *parent { Ok(view.snapshot()) } else { Err(NotExecuted::Orphan) }
     }
 
-    /// Takes out the transaction at `index` and what its sender sent after it.
+    /// Removes the transaction at `index` and the later ones of its sender.
     fn remove_sender_from(&self, transactions: &mut Vec<Bytes>, index: usize) {
         let rest = transactions.split_off(index);
         let sender = |raw: &Bytes| self.machine.check(raw).map(|tx| tx.sender).ok();
@@ -217,7 +217,7 @@ impl Replica {
         transactions.extend(rest.into_iter().skip(1).filter(|raw| sender(raw) != bad));
     }
 
-    /// Votes of validators that contradict each other, oldest first, seen so far.
+    /// Contradictory votes of validators seen so far, oldest first.
     #[must_use]
     pub fn evidence(&self) -> Vec<Evidence> {
         lock(&self.evidence).pieces().to_vec()
@@ -253,7 +253,7 @@ impl StateMachine for Replica {
         let roots = (executed.state_root, executed.transactions_root, executed.receipts_root);
         if roots != (header.state_root, header.transactions_root, header.receipts_root) {
             return Err(NotExecuted::Invalid(String::from(
-                "the block's header names other roots than its transactions give",
+                "the roots in the block's header are not those of its transactions",
             )));
         }
         self.keep_speculative(digest, header.height, executed);
@@ -333,7 +333,7 @@ impl StateMachine for Replica {
             }
             counters.finality_ms.push_back(now_ms.saturating_sub(header.time_ms));
         }
-        // Last: whoever is woken finds everything in place.
+        // Last, so that watchers can read everything already.
         self.tip.send_replace(self.machine.tip());
         Ok(())
     }
@@ -342,7 +342,7 @@ impl StateMachine for Replica {
         if certificate.is_some()
             && let Err(why) = self.keep_change(header, certificate)
         {
-            tracing::error!(%why, height = header.height, "A change of the committee is not kept: {why}");
+            tracing::error!(%why, height = header.height, "A change of the committee could not be stored: {why}");
         }
         if let Some(certificate) = certificate
             && !header.committee.is_empty()
@@ -360,7 +360,7 @@ impl StateMachine for Replica {
 
     fn committee(&self, parent: &Hash, epoch: u64) -> Option<Vec<[u8; 32]>> {
         let parent = self.after(parent).ok()?;
-        // The contract cannot tell a key from other 32 bytes; those that are none have no vote.
+        // The contract accepts any 32 bytes as a key; those that are not a key have no vote.
         let acting = |epoch| -> Option<Vec<[u8; 32]>> {
             let named = self.machine.contracts().committee(&parent.state, epoch).map_err(|why| {
                 tracing::error!(%why, epoch, "The committee cannot be read: {why}");
@@ -368,14 +368,14 @@ impl StateMachine for Replica {
             Some(named.ok()?.into_iter().filter(consensus::is_key).collect())
         };
         let next = acting(epoch)?;
-        // Nobody is left who could vote: whoever was there stays.
+        // An empty committee could not vote: the previous one stays.
         if next.is_empty() { acting(epoch.checked_sub(1)?).filter(|now| !now.is_empty()) } else { Some(next) }
     }
 
     fn endpoints(&self) -> Vec<([u8; 32], String)> {
         let view = self.machine.view();
         let mut known = Vec::new();
-        // Whoever is to become a validator follows already while the others vote.
+        // A candidate follows the chain while the others vote.
         for proposal in view.proposals(PROPOSALS_FOLLOWED_MAX).unwrap_or_default() {
             if proposal.is_open(view.tip().time_ms)
                 && let Motion::AddValidator { key, endpoint, .. }
@@ -394,10 +394,10 @@ impl StateMachine for Replica {
             validator = %DeviceId::of(&evidence.validator),
             epoch = evidence.epoch,
             view = evidence.view,
-            "A validator cast two votes that contradict each other"
+            "A validator cast contradictory votes"
         );
         if let Err(why) = lock(&self.evidence).keep(evidence) {
-            tracing::error!(%why, "The evidence cannot be kept: {why}");
+            tracing::error!(%why, "The evidence cannot be stored: {why}");
         }
     }
 
@@ -414,7 +414,7 @@ impl StateMachine for Replica {
     fn incoming(&self, transactions: Vec<Bytes>) -> Result<(), ProtocolViolation> {
         let received = self.pool.receive(&transactions);
         for (index, why) in &received.refused {
-            tracing::debug!(index, %why, "A transaction of another validator is dropped: {why}");
+            tracing::debug!(index, %why, "Dropped a transaction of another validator: {why}");
         }
         match received.violation() {
             None => Ok(()),
@@ -423,7 +423,7 @@ impl StateMachine for Replica {
     }
 }
 
-/// The validator stops.
+/// An error after which the validator stops.
 fn halt(why: MachineError) -> NotCommitted {
     NotCommitted(why.to_string())
 }

@@ -1,13 +1,13 @@
-//! A snapshot on its way: out of a running ledger into a file, and out of a file into an empty folder.
+//! Snapshots: export from a running ledger into a file, and import from a file into an empty folder.
 //!
 //! A snapshot is taken of the state after an epoch's last block: that header names the committee of the next
-//! epoch, so whoever has it can go on from there. The file is, in order: [`MAGIC`], the genesis hash, a ledger
+//! epoch, so a node can continue from there. The file is, in order: [`MAGIC`], the genesis hash, a ledger
 //! proof of version 2 without accounts (the changes of the committee, the header, its certificate), the
 //! chunks of [`crate::machine::snapshot`], and an empty one. Proof and chunks have their length before them,
 //! four bytes, big-endian.
 //!
-//! Nothing in it is believed: the proof must lead from the genesis document to the header, and every item
-//! must be the one that the header's state root asks for.
+//! Everything in it is verified: the proof must lead from the genesis document to the header, and every item
+//! must match the header's state root.
 
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
 use crate::machine::View;
@@ -31,17 +31,17 @@ mod tests;
 pub use fetch::fetch;
 pub use wire::{SnapshotRequest, read_changes, write_changes};
 
-/// What a snapshot's file begins with.
+/// The first bytes of a snapshot file.
 pub const MAGIC: &[u8; 16] = b"aceso/snapshot/1";
 
-/// Why a snapshot is not written or not taken. Says whose move it is.
+/// Why a snapshot is not exported or imported.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The file or the disk.
     #[error("the snapshot cannot be read or written: {0}")]
     Io(#[from] io::Error),
-    /// It is something else.
-    #[error("this is no snapshot, or one of another version")]
+    /// It is not a snapshot.
+    #[error("this is not a snapshot, or one of another version")]
     NotOne,
     /// Another ledger's.
     #[error("the snapshot is of ledger {found}, not of {wanted}")]
@@ -51,7 +51,7 @@ pub enum SnapshotError {
         /// Whose it should be.
         wanted: Genesis,
     },
-    /// Its proof does not read.
+    /// Its proof is malformed.
     #[error("the snapshot's proof is malformed: {0}")]
     Malformed(NotCanonical),
     /// Its header is not final on this ledger: get one from another node.
@@ -63,7 +63,7 @@ pub enum SnapshotError {
     /// The state is not the certified one, or the store fails.
     #[error(transparent)]
     State(#[from] state::SnapshotError),
-    /// The changes of the committee are not kept.
+    /// The committee changes cannot be stored.
     #[error(transparent)]
     CommitteeChanges(#[from] CommitteeChangeError),
     /// The network to the others does not start.
@@ -77,7 +77,7 @@ pub enum SnapshotError {
     Longer,
 }
 
-/// A state that can be handed to others. Clones share it; while one lives, the state stays readable.
+/// A state that can be sent to others. Clones share it; the state stays readable while one exists.
 #[derive(Debug, Clone)]
 pub struct Offer {
     genesis: Genesis,
@@ -96,7 +96,7 @@ impl Offer {
         self.view.tip().height
     }
 
-    /// What leads from the genesis document to its header.
+    /// The proof from the genesis document to its header.
     #[must_use]
     pub fn proof(&self) -> &LedgerProof {
         &self.proof
@@ -105,12 +105,12 @@ impl Offer {
     /// The chunk from a place on.
     ///
     /// # Errors
-    /// If nothing stands at that place, or the store fails.
+    /// If the state has nothing at that place, or the store fails.
     pub fn chunk(&self, place: &Place) -> Result<Vec<u8>, SnapshotError> {
         Ok(state::export(&self.view, place, CHUNK_BYTES_MAX)?)
     }
 
-    /// Writes it all; gives the number of bytes. The caller makes the file durable.
+    /// Writes the whole snapshot and returns its length in bytes. The caller makes the file durable.
     ///
     /// # Errors
     /// If the writer or the store fails.
@@ -138,7 +138,7 @@ impl Offer {
     }
 }
 
-/// The header and certificate a snapshot stands on, followed from genesis, or from a block that is known.
+/// The verified header and certificate of a snapshot.
 #[derive(Debug, Clone)]
 pub struct Head {
     /// What it proved.
@@ -148,8 +148,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// Believes a proof only if it leads from `document` (and from `known`, if something is) to the last
-    /// block of an epoch.
+    /// Verifies a proof, which must lead from `document` (and from `known`, if given) to the last block of an
+    /// epoch.
     ///
     /// # Errors
     /// If it does not.
@@ -158,7 +158,7 @@ impl Head {
         known: Option<&Known>,
         proof: LedgerProof,
     ) -> Result<Self, SnapshotError> {
-        // From the genesis on in any case: this node has to prove it to others.
+        // From genesis on in any case: this node has to prove it to others.
         let mut finalized = verify(document, None, &proof)?;
         if known.is_some() {
             finalized = verify(document, known, &proof)?;
@@ -177,7 +177,7 @@ impl Head {
         &self.finalized.header
     }
 
-    /// Begins, or goes on, to take its state into `folder`.
+    /// Starts or continues the import of its state into `folder`.
     ///
     /// # Errors
     /// If the folder holds a ledger, or cannot be used.
@@ -185,7 +185,7 @@ impl Head {
         Ok(Import::open(folder, document, self.header().clone())?)
     }
 
-    /// Makes the complete state a ledger that goes on from here.
+    /// Makes the complete state a ledger that continues from here.
     ///
     /// # Errors
     /// If the state is not complete, or the disk fails; then the folder holds no ledger.
@@ -195,7 +195,7 @@ impl Head {
         document: &GenesisDocument,
         import: Import,
     ) -> Result<(), SnapshotError> {
-        // First: a ledger without them could prove nothing, and could not go on.
+        // First: a ledger without them could neither prove anything nor continue.
         let mut committee_changes = CommitteeChanges::open(folder, document)?;
         committee_changes.extend(&self.changes)?;
         committee_changes.start_from_snapshot(&self.certified)?;
@@ -204,10 +204,10 @@ impl Head {
     }
 }
 
-/// Reads what a snapshot stands on: everything before its chunks.
+/// Reads the head of a snapshot: everything before its chunks.
 ///
 /// # Errors
-/// If it is no snapshot of this ledger, or does not prove that its block is final.
+/// If it is not a snapshot of this ledger, or does not prove that its block is final.
 pub fn read_head(
     document: &GenesisDocument,
     known: Option<&Known>,
@@ -227,13 +227,12 @@ pub fn read_head(
     Head::of(document, known, LedgerProof::decode(&proof).map_err(SnapshotError::Malformed)?)
 }
 
-/// Makes a ledger in `folder`, which the caller has locked and which holds none, out of a snapshot. It goes on
-/// from the snapshot's height; blocks before it are not there. `known`: a block the operator knows to be final
-/// by a checkpoint, if any.
+/// Creates a ledger in `folder`, which the caller has locked and which holds none, from a snapshot. It
+/// continues from the snapshot's height, without earlier blocks. `known` is a block that the operator knows to
+/// be final from a checkpoint, if any.
 ///
 /// # Errors
-/// If anything in the snapshot is not what genesis document and state root ask for; the folder then holds no
-/// ledger.
+/// If the snapshot does not match the genesis document and the state root; the folder then holds no ledger.
 pub fn import(
     folder: &Path,
     document: &GenesisDocument,
@@ -242,7 +241,7 @@ pub fn import(
 ) -> Result<Finalized, SnapshotError> {
     let head = read_head(document, known, file)?;
     Os.make_folder(folder)?;
-    // A file is read from its beginning.
+    // A partial import is discarded: a file is read from its beginning.
     state::forget(folder)?;
     let mut import = head.open_import(folder, document)?;
     loop {

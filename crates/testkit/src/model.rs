@@ -3,8 +3,10 @@
 
 mod authorities;
 mod emergency;
+mod roles;
 
 pub use authorities::AuthoritiesModel;
+pub use roles::RolesModel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use vitals::break_glass::{BreakGlassEntry, Policy};
@@ -39,6 +41,8 @@ pub struct LedgerModel {
     pub glass: BTreeMap<Hash, BreakGlassEntry>,
     /// Policies by where they stand.
     pub policies: BTreeMap<[u8; 20], Policy>,
+    /// Roles beyond the first five.
+    pub roles: RolesModel,
     /// Where contracts stand.
     code: BTreeSet<[u8; 20]>,
     domain: ConsentDomain,
@@ -62,6 +66,7 @@ impl LedgerModel {
             authorities: AuthoritiesModel::default(),
             glass: BTreeMap::new(),
             policies: BTreeMap::new(),
+            roles: RolesModel::default(),
             code: BTreeSet::new(),
             domain,
             check,
@@ -97,6 +102,7 @@ impl LedgerModel {
             Act::Enrol { person, role, signer, vault_kept } => {
                 let org = self.sending(sender)?;
                 refuse_if(person.is_organisation(), Refusal::PersonIdReserved)?;
+                refuse_if(matches!(role, Role::Other(_)), Refusal::RoleUnknown)?;
                 let length_ok = (SIGNER_BYTES_MIN..=SIGNER_BYTES_MAX).contains(&signer.len());
                 refuse_if(!length_ok, Refusal::SignerLengthWrong)?;
                 refuse_if(self.people.contains_key(person), Refusal::PersonAlreadyEnrolled)?;
@@ -151,6 +157,11 @@ impl LedgerModel {
                 let org = self.sending(sender)?;
                 self.withdraw_policy(org, *contract, now_ms)?;
             }
+            Act::SupportRole { role, name, base } => {
+                let org = self.sending(sender)?;
+                self.support_role(org, *role, *name, *base)?;
+            }
+            Act::AssignRole { person, role } => self.assign_role(sender, *person, *role)?,
             Act::BreakGlass(signed) => {
                 let org = self.sending(sender)?;
                 self.break_glass(org, signed, now_ms)?;

@@ -92,27 +92,48 @@ pub struct Device {
 
 /// What a person is on the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Role {
     /// Holds the consents of their own record.
-    Patient = 1,
+    Patient,
     /// Treats patients.
-    Clinician = 2,
+    Clinician,
     /// Runs accounts, devices and policies.
-    Administrator = 3,
+    Administrator,
     /// Follows a relative.
-    Family = 4,
+    Family,
     /// Verifies, opens nothing.
-    Auditor = 5,
+    Auditor,
+    /// A role that was defined on the ledger after its founding, by its code: 6 to 255. What does not name
+    /// it allows it nothing.
+    Other(u8),
 }
 
 impl Role {
-    /// The role with this wire code.
+    /// The wire code: 1 to 5 for the roles of every ledger.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Patient => 1,
+            Self::Clinician => 2,
+            Self::Administrator => 3,
+            Self::Family => 4,
+            Self::Auditor => 5,
+            Self::Other(code) => code,
+        }
+    }
+
+    /// The role with this wire code; zero is none.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Patient, Self::Clinician, Self::Administrator, Self::Family, Self::Auditor]
-            .into_iter()
-            .find(|role| *role as u8 == code)
+        match code {
+            0 => None,
+            1 => Some(Self::Patient),
+            2 => Some(Self::Clinician),
+            3 => Some(Self::Administrator),
+            4 => Some(Self::Family),
+            5 => Some(Self::Auditor),
+            code => Some(Self::Other(code)),
+        }
     }
 
     /// What pages and messages call it.
@@ -340,6 +361,22 @@ pub enum Act {
     WithdrawPolicy {
         /// Where it stands.
         contract: [u8; 20],
+    },
+    /// Vote for a role beyond the first five. The vote of more than half of the seated organisations defines it.
+    SupportRole {
+        /// Code, 6 to 255.
+        role: u8,
+        /// ASCII, filled up with zeros.
+        name: [u8; 32],
+        /// One of the first five: people with the new role are enrolled under it.
+        base: Role,
+    },
+    /// Assign a defined role to a person whom the sending organisation is going to enrol under its base.
+    AssignRole {
+        /// Who; not enrolled yet.
+        person: PersonId,
+        /// Code of a defined role.
+        role: u8,
     },
     /// Log an access without consent, by a clinician of the sending organisation.
     BreakGlass(SignedBreakGlass),

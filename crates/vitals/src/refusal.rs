@@ -63,6 +63,12 @@ pub enum Refusal {
     EntryUnknown,
     EntryReviewed,
     AuditorUnknown,
+    RoleReserved,
+    BaseUnknown,
+    RoleNameMissing,
+    RoleKnown,
+    RoleUnknown,
+    RoleAlreadyAssigned,
 }
 
 impl fmt::Display for Refusal {
@@ -125,6 +131,12 @@ impl fmt::Display for Refusal {
             Self::EntryUnknown => "no such access without consent",
             Self::EntryReviewed => "this access was reviewed already",
             Self::AuditorUnknown => "nobody enrolled and active as an auditor has this id",
+            Self::RoleReserved => "roles 1 to 5 are those of every ledger",
+            Self::BaseUnknown => "the base of a role is one of the roles 1 to 5",
+            Self::RoleNameMissing => "a role has a name",
+            Self::RoleKnown => "this role is defined already and never changes",
+            Self::RoleUnknown => "no such role",
+            Self::RoleAlreadyAssigned => "the organisation assigned a role to this person already",
         })
     }
 }

@@ -185,7 +185,7 @@ fn nav(role: Role, here: &str) -> Vec<Link> {
             vec![link("/admin", "Administration"), link("/ledger", "Ledger"), link("/help", "Help")]
         }
         Role::Auditor => vec![link("/ledger", "Ledger"), link("/help", "Help")],
-        Role::Family => vec![link("/help", "Help")],
+        Role::Family | Role::Other(_) => vec![link("/help", "Help")],
     }
 }
 
@@ -197,7 +197,7 @@ pub fn home(role: Role) -> &'static str {
         Role::Patient => "/me",
         Role::Administrator => "/admin",
         Role::Auditor => "/ledger",
-        Role::Family => "/help",
+        Role::Family | Role::Other(_) => "/help",
     }
 }
 

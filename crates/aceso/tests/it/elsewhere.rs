@@ -215,7 +215,7 @@ fn a_node_admits_anchors_and_reads_consents_on_another_network() {
     node.stop(STOP_WITHIN).unwrap();
     drop(anvil);
     let said = refused(&aceso(&["node", "--config", &config]));
-    assert!(said.contains("nobody answers there"), "{said}");
+    assert!(said.contains("the node does not answer"), "{said}");
 }
 
 /// The desk of this node, as tests of a ward have it.

@@ -118,13 +118,13 @@ impl Contracts {
         }))
     }
 
-    /// Every organisation there ever was, in order of admission.
+    /// Every organisation there ever was, in order of admission, without the entries of the address book.
     pub(crate) fn organisations(&self, state: &State) -> Result<Vec<OrgId>, NotProven> {
         let (len, base) = array(state, &self.directory, &slot(ALL), ORGANISATIONS_MAX as u64)?;
         let id = |index: u64| {
             let pair = state.word(&self.directory, &slot_far_after(&base, index / 2));
             OrgId(if index.is_multiple_of(2) { packed(&pair, 0) } else { packed(&pair, 16) })
         };
-        Ok((0..len).map(id).collect())
+        Ok((0..len).map(id).filter(|org| *org != super::roles::entry()).collect())
     }
 }

@@ -1,7 +1,7 @@
-//! The call that stands for an act.
+//! The contract call for each act.
 
 use super::Contracts;
-use super::bindings::{Anchors, Authorities, Consents, Devices, Directory, Grants, Policies};
+use super::bindings::{Anchors, Authorities, Consents, Devices, Directory, Grants, Policies, Roles};
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::SolCall;
 use vitals::break_glass::SignedBreakGlass;
@@ -11,9 +11,9 @@ use vitals::ledger::{Act, ConsentMessage, DeviceKind, RevokeReason};
 
 /// Gas every act may use; with [`GAS_PER_BYTE`] at least twice what any act needs.
 const GAS_BASE: u64 = 200_000;
-/// Gas an act may use for each byte it hands over: storing 32 bytes takes 22,100.
+/// Gas an act may use for each byte of calldata: storing 32 bytes takes 22,100.
 const GAS_PER_BYTE: u64 = 800;
-/// Gas a vote may use beyond that: it walks committee and votes.
+/// Gas a vote may use beyond that, for the loops over committee and votes.
 const GAS_OF_A_VOTE: u64 = 4_000_000;
 /// Gas an act may use beyond [`GAS_BASE`] that stores many slots.
 const GAS_OF_A_RECORD: u64 = 500_000;
@@ -30,7 +30,8 @@ pub fn gas_of(data: &[u8]) -> u64 {
             | Authorities::proposeOrganisationCall::SELECTOR
             | Authorities::proposeExpulsionCall::SELECTOR
             | Authorities::voteCall::SELECTOR
-            | Authorities::settleCall::SELECTOR),
+            | Authorities::settleCall::SELECTOR
+            | Roles::supportCall::SELECTOR),
         ) => gas.saturating_add(GAS_OF_A_VOTE),
         Some(&(Consents::breakGlassCall::SELECTOR | Policies::addCall::SELECTOR)) => {
             gas.saturating_add(GAS_OF_A_RECORD)
@@ -40,7 +41,7 @@ pub fn gas_of(data: &[u8]) -> u64 {
 }
 
 impl Contracts {
-    /// The contract and the calldata of an act sent for `org`.
+    /// The contract and the calldata of an act sent for `org`. Acts about roles need [`Self::roles`].
     #[must_use]
     pub fn call(&self, org: OrgId, act: &Act) -> (Address, Vec<u8>) {
         match act {
@@ -48,7 +49,7 @@ impl Contracts {
                 self.directory,
                 Directory::enrolCall {
                     person: B256::from(person.0),
-                    role: *role as u8,
+                    role: role.code(),
                     signer: signer.clone().into(),
                     vaultKept: *vault_kept,
                 }
@@ -93,6 +94,14 @@ impl Contracts {
             Act::WithdrawPolicy { contract } => {
                 (self.policies, Policies::withdrawCall { policy: Address::from(*contract) }.abi_encode())
             }
+            Act::SupportRole { role, name, base } => (
+                self.roles.unwrap_or_default(),
+                Roles::supportCall { role: *role, name: B256::from(*name), base: base.code() }.abi_encode(),
+            ),
+            Act::AssignRole { person, role } => (
+                self.roles.unwrap_or_default(),
+                Roles::assignCall { person: B256::from(person.0), role: *role }.abi_encode(),
+            ),
             Act::BreakGlass(signed) => (self.consents, break_glass(signed)),
             Act::Review { entry, auditor, verdict, remark, signature } => (
                 self.consents,

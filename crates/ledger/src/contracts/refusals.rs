@@ -1,10 +1,10 @@
-//! A contract's refusal, in the model's words and in plain ones.
+//! A contract's revert data as a refusal of the model, and as text.
 
-use super::bindings::{Anchors, Authorities, Consents, Devices, Directory, Policies, TwoClinicians};
+use super::bindings::{Anchors, Authorities, Consents, Devices, Directory, Policies, Roles, TwoClinicians};
 use alloy_sol_types::SolError;
 use vitals::refusal::Refusal;
 
-/// The refusal a contract's revert data stands for.
+/// The refusal that a contract's revert data encodes.
 #[must_use]
 pub fn refusal(revert: &[u8]) -> Option<Refusal> {
     let selector: [u8; 4] = revert.first_chunk().copied()?;
@@ -13,7 +13,7 @@ pub fn refusal(revert: &[u8]) -> Option<Refusal> {
         Directory::PersonIdReserved::SELECTOR => Refusal::PersonIdReserved,
         Directory::PersonAlreadyEnrolled::SELECTOR => Refusal::PersonAlreadyEnrolled,
         Directory::SignerLengthWrong::SELECTOR => Refusal::SignerLengthWrong,
-        // Directory and Devices name it alike.
+        // Directory and Devices use the same name.
         Directory::NotTheHomeOrganisation::SELECTOR => Refusal::NotTheHomeOrganisation,
         Devices::DeviceAlreadyRegistered::SELECTOR => Refusal::DeviceAlreadyRegistered,
         Devices::GatewayNotPlain::SELECTOR => Refusal::GatewayNotPlain,
@@ -55,7 +55,7 @@ pub fn refusal(revert: &[u8]) -> Option<Refusal> {
         Policies::PolicyWithoutCode::SELECTOR => Refusal::PolicyWithoutCode,
         Policies::PolicyKnown::SELECTOR => Refusal::PolicyKnown,
         Policies::PoliciesFull::SELECTOR => Refusal::PoliciesFull,
-        // Policies and Consents name it alike.
+        // Policies and Consents use the same name.
         Policies::PolicyUnknown::SELECTOR => Refusal::PolicyUnknown,
         Consents::GlassWindowWrong::SELECTOR => Refusal::GlassWindowWrong,
         Consents::ReasonMissing::SELECTOR => Refusal::ReasonMissing,
@@ -68,11 +68,18 @@ pub fn refusal(revert: &[u8]) -> Option<Refusal> {
         Consents::EntryUnknown::SELECTOR => Refusal::EntryUnknown,
         Consents::EntryReviewed::SELECTOR => Refusal::EntryReviewed,
         Consents::AuditorUnknown::SELECTOR => Refusal::AuditorUnknown,
+        Roles::RoleReserved::SELECTOR => Refusal::RoleReserved,
+        Roles::BaseUnknown::SELECTOR => Refusal::BaseUnknown,
+        Roles::RoleNameMissing::SELECTOR => Refusal::RoleNameMissing,
+        Roles::RoleKnown::SELECTOR => Refusal::RoleKnown,
+        // Directory and Roles use the same name.
+        Roles::RoleUnknown::SELECTOR => Refusal::RoleUnknown,
+        Roles::RoleAlreadyAssigned::SELECTOR => Refusal::RoleAlreadyAssigned,
         _ => return None,
     })
 }
 
-/// A contract's revert data in words.
+/// A contract's revert data as text.
 #[must_use]
 pub fn reason(revert: &[u8]) -> String {
     if let Some(refusal) = refusal(revert) {
@@ -80,7 +87,6 @@ pub fn reason(revert: &[u8]) -> String {
     }
     let words = match revert.first_chunk().copied() {
         None => "the contract gave no reason (out of gas, or a failed check inside)",
-        Some(Directory::RoleUnknown::SELECTOR) => "no such role",
         Some(Devices::KindUnknown::SELECTOR) => "a device is a sensor or a gateway",
         Some(Devices::ReasonUnknown::SELECTOR) => "a device is retired or stolen",
         Some(Anchors::NotTheOrganisation::SELECTOR) => "only the organisation anchors its own log",

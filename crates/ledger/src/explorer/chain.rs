@@ -1,4 +1,4 @@
-//! A running chain laid open: its blocks, and what it sees of the other validators.
+//! The explorer of a running chain: its blocks, and what it observes of the other validators.
 
 use super::ChainExplorer;
 use crate::EmbeddedChain;
@@ -52,7 +52,7 @@ impl Explorer for EmbeddedChain {
         let warnings = self.gap().map(|height| {
             format!(
                 "the certificate of block {height}, which changed the committee, is missing at this node: its proofs \
-                 do not lead across that block; the other validators are asked for it"
+                 do not reach beyond that block; the other validators are asked for it"
             )
         });
         let warnings = warnings.into_iter().collect();

@@ -1,8 +1,8 @@
-//! From calldata back to the act it stands for: the way back of [`Contracts::call`].
+//! Decodes calldata into the act it encodes: the inverse of [`Contracts::call`].
 
 use crate::contracts::Contracts;
 use crate::contracts::bindings::{
-    Anchors, Authorities, Consents, Devices, Directory, Grants, P256Verifier, Policies,
+    Anchors, Authorities, Consents, Devices, Directory, Grants, P256Verifier, Policies, Roles,
 };
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::SolCall;
@@ -11,9 +11,11 @@ use vitals::explorer::Deed;
 use vitals::governance::Motion;
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
 use vitals::ledger::{Act, ConsentMessage, DeviceKind, RevokeReason, Role, SignedGrant};
-use vitals::proof::contracts::{ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER, POLICIES};
+use vitals::proof::contracts::{
+    ANCHORS, AUTHORITIES, CONSENTS, DEVICES, DIRECTORY, P256_VERIFIER, POLICIES, ROLES,
+};
 
-/// A call, as far as it is understood.
+/// A decoded call, as far as it is known.
 pub(super) struct Told {
     pub(super) contract: Option<&'static str>,
     pub(super) function: Option<&'static str>,
@@ -55,11 +57,13 @@ fn named(
         (contracts.policies, POLICIES, Policies::PoliciesCalls::name_by_selector),
         (contracts.p256_verifier, P256_VERIFIER, P256Verifier::P256VerifierCalls::name_by_selector),
     ];
-    let (_, name, functions) = known.into_iter().find(|(address, ..)| *address == to)?;
+    let role_names: Names = Roles::RolesCalls::name_by_selector;
+    let roles = contracts.roles.map(|address| (address, ROLES, role_names));
+    let (_, name, functions) = known.into_iter().chain(roles).find(|(address, ..)| *address == to)?;
     Some((name, selector.and_then(functions)))
 }
 
-/// The act, if this is exactly the call one of our nodes makes for it.
+/// The act, if this is the call that our nodes make for it.
 fn act(contracts: &Contracts, to: Address, input: &[u8]) -> Option<Act> {
     if to == contracts.directory {
         return person(input);
@@ -77,6 +81,9 @@ fn act(contracts: &Contracts, to: Address, input: &[u8]) -> Option<Act> {
     }
     if to == contracts.policies {
         return policy(input);
+    }
+    if Some(to) == contracts.roles {
+        return role(input);
     }
     if to == contracts.authorities { governance(input) } else { None }
 }
@@ -177,6 +184,15 @@ fn emergency(call: Consents::breakGlassCall) -> SignedBreakGlass {
     };
     let (signature, second_signature) = (call.signature.to_vec(), call.secondSignature.to_vec());
     SignedBreakGlass { message, signature, second_signature }
+}
+
+fn role(input: &[u8]) -> Option<Act> {
+    if let Ok(call) = Roles::supportCall::abi_decode(input) {
+        let base = Role::from_code(call.base)?;
+        return Some(Act::SupportRole { role: call.role, name: call.name.0, base });
+    }
+    let call = Roles::assignCall::abi_decode(input).ok()?;
+    Some(Act::AssignRole { person: PersonId(call.person.0), role: call.role })
 }
 
 fn policy(input: &[u8]) -> Option<Act> {

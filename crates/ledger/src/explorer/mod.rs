@@ -1,6 +1,6 @@
-//! The blocks of this node laid open: headers, transactions in words, validators and how they are.
+//! The explorer: blocks, transactions as text, validators and their health.
 //!
-//! Everything is read from the committed state; nothing waits for consensus, and every answer has a bound.
+//! Everything is read from the committed state. Nothing waits for consensus, and every answer is bounded.
 
 mod chain;
 mod decode;
@@ -25,7 +25,7 @@ use vitals::ledger::{LedgerError, Outcome};
 use vitals::proof::header::BlockHeader;
 use vitals::proof::state::keccak256;
 
-/// Reads of one moment: the chain may go on meanwhile, and the answer stays consistent.
+/// Reads at one height: answers stay consistent while the chain goes on.
 pub(crate) struct ChainExplorer<'a> {
     machine: &'a Machine,
     pool: &'a Pool,
@@ -37,7 +37,7 @@ fn down(why: impl std::fmt::Display) -> LedgerError {
     LedgerError::Down(format!("its blocks cannot be read: {why}"))
 }
 
-/// A raw transaction, taken apart.
+/// A decoded transaction.
 struct Parsed {
     envelope: TxEnvelope,
     sender: Address,
@@ -45,7 +45,7 @@ struct Parsed {
 
 fn parsed(raw: &[u8]) -> Result<Parsed, LedgerError> {
     let envelope = TxEnvelope::decode_2718(&mut &raw[..]).map_err(down)?;
-    // Straight from the signature: the memory of senders is for what is on its way into a block.
+    // Recovered from the signature: the cache of senders is for transactions that are not committed yet.
     let sender = envelope.recover_signer().map_err(down)?;
     Ok(Parsed { envelope, sender })
 }
@@ -74,7 +74,7 @@ impl<'a> ChainExplorer<'a> {
         if height == 0 { Ok(Vec::new()) } else { self.machine.transactions(height).map_err(down) }
     }
 
-    /// Whose each validator is, as far as the ledger still says.
+    /// The organisation of each validator that the ledger still lists.
     fn operators(&self) -> Result<BTreeMap<[u8; 32], OrgId>, LedgerError> {
         Ok(self.view.validators()?.into_iter().map(|one| (one.key, one.org)).collect())
     }
@@ -85,7 +85,7 @@ impl<'a> ChainExplorer<'a> {
         transactions: usize,
         operators: &BTreeMap<[u8; 32], OrgId>,
     ) -> BlockLine {
-        // An epoch's first block has no view before it in that epoch.
+        // The first block of an epoch has no earlier view in that epoch.
         let skipped = header.view.saturating_sub(header.parent_view.saturating_add(1));
         BlockLine {
             height: header.height,
@@ -101,7 +101,7 @@ impl<'a> ChainExplorer<'a> {
     }
 
     fn told(&self, parsed: &Parsed) -> TransactionSummary {
-        let contracts = self.machine.contracts();
+        let contracts = self.view.contracts();
         let told = decode::told(&contracts, parsed.envelope.to(), parsed.envelope.input());
         TransactionSummary {
             org: self.view.sends_for(parsed.sender),
@@ -122,12 +122,12 @@ impl<'a> ChainExplorer<'a> {
         let mut scanned = 0;
         while let Some(height) = next {
             let full = found.blocks.len() == most;
-            // Together they bound the work: blocks without anything, and blocks full of others' acts.
+            // Both bounds are needed: for empty blocks, and for blocks full of other organisations' acts.
             if full || looked == SCAN_BLOCKS_MAX || scanned > SCAN_TRANSACTIONS_MAX {
                 found.next = Some(height + 1);
                 break;
             }
-            // What was pruned ends the answer, as genesis does.
+            // The answer ends at pruned blocks, as at genesis.
             let Some(header) = self.header(height)? else { break };
             let raws = self.raws(height)?;
             let mut line = self.line(&header, raws.len(), &operators);
@@ -179,7 +179,7 @@ impl<'a> ChainExplorer<'a> {
     fn transaction_of(&self, raw: &[u8], place: Option<Place>) -> Result<Transaction, LedgerError> {
         let id = keccak256(&[raw]);
         let Parsed { envelope, sender } = parsed(raw)?;
-        let told = decode::told(&self.machine.contracts(), envelope.to(), envelope.input());
+        let told = decode::told(&self.view.contracts(), envelope.to(), envelope.input());
         let receipt: Option<Receipt> = match place {
             Some(_) => self.machine.receipt(&id).map_err(down)?.map(|(_, receipt)| receipt),
             None => None,
@@ -213,7 +213,7 @@ impl<'a> ChainExplorer<'a> {
         let height = self.machine.receipt(id).map_err(down)?.map(|(height, _)| height);
         let (raws, header) = match height {
             Some(height) => (self.raws(height)?, self.header(height)?),
-            // Only what could stand in the next block is looked at: a longer queue is its sender's affair.
+            // Only transactions for the next block are searched, which bounds the work.
             None => {
                 (self.pool.next_batch(&self.view.snapshot()).iter().map(|raw| raw.to_vec()).collect(), None)
             }

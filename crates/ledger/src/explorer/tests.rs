@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::account;
+use crate::contracts::Contracts;
 use crate::machine::tests::{Ward, consent, enrol, gateway, grant, org, person, sensor};
 use vitals::break_glass::{BreakGlass, SignedBreakGlass, Verdict};
 use vitals::explorer::Deed;
@@ -27,7 +28,8 @@ fn through<T>(ward: &Ward, look: impl FnOnce(&ChainExplorer<'_>) -> T) -> T {
 #[test]
 fn every_act_is_read_back_from_its_calldata() {
     let ward = Ward::with(2);
-    let (contracts, domain) = (ward.machine.contracts(), ward.machine.domain());
+    let domain = ward.machine.domain();
+    let contracts = Contracts { roles: Some([9; 20].into()), ..ward.machine.contracts() };
     let motions = [
         Motion::AddValidator { key: [1; 32], org: org(0), endpoint: "node.example:9000".into() },
         Motion::RemoveValidator { key: [2; 32] },
@@ -45,7 +47,7 @@ fn every_act_is_read_back_from_its_calldata() {
         until_ms: 6,
         nonce: [2; 32],
     };
-    let explorer = SignedBreakGlass { message, signature: vec![3; 64], second_signature: vec![4; 64] };
+    let break_glass = SignedBreakGlass { message, signature: vec![3; 64], second_signature: vec![4; 64] };
     let acts = [
         enrol(&domain, 1, Role::Patient),
         gateway(3),
@@ -59,7 +61,9 @@ fn every_act_is_read_back_from_its_calldata() {
         Act::GrantUnder { signed: signed.clone(), policy: [4; 20] },
         Act::AddPolicy { name: [b'x'; 32], contract: [5; 20] },
         Act::WithdrawPolicy { contract: [6; 20] },
-        Act::BreakGlass(explorer),
+        Act::SupportRole { role: 7, name: [b'n'; 32], base: Role::Clinician },
+        Act::AssignRole { person: person(6), role: 7 },
+        Act::BreakGlass(break_glass),
         Act::Review {
             entry: [7; 32],
             auditor: person(5),

@@ -1,5 +1,5 @@
-//! The state machine beneath consensus: executes blocks speculatively, commits final ones, and answers
-//! from the committed tip without ever waiting for an execution.
+//! The state machine beneath consensus: executes blocks speculatively, commits final ones, and answers reads
+//! from the committed tip without waiting for an execution.
 
 pub(crate) mod execute;
 mod node;
@@ -55,7 +55,7 @@ pub enum MachineError {
     /// The store fails or is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Consensus hands over a block that does not belong here: halt, for this must not happen.
+    /// Consensus delivered a block that does not follow the tip. This must not happen, so the node halts.
     #[error("block {height} does not fit: {why}")]
     Misfit {
         /// Its height.
@@ -68,14 +68,14 @@ pub enum MachineError {
 /// What is kept, and in how much memory. It never changes what a block does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// Reads and proofs are answered for so many of the latest heights; at least one.
+    /// Number of latest heights whose state can be read and proven; at least one.
     pub keep_states: u64,
-    /// Transactions and receipts are kept of so many of the latest heights; of all if nothing is said.
-    /// Headers are kept for ever.
+    /// Number of latest heights whose transactions and receipts are kept; `None` keeps all. Headers are kept
+    /// for ever.
     pub keep_bodies: Option<u64>,
     /// Memory for trie nodes.
     pub node_cache_bytes: usize,
-    /// Changed slots and accounts that wait before they go into the flat state together.
+    /// Most changed slots and accounts in the write buffer before they are written to the flat state.
     pub write_buffer_changes_max: usize,
 }
 
@@ -90,10 +90,10 @@ impl Default for Config {
     }
 }
 
-/// Changed slots and accounts that wait unless configured otherwise: about three megabytes.
+/// Default of [`Config::write_buffer_changes_max`]: about three megabytes.
 pub const WRITE_BUFFER_CHANGES_MAX: usize = 32 * 1024;
 
-/// Heights whose states are kept unless configured otherwise.
+/// Default of [`Config::keep_states`].
 pub const KEEP_STATES: u64 = 256;
 
 /// The state machine. Clones share everything.
@@ -108,15 +108,15 @@ struct Shared {
     rules: Rules,
     store: Store,
     keep_states: u64,
-    /// Replaced as a whole by a commit, which is the only writer and holds the lock for an instant.
+    /// Replaced by a commit, which is the only writer and holds the lock only for the replacement.
     view: RwLock<View>,
     committing: Mutex<()>,
 }
 
 impl Machine {
-    /// Opens the ledger in `dir`, which the caller has locked; a new one is founded from `document`.
-    /// The root of the state trie must be the one the newest header names; a trie that is damaged is made
-    /// anew from the flat state.
+    /// Opens the ledger in `dir`, which the caller has locked; a new one is created from `document`.
+    /// The root of the state trie must be the one the newest header names; a damaged trie is rebuilt from the
+    /// flat state.
     ///
     /// # Errors
     /// If the document is another build's or another ledger's, or the store fails or is damaged.
@@ -124,7 +124,7 @@ impl Machine {
         Self::open_with(dir, document, &Config::default())
     }
 
-    /// [`Self::open`], told what to keep.
+    /// [`Self::open`] with a configuration.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -139,7 +139,7 @@ impl Machine {
         let genesis_header = genesis::header(document, state.root().0);
         let (state, header) = match store.load(genesis)? {
             Some(stored) => stored,
-            None => (store.found(genesis, &genesis_header, &state, &flat)?, genesis_header.clone()),
+            None => (store.create_genesis(genesis, &genesis_header, &state, &flat)?, genesis_header.clone()),
         };
         let rules = Rules { chain_id: document.chain_id, contracts, senders: Senders::default() };
         let view = RwLock::new(View::new(tip_of(&header), state, contracts));
@@ -157,7 +157,7 @@ impl Machine {
         })))
     }
 
-    /// The ledger's name.
+    /// The hash of the genesis document, which identifies the ledger.
     #[must_use]
     pub fn genesis(&self) -> Genesis {
         self.0.genesis
@@ -175,7 +175,7 @@ impl Machine {
         self.0.rules.chain_id
     }
 
-    /// Where the contracts stand.
+    /// The addresses of the genesis contracts.
     #[must_use]
     pub fn contracts(&self) -> Contracts {
         self.0.rules.contracts
@@ -202,7 +202,7 @@ impl Machine {
     /// Checks a transaction's form and signature, not its sender's rights or nonce.
     ///
     /// # Errors
-    /// Says what is wrong with it; it will stay wrong.
+    /// If it is invalid, in every state.
     pub fn check(&self, raw: &[u8]) -> Result<CheckedTx, InvalidTx> {
         self.0.rules.check(raw)
     }
@@ -217,7 +217,7 @@ impl Machine {
     /// [`Executed::snapshot`] of a block that is not final yet. Changes nothing.
     ///
     /// # Errors
-    /// The block must not be voted for.
+    /// If the block is invalid or this node's state damaged: it must not be voted for.
     pub fn execute(
         &self,
         parent: &Snapshot,
@@ -280,7 +280,7 @@ impl Machine {
             return Ok(view);
         }
         let not_kept = StoreError::NotKept { height, kept: self.0.keep_states };
-        // Nothing is pruned between the look and the pin.
+        // Locked so that nothing is pruned between the read and the pin.
         let _no_commit = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(header) = self.header(height)? else { return Err(not_kept) };
         let header = BlockHeader::decode(&header).map_err(|_| StoreError::Damaged("a header"))?;
@@ -288,8 +288,7 @@ impl Machine {
         Ok(View::new(tip_of(&header), state, self.0.rules.contracts))
     }
 
-    /// The part of the state that turned out to be damaged, if any did: nothing read since is to be
-    /// believed. The next start mends it.
+    /// The damage found in the state, if any: nothing read since can be trusted. The next start repairs it.
     #[must_use]
     pub fn fault(&self) -> Option<NodeFault> {
         self.0.store.nodes.fault().cloned()
@@ -312,14 +311,14 @@ impl Machine {
         match self.0.store.digest(height)? {
             Some(committed) if committed == *digest => Ok(true),
             Some(_) => Err(MachineError::Misfit { height, why: "another block is committed at this height" }),
-            // Blocks below a snapshot's height were never here.
+            // This node never had the blocks below a snapshot's height.
             None if height < self.0.store.base()? => Ok(true),
             None => Err(StoreError::Damaged("a header is missing").into()),
         }
     }
 
-    /// The height of the snapshot this ledger began with here; zero if it began with genesis. Blocks up to
-    /// it were never here.
+    /// The height of the snapshot this ledger began with here; zero if it began with genesis. This
+    /// node never had the blocks up to it.
     ///
     /// # Errors
     /// If the store fails.
@@ -351,7 +350,7 @@ impl Machine {
         self.0.store.receipt(transaction)
     }
 
-    /// What became of a committed transaction; nothing if it is not committed.
+    /// The outcome of a committed transaction; `None` if it is not committed.
     ///
     /// # Errors
     /// If the store fails or is damaged.

@@ -16,7 +16,7 @@ const PATH_BYTES_MAX: usize = 48;
 
 pub(super) type Link = Option<Child>;
 
-/// What stands beneath a node.
+/// A child of a node.
 #[derive(Debug, Clone)]
 pub(super) enum Child {
     /// Changed by a block that is not final yet; or a leaf, which is kept inside the branch above it.

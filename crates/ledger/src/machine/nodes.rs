@@ -1,5 +1,5 @@
-//! Where tries get the nodes that are on disk: a bounded memory before the store. Every node that comes in
-//! is held against the hash its parent names, so that damage is found before it is believed.
+//! Loads trie nodes from disk, through a bounded cache. Every loaded node is checked against the hash in its
+//! parent, so that damage is detected before the node is used.
 
 use super::node::{Child, Kind, Node, StoredNode};
 use super::row;
@@ -22,14 +22,14 @@ pub const NODE_CACHE_BYTES: usize = 64 << 20;
 const CODE_CACHE_BYTES: usize = 8 << 20;
 /// Parts of the node memory, each with its own lock.
 const SHARDS: usize = 16;
-/// What one remembered entry costs beside its content.
+/// Memory of one cache entry beside its content.
 const ENTRY_BYTES: usize = 96;
 /// A node without its children and value, and the count of its uses; what an allocator adds.
 const NODE_BYTES: usize = size_of::<Node>() + 32;
 /// What one child of a branch takes in memory.
-const KID_BYTES: usize = size_of::<Child>();
+const CHILD_BYTES: usize = size_of::<Child>();
 
-/// Why a node cannot be had. The state behind it is then unknown, and the machine stands still.
+/// Why a node cannot be loaded. The state beneath it is then unknown, and the machine stops.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NodeFault {
     /// The disk or the file fails.
@@ -71,7 +71,7 @@ struct Inner {
     codes: Mutex<Generations<B256, Bytecode>>,
     cache_bytes_max: usize,
     reads: AtomicU64,
-    /// The first fault: whoever comes later need not believe what came out since.
+    /// The first fault: nothing read since can be trusted.
     fault: OnceLock<NodeFault>,
 }
 
@@ -90,7 +90,7 @@ impl Nodes {
         Self(Arc::new(Inner { cache_bytes_max, ..Inner::default() }))
     }
 
-    /// Sees what was committed since. To be called after every commit, so that no old page is held.
+    /// Opens the newest committed tables. Call it after every commit, so that no old page is held.
     pub(super) fn refresh(&self, database: &redb::Database) -> Result<(), redb::Error> {
         let tx = database.begin_read()?;
         let tables = Tables { nodes: tx.open_table(NODES)?, codes: tx.open_table(CODES)? };
@@ -130,8 +130,8 @@ impl Nodes {
         self.shard(id).insert(id, node, bytes, self.0.cache_bytes_max / SHARDS);
     }
 
-    /// Nodes that are no longer part of the newest state make room. Whoever still reads at older heights
-    /// finds them on disk.
+    /// Removes nodes that are no longer part of the newest state from the cache. Readers of older heights
+    /// load them from disk.
     pub(super) fn forget(&self, ids: &[u64]) {
         for id in ids {
             self.shard(*id).remove(id);
@@ -155,7 +155,7 @@ impl Nodes {
         Ok(code)
     }
 
-    /// The value, or nothing and a fault that stays.
+    /// The value; an error is kept as the store's fault.
     pub(super) fn note<T>(&self, result: Result<T, NodeFault>) -> Option<T> {
         result
             .inspect_err(|fault| {
@@ -192,13 +192,13 @@ fn weight(node: &Node) -> usize {
                 Child::InMemory(leaf) => weight(leaf),
                 Child::Stored(_) => 0,
             };
-            children.len() * KID_BYTES + NODE_BYTES + children.values().map(inside).sum::<usize>()
+            children.len() * CHILD_BYTES + NODE_BYTES + children.values().map(inside).sum::<usize>()
         }
     }
 }
 
-/// A memory in two generations: once the young one has half of the bound, the old one is forgotten and
-/// the young one is the old one. What is asked for becomes young again.
+/// A cache in two generations: when the young one reaches half of the bound, the old one is dropped and the
+/// young one becomes the old one. An entry that is read becomes young again.
 #[derive(Debug)]
 struct Generations<K, V> {
     young: HashMap<K, (V, usize)>,

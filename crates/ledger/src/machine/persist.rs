@@ -1,5 +1,5 @@
-//! From a trie in memory to rows of the store: what is new gets a number, what is no longer part of the
-//! trie is named, so that it can go once nobody reads at the heights it belonged to.
+//! Writes a trie in memory to rows of the store: new nodes get a number, and nodes that are no longer part of
+//! the trie are listed, so that they are removed when their heights are no longer read at.
 
 use super::node::{Child, Kind, Link, Node, StoredNode};
 use super::nodes::{NodeFault, Nodes};
@@ -25,8 +25,7 @@ impl Written {
         Self { rows: Vec::new(), fresh: Vec::new(), kept: HashSet::default(), next }
     }
 
-    /// Gives everything new in the trie a number and a row. The same trie, all of it on disk once the
-    /// rows are.
+    /// Gives every new node of the trie a number and a row. Returns the same trie with all nodes stored.
     pub(super) fn trie(&mut self, trie: &Trie) -> Trie {
         Trie(self.link(&trie.0))
     }
@@ -108,7 +107,7 @@ impl Written {
                 Kind::Leaf { below, .. } => left.extend(below.clone()),
                 Kind::Extension { child, .. } => left.push(child.clone()),
                 Kind::Branch { children } => {
-                    // Most children are kept: they are not worth a copy.
+                    // Most children are kept; only the others are copied.
                     let gone = |child: &&Child| match child {
                         Child::Stored(far) => !self.kept.contains(&far.id),
                         Child::InMemory(leaf) => matches!(&leaf.kind, Kind::Leaf { below: Some(_), .. }),
@@ -121,7 +120,7 @@ impl Written {
         Ok(stale)
     }
 
-    /// What was just written is read next.
+    /// Caches the written nodes: they are read next.
     pub(super) fn remember(self, nodes: &Nodes) {
         for (id, node) in self.fresh {
             nodes.remember(id, node);

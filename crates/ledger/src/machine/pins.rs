@@ -1,4 +1,4 @@
-//! Heights somebody reads at: their nodes stay until he is done.
+//! Heights that are being read at: their nodes are kept until the last reader is done.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Questions to contracts: calls that change nothing.
+//! Read-only calls to contracts: does a policy agree?
 
 use super::reads::{Call, Called};
 use super::{Machine, TX_GAS_MAX, View};
@@ -8,7 +8,7 @@ use alloy_sol_types::SolCall;
 use vitals::ids::{Class, GrantId};
 
 impl Machine {
-    /// What a contract answers as of the view's block; nothing if it refuses.
+    /// The output of a read-only call as of the view's block; `None` if it reverts.
     pub(crate) fn query_contract(&self, view: &View, to: Address, data: Vec<u8>) -> Option<Bytes> {
         let call = Call { to: TxKind::Call(to), data: data.into(), gas: TX_GAS_MAX, ..Call::default() };
         match self.call(view, &call) {

@@ -1,5 +1,5 @@
-//! What policy no longer keeps goes, a bounded part with every commit and in its transaction: bodies and
-//! receipts of old blocks, and nodes of states that can no longer be read at.
+//! Removes what the configuration no longer keeps, a bounded part with every commit and in its transaction:
+//! bodies and receipts of old blocks, and nodes of states that can no longer be read.
 //!
 //! A node that was replaced lies among others that were not. Removing one at a time costs a page each, so
 //! the stale nodes of many heights are gathered, sorted, and removed in that order, neighbours together.
@@ -36,12 +36,12 @@ impl Pruner {
             keep_bodies: config.keep_bodies,
             sweep: Vec::new(),
             sweep_through: 0,
-            // What an earlier life left is looked at with the first commit.
+            // Leftovers from before the restart are gathered with the first commit.
             gather_at: 0,
         }
     }
 
-    /// The trie was made anew: nothing is stale.
+    /// The trie was rebuilt: nothing is stale.
     pub(super) fn restart(&mut self) {
         self.sweep.clear();
     }
@@ -110,7 +110,7 @@ fn forget_bodies(tx: &WriteTransaction, first_kept: u64) -> Result<(), StoreErro
             hashes.push(keccak256(io!(row)?.1.value()));
         }
         for hash in hashes {
-            // The same transaction cannot stand in a later block: its nonce is used.
+            // The same transaction cannot be part of a later block: its nonce is used.
             io!(places.remove(&hash.0))?;
         }
         io!(transactions.retain_in(of_height.clone(), |_, _| false))?;

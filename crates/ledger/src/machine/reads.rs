@@ -12,14 +12,14 @@ use revm::{Context, ExecuteEvm, MainBuilder, MainContext};
 use std::ops::RangeInclusive;
 use vitals::ids::Hash;
 
-/// A call or creation to be tried out.
+/// A read-only call or creation.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
     /// Who calls; any account without code.
     pub from: Address,
-    /// Whom, or nobody to create a contract.
+    /// The called contract, or creation of one.
     pub to: TxKind,
-    /// Value handed over.
+    /// Value sent along.
     pub value: U256,
     /// Call data, or creation code.
     pub data: Bytes,
@@ -29,7 +29,7 @@ pub struct Call {
     pub access_list: AccessList,
 }
 
-/// What a call would do.
+/// The result of a read-only call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Called {
     /// It returns.

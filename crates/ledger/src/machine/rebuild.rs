@@ -1,4 +1,4 @@
-//! The trie made anew from the flat state, in bounded memory.
+//! Rebuilds the trie from the flat state, in bounded memory.
 
 use super::nodes::{NODES, Nodes};
 use super::persist::Written;
@@ -61,8 +61,8 @@ fn storage(tx: &WriteTransaction, account: &B256, next: &mut u64) -> Result<Trie
             last = Some(*slot);
             count += 1;
         }
-        // What the next slots change is the right edge of what was written: it is remembered, the
-        // rest forgotten.
+        // The next slots change only the right edge of what was written: that stays in memory, the
+        // rest is dropped.
         (stored, nodes) = put(tx, &trie, (&stored, &nodes), next)?;
         if count < SLOTS_IN_MEMORY_MAX {
             return Ok(stored);

@@ -1,16 +1,16 @@
-//! What a transaction did, and the commitments of a block to its transactions and receipts.
+//! Receipts: the effects of transactions.
 
 use alloy_primitives::{Log, LogData};
 use revm::context::result::ExecutionResult;
 use vitals::cbor::{NotCanonical, Reader, Writer};
 
-/// Longest revert data kept: a custom error with a few words.
+/// Longest revert data kept, bytes: a custom error with a few words.
 pub const REVERT_BYTES_MAX: usize = 256;
 /// Longest receipt read back from the store.
 const RECEIPT_BYTES_MAX: usize = 1 << 24;
 const LOGS_MAX: usize = 1 << 16;
 
-/// What a transaction did. Its CBOR is what a block's receipts root commits to:
+/// The effects of a transaction. Its CBOR is what a block's receipts root commits to:
 /// `[succeeded, gas, revert data, [[address, [topic...], data]...]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

@@ -1,10 +1,10 @@
-//! A trie node as a row of the store, and as an item of a snapshot. Leaves stand inside the branch above
-//! them: half as many rows, and one read less on every path.
+//! A trie node as a row of the store, and as an item of a snapshot. Leaves are stored inside the branch above
+//! them, which halves the rows and saves one read on every path.
 //!
 //! `tag ‖ body`: leaf (0, or 1 with a storage trie below: its number) = path ‖ length of value ‖ value;
 //! extension (2) = path ‖ child; branch (3) = mask of children (2) ‖ mask of those that are leaves (2) ‖ children.
 //! A path is its number of nibbles and the nibbles, packed; a child its number (8, not in snapshots),
-//! the length of its reference and the reference. A storage trie's root stands in its account's value.
+//! the length of its reference and the reference. A storage trie's root is in its account's value.
 
 use super::node::{Child, Children, Kind, Node, StoredNode};
 use alloy_trie::nodes::RlpNode;
@@ -30,7 +30,7 @@ pub(super) fn write(kind: &Kind) -> Vec<u8> {
     row
 }
 
-/// The same without this store's numbers: alike on every node.
+/// The same without this store's numbers: equal on every node.
 pub(super) fn write_bare(kind: &Kind, row: &mut Vec<u8>) {
     write_kind(kind, false, row);
 }
@@ -83,7 +83,7 @@ fn write_path(path: &Nibbles, row: &mut Vec<u8>) {
     row.extend_from_slice(&path.pack());
 }
 
-/// Reads what [`write`] wrote; nothing if it is no such row.
+/// Decodes what [`write`] wrote; `None` if it is malformed.
 pub(super) fn read(row: &[u8]) -> Option<Node> {
     let mut rest = row;
     let kind = read_kind(&mut rest, true)?;

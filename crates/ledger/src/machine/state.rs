@@ -16,14 +16,14 @@ use std::sync::Arc;
 use vitals::proof::{AccountProof, SlotProof};
 
 /// One trie of accounts, with the storage tries beneath their leaves. A node that cannot be read leaves a
-/// fault behind, which is asked for wherever something is decided or given out.
+/// fault, which is checked before anything is decided or returned.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     accounts: Trie,
     nodes: Nodes,
     /// Codes created by blocks that are not final yet.
     codes: Arc<HashMap<B256, Bytecode>>,
-    /// Keeps the nodes of the committed height this state stands on.
+    /// Keeps the nodes of the committed height this state builds on.
     _pin: Option<Arc<Pin>>,
 }
 
@@ -62,7 +62,7 @@ impl State {
         &self.nodes
     }
 
-    /// What is wrong with the store behind this state; nothing read since can be believed.
+    /// The store's fault, if there is one: nothing read since can be trusted.
     pub(crate) fn fault(&self) -> Option<&NodeFault> {
         self.nodes.fault()
     }
@@ -266,7 +266,7 @@ impl DatabaseRef for State {
         Ok(self.slot(&address, &B256::from(slot)))
     }
 
-    /// Zero: a speculative block does not know which of its ancestors will be final, so BLOCKHASH tells nothing.
+    /// Zero: a speculative block does not know which of its ancestors will be final, so BLOCKHASH returns zero.
     fn block_hash_ref(&self, _height: u64) -> Result<B256, Infallible> {
         Ok(B256::ZERO)
     }

@@ -28,14 +28,14 @@ pub(super) const PAGE_CACHE_BYTES: usize = 64 << 20;
 /// What this build writes: flat state by hashed keys, trie nodes by number.
 const FORMAT: u64 = 2;
 
-/// A block that is final, and what it did.
+/// A final block and its effects.
 #[derive(Debug)]
 pub struct FinalBlock<'a, T> {
     /// Its header.
     pub header: &'a BlockHeader,
     /// Its transactions.
     pub transactions: &'a [T],
-    /// What it did when it was executed on its parent.
+    /// The result of its execution on its parent.
     pub executed: &'a Executed,
 }
 
@@ -57,14 +57,14 @@ struct Writer {
     /// Number of the next trie node.
     next: u64,
     pruner: Pruner,
-    /// Changes that wait for the flat state; of an earlier life as many as may.
+    /// Changes in the write buffer; after a start the bound is assumed.
     buffered: usize,
     buffered_max: usize,
 }
 
 pub(super) fn builder() -> redb::Builder {
     let mut builder = Database::builder();
-    // Reads the whole file: every page must have its checksum, or nothing is opened.
+    // Reads the whole file: it opens only if every page matches its checksum.
     builder.set_check_integrity_on_open(true).set_cache_size(PAGE_CACHE_BYTES);
     builder
 }
@@ -85,7 +85,7 @@ impl Store {
         Self { database, nodes, pins: Pins::default(), writer }
     }
 
-    /// The state at the stored tip and its header, or nothing in a new store.
+    /// The state at the stored tip and its header; `None` in a new store.
     pub(crate) fn load(&self, genesis: Genesis) -> Result<Option<(State, BlockHeader)>, StoreError> {
         let (header, root) = {
             let tx = io!(self.database.begin_read())?;
@@ -117,7 +117,7 @@ impl Store {
             (header, root.filter(|_| sound))
         };
         io!(self.nodes.refresh(&self.database))?;
-        // The root must have the hash the header names; all beneath it is held against it when it is read.
+        // The root must have the hash the header names; all nodes beneath it are checked when they are read.
         if let Some(root) = root {
             let state = self.state(Some((root, B256::from(header.state_root))), header.height);
             match state.accounts().0.as_ref().map(|root| root.load(&self.nodes)) {
@@ -138,7 +138,7 @@ impl Store {
         State::stored(self.nodes.clone(), root, Some(self.pins.pin(height)))
     }
 
-    /// Makes the trie anew from the flat state.
+    /// Rebuilds the trie from the flat state.
     fn rebuild(&self, header: &BlockHeader) -> Result<Option<(u64, B256)>, StoreError> {
         tracing::warn!(height = header.height, "Rebuilding the state trie from the flat state");
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,7 +146,7 @@ impl Store {
         let mut root = None;
         self.write(|tx| {
             for table in [io!(tx.delete_table(NODES))?, io!(tx.delete_table(ROOTS))?] {
-                tracing::debug!(existed = table, "Forgot a table of the trie");
+                tracing::debug!(existed = table, "Removed a table of the trie");
             }
             io!(tx.delete_table(STALE))?;
             io!(io!(tx.open_table(META))?.remove("damage"))?;
@@ -159,8 +159,8 @@ impl Store {
         Ok(root)
     }
 
-    /// Writes height 0; gives its state, on disk.
-    pub(crate) fn found(
+    /// Writes height 0 and returns its stored state.
+    pub(crate) fn create_genesis(
         &self,
         genesis: Genesis,
         header: &BlockHeader,
@@ -188,7 +188,7 @@ impl Store {
     }
 
     /// Writes blocks that follow each other and what they changed, all or nothing, durable on return.
-    /// Only the state after the last one can be read at later. Gives that state, on disk.
+    /// Only the state after the last one can be read later. Returns that state, stored.
     pub(crate) fn append<T: AsRef<[u8]>>(
         &self,
         blocks: &[FinalBlock<'_, T>],
@@ -232,7 +232,7 @@ impl Store {
         Ok(self.state(trie.stored_root(), height))
     }
 
-    /// Remembers that the trie is damaged, so that the next start makes it anew.
+    /// Records that the trie is damaged, so that the next start rebuilds it.
     pub(super) fn note_damage(&self) -> Result<(), StoreError> {
         self.write(|tx| {
             io!(io!(tx.open_table(META))?.insert("damage", [1].as_slice()))?;
@@ -260,7 +260,7 @@ impl Store {
         Ok(io!(headers.get(height))?.map(|header| header.value().to_vec()))
     }
 
-    /// The height of a snapshot this store began with: blocks up to it were never here.
+    /// The height of a snapshot this store began with: it never had the blocks up to it.
     pub(crate) fn base(&self) -> Result<u64, StoreError> {
         let tx = io!(self.database.begin_read())?;
         Ok(number(&io!(tx.open_table(META))?, "base")?.unwrap_or(0))
@@ -280,7 +280,7 @@ impl Store {
         Ok(out)
     }
 
-    /// Where a transaction stands and what it did.
+    /// The height and receipt of a transaction.
     pub(crate) fn receipt(&self, hash: &Hash) -> Result<Option<(u64, Receipt)>, StoreError> {
         let tx = io!(self.database.begin_read())?;
         let Some(place) = io!(io!(tx.open_table(PLACES))?.get(hash))?.map(|place| place.value()) else {

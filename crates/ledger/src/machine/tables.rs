@@ -26,13 +26,13 @@ pub(super) const WRITE_BUFFER: TableDefinition<u64, &[u8]> = TableDefinition::ne
 /// Why the store does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk or the file fails: the operator's move.
+    /// The disk or the file fails.
     #[error("the ledger's store failed: {0}")]
     Io(#[from] redb::Error),
     /// The file is not what was written: restore or resync.
     #[error("the ledger's store is damaged: {0}")]
     Damaged(&'static str),
-    /// A part of the trie is not what was written: the next start makes it anew from the flat state.
+    /// A part of the trie is not what was written: the next start rebuilds it from the flat state.
     #[error("the ledger's store is damaged: {0}; the next start rebuilds the trie from the flat state")]
     Node(#[from] NodeFault),
     /// The folder belongs to another ledger.
@@ -44,7 +44,7 @@ pub enum StoreError {
         wanted: String,
     },
     /// Another build's file.
-    #[error("the ledger's folder was written by an older build: found the ledger anew or fetch a snapshot")]
+    #[error("the ledger's folder was written by an older build: create the ledger again or fetch a snapshot")]
     OldFormat,
     /// Pruned, or not there yet.
     #[error("the state after block {height} is not kept: only those of the last {kept} blocks are")]
@@ -63,7 +63,7 @@ macro_rules! io {
 }
 pub(super) use io;
 
-/// A number in the table of single facts.
+/// A number in the table of single values.
 pub(super) fn number(
     meta: &impl ReadableTable<&'static str, &'static [u8]>,
     key: &str,
@@ -73,7 +73,7 @@ pub(super) fn number(
     Ok(Some(u64::from_be_bytes(bytes)))
 }
 
-/// Makes the tables that a new ledger does not write to.
+/// Creates the tables that a new ledger does not write to.
 pub(super) fn create_tables(tx: &WriteTransaction) -> Result<(), StoreError> {
     for table in [TRANSACTIONS, RECEIPTS] {
         io!(tx.open_table(table))?;

@@ -1,6 +1,6 @@
 //! A persistent Merkle-Patricia trie over 32-byte keys. Clones share nodes, so every block keeps its own
-//! trie for the price of the paths it changed; a node's hash is computed once. What a block changed is
-//! in memory until the block is final; everything else is on disk and comes in through [`Nodes`].
+//! trie at the cost of the paths it changed; a node's hash is computed once. What a block changed is in
+//! memory until the block is final; everything else is on disk and loaded through [`Nodes`].
 
 use super::node::{Child, Children, Kind, Link, Node};
 use super::nodes::{NodeFault, Nodes};
@@ -25,7 +25,7 @@ impl Child {
         }
     }
 
-    /// The node, free to be changed.
+    /// The node, ready to be changed.
     fn edit(&mut self, nodes: &Nodes) -> Result<&mut Node> {
         if let Self::Stored(far) = self {
             *self = Self::InMemory(Arc::new(Node::clone(&*nodes.load(far)?)));
@@ -38,7 +38,7 @@ impl Child {
 }
 
 impl Trie {
-    /// What `read` makes of the value stored under `key`, and of the trie below it.
+    /// Applies `read` to the value stored under `key` and the trie below it.
     pub(super) fn get<T>(
         &self,
         nodes: &Nodes,
@@ -78,7 +78,7 @@ impl Trie {
         set(nodes, &mut self.0, Nibbles::unpack_array(&key.0), (value, below))
     }
 
-    /// Forgets `key`.
+    /// Removes `key`.
     pub(super) fn remove(&mut self, nodes: &Nodes, key: &B256) -> Result<()> {
         // Looked up first: removing what is absent must not copy a path.
         if self.get(nodes, key, |_, _| ())?.is_some() {
@@ -113,7 +113,7 @@ impl Trie {
         let mut link = self.0.clone();
         while let Some(child) = link {
             let node = child.load(nodes)?;
-            // A node shorter than a hash stands inside its parent and is not repeated.
+            // A node shorter than a hash is part of its parent and is not repeated.
             if proof.is_empty() || child.reference().is_hash() {
                 proof.push(node.encode());
             }
@@ -145,7 +145,7 @@ fn leaf(path: Nibbles, (value, below): Value) -> Child {
     near(Kind::Leaf { path, value, below })
 }
 
-/// `child` behind `path`, merged with it where two paths meet.
+/// `child` after `path`, merged with it where two paths meet.
 fn behind(nodes: &Nodes, path: Nibbles, child: Child) -> Result<Child> {
     if path.is_empty() {
         return Ok(child);
@@ -161,7 +161,7 @@ fn behind(nodes: &Nodes, path: Nibbles, child: Child) -> Result<Child> {
     }))
 }
 
-/// A branch behind the `common` first nibbles of two paths that differ at the next one.
+/// A branch after the `common` first nibbles of two paths that differ at the next one.
 fn fork(common: Nibbles, one: (u8, Child), other: (u8, Child)) -> Child {
     let mut children = Children::with_capacity(2);
     children.put(one.0, one.1);

@@ -1,4 +1,4 @@
-//! Reads at one committed height, with the records decoded so far.
+//! Reads at one committed height, with a cache of decoded records.
 
 use super::execute::Snapshot;
 use super::state::State;
@@ -14,10 +14,10 @@ use vitals::ledger::{Anchor, Device, Fact, Grant, LedgerError, Organisation, Per
 use vitals::proof::AccountProof;
 use vitals::proof::contracts::slots_of;
 
-/// Records remembered of one kind; beyond it the memory starts afresh.
+/// Most records cached of one kind; beyond it the cache is emptied.
 const RECORDS_MAX: usize = 1 << 17;
 
-/// The committed state at one height. A clone costs one reference; it stays as it is while the chain
+/// The committed state at one height. A clone costs one reference. It does not change while the chain
 /// goes on.
 #[derive(Debug, Clone)]
 pub struct View(Arc<Inner>);
@@ -27,7 +27,7 @@ struct Inner {
     tip: Tip,
     state: State,
     contracts: Contracts,
-    // Each memory is shared by all heights between two writes to its contract.
+    // Each cache is shared by all heights between two writes to its contract.
     organisations: Memory<OrgId, Organisation>,
     people: Memory<PersonId, Person>,
     devices: Memory<DeviceId, Device>,
@@ -41,7 +41,7 @@ impl View {
         Self(Arc::new(Inner { tip, state, contracts, organisations, people, devices, grants }))
     }
 
-    /// The view after the next block; records of contracts it did not write to stay remembered.
+    /// The view after the next block; cached records of contracts it did not write to are kept.
     pub(crate) fn after(&self, tip: Tip, state: State) -> Self {
         let Inner { contracts, .. } = *self.0;
         let same = |address| state.storage_root(address) == self.0.state.storage_root(address);
@@ -56,6 +56,12 @@ impl View {
             grants: self.0.grants.kept_if(consents),
             state,
         }))
+    }
+
+    /// The contracts' addresses, those of the address book included.
+    #[must_use]
+    pub fn contracts(&self) -> Contracts {
+        self.0.contracts.with_address_book(&self.0.state)
     }
 
     /// The block this is the state after.
@@ -77,7 +83,7 @@ impl View {
     /// An organisation.
     ///
     /// # Errors
-    /// If the state holds something that is no organisation: damage.
+    /// If the state is damaged.
     pub fn organisation(&self, org: OrgId) -> Result<Option<Organisation>, LedgerError> {
         self.0
             .organisations
@@ -87,7 +93,7 @@ impl View {
     /// A device.
     ///
     /// # Errors
-    /// If the state holds something that is no device: damage.
+    /// If the state is damaged.
     pub fn device(&self, id: DeviceId) -> Result<Option<Device>, LedgerError> {
         self.0.devices.get(id, &self.0.state, || damaged(self.0.contracts.device(&self.0.state, id)))
     }
@@ -95,7 +101,7 @@ impl View {
     /// A person.
     ///
     /// # Errors
-    /// If the state holds something that is no person: damage.
+    /// If the state is damaged.
     pub fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
         self.0.people.get(id, &self.0.state, || damaged(self.0.contracts.person(&self.0.state, id)))
     }
@@ -103,7 +109,7 @@ impl View {
     /// A consent. One whose nonce was burnt before it arrived has no grantee and is revoked.
     ///
     /// # Errors
-    /// None now; a damaged state could give one.
+    /// If the state is damaged.
     pub fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
         self.0.grants.get(id, &self.0.state, || Ok(self.0.contracts.grant(&self.0.state, id)))
     }
@@ -118,7 +124,7 @@ impl View {
     /// settled; that of e + 2 once e is over.
     ///
     /// # Errors
-    /// If the state holds something that is no validator: damage.
+    /// If the state is damaged.
     pub fn committee(&self, epoch: u64) -> Result<Vec<[u8; 32]>, LedgerError> {
         damaged(self.0.contracts.committee(&self.0.state, epoch))
     }
@@ -126,7 +132,7 @@ impl View {
     /// Every validator that stays, is to come, or left not long ago, ascending by key.
     ///
     /// # Errors
-    /// If the state holds something that is no validator: damage.
+    /// If the state is damaged.
     pub fn validators(&self) -> Result<Vec<Validator>, LedgerError> {
         damaged(self.0.contracts.validators(&self.0.state))
     }
@@ -134,7 +140,7 @@ impl View {
     /// The newest `most` proposals, newest first.
     ///
     /// # Errors
-    /// If the state holds something that is no proposal: damage.
+    /// If the state is damaged.
     pub fn proposals(&self, most: u64) -> Result<Vec<Proposal>, LedgerError> {
         damaged(self.0.contracts.proposals(&self.0.state, most))
     }
@@ -142,7 +148,7 @@ impl View {
     /// A proposal.
     ///
     /// # Errors
-    /// If the state holds something that is no proposal: damage.
+    /// If the state is damaged.
     pub fn proposal(&self, id: u64) -> Result<Option<Proposal>, LedgerError> {
         damaged(self.0.contracts.proposal(&self.0.state, id))
     }
@@ -150,7 +156,7 @@ impl View {
     /// Every organisation there ever was, in order of admission.
     ///
     /// # Errors
-    /// If the state holds more than there can be: damage.
+    /// If the state is damaged.
     pub fn organisations(&self) -> Result<Vec<OrgId>, LedgerError> {
         damaged(self.0.contracts.organisations(&self.0.state))
     }
@@ -158,7 +164,7 @@ impl View {
     /// An access without consent.
     ///
     /// # Errors
-    /// If the state holds something that is none: damage.
+    /// If the state is damaged.
     pub fn glass(&self, id: &[u8; 32]) -> Result<Option<BreakGlassEntry>, LedgerError> {
         damaged(self.0.contracts.glass(&self.0.state, id))
     }
@@ -166,15 +172,15 @@ impl View {
     /// The newest `most` accesses without consent by their ids, newest first.
     ///
     /// # Errors
-    /// If the state holds something that is none: damage.
+    /// If the state is damaged.
     pub fn glass_entries(&self, most: u64) -> Result<Vec<([u8; 32], BreakGlassEntry)>, LedgerError> {
         damaged(self.0.contracts.glass_entries(&self.0.state, most))
     }
 
-    /// Every policy there ever was, in order, with where it stands.
+    /// Every policy there ever was, in order, with its address.
     ///
     /// # Errors
-    /// If the state holds something that is none: damage.
+    /// If the state is damaged.
     pub fn policies(&self) -> Result<Vec<(Address, Policy)>, LedgerError> {
         damaged(self.0.contracts.policies(&self.0.state))
     }
@@ -221,7 +227,7 @@ fn damaged<T>(record: Result<T, vitals::proof::state::NotProven>) -> Result<T, L
     record.map_err(|why| LedgerError::Down(format!("the ledger state is damaged: {why}")))
 }
 
-/// Decoded records by id; remembers absence too.
+/// Decoded records by id; `None` for a record that does not exist.
 #[derive(Debug)]
 struct Memory<K, V>(Arc<RwLock<HashMap<K, Option<V>>>>);
 

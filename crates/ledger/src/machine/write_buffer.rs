@@ -1,6 +1,6 @@
-//! What the newest blocks changed in the flat state, one row a block, until it goes into the flat state
-//! together. A block's slots lie all over the flat state, a page each: many blocks at once share pages.
-//! Only a rebuild of the trie reads the flat state, and puts these rows into it first.
+//! The write buffer of the flat state: the changes of the newest blocks, one row per block. A block's slots are
+//! scattered over the flat state, one page each, so writing many blocks at once shares pages. Only a rebuild of
+//! the trie reads the flat state, and it writes the buffer first.
 
 use super::nodes::CODES;
 use super::state::Flat;
@@ -10,7 +10,7 @@ use redb::{ReadableTable, WriteTransaction};
 
 const UNREADABLE: StoreError = StoreError::Damaged("what a block changed is unreadable");
 
-/// Notes what a block changed. Codes go to their place at once, for they are read from there.
+/// Adds the changes of a block. Codes are written to their table at once, because they are read from it.
 pub(super) fn push(tx: &WriteTransaction, height: u64, flat: &Flat) -> Result<(), StoreError> {
     let mut codes = io!(tx.open_table(CODES))?;
     for (hash, code) in &flat.codes {
@@ -20,7 +20,7 @@ pub(super) fn push(tx: &WriteTransaction, height: u64, flat: &Flat) -> Result<()
     Ok(())
 }
 
-/// Puts all that waits into the flat state, the oldest first.
+/// Writes the buffer to the flat state, the oldest changes first.
 pub(super) fn fold(tx: &WriteTransaction) -> Result<(), StoreError> {
     let mut buffer = io!(tx.open_table(WRITE_BUFFER))?;
     for row in io!(buffer.iter())? {

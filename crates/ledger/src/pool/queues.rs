@@ -8,19 +8,19 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use vitals::ids::Hash;
 use vitals::ledger::Tip;
 
-/// All of a block, as a share.
+/// The share of a whole block.
 const WHOLE: u64 = 1 << 32;
 
-/// How far a transaction is on its way to the other validators.
+/// Whether a transaction was sent to the other validators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handover {
-    /// Came from one of them.
+    /// It came from one of them.
     FromOthers,
-    /// Submitted here, not handed out yet.
+    /// Submitted here, not sent yet.
     Not,
-    /// Handover out not long ago.
+    /// Sent since the last round.
     Lately,
-    /// Handover out a while ago, and still not final.
+    /// Sent before the last round, and still not final.
     LongAgo,
 }
 
@@ -29,9 +29,9 @@ pub(super) struct Waiting {
     pub(super) raw: Vec<u8>,
     hash: Hash,
     gas: u64,
-    /// Its place in the order of arrival.
+    /// Its number in the order of arrival.
     arrival: u64,
-    /// The tip when it came.
+    /// The tip when it arrived.
     pub(super) since: Tip,
     handed: Handover,
 }
@@ -83,7 +83,7 @@ impl Queues {
     ) -> Result<(), PoolError> {
         let nonce = tx.nonce();
         if let Some((sender, nonce)) = self.places.get(&tx.hash) {
-            // What a peer handed in and is submitted here too is ours to hand out.
+            // A transaction from a peer that is also submitted here is sent on from here.
             let waiting = self.senders.get_mut(sender).and_then(|queue| queue.waiting.get_mut(nonce));
             if let Some(waiting) = waiting
                 && waiting.handed == Handover::FromOthers
@@ -117,8 +117,8 @@ impl Queues {
         Ok(())
     }
 
-    /// Makes room for `len` bytes of a sender that then has `bytes`: the sender with most of the pool loses
-    /// its last transactions, as long as it has more than the newcomer. What was submitted here stays.
+    /// Makes room for `len` bytes of a sender that then has `bytes`: the sender with the largest part of the
+    /// pool loses its last transactions while it has more than that. Transactions submitted here stay.
     fn make_room(&mut self, bytes: usize, len: usize) -> Result<(), PoolError> {
         while self.bytes + len > POOL_BYTES_MAX || self.places.len() >= POOL_TXS_MAX {
             let most = self.senders.iter().max_by_key(|(sender, queue)| (queue.bytes, **sender));
@@ -153,8 +153,8 @@ impl Queues {
         }
     }
 
-    /// The block: always the next transaction of the sender who has had the smallest share so far; of
-    /// equals, the one whose transaction came first.
+    /// The block: always the next transaction of the sender with the smallest share so far; among equals, the
+    /// one whose transaction arrived first.
     pub(super) fn batch(
         &self,
         nonce: impl Fn(&Address) -> u64,
@@ -177,7 +177,7 @@ impl Queues {
             let queue = &self.senders[&sender].waiting;
             let waiting = &queue[&nonce];
             if bytes + waiting.raw.len() > BLOCK_BYTES_MAX || gas + waiting.gas > BLOCK_GAS_MAX {
-                // The next block begins with it; others may have smaller ones.
+                // Left for the next block; other senders may have smaller transactions.
                 continue;
             }
             bytes += waiting.raw.len();
@@ -190,8 +190,8 @@ impl Queues {
         batch
     }
 
-    /// Forgets what is below each sender's `next` nonce, everything of a sender that has none, and what
-    /// came from others before `since_ms`.
+    /// Removes what is below each sender's `next` nonce, everything of a sender without one, and what came
+    /// from others before `since_ms`.
     pub(super) fn settle(&mut self, next: impl Fn(&Address) -> Option<u64>, since_ms: u64) {
         let Self { senders, places, bytes, .. } = self;
         senders.retain(|sender, queue| {
@@ -199,7 +199,7 @@ impl Queues {
             let late = |waiting: &Waiting| {
                 waiting.handed == Handover::FromOthers && waiting.since.time_ms < since_ms
             };
-            // Usually a few at the front: the rest is not looked at one by one.
+            // Usually a few at the front, so the rest is not examined one by one.
             let mut gone: Vec<u64> = match next {
                 Some(next) => queue.waiting.range(..next).map(|(nonce, _)| *nonce).collect(),
                 None => queue.waiting.keys().copied().collect(),
@@ -227,7 +227,7 @@ impl Queues {
         match (waiting.next(), waiting.next_back()) {
             (Some((first, _)), last) if *first == committed => {
                 let last = last.map_or(*first, |(last, _)| *last);
-                // No gap, as usual: nothing to walk over.
+                // The usual case without a gap: nothing to search.
                 if usize::try_from(last - first).is_ok_and(|gap| gap < queue.waiting.len())
                     && queue.waiting.range(..committed).next().is_none()
                 {
@@ -246,7 +246,7 @@ impl Queues {
         }
     }
 
-    /// The oldest that are so far on their way, up to `bytes_max` and at least one: handed out lately.
+    /// The oldest transactions with this handover, up to `bytes_max` and at least one; marks them as sent.
     pub(super) fn take_outgoing(&mut self, bytes_max: usize, which: Handover) -> Vec<Vec<u8>> {
         let waiting = self.senders.values_mut().flat_map(|queue| queue.waiting.values_mut());
         let mut due: Vec<&mut Waiting> = waiting.filter(|waiting| waiting.handed == which).collect();
@@ -263,7 +263,7 @@ impl Queues {
         batch
     }
 
-    /// What was handed out lately was so long ago.
+    /// A round has passed: what was sent since the last one was sent before it.
     pub(super) fn age(&mut self) {
         for waiting in self.senders.values_mut().flat_map(|queue| queue.waiting.values_mut()) {
             if waiting.handed == Handover::Lately {

@@ -1,5 +1,5 @@
-//! Our acts on their way: kept in a file until the network has settled them, so that none is lost, and
-//! each signed once for one nonce, so that none is done twice.
+//! Our acts that are not settled yet: kept in a file until the network has settled them, so that none is lost,
+//! and each signed once for one nonce, so that none is done twice.
 
 use super::network::RemoteError;
 use crate::account::{AccountError, Outbox, read_outbox};
@@ -17,9 +17,9 @@ use vitals::ledger::{LedgerError, Outcome};
 const FILE: &str = "outbox-remote";
 /// Most acts that wait at once.
 pub(super) const ACTS_MAX: usize = 1024;
-/// Outcomes remembered; older ones are asked for again.
+/// Most outcomes cached; older ones are requested again.
 const OUTCOMES_MAX: usize = 1 << 16;
-/// Most acts whose status is being asked for.
+/// Most acts whose status is requested at once.
 const ASKED_MAX: usize = 1024;
 
 /// An act that is not settled.
@@ -83,7 +83,7 @@ impl Acts {
         self.waiting.len() >= ACTS_MAX
     }
 
-    /// Takes an act: in the file first, so that whatever is sent is known after a crash.
+    /// Adds an act: to the file first, so that every sent act is known after a crash.
     pub(super) fn push(&mut self, nonce: u64, raw: Vec<u8>) -> Result<Hash, LedgerError> {
         let id = keccak256(&raw).0;
         let names = &self.names;
@@ -107,8 +107,8 @@ impl Acts {
         }
     }
 
-    /// This is what became of an act. Its record leaves the file when that is next written afresh: sent
-    /// again by then, it has the same hash and nonce, and is nothing new to the network.
+    /// Records the outcome of an act. Its record stays in the file until that is rewritten; if the act is sent
+    /// again by then, the network knows its hash and nonce already.
     pub(super) fn settle(&mut self, id: Hash, outcome: Outcome) {
         if let Some(nonce) = self.names.remove(&id) {
             self.waiting.remove(&nonce);
@@ -124,7 +124,7 @@ impl Acts {
         }
     }
 
-    /// What became of an act. One this account does not know is asked for: pending until the answer.
+    /// The outcome of an act. For an unknown act it is requested, and pending until the answer.
     pub(super) fn outcome(&mut self, id: &Hash) -> Outcome {
         if let Some(outcome) = self.settled.get(id) {
             return outcome.clone();
@@ -139,7 +139,7 @@ impl Acts {
         Outcome::Pending
     }
 
-    /// Acts of earlier runs that somebody asked for.
+    /// Acts of earlier runs whose outcome was requested.
     pub(super) fn asked(&self) -> Vec<Hash> {
         self.asked.iter().copied().collect()
     }

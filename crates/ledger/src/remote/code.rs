@@ -1,6 +1,5 @@
-//! The code that must stand on the network: each contract's own creation code is run here, at the very
-//! address, with the very arguments. What comes out has the immutables in it, so that all of it can be
-//! compared, not only what lies between them.
+//! The code that the network must have: each contract's creation code is run here, at the same address and with
+//! the same arguments. The result contains the immutables, so that the whole code can be compared.
 
 use crate::genesis::{GenesisError, creations};
 use alloy_primitives::{Bytes, TxKind, U256};
@@ -26,7 +25,7 @@ pub(super) fn deployed(document: &GenesisDocument) -> Result<Vec<Vec<u8>>, Genes
         let with = |code: Vec<u8>| {
             AccountInfo { nonce: 1, ..AccountInfo::default() }.with_code(Bytecode::new_raw(code.into()))
         };
-        // Code that reads its arguments behind itself does so wherever it stands: creation is a call here.
+        // Creation code reads its arguments from behind itself, so it can be run as a call.
         database.insert_account_info(address, with(creation));
         let block = BlockEnv { timestamp: U256::from(document.time_ms / 1000), ..BlockEnv::default() };
         let mut evm = Context::mainnet()
@@ -52,7 +51,7 @@ pub(super) fn deployed(document: &GenesisDocument) -> Result<Vec<Vec<u8>>, Genes
             other => return Err(refused(format!("{other:?}"))),
         };
         deployed.push(code.to_vec());
-        // The next constructor may ask this contract: its storage stays, its code takes its place.
+        // The next constructor may call this contract: keep its storage, and set its code.
         let mut info =
             database.cache.accounts.get(&address).map(|kept| kept.info.clone()).unwrap_or_default();
         info = AccountInfo { nonce: 1, balance: info.balance, ..AccountInfo::default() }

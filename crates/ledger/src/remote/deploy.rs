@@ -1,4 +1,4 @@
-//! Puts this build's contracts on a network, once, and writes the genesis document that names them.
+//! Deploys this build's contracts on a network, once, and writes the genesis document that names them.
 
 use super::network::{Network, RemoteError, head, nonce};
 use super::rpc::{Rpc, RpcError, field, fixed, hex_bytes, quantity};
@@ -15,7 +15,7 @@ use vitals::proof::genesis::{Founder, GenesisDocument};
 /// How often the network is asked whether a contract is there before the deployment is given up.
 const ASKED_MAX: u32 = 600;
 
-/// What was put on the network.
+/// A finished deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
     /// The ledger's genesis document: it names the contracts.
@@ -24,8 +24,8 @@ pub struct Deployed {
     pub first_block: u64,
 }
 
-/// The key under which a founding organisation has its seat on a foreign network, where it votes but
-/// certifies nothing: nobody has its secret, so nothing can ever be signed in the name of this committee.
+/// The validator key of a founding organisation on a remote network, where it votes but certifies nothing:
+/// nobody has its secret, so nothing can be signed for this committee.
 #[must_use]
 pub fn seat_key(record_key: &[u8; 32]) -> [u8; 32] {
     vitals::ids::sha256(&[b"aceso/seat/v1", record_key])
@@ -33,11 +33,11 @@ pub fn seat_key(record_key: &[u8; 32]) -> [u8; 32] {
 
 /// Creates the contracts from the account of `secret`, in their order, with these founders inside, and
 /// waits until they are final. Each founder gets one seat ([`seat_key`]), whatever committee `founding`
-/// names: the network has validators of its own. Blocks: call it off the async threads.
+/// names: the network has validators of its own. Blocking: call it outside async threads.
 ///
 /// # Errors
-/// Says what is wrong. What was created by then stays there and does no harm; trying again creates all
-/// of them anew.
+/// If the network or a contract refuses. Contracts created by then stay and do no harm; a second try creates
+/// all of them again.
 pub fn deploy(network: &Network, secret: &[u8; 32], founding: Founding) -> Result<Deployed, RemoteError> {
     let rpc = network.connect()?;
     runtime()?.block_on(create(&rpc, network, secret, founding))
@@ -83,7 +83,7 @@ async fn create(
             return Err(not("its constructor refused, or the network's gas limit is too low"));
         }
         if at != contract.address {
-            return Err(not("it stands elsewhere; the account sent something else meanwhile"));
+            return Err(not("it has another address; the account sent another transaction meanwhile"));
         }
         first_block = first_block.min(height);
         last = last.max(height);

@@ -1,4 +1,4 @@
-//! One round: hand over what waits, read what has become final, settle our acts by it.
+//! One round: send waiting acts, read what became final, settle our acts.
 
 use super::network::{RemoteError, block, head};
 use super::rpc::{RpcError, bytes, field, hex_bytes, hex_quantity, quantity};
@@ -11,12 +11,12 @@ use std::sync::{Arc, PoisonError};
 use vitals::ids::Hash;
 use vitals::ledger::Outcome;
 
-/// An act the network took and has not put into a block is handed over again after this many rounds:
-/// a node may have forgotten it.
+/// An act that the network accepted but did not include in a block is sent again after this many rounds: a
+/// node may have dropped it.
 const ROUNDS_BEFORE_AGAIN: u64 = 30;
 
-/// What a node says of a transaction it has, had, or for whose nonce it has another. In each case the
-/// chain will tell; there is no code for it in JSON-RPC.
+/// Error messages of nodes for a transaction that they have, had, or replaced. JSON-RPC has no code for it;
+/// the chain shows the outcome.
 const KNOWN: [&str; 7] = [
     "already known",
     "already imported",
@@ -28,7 +28,7 @@ const KNOWN: [&str; 7] = [
 ];
 
 impl Inner {
-    /// Hands over every act the network has not taken yet, in the order of nonces.
+    /// Sends every act that the network has not accepted yet, in the order of nonces.
     pub(super) async fn send(&self, round: u64) -> Result<(), RpcError> {
         const METHOD: &str = "eth_sendRawTransaction";
         let waiting = lock(&self.acts).waiting();
@@ -39,7 +39,7 @@ impl Inner {
             match self.rpc.call(METHOD, json!([hex_bytes(&act.raw)])).await {
                 Ok(_) => {}
                 Err(RpcError::Refused { message, .. }) if is_known(&message) => {}
-                // The later ones would only wait behind it.
+                // Later nonces would have to wait for this one.
                 Err(why) => return Err(why),
             }
             lock(&self.acts).taken(nonce, round);
@@ -47,7 +47,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Reads what is final by now. True if that is more than before.
+    /// Reads what became final. True if there was anything new.
     pub(super) async fn follow(&self) -> Result<bool, RemoteError> {
         let network = &self.network;
         let tip = self.cache().tip;
@@ -65,7 +65,7 @@ impl Inner {
                     outcome.settled().into_iter().for_each(|outcome| acts.settle(id, outcome));
                 }
                 drop(acts);
-                // Whoever waits for an answer waits for the tip.
+                // Wakes those that wait for an outcome.
                 self.tip.send_replace(tip);
             }
             return Ok(false);
@@ -89,7 +89,7 @@ impl Inner {
         let mut statuses = self.receipts(&ids, height).await?;
         for (status, (nonce, act)) in statuses.iter_mut().zip(&waiting) {
             match status {
-                // Its nonce is used, and not by it: it can never be done.
+                // Another transaction used its nonce: it can never be included.
                 ActStatus::None if *nonce < update.nonce() => {
                     let why = format!("another transaction of this account took its place (nonce {nonce})");
                     *status = ActStatus::Settled(Outcome::Refused { reason: why });
@@ -102,13 +102,13 @@ impl Inner {
                 ActStatus::Waits | ActStatus::Settled(_) => {}
             }
         }
-        // What was read in pieces is one state only if the block still stands.
+        // The separate reads are one state only if the block was not replaced meanwhile.
         let still = block(&self.rpc, height).await?.ok_or_else(|| missing(height))?;
         if still.hash != newest.hash {
             return Err(RpcError::answer("eth_getBlockByNumber", "the head moved while it was read").into());
         }
         {
-            // Together, or a nonce could be given out twice between the two.
+            // Both locks at once, or a nonce could be used twice in between.
             let mut acts = lock(&self.acts);
             let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
             for (id, status) in ids.into_iter().zip(statuses) {
@@ -120,7 +120,7 @@ impl Inner {
         Ok(true)
     }
 
-    /// What the network says of these transactions, as of `height`.
+    /// The status of these transactions as of `height`.
     async fn receipts(&self, ids: &[Hash], height: u64) -> Result<Vec<ActStatus>, RpcError> {
         const METHOD: &str = "eth_getTransactionReceipt";
         let questions: Vec<Value> = ids.iter().map(|id| json!([hex_bytes(id)])).collect();
@@ -142,8 +142,8 @@ impl Inner {
         Ok(statuses)
     }
 
-    /// Why a contract refused. A receipt does not say; a node that traces does, any other can run the
-    /// act again on the block before.
+    /// The reason of a contract's refusal. A receipt does not contain it: a node with tracing reports it, any
+    /// other can run the act again on the previous block.
     async fn reason(&self, id: &Hash, height: u64, raw: &[u8]) -> String {
         const TRACE: &str = "debug_traceTransaction";
         const CALL: &str = "eth_call";
@@ -170,7 +170,7 @@ impl Inner {
     }
 }
 
-/// What is known of a transaction.
+/// The status of a transaction.
 #[derive(Debug, Clone)]
 enum ActStatus {
     /// No block has it.
@@ -188,7 +188,7 @@ impl ActStatus {
     /// The outcome to keep, if there is one.
     fn settled(self) -> Option<Outcome> {
         match self {
-            // Of an act asked for: the file has forgotten it, or it was never ours.
+            // A requested act that is no longer in the file, or was never ours.
             Self::None => Some(Outcome::Unknown),
             Self::Reverted { .. } => Some(Outcome::Refused { reason: "the contract refused it".to_owned() }),
             Self::Settled(outcome) => Some(outcome),

@@ -1,4 +1,4 @@
-//! Which network, and whether it is the one the genesis document was written for.
+//! The configured network, and the check that it is the one the genesis document was written for.
 
 use super::code;
 use super::rpc::{Rpc, RpcError, bytes, fixed, hex_bytes, hex_quantity, quantity};
@@ -10,8 +10,8 @@ use std::{fmt, io, net::IpAddr, time::Duration};
 use vitals::ids::Genesis;
 use vitals::proof::genesis::GenesisDocument;
 
-/// Chain ids of public networks: whatever is written there is there for ever, for everyone to read,
-/// and costs money. Main and test networks alike.
+/// Chain ids of public main and test networks. What is written there can be read by everybody for ever, and
+/// costs money.
 pub const PUBLIC_CHAINS: [(u64, &str); 34] = [
     (1, "Ethereum"),
     (10, "OP Mainnet"),
@@ -49,14 +49,14 @@ pub const PUBLIC_CHAINS: [(u64, &str); 34] = [
     (11_155_111, "Sepolia"),
 ];
 
-/// How to reach a permissioned Ethereum network, and what to hold it to.
+/// How to reach a permissioned Ethereum network, and what is required of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Network {
     /// JSON-RPC address of one of its nodes: `http://127.0.0.1:8545`.
     pub url: String,
     /// Sent as `Authorization: Bearer` if the node asks for one.
     pub bearer: Option<String>,
-    /// Nobody can listen or answer between here and the node, though it is not on this machine.
+    /// The way to the node is private although the node is not on this machine.
     pub private_way: bool,
     /// Its chain id.
     pub chain_id: u64,
@@ -66,14 +66,13 @@ pub struct Network {
     pub confirmations: u64,
     /// The block in which the first contract was created; nothing before it is read.
     pub first_block: u64,
-    /// Most wei a unit of gas may cost. Zero where gas is free: said so in each transaction, and no
-    /// network is asked for its wishes.
+    /// Highest price of a unit of gas, wei; zero where gas is free. The network's suggested price is not used.
     pub fee_wei_max: u64,
     /// Wei a unit of gas gives the proposer.
     pub tip_wei: u64,
     /// How long one answer may take.
     pub timeout: Duration,
-    /// How often the network is asked for update.
+    /// How often the network is polled.
     pub poll: Duration,
     /// Most blocks whose events are asked for at once.
     pub log_blocks: u64,
@@ -119,7 +118,7 @@ impl Network {
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
         if !here && !self.private_way {
-            let why = "the node is not on this machine, and whoever sits between could forge its answers: \
+            let why = "the node is not on this machine, and somebody in between could forge its answers: \
                        use a node or a TLS proxy on this machine, or say that the way is private";
             return Err(RemoteError::Address(why.to_owned()));
         }
@@ -141,7 +140,7 @@ impl Network {
         }
     }
 
-    /// Refuses a network on which other code than this build's stands where `document` says.
+    /// Refuses a network that has other code than this build's at the addresses in `document`.
     pub(super) async fn check_codes(&self, rpc: &Rpc, document: &GenesisDocument) -> Result<(), RemoteError> {
         const METHOD: &str = "eth_getCode";
         if document.chain_id != self.chain_id {
@@ -175,7 +174,7 @@ pub(super) async fn nonce(rpc: &Rpc, account: Address, block: u64) -> Result<u64
     quantity(METHOD, &rpc.call(METHOD, json!([hex_bytes(account), hex_quantity(block)])).await?)
 }
 
-/// What matters of a block.
+/// The fields of a block that are used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) height: u64,
@@ -184,7 +183,7 @@ pub(super) struct Block {
     pub(super) state_root: [u8; 32],
 }
 
-/// The block at a height; nothing if the node has none there.
+/// The block at a height; `None` if the node has none.
 pub(super) async fn block(rpc: &Rpc, height: u64) -> Result<Option<Block>, RpcError> {
     const METHOD: &str = "eth_getBlockByNumber";
     let answer = rpc.call(METHOD, json!([hex_quantity(height), false])).await?;
@@ -203,7 +202,7 @@ pub(super) async fn block(rpc: &Rpc, height: u64) -> Result<Option<Block>, RpcEr
     }))
 }
 
-/// Why a network is not used. Says whose move it is.
+/// Why a network is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The configured address cannot be used.
@@ -219,8 +218,8 @@ pub enum RemoteError {
     },
     /// A public network.
     #[error(
-        "chain {chain_id} is {name}, a public network: whatever is written there is everybody's for ever. \
-         Use a permissioned one (or say that you mean it)"
+        "chain {chain_id} is {name}, a public network: what is written there can be read by everybody for ever. \
+         Use a permissioned one (or allow it in the configuration)"
     )]
     Public {
         /// Its id.
@@ -228,18 +227,18 @@ pub enum RemoteError {
         /// Its name.
         name: &'static str,
     },
-    /// Nothing stands where a contract should.
+    /// A contract is missing.
     #[error(
         "there is no contract {name} at {address}: deploy the contracts, or correct the genesis document"
     )]
     NoContract {
         /// The contract.
         name: String,
-        /// Where it should stand.
+        /// Its expected address.
         address: Address,
     },
-    /// Something else stands where a contract should.
-    #[error("the code at {address} is not this build's {name}: nothing there may be believed")]
+    /// A contract has other code.
+    #[error("the code at {address} is not this build's {name}: its records cannot be trusted")]
     OtherCode {
         /// The contract.
         name: String,
@@ -286,7 +285,7 @@ pub enum RemoteError {
     /// The organisation's account does not open.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// The outbox belongs elsewhere.
+    /// The outbox belongs to another account or chain.
     #[error("the outbox in this folder holds acts of another account or for another chain than {0}")]
     OtherOutbox(u64),
     /// This folder belongs to another ledger.

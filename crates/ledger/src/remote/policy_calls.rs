@@ -1,5 +1,5 @@
-//! What only the network can answer at the moment it matters: does a policy agree that a class is opened?
-//! A cache cannot say: a policy is any contract, and may look at the time.
+//! Calls to policies on the network: does a policy agree that a class is opened? The state cache cannot answer
+//! this: a policy is any contract, and its answer may depend on the time.
 
 use super::Inner;
 use super::rpc::{RpcError, bytes, hex_bytes, hex_quantity};
@@ -15,35 +15,35 @@ use tokio::sync::mpsc;
 use vitals::ids::{Class, GrantId};
 use vitals::ledger::LedgerError;
 
-/// PolicyCalls that wait to be asked at once.
+/// Most calls that wait at a time.
 const POLICY_CALLS_MAX: usize = 256;
-/// Whoever opens a record waits no longer than this for the network's word.
+/// How long the opening of a record waits for the network.
 const POLICY_CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One question, and where its answer goes.
+/// One call, and where its answer goes.
 pub(super) struct PolicyCall {
     grant: GrantId,
     class: Class,
     answer: SyncSender<Result<bool, RpcError>>,
 }
 
-/// Where questions are put.
+/// The sending end.
 #[derive(Clone)]
 pub(super) struct PolicyCalls(mpsc::Sender<PolicyCall>);
 
-/// A place for questions, and the end at which they are answered.
+/// A channel for calls.
 pub(super) fn channel() -> (PolicyCalls, mpsc::Receiver<PolicyCall>) {
     let (put, asked) = mpsc::channel(POLICY_CALLS_MAX);
     (PolicyCalls(put), asked)
 }
 
 impl PolicyCalls {
-    /// Asks, and waits for the answer: no longer than a person at a page would.
+    /// Makes a call and waits for the answer, at most [`POLICY_CALL_TIMEOUT`].
     pub(super) fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, LedgerError> {
         let (answer, answered) = sync_channel(1);
         self.0.try_send(PolicyCall { grant, class, answer }).map_err(|why| match why {
             mpsc::error::TrySendError::Full(_) => {
-                LedgerError::Busy(format!("{POLICY_CALLS_MAX} questions wait for the network"))
+                LedgerError::Busy(format!("{POLICY_CALLS_MAX} policy calls wait for the network"))
             }
             mpsc::error::TrySendError::Closed(_) => LedgerError::Down(String::from("it was stopped")),
         })?;
@@ -54,12 +54,12 @@ impl PolicyCalls {
 }
 
 impl Inner {
-    /// Answers questions side by side; each asker waits, so that there are never many.
+    /// Makes calls concurrently. Every caller waits for its answer, which bounds their number.
     pub(super) async fn serve_policy_calls(self: Arc<Self>, mut asked: mpsc::Receiver<PolicyCall>) {
         while let Some(PolicyCall { grant, class, answer }) = asked.recv().await {
             let inner = self.clone();
             tokio::spawn(async move {
-                // Nobody waits for a later answer.
+                // The caller has given up on later answers.
                 if let Ok(said) =
                     tokio::time::timeout(POLICY_CALL_TIMEOUT, inner.policy_agrees(grant, class)).await
                 {
@@ -69,8 +69,8 @@ impl Inner {
         }
     }
 
-    /// What the policy says as of the block all other records are of. A policy that fails, or answers
-    /// anything but yes, does not agree.
+    /// The policy's answer as of the block of the state cache. A policy that fails, or answers anything but
+    /// yes, does not agree.
     async fn policy_agrees(&self, grant: GrantId, class: Class) -> Result<bool, RpcError> {
         const METHOD: &str = "eth_call";
         let call = Consents::policyAgreesCall { id: B256::from(grant.0), class: class.code() };

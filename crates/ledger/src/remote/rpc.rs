@@ -13,14 +13,14 @@ const TRIES: u32 = 3;
 /// Pause before the second try; doubled before each one after.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Why a request was not answered as hoped.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RpcError {
-    /// Nobody answers: try again later.
-    #[error("nobody answers there: {0}")]
+    /// The node does not answer: try again later.
+    #[error("the node does not answer: {0}")]
     Unreachable(String),
-    /// What answers is no Ethereum node, or one with a fault.
-    #[error("the answer to {method} is not one: {why}")]
+    /// The answer is malformed.
+    #[error("the answer to {method} is malformed: {why}")]
     Answer {
         /// The method asked for.
         method: String,
@@ -34,7 +34,7 @@ pub enum RpcError {
         method: String,
         /// JSON-RPC's error code.
         code: i64,
-        /// In the node's words.
+        /// The node's message.
         message: String,
         /// Revert data, if a contract was asked.
         data: Option<Vec<u8>>,
@@ -47,7 +47,7 @@ impl RpcError {
     }
 }
 
-/// One node of the network. It holds no connection until it is asked.
+/// One node of the network. It connects with the first call.
 #[derive(Debug)]
 pub(crate) struct Rpc {
     client: reqwest::Client,
@@ -66,14 +66,14 @@ impl Rpc {
         Ok(Self { client, url, bearer: bearer.map(|token| format!("Bearer {token}")) })
     }
 
-    /// Asks one question.
+    /// Makes one call.
     pub(crate) async fn call(&self, method: &str, params: Value) -> Result<Value, RpcError> {
         let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": params });
         let answer = self.post(method, &request).await?;
         result(method, answer)
     }
 
-    /// Asks many questions of one kind, in as few requests as the bound allows; answers in their order.
+    /// Makes many calls of one method, in as few requests as the bound allows; answers in their order.
     pub(crate) async fn calls(
         &self,
         method: &str,
@@ -103,7 +103,7 @@ impl Rpc {
     }
 
     async fn post(&self, method: &str, request: &Value) -> Result<Value, RpcError> {
-        // Every method here may be asked twice: a transaction has one hash however often it is sent.
+        // Every method used here can be repeated: a transaction sent twice has one hash.
         let body = request.to_string();
         let mut pause = PAUSE;
         for _ in 1..TRIES {
@@ -125,7 +125,7 @@ impl Rpc {
         }
         let mut response = request.body(body).send().await.map_err(unreachable)?;
         let status = response.status();
-        // 503 and its neighbours pass; "forbidden" does not.
+        // Server errors are temporary; others are not.
         if status.is_server_error() {
             return Err(RpcError::Unreachable(format!("HTTP status {status}")));
         }
@@ -143,7 +143,7 @@ impl Rpc {
     }
 }
 
-/// An error with the errors beneath it: the outermost alone says little.
+/// An error with its causes: the outermost alone has little information.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut below = error.source();

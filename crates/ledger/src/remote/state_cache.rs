@@ -1,5 +1,5 @@
-//! What the contracts hold after the newest final block of the network, kept in memory: a page or an
-//! admission asks a map, never a network.
+//! The contracts' records after the newest final block of the network, cached in memory, so that pages and
+//! admission never wait for the network.
 
 use super::network::{Block, nonce};
 use super::rpc::{Rpc, RpcError, bytes, field, fixed, hex_bytes, hex_quantity, quantity};
@@ -15,7 +15,7 @@ use vitals::ledger::{
     Anchor, Device, DeviceKind, Grant, LedgerError, Organisation, Person, Revocation, RevokeReason, Role, Tip,
 };
 
-/// Events remembered; the oldest are forgotten first.
+/// Most events cached; the oldest are dropped first.
 pub(super) const EVENTS_MAX: usize = 1 << 16;
 
 /// The records after one block. A record that does not exist has no entry.
@@ -31,11 +31,11 @@ pub(super) struct StateCache {
     policies: HashMap<GrantId, [u8; 20]>,
     anchors: HashMap<OrgId, Anchor>,
     events: VecDeque<Event>,
-    /// Events below this height are not all remembered.
+    /// Events below this height are not all cached.
     events_from: u64,
 }
 
-/// What names a record that an event says has changed.
+/// Identifies a record that an event has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Organisation(OrgId),
@@ -80,7 +80,7 @@ impl StateCache {
         Ok(self.events.iter().filter(within).cloned().collect())
     }
 
-    /// Takes over what changed up to a block.
+    /// Applies the changes up to a block.
     pub(super) fn apply(&mut self, update: StateUpdate) {
         let StateUpdate { tip, nonce, records, events } = update;
         for record in records {
@@ -138,7 +138,7 @@ impl Records for std::sync::Arc<StateCache> {
     }
 }
 
-/// What changed up to a block.
+/// The changes up to a block.
 #[derive(Debug)]
 pub(super) struct StateUpdate {
     pub(super) tip: Tip,
@@ -232,8 +232,8 @@ async fn read_events(rpc: &Rpc, contracts: &Contracts, from: u64, to: u64) -> Re
     Ok(events)
 }
 
-/// The records an event may have changed: every indexed word is taken for an id of its contract's kind.
-/// That asks for too much at times, never for too little: our contracts index the id of what they change.
+/// The records an event may have changed: every indexed word is treated as an id of its contract's kind.
+/// Sometimes that reads too much, never too little: our contracts index the id of what they change.
 fn named(contracts: &Contracts, log: &Log) -> Vec<Name> {
     let mut names = Vec::new();
     for topic in log.topics().iter().skip(1) {

@@ -1,5 +1,5 @@
-//! What a node asks others, and tells them: certificates of old changes of the committee, states for
-//! newcomers.
+//! Requests to other nodes and responses to theirs: certificates of old committee changes, and snapshots for
+//! nodes that join.
 
 use super::{Replica, lock};
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
@@ -10,17 +10,17 @@ use std::sync::Mutex;
 use vitals::ids::Hash;
 use vitals::proof::{LedgerProof, certificate::Certificate, header::BlockHeader};
 
-/// Blocks for which a state is speculative for newcomers: meanwhile nothing it names is pruned.
+/// Blocks for which a snapshot is served. Its nodes are not pruned meanwhile.
 const SERVED_BLOCKS_MAX: u64 = 8192;
-/// States speculative at a time: the newest epoch's, and those that somebody is reading.
+/// Most snapshots served at a time: the newest epoch's, and those that are being read.
 const SERVED_SNAPSHOTS_MAX: usize = 4;
 
-/// States after epochs' last blocks, oldest first, and whether somebody read each since the last epoch.
+/// States after epochs' last blocks, oldest first, and whether each was read since the last epoch.
 #[derive(Default)]
 pub(super) struct ServedSnapshots(Mutex<Vec<(Offer, bool)>>);
 
 impl ServedSnapshots {
-    /// Lets go of what is too old.
+    /// Drops snapshots that are too old.
     pub(super) fn committed(&self, height: u64) {
         lock(&self.0).retain(|(offer, _)| height.saturating_sub(offer.height()) <= SERVED_BLOCKS_MAX);
     }
@@ -51,19 +51,19 @@ impl ServedSnapshots {
 
 impl Replica {
     /// The state after the newest epoch's last block, with its certificate, for a node that joins late;
-    /// nothing until there is one whose state is kept.
+    /// `None` until there is one whose state is kept.
     #[must_use]
     pub fn offer(&self) -> Option<Offer> {
         self.served.newest()
     }
 
-    /// Holds the state after an epoch's last block for newcomers.
+    /// Serves the state after an epoch's last block.
     pub(super) fn serve_snapshot(&self, header: &BlockHeader, digest: Hash, certificate: &Certificate) {
         let Some(committee_changes) = &self.committee_changes else { return };
         if self.served.newest().is_some_and(|offer| offer.height() >= header.height) {
             return;
         }
-        // It may be gone: then the next epoch's is served.
+        // If the state is pruned already, the next epoch's is served.
         let Ok(view) = self.machine.view_at(header.height) else { return };
         if view.tip().digest == digest {
             let changes = Some(committee_changes.before(header.height));
@@ -73,8 +73,8 @@ impl Replica {
         }
     }
 
-    /// The first block that changed the committee and whose certificate is missing: proofs do not lead across
-    /// it. The other validators are asked for it until it comes.
+    /// The first block that changed the committee and whose certificate is missing: proofs do not reach beyond
+    /// it. The other validators are asked for it until one has it.
     #[must_use]
     pub fn gap(&self) -> Option<u64> {
         *lock(&self.gap)
@@ -85,7 +85,7 @@ impl Replica {
         *gap = Some(gap.map_or(height, |gap| gap.min(height)));
     }
 
-    /// Looks through the committed epochs' ends for one whose change is not kept.
+    /// Searches the last blocks of committed epochs for a change that is not stored.
     pub(super) fn update_gap(&self) {
         let Some(committee_changes) = &self.committee_changes else { return };
         let found = self.first_gap(committee_changes);
@@ -95,7 +95,7 @@ impl Replica {
                 tracing::error!(height, "The certificate of the block that changed the committee is missing");
             }
             (Some(height), None) => {
-                tracing::info!(height, "The missing certificates of changes of the committee came");
+                tracing::info!(height, "The missing certificates of committee changes were received");
             }
             _ => {}
         }
@@ -128,13 +128,13 @@ impl RequestResponse for Replica {
 
     fn respond(&self, question: &[u8]) -> Result<Option<Bytes>, ProtocolViolation> {
         let question = SnapshotRequest::decode(question)
-            .ok_or_else(|| ProtocolViolation(String::from("no such question")))?;
+            .ok_or_else(|| ProtocolViolation(String::from("no such request")))?;
         Ok(match question {
             SnapshotRequest::Head => self.offer().map(|offer| offer.proof().encode().into()),
             SnapshotRequest::Chunk { height, place } => self
                 .served
                 .at(height)
-                // A place that is not there, or a disk that fails: there is no answer either way.
+                // No response if the place does not exist or the disk fails.
                 .and_then(|offer| offer.chunk(&place).ok())
                 .map(Into::into),
             SnapshotRequest::Changes { above } => {
@@ -150,7 +150,7 @@ impl RequestResponse for Replica {
         let changes =
             read_changes(answer).ok_or_else(|| ProtocolViolation(String::from("no list of changes")))?;
         match committee_changes.extend(&changes) {
-            // Whatever an honest one keeps leads from genesis on.
+            // The changes that an honest node stores verify from genesis on.
             Err(why @ CommitteeChangeError::InvalidLink(_)) => {
                 return Err(ProtocolViolation(why.to_string()));
             }

@@ -243,7 +243,9 @@ fn a_block_that_does_not_tell_the_truth_is_not_voted_for_and_changes_nothing() {
         assert!(said.contains(why), "{said}");
     }
     assert!(refused(BlockHeader { height: 7, ..header.clone() }, transactions.clone()).contains("7"));
-    assert!(refused(BlockHeader { parent: [1; 32], ..header.clone() }, transactions).contains("not at hand"));
+    assert!(
+        refused(BlockHeader { parent: [1; 32], ..header.clone() }, transactions).contains("not available")
+    );
     assert_eq!((theirs.machine.tip(), theirs.pool.waiting()), (before, 0));
     assert_eq!(theirs.check(&honest, honest.header().digest()), Ok(()));
 }

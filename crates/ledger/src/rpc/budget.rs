@@ -1,14 +1,14 @@
-//! What one request may take: work in units of gas, whatever it is spent on, and bytes of answer. A batch
-//! has no more than a single call.
+//! The budget of one request: work in units of gas, and bytes of answer. A batch has the same budget as a
+//! single call.
 
 use super::errors::RpcRefusal;
 
-/// WorkBudget of one request: eight calls of the largest kind, some tenths of a second.
+/// Work of one request: eight calls of the largest kind, some tenths of a second.
 pub const WORK_MAX: u64 = 1 << 27;
 /// Longest answer, bytes: a full block with its transactions.
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// A call, whatever it asks.
+/// Work of any call.
 const CALL: u64 = 10_000;
 /// Recovering a transaction's sender from its signature.
 pub(super) const SENDER: u64 = 20_000;
@@ -21,7 +21,7 @@ pub(super) const RECEIPT: u64 = 500;
 /// Proving a slot or an account.
 pub(super) const PROOF: u64 = 20_000;
 
-/// What is left.
+/// The remaining budget.
 #[derive(Debug)]
 pub(super) struct WorkBudget {
     gas: u64,

@@ -5,7 +5,7 @@ use alloy_primitives::hex;
 use alloy_sol_types::{Panic, Revert, SolError};
 use serde_json::{Value, json};
 
-/// Longest name of a method that is told back.
+/// Longest method name that is repeated in an error, bytes.
 const NAME_BYTES_MAX: usize = 64;
 
 /// Why a call has no result.
@@ -21,12 +21,12 @@ impl RpcRefusal {
         Self { code, message: message.into(), data: None }
     }
 
-    /// No JSON.
+    /// Not JSON.
     pub(super) fn parse(why: &serde_json::Error) -> Self {
         Self::with(-32700, format!("the request is no JSON: {why}"))
     }
 
-    /// JSON, but no call.
+    /// JSON, but not a call.
     pub(super) fn request(why: impl Into<String>) -> Self {
         Self::with(-32600, why)
     }
@@ -87,7 +87,7 @@ impl RpcRefusal {
 }
 
 impl From<StoreError> for RpcRefusal {
-    /// Our fault: the details are for the operator's log, not for whoever asks.
+    /// An internal error: the details go to the operator's log and not to the caller.
     fn from(why: StoreError) -> Self {
         tracing::error!(%why, "A question about the ledger cannot be answered: {why}");
         Self::with(-32603, "the node cannot read its ledger")

@@ -1,4 +1,4 @@
-//! Filters that are polled. Each belongs to who made it and is forgotten when nobody polls it.
+//! Filters that are polled. Each belongs to the caller that created it and is removed when it is not polled.
 
 use super::budget;
 use super::errors::RpcRefusal;
@@ -27,7 +27,7 @@ enum Kind {
 struct Filter {
     owner: Caller,
     kind: Kind,
-    /// The first height not told yet.
+    /// The first height not reported yet.
     next: u64,
     polled_ms: u64,
 }

@@ -1,8 +1,7 @@
 //! Ethereum's JSON-RPC over the committed chain: bytes in, bytes out, no socket.
 //!
 //! Reads answer from what is final; `latest`, `safe`, `finalized` and `pending` are one and the same
-//! height. Whoever calls gets a share of work and of bytes for each request, so that no question costs
-//! more than answering it is worth: see [`work`]. A block's `hash` is the digest validators certify
+//! height. Each request has a budget of work and of bytes: see [`budget`]. A block's `hash` is the digest validators certify
 //! (SHA-256 of our header, given along as `acesoHeader`), not Keccak-256 of an Ethereum header.
 
 mod accounts;
@@ -59,7 +58,7 @@ impl Backend {
 }
 
 /// Answers a request, a batch of them, or bytes that are neither. Empty if nothing asks for an answer.
-/// Blocks for a disk or an execution: call it off the async threads.
+/// Blocking on disk and execution: call it outside async threads.
 #[must_use]
 pub fn handle(backend: &Backend, caller: Caller, now_ms: u64, request: &[u8]) -> Vec<u8> {
     let alone = |refused: RpcRefusal| answer(&Value::Null, Err(refused)).to_string().into_bytes();
@@ -123,7 +122,7 @@ impl Session<'_> {
             }
         };
         let result = self.call(&call);
-        // Without an id nobody waits for the answer; a call that is no call is told so all the same.
+        // A call without an id expects no answer; a malformed call gets an error all the same.
         match (id, &result) {
             (Some(id), _) => Some(answer(id, result)),
             (None, Err(refused)) if refused.is_no_call() => Some(answer(&Value::Null, result)),
@@ -146,7 +145,7 @@ impl Session<'_> {
         };
         self.work.call()?;
         let result = self.method(method, Params::new(method, params));
-        // Once a part of the state could not be read, nothing read since is to be believed.
+        // After a part of the state could not be read, nothing read since can be trusted.
         match self.backend.machine.fault() {
             None => result,
             Some(fault) => Err(crate::machine::StoreError::from(fault).into()),

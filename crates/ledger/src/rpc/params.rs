@@ -1,4 +1,4 @@
-//! Parameters, read strictly: what is guessed at could answer another question than was asked.
+//! Parameters, parsed strictly: a guess could answer a question that was not asked.
 
 use super::errors::RpcRefusal;
 use crate::machine::{Call, TX_BYTES_MAX};

@@ -1,4 +1,4 @@
-//! Transactions on their way in.
+//! Submission of transactions.
 
 use super::errors::RpcRefusal;
 use super::params::{Params, bytes};

@@ -5,15 +5,17 @@
 
 mod cluster;
 mod plan;
+mod scenario;
 
 mod invariants;
 mod tests;
 
 use super::{seed as validator_seed, *};
-use cluster::{Cluster, Scenario};
+use cluster::Cluster;
 use consensus_sim::deterministic::Runner;
 use invariants::InvariantChecker;
 use plan::{Event, Misbehaviour, Plan, Step};
+use scenario::Scenario;
 
 /// Organisations, each with a founding validator.
 const FOUNDERS: usize = 4;

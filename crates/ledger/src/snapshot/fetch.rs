@@ -1,4 +1,4 @@
-//! A node with an empty folder asks the others for a snapshot, chunk by chunk, over the links between
+//! Fetches a snapshot for a node with an empty folder from the others, chunk by chunk, over the links between
 //! validators.
 
 use super::{Head, SnapshotError, SnapshotRequest};
@@ -14,22 +14,22 @@ use tokio::sync::watch;
 use vitals::proof::genesis::GenesisDocument;
 use vitals::proof::{Finalized, Known, LedgerProof};
 
-/// Questions in a row without an answer, after which the others are asked for a newer snapshot: each holds
-/// one only for a while.
+/// Requests in a row without a response, after which a newer snapshot is requested: a node serves each one
+/// only for a while.
 const MISSES_MAX: u32 = 8;
 /// A progress line is logged after so many chunks.
-const TOLD_EVERY: u64 = 64;
+const PROGRESS_CHUNKS: u64 = 64;
 
 enum Stage {
-    /// Whose state?
+    /// Requesting the head of a snapshot.
     Asking,
-    /// That one.
+    /// Requesting its chunks.
     Taking { head: Box<Head>, import: Box<Import>, chunks: u64, misses: u32 },
-    /// All of it is here, or it cannot be had.
+    /// Complete or failed.
     Over(Option<Box<Result<Finalized, SnapshotError>>>),
 }
 
-/// Who takes a snapshot from the others.
+/// The fetch of one snapshot.
 pub(crate) struct SnapshotFetch {
     folder: PathBuf,
     document: GenesisDocument,
@@ -58,7 +58,7 @@ impl SnapshotFetch {
 
     fn choose(&self, stage: &mut Stage, answer: &[u8]) -> Result<(), ProtocolViolation> {
         let proof = LedgerProof::decode(answer).map_err(|why| ProtocolViolation(why.to_string()))?;
-        // Whoever knows a newer block has no use for this one; the next may have.
+        // Older than the block the operator knows: the next peer may have a newer one.
         let head = Head::of(&self.document, self.known.as_ref(), proof)
             .map_err(|why| ProtocolViolation(why.to_string()))?;
         let height = head.header().height;
@@ -79,7 +79,7 @@ impl SnapshotFetch {
         match import.push(chunk) {
             Ok(()) => {
                 (*chunks, *misses) = (*chunks + 1, 0);
-                if chunks.is_multiple_of(TOLD_EVERY) {
+                if chunks.is_multiple_of(PROGRESS_CHUNKS) {
                     tracing::info!(chunks, items = import.items(), "Taking the state: {chunks} chunks");
                 }
                 self.complete(stage);
@@ -134,17 +134,17 @@ impl RequestResponse for SnapshotFetch {
         if let Stage::Taking { misses, .. } = &mut *stage {
             *misses += 1;
             if *misses == MISSES_MAX {
-                // What came stays, should the same one be offered again.
+                // The partial import stays, in case the same snapshot is offered again.
                 *stage = Stage::Asking;
             }
         }
     }
 }
 
-/// Makes a ledger in the configured folder, which holds none, out of a snapshot of the configured peers, who
-/// must know this validator key already. `known`: a block the operator knows to be final by a checkpoint, if
-/// any. Asks until somebody has one; killed and begun again, it goes on where it was. Blocks: call it off the
-/// async threads.
+/// Creates a ledger in the configured folder, which holds none, from a snapshot of the configured peers, which
+/// must know this validator key already. `known` is a block that the operator knows to be final from a
+/// checkpoint, if any. Asks until a peer has a snapshot; after a restart it continues. Blocking: call it
+/// outside async threads.
 ///
 /// # Errors
 /// If the folder holds a ledger, the disk fails, or the configuration is wrong.
@@ -161,7 +161,7 @@ pub fn fetch(
     let fetch = Arc::new(SnapshotFetch::new(config.folder.clone(), document.clone(), known.cloned()));
     let mut over = fetch.over.subscribe();
     let done = async move {
-        // It lives as long as its errands.
+        // It lives as long as its requests.
         let _ = over.wait_for(|over| *over).await;
     };
     consensus::fetch(&config.agreement, document, validator, fetch.clone(), done)?;

@@ -1,22 +1,22 @@
-//! What nodes ask each other about the past, byte by byte.
+//! The wire form of requests for snapshots and committee changes.
 
 use crate::machine::snapshot::Place;
 use vitals::proof::Certified;
 
-/// A question of one node to another. Wire form: a kind, then big-endian numbers and the rest:
+/// A request from one node to another. Wire form: a kind, then big-endian numbers and the rest:
 /// `1`; `2 ‖ height (8) ‖ place`; `3 ‖ height (8)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotRequest {
-    /// What does your newest snapshot stand on? Answer: a ledger proof of version 2 without accounts.
+    /// The proof of the newest snapshot's header. Response: a ledger proof of version 2 without accounts.
     Head,
-    /// The state of the snapshot at this height, from a place on. Answer: a chunk.
+    /// The state of the snapshot at this height, from a place on. Response: a chunk.
     Chunk {
         /// Its height.
         height: u64,
         /// Where the chunk begins.
         place: Place,
     },
-    /// Which blocks above this height changed the committee? Answer: [`write_changes`].
+    /// The blocks above this height that changed the committee. Response: [`write_changes`].
     Changes {
         /// The height.
         above: u64,
@@ -36,7 +36,7 @@ impl SnapshotRequest {
         }
     }
 
-    /// A question somebody asks; nothing if it is none.
+    /// Decodes a request; `None` if it is malformed.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
@@ -65,7 +65,7 @@ pub fn write_changes(changes: &[Certified]) -> Vec<u8> {
     out
 }
 
-/// Reads [`write_changes`]; says nothing about whether they hold.
+/// Decodes [`write_changes`] without verifying the changes.
 #[must_use]
 pub fn read_changes(mut rest: &[u8]) -> Option<Vec<Certified>> {
     let mut changes = Vec::new();

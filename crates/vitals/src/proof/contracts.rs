@@ -4,7 +4,7 @@
 use super::AccountProof;
 use super::genesis::GenesisDocument;
 use super::state::{NotProven, SLOTS_MAX, keccak256, verify_account, verify_slot};
-use crate::ids::{DeviceId, Hash, OrgId};
+use crate::ids::{DeviceId, Hash, OrgId, sha256};
 use crate::ledger::{Anchor, Device, DeviceKind, Fact, Organisation, Revocation, RevokeReason};
 
 /// Name of the contract that knows organisations and people.
@@ -23,6 +23,19 @@ pub const POLICIES: &str = "Policies";
 pub const WEBAUTHN_VERIFIER: &str = "WebAuthnVerifier";
 /// Name of the ERC-7913 verifier of P-256 signatures.
 pub const P256_VERIFIER: &str = "P256Verifier";
+
+/// Name of the registry of roles beyond the first five. Not part of genesis: see [`address_book_key`].
+pub const ROLES: &str = "Roles";
+/// The version of [`ROLES`] that this build knows.
+pub const ROLES_VERSION: u32 = 1;
+
+/// The record key under which a contract that is not part of genesis stands in the directory: SHA-256 of
+/// "aceso/contract/v1", its name, a zero byte and its version. The organisation with this key was admitted by
+/// vote; its sender is the address of the contract. Nobody has the secret of such a key.
+#[must_use]
+pub fn address_book_key(name: &str, version: u32) -> Hash {
+    sha256(&[b"aceso/contract/v1", name.as_bytes(), &[0], &version.to_be_bytes()])
+}
 
 /// A 32-byte storage word or slot key.
 pub type Word = [u8; 32];

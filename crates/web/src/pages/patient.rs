@@ -82,7 +82,7 @@ pub(crate) fn purposes(role: Role) -> &'static [Purpose] {
         Role::Family => &[Purpose::Family],
         Role::Auditor => &[Purpose::Audit],
         Role::Patient => &[Purpose::Own],
-        Role::Administrator => &[],
+        Role::Administrator | Role::Other(_) => &[],
     }
 }
 

@@ -279,7 +279,7 @@ fn whoever_sends_garbage_after_the_handshake_is_dropped_and_the_others_go_on() {
     let (outlaw, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
     let folder = four.folder.path().join("outlaw");
     let genesis = four.document.hash();
-    let speaker = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
+    let byzantine_peer = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
     // What an honest one says is heard: the handshake is done.
     let greeting = [1, 0];
     for victim in 0..3 {
@@ -287,7 +287,7 @@ fn whoever_sends_garbage_after_the_handshake_is_dropped_and_the_others_go_on() {
         let start = Instant::now();
         while four.chain(victim).peer_statuses().all().get(&outlaw).is_none_or(|seen| seen.heard_at_ms == 0) {
             assert!(start.elapsed() < PATIENCE, "{victim} never hears it");
-            speaker.say(&four.peers[victim].key, GOSSIP, &greeting);
+            byzantine_peer.send(&four.peers[victim].key, GOSSIP, &greeting);
             four.chain(victim).moved(&mut tip);
         }
         assert_eq!(four.chain(victim).peer_statuses().all()[&outlaw].drops, 0);
@@ -299,7 +299,7 @@ fn whoever_sends_garbage_after_the_handshake_is_dropped_and_the_others_go_on() {
         let start = Instant::now();
         while four.chain(victim).peer_statuses().all()[&outlaw].drops == 0 {
             assert!(start.elapsed() < PATIENCE, "{victim} goes on listening");
-            speaker.say(&four.peers[victim].key, *kind, lie);
+            byzantine_peer.send(&four.peers[victim].key, *kind, lie);
             four.chain(victim).moved(&mut tip);
         }
     }
@@ -309,7 +309,7 @@ fn whoever_sends_garbage_after_the_handshake_is_dropped_and_the_others_go_on() {
     let before = heard(&four);
     for _ in 0..5 {
         for peer in &four.peers[..3] {
-            speaker.say(&peer.key, GOSSIP, &greeting);
+            byzantine_peer.send(&peer.key, GOSSIP, &greeting);
         }
         four.anchor_all();
     }
@@ -425,7 +425,7 @@ fn who_joins_late_begins_with_a_snapshot_follows_and_is_voted_in() {
 
 #[test]
 fn a_snapshot_comes_over_the_links_also_when_one_peer_answers_with_garbage() {
-    const ERRANDS: usize = 6;
+    const REQUESTS: usize = 6;
     let mut four = Four::found(3, 16);
     for index in 0..3 {
         four.start(index);
@@ -446,15 +446,15 @@ fn a_snapshot_comes_over_the_links_also_when_one_peer_answers_with_garbage() {
     let (newcomer, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
     let folder = four.folder.path().join("outlaw");
     let genesis = four.document.hash();
-    let speaker = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
+    let byzantine_peer = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
     let mut tip = four.chain(0).watch_tip();
     let start = Instant::now();
     while four.chain(0).peer_statuses().all().get(&newcomer).is_none_or(|seen| seen.drops == 0) {
         assert!(start.elapsed() < PATIENCE);
-        speaker.say(&four.peers[0].key, ERRANDS, &[0; 20]);
+        byzantine_peer.send(&four.peers[0].key, REQUESTS, &[0; 20]);
         four.chain(0).moved(&mut tip);
     }
-    drop(speaker);
+    drop(byzantine_peer);
     // Validator 0 does not talk with it any more; the others do.
     let folder = four.folder.path().join("3");
     let config = Config::among_others(folder, listen, four.peers[..3].to_vec());

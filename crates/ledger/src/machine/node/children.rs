@@ -1,5 +1,5 @@
-//! The children of a branch. Most branches, the lowest ones, have two or three: only those that exist
-//! take memory and are copied.
+//! The children of a branch. Most branches have two or three; only existing children take memory and are
+//! copied.
 
 use super::Child;
 
@@ -8,12 +8,12 @@ use super::Child;
 pub(in crate::machine) struct Children {
     /// Bit n stands for the child at nibble n.
     mask: u16,
-    /// Those there are, by nibble.
+    /// The existing children, by nibble.
     children: Vec<Child>,
 }
 
 impl Children {
-    /// None yet, with room for so many.
+    /// No children, with capacity for `count`.
     pub(in crate::machine) fn with_capacity(count: usize) -> Self {
         Self { mask: 0, children: Vec::with_capacity(count) }
     }
@@ -32,7 +32,7 @@ impl Children {
         self.place(nibble).ok().map(|at| &mut self.children[at])
     }
 
-    /// Puts a child where there may be one.
+    /// Sets or replaces the child at a nibble.
     pub(in crate::machine) fn put(&mut self, nibble: u8, child: Child) {
         match self.place(nibble) {
             Ok(at) => self.children[at] = child,
@@ -69,7 +69,7 @@ impl Children {
         self.children.iter()
     }
 
-    /// As many children at the same places.
+    /// The children after `change`, at the same nibbles.
     pub(in crate::machine) fn map(&self, change: impl FnMut(&Child) -> Child) -> Self {
         Self { mask: self.mask, children: self.children.iter().map(change).collect() }
     }

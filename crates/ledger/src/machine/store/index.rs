@@ -1,4 +1,4 @@
-//! What readers find blocks, transactions and events by. Written with the block they belong to.
+//! The indexes for blocks, transactions and events, written with their block.
 
 use super::super::receipt::Receipt;
 use super::super::tables::{HEADERS, PLACES, RECEIPTS, StoreError, io};
@@ -14,13 +14,13 @@ const HEIGHTS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("heights")
 const SUMMARIES: TableDefinition<u64, &[u8; SUMMARY_BYTES]> = TableDefinition::new("summaries");
 const SUMMARY_BYTES: usize = 8 + 256;
 
-/// What a block's transactions did, in short.
+/// Gas and events of a block's transactions, in short.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Gas they used.
     pub gas: u64,
-    /// Addresses and topics of their events, as Ethereum sums them up: no event is missed, some are
-    /// suspected in vain.
+    /// Ethereum's logs bloom of the addresses and topics of their events: no event is missed, and there are
+    /// some false positives.
     pub bloom: Bloom,
 }
 
@@ -50,7 +50,7 @@ impl Summary {
     }
 }
 
-/// Notes a block, in the transaction that writes it.
+/// Indexes a block, in the transaction that writes it.
 pub(in super::super) fn note(
     tx: &redb::WriteTransaction,
     header: &BlockHeader,

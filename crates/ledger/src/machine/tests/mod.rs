@@ -9,6 +9,7 @@ pub(crate) mod keeping;
 pub(crate) mod oracle;
 pub(crate) mod power;
 mod records;
+mod roles;
 
 use super::*;
 use crate::account;
@@ -101,7 +102,7 @@ impl Ward {
     /// The act as the organisation's transaction of this nonce.
     pub(crate) fn signed(&self, number: u8, nonce: u64, act: &Act) -> Vec<u8> {
         let key = SecretKey::from_byte_array(&secret(number)).unwrap();
-        let call = self.machine.contracts().call(org(number), act);
+        let call = self.machine.view().contracts().call(org(number), act);
         account::sign(&key, self.machine.chain_id(), nonce, call)
     }
 

@@ -2,11 +2,8 @@
 
 use super::*;
 use consensus_sim::{CHANNELS, TwinPeers};
-use plan::SeededRng;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use scenario::{Node, Running, endpoint, record_key, validator};
+use std::collections::BTreeSet;
 use vitals::governance::Motion;
 
 /// How often organisations act and the invariants are checked.
@@ -14,127 +11,7 @@ const TICK_MS: u64 = 400;
 /// The validator that comes after a lost disk.
 const NEWCOMER: usize = FOUNDERS;
 
-fn small(number: usize) -> u8 {
-    u8::try_from(number).unwrap()
-}
-
-fn record_key(org: usize) -> [u8; 32] {
-    [0x20 + small(org); 32]
-}
-
-fn sender(org: usize) -> [u8; 32] {
-    [0x10 + small(org); 32]
-}
-
-fn validator(index: usize) -> [u8; 32] {
-    public_key(&validator_seed(index)).unwrap()
-}
-
-fn endpoint(index: usize) -> String {
-    format!("127.0.0.1:{}", 1000 + index)
-}
-
-/// What of a node is in memory.
-struct Running {
-    replica: Arc<Replica>,
-    machine: Machine,
-    pool: Pool,
-    account: Account,
-    task: consensus_sim::Handle<Fault>,
-}
-
-/// An honest organisation's node.
-struct Node {
-    /// Its validator.
-    index: usize,
-    org: usize,
-    starts: u32,
-    running: Option<Running>,
-    /// Sent, and not seen settled; with whether it may be refused.
-    waiting: Option<(Hash, bool)>,
-    log: MerkleLog,
-    /// It lost its disk: what it sent may be lost, and its account is not used any more.
-    lost_disk: bool,
-}
-
-/// Everything that outlives a power cut.
-pub(super) struct Scenario {
-    plan: Plan,
-    folder: PathBuf,
-    document: GenesisDocument,
-    nodes: Vec<Node>,
-    checker: InvariantChecker,
-    /// What the organisations want to be decided.
-    motions: Vec<Motion>,
-    /// Validators in the committee once all of that acts.
-    committee: BTreeSet<usize>,
-    garbage: SeededRng,
-    pub(super) result: RunResult,
-}
-
-impl Scenario {
-    pub(super) fn new(plan: Plan, folder: &Path) -> Self {
-        let document = crate::genesis::document(Founding {
-            chain_id: 84_001,
-            name: String::from("simulation"),
-            time_ms: 0,
-            epoch_blocks: plan.epoch_blocks,
-            committee: (0..FOUNDERS).map(validator).collect(),
-            operators: (0..FOUNDERS).map(|org| OrgId::of(&record_key(org))).collect(),
-            founders: (0..FOUNDERS)
-                .map(|org| Founder { record_key: record_key(org), sender: address_of(&sender(org)).unwrap() })
-                .collect(),
-            salt: [8; 32],
-        });
-        let byzantine = plan.byzantine.as_ref().map(|(who, _)| *who);
-        let node = |index| Node {
-            index,
-            org: index,
-            starts: 0,
-            running: None,
-            waiting: None,
-            log: MerkleLog::new(),
-            lost_disk: false,
-        };
-        let nodes = (0..FOUNDERS).filter(|index| Some(*index) != byzantine).map(node).collect();
-        let apart = folder.join("checker");
-        std::fs::create_dir_all(&apart).unwrap();
-        let genesis = Machine::open(&apart, &document).unwrap().genesis_header().clone();
-        Self {
-            checker: InvariantChecker::new(&document, &genesis),
-            garbage: SeededRng::new(!plan.seed),
-            plan,
-            folder: folder.to_owned(),
-            document,
-            nodes,
-            motions: Vec::new(),
-            committee: (0..FOUNDERS).collect(),
-            result: RunResult::default(),
-        }
-    }
-
-    fn config(&self, folder: PathBuf) -> Config {
-        let mut config = Config::new(folder);
-        config.heartbeat = Duration::from_millis(500);
-        config.leader_timeout = Duration::from_millis(1200);
-        config.max_faulty = (FOUNDERS - 1) / 3;
-        config.peers = (0..FOUNDERS)
-            .map(|index| consensus::Peer { key: validator(index), address: endpoint(index) })
-            .collect();
-        config
-    }
-
-    /// State machine, pool and account in a folder.
-    fn open_node(&self, folder: &Path, org: usize) -> (Machine, Pool, Account) {
-        std::fs::create_dir_all(folder).unwrap();
-        let machine = Machine::open(folder, &self.document).unwrap();
-        let pool = Pool::new(machine.clone());
-        let account = Account::open(&sender(org), folder, machine.clone(), pool.clone()).unwrap();
-        (machine, pool, account)
-    }
-}
-
-/// One life: a network, a clock, and whoever runs.
+/// One run between two power cuts: a network, a clock, and the running nodes.
 pub(super) struct Cluster<'a> {
     context: deterministic::Context,
     net: SimulatedNetwork,

@@ -84,7 +84,7 @@ fn link_quality(rng: &mut SeededRng, lost_percent: u64, latency_ms: u64) -> Link
     LinkQuality {
         latency: Duration::from_millis(rng.roll(2, latency_ms)),
         jitter: Duration::from_millis(rng.roll(0, latency_ms / 2)),
-        arrives: Probability::new(100 - rng.roll(0, lost_percent), 100).unwrap(),
+        delivery_rate: Probability::new(100 - rng.roll(0, lost_percent), 100).unwrap(),
     }
 }
 

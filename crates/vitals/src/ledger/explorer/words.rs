@@ -14,6 +14,7 @@ fn role(role: Role) -> &'static str {
         Role::Administrator => "an administrator",
         Role::Family => "a relative",
         Role::Auditor => "an auditor",
+        Role::Other(_) => "a person with another role",
     }
 }
 
@@ -38,6 +39,8 @@ pub(super) fn of(act: &Act) -> String {
         Act::GrantUnder { .. } => "relayed a consent under a policy".into(),
         Act::AddPolicy { .. } => "offered a policy".into(),
         Act::WithdrawPolicy { .. } => "withdrew a policy".into(),
+        Act::SupportRole { role: code, .. } => format!("voted for role {code}"),
+        Act::AssignRole { role: code, .. } => format!("assigned role {code}"),
         Act::BreakGlass(_) => "logged an access without consent".into(),
         Act::Review { verdict: Verdict::Justified, .. } => {
             "relayed a review: an access without consent was justified".into()
@@ -75,13 +78,12 @@ pub(super) fn particulars(act: &Act) -> Vec<(&'static str, String)> {
             told
         }
         Act::AddPolicy { name, contract } => {
-            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-            // Anybody may have written it: what is no plain word is shown as bytes.
-            let plain = name[..end].iter().all(u8::is_ascii_graphic);
-            let name =
-                if plain { name[..end].iter().map(|byte| char::from(*byte)).collect() } else { hex(name) };
-            Vec::from([("policy", name), ("contract", hex(contract))])
+            Vec::from([("policy", plain_name(name)), ("contract", hex(contract))])
         }
+        Act::SupportRole { name, base, .. } => {
+            Vec::from([("name", plain_name(name)), ("enrolled as", role(*base).into())])
+        }
+        Act::AssignRole { person, .. } => Vec::from([("person", format!("{person}"))]),
         Act::WithdrawPolicy { contract } => Vec::from([("contract", hex(contract))]),
         Act::BreakGlass(signed) => {
             let message = &signed.message;
@@ -110,6 +112,13 @@ fn grant(signed: &SignedGrant) -> Vec<(&'static str, String)> {
         ("for", format!("{}", signed.message.grantee)),
         ("terms (commitment)", hex(&signed.message.terms)),
     ])
+}
+
+/// A name on the ledger. Any organisation may have written it: what is not a plain word is shown as bytes.
+fn plain_name(name: &[u8; 32]) -> String {
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    let plain = name[..end].iter().all(u8::is_ascii_graphic);
+    if plain { name[..end].iter().map(|byte| char::from(*byte)).collect() } else { hex(name) }
 }
 
 fn place(endpoint: &str) -> String {

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::machine::snapshot::item::CODE;
+use crate::machine::snapshot::{CHUNK_BYTES_MAX, export};
 use crate::machine::tests::keeping::audit;
 use crate::machine::tests::power::{Lossy, seeds};
 use crate::machine::tests::{Ward, gateway, org, sensor};
