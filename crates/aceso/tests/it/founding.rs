@@ -123,7 +123,7 @@ fn a_ledger_begins_with_a_snapshot_only_where_one_was_joined_and_only_with_one_o
     let begin = || why(&aceso(&["snapshot", "import", &rubbish, "--config", &east]));
     assert!(begin().contains("`aceso join` first"), "{}", begin());
     assert!(aceso(&["join", "--config", &east]).status.success());
-    assert!(begin().contains("this is no snapshot"), "{}", begin());
+    assert!(begin().contains("this is not a snapshot"), "{}", begin());
     let other = [b"aceso/snapshot/1".as_slice(), &[9; 32]].concat();
     std::fs::write(&rubbish, &other).unwrap();
     assert!(begin().contains("the snapshot is of ledger 0909"), "{}", begin());

@@ -81,7 +81,7 @@ fn only_changes_of_the_committee_are_kept_and_a_proof_carries_those_below_its_bl
 }
 
 #[test]
-fn what_no_stranger_would_believe_is_not_kept() {
+fn a_change_that_does_not_verify_is_not_stored() {
     let folder = tempfile::tempdir().unwrap();
     let committee_changes = CommitteeChanges::open(folder.path(), &document()).unwrap();
     let change = header(31, &validators(2));

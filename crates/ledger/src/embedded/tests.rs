@@ -158,7 +158,7 @@ fn a_contract_says_why_it_refuses() {
 }
 
 #[test]
-fn an_idle_chain_beats_and_does_not_spin() {
+fn an_idle_chain_makes_a_block_at_each_heartbeat() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::new(folder.path().to_owned());
     config.agreement.heartbeat = Duration::from_millis(200);

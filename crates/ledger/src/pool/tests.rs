@@ -108,7 +108,7 @@ fn discarded_transaction_makes_room_for_another_of_its_nonce() {
 }
 
 #[test]
-fn dear_transactions_of_one_sender_leave_the_others_their_share() {
+fn expensive_transactions_of_one_sender_leave_the_others_their_share() {
     let ward = Ward::with(2);
     let pool = Pool::new(ward.machine.clone());
     // As many bytes as may wait in one transaction, each asking for much gas.
@@ -189,7 +189,7 @@ fn what_came_from_others_expires_and_what_was_submitted_here_stays() {
 }
 
 #[test]
-fn full_pool_takes_from_whoever_has_most_and_never_what_was_submitted_here() {
+fn full_pool_drops_from_the_largest_sender_and_never_what_was_submitted_here() {
     let ward = Ward::with(6);
     let pool = Pool::new(ward.machine.clone());
     let heavy = |org: u8, nonce: u64| {

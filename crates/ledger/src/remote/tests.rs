@@ -239,7 +239,7 @@ fn a_network_that_wants_fees_gets_them_only_if_configured() {
 }
 
 #[test]
-fn a_network_that_takes_back_a_final_block_is_believed_no_more() {
+fn a_network_that_replaces_a_final_block_is_no_longer_trusted() {
     let ward = Ward::with(|_| ());
     let snapshot = ward.anvil.call("evm_snapshot", json!([]));
     let id = ward.inner.submit(&gateway(1)).unwrap();

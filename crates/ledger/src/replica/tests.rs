@@ -125,7 +125,7 @@ fn a_change_of_the_committee_without_its_certificate_is_asked_for_until_it_comes
 }
 
 #[test]
-fn a_batch_that_no_honest_validator_hands_over_is_hostile_and_a_stale_one_is_not() {
+fn a_batch_that_no_honest_validator_sends_is_a_violation_and_a_stale_one_is_not() {
     let (folders, ours, theirs) = pair();
     let account = Account::open(&SENDER, folders[0].path(), ours.machine.clone(), ours.pool.clone()).unwrap();
     account.submit(&Act::Anchor { size: 1, root: [1; 32], consistency: Vec::new() }).unwrap();
@@ -149,7 +149,7 @@ fn a_batch_that_no_honest_validator_hands_over_is_hostile_and_a_stale_one_is_not
 }
 
 #[test]
-fn a_newcomer_takes_the_state_of_an_epochs_end_and_names_whoever_sends_another() {
+fn a_joining_node_imports_an_epochs_last_state_and_reports_a_peer_that_sends_another() {
     let (_folders, ours, theirs) = pair();
     assert_eq!(ours.respond(&SnapshotRequest::Head.encode()).unwrap(), None, "nothing to give yet");
     go_on(&ours, &theirs, 6, (2, 1), &[]);
@@ -230,7 +230,7 @@ fn a_block_that_does_not_tell_the_truth_is_not_voted_for_and_changes_nothing() {
         BlockHeader { state_root: [1; 32], ..header.clone() },
         BlockHeader { receipts_root: [1; 32], ..header.clone() },
     ] {
-        assert!(refused(lie, transactions.clone()).contains("other roots than its transactions give"));
+        assert!(refused(lie, transactions.clone()).contains("are not those of its transactions"));
     }
     let root = |transactions: &[Bytes]| consensus::block::list_root(transactions.iter().map(AsRef::as_ref));
     let mut forged = transactions[0].to_vec();

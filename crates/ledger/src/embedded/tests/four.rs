@@ -267,7 +267,7 @@ fn handed(transaction: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn whoever_sends_garbage_after_the_handshake_is_dropped_and_the_others_go_on() {
+fn a_peer_that_sends_garbage_after_the_handshake_is_blocked_and_the_others_go_on() {
     const VOTES: usize = 0;
     const BROADCAST: usize = 4;
     const GOSSIP: usize = 5;
@@ -359,7 +359,7 @@ fn validators_of_another_ledger_never_hear_each_other() {
 }
 
 #[test]
-fn who_joins_late_begins_with_a_snapshot_follows_and_is_voted_in() {
+fn a_late_validator_starts_from_a_snapshot_follows_and_is_voted_in() {
     let mut four = Four::found(3, 16);
     for index in 0..3 {
         four.start(index);

@@ -54,7 +54,7 @@ fn staffed() -> Ward {
 }
 
 #[test]
-fn glass_is_broken_counted_and_reviewed_once() {
+fn break_glass_is_counted_and_reviewed_once() {
     let mut ward = staffed();
     // On the first day only with a colleague of the same organisation.
     let alone = message(&ward, 1);

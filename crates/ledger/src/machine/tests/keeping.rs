@@ -115,7 +115,7 @@ fn latest_states_are_read_and_proven_and_older_ones_are_refused() {
 }
 
 #[test]
-fn whoever_reads_at_a_height_keeps_it() {
+fn a_height_that_is_being_read_is_kept() {
     let mut ward = Ward::keeping(1, frugal());
     ward.done(0, &gateway(1));
     let old = ward.machine.view();
@@ -245,7 +245,7 @@ fn middle(row: &mut [u8]) -> bool {
 }
 
 #[test]
-fn damaged_root_is_found_at_the_start_and_the_trie_made_anew() {
+fn damaged_root_is_found_at_the_start_and_the_trie_rebuilt() {
     let mut ward = Ward::with(1);
     for key in 1..=9 {
         ward.done(0, &gateway(key));
@@ -300,7 +300,7 @@ fn damaged_node_stops_the_machine_when_it_is_read_and_the_next_start_mends_it() 
 }
 
 #[test]
-fn flat_state_that_lies_is_refused() {
+fn wrong_flat_state_is_refused() {
     let mut ward = Ward::with(1);
     ward.done(0, &gateway(1));
     harm(&ward.machine, |row| middle(row));

@@ -50,7 +50,7 @@ fn an_answer_is_read_and_a_refusal_too() {
 }
 
 #[test]
-fn whatever_is_no_answer_is_named() {
+fn malformed_answers_are_reported() {
     for (body, word) in [
         ("<html>hello</html>", "not JSON"),
         ("{\"id\":0}", "neither result nor error"),

@@ -7,7 +7,7 @@ fn only_error(answer: &[u8]) -> (i64, Value, String) {
 }
 
 #[test]
-fn bytes_that_are_no_call_are_refused_with_the_right_code() {
+fn malformed_calls_are_refused_with_the_right_code() {
     let scene = Scene::new();
     let deep = "[".repeat(100_000);
     let closed = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));

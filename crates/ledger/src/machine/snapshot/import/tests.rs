@@ -55,7 +55,7 @@ fn same(ours: &Machine, theirs: &Machine) {
 }
 
 #[test]
-fn newcomer_stands_where_the_others_stand_and_goes_on_with_them() {
+fn a_joining_node_has_the_others_state_and_goes_on_with_them() {
     let mut ward = ward();
     let dir = tempfile::tempdir().unwrap();
     let mut import = Import::open(dir.path(), &ward.document, header(&ward)).unwrap();
@@ -153,7 +153,7 @@ fn state_of_another_height_is_refused_under_this_header() {
 }
 
 #[test]
-fn a_place_that_is_none_is_refused() {
+fn an_invalid_place_is_refused() {
     let ward = ward();
     let view = ward.machine.view();
     for bytes in [vec![1; 63], vec![0; 129], [vec![0; 64], vec![CODE]].concat()] {
