@@ -130,6 +130,8 @@ type Marshal = MarshalMailbox<Scheme, Standard<Block>>;
 /// Proposes and verifies blocks for consensus.
 type Application<R> = Deferred<R, Scheme, Builder, Block, FixedEpocher>;
 type EngineBlocker<P> = ObservingBlocker<<P as Platform>::Runtime, <P as Platform>::Blocker>;
+/// Addresses of the committee's members, and of other peers.
+type PeerAddresses = (Map<PublicKey, Address>, Map<PublicKey, Address>);
 /// A final block, and the acknowledgement that it is part of the state.
 type Final = (Digested<Block>, Exact);
 
@@ -182,7 +184,7 @@ struct Engine<P: Platform> {
     addresses: AddressBook,
     /// Number of the next peer set, and the peers of the last one.
     next_peer_set: u64,
-    tracked: Option<(Map<PublicKey, Address>, Map<PublicKey, Address>)>,
+    tracked: Option<PeerAddresses>,
     gossip: Handle<()>,
     requests: Handle<()>,
 }

@@ -1,7 +1,7 @@
 //! What a validator keeps on disk: final blocks, their certificates, and its own votes.
 
 use super::Fault;
-use crate::{Finalization, Scheme, block::Block, start_checks::VOTES_PARTITION_PREFIX};
+use crate::{Digest, Finalization, Scheme, block::Block, start_checks::VOTES_PARTITION_PREFIX};
 use commonware_consensus::types::Epoch;
 use commonware_cryptography::certificate::Verifier as _;
 use commonware_runtime::{Clock, Metrics, Spawner, Storage, buffer::paged::CacheRef};
@@ -12,15 +12,17 @@ use std::sync::Arc;
 /// Epochs whose votes are removed at a time: usually one, more after a crash in between.
 const REMOVED_AT_ONCE: u64 = 4;
 
+/// The certificates of final blocks, by height and block digest.
+type Certificates<R> = immutable::Archive<R, Digest, Finalization>;
+/// Final blocks, by height and digest.
+type Blocks<R> = immutable::Archive<R, Digest, Arc<Block>>;
+
 /// Opens the archives of certificates and of blocks.
 pub(super) async fn open_archives<R: Clock + Spawner + Storage + Metrics>(
     context: &R,
     partition: &str,
     page_cache: &CacheRef,
-) -> Result<
-    (immutable::Archive<R, crate::Digest, Finalization>, immutable::Archive<R, crate::Digest, Arc<Block>>),
-    Fault,
-> {
+) -> Result<(Certificates<R>, Blocks<R>), Fault> {
     let certificate_codec = Scheme::certificate_codec_config_unbounded();
     let finalizations = immutable::Archive::init(
         context.child("finalizations"),

@@ -5,10 +5,11 @@ use crate::contracts::roles;
 use alloy_consensus::TxEip1559;
 use alloy_primitives::{TxKind, U256};
 use proptest::prelude::*;
+use testkit::model::LedgerModel;
 use vitals::eip712::grant_id;
 use vitals::governance::Motion;
-use vitals::model::{LedgerModel, Refusal};
 use vitals::proof::contracts::{ROLES, ROLES_VERSION, address_book_key};
+use vitals::refusal::Refusal;
 
 const NURSE: u8 = 7;
 
