@@ -94,7 +94,7 @@ impl AccountBook {
 impl Account {
     fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut w = Writer::new();
-        w.array(6).uint(VERSION).text(&self.login).text(&self.name).uint(self.role as u64);
+        w.array(6).uint(VERSION).text(&self.login).text(&self.name).uint(self.role.code().into());
         w.bytes(&self.person.0).bytes(&self.public_key);
         Zeroizing::new(w.finish())
     }
