@@ -145,6 +145,7 @@ impl Role {
             Self::Administrator => "administrator",
             Self::Family => "family",
             Self::Auditor => "auditor",
+            Self::Other(_) => "other role",
         }
     }
 }

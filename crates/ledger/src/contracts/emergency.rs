@@ -27,7 +27,11 @@ impl Contracts {
     }
 
     /// An access without consent.
-    pub(crate) fn glass(&self, state: &State, id: &Hash) -> Result<Option<BreakGlassEntry>, NotProven> {
+    pub(crate) fn break_glass_entry(
+        &self,
+        state: &State,
+        id: &Hash,
+    ) -> Result<Option<BreakGlassEntry>, NotProven> {
         let base = mapping_slot(id, ENTRIES);
         let word = |offset| state.word(&self.consents, &slot_after(&base, offset));
         let times = word(4);
@@ -56,7 +60,7 @@ impl Contracts {
     }
 
     /// The newest `most` accesses without consent, newest first.
-    pub(crate) fn glass_entries(
+    pub(crate) fn break_glass_entries(
         &self,
         state: &State,
         most: u64,
@@ -65,7 +69,7 @@ impl Contracts {
         let ids = (len.saturating_sub(most)..len).rev();
         ids.map(|index| {
             let id = state.word(&self.consents, &slot_far_after(&base, index));
-            Ok((id, self.glass(state, &id)?.ok_or(NotProven::NotARecord)?))
+            Ok((id, self.break_glass_entry(state, &id)?.ok_or(NotProven::NotARecord)?))
         })
         .collect()
     }

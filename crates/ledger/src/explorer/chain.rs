@@ -17,8 +17,8 @@ impl EmbeddedChain {
 }
 
 impl Explorer for EmbeddedChain {
-    fn blocks(&self, asked: &BlockQuery) -> Result<Blocks, LedgerError> {
-        self.chain_explorer().blocks(asked)
+    fn blocks(&self, query: &BlockQuery) -> Result<Blocks, LedgerError> {
+        self.chain_explorer().blocks(query)
     }
 
     fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError> {
@@ -48,7 +48,7 @@ impl Explorer for EmbeddedChain {
             }
         }
         let newest = self.evidence().into_iter().rev().take(EVIDENCE_MAX);
-        let evidence = newest.map(|one| told(&one, &authorities)).collect();
+        let evidence = newest.map(|one| evidence_summary(&one, &authorities)).collect();
         let warnings = self.gap().map(|height| {
             format!(
                 "the certificate of block {height}, which changed the committee, is missing at this node: its proofs \
@@ -60,7 +60,7 @@ impl Explorer for EmbeddedChain {
     }
 }
 
-fn told(one: &Evidence, authorities: &Authorities) -> explorer::Evidence {
+fn evidence_summary(one: &Evidence, authorities: &Authorities) -> explorer::Evidence {
     explorer::Evidence {
         validator: one.validator,
         org: authorities.org_of(&one.validator),

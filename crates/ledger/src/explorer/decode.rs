@@ -16,16 +16,16 @@ use vitals::proof::contracts::{
 };
 
 /// A decoded call, as far as it is known.
-pub(super) struct Told {
+pub(super) struct DecodedCall {
     pub(super) contract: Option<&'static str>,
     pub(super) function: Option<&'static str>,
     pub(super) deed: Deed,
 }
 
 /// What a transaction to this account with this input asks for.
-pub(super) fn told(contracts: &Contracts, to: Option<Address>, input: &[u8]) -> Told {
+pub(super) fn decode_call(contracts: &Contracts, to: Option<Address>, input: &[u8]) -> DecodedCall {
     let Some(to) = to else {
-        return Told { contract: None, function: None, deed: Deed::Deploy { bytes: input.len() } };
+        return DecodedCall { contract: None, function: None, deed: Deed::Deploy { bytes: input.len() } };
     };
     let selector = input.first_chunk().copied();
     let (contract, function) = named(contracts, to, selector).unzip();
@@ -37,7 +37,7 @@ pub(super) fn told(contracts: &Contracts, to: Option<Address>, input: &[u8]) -> 
         },
         Deed::Act,
     );
-    Told { contract, function, deed }
+    DecodedCall { contract, function, deed }
 }
 
 /// Names a function by its selector.

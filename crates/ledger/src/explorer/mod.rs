@@ -100,21 +100,21 @@ impl<'a> ChainExplorer<'a> {
         }
     }
 
-    fn told(&self, parsed: &Parsed) -> TransactionSummary {
+    fn summary(&self, parsed: &Parsed) -> TransactionSummary {
         let contracts = self.view.contracts();
-        let told = decode::told(&contracts, parsed.envelope.to(), parsed.envelope.input());
+        let call = decode::decode_call(&contracts, parsed.envelope.to(), parsed.envelope.input());
         TransactionSummary {
             org: self.view.sends_for(parsed.sender),
             sender: parsed.sender.into(),
-            words: told.deed.words(),
+            words: call.deed.words(),
         }
     }
 
-    pub(crate) fn blocks(&self, asked: &BlockQuery) -> Result<Blocks, LedgerError> {
+    pub(crate) fn blocks(&self, query: &BlockQuery) -> Result<Blocks, LedgerError> {
         let operators = self.operators()?;
-        let most = asked.most.clamp(1, BLOCKS_MAX);
+        let most = query.most.clamp(1, BLOCKS_MAX);
         let mut found = Blocks::default();
-        let mut next = match asked.before {
+        let mut next = match query.before {
             None => Some(self.tip()),
             Some(before) => before.checked_sub(1).map(|height| height.min(self.tip())),
         };
@@ -137,12 +137,12 @@ impl<'a> ChainExplorer<'a> {
                     break;
                 }
                 scanned += 1;
-                let told = self.told(&parsed(raw)?);
-                if asked.org.is_none() || told.org == asked.org {
-                    line.summaries.push(told);
+                let summary = self.summary(&parsed(raw)?);
+                if query.org.is_none() || summary.org == query.org {
+                    line.summaries.push(summary);
                 }
             }
-            if asked.org.is_none() || !line.summaries.is_empty() {
+            if query.org.is_none() || !line.summaries.is_empty() {
                 found.blocks.push(line);
             }
             looked += 1;
@@ -161,7 +161,7 @@ impl<'a> ChainExplorer<'a> {
         }
         let mut line = self.line(&header, raws.len(), &self.operators()?);
         for raw in raws.iter().take(SUMMARIES_MAX) {
-            line.summaries.push(self.told(&parsed(raw)?));
+            line.summaries.push(self.summary(&parsed(raw)?));
         }
         Ok(Some(Block {
             line,
@@ -179,7 +179,7 @@ impl<'a> ChainExplorer<'a> {
     fn transaction_of(&self, raw: &[u8], place: Option<Place>) -> Result<Transaction, LedgerError> {
         let id = keccak256(&[raw]);
         let Parsed { envelope, sender } = parsed(raw)?;
-        let told = decode::told(&self.view.contracts(), envelope.to(), envelope.input());
+        let call = decode::decode_call(&self.view.contracts(), envelope.to(), envelope.input());
         let receipt: Option<Receipt> = match place {
             Some(_) => self.machine.receipt(&id).map_err(down)?.map(|(_, receipt)| receipt),
             None => None,
@@ -198,13 +198,13 @@ impl<'a> ChainExplorer<'a> {
             sender: sender.into(),
             org: self.view.sends_for(sender),
             to: envelope.to().map(Into::into),
-            contract: told.contract.map(str::to_owned),
-            function: told.function.map(str::to_owned),
+            contract: call.contract.map(str::to_owned),
+            function: call.function.map(str::to_owned),
             nonce: envelope.nonce(),
             gas_limit: envelope.gas_limit(),
             gas_used: receipt.map(|receipt| receipt.gas),
             bytes: raw.len(),
-            deed: told.deed,
+            deed: call.deed,
             outcome,
         })
     }

@@ -77,9 +77,9 @@ fn every_act_is_read_back_from_its_calldata() {
     ];
     for act in acts.into_iter().chain(motions.map(Act::Propose)) {
         let (to, input) = contracts.call(org(0), &act);
-        let told = decode::told(&contracts, Some(to), &input);
-        assert_eq!(told.deed, Deed::Act(act));
-        assert!(told.contract.is_some() && told.function.is_some());
+        let call = decode::decode_call(&contracts, Some(to), &input);
+        assert_eq!(call.deed, Deed::Act(act));
+        assert!(call.contract.is_some() && call.function.is_some());
     }
 }
 
@@ -89,12 +89,12 @@ fn calls_that_are_no_acts_are_named_as_far_as_they_are_known() {
     let contracts = ward.machine.contracts();
     let (to, mut input) = contracts.call(org(0), &anchor(5));
     input.truncate(40);
-    let cut = decode::told(&contracts, Some(to), &input);
+    let cut = decode::decode_call(&contracts, Some(to), &input);
     assert_eq!(cut.deed.words(), "called anchor of Anchors");
-    let strange = decode::told(&contracts, Some(Address::from([0xee; 20])), &[1, 2]);
+    let strange = decode::decode_call(&contracts, Some(Address::from([0xee; 20])), &[1, 2]);
     assert!(strange.deed.words().starts_with("called contract 0xeeee"), "{}", strange.deed.words());
     assert_eq!((strange.contract, strange.function), (None, None));
-    assert_eq!(decode::told(&contracts, None, &[0; 1000]).deed, Deed::Deploy { bytes: 1000 });
+    assert_eq!(decode::decode_call(&contracts, None, &[0; 1000]).deed, Deed::Deploy { bytes: 1000 });
 }
 
 #[test]

@@ -165,16 +165,16 @@ impl View {
     ///
     /// # Errors
     /// If the state is damaged.
-    pub fn glass(&self, id: &[u8; 32]) -> Result<Option<BreakGlassEntry>, LedgerError> {
-        damaged(self.0.contracts.glass(&self.0.state, id))
+    pub fn break_glass_entry(&self, id: &[u8; 32]) -> Result<Option<BreakGlassEntry>, LedgerError> {
+        damaged(self.0.contracts.break_glass_entry(&self.0.state, id))
     }
 
     /// The newest `most` accesses without consent by their ids, newest first.
     ///
     /// # Errors
     /// If the state is damaged.
-    pub fn glass_entries(&self, most: u64) -> Result<Vec<([u8; 32], BreakGlassEntry)>, LedgerError> {
-        damaged(self.0.contracts.glass_entries(&self.0.state, most))
+    pub fn break_glass_entries(&self, most: u64) -> Result<Vec<([u8; 32], BreakGlassEntry)>, LedgerError> {
+        damaged(self.0.contracts.break_glass_entries(&self.0.state, most))
     }
 
     /// Every policy there ever was, in order, with its address.

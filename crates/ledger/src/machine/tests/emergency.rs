@@ -78,7 +78,7 @@ fn break_glass_is_counted_and_reviewed_once() {
     forged.message.until_ms -= 1;
     refused(ward.act(0, &Act::BreakGlass(forged)), Refusal::SignatureWrong);
     ward.done(0, &signed(&ward, m.clone()));
-    let entry = ward.machine.view().glass(&break_glass_id(&m)).unwrap().unwrap();
+    let entry = ward.machine.view().break_glass_entry(&break_glass_id(&m)).unwrap().unwrap();
     assert_eq!((entry.patient, entry.clinician, entry.second), (person(1), person(2), None));
     assert_eq!((entry.from_ms, entry.until_ms, entry.review), (m.from_ms, m.until_ms, None));
     assert_eq!(entry.given_at_ms, ward.now_ms / 1000 * 1000);
@@ -96,11 +96,11 @@ fn break_glass_is_counted_and_reviewed_once() {
     let at_ms = ward.now_ms / 1000 * 1000;
     refused(ward.act(0, &review(&ward, id, Verdict::Justified)), Refusal::EntryReviewed);
     let found = Review { auditor: person(5), verdict: Verdict::Unjustified, remark: [6; 32], at_ms };
-    assert_eq!(ward.machine.view().glass(&id).unwrap().unwrap().review, Some(found));
-    let newest = ward.machine.view().glass_entries(3).unwrap();
+    assert_eq!(ward.machine.view().break_glass_entry(&id).unwrap().unwrap().review, Some(found));
+    let newest = ward.machine.view().break_glass_entries(3).unwrap();
     assert_eq!(newest.len(), 3);
-    assert_eq!(ward.machine.view().glass_entries(100).unwrap().len(), 11);
-    assert_eq!(ward.reopened().machine.view().glass_entries(3).unwrap(), newest);
+    assert_eq!(ward.machine.view().break_glass_entries(100).unwrap().len(), 11);
+    assert_eq!(ward.reopened().machine.view().break_glass_entries(3).unwrap(), newest);
 }
 
 /// Deploys a policy as an administrator's tool does: a plain creation.

@@ -463,7 +463,7 @@ pub(crate) fn compare(ward: &Ward, model: &LedgerModel) -> Result<(), TestCaseEr
         prop_assert_eq!(committee, model.authorities.committee(epoch));
     }
     let entries: std::collections::BTreeMap<_, _> =
-        view.glass_entries(1 << 20).unwrap().into_iter().collect();
+        view.break_glass_entries(1 << 20).unwrap().into_iter().collect();
     prop_assert_eq!(&entries, &model.glass);
     let policies: std::collections::BTreeMap<_, _> =
         view.policies().unwrap().into_iter().map(|(at, policy)| (at.0.0, policy)).collect();
