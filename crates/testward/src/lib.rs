@@ -90,7 +90,7 @@ impl Ward {
         (ward, patients)
     }
 
-    /// The node stops and starts again; everybody signs in anew.
+    /// The node stops and starts again; everybody signs in again.
     pub fn reopened(self) -> Self {
         self.clinic.write_alarm_events(self.now_ms);
         self.killed()

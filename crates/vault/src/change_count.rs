@@ -25,8 +25,8 @@ fn encode(count: u64) -> [u8; BYTES] {
 }
 
 impl ChangeCount {
-    /// Opens the count of a database that has seen `held` changes. Without a file it begins there: a
-    /// vault of before, or one whose file was taken away.
+    /// Opens the count of a database that has seen `held` changes. Without a file it begins there: the
+    /// vault is of an earlier version, or the file was removed.
     ///
     /// # Errors
     /// [`VaultError::Damaged`] if the file counts more, or cannot be read back.

@@ -1,5 +1,5 @@
-//! Keys, opening, the record store and the organisation's log. No network listener: whoever opens a
-//! record goes through [`Vault::log_access`], which leaves a durable trace before any key moves.
+//! Keys, opening, the record store and the organisation's log. No network listener. To open a
+//! record, callers go through [`Vault::log_access`], which leaves a durable trace before any key moves.
 
 mod access;
 mod change_count;

@@ -249,7 +249,7 @@ pub struct AlarmEvent {
     pub by: PersonId,
 }
 
-// The value stays out of logs and errors, whoever prints an event there.
+// The value stays out of logs and errors, also where an event is printed.
 impl fmt::Debug for AlarmEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AlarmEvent")

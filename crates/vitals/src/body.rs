@@ -150,7 +150,7 @@ pub enum Body {
     Confirmations(Vec<Confirmation>),
 }
 
-// Names stay out of logs and errors, whoever prints a body there.
+// Names stay out of logs and errors, also where a body is printed.
 impl fmt::Debug for AccessEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessEntry")

@@ -16,7 +16,7 @@ const VERSION: u64 = 1;
 pub const COMMAND_BYTES_MAX: usize = 512;
 /// An answer to an alarm holds at most this long: what still stands then rings again.
 pub const ANSWER_MS_MAX: u64 = 12 * 3_600_000;
-/// Limits are in force at most this long after they were asked for; whoever wants them longer asks again.
+/// Limits are in force at most this long after they were asked for. To keep them longer, ask again.
 pub const LIMITS_MS_MAX: u64 = 24 * 3_600_000;
 
 const ACKNOWLEDGE: u64 = 1;
@@ -24,7 +24,7 @@ const SILENCE: u64 = 2;
 const END_SILENCE: u64 = 3;
 const LIMITS: u64 = 4;
 
-/// What the bedside shall do.
+/// What the bedside is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Somebody answers an alarm: it stands, quiet, until it is over or the command's time is.

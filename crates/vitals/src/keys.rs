@@ -54,7 +54,7 @@ macro_rules! secret {
 }
 
 secret!(
-    /// A stream's chain key at the start of one epoch. Whoever holds it can open that epoch and all
+    /// A stream's chain key at the start of one epoch. Its holder can open that epoch and all
     /// later ones, and nothing before.
     ChainKey
 );

@@ -1,5 +1,5 @@
-//! The ledger in domain words. `ledger` implements it over consensus and contracts; the tests of
-//! `clinic` implement it with the plain-Rust model of the contracts.
+//! The ledger in domain words. `ledger` implements it over consensus and contracts; `testkit`
+//! implements it in memory, with a model of the contracts, for tests.
 
 pub mod explorer;
 

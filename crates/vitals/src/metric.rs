@@ -141,7 +141,7 @@ pub enum Sample {
     Absent(Absence),
 }
 
-// Values stay out of logs and errors, whoever prints a reading there.
+// Values stay out of logs and errors, also where a reading is printed.
 impl fmt::Debug for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

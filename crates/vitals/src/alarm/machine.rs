@@ -45,7 +45,7 @@ pub struct Alarm {
     value: i32,
 }
 
-// The value stays out of logs and errors, whoever prints an alarm there.
+// The value stays out of logs and errors, also where an alarm is printed.
 impl fmt::Debug for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Alarm")
@@ -299,7 +299,7 @@ impl Alarm {
         Some(self.machine(now_ms, Happening::Worsened))
     }
 
-    /// A worse priority: silence is void, and escalation starts anew.
+    /// A worse priority: silence ends, and escalation starts again.
     fn worsen(&mut self, priority: Priority, now_ms: u64) {
         self.worse_since_ms = None;
         self.priority = priority;

@@ -43,7 +43,7 @@ fn an_answer_whose_time_is_over_rings_again_while_the_violation_stands() {
     let event = alarm.end_answer(50_000).unwrap();
     assert_eq!((event.happening, event.episode), (Happening::Returned, 1));
     assert!(alarm.sounds(50_000));
-    assert_eq!(alarm.tick(109_999), None, "escalation starts anew");
+    assert_eq!(alarm.tick(109_999), None, "escalation starts again");
     assert!(alarm.tick(110_000).is_some());
 }
 

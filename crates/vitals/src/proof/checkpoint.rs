@@ -1,6 +1,6 @@
 //! Checkpoints: organisations vouch with their record keys that a block is final and which committee
-//! certifies the next. Whoever pins some of these keys need not believe that no committee which ever
-//! stood has lost its keys since.
+//! certifies the next. A verifier that pins some of these keys does not depend on former committees
+//! having kept their keys safe.
 
 use super::Known;
 use super::genesis::{FOUNDERS_MAX, GenesisDocument};

@@ -1,8 +1,8 @@
 //! A witness remembers the heads it saw and says when the ledger goes back or splits.
 //!
-//! Whoever holds the keys of a committee that once stood can show a ledger that looks whole from the
-//! genesis on; whoever rules a validator can withhold what came later. Neither gets past somebody who
-//! was there before: every gateway remembers what it saw, across restarts.
+//! An attacker with the keys of a former committee can show a ledger that looks whole from the genesis on,
+//! and one who controls a validator can withhold later blocks. Neither deceives a verifier that has seen
+//! later heads: every gateway remembers what it saw, across restarts.
 
 use super::genesis::GenesisDocument;
 use super::header::{COMMITTEE_MAX, digest};

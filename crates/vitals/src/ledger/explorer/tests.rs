@@ -1,3 +1,4 @@
+use super::validator_health::SKIPPED_TURNS_MAX;
 use super::*;
 use crate::governance::Motion;
 use crate::ids::{GrantId, PersonId};

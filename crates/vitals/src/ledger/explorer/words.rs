@@ -1,6 +1,5 @@
 //! Acts and proposals in words. No person is named, and no hash is cut short but in a sentence.
 
-use super::{count, hex, short};
 use crate::break_glass::Verdict;
 use crate::governance::Motion;
 use crate::ids::OrgId;
@@ -162,5 +161,35 @@ pub fn motion_particulars(motion: &Motion) -> Vec<(&'static str, String)> {
             ("sends from", hex(sender)),
         ]),
         Motion::RemoveOrganisation { org } => Vec::from([("organisation", format!("{org}"))]),
+    }
+}
+
+/// A count with thin spaces: `1 204`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = format!("{number}");
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.chars().enumerate() {
+        if place != 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes as lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The two ends of a long hex word: `9c1e4a…40b2`.
+#[must_use]
+pub fn short(bytes: &[u8]) -> String {
+    let text = hex(bytes);
+    match text.len() {
+        0..=12 => text,
+        len => format!("{}…{}", &text[..6], &text[len - 4..]),
     }
 }
