@@ -26,8 +26,8 @@ else:
 PYTHON
 state=$(mktemp -d)
 trap 'rm -rf -- "$state"' EXIT
-# A copy of its own: gitlab-ci-local copies what it runs beside it.
-git ls-files -z | xargs -0 cp --parents -t "$state" --
+# In a copy: gitlab-ci-local copies once more what it runs, and a make that only prints needs no more than this.
+cp -r --parents -t "$state" .gitlab-ci.yml .ci Makefile scripts
 (cd "$state" && git init -q && git add -A && git -c user.name=ci -c user.email=ci@localhost commit -qm ci)
 if ! (cd "$state" && MAKEFLAGS=n "$gitlab" --force-shell-executor --file .gitlab-ci.yml test) >"$state/said" 2>&1; then
   cat "$state/said"

@@ -67,7 +67,7 @@ impl Node {
         self.child.id()
     }
 
-    /// Asks the node one thing at its operator's door.
+    /// Asks the node one thing through its operator API.
     pub(crate) fn ask(&self, request: &Value) -> Result<Value> {
         ask(&self.folder, request)
     }

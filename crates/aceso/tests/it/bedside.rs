@@ -31,7 +31,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     panic!("never: {what}");
 }
 
-/// One board of `aceso simulate`.
+/// One board of `aceso-ward simulate`.
 struct Board(std::path::PathBuf);
 
 impl Board {

@@ -2,7 +2,7 @@
 //! served as the truth. `docs/damage.md` holds what each kind of file must come to; reality is compared
 //! with it here. `make crash` damages more files of each kind, and more places of each file.
 
-use crate::crash::desk::Desk;
+use crate::crash::operator_client::OperatorClient;
 use crate::crash::roles::Role;
 use crate::support::{Folder, files, said, ward};
 use rand::rngs::StdRng;
@@ -131,18 +131,18 @@ impl Wards {
             Role::keep_up("boards", &["simulate", "--dir", &boards, "--boards", "2"], folder.path("said"));
         boards.ready().unwrap();
         let node = role("node", &data);
-        let desk = Desk::of(&data);
+        let client = OperatorClient::of(&data);
         node.ready().unwrap();
         let gateway = role("gateway", &data);
         gateway.ready().unwrap();
         // So that an older vault is an older one.
         let patient = json!({ "do": "patient", "login": "late", "name": "Late", "bed": "L",
             "password": "a long enough password" });
-        desk.act(patient).unwrap();
+        client.act(patient).unwrap();
         let before = closed.0 + 6;
         let mut size = 0;
         while size < before {
-            size = desk.ask(&json!({ "do": "report" })).unwrap()["log_size"].as_u64().unwrap();
+            size = client.ask(&json!({ "do": "report" })).unwrap()["log_size"].as_u64().unwrap();
         }
         gateway.kill_for_good();
         node.kill_for_good();
@@ -185,15 +185,15 @@ impl Wards {
 
     /// Whatever a node serves must verify, and be no less than it was.
     fn served(&self, data: &Path, situation: &str) -> Result<(), String> {
-        let desk = Desk::of(data);
+        let client = OperatorClient::of(data);
         let figures =
-            desk.ask(&json!({ "do": "report" })).map_err(|why| format!("SERVES no figures: {why}"))?;
+            client.ask(&json!({ "do": "report" })).map_err(|why| format!("SERVES no figures: {why}"))?;
         let (size, was) = (figures["log_size"].as_u64().unwrap(), self.logs[situation]);
         if size < was {
             return Err(format!("SERVES a log of {size} leaves that had {was}"));
         }
         let bundle = data.with_extension("bundle");
-        let exported = desk.act(json!({ "do": "bundle", "file": bundle.display().to_string() }));
+        let exported = client.act(json!({ "do": "bundle", "file": bundle.display().to_string() }));
         exported.map_err(|why| format!("SERVES no bundle: {why}"))?;
         let bytes = std::fs::read(&bundle).unwrap();
         vitals::bundle::verify(&bytes, Some(self.genesis))

@@ -1,6 +1,6 @@
 //! A node whose ledger stands on another Ethereum network.
 
-use crate::crash::desk::Desk;
+use crate::crash::operator_client::OperatorClient;
 use crate::crash::roles::Role;
 use crate::operator::{done, pause, refused};
 use crate::support::{BINARY, Folder, aceso};
@@ -89,10 +89,10 @@ impl House<'_> {
 }
 
 /// Asks until the answer is as it must become.
-fn until(desk: &Desk, what: &str, request: &Value, holds: impl Fn(&Value) -> bool) -> Value {
+fn until(client: &OperatorClient, what: &str, request: &Value, holds: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     for _ in 0..LOOKS_MAX {
-        last = desk.ask(request).unwrap();
+        last = client.ask(request).unwrap();
         if holds(&last) {
             return last;
         }
@@ -181,9 +181,9 @@ fn a_node_admits_anchors_and_reads_consents_on_another_network() {
     assert!(said.contains("another network"), "{said}");
 
     let gateway = bedside(&folder, &ready);
-    let desk = desk_of(&folder);
+    let client = operator_client_of(&folder);
     let report = json!({ "do": "report" });
-    let admitted = until(&desk, "readings on the page", &report, |said| {
+    let admitted = until(&client, "readings on the page", &report, |said| {
         said["envelopes_admitted"].as_u64() > Some(5)
             && said["anchors"].as_u64() > Some(1)
             && said["sealed_to_live_ms"]["samples"].as_u64() > Some(3)
@@ -193,10 +193,10 @@ fn a_node_admits_anchors_and_reads_consents_on_another_network() {
     assert!(get(web, "/healthz").contains("well"));
     // No proof of ours, so no bundle; the refusal says why.
     let bundle = json!({ "do": "bundle", "file": folder.text("bundle") });
-    assert!(desk.act(bundle).unwrap_err().contains("no certificate of ours"));
+    assert!(client.act(bundle).unwrap_err().contains("no certificate of ours"));
 
     // It goes on from its folder; without its network it does not start, and with another table neither.
-    let before = desk.ask(&json!({ "do": "tip" })).unwrap();
+    let before = client.ask(&json!({ "do": "tip" })).unwrap();
     for role in gateway {
         role.kill_for_good();
     }
@@ -210,7 +210,7 @@ fn a_node_admits_anchors_and_reads_consents_on_another_network() {
     house.node_config(&format!("[chain]\n{way}{lines}"));
     let node = house.node();
     node.ready().unwrap();
-    let after = desk.ask(&json!({ "do": "tip" })).unwrap();
+    let after = client.ask(&json!({ "do": "tip" })).unwrap();
     assert!(after["height"].as_u64() >= before["height"].as_u64(), "{before} {after}");
     node.stop(STOP_WITHIN).unwrap();
     drop(anvil);
@@ -218,22 +218,22 @@ fn a_node_admits_anchors_and_reads_consents_on_another_network() {
     assert!(said.contains("the node does not answer"), "{said}");
 }
 
-/// The desk of this node, as tests of a ward have it.
-fn desk_of(folder: &Folder) -> Desk {
+/// The client of this node, as tests of a ward have it.
+fn operator_client_of(folder: &Folder) -> OperatorClient {
     let logins = json!({ "logins": [{ "login": "admin", "password": "a long password" }] });
     std::fs::write(folder.path("ward.json"), logins.to_string()).unwrap();
-    Desk::of(folder.path("node").parent().unwrap())
+    OperatorClient::of(folder.path("node").parent().unwrap())
 }
 
 /// One patient who lets one doctor in, one board and a gateway.
 fn bedside(folder: &Folder, ready: &Value) -> [Arc<Role>; 2] {
-    let desk = desk_of(folder);
+    let client = operator_client_of(folder);
     let (login, password) = ("patient-1", "another password");
     let doctor = json!({ "do": "staff", "login": "doctor", "name": "Dr Lee Demo", "password": "a third password",
         "role": "clinician" });
-    desk.act(doctor).unwrap();
+    client.act(doctor).unwrap();
     let patient = json!({ "do": "patient", "login": login, "name": "Amira Demo", "bed": "Bed 01", "password": password });
-    let patient = desk.act(patient).unwrap()["patient"].clone();
+    let patient = client.act(patient).unwrap()["patient"].clone();
     let place = folder.path("gateway");
     let mut seed = 7_u8;
     let request = gateway::first_boot(&place, 1, &mut |out: &mut [u8]| {
@@ -244,12 +244,13 @@ fn bedside(folder: &Folder, ready: &Value) -> [Arc<Role>; 2] {
     })
     .unwrap();
     let pair = json!({ "do": "pair", "request": hex::encode(request.encode()), "patients": [patient] });
-    let answer = desk.act(pair).unwrap();
+    let answer = client.act(pair).unwrap();
     let key = hex::decode(ready["record_key"].as_str().unwrap()).unwrap().try_into().unwrap();
     gateway::accept(&place, &hex::decode(answer["answer"].as_str().unwrap()).unwrap(), Some(key)).unwrap();
     let token =
-        desk.ask(&json!({ "do": "sign_in", "login": login, "password": password })).unwrap()["token"].clone();
-    desk.ask(&json!({ "do": "grant", "token": token, "to": "doctor", "days": 1 })).unwrap();
+        client.ask(&json!({ "do": "sign_in", "login": login, "password": password })).unwrap()["token"]
+            .clone();
+    client.ask(&json!({ "do": "grant", "token": token, "to": "doctor", "days": 1 })).unwrap();
 
     let boards = folder.text("boards");
     std::fs::create_dir_all(&boards).unwrap();

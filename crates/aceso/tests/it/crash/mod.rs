@@ -3,14 +3,14 @@
 //!
 //! `make crash` runs it in full length; `ACESO_CRASH_KILLS` and `ACESO_CRASH_SEED` change it.
 
-pub(crate) mod desk;
 mod judge;
+pub(crate) mod operator_client;
 pub(crate) mod roles;
 mod witness;
 
 use crate::support::{Folder, aceso, said, ward};
-use desk::Desk;
 use judge::Verdict;
+use operator_client::OperatorClient;
 use roles::{Plan, Role, Roles, Together};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,19 +62,19 @@ impl Campaign {
         let data = folder.path("data");
         let memory: Value = serde_json::from_slice(&std::fs::read(data.join("ward.json")).unwrap()).unwrap();
         assert_eq!(memory["paired"], true, "{}", said(&founded, &folder));
-        let desk = Desk::of(&data);
+        let client = OperatorClient::of(&data);
 
         let roles = self.start(&folder);
         let ready = roles.node.ready().unwrap();
         let address = ready["mqtt"].as_str().unwrap().to_owned();
-        let first = Witness::pair(&desk, self.plan.seed, 4).unwrap();
+        let first = Witness::pair(&client, self.plan.seed, 4).unwrap();
         let over = AtomicBool::new(false);
         let (together, seen) = std::thread::scope(|scope| {
             let mut witnesses = vec![scope.spawn(|| first.run(&address, self.rate, &over))];
             let killing =
                 scope.spawn(|| roles.kill_by(self.plan, &|node, gateway| self.progress(node, gateway)));
             for n in 1..=self.newcomers {
-                let witness = Witness::pair(&desk, self.plan.seed + (n << 32), 1);
+                let witness = Witness::pair(&client, self.plan.seed + (n << 32), 1);
                 let witness =
                     witness.unwrap_or_else(|why| panic!("pairing under fire: {why}\n{}", logs(&folder)));
                 witnesses.push(scope.spawn(|| witness.run(&address, 5, &over)));
@@ -85,7 +85,7 @@ impl Campaign {
             (together, seen)
         });
         println!("  killing ended after {:.0} s", began.elapsed().as_secs_f64());
-        let verdict = self.end(&folder, &desk, &roles, &ready, &seen);
+        let verdict = self.end(&folder, &client, &roles, &ready, &seen);
         println!("  all brought home, stopped and read back after {:.0} s", began.elapsed().as_secs_f64());
         self.print(&roles, &together, &seen, &verdict);
         let logs = if verdict.problems.is_empty() { String::new() } else { logs(&folder) };
@@ -119,7 +119,14 @@ impl Campaign {
     }
 
     /// Brings everything home, stops it in order, and judges.
-    fn end(&self, folder: &Folder, desk: &Desk, roles: &Roles, ready: &Value, seen: &[Seen]) -> Verdict {
+    fn end(
+        &self,
+        folder: &Folder,
+        client: &OperatorClient,
+        roles: &Roles,
+        ready: &Value,
+        seen: &[Seen],
+    ) -> Verdict {
         let mut problems = roles.faults();
         let mut collect = |outcome: Result<Value, String>| {
             outcome.unwrap_or_else(|why| {
@@ -129,8 +136,8 @@ impl Campaign {
         };
         collect(roles.boards.stop(Duration::from_secs(20)));
         let gateway = collect(roles.gateway.stop(Duration::from_secs(60)));
-        let node = collect(desk.ask(&json!({ "do": "report" })));
-        collect(desk.act(json!({ "do": "bundle", "file": folder.text("bundle") })));
+        let node = collect(client.ask(&json!({ "do": "report" })));
+        collect(client.act(json!({ "do": "bundle", "file": folder.text("bundle") })));
         collect(roles.node.stop(Duration::from_secs(20)));
         let genesis = ready["genesis"].as_str().unwrap();
         let proven = aceso(&["verify", &folder.text("bundle"), "--genesis", genesis]);

@@ -1,7 +1,7 @@
 //! A device that is never killed and believes nothing: it seals under load, keeps every envelope,
 //! acknowledgement and signed head, and sends again what is not proven.
 
-use super::desk::Desk;
+use super::operator_client::OperatorClient;
 use crate::support::now_ms;
 use device::{Identity, Sealer, SealerState, pairing};
 use link::mqtt::Client;
@@ -75,11 +75,11 @@ pub(crate) struct Witness {
 impl Witness {
     /// Pairs a gateway of `sensors` sensors with patients of its own, however often the node dies
     /// while it is asked.
-    pub(crate) fn pair(desk: &Desk, seed: u64, sensors: usize) -> Result<Self, String> {
+    pub(crate) fn pair(client: &OperatorClient, seed: u64, sensors: usize) -> Result<Self, String> {
         let mut rng = StdRng::seed_from_u64(seed);
         let patients = (0..sensors).map(|n| {
             let mut tries = 0;
-            let said = desk.insist(|| {
+            let said = client.insist(|| {
                 tries += 1;
                 // A try that died half way may have taken the login.
                 json!({ "do": "patient", "login": format!("witness-{seed:x}-{n}-{tries}"),
@@ -93,7 +93,7 @@ impl Witness {
         let own: Vec<Identity> =
             (0..sensors).map(|_| Identity::from_seeds(&rng.random(), &rng.random())).collect();
         let request = hex::encode(pairing::request(&gateway, &own).unwrap().encode());
-        let said = desk.insist(|| json!({ "do": "pair", "request": request, "patients": patients }))?;
+        let said = client.insist(|| json!({ "do": "pair", "request": request, "patients": patients }))?;
         let answer = PairingAnswer::decode(&hex::decode(said["answer"].as_str().unwrap()).unwrap()).unwrap();
         let genesis = answer.genesis();
         let sealers = answer.streams.iter().filter(|key| matches!(key.class, Class::Vitals | Class::Alarms));

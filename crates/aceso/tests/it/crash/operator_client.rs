@@ -1,4 +1,4 @@
-//! The operator's door of a node that may be dead at any moment.
+//! The operator API of a node that may be dead at any moment.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -15,13 +15,13 @@ const TRIES_MAX: u32 = 2_000;
 
 /// The way to the node's control socket, and the administrator's login.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct OperatorClient {
     socket: PathBuf,
     password: String,
 }
 
-impl Desk {
-    /// The desk of the ward in `data`.
+impl OperatorClient {
+    /// The client of the ward in `data`.
     pub(crate) fn of(data: &Path) -> Self {
         let memory: Value = serde_json::from_slice(&std::fs::read(data.join("ward.json")).unwrap()).unwrap();
         let logins = memory["logins"].as_array().unwrap();
@@ -34,13 +34,13 @@ impl Desk {
 
     /// Asks once.
     pub(crate) fn ask(&self, request: &Value) -> Result<Value, String> {
-        let io = |why: std::io::Error| format!("the door: {why}");
+        let io = |why: std::io::Error| format!("the socket: {why}");
         let mut stream = UnixStream::connect(&self.socket).map_err(io)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(io)?;
         stream.write_all(format!("{request}\n").as_bytes()).map_err(io)?;
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).map_err(io)?;
-        let mut said: Value = serde_json::from_str(&line).map_err(|_| "the door: no answer".to_owned())?;
+        let mut said: Value = serde_json::from_str(&line).map_err(|_| "the socket: no answer".to_owned())?;
         match said.get("error").and_then(Value::as_str) {
             Some(error) => Err(error.to_owned()),
             None => Ok(said["ok"].take()),
