@@ -142,7 +142,7 @@ fn a_batch_that_no_honest_validator_sends_is_a_violation_and_a_stale_one_is_not(
         assert!(verdict.is_err() || theirs.pool.waiting() == 1, "byte {at}: {verdict:?}");
     }
     let garbage = theirs.incoming(vec![batch[0].clone(), Bytes::from_static(b"no transaction")]).unwrap_err();
-    assert!(garbage.to_string().contains("transaction 1 of a batch is none"), "{garbage}");
+    assert!(garbage.to_string().contains("transaction 1 of a batch is invalid"), "{garbage}");
     let heavy = theirs.incoming(vec![batch[0].clone(); 1 + crate::pool::BATCH_BYTES_MAX / batch[0].len()]);
     assert!(heavy.is_err());
     assert_eq!(theirs.pool.waiting(), 1);
