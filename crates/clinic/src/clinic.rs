@@ -1,39 +1,29 @@
-//! The clinic itself: what it holds, and in which order its locks are taken.
+//! The clinic itself: its parts, each of which owns its state and its lock, and what they share.
 
-use crate::access::Traces;
-use crate::anchors::Anchoring;
+use crate::access_traces::Traces;
+use crate::accounts::{LoginThrottle, Sessions};
+use crate::acts::{Acts, Ticket};
+use crate::admission::{Registry, Signatures};
+use crate::anchoring::{Anchoring, EnvelopeRef, ProofState};
+use crate::consents::policy::View;
+use crate::consents::{Pauses, PolicyBook, Withdrawals};
 use crate::errors::{ClinicError, Denied};
-use crate::monitoring::{LeasePlan, Monitoring};
-use crate::pauses::Pauses;
-use crate::people::Acts;
-use crate::policy::View;
-use crate::policy_answers::Policies;
-use crate::registry::Registry;
-use crate::sessions::SessionBook;
-use crate::signatures::Points;
+use crate::health::LedgerHealth;
+use crate::monitoring::{Events, LeasePlan, LiveEvent, Monitoring};
 use crate::stats::{Counters, Stats};
-use crate::views::{EnvelopeRef, LedgerHealth, LiveEvent, ProofState};
-use crate::withdrawals::Withdrawals;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::broadcast;
 use vault::{Entropy, Store, StreamRecord, Vault, VaultError};
 use vitals::ids::{Hash, StreamId};
-use vitals::ledger::Ledger;
+use vitals::ledger::{Act, Ledger, Outcome};
 use vitals::receipt::{SignedHead, TreeHead};
-use vitals::{DeviceId, Genesis, GrantId, OrgId};
-
-/// Events a slow listener may fall behind before it has to read its tiles anew.
-pub(crate) const EVENTS_LEN_MAX: usize = 1024;
-/// Admitted envelopes that may wait for the live view; beyond that the oldest go into the record
-/// only.
-pub(crate) const FRESH_LEN_MAX: usize = 65_536;
+use vitals::{Genesis, GrantId, OrgId};
 
 /// One organisation's rules over its vault, its record store and its view of the ledger.
 ///
-/// Locks are taken in the order of the fields and never across a call into the ledger's consensus,
-/// so that alarms and admission wait for nobody. Monitoring owns its own.
+/// Each part owns its state and takes its own lock, for pure work only: never across a disk, the ledger, a
+/// key or another lock, so that alarms and admission wait for nobody.
 pub struct Clinic {
     vault: Arc<Vault>,
     store: Arc<Store>,
@@ -41,40 +31,30 @@ pub struct Clinic {
     genesis: Genesis,
     org: OrgId,
     pub(crate) entropy: Entropy,
-    pub(crate) registry: Mutex<Registry>,
-    /// Authors' keys, taken apart for the next group's signatures.
-    pub(crate) points: Mutex<Points>,
-    pub(crate) acts: Mutex<Acts>,
-    pub(crate) sessions: Mutex<SessionBook>,
-    pub(crate) traces: Mutex<Traces>,
-    /// Owns its state and its locks.
+    /// Devices as the ledger holds them.
+    pub(crate) registry: Registry,
+    pub(crate) signatures: Signatures,
+    pub(crate) acts: Acts,
+    pub(crate) sessions: Sessions,
+    pub(crate) throttle: LoginThrottle,
+    /// The first account is being made.
+    pub(crate) founding: AtomicBool,
+    pub(crate) traces: Traces,
     pub(crate) monitoring: Monitoring,
-    pub(crate) anchoring: Mutex<Anchoring>,
-    /// When each device was heard last. At most the devices that streams were made for.
-    pub(crate) seen: Mutex<HashMap<DeviceId, u64>>,
-    /// Consents withdrawn at this node; the ledger will follow.
-    pub(crate) withdrawn: Mutex<BTreeSet<GrantId>>,
-    /// Those of them that the ledger does not hold yet.
-    pub(crate) withdrawals: Mutex<Withdrawals>,
-    /// Patients who are not watched for a while.
-    pub(crate) pauses: Mutex<Pauses>,
+    pub(crate) anchoring: Anchoring,
+    pub(crate) withdrawals: Withdrawals,
+    pub(crate) pauses: Pauses,
     /// What policies said last.
-    pub(crate) policies: Mutex<Policies>,
+    pub(crate) policies: PolicyBook,
     generation: AtomicU64,
-    pub(crate) stats: Mutex<Stats>,
-    events: broadcast::Sender<Arc<LiveEvent>>,
+    pub(crate) stats: Stats,
+    events: Events,
 }
 
 impl core::fmt::Debug for Clinic {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Clinic").field("org", &self.org).finish_non_exhaustive()
     }
-}
-
-/// A lock whose holder panicked is taken all the same: no holder leaves half a change behind that
-/// the next could not live with, and an alarm engine that stops is worse.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Clinic {
@@ -110,8 +90,8 @@ impl Clinic {
             return Err(VaultError::OtherGenesis.into());
         }
         let org = vault.org();
-        let withdrawn = Mutex::new(vault.withdrawals());
-        let pauses = Mutex::new(Pauses::of(vault.pauses()?));
+        let withdrawals = Withdrawals::of(vault.withdrawals());
+        let pauses = Pauses::of(vault.pauses()?);
         let clinic = Arc::new(Self {
             vault,
             store,
@@ -119,26 +99,26 @@ impl Clinic {
             genesis,
             org,
             entropy,
-            registry: Mutex::default(),
-            points: Mutex::default(),
-            acts: Mutex::default(),
-            sessions: Mutex::default(),
-            traces: Mutex::default(),
+            registry: Registry::default(),
+            signatures: Signatures::default(),
+            acts: Acts::default(),
+            sessions: Sessions::default(),
+            throttle: LoginThrottle::default(),
+            founding: AtomicBool::new(false),
+            traces: Traces::default(),
             monitoring: Monitoring::new(plan),
-            anchoring: Mutex::default(),
-            seen: Mutex::default(),
-            withdrawn,
-            withdrawals: Mutex::default(),
+            anchoring: Anchoring::default(),
+            withdrawals,
             pauses,
-            policies: Mutex::default(),
+            policies: PolicyBook::default(),
             generation: AtomicU64::new(0),
-            stats: Mutex::default(),
-            events: broadcast::channel(EVENTS_LEN_MAX).0,
+            stats: Stats::default(),
+            events: Events::default(),
         });
         clinic.expect_withdrawals_again();
         clinic.note_anchor(now_ms);
         // What was anchored before this start is not counted by it.
-        *lock(&clinic.stats) = Stats::default();
+        clinic.stats.reset();
         clinic.make_beds(now_ms);
         Ok(clinic)
     }
@@ -185,14 +165,13 @@ impl Clinic {
         self.vault.sign_head(TreeHead { genesis: self.genesis, org: self.org, size, root, at_ms: now_ms })
     }
 
-    /// Live events of all patients. Only [`Follow`](crate::follow::Follow) hands them to people.
+    /// Live events of all patients. Only [`Subscription`](crate::Subscription) hands them to people.
     pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
-        self.events.subscribe()
+        self.events.listen()
     }
 
     pub(crate) fn tell(&self, event: LiveEvent) {
-        // Nobody listening is no fault.
-        let _ = self.events.send(Arc::new(event));
+        self.events.tell(event);
     }
 
     pub(crate) fn envelope_ref(&self, hash: Hash, index: u64) -> EnvelopeRef {
@@ -202,15 +181,15 @@ impl Clinic {
     /// How far the leaf `index` is vouched for.
     #[must_use]
     pub fn proof_state(&self, index: u64) -> ProofState {
-        lock(&self.anchoring).proof_state(index)
+        self.anchoring.proof_state(index)
     }
 
     /// The node's view of the ledger and its own log.
     #[must_use]
     pub fn health(&self, now_ms: u64) -> LedgerHealth {
         let view = self.view();
-        let (anchored_size, final_size) = lock(&self.anchoring).sizes();
-        let (withdrawals_waiting, withdrawals_late) = self.withdrawals_under_way();
+        let sizes = self.anchoring.sizes();
+        let (withdrawals_waiting, withdrawals_late) = self.withdrawals.counts();
         LedgerHealth {
             height: view.tip.height,
             tip: self.ledger().explorer().map(|_| view.tip.digest),
@@ -219,9 +198,11 @@ impl Clinic {
             age_ms: view.age_ms(now_ms),
             withdrawals_waiting,
             withdrawals_late,
+            policies_silent: self.policies_silent(now_ms),
+            looks_not_recorded: self.traces.are_failing(),
             log_size: self.store.size(),
-            anchored_size,
-            final_size,
+            anchored_size: sizes.anchored,
+            final_size: sizes.finalized,
         }
     }
 
@@ -229,7 +210,7 @@ impl Clinic {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.count_beds();
-        lock(&self.stats).counters()
+        self.stats.counters()
     }
 
     /// Counts withdrawals and pauses at this node, and changed answers of policies: decisions made at another
@@ -239,7 +220,7 @@ impl Clinic {
     }
 
     pub(crate) fn withdraw_here(&self, grant: GrantId, now_ms: u64) {
-        lock(&self.withdrawn).insert(grant);
+        self.withdrawals.withdraw(grant);
         self.expect_withdrawal(grant);
         // In this order: a lease made meanwhile is either not applied, or ended by the last line.
         self.count_generation();
@@ -251,9 +232,20 @@ impl Clinic {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Hands an act to the ledger and keeps it until it is final.
+    pub(crate) fn submit(&self, act: Act, what: &'static str, now_ms: u64) -> Result<Ticket, ClinicError> {
+        Ok(self.acts.submit(self.ledger(), act, what, now_ms)?)
+    }
+
+    /// What became of an act.
+    #[must_use]
+    pub fn settle(&self, ticket: &Ticket) -> Outcome {
+        self.ledger().outcome(ticket.act)
+    }
+
     /// Counts and passes on a denial.
     pub(crate) fn denied(&self, why: Denied) -> ClinicError {
-        lock(&self.stats).counters.denied += 1;
+        self.stats.count(|counters| counters.denied += 1);
         ClinicError::Denied(why)
     }
 
@@ -286,12 +278,10 @@ impl Clinic {
     pub fn tend_ledger(&self, now_ms: u64) {
         self.tend_orders(now_ms);
         self.tend_anchors(now_ms);
-        self.settle_acts(now_ms);
+        self.acts.settle(self.ledger(), now_ms);
         self.hand_in_withdrawals(now_ms);
         self.watch_withdrawals();
-        let ended = lock(&self.sessions).sweep(now_ms);
-        if !ended.is_empty() {
-            lock(&self.traces).retain(|(session, ..), _| !ended.contains(session));
-        }
+        let ended = self.sessions.sweep(now_ms);
+        self.traces.forget(&ended);
     }
 }

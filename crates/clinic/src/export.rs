@@ -2,11 +2,11 @@
 //! offline. Nothing is opened for it, so it leaves no access entry; it goes to the patient whose
 //! record it is, and to the administrator.
 
-use crate::access::Ask;
+use crate::accounts::Session;
 use crate::charts::OWN;
-use crate::clinic::{Clinic, lock};
+use crate::clinic::Clinic;
+use crate::consents::AccessRequest;
 use crate::errors::{ClinicError, Denied};
-use crate::sessions::Session;
 use std::collections::{BTreeMap, BTreeSet};
 use vault::StreamRecord;
 use vitals::bundle::{BundleWriter, Counts, DEVICES_PER_PROOF_MAX, Opening, Sealed};
@@ -45,7 +45,7 @@ pub struct Exported {
 const DECIDE_EVERY: u64 = 256;
 
 /// Takes the next bytes of a bundle.
-pub type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> std::io::Result<()>;
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> std::io::Result<()>;
 
 impl Clinic {
     /// Writes a bundle of everything in the scope that is anchored and final.
@@ -115,7 +115,7 @@ impl Clinic {
             (Role::Administrator, Scope::Patient(patient)) => self.patient(patient).map(drop),
             (_, Scope::Patient(patient)) if session.patient == Some(patient) => {
                 let (reader, patient) = (self.reader(session), &self.patient(patient)?);
-                let ask = Ask { reader, patient, purpose: Purpose::Own, classes: &OWN, from_ms: 0 };
+                let ask = AccessRequest { reader, patient, purpose: Purpose::Own, classes: &OWN, from_ms: 0 };
                 self.decide(&ask, now_ms).map(drop)
             }
             (_, Scope::Patient(_)) => Err(Denied::NoSuchPatient),
@@ -149,9 +149,8 @@ impl Clinic {
         let own = self.vault().author();
         let mut devices = BTreeSet::new();
         let height = self.ledger().tip().height;
-        let mut registry = lock(&self.registry);
         for author in streams.iter().map(|record| record.author).filter(|author| *author != own) {
-            let device = registry.device(self.ledger(), height, author);
+            let device = self.registry.device(self.ledger(), height, author);
             if let Ok(Some(device)) = device {
                 devices.extend([author, device.via]);
             }

@@ -22,11 +22,11 @@
 //! health(&self, now_ms) -> LedgerHealth
 //! counters(&self) -> Counters
 //!
-//! follow_wall(&self: &Arc<Self>, &Session, now_ms) -> Result<Follow, ClinicError>
-//! follow_patient(&self: &Arc<Self>, &Session, PatientId, Purpose, now_ms) -> Result<Follow, ClinicError>
-//! Follow::wait(&mut self)                                                           (async, cancel safe) something may have happened
-//! Follow::take(&mut self, now_ms) -> Result<Vec<Arc<LiveEvent>>, Denied>            then, and at every heartbeat; Err: say so and close the stream
-//! Follow::tile(&self, PatientId, now_ms) -> Result<Tile, Denied>                    after Changed, or to draw; Follow::wall for all
+//! follow_wall(&self: &Arc<Self>, &Session, now_ms) -> Result<Subscription, ClinicError>
+//! follow_patient(&self: &Arc<Self>, &Session, PatientId, Purpose, now_ms) -> Result<Subscription, ClinicError>
+//! Subscription::wait(&mut self)                                                           (async, cancel safe) something may have happened
+//! Subscription::take(&mut self, now_ms) -> Result<Vec<Arc<LiveEvent>>, Denied>            then, and at every heartbeat; Err: say so and close the stream
+//! Subscription::tile(&self, PatientId, now_ms) -> Result<Tile, Denied>                    after Changed, or to draw; Subscription::wall for all
 //! record_opened(&self, &Session, PatientId, now_ms) -> Result<(), Denied>                    somebody opened the patient's page; record_used: still uses it
 //!
 //! acknowledge(&self, &Session, PatientId, Condition, now_ms) -> Result<AlarmView, ClinicError>
@@ -35,7 +35,7 @@
 //! end_silence(&self, &Session, PatientId, Condition, now_ms) -> Result<AlarmView, ClinicError>
 //! set_limits(&self, &Session, PatientId, LimitsOrder, now_ms) -> Result<(), ClinicError>
 //! limits_back(&self, &Session, PatientId, Metric, now_ms) -> Result<(), ClinicError>  an alarm is on again before its time
-//! grant(&self, &Session, &Wish, now_ms) -> Result<Ticket, ClinicError>              the patient's own consent
+//! grant(&self, &Session, &GrantRequest, now_ms) -> Result<Ticket, ClinicError>              the patient's own consent
 //! revoke_grant(&self, &Session, GrantId, now_ms) -> Result<Ticket, ClinicError>
 //! colleagues(&self, &Session, now_ms) -> Result<Vec<(PersonId, String, Role)>, ClinicError>   whom a patient may consent to
 //! own_consents(&self, &Session, now_ms) -> Result<Vec<GrantView>, ClinicError>
@@ -53,54 +53,69 @@
 //! [`Clinic::deliveries`] and [`Clinic::orders_due`] give. A third calls [`Clinic::refresh_policies`] about
 //! once a second, which may wait for the ledger. [`Clinic::connected`] is told of every gateway that connects.
 
-mod access;
-pub mod admit;
-pub mod anchors;
-mod authorities;
-pub mod charts;
+#[macro_use]
+mod silent_debug;
+
+mod access_traces;
+mod accounts;
+mod acts;
+mod admin_page;
+mod admission;
+mod alarm_actions;
+mod anchoring;
+mod charts;
 mod clinic;
-pub mod errors;
-mod explorer;
-pub mod export;
-mod final_since;
-mod follow;
+mod consents;
+mod errors;
+mod export;
+mod health;
+mod ledger_queries;
+mod lock;
 mod monitoring;
 mod observer;
-mod office;
-pub mod pairing;
-mod pauses;
-pub mod people;
-pub mod policy;
-pub mod policy_answers;
-pub mod refusal;
-mod registry;
-pub mod sessions;
-mod signatures;
-pub mod stats;
-pub mod tries;
-pub mod views;
-mod withdrawals;
+mod pairing;
+mod proof_page;
+mod proposals;
+mod stats;
 
-pub use access::MONITORED;
-pub use admit::{Answer, Arrival, Halted, Verdict};
-pub use anchors::Outgoing;
-pub use charts::ChartRequest;
+/// What pages draw: plain read models, already decided upon. A view that exists has passed the decision on
+/// consents and left its trace; nothing here reaches back into the record.
+///
+/// Views hold names and clinical values, so their `Debug` prints the type's name alone.
+pub mod views {
+    pub use crate::acts::PendingAct;
+    pub use crate::admin_page::{AdminPage, DeviceRow, PersonRow};
+    pub use crate::anchoring::{EnvelopeRef, FinalSince, ProofState};
+    pub use crate::charts::views::*;
+    pub use crate::consents::{GrantState, GrantView, PauseView};
+    pub use crate::health::LedgerHealth;
+    pub use crate::monitoring::LiveEvent;
+    pub use crate::monitoring::views::*;
+    pub use crate::proof_page::{AnchoredProof, EnvelopeProof};
+}
+
+pub use accounts::{
+    ABSOLUTE_MS, IDLE_MS, NewPerson, PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX, SESSIONS_MAX,
+    Session, SignInRefused, Token,
+};
+pub use acts::{ACTS_MAX, Ticket};
+pub use admission::{Answer, Arrival, Halted, MqttClass, Refusal, StrongKeys, Verdict};
+pub use anchoring::Outgoing;
+pub use charts::{ACCESS_SHOWN_MAX, ChartRequest, POINTS_MAX, SPAN_MAX_MS};
 pub use clinic::Clinic;
+pub use consents::policy::{CLOCK_SLACK_MS, VIEW_AGE_MAX_MS};
+pub use consents::{
+    GRANT_MS_MAX, GrantRequest, LATE_BLOCKS, MONITORED, PAUSE_MS_MAX, PAUSE_MS_MIN, POLICY_ANSWER_MS_MAX,
+    POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS, RELAY_MS,
+};
 pub use errors::{ClinicError, Denied};
 pub use export::{Exported, Scope};
-pub use follow::Follow;
 pub use monitoring::{
-    ANNOUNCE_MS, About, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LeasePlan, LimitsOrder, REASON_BYTES_MIN,
-    RECENT_MS, STALE_MS,
+    About, Announcements, LIMITS_FOR_MS_MAX, LIMITS_FOR_MS_MIN, LeasePlan, LimitsOrder, REASON_BYTES_MIN,
+    RECENT_MS, STALE_MS, Subscription, WATCH_ENDS,
 };
 pub use observer::Observer;
-pub use pairing::{Paired, WATCH_ENDS_SOON_MS};
-pub use pauses::{PAUSE_MS_MAX, PAUSE_MS_MIN};
-pub use people::{NewPerson, Ticket, Wish};
-pub use refusal::{MqttClass, Refusal};
-pub use registry::StrongKeys;
-pub use sessions::{IDLE_MS, Session, SignInRefused, Token};
+pub use pairing::{MONITORING_GRANT_MS, Paired};
 pub use stats::{Counters, Latency};
 pub use vault::{Entropy, MONITORING_BACK_MS};
 pub use vitals::origin::Origin;
-pub use withdrawals::LATE_BLOCKS;

@@ -3,7 +3,8 @@
 
 use crate::clinic::Clinic;
 use crate::errors::Denied;
-use crate::views::{LiveEvent, Tile};
+use crate::monitoring::LiveEvent;
+use crate::monitoring::views::Tile;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use vitals::PatientId;
@@ -37,8 +38,8 @@ impl Observer<'_> {
 
     /// Since when the alarm of this condition is open at the patient's bed.
     #[must_use]
-    pub fn open_since_ms(&self, patient: PatientId, condition: Condition, now_ms: u64) -> Option<u64> {
-        self.0.monitoring.of(patient, now_ms, |bed| bed.bedside.open_since_ms(condition)).flatten()
+    pub fn open_since_ms(&self, patient: PatientId, condition: Condition) -> Option<u64> {
+        self.0.monitoring.of(patient, |bed| bed.alarms.open_since_ms(condition)).flatten()
     }
 
     /// The patient's newest values, as these classes show them.
@@ -53,6 +54,19 @@ impl Observer<'_> {
     #[must_use]
     pub fn stale_after_ms(&self, patient: PatientId) -> u64 {
         self.0.stale_after_ms(patient)
+    }
+
+    /// Beds with an order to send now, and beds whose bedsides may not hold what they should: all that a node
+    /// looks at when it sends and renews orders.
+    #[must_use]
+    pub fn orders_looked_at(&self, now_ms: u64) -> (Vec<PatientId>, Vec<PatientId>) {
+        (self.0.monitoring.to_send(now_ms), self.0.monitoring.to_tend(now_ms))
+    }
+
+    /// Acts that the clinic keeps until the ledger has made them final.
+    #[must_use]
+    pub fn acts_under_way(&self) -> usize {
+        self.0.acts.view().len()
     }
 
     /// Makes the clinic decide again what it decided before, as after a block.

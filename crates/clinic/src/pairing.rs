@@ -1,11 +1,11 @@
 //! Devices: pairing a gateway and its sensors with patients, and the end of their trust.
 
-use crate::access::MONITORED;
+use crate::accounts::Session;
+use crate::acts::Ticket;
 use crate::clinic::Clinic;
+use crate::consents::{GrantRequest, MONITORED};
 use crate::errors::ClinicError;
 use crate::monitoring::STALE_MS;
-use crate::people::{Ticket, Wish};
-use crate::sessions::Session;
 use vault::{NewStream, Patient};
 use vitals::ids::{Class, Hash, binding};
 use vitals::keys::epoch_of;
@@ -15,8 +15,6 @@ use vitals::{DeviceId, PatientId, PersonId};
 
 /// How long a monitoring consent signed at pairing lasts: a hospital stay.
 pub const MONITORING_GRANT_MS: u64 = 30 * 86_400_000;
-/// The end of a consent to monitoring is announced to its patient when so much is left.
-pub const WATCH_ENDS_SOON_MS: u64 = 7 * 86_400_000;
 /// Data is stale when so many announced intervals brought nothing.
 const STALE_INTERVALS: u64 = 3;
 /// Classes of a sensor's streams.
@@ -122,7 +120,7 @@ impl Clinic {
     fn monitor(&self, patient: &Patient, now_ms: u64) -> Result<Option<Ticket>, ClinicError> {
         let given = self.vault().terms_of(patient.id).into_iter().any(|record| {
             record.terms.purpose == Purpose::Monitoring
-                && (self.nonce_under_way(record.grant).is_some()
+                && (self.acts.consent_under_way(record.grant).is_some()
                     || self.ledger().grant(record.grant).is_ok_and(|grant| {
                         grant.is_some_and(|grant| grant.revoked_at_ms == 0 && grant.until_ms > now_ms)
                     }))
@@ -130,13 +128,13 @@ impl Clinic {
         if given {
             return Ok(None);
         }
-        let wish = self.to_be_watched(MONITORING_GRANT_MS, now_ms);
-        self.sign_grant(patient, &wish, now_ms).map(|(_, ticket)| Some(ticket))
+        let request = self.to_be_watched(MONITORING_GRANT_MS, now_ms);
+        self.sign_grant(patient, &request, now_ms).map(|(_, ticket)| Some(ticket))
     }
 
     /// A consent to monitoring by this organisation from now on.
-    fn to_be_watched(&self, for_ms: u64, now_ms: u64) -> Wish {
-        Wish {
+    fn to_be_watched(&self, for_ms: u64, now_ms: u64) -> GrantRequest {
+        GrantRequest {
             grantee: PersonId::of_organisation(self.org()),
             purpose: Purpose::Monitoring,
             classes: MONITORED.to_vec(),

@@ -1,6 +1,8 @@
 //! What the node counted: for the administrator's page, the metrics and the ward's report.
 
+use crate::lock::lock;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// Buckets per doubling of latency.
 const STEPS: u64 = 8;
@@ -49,8 +51,8 @@ pub struct Counters {
     pub missing_now: u64,
     /// Patients whose bedside clock is wrong now.
     pub clocks_wrong_now: u64,
-    /// Patients with a stream that two hands write now.
-    pub two_hands_now: u64,
+    /// Patients with a stream that two devices write now under one identity.
+    pub forked_streams_now: u64,
     /// Beds that send data, that nobody watches and that nobody answered for, now.
     pub unwatched_now: u64,
     /// Alarm events that wait for the disk now.
@@ -59,6 +61,8 @@ pub struct Counters {
     pub alarm_events_lost: u64,
     /// Leaps of bedside clocks while they ran.
     pub clock_leaps: u64,
+    /// Looks at a bed of a wall that were refused because the access log took no entry.
+    pub looks_not_recorded: u64,
     /// Records opened.
     pub charts_opened: u64,
     /// Withdrawn consents that were not on the ledger after [`crate::LATE_BLOCKS`] blocks.
@@ -79,15 +83,18 @@ impl Counters {
     }
 }
 
-/// Counters and the histograms behind their latencies.
+/// Counters and the histograms behind their latencies. Owns its lock.
+#[derive(Default)]
+pub(crate) struct Stats(Mutex<Figures>);
+
 #[derive(Debug, Clone)]
-pub(crate) struct Stats {
-    pub(crate) counters: Counters,
-    pub(crate) seal_to_live: Histogram,
-    pub(crate) seal_to_final: Histogram,
+struct Figures {
+    counters: Counters,
+    seal_to_live: Histogram,
+    seal_to_final: Histogram,
 }
 
-impl Default for Stats {
+impl Default for Figures {
     fn default() -> Self {
         Self {
             counters: Counters::default(),
@@ -98,12 +105,42 @@ impl Default for Stats {
 }
 
 impl Stats {
+    /// Counts. `count` must be pure: it holds the lock.
+    pub(crate) fn count(&self, count: impl FnOnce(&mut Counters)) {
+        count(&mut lock(&self.0).counters);
+    }
+
+    /// Envelopes of the node's own were written.
+    pub(crate) fn authored(&self, envelopes: usize) {
+        lock(&self.0).counters.authored += envelopes as u64;
+    }
+
+    /// How long envelopes took from sealing to the live view, milliseconds.
+    pub(crate) fn live(&self, latencies_ms: impl IntoIterator<Item = u64>) {
+        let mut figures = lock(&self.0);
+        latencies_ms.into_iter().for_each(|latency_ms| figures.seal_to_live.add(latency_ms));
+    }
+
+    /// How long envelopes took from sealing to the finalized anchor, milliseconds.
+    pub(crate) fn finalized(&self, latencies_ms: impl IntoIterator<Item = u64>) {
+        let mut figures = lock(&self.0);
+        figures.counters.anchors += 1;
+        latencies_ms.into_iter().for_each(|latency_ms| figures.seal_to_final.add(latency_ms));
+    }
+
+    /// Everything so far.
     pub(crate) fn counters(&self) -> Counters {
+        let figures = lock(&self.0);
         Counters {
-            seal_to_live: self.seal_to_live.latency(),
-            seal_to_final: self.seal_to_final.latency(),
-            ..self.counters.clone()
+            seal_to_live: figures.seal_to_live.latency(),
+            seal_to_final: figures.seal_to_final.latency(),
+            ..figures.counters.clone()
         }
+    }
+
+    /// Counts from nothing.
+    pub(crate) fn reset(&self) {
+        *lock(&self.0) = Figures::default();
     }
 }
 

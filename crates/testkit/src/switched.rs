@@ -5,7 +5,7 @@ use durable::{Disk, DiskFile, FolderLock, Os};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a test can do to the disk.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub struct Switches {
     pub full: AtomicBool,
     /// Syncs wait here.
     pub sync: Gate,
+    /// How many there were.
+    pub syncs: AtomicU64,
 }
 
 /// The operating system's disk, which obeys the switches. Holds the lock of one folder.
@@ -106,6 +108,7 @@ impl DiskFile for SwitchedFile {
 
     fn sync(&self) -> io::Result<()> {
         self.switches.sync.pass();
+        self.switches.syncs.fetch_add(1, Ordering::SeqCst);
         self.file.sync()
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(missing_docs, reason = "a test names what it uses; the words stand where a name does not say it")]
 
-use clinic::{Answer, Arrival, Clinic, ClinicError, NewPerson, Session, Ticket, Verdict, Wish};
+use clinic::{Answer, Arrival, Clinic, ClinicError, GrantRequest, NewPerson, Session, Ticket, Verdict};
 use device::{Identity, Sealed, Sealer, SealerState};
 use durable::Folder;
 use std::collections::BTreeMap;
@@ -162,19 +162,19 @@ impl Ward {
 
     /// A patient's consent, final.
     pub fn granting(&mut self, from: &str, to: &str, purpose: Purpose, classes: &[Class]) -> GrantId {
-        let wish = Wish {
+        let request = GrantRequest {
             grantee: self.as_(to).person,
             purpose,
             classes: classes.to_vec(),
             from_ms: self.now_ms,
             until_ms: self.now_ms + 86_400_000,
         };
-        let ticket = self.clinic.grant(&self.as_(from), &wish, self.now_ms).unwrap();
+        let ticket = self.clinic.grant(&self.as_(from), &request, self.now_ms).unwrap();
         self.block();
         self.done(&ticket);
         let patient = self.as_(from).patient.unwrap();
         let records = self.clinic.vault().terms_of(patient).into_iter();
-        let fitting = records.filter(|r| r.grantee == wish.grantee && r.terms.purpose == purpose);
+        let fitting = records.filter(|r| r.grantee == request.grantee && r.terms.purpose == purpose);
         fitting.map(|record| record.grant).next_back().unwrap()
     }
 

@@ -7,6 +7,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod alarm;
+pub mod batch;
 pub mod body;
 pub mod break_glass;
 pub mod bundle;

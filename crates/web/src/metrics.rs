@@ -34,6 +34,11 @@ pub(crate) fn counter_lines(counters: &Counters) -> Vec<CounterLine> {
         line("anchors_final", "Anchors that became final", counters.anchors),
         line("alarms_raised", "Alarms raised", counters.alarms_raised),
         line("clock_leaps", "Leaps of bedside clocks", counters.clock_leaps),
+        line(
+            "looks_not_recorded",
+            "Looks at a bed of a wall refused for want of an entry",
+            counters.looks_not_recorded,
+        ),
         line("records_opened", "Records opened", counters.charts_opened),
         line("withdrawals_late", "Withdrawn consents not on the ledger in time", counters.withdrawals_late),
         line("requests_denied", "Requests denied by policy", counters.denied),
@@ -110,12 +115,22 @@ pub(crate) fn text(app: &App) -> String {
             "Those of them that should be there long since.",
             health.withdrawals_late as u64,
         ),
+        (
+            "policies_silent",
+            "Policies of consents that are needed now and could not be asked.",
+            health.policies_silent as u64,
+        ),
+        (
+            "access_log_failing",
+            "1 when the last entry of the access log for a wall could not be written: beds are hidden.",
+            u64::from(health.looks_not_recorded),
+        ),
         ("log_size", "Leaves in the organisation's log.", health.log_size),
         ("log_anchored", "Leaves covered by anchors handed to the ledger.", health.anchored_size),
         ("log_final", "Leaves covered by the finalized anchor.", health.final_size),
         ("envelopes_missing", "Envelopes missing in all streams now.", counters.missing_now),
         ("clocks_wrong", "Patients whose bedside clock is wrong now.", counters.clocks_wrong_now),
-        ("two_hands", "Patients with a stream that two hands write now.", counters.two_hands_now),
+        ("two_hands", "Patients with a stream that two hands write now.", counters.forked_streams_now),
         (
             "beds_unwatched",
             "Beds that send data, that nobody watches and that nobody answered for.",
@@ -162,10 +177,14 @@ pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
     (media, text(&app)).into_response()
 }
 
-/// `/healthz`: 200 while the ledger moves; 503 when nothing new can be decided. Monitoring goes on
-/// either way.
+/// `/healthz`: 200 while the ledger moves and the access log takes entries; 503 when nothing new can be decided
+/// or shown. Monitoring goes on either way.
 pub(crate) async fn health(State(app): State<App>) -> Response {
-    if app.station().health(app.now_ms()).stale {
+    let health = app.station().health(app.now_ms());
+    if health.looks_not_recorded {
+        let why = "the record of who looks cannot be written: monitoring goes on, new walls show no values\n";
+        (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+    } else if health.stale {
         (
             StatusCode::SERVICE_UNAVAILABLE,
             "the ledger has not moved: monitoring goes on, nothing new can be decided\n",

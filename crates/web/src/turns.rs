@@ -4,7 +4,7 @@
 
 use crate::quota::{Hold, Holds};
 use clinic::Origin;
-use clinic::tries::{STRETCHES_MAX, STRETCHES_PER_PLACE_MAX};
+use clinic::{PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Turns {
         Self {
             here: Arc::new(Semaphore::new(SIGN_INS_MAX)),
             here_of: Holds::new(SIGN_INS_PER_PLACE_MAX),
-            stretching: Arc::new(Semaphore::new(STRETCHES_MAX)),
+            stretching: Arc::new(Semaphore::new(PASSWORD_HASHES_MAX)),
             stretching_of: Mutex::default(),
             within,
         }
@@ -52,7 +52,7 @@ impl Turns {
         // As many stay as sign in at a time, at most.
         places.retain(|_, semaphore| semaphore.strong_count() > 0);
         places.get(&place).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let fresh = Arc::new(Semaphore::new(STRETCHES_PER_PLACE_MAX));
+            let fresh = Arc::new(Semaphore::new(PASSWORD_HASHES_PER_ORIGIN_MAX));
             places.insert(place, Arc::downgrade(&fresh));
             fresh
         })
@@ -95,7 +95,7 @@ mod tests {
     async fn who_comes_meanwhile_waits_and_another_place_does_not() {
         let turns = Turns::new(TURN_WITHIN);
         let mut held = Vec::new();
-        for _ in 0..STRETCHES_PER_PLACE_MAX {
+        for _ in 0..PASSWORD_HASHES_PER_ORIGIN_MAX {
             held.push(turns.take(place(1)).await.expect("free"));
         }
         let mut third = pin!(turns.take(place(1)));
@@ -110,7 +110,7 @@ mod tests {
     async fn never_more_are_stretched_at_a_time_than_there_is_room_for() {
         let turns = Turns::new(TURN_WITHIN);
         let mut held = Vec::new();
-        for last in 0..u8::try_from(STRETCHES_MAX).expect("small") {
+        for last in 0..u8::try_from(PASSWORD_HASHES_MAX).expect("small") {
             held.push(turns.take(place(last)).await.expect("free"));
         }
         let mut next = pin!(turns.take(place(99)));
@@ -126,7 +126,7 @@ mod tests {
             let mut line: Vec<_> =
                 (0..SIGN_INS_PER_PLACE_MAX).map(|_| Box::pin(turns.take(place(66)))).collect();
             let ready: Vec<_> = line.iter_mut().map(|one| look(one.as_mut())).collect();
-            assert_eq!(ready.iter().filter(|one| one.is_ready()).count(), STRETCHES_PER_PLACE_MAX);
+            assert_eq!(ready.iter().filter(|one| one.is_ready()).count(), PASSWORD_HASHES_PER_ORIGIN_MAX);
             (line, ready)
         };
         {
@@ -143,13 +143,13 @@ mod tests {
     async fn who_waits_too_long_is_told_so() {
         let turns = Turns::new(Duration::from_millis(20));
         let mut held = Vec::new();
-        for _ in 0..STRETCHES_PER_PLACE_MAX {
+        for _ in 0..PASSWORD_HASHES_PER_ORIGIN_MAX {
             held.push(turns.take(place(1)).await.expect("free"));
         }
         assert!(turns.take(place(1)).await.is_none());
         held.clear();
         assert!(turns.take(place(1)).await.is_some());
-        assert_eq!(turns.stretching.available_permits(), STRETCHES_MAX, "nothing stays behind");
+        assert_eq!(turns.stretching.available_permits(), PASSWORD_HASHES_MAX, "nothing stays behind");
         assert_eq!(turns.here.available_permits(), SIGN_INS_MAX);
     }
 }

@@ -7,8 +7,8 @@ use clinic::views::{
     OwnPage, Tile, UnwatchedBed, Wall,
 };
 use clinic::{
-    ChartRequest, Clinic, ClinicError, Counters, Denied, Follow, LimitsOrder, Origin, Scope, Session,
-    SignInRefused, Ticket,
+    ChartRequest, Clinic, ClinicError, Counters, Denied, LimitsOrder, Origin, Scope, Session, SignInRefused,
+    Subscription, Ticket,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -286,7 +286,7 @@ impl Station for Wired {
     }
 }
 
-impl Following for Follow {
+impl Following for Subscription {
     fn wait(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(Self::wait(self))
     }

@@ -3,7 +3,7 @@
 
 use crate::record::{self, Opened};
 use crate::support::now_ms;
-use clinic::people::NewPerson;
+use clinic::NewPerson;
 use clinic::{Arrival, Clinic, Ticket, Verdict};
 use device::frame::Message;
 use device::pairing::{self, Identity};

@@ -1,20 +1,22 @@
 //! From an admitted envelope to a value on a page and an alarm: opened without a lock, applied to the
 //! bed under it, told, and queued for the record.
 
-use super::alarms::Noticed;
+use super::alarms::Changes;
 use super::clocks::Heard;
-use super::{BEDS_AT_ONCE, Bed};
-use crate::admit::Fresh;
-use crate::clinic::{Clinic, lock};
-use crate::views::{EnvelopeRef, LiveEvent, Missing};
+use super::events::LiveEvent;
+use super::monitored_patient::{Fresh, MonitoredPatient};
+use super::state::BEDS_AT_ONCE;
+use super::views::Missing;
+use crate::anchoring::EnvelopeRef;
+use crate::clinic::Clinic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vault::{Entry, MonitoringLease, OpenError};
+use vitals::PatientId;
 use vitals::alarm::Condition;
 use vitals::body::Body;
 use vitals::ids::{Class, Hash};
 use vitals::metric::Reading;
-use vitals::{DeviceId, PatientId};
 
 /// What work on beds brought about, applied once the lock is let go.
 #[derive(Default)]
@@ -42,40 +44,40 @@ enum Event {
 
 impl Effects {
     /// What a person's action on one bed brought about.
-    pub(crate) fn of_action(patient: PatientId, bed: &Bed, noticed: Noticed) -> Self {
+    pub(crate) fn of_action(patient: PatientId, bed: &MonitoredPatient, changes: Changes) -> Self {
         let mut effects = Self::default();
-        effects.noticed(patient, bed, noticed);
+        effects.changes(patient, bed, changes);
         effects
     }
 
-    /// The bed is to be drawn anew.
+    /// The bed has to be drawn again.
     pub(crate) fn changed(&mut self, patient: PatientId) {
         self.events.push(Event::Ready(LiveEvent::Changed { patient }));
     }
 
     /// Whether somebody watches the bed changed.
-    pub(crate) fn watching(&mut self, patient: PatientId, bed: &Bed) {
+    pub(crate) fn watching(&mut self, patient: PatientId, bed: &MonitoredPatient) {
         let unwatched = bed.unwatched_view(patient);
         self.events.push(Event::Ready(LiveEvent::Watching { patient, unwatched }));
         self.changed(patient);
     }
 
-    pub(crate) fn noticed(&mut self, patient: PatientId, bed: &Bed, noticed: Noticed) {
-        if noticed.is_empty() {
+    pub(crate) fn changes(&mut self, patient: PatientId, bed: &MonitoredPatient, changes: Changes) {
+        if changes.is_empty() {
             return;
         }
-        self.raised += noticed.raised;
-        let conditions: BTreeSet<Condition> = noticed.changed.into_iter().collect();
+        self.raised += changes.raised;
+        let conditions: BTreeSet<Condition> = changes.changed.into_iter().collect();
         if conditions.contains(&Condition::Unwatched) {
             self.watching(patient, bed);
         }
-        let views = conditions.iter().filter_map(|condition| bed.bedside.view(*condition));
+        let views = conditions.iter().filter_map(|condition| bed.alarms.view(*condition));
         self.events.extend(views.map(LiveEvent::Alarm).map(Event::Ready));
         self.changed(patient);
-        let back = noticed.limits.into_iter().map(Body::Limits);
+        let back = changes.limits.into_iter().map(Body::Limits);
         self.entries.extend(back.map(|body| Entry { patient, class: Class::Alarms, body }));
-        if !noticed.record.is_empty() {
-            self.entries.push(Entry { patient, class: Class::Alarms, body: Body::Alarms(noticed.record) });
+        if !changes.record.is_empty() {
+            self.entries.push(Entry { patient, class: Class::Alarms, body: Body::Alarms(changes.record) });
         }
     }
 }
@@ -93,7 +95,7 @@ impl Clinic {
     pub(crate) fn hand_to_monitoring(&self, fresh: Vec<Fresh>) {
         let skipped = self.monitoring.arrived(fresh);
         if skipped > 0 {
-            lock(&self.stats).counters.live_skipped += skipped as u64;
+            self.stats.count(|counters| counters.live_skipped += skipped as u64);
         }
     }
 
@@ -106,8 +108,8 @@ impl Clinic {
             let mut effects = Effects::default();
             for patient in forked {
                 self.monitoring.with(patient, now_ms, |bed| {
-                    let noticed = bed.bedside.technical(Condition::Equivocation, Some(0), now_ms);
-                    effects.noticed(patient, bed, noticed);
+                    let changes = bed.alarms.technical(Condition::Equivocation, Some(0), now_ms);
+                    effects.changes(patient, bed, changes);
                 });
             }
             self.conclude(effects, now_ms);
@@ -124,7 +126,7 @@ impl Clinic {
             .monitoring
             .of_all(|patient, bed| (bed.lease(now_ms).is_some() && bed.has_waiting()).then_some(patient));
         for patient in waiting {
-            let waited = self.monitoring.with(patient, now_ms, Bed::take_waiting);
+            let waited = self.monitoring.with(patient, now_ms, MonitoredPatient::take_waiting);
             self.look_at(waited.into_iter().map(|(fresh, heard)| (fresh, Some(heard))).collect(), now_ms);
         }
     }
@@ -133,22 +135,17 @@ impl Clinic {
         let patients: BTreeSet<PatientId> = some.iter().map(|(fresh, _)| fresh.patient).collect();
         let leases: BTreeMap<PatientId, Arc<MonitoringLease>> = patients
             .into_iter()
-            .filter_map(|patient| {
-                Some((patient, self.monitoring.of(patient, now_ms, |bed| bed.lease(now_ms))??))
-            })
+            .filter_map(|patient| Some((patient, self.monitoring.of(patient, |bed| bed.lease(now_ms))??)))
             .collect();
-        let mut heard_of: BTreeMap<DeviceId, u64> = BTreeMap::new();
         let opened: Vec<Opened> = some
             .into_iter()
             .map(|(fresh, heard)| {
-                heard_of.insert(fresh.envelope.header.author, now_ms);
                 let lease = leases.get(&fresh.patient);
                 let body = lease.map(|lease| self.vault().open_monitored(lease, &fresh.envelope, now_ms));
                 let missing = fresh.jumped.then(|| self.missing_of(fresh.envelope.header.stream, now_ms));
                 Opened { fresh, heard, body, missing }
             })
             .collect();
-        lock(&self.seen).extend(heard_of);
         let mut effects = Effects::default();
         for one in opened {
             let patient = one.fresh.patient;
@@ -162,8 +159,7 @@ impl Clinic {
     pub(crate) fn conclude(&self, effects: Effects, now_ms: u64) {
         let Effects { entries, events, latencies_ms, sealed, raised, unreadable } = effects;
         if !sealed.is_empty() {
-            let mut anchoring = lock(&self.anchoring);
-            sealed.into_iter().for_each(|(index, sealed_ms)| anchoring.sealed(index, sealed_ms));
+            self.anchoring.sealed(sealed);
         }
         for event in events {
             self.tell(match event {
@@ -181,11 +177,14 @@ impl Clinic {
                 }
             });
         }
-        if raised > 0 || unreadable > 0 || !latencies_ms.is_empty() {
-            let mut stats = lock(&self.stats);
-            stats.counters.alarms_raised += raised;
-            stats.counters.unreadable += unreadable;
-            latencies_ms.into_iter().for_each(|latency_ms| stats.seal_to_live.add(latency_ms));
+        if raised > 0 || unreadable > 0 {
+            self.stats.count(|counters| {
+                counters.alarms_raised += raised;
+                counters.unreadable += unreadable;
+            });
+        }
+        if !latencies_ms.is_empty() {
+            self.stats.live(latencies_ms);
         }
         if !entries.is_empty() {
             self.monitoring.to_write(entries);
@@ -193,7 +192,7 @@ impl Clinic {
     }
 }
 
-impl Bed {
+impl MonitoredPatient {
     /// An envelope arrived for this bed. Pure.
     fn take_in(&mut self, one: Opened, now_ms: u64, effects: &mut Effects) {
         let Opened { fresh, heard, body, missing } = one;
@@ -207,13 +206,13 @@ impl Bed {
             self.expected = true;
             self.clock = header.clock;
             if let Some(missing) = missing {
-                let noticed = self.note_missing(header.stream, missing, now_ms);
-                effects.noticed(patient, self, noticed);
+                let changes = self.note_missing(header.stream, missing, now_ms);
+                effects.changes(patient, self, changes);
             }
             if heard.live {
                 let wrong = self.clock_off_ms().is_some();
-                let noticed = self.bedside.technical(Condition::Clock, wrong.then_some(0), now_ms);
-                effects.noticed(patient, self, noticed);
+                let changes = self.alarms.technical(Condition::Clock, wrong.then_some(0), now_ms);
+                effects.changes(patient, self, changes);
             }
         }
         match body {
@@ -221,7 +220,7 @@ impl Bed {
             Some(Ok(Body::Readings(readings))) => {
                 let hash = fresh.envelope.hash();
                 self.recent.add(&readings, hash, fresh.index, heard, now_ms);
-                let noticed = self.bedside.readings(&readings, heard, now_ms);
+                let changes = self.alarms.readings(&readings, heard, now_ms);
                 effects.latencies_ms.push(now_ms.saturating_sub(sealed_ms));
                 effects.events.push(Event::Readings {
                     patient,
@@ -230,11 +229,11 @@ impl Bed {
                     envelope: (hash, fresh.index),
                     sealed_at_ms: header.last_ms,
                 });
-                effects.noticed(patient, self, noticed);
+                effects.changes(patient, self, changes);
             }
             Some(Ok(Body::Alarms(events))) => {
-                let noticed = self.bedside.events(&events, heard, now_ms);
-                effects.noticed(patient, self, noticed);
+                let changes = self.alarms.events(&events, heard, now_ms);
+                effects.changes(patient, self, changes);
             }
             Some(Ok(Body::Confirmations(words))) => {
                 self.told(header.author, &words, now_ms);

@@ -9,7 +9,7 @@
 //! stays the same while time passes is believed to be the clock's: a journal that empties runs
 //! through its times faster than they pass.
 
-use crate::monitoring::alarms::STALE_MS;
+use super::staleness::STALE_MS;
 use std::collections::BTreeMap;
 use vitals::ids::StreamId;
 

@@ -1,9 +1,9 @@
 //! Beds behind one gateway: when all of them are silent, it is the gateway that is.
 
+use super::views::{AlarmPhase, AlarmView, SilentGateway, Tile};
+use crate::accounts::Session;
 use crate::clinic::Clinic;
 use crate::errors::ClinicError;
-use crate::sessions::Session;
-use crate::views::{AlarmPhase, AlarmView, SilentGateway, Tile};
 use std::collections::{BTreeMap, BTreeSet};
 use vitals::alarm::Condition;
 use vitals::{DeviceId, PatientId};

@@ -1,7 +1,7 @@
 //! One patient's limits over time: those in force, and those that come back when a change for a while is
 //! over.
 
-use crate::views::{LimitsBack, TemporaryLimits};
+use super::views::{LimitsBack, TemporaryLimits};
 use std::collections::BTreeMap;
 use vitals::PersonId;
 use vitals::alarm::Limits;

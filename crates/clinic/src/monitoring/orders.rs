@@ -15,6 +15,8 @@ use vitals::metric::Metric;
 const AGAIN_MS: u64 = 10_000;
 /// One that the connection did not take.
 const NOT_TAKEN_MS: u64 = 1_000;
+/// One whose gateway is away is looked at again after this long; its return is told before.
+const PARKED_MS: u64 = 10_000;
 /// Limits are asked for again when this much of their time is left, so that they do not end while a
 /// bedside is away for less than that.
 const RENEW_MS: u64 = LIMITS_MS_MAX / 2;
@@ -22,6 +24,8 @@ const RENEW_MS: u64 = LIMITS_MS_MAX / 2;
 const REFUSED_MS: u64 = 60_000;
 /// Which sensors are at a bed is looked up this often.
 const LOOK_MS: u64 = 10_000;
+/// What could not be asked for is tried again after this long.
+const TEND_AGAIN_MS: u64 = 1_000;
 /// An order that needs no more attention is remembered for this long.
 const REMEMBERED_MS: u64 = 10 * 60_000;
 
@@ -48,7 +52,7 @@ impl About {
 
 /// What the bedside said last about an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct BedsideAnswer {
     pub(crate) outcome: Outcome,
     pub(crate) limits: Option<Limits>,
     /// By the node's clock.
@@ -60,7 +64,7 @@ pub(crate) struct Told {
 pub(crate) struct Order {
     pub(crate) signed: SignedCommand,
     hash: Hash,
-    pub(crate) told: Option<Told>,
+    pub(crate) told: Option<BedsideAnswer>,
     /// The connection took it at least once.
     sent: bool,
     /// When to send it next.
@@ -85,19 +89,23 @@ impl Order {
         self.told.is_none() && now_ms <= self.command().deliver_by_ms
     }
 
-    /// Is it time to ask for these limits again, which are wanted until then?
-    fn renews(&self, limits: &Limits, until_ms: u64, now_ms: u64) -> bool {
+    /// From when on these limits have to be asked for again, which are wanted until their time or without an
+    /// end; none if this order does for all of it.
+    fn renews_ms(&self, limits: &Limits, until_ms: Option<u64>) -> Option<u64> {
         let command = self.command();
         if command.action != Action::Limits(*limits) {
-            return true;
+            return Some(0);
         }
+        let in_force_until_ms = command.in_force_until_ms;
         match self.told {
-            None => !self.waits(now_ms),
-            Some(told) if told.outcome.is_refused() => now_ms.saturating_sub(told.at_ms) >= REFUSED_MS,
+            None => Some(command.deliver_by_ms.saturating_add(1)),
+            Some(told) if told.outcome.is_refused() => Some(told.at_ms.saturating_add(REFUSED_MS)),
+            Some(_) if until_ms.is_some_and(|until_ms| until_ms <= in_force_until_ms) => None,
             Some(told) => {
-                let left_ms = command.in_force_until_ms.saturating_sub(now_ms);
-                let longer = until_ms > command.in_force_until_ms;
-                longer && (told.outcome == Outcome::Ended || left_ms < RENEW_MS)
+                // No order may last longer than that: sooner, a new one would not be longer.
+                let longer_ms = (in_force_until_ms + 1).saturating_sub(LIMITS_MS_MAX);
+                let short_ms = (in_force_until_ms + 1).saturating_sub(RENEW_MS);
+                Some(if told.outcome == Outcome::Ended { longer_ms } else { longer_ms.max(short_ms) })
             }
         }
     }
@@ -114,6 +122,8 @@ pub(crate) struct Orders {
     /// The sensors at the bed, each with its gateway, and when that was looked up.
     sensors: Vec<(DeviceId, DeviceId)>,
     looked_ms: Option<u64>,
+    /// When it was looked at last whether they have what they should.
+    tended_ms: Option<u64>,
 }
 
 impl Orders {
@@ -147,7 +157,7 @@ impl Orders {
             if order.is_taken() && word.outcome.is_refused() {
                 continue;
             }
-            order.told = Some(Told { outcome: word.outcome, limits: word.limits, at_ms: now_ms });
+            order.told = Some(BedsideAnswer { outcome: word.outcome, limits: word.limits, at_ms: now_ms });
             if let Action::Limits(limits) = order.command().action {
                 let own = Limits::adult(limits.metric);
                 let held = match word.outcome {
@@ -182,20 +192,43 @@ impl Orders {
     ) -> Vec<(DeviceId, DeviceId, Limits, u64)> {
         let mut missing = Vec::new();
         for (sensor, gateway) in &self.sensors {
-            for (limits, until_ms) in wanted {
+            for (limits, wanted_until_ms) in wanted {
                 let longest_ms = now_ms.saturating_add(LIMITS_MS_MAX);
-                let until_ms = until_ms.map_or(longest_ms, |until_ms| until_ms.min(longest_ms));
-                let order = self.of.get(sensor).and_then(|orders| orders.get(&About::Limits(limits.metric)));
-                let due = match order {
-                    None => Some(*limits) != Limits::adult(limits.metric),
-                    Some(order) => order.renews(limits, until_ms, now_ms),
-                };
+                let until_ms = wanted_until_ms.map_or(longest_ms, |until_ms| until_ms.min(longest_ms));
+                let due =
+                    self.missing_ms(*sensor, limits, *wanted_until_ms).is_some_and(|at_ms| at_ms <= now_ms);
                 if due && until_ms > now_ms {
                     missing.push((*sensor, *gateway, *limits, until_ms));
                 }
             }
         }
         missing
+    }
+
+    /// From when on a sensor does not have these limits, or not for long enough, milliseconds.
+    fn missing_ms(&self, sensor: DeviceId, limits: &Limits, until_ms: Option<u64>) -> Option<u64> {
+        let order = self.of.get(&sensor).and_then(|orders| orders.get(&About::Limits(limits.metric)));
+        match order {
+            None => (Some(*limits) != Limits::adult(limits.metric)).then_some(0),
+            Some(order) => order.renews_ms(limits, until_ms),
+        }
+    }
+
+    /// When [`Orders::missing`] or [`Orders::knows_sensors`] changes by the mere passing of time, milliseconds.
+    pub(crate) fn next_tend_ms(&self, wanted: &[(Limits, Option<u64>)]) -> u64 {
+        let look_ms = self.looked_ms.map_or(0, |at_ms| at_ms.saturating_add(LOOK_MS));
+        let of = |sensor: DeviceId| {
+            wanted.iter().filter_map(move |(limits, until_ms)| self.missing_ms(sensor, limits, *until_ms))
+        };
+        let missing_ms = self.sensors.iter().flat_map(|(sensor, _)| of(*sensor)).min().unwrap_or(u64::MAX);
+        let again_ms = self.tended_ms.map_or(0, |at_ms| at_ms.saturating_add(TEND_AGAIN_MS));
+        look_ms.min(missing_ms).max(again_ms)
+    }
+
+    /// It was looked at whether anything is missing: forgets what is long over.
+    pub(crate) fn tended(&mut self, now_ms: u64) {
+        self.tended_ms = Some(now_ms);
+        self.forget_old(now_ms);
     }
 
     /// The sensors at the bed, each with its gateway; what is not among them is asked for nothing.
@@ -230,6 +263,48 @@ impl Orders {
         due
     }
 
+    /// When the next order is to be sent, if its gateway is there, milliseconds.
+    pub(crate) fn next_send_ms(&self) -> Option<u64> {
+        let of_sensor = |orders: &BTreeMap<About, Order>| {
+            let waits =
+                |order: &&Order| order.told.is_none() && order.send_at_ms <= order.command().deliver_by_ms;
+            let mut waiting: Vec<&Order> = orders.values().filter(waits).collect();
+            waiting.sort_by_key(|order| order.command().seq);
+            // Behind one that the connection did not take, none goes sooner than that one.
+            let mut not_before_ms: BTreeMap<DeviceId, u64> = BTreeMap::new();
+            let times = waiting.into_iter().map(|order| {
+                let not_before_ms = not_before_ms.entry(order.command().gateway).or_default();
+                let at_ms = order.send_at_ms.max(*not_before_ms);
+                if !order.sent {
+                    *not_before_ms = at_ms;
+                }
+                at_ms
+            });
+            times.min()
+        };
+        self.of.values().filter_map(of_sensor).min()
+    }
+
+    /// Puts aside what is to be sent now and cannot be: its gateway is away, or its time is over.
+    pub(crate) fn park(&mut self, connected: &dyn Fn(DeviceId) -> bool, now_ms: u64) {
+        for order in self.of.values_mut().flat_map(BTreeMap::values_mut) {
+            let command = &order.signed.command;
+            if order.told.is_some() || order.send_at_ms > now_ms {
+                continue;
+            }
+            if now_ms > command.deliver_by_ms {
+                order.send_at_ms = u64::MAX;
+            } else if !connected(command.gateway) {
+                order.send_at_ms = now_ms.saturating_add(PARKED_MS);
+            }
+        }
+    }
+
+    /// Is there an order for this gateway?
+    pub(crate) fn any_for(&self, gateway: DeviceId) -> bool {
+        self.of.values().flat_map(BTreeMap::values).any(|order| order.command().gateway == gateway)
+    }
+
     /// Notes that the connection took an order, or did not.
     pub(crate) fn sent(&mut self, command: &Command, taken: bool, now_ms: u64) {
         let orders = self.of.get_mut(&command.bedside);
@@ -255,7 +330,7 @@ impl Orders {
     }
 
     /// Forgets answers and pauses whose time is over.
-    pub(crate) fn forget_old(&mut self, now_ms: u64) {
+    fn forget_old(&mut self, now_ms: u64) {
         for orders in self.of.values_mut() {
             orders.retain(|about, order| {
                 matches!(about, About::Limits(_))
@@ -271,168 +346,4 @@ impl Orders {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use vitals::{Genesis, PatientId, PersonId};
-
-    const SENSOR: DeviceId = DeviceId([1; 16]);
-    const GATEWAY: DeviceId = DeviceId([9; 16]);
-    const NOON_MS: u64 = 1_795_348_800_000;
-
-    fn pulse(high: i32) -> Limits {
-        Limits { above: [None, None, Some(high)], ..Limits::adult(Metric::HeartRate).unwrap() }
-    }
-
-    fn order(sensor: DeviceId, seq: u64, at_ms: u64, action: Action) -> SignedCommand {
-        let until_ms = at_ms + action.force_ms_max();
-        let command = Command {
-            genesis: Genesis([1; 32]),
-            gateway: GATEWAY,
-            bedside: sensor,
-            patient: PatientId([4; 16]),
-            seq,
-            at_ms,
-            deliver_by_ms: until_ms,
-            in_force_until_ms: until_ms,
-            by: PersonId([7; 32]),
-            action,
-        };
-        SignedCommand { command, signature: [0; 64] }
-    }
-
-    fn word(signed: &SignedCommand, outcome: Outcome) -> Confirmation {
-        Confirmation {
-            at_ms: 0,
-            seq: signed.command.seq,
-            command: signed.command.hash(),
-            outcome,
-            until_ms: 0,
-            limits: None,
-        }
-    }
-
-    #[test]
-    fn an_order_is_sent_until_the_bedside_answers_and_not_beyond_its_time() {
-        let mut orders = Orders::default();
-        let pause =
-            order(SENSOR, 1, NOON_MS, Action::Silence { condition: Condition::Above(Metric::HeartRate) });
-        orders.note(pause);
-        assert_eq!(orders.due(&|_| false, NOON_MS), [], "nobody is connected");
-        assert_eq!(orders.due(&|gateway| gateway == GATEWAY, NOON_MS), [pause]);
-        orders.sent(&pause.command, true, NOON_MS);
-        assert_eq!(orders.due(&|_| true, NOON_MS + AGAIN_MS - 1), []);
-        assert_eq!(orders.due(&|_| true, NOON_MS + AGAIN_MS), [pause]);
-        orders.sent(&pause.command, true, NOON_MS + AGAIN_MS);
-        orders.connected(GATEWAY);
-        assert_eq!(orders.due(&|_| true, NOON_MS + AGAIN_MS), [pause], "it is back");
-        assert_eq!(orders.due(&|_| true, pause.command.deliver_by_ms + 1), [], "too late");
-        orders.confirmed(SENSOR, &[word(&pause, Outcome::InForce)], NOON_MS + 20_000);
-        assert_eq!(orders.due(&|_| true, NOON_MS + 60_000), []);
-    }
-
-    #[test]
-    fn until_every_bedside_has_taken_limits_those_at_the_others_count_beside_them() {
-        let other = DeviceId([2; 16]);
-        let mut orders = Orders::default();
-        let adult = Limits::adult(Metric::HeartRate).unwrap();
-        assert_eq!(orders.elsewhere(&pulse(1500)), None, "there is no bedside");
-        orders.sensors_are(vec![(SENSOR, GATEWAY), (other, GATEWAY)], NOON_MS);
-        assert_eq!(orders.elsewhere(&adult), None);
-        let (one, two) = (
-            order(SENSOR, 1, NOON_MS, Action::Limits(pulse(1500))),
-            order(other, 1, NOON_MS, Action::Limits(pulse(1500))),
-        );
-        orders.note(one);
-        orders.note(two);
-        orders.confirmed(SENSOR, &[word(&one, Outcome::InForce)], NOON_MS);
-        assert_eq!(orders.elsewhere(&pulse(1500)), Some(adult), "the other has its own");
-        orders.confirmed(other, &[word(&two, Outcome::TooLate)], NOON_MS);
-        assert_eq!(orders.elsewhere(&pulse(1500)), Some(adult), "refused there");
-        orders.confirmed(other, &[word(&two, Outcome::Narrowed)], NOON_MS);
-        orders.confirmed(other, &[word(&two, Outcome::NotNewer)], NOON_MS);
-        assert_eq!(orders.elsewhere(&pulse(1500)), None);
-        orders.confirmed(other, &[word(&two, Outcome::Ended)], NOON_MS);
-        assert_eq!(orders.elsewhere(&pulse(1500)), Some(adult.stricter(&pulse(1500))));
-    }
-
-    #[test]
-    fn a_word_about_an_order_that_was_overtaken_says_nothing_of_the_newer_one() {
-        let mut orders = Orders::default();
-        orders.sensors_are(vec![(SENSOR, GATEWAY)], NOON_MS);
-        let (old, new) = (
-            order(SENSOR, 1, NOON_MS, Action::Limits(pulse(1500))),
-            order(SENSOR, 2, NOON_MS, Action::Limits(pulse(1600))),
-        );
-        orders.note(old);
-        orders.note(new);
-        orders.note(old);
-        orders.confirmed(SENSOR, &[word(&old, Outcome::InForce)], NOON_MS);
-        assert_eq!(orders.due(&|_| true, NOON_MS), [new]);
-        assert!(orders.elsewhere(&pulse(1600)).is_some());
-        orders.confirmed(SENSOR, &[word(&new, Outcome::InForce)], NOON_MS);
-        assert_eq!(orders.elsewhere(&pulse(1600)), None);
-    }
-
-    #[test]
-    fn limits_are_asked_for_where_they_are_missing_and_again_in_time() {
-        let mut orders = Orders::default();
-        let adult = Limits::adult(Metric::HeartRate).unwrap();
-        orders.sensors_are(vec![(SENSOR, GATEWAY)], NOON_MS);
-        assert_eq!(orders.missing(&[(adult, None)], NOON_MS), [], "a bedside has them by itself");
-        let wanted = [(pulse(1500), None)];
-        let longest_ms = NOON_MS + LIMITS_MS_MAX;
-        assert_eq!(orders.missing(&wanted, NOON_MS), [(SENSOR, GATEWAY, pulse(1500), longest_ms)]);
-        let first = order(SENSOR, 1, NOON_MS, Action::Limits(pulse(1500)));
-        orders.note(first);
-        assert_eq!(orders.missing(&wanted, NOON_MS), [], "asked for");
-        orders.confirmed(SENSOR, &[word(&first, Outcome::InForce)], NOON_MS);
-        assert_eq!(orders.missing(&wanted, NOON_MS + LIMITS_MS_MAX - RENEW_MS), []);
-        assert_eq!(orders.missing(&wanted, NOON_MS + LIMITS_MS_MAX - RENEW_MS + 1).len(), 1, "half is left");
-        // For a while only: not asked for beyond it, and what stood before is when it is over.
-        let while_ms = Some(NOON_MS + LIMITS_MS_MAX);
-        assert_eq!(orders.missing(&[(pulse(1500), while_ms)], NOON_MS + LIMITS_MS_MAX - 1), []);
-        assert_eq!(orders.missing(&[(adult, None)], NOON_MS).len(), 1, "other limits than were asked for");
-        orders.confirmed(SENSOR, &[word(&first, Outcome::Ended)], NOON_MS);
-        assert_eq!(orders.missing(&wanted, NOON_MS + 1).len(), 1, "ended there, wanted here");
-        orders.sensors_are(vec![], NOON_MS);
-        assert_eq!(orders.missing(&wanted, NOON_MS), []);
-        assert!(orders.is_empty());
-    }
-
-    #[test]
-    fn no_order_overtakes_one_that_the_connection_did_not_take() {
-        let mut orders = Orders::default();
-        let first = order(SENSOR, 1, NOON_MS, Action::Limits(pulse(1500)));
-        let second =
-            order(SENSOR, 2, NOON_MS, Action::Silence { condition: Condition::Above(Metric::HeartRate) });
-        orders.note(second);
-        orders.note(first);
-        assert_eq!(orders.due(&|_| true, NOON_MS), [first, second]);
-        orders.sent(&first.command, false, NOON_MS);
-        assert_eq!(orders.due(&|_| true, NOON_MS), [], "the first is tried again in a second");
-        assert_eq!(orders.due(&|_| true, NOON_MS + NOT_TAKEN_MS), [first, second]);
-        orders.sent(&first.command, true, NOON_MS + NOT_TAKEN_MS);
-        assert_eq!(orders.due(&|_| true, NOON_MS + NOT_TAKEN_MS), [second], "it is on its way");
-        // Lost on the way after all: the bedside took the second before.
-        orders.confirmed(SENSOR, &[word(&first, Outcome::NotNewer)], NOON_MS + 2_000);
-        orders.sensors_are(vec![(SENSOR, GATEWAY)], NOON_MS);
-        let wanted = [(pulse(1500), None)];
-        assert_eq!(orders.missing(&wanted, NOON_MS + 2_000), [], "not in haste");
-        assert_eq!(orders.missing(&wanted, NOON_MS + 2_000 + REFUSED_MS).len(), 1);
-    }
-
-    proptest! {
-        #[test]
-        fn numbers_grow_whatever_the_clock_does(times in proptest::collection::vec(0..1_000u64, 1..100)) {
-            let mut orders = Orders::default();
-            let mut last = 0;
-            for now_ms in times {
-                let seq = orders.next_seq(SENSOR, now_ms);
-                prop_assert!(seq > last && seq >= now_ms);
-                last = seq;
-            }
-        }
-    }
-}
+mod tests;

@@ -1,9 +1,9 @@
 //! What a bed has to know before it is watched, from the record: profile, limits, the last two hours,
 //! and after a restart the alarms that were open. Read and opened without a lock.
 
-use super::Bed;
 use super::alarms::Recorded;
 use super::clocks::Heard;
+use super::monitored_patient::MonitoredPatient;
 use super::recent::{RECENT_MS, Recent};
 use crate::clinic::Clinic;
 use vault::{MonitoringLease, Patient};
@@ -21,7 +21,7 @@ const ALARMS_READ_BACK_MAX: u64 = 4_096;
 #[derive(Default)]
 pub(super) struct ReadBack {
     readings: Vec<(DeviceId, Vec<Reading>, Hash, u64)>,
-    /// Changes of limits, each with the name of whoever made it.
+    /// Changes of limits, each with the name of the person who made it.
     limits: Vec<(LimitsChange, String)>,
     profile: Option<Profile>,
     /// With their place in the log, which is the order in which they count.
@@ -116,7 +116,7 @@ impl Clinic {
     }
 }
 
-impl Bed {
+impl MonitoredPatient {
     /// Watching begins with what was read back. Pure.
     pub(super) fn begun(&mut self, read: ReadBack, now_ms: u64) {
         let ReadBack { readings, limits, profile, alarms, orders, words } = read;
@@ -131,21 +131,21 @@ impl Bed {
         if let Some(profile) = profile {
             (self.name, self.place) = (profile.name, profile.bed);
         }
-        limits.iter().for_each(|(change, name)| self.bedside.change_limits(change, name));
+        limits.iter().for_each(|(change, name)| self.alarms.change_limits(change, name));
         if !self.restored {
             self.orders_read_back(orders, words, now_ms);
         }
         if !core::mem::replace(&mut self.restored, true) {
             let alarms: Vec<Recorded> = alarms.into_iter().map(|(_, recorded)| recorded).collect();
-            self.bedside.replay(&alarms, |metric| self.recent.sample(metric), now_ms);
+            self.alarms.replay(&alarms, |metric| self.recent.sample(metric), now_ms);
         }
         self.ended = None;
-        self.bedside.watched(true, now_ms);
+        self.alarms.watched(true, now_ms);
     }
 
     /// Nobody watches any more: what was seen is forgotten, and what was alarming is held.
     pub(super) fn stopped(&mut self) {
         self.recent = Recent::default();
-        self.bedside.watched(false, 0);
+        self.alarms.watched(false, 0);
     }
 }

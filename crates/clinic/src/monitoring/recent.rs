@@ -1,7 +1,7 @@
 //! The last two hours of one patient in memory: what the wall shows without reading the record.
 
 use super::clocks::Heard;
-use crate::views::SparkPoint;
+use super::views::SparkPoint;
 use std::collections::{BTreeMap, VecDeque};
 use vitals::ids::Hash;
 use vitals::metric::{Metric, Reading, Sample};

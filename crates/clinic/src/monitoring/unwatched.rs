@@ -1,10 +1,10 @@
 //! Beds that nobody watches: the alarm about it, and how a clinician answers for it.
 
 use super::attend::Effects;
-use crate::clinic::{Clinic, lock};
+use super::views::UnwatchedBed;
+use crate::accounts::Session;
+use crate::clinic::Clinic;
 use crate::errors::ClinicError;
-use crate::sessions::Session;
-use crate::views::UnwatchedBed;
 use vault::{Entry, WatchEnd};
 use vitals::PatientId;
 use vitals::alarm::Condition;
@@ -48,7 +48,7 @@ impl Clinic {
                 "say in a few words why nobody has to watch this bed ({REASON_BYTES_MIN} to {TEXT_BYTES_MAX} bytes)"
             )));
         }
-        let unwatched = self.monitoring.of(patient.id, now_ms, |bed| bed.is_alarming_unwatched());
+        let unwatched = self.monitoring.of(patient.id, |bed| bed.is_alarming_unwatched());
         if unwatched != Some(true) {
             return Err(ClinicError::Wrong(
                 "this bed is watched, or somebody answered for it already".into(),
@@ -63,7 +63,7 @@ impl Clinic {
         let entry = Entry { patient: patient.id, class: Class::Alarms, body: Body::Dismissal(dismissal) };
         // On record before the alarm ends.
         self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
-        lock(&self.stats).counters.authored += 1;
+        self.stats.authored(1);
         let end = WatchEnd {
             at_ms: now_ms,
             by: session.person,
@@ -75,9 +75,9 @@ impl Clinic {
         self.monitoring.with(patient.id, now_ms, |bed| {
             if bed.is_alarming_unwatched() {
                 bed.ended = Some(end);
-                let noticed = bed.say_unwatched(now_ms);
+                let changes = bed.say_unwatched(now_ms);
                 effects.watching(patient.id, bed);
-                effects.noticed(patient.id, bed, noticed);
+                effects.changes(patient.id, bed, changes);
             }
         });
         self.conclude(effects, now_ms);

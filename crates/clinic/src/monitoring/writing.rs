@@ -1,6 +1,6 @@
-//! Alarm events on their way into the record: queued by whoever noticed them, written by one thread.
+//! Alarm events on their way into the record: queued where they are noticed, written by one thread.
 
-use crate::clinic::{Clinic, lock};
+use crate::clinic::Clinic;
 use vitals::envelope::ClockQuality;
 
 /// Entries written together.
@@ -16,7 +16,7 @@ impl Clinic {
                 return;
             }
             match self.vault().write(self.store(), &entries, ClockQuality::Synced, now_ms) {
-                Ok(written) => lock(&self.stats).counters.authored += written.len() as u64,
+                Ok(written) => self.stats.authored(written.len()),
                 Err(why) => {
                     tracing::error!(reason = %why, "Alarm events could not be recorded; they are kept and tried again");
                     self.monitoring.write_again(entries);

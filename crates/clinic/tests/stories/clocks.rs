@@ -147,7 +147,7 @@ fn a_second_hand_stays_told_until_it_is_answered_and_quiet() {
     second(&mut ward, &mut copy, &gateway);
     assert_eq!(conditions(&ward), [Condition::Equivocation]);
     ward.pass(250);
-    assert_eq!(ward.clinic.counters().two_hands_now, 1);
+    assert_eq!(ward.clinic.counters().forked_streams_now, 1);
     let lee = ward.as_("lee");
     ward.clinic.acknowledge(&lee, amira, Condition::Equivocation, ward.now_ms).unwrap();
     for _ in 0..20 {
@@ -237,7 +237,7 @@ fn gaps_and_second_hands_are_still_told_after_a_restart() {
     };
     told(&ward);
     ward.pass(250);
-    assert_eq!((ward.clinic.counters().missing_now, ward.clinic.counters().two_hands_now), (2, 1));
+    assert_eq!((ward.clinic.counters().missing_now, ward.clinic.counters().forked_streams_now), (2, 1));
     let mut ward = ward.reopened();
     told(&ward);
     let late = ward.carry(gateway.id(), &[beats[2].clone(), beats[1].clone()]);

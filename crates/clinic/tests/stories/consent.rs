@@ -1,6 +1,6 @@
 //! Who reads what, and the trace it leaves.
 
-use clinic::{ChartRequest, ClinicError, Denied, Wish};
+use clinic::{ChartRequest, ClinicError, Denied, GrantRequest};
 use std::collections::BTreeSet;
 use testward::{NOON_MS, Ward, denied};
 use vitals::PatientId;
@@ -336,14 +336,14 @@ fn a_halted_ledger_keeps_home_charts_open_and_decides_nothing_new() {
     assert!(ward.clinic.health(ward.now_ms).stale);
     let lee = ward.as_("lee");
     assert!(ward.clinic.open_chart(&lee, &today(amira, &[Class::Vitals]), ward.now_ms).is_ok());
-    let wish = Wish {
+    let request = GrantRequest {
         grantee: lee.person,
         purpose: Purpose::Treatment,
         classes: vec![Class::Vitals],
         from_ms: ward.now_ms,
         until_ms: ward.now_ms + 1000,
     };
-    let why = denied(ward.clinic.grant(&ward.as_("amira"), &wish, ward.now_ms));
+    let why = denied(ward.clinic.grant(&ward.as_("amira"), &request, ward.now_ms));
     assert_eq!(why, Denied::LedgerStale { age_s: 70 });
     let why = denied(ward.clinic.pair(&ward.admin, &[], &[], ward.now_ms));
     assert_eq!(why, Denied::LedgerStale { age_s: 70 });
@@ -353,14 +353,14 @@ fn a_halted_ledger_keeps_home_charts_open_and_decides_nothing_new() {
 fn a_consent_withdrawn_before_its_block_never_arrives() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let lee = ward.as_("lee");
-    let wish = Wish {
+    let request = GrantRequest {
         grantee: lee.person,
         purpose: Purpose::Treatment,
         classes: vec![Class::Vitals],
         from_ms: ward.now_ms,
         until_ms: ward.now_ms + 86_400_000,
     };
-    ward.clinic.grant(&ward.as_("amira"), &wish, ward.now_ms).unwrap();
+    ward.clinic.grant(&ward.as_("amira"), &request, ward.now_ms).unwrap();
     let grant = ward.clinic.vault().terms_to(lee.person)[0].grant;
     ward.clinic.revoke_grant(&ward.as_("amira"), grant, ward.now_ms).unwrap();
     ward.block();
@@ -375,23 +375,23 @@ fn wishes_that_make_no_sense_are_told_so() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let lee = ward.as_("lee").person;
     let amira_s = ward.as_("amira");
-    let good = Wish {
+    let good = GrantRequest {
         grantee: lee,
         purpose: Purpose::Treatment,
         classes: vec![Class::Vitals],
         from_ms: NOON_MS,
         until_ms: NOON_MS + 1000,
     };
-    let wrong = |wish: Wish| match ward.clinic.grant(&amira_s, &wish, NOON_MS) {
+    let wrong = |request: GrantRequest| match ward.clinic.grant(&amira_s, &request, NOON_MS) {
         Err(ClinicError::Wrong(why)) => why,
         other => panic!("{other:?}"),
     };
-    wrong(Wish { until_ms: good.from_ms, ..good.clone() });
-    wrong(Wish { until_ms: NOON_MS + 400 * 86_400_000, ..good.clone() });
-    wrong(Wish { classes: vec![], ..good.clone() });
-    wrong(Wish { purpose: Purpose::Family, ..good.clone() });
-    wrong(Wish { grantee: vitals::PersonId([7; 32]), ..good.clone() });
-    wrong(Wish { grantee: vitals::PersonId::of_organisation(ward.clinic.org()), ..good.clone() });
+    wrong(GrantRequest { until_ms: good.from_ms, ..good.clone() });
+    wrong(GrantRequest { until_ms: NOON_MS + 400 * 86_400_000, ..good.clone() });
+    wrong(GrantRequest { classes: vec![], ..good.clone() });
+    wrong(GrantRequest { purpose: Purpose::Family, ..good.clone() });
+    wrong(GrantRequest { grantee: vitals::PersonId([7; 32]), ..good.clone() });
+    wrong(GrantRequest { grantee: vitals::PersonId::of_organisation(ward.clinic.org()), ..good.clone() });
     assert_eq!(
         denied(ward.clinic.grant(&ward.as_("lee"), &good, NOON_MS)),
         Denied::Role { role: Role::Clinician }
@@ -438,8 +438,8 @@ fn an_open_stream_closes_at_the_end_of_its_consent_though_the_ledger_stands_stil
     let lee = ward.as_("lee");
     let (from_ms, until_ms) = (ward.now_ms, ward.now_ms + 60_000);
     let (purpose, classes) = (Purpose::Treatment, vec![Class::Vitals]);
-    let wish = Wish { grantee: lee.person, purpose, classes, from_ms, until_ms };
-    ward.clinic.grant(&ward.as_("amira"), &wish, ward.now_ms).unwrap();
+    let request = GrantRequest { grantee: lee.person, purpose, classes, from_ms, until_ms };
+    ward.clinic.grant(&ward.as_("amira"), &request, ward.now_ms).unwrap();
     ward.block();
     let mut follow = ward.clinic.follow_patient(&lee, amira, Purpose::Treatment, ward.now_ms).unwrap();
     assert!(follow.check(until_ms - 1_000).is_ok());

@@ -1,8 +1,11 @@
 //! Every way out of the record, under a policy that says yes, says no, or cannot be asked; and under
 //! monitoring, which reaches two hours back.
 
-use clinic::policy_answers::{POLICY_ANSWER_MS_MAX, POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS};
-use clinic::{ChartRequest, ClinicError, Denied, LimitsOrder, Scope, Wish};
+use clinic::views::Hidden;
+use clinic::{
+    ChartRequest, ClinicError, Denied, GrantRequest, LimitsOrder, POLICY_ANSWER_MS_MAX,
+    POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS, Scope,
+};
 use testward::{Gateway, NOON_MS, Ward, denied};
 use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
 use vitals::ids::Class;
@@ -297,10 +300,12 @@ fn a_wall_names_the_bed_it_cannot_show_and_shows_it_again_when_the_policy_answer
     let wall = early.wall(scene.ward.now_ms);
     assert_eq!((wall.tiles.len(), wall.unmonitored, wall.hidden.len()), (0, 0, 1));
     let bed = &wall.hidden[0];
-    assert_eq!((bed.place.as_str(), bed.watched, bed.alarm), ("bed of amira", true, None));
+    assert_eq!((bed.place.as_str(), bed.watched, bed.why), ("bed of amira", true, Hidden::PolicySilent));
+    assert!(bed.alarm.is_none());
     scene.ward.beats(&mut scene.gateway, 1900, 30);
     let wall = scene.ward.clinic.wall(&lee, scene.ward.now_ms).unwrap();
-    assert_eq!(wall.hidden[0].alarm, Some(Priority::High), "somebody must go there");
+    let alarm = wall.hidden[0].alarm.unwrap();
+    assert_eq!((alarm.priority, alarm.rings), (Priority::High, true), "somebody must go there");
     assert!(wall.tiles.is_empty() && wall.strip.is_empty(), "and that is all that is told");
     let mut late = scene.ward.clinic.follow_wall(&lee, scene.ward.now_ms).unwrap();
     scene.policies_say(Some(true));
@@ -341,7 +346,7 @@ fn monitoring_opens_two_hours_and_more_needs_a_consent_to_treatment() {
     let proof = |who: &str, index| ward.clinic.proof_page(&ward.as_(who), index, ward.now_ms).map(drop);
     assert_eq!(denied(proof("kim", old)), Denied::MonitoringSpan);
     assert!(proof("kim", fresh).is_ok() && proof("lee", old).is_ok());
-    let ended = Wish {
+    let ended = GrantRequest {
         grantee: ward.as_("kim").person,
         purpose: Purpose::Treatment,
         classes: CARE.to_vec(),

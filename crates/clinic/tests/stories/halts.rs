@@ -1,9 +1,7 @@
 //! The ledger stands still, or leaves something out: what goes on, and what waits.
 
-use clinic::LATE_BLOCKS;
-use clinic::policy::VIEW_AGE_MAX_MS;
 use clinic::views::GrantState;
-use clinic::{ChartRequest, Denied, NewPerson, Verdict, Wish};
+use clinic::{ChartRequest, Denied, GrantRequest, LATE_BLOCKS, NewPerson, VIEW_AGE_MAX_MS, Verdict};
 use testward::{Ward, denied};
 use vitals::PersonId;
 use vitals::ids::Class;
@@ -15,14 +13,14 @@ fn on_a_ledger_that_stands_still_the_ward_goes_on_and_new_trust_waits() {
     let mut gateway = ward.gateway(1, &[amira]);
     ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals, Class::Alarms]);
     let org = PersonId::of_organisation(ward.clinic.org());
-    let wish = |from_ms| Wish {
+    let request = |from_ms| GrantRequest {
         grantee: org,
         purpose: Purpose::Monitoring,
         classes: vec![Class::Vitals, Class::Alarms],
         from_ms,
         until_ms: from_ms + 86_400_000,
     };
-    let monitoring = ward.clinic.grant(&ward.as_("amira"), &wish(ward.now_ms), ward.now_ms).unwrap();
+    let monitoring = ward.clinic.grant(&ward.as_("amira"), &request(ward.now_ms), ward.now_ms).unwrap();
     ward.block();
     ward.done(&monitoring);
     assert!(!ward.clinic.health(ward.now_ms).stale);
@@ -55,7 +53,7 @@ fn on_a_ledger_that_stands_still_the_ward_goes_on_and_new_trust_waits() {
         assert!(matches!(why, Denied::LedgerStale { .. }), "{why:?}");
         assert!(why.to_string().contains("nothing new can be decided"), "{why}");
     };
-    stale(denied(ward.clinic.grant(&ward.as_("amira"), &wish(ward.now_ms), ward.now_ms)));
+    stale(denied(ward.clinic.grant(&ward.as_("amira"), &request(ward.now_ms), ward.now_ms)));
     let new = NewPerson { login: "new", name: "new", password: "secret", role: Role::Clinician };
     stale(denied(ward.clinic.create_person(&ward.admin, &new, ward.now_ms)));
     stale(denied(ward.clinic.pair(&ward.admin, &[], &[], ward.now_ms)));
@@ -126,14 +124,14 @@ fn a_withdrawal_in_time_alarms_nobody_and_a_restart_forgets_none_under_way() {
 fn a_consent_withdrawn_on_its_way_is_waited_for_until_its_nonce_is_burnt() {
     let (mut ward, [_]) = Ward::with(["amira"]);
     let (amira, now_ms) = (ward.as_("amira"), ward.now_ms);
-    let wish = Wish {
+    let request = GrantRequest {
         grantee: ward.as_("lee").person,
         purpose: Purpose::Treatment,
         classes: vec![Class::Vitals],
         from_ms: now_ms,
         until_ms: now_ms + 86_400_000,
     };
-    ward.clinic.grant(&amira, &wish, now_ms).unwrap();
+    ward.clinic.grant(&amira, &request, now_ms).unwrap();
     let grant = ward.clinic.vault().terms_of(amira.patient.unwrap())[0].grant;
     ward.clinic.revoke_grant(&amira, grant, now_ms).unwrap();
     ward.clinic.tick(now_ms);

@@ -107,7 +107,7 @@ fn an_alarm_that_is_off_comes_back_loudly_when_its_time_is_over() {
     );
 }
 
-fn told_to_look(live: &mut clinic::Follow, patient: PatientId, now_ms: u64) -> bool {
+fn told_to_look(live: &mut clinic::Subscription, patient: PatientId, now_ms: u64) -> bool {
     let events = live.take(now_ms).unwrap();
     let changed = |event: &clinic::views::LiveEvent| matches!(event, clinic::views::LiveEvent::Changed { patient: who } if *who == patient);
     events.iter().any(|event| changed(event))

@@ -10,6 +10,7 @@ mod consent;
 mod exits;
 mod explorer;
 mod forty_days;
+mod full_disk;
 mod halts;
 mod hostile;
 mod intervals;

@@ -197,3 +197,44 @@ fn limits_are_asked_for_again_before_they_end_at_the_bedside() {
     assert_eq!(again.command.in_force_until_ms, ward.now_ms + LIMITS_MS_MAX);
     assert_eq!(again.command.by, vitals::PersonId([0; 32]), "nobody asked anew");
 }
+
+#[test]
+fn beds_with_nothing_to_send_or_to_renew_are_not_looked_at() {
+    let names: [&str; 20] = core::array::from_fn(|at| &"abcdefghijklmnopqrstuvwxyz"[at..=at]);
+    let (mut ward, patients) = Ward::with(names);
+    let mut gateway = ward.gateway(1, &patients);
+    ward.pass(1_000);
+    let looked = |ward: &Ward| ward.clinic.observer().orders_looked_at(ward.now_ms);
+    assert_eq!(looked(&ward), (vec![], vec![]), "nobody was asked for anything");
+    ask(&ward, patients[0], wide(), None);
+    assert_eq!(looked(&ward).0, [patients[0]]);
+    assert_eq!(answered(&mut ward, &mut gateway, Outcome::InForce).len(), 1);
+    assert_eq!(looked(&ward).0, [], "the bedside has them");
+    ward.clinic.tend_ledger(ward.now_ms);
+    assert_eq!(looked(&ward).1, [], "until its sensors are looked up again");
+    // A gateway that is away is no reason to look at its beds four times a second.
+    ask(&ward, patients[0], Limits::adult(Metric::HeartRate).unwrap(), None);
+    assert_eq!(ward.clinic.orders_due(&[], ward.now_ms), []);
+    assert_eq!(looked(&ward).0, []);
+    ward.clinic.connected(gateway.id());
+    assert_eq!(looked(&ward).0, [patients[0]], "at once when it is there");
+    assert_eq!(due(&ward, &gateway).len(), 1);
+}
+
+#[test]
+fn a_bedside_is_away_by_the_rate_that_its_sensor_announced() {
+    let (ward, amira, mut gateway) = racing();
+    ward.clinic.vault().put_interval(gateway.sensors[0].id(), 60_000).unwrap();
+    let mut ward = ward.reopened();
+    ward.beats(&mut gateway, 720, 1);
+    ask(&ward, amira, wide(), None);
+    let away = |ward: &Ward| match shown(ward, amira)[..] {
+        [(_, OrderState::Asked { away_since_ms })] => away_since_ms.is_some(),
+        ref other => panic!("{other:?}"),
+    };
+    assert!(!away(&ward));
+    ward.pass(100_000);
+    assert!(!away(&ward), "it sends once a minute");
+    ward.pass(100_000);
+    assert!(away(&ward));
+}

@@ -1,9 +1,7 @@
 //! Watching that ends, and who is told of it; on a moved clock.
 
-use clinic::ANNOUNCE_MS;
-use clinic::pairing::MONITORING_GRANT_MS;
 use clinic::views::{AlarmPhase, LiveEvent, Wall};
-use clinic::{ClinicError, Denied, Session};
+use clinic::{ClinicError, Denied, MONITORING_GRANT_MS, Session, WATCH_ENDS};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use testward::{NOON_MS, Ward, denied};
@@ -78,8 +76,8 @@ fn the_end_of_watching_is_announced_three_times_in_the_last_three_days() {
             ward.clinic.acknowledge(&ward.now_as("lee"), amira, Condition::WatchEnding, ward.now_ms).unwrap();
         }
     }
-    assert_eq!(announced.len(), ANNOUNCE_MS.len(), "{announced:?}");
-    for (left_ms, step_ms) in announced.iter().zip(ANNOUNCE_MS) {
+    assert_eq!(announced.len(), WATCH_ENDS.to_the_ward_ms.len(), "{announced:?}");
+    for (left_ms, step_ms) in announced.iter().zip(WATCH_ENDS.to_the_ward_ms) {
         assert!((step_ms - HOUR_MS / 2..=step_ms).contains(left_ms), "{announced:?}");
     }
     // A new consent takes the announcement back, and the bed is watched beyond the old end.
@@ -152,7 +150,7 @@ fn a_renewal_that_cannot_be_written_is_announced_and_its_end_is_an_alarm() {
     while lee(&ward).is_empty() {
         assert!(ward.now_ms < begun_ms + 2 * MONITORING_MS_MAX, "the lease has to end some time");
         ward.later(60_000);
-        let ending = ward.clinic.observer().open_since_ms(amira, Condition::WatchEnding, ward.now_ms);
+        let ending = ward.clinic.observer().open_since_ms(amira, Condition::WatchEnding);
         announced_ms = announced_ms.or(ending);
     }
     let announced_ms = announced_ms.expect("a renewal that fails is announced");

@@ -1,6 +1,6 @@
 //! A ward with beds, people and boards, and the addresses of what is to be seen in it.
 
-use clinic::Wish;
+use clinic::GrantRequest;
 use clinic::{About, NewPerson, Session, Verdict};
 use std::collections::BTreeMap;
 use testward::{Gateway, Ward};
@@ -97,8 +97,8 @@ impl Hospital {
         let own = self.as_(patient);
         let grantee = self.as_(grantee).person;
         let (from_ms, until_ms) = (self.ward.now_ms, self.ward.now_ms + 90 * 86_400_000);
-        let wish = Wish { grantee, purpose, classes: CARE.to_vec(), from_ms, until_ms };
-        self.ward.clinic.grant(&own, &wish, self.ward.now_ms).unwrap();
+        let request = GrantRequest { grantee, purpose, classes: CARE.to_vec(), from_ms, until_ms };
+        self.ward.clinic.grant(&own, &request, self.ward.now_ms).unwrap();
         self.ward.block();
         let mut records = self.ward.clinic.vault().terms_of(own.patient.unwrap()).into_iter();
         records.rfind(|record| record.grantee == grantee && record.terms.purpose == purpose).unwrap().grant

@@ -2,8 +2,8 @@
 
 use crate::hospital::{Hospital, Vitals, wave};
 use clinic::LATE_BLOCKS;
-use clinic::policy::VIEW_AGE_MAX_MS;
-use clinic::policy_answers::POLICY_RETRY_MS;
+use clinic::POLICY_RETRY_MS;
+use clinic::VIEW_AGE_MAX_MS;
 use vitals::alarm::Condition;
 use vitals::command::Outcome;
 use vitals::ledger::Purpose;

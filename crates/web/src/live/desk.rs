@@ -14,7 +14,7 @@ use crate::station::{Following, Station};
 use crate::words;
 use askama::Template;
 use axum::response::sse::Event;
-use clinic::views::{AlarmPhase, AlarmView, LiveEvent, Tile, Wall};
+use clinic::views::{AlarmPhase, AlarmView, HiddenAlarm, HiddenBed, LiveEvent, Tile, Wall};
 use clinic::{ClinicError, Denied};
 use futures::future::select_all;
 use serde::Serialize;
@@ -405,6 +405,12 @@ fn told(
                 step.push("alarm", &alarm_of(alarm, &tile, now));
             }
         }
+        LiveEvent::Hidden(bed) => {
+            dirty.insert(bed.patient);
+            if let Some(alarm) = bed.alarm {
+                step.push("alarm", &hidden_alarm(bed, alarm, now));
+            }
+        }
         LiveEvent::Changed { patient } => {
             dirty.insert(*patient);
         }
@@ -413,6 +419,25 @@ fn told(
             step.push("proof", &Proof { anchored, finalized, height });
         }
         LiveEvent::Proof { .. } | LiveEvent::Access { .. } | LiveEvent::Watching { .. } => {}
+    }
+}
+
+/// The alarm of a bed that may not be shown: how urgent, and where.
+fn hidden_alarm(bed: &HiddenBed, alarm: HiddenAlarm, now: u64) -> Alarm {
+    let text = alarms::hidden_alarm(alarm).to_string();
+    let place = alarms::hidden_place(bed);
+    let aloud = alarm.rings && alarm.priority == Priority::High;
+    Alarm {
+        p: bed.patient.to_string(),
+        condition: 0,
+        metric: 0,
+        priority: words::priority_style(alarm.priority),
+        phase: if alarm.rings { "active" } else { "acknowledged" },
+        raised: alarm.raised_at_ms,
+        now,
+        shout: if aloud { format!("High alarm. {text}. {place}") } else { String::new() },
+        text,
+        place,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::views::{AlarmPhase, AlarmRef, AlarmView, HiddenBed, SeenAlarm, Tile, Wall};
+use clinic::views::{AlarmPhase, AlarmRef, AlarmView, Hidden, HiddenAlarm, HiddenBed, SeenAlarm, Tile, Wall};
 use vitals::Metric;
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits, Priority, SILENCE_MAX_MS};
@@ -99,19 +99,40 @@ pub(crate) fn what(alarm: &AlarmView, tile: &Tile) -> String {
     }
 }
 
+/// What is said of the alarm of a bed that cannot be shown.
+pub(crate) fn hidden_alarm(alarm: HiddenAlarm) -> &'static str {
+    if alarm.rings {
+        "Alarm at a bed that cannot be shown: go there now"
+    } else {
+        "Alarm at a bed that cannot be shown; somebody has answered it, or it is held back"
+    }
+}
+
+fn why_hidden(why: Hidden) -> &'static str {
+    match why {
+        Hidden::PolicySilent => "the policy of its patient’s consent could not be asked",
+        Hidden::NotRecorded => "the record of who looks cannot be written: call the operator",
+        Hidden::LedgerDown => "the ledger does not answer",
+    }
+}
+
+pub(crate) fn hidden_place(bed: &HiddenBed) -> String {
+    if bed.place.is_empty() { "A bed".into() } else { bed.place.clone() }
+}
+
 impl AlarmCard {
     /// A bed that cannot be shown: no more than sends somebody there, and nobody can answer it from here.
     pub(crate) fn of_hidden(bed: &HiddenBed) -> Self {
-        let priority = bed.alarm.unwrap_or(Priority::Technical);
+        let priority = bed.alarm.map_or(Priority::Technical, |alarm| alarm.priority);
         let (what, note) = match (bed.alarm, bed.watched) {
-            (Some(_), _) => ("Alarm at a bed that cannot be shown: go there now", ""),
+            (Some(alarm), _) => (hidden_alarm(alarm), ""),
             (None, true) => ("A bed cannot be shown", "no alarm there; look at the bedside"),
             (None, false) => ("A bed cannot be shown, and nobody watches it", "look after the patient"),
         };
-        let reason = "the policy of its patient’s consent could not be asked";
+        let reason = why_hidden(bed.why);
         Self {
-            active: bed.alarm.is_some() || !bed.watched,
-            silenced_until_ms: 0,
+            active: bed.alarm.map_or(!bed.watched, |alarm| alarm.rings),
+            silenced_until_ms: bed.alarm.map_or(0, |alarm| alarm.silenced_until_ms),
             key: format!("hidden-{}", bed.patient),
             action: String::new(),
             patient: bed.patient.to_string(),
@@ -121,14 +142,14 @@ impl AlarmCard {
             stars: priority.stars(),
             word: words::capital(priority.word()),
             what: what.into(),
-            place: if bed.place.is_empty() { "A bed".into() } else { bed.place.clone() },
+            place: hidden_place(bed),
             href: String::new(),
-            raised: Moment(0),
+            raised: Moment(bed.alarm.map_or(0, |alarm| alarm.raised_at_ms)),
             seen: String::new(),
             owner: None,
             silenced_until: None,
             note: if note.is_empty() { reason.into() } else { format!("{reason}; {note}") },
-            unanswered: bed.alarm.is_some(),
+            unanswered: bed.alarm.is_some_and(|alarm| alarm.rings),
             over: false,
             answerable: false,
             silenceable: false,
@@ -264,7 +285,7 @@ pub(crate) fn not_asked() -> AlarmsPart {
 #[must_use]
 pub(crate) fn title(wall: &Wall) -> String {
     let open = || wall.strip.iter().filter(|alarm| alarm.is_active());
-    let hidden = || wall.hidden.iter().filter_map(|bed| bed.alarm);
+    let hidden = || wall.hidden.iter().filter_map(|bed| bed.alarm.map(|alarm| alarm.priority));
     let worst = open().map(|alarm| alarm.priority).chain(hidden()).max();
     let Some(worst) = worst else { return String::new() };
     let alone = open().filter(|alarm| behind(alarm, &wall.gateways).is_none()).count();

@@ -12,7 +12,7 @@ use crate::words::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use clinic::charts::ACCESS_SHOWN_MAX;
+use clinic::ACCESS_SHOWN_MAX;
 use clinic::views::{AccessView, GrantState, GrantView, OwnPage, Tile};
 use vitals::alarm::Limits;
 use vitals::ledger::{Purpose, Role};

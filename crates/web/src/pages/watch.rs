@@ -9,7 +9,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use clinic::WATCH_ENDS_SOON_MS;
+use clinic::WATCH_ENDS;
 use clinic::views::{GrantState, GrantView, OwnPage, PauseView};
 use vitals::GrantId;
 use vitals::ledger::Purpose;
@@ -94,7 +94,7 @@ impl WatchCard {
         match watched(own) {
             Watched::Until(until_ms) => {
                 let left_ms = until_ms.saturating_sub(now_ms);
-                let soon = left_ms <= WATCH_ENDS_SOON_MS;
+                let soon = left_ms <= WATCH_ENDS.to_the_patient_ms;
                 let date = Moment(until_ms).date();
                 let (went_on, at) = match own.pause {
                     Some(PauseView::OverSince { at_ms }) if !soon => {

@@ -103,7 +103,7 @@ async fn without_a_living_session_nothing_is_told_and_nothing_done() {
         }
     }
     // Everybody's session ends by itself.
-    scene.now.fetch_add(clinic::sessions::ABSOLUTE_MS, std::sync::atomic::Ordering::SeqCst);
+    scene.now.fetch_add(clinic::ABSOLUTE_MS, std::sync::atomic::Ordering::SeqCst);
     for route in routes().iter().filter(|route| !route.open) {
         tried.expect(303, "the shift is over", route, route.good(&scene, route.who)).await;
     }

@@ -4,7 +4,7 @@ use super::attempts::GOOD_PROPOSAL;
 use super::scene::{Scene, goes_to, text};
 use axum::http::StatusCode;
 use clinic::LATE_BLOCKS;
-use clinic::policy::VIEW_AGE_MAX_MS;
+use clinic::VIEW_AGE_MAX_MS;
 use vitals::OrgId;
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use super::scene::{Scene, text};
 use axum::body::BodyDataStream;
 use axum::http::{StatusCode, header};
 use futures::StreamExt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use vitals::ledger::Purpose;
 
 /// Longest a test waits for an event; a working stream takes milliseconds, or one check.
 const WAIT: Duration = Duration::from_secs(15);
@@ -249,4 +251,59 @@ async fn nobody_is_sent_another_patients_values() {
         all.contains("event: ended") && !all.contains("1400") && !all.contains(&scene.amira.to_string()),
         "{all}"
     );
+}
+
+#[tokio::test]
+async fn a_bed_hidden_by_a_silent_policy_rings_on_the_wall_without_its_values() {
+    let mut scene = Scene::new();
+    let page = scene.ward.clinic.own_page(&scene.ward.as_("amira"), scene.ward.now_ms).unwrap();
+    let monitoring = page.grants.iter().find(|grant| grant.purpose == Purpose::Monitoring).unwrap().grant;
+    scene.ward.ledger.put_under_policy(monitoring);
+    scene.ward.ledger.policies_say(Some(true));
+    scene.beats(720, 8);
+    scene.ward.clinic.refresh_policies(scene.ward.now_ms);
+    scene.ward.ledger.policies_say(None);
+    scene.beats(720, 8);
+    scene.ward.clinic.refresh_policies(scene.ward.now_ms);
+    let mut stream = Stream::open(&scene, "/live?with=wall", "lee").await;
+    let strip = stream.until("strip").await.unwrap();
+    assert!(
+        strip.contains("A bed cannot be shown") && !strip.contains("data-active=\\\"true\\\""),
+        "{strip}"
+    );
+    scene.beats(1900, 13);
+    let alarm = stream.until("alarm").await.unwrap();
+    assert!(
+        alarm.contains("High alarm. Alarm at a bed that cannot be shown: go there now. bed of amira"),
+        "{alarm}"
+    );
+    let strip = stream.until("strip").await.unwrap();
+    for part in ["data-priority=\\\"high\\\"", "data-active=\\\"true\\\"", "bed of amira", "High, 1 alarm"] {
+        assert!(strip.contains(part), "{part}: {strip}");
+    }
+    for told in [&alarm, &strip] {
+        assert!(
+            !told.contains("190") && !told.contains("Heart rate") && !told.contains("acknowledge"),
+            "{told}"
+        );
+    }
+    let metrics = scene.page("/metrics", "").await;
+    assert!(metrics.contains("aceso_policies_silent 1\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_wall_that_cannot_be_recorded_names_its_beds_and_is_a_fault_of_the_node() {
+    let mut scene = Scene::new();
+    scene.beats(1900, 13);
+    scene.ward.switches.full.store(true, Ordering::SeqCst);
+    let wall = scene.page("/wall", "kim").await;
+    for part in ["the record of who looks cannot be written", "data-priority=\"high\"", "bed of amira"] {
+        assert!(wall.contains(part), "{part}");
+    }
+    assert!(!wall.contains("190") && wall.contains("<title>High, 1 alarm – "));
+    assert_eq!(scene.get("/healthz", "").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(scene.page("/metrics", "").await.contains("aceso_access_log_failing 1\n"));
+    scene.ward.switches.full.store(false, Ordering::SeqCst);
+    assert!(scene.page("/wall", "kim").await.contains("190 ≥ 131"), "shown once it can be recorded");
+    assert_eq!(scene.page("/healthz", "").await, "well\n");
 }

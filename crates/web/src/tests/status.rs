@@ -1,7 +1,7 @@
 //! What pages say of a bed: nothing may look normal that is not known to be.
 
 use super::scene::Scene;
-use clinic::policy_answers::POLICY_RETRY_MS;
+use clinic::POLICY_RETRY_MS;
 use vitals::ids::Class;
 use vitals::ledger::Purpose;
 use vitals::metric::{Metric, Reading, Sample};

@@ -31,7 +31,7 @@ impl Operator {
         });
         NodeFigures {
             second_hand_refused: refused("equivocation") + refused("prev_broken"),
-            two_hands: equipment.iter().filter(|row| row.two_hands_since_ms.is_some()).count() as u64,
+            two_hands: equipment.iter().filter(|row| row.forked_since_ms.is_some()).count() as u64,
             missing: missing.collect(),
             clocks_off_ms: equipment.iter().filter_map(|row| row.clock_off_ms).collect(),
             envelopes_admitted: counters.admitted,

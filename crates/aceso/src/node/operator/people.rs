@@ -2,8 +2,8 @@
 
 use super::{Decided, Operator};
 use anyhow::{Context, Result};
-use clinic::people::NewPerson;
-use clinic::{Session, Ticket, Wish};
+use clinic::NewPerson;
+use clinic::{GrantRequest, Session, Ticket};
 use operator::{
     CreatePatient, CreateStaff, Done, FirstAdministrator, GrantConsent, PairGateway, Paired, PatientCreated,
     SignIn, StaffRole, Token,
@@ -62,14 +62,14 @@ impl Operator {
     fn grant(&self, session: &Session, to: &str, days: u64, now_ms: u64) -> Result<Ticket> {
         let account =
             self.clinic.vault().account(to).with_context(|| format!("nobody signs in as {to} here"))?;
-        let wish = Wish {
+        let request = GrantRequest {
             grantee: account.person,
             purpose: Purpose::Treatment,
             classes: vec![Class::Vitals, Class::Environment, Class::Alarms, Class::Profile],
             from_ms: now_ms.min(self.chain.tip().time_ms),
             until_ms: now_ms + days.min(366) * DAY_MS,
         };
-        Ok(self.clinic.grant(session, &wish, now_ms)?)
+        Ok(self.clinic.grant(session, &request, now_ms)?)
     }
 }
 

@@ -3,7 +3,8 @@
 //! The events of the node and of the bedside, in the order in which they were admitted, are put to
 //! the same machines at their own times. What somebody has answered stays answered.
 
-use super::{Bedside, Watch, is_node_s_own};
+use super::state::AlarmState;
+use super::{PatientAlarms, is_node_s_own};
 use std::collections::BTreeMap;
 use vitals::PersonId;
 use vitals::alarm::{AlarmEvent, Condition, Happening, SILENCE_MAX_MS, Side};
@@ -15,13 +16,13 @@ pub(crate) struct Recorded {
     pub(crate) event: AlarmEvent,
     /// Did the bedside write it, or the node?
     pub(crate) by_bedside: bool,
-    /// The name of whoever did it.
+    /// The name of the person who did it.
     pub(crate) name: Option<String>,
 }
 
 /// What the events tell of one condition besides its machine.
 #[derive(Debug, Default, Clone, Copy)]
-struct Told {
+struct Replayed {
     /// The node wrote something about this episode. One that only a bedside raised may have sat in a
     /// journal and raised nothing here: if it still stands, the node's own evaluation raises it.
     by_node: bool,
@@ -29,7 +30,7 @@ struct Told {
     over_at_bedside: bool,
 }
 
-impl Bedside {
+impl PatientAlarms {
     /// Rebuilds what was open. `newest` gives the newest sample of a metric.
     pub(crate) fn replay(
         &mut self,
@@ -37,21 +38,21 @@ impl Bedside {
         newest: impl Fn(Metric) -> Option<Sample>,
         now_ms: u64,
     ) {
-        let mut told: BTreeMap<Condition, Told> = BTreeMap::new();
+        let mut told: BTreeMap<Condition, Replayed> = BTreeMap::new();
         for one in recorded {
             let condition = one.event.condition;
             if one.by_bedside && is_node_s_own(condition) {
                 continue;
             }
-            let watch = self.watches.entry(condition).or_insert_with(|| Watch::new(condition));
+            let state = self.states.entry(condition).or_insert_with(|| AlarmState::new(condition));
             let told = told.entry(condition).or_default();
-            watch.relive(one, told, now_ms);
-            if !watch.alarm.is_open() {
-                *told = Told::default();
+            state.relive(one, told, now_ms);
+            if !state.alarm.is_open() {
+                *told = Replayed::default();
             }
         }
         for (condition, told) in told {
-            let Some(watch) = self.watches.get_mut(&condition) else { continue };
+            let Some(state) = self.states.get_mut(&condition) else { continue };
             let limits = condition.metric().and_then(|metric| self.limits.of(metric));
             let side = match condition {
                 Condition::Above(_) => Some(Side::Above),
@@ -63,22 +64,22 @@ impl Bedside {
                 Some(limits?.recovered(side?, value))
             };
             if told.over_at_bedside && over() == Some(true) {
-                watch.says(None, true, now_ms);
-                watch.put(watch.alarm.value(), 0, now_ms);
+                state.says(None, true, now_ms);
+                state.put(state.alarm.value(), 0, now_ms);
             }
-            if watch.alarm.is_open() && !told.by_node {
-                (watch.own, watch.bedside, watch.own_over) = (None, None, true);
-                watch.put(watch.alarm.value(), 0, now_ms);
-                watch.alarm.acknowledge(PersonId([0; 32]), now_ms);
+            if state.alarm.is_open() && !told.by_node {
+                (state.own, state.bedside, state.own_over) = (None, None, true);
+                state.put(state.alarm.value(), 0, now_ms);
+                state.alarm.acknowledge(PersonId([0; 32]), now_ms);
             }
         }
-        self.stale = self.watches.get(&Condition::Stale).is_some_and(|watch| watch.alarm.is_open());
+        self.stale = self.states.get(&Condition::Stale).is_some_and(|state| state.alarm.is_open());
         self.inhibit();
     }
 }
 
-impl Watch {
-    fn relive(&mut self, one: &Recorded, told: &mut Told, now_ms: u64) {
+impl AlarmState {
+    fn relive(&mut self, one: &Recorded, told: &mut Replayed, now_ms: u64) {
         let event = &one.event;
         let at_ms = event.at_ms.min(now_ms);
         match event.happening {

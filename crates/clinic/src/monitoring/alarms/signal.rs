@@ -1,7 +1,7 @@
 //! The alarms of the signal itself: a sensor that is off, a signal that cannot be read, and a pulse that
 //! can be read and has no steady beat.
 
-use super::{Bedside, Noticed};
+use super::{Changes, PatientAlarms};
 use std::collections::BTreeMap;
 use vitals::alarm::{Condition, Priority};
 use vitals::metric::{Absence, Metric};
@@ -14,7 +14,7 @@ const UNSTEADY_AFTER_MS: u64 = 15_000;
 
 /// A signal that cannot be read for no longer than this interrupts nothing.
 const INTERRUPTED_MS: u64 = 3_000;
-/// A violation that could not be seen for longer than this begins anew; up to then the time unseen does not
+/// A violation that could not be seen for longer than this starts again; up to then the time unseen does not
 /// count, and what was seen before does.
 const FORGOTTEN_MS: u64 = 30_000;
 /// A sensor that says for so long that it warms up is off.
@@ -48,7 +48,7 @@ impl Seen {
     }
 }
 
-impl Bedside {
+impl PatientAlarms {
     /// A value came: what was on its way to become an alarm before the signal was lost still counts, the
     /// time in which nothing was seen does not.
     pub(super) fn count_what_was_seen(&mut self, metric: Metric, at_ms: u64) {
@@ -59,12 +59,12 @@ impl Bedside {
         let forgotten = unseen_ms > FORGOTTEN_MS.max(self.stale_after_ms);
         for condition in [Condition::Above(metric), Condition::Below(metric)] {
             let held_back = self.is_held_back(condition);
-            let Some(watch) = self.watches.get_mut(&condition) else { continue };
+            let Some(state) = self.states.get_mut(&condition) else { continue };
             if forgotten {
-                watch.alarm.inhibit(true);
-                watch.alarm.inhibit(held_back);
+                state.alarm.inhibit(true);
+                state.alarm.inhibit(held_back);
             } else {
-                watch.alarm.interrupted(unseen_ms, at_ms);
+                state.alarm.interrupted(unseen_ms, at_ms);
             }
         }
     }
@@ -76,7 +76,7 @@ impl Bedside {
         metric: Metric,
         why: Option<Absence>,
         at_ms: u64,
-        noticed: &mut Noticed,
+        changes: &mut Changes,
     ) {
         let now = why.map(|why| condition_of(why, metric));
         for (condition, priority, after_ms) in [
@@ -86,7 +86,7 @@ impl Bedside {
             (Condition::RateNotSupported(metric), Priority::Technical, SENSOR_OFF_AFTER_MS),
         ] {
             let is_so = now == Some(condition);
-            if !is_so && !self.watches.contains_key(&condition) {
+            if !is_so && !self.states.contains_key(&condition) {
                 continue;
             }
             let is_over = match condition {
@@ -97,9 +97,9 @@ impl Bedside {
             if matches!((condition, why), (Condition::Unsteady(_), Some(Absence::Noisy))) {
                 continue;
             }
-            let watch = self.watch(condition);
-            watch.says(is_so.then_some(priority), is_over, at_ms);
-            noticed.own(watch.put(0, after_ms, at_ms));
+            let state = self.state(condition);
+            state.says(is_so.then_some(priority), is_over, at_ms);
+            changes.own(state.put(0, after_ms, at_ms));
         }
     }
 }

@@ -1,0 +1,282 @@
+//! Who is signed in. A token is 32 random bytes, known to the browser and stored only as a hash;
+//! a session ends after idling or after a shift, whichever comes first. Owns its lock.
+
+use crate::errors::Denied;
+use crate::lock::lock;
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use vitals::ids::{Hash, sha256};
+use vitals::ledger::Role;
+use vitals::{PatientId, PersonId};
+use zeroize::Zeroize;
+
+/// A session ends after this long without a request.
+pub const IDLE_MS: u64 = 15 * 60_000;
+/// A session ends after this long in any case.
+pub const ABSOLUTE_MS: u64 = 12 * 3_600_000;
+/// Most sessions at once; the one idle longest makes room.
+pub const SESSIONS_MAX: usize = 4096;
+/// What the browser holds: 64 hex digits. Never stored, never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub(crate) String);
+
+impl Token {
+    /// The text for the cookie.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl core::fmt::Debug for Token {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Token(secret)")
+    }
+}
+
+/// A signed-in person.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Names the session in access entries. Not the token.
+    pub id: [u8; 16],
+    /// The person on the ledger.
+    pub person: PersonId,
+    /// Sign-in name.
+    pub login: String,
+    /// Name, as it will stand in access entries.
+    pub name: String,
+    /// Role.
+    pub role: Role,
+    /// The own record, for a patient's session.
+    pub patient: Option<PatientId>,
+    /// Ends without a further request at this time, milliseconds.
+    pub idle_until_ms: u64,
+    /// Ends in any case at this time, milliseconds.
+    pub until_ms: u64,
+}
+
+impl core::fmt::Debug for Session {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Session")
+    }
+}
+
+/// All sessions.
+#[derive(Default)]
+struct Open {
+    /// By SHA-256 of the token.
+    open: HashMap<Hash, Session>,
+    /// When somebody last touched an open page, by session and patient.
+    looked: HashMap<([u8; 16], PatientId), u64>,
+}
+
+fn token_hash(token: &str) -> Hash {
+    sha256(&[b"aceso/session/v1", token.as_bytes()])
+}
+
+impl Open {
+    /// Opens a session whose token is `random`.
+    fn open(&mut self, session: Session, random: &[u8; 32]) -> Token {
+        if self.open.len() >= SESSIONS_MAX {
+            let idlest = self.open.iter().min_by_key(|(_, one)| one.idle_until_ms).map(|(hash, _)| *hash);
+            idlest.map(|hash| self.open.remove(&hash));
+        }
+        let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.open.insert(token_hash(&text), session);
+        Token(text)
+    }
+
+    /// The session of a token; being asked for keeps it from idling out.
+    fn get(&mut self, token: &str, now_ms: u64) -> Option<Session> {
+        let hash = token_hash(token);
+        let session = self.open.get_mut(&hash)?;
+        if now_ms >= session.idle_until_ms || now_ms >= session.until_ms {
+            self.open.remove(&hash);
+            return None;
+        }
+        session.idle_until_ms = now_ms + IDLE_MS;
+        Some(session.clone())
+    }
+
+    /// Is the session with this id still open? Does not keep it from idling out.
+    fn is_open(&self, id: &[u8; 16], now_ms: u64) -> bool {
+        self.open.values().any(|one| one.id == *id && now_ms < one.idle_until_ms && now_ms < one.until_ms)
+    }
+
+    /// Somebody touches an open page.
+    fn look(&mut self, id: [u8; 16], patient: PatientId, now_ms: u64) {
+        self.looked.insert((id, patient), now_ms);
+    }
+
+    /// A stream begins: counts as a look if it is the first, and otherwise only asks.
+    fn begin_looking(&mut self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
+        self.looked.entry((id, patient)).or_insert(now_ms);
+        self.is_looking(id, patient, now_ms)
+    }
+
+    /// Has the session ever opened the patient's page?
+    fn has_looked(&self, id: [u8; 16], patient: PatientId) -> bool {
+        self.looked.contains_key(&(id, patient))
+    }
+
+    /// Has the session touched the patient's page lately?
+    fn is_looking(&self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
+        self.looked.get(&(id, patient)).is_some_and(|at_ms| now_ms < at_ms.saturating_add(IDLE_MS))
+    }
+
+    /// Ends a session; says which.
+    fn close(&mut self, token: &str) -> Option<[u8; 16]> {
+        let id = self.open.remove(&token_hash(token)).map(|session| session.id)?;
+        self.looked.retain(|(one, _), _| *one != id);
+        Some(id)
+    }
+
+    /// Forgets sessions that ended; says which.
+    fn sweep(&mut self, now_ms: u64) -> Vec<[u8; 16]> {
+        let mut ended = Vec::new();
+        self.open.retain(|_, one| {
+            let open = now_ms < one.idle_until_ms && now_ms < one.until_ms;
+            if !open {
+                ended.push(one.id);
+            }
+            open
+        });
+        let open: HashSet<[u8; 16]> = self.open.values().map(|one| one.id).collect();
+        self.looked.retain(|(id, _), _| open.contains(id));
+        ended
+    }
+}
+
+/// Everybody who is signed in.
+#[derive(Default)]
+pub(crate) struct Sessions(Mutex<Open>);
+
+impl Sessions {
+    /// Opens a session whose token is `random`.
+    pub(crate) fn open(&self, session: Session, random: &[u8; 32]) -> Token {
+        lock(&self.0).open(session, random)
+    }
+
+    /// The session of a token; being asked for keeps it from idling out.
+    pub(crate) fn get(&self, token: &str, now_ms: u64) -> Option<Session> {
+        lock(&self.0).get(token, now_ms)
+    }
+
+    /// Is the session with this id still open? Does not keep it from idling out.
+    pub(crate) fn is_open(&self, id: &[u8; 16], now_ms: u64) -> bool {
+        lock(&self.0).is_open(id, now_ms)
+    }
+
+    /// Somebody opened a patient's page.
+    pub(crate) fn look(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied> {
+        let mut open = lock(&self.0);
+        if !open.is_open(&session.id, now_ms) {
+            return Err(Denied::SignedOut);
+        }
+        open.look(session.id, patient, now_ms);
+        Ok(())
+    }
+
+    /// Somebody uses a patient's page that is still open.
+    pub(crate) fn look_again(
+        &self,
+        session: &Session,
+        patient: PatientId,
+        now_ms: u64,
+    ) -> Result<(), Denied> {
+        let mut open = lock(&self.0);
+        if !open.is_open(&session.id, now_ms) {
+            return Err(Denied::SignedOut);
+        }
+        if !open.has_looked(session.id, patient) {
+            return Err(Denied::NoSuchPatient);
+        }
+        if !open.is_looking(session.id, patient, now_ms) {
+            return Err(Denied::LeftAlone);
+        }
+        open.look(session.id, patient, now_ms);
+        Ok(())
+    }
+
+    /// A stream begins: counts as a look if it is the first, and otherwise only asks.
+    pub(crate) fn begin_looking(&self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
+        lock(&self.0).begin_looking(id, patient, now_ms)
+    }
+
+    /// Has the session touched the patient's page lately?
+    pub(crate) fn is_looking(&self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
+        lock(&self.0).is_looking(id, patient, now_ms)
+    }
+
+    /// Ends a session; says which.
+    pub(crate) fn close(&self, token: &str) -> Option<[u8; 16]> {
+        lock(&self.0).close(token)
+    }
+
+    /// Forgets sessions that ended; says which.
+    pub(crate) fn sweep(&self, now_ms: u64) -> Vec<[u8; 16]> {
+        lock(&self.0).sweep(now_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn session(login: &str, now_ms: u64) -> Session {
+        Session {
+            id: [1; 16],
+            person: PersonId([2; 32]),
+            login: login.into(),
+            name: String::new(),
+            role: Role::Clinician,
+            patient: None,
+            idle_until_ms: now_ms + IDLE_MS,
+            until_ms: now_ms + ABSOLUTE_MS,
+        }
+    }
+
+    #[test]
+    fn a_session_idles_out_and_ends_with_the_shift() {
+        let mut book = Open::default();
+        let token = book.open(session("lee", NOW), &[7; 32]);
+        assert!(book.get(token.expose(), NOW + IDLE_MS).is_none(), "idle for too long");
+        let token = book.open(session("lee", NOW), &[8; 32]);
+        let mut now_ms = NOW;
+        while now_ms < NOW + ABSOLUTE_MS {
+            assert!(book.get(token.expose(), now_ms).is_some());
+            now_ms += IDLE_MS - 1;
+        }
+        assert!(book.get(token.expose(), now_ms).is_none(), "the shift is over");
+    }
+
+    #[test]
+    fn a_session_is_not_found_by_another_token_or_after_signing_out() {
+        let mut book = Open::default();
+        let token = book.open(session("lee", NOW), &[7; 32]);
+        assert!(book.get("00", NOW).is_none());
+        assert!(book.is_open(&[1; 16], NOW));
+        book.close(token.expose());
+        assert!(book.get(token.expose(), NOW).is_none());
+        assert!(!book.is_open(&[1; 16], NOW));
+    }
+
+    #[test]
+    fn memory_for_sessions_is_bounded() {
+        let mut book = Open::default();
+        for at in 0..(SESSIONS_MAX as u64 + 10) {
+            let mut random = [0; 32];
+            random[..8].copy_from_slice(&at.to_be_bytes());
+            book.open(session("lee", NOW + at), &random);
+        }
+        assert_eq!(book.open.len(), SESSIONS_MAX);
+    }
+}

@@ -1,0 +1,94 @@
+//! Signing in and out, and what keeps a session and its open pages alive.
+
+use super::login_throttle::SignInRefused;
+use super::sessions::{ABSOLUTE_MS, IDLE_MS, Session, Token};
+use crate::clinic::Clinic;
+use crate::errors::Denied;
+use vitals::PatientId;
+use vitals::origin::Origin;
+
+impl Clinic {
+    /// Signs somebody in at the operator's own door. Slow on purpose (Argon2id): call it off the threads
+    /// that serve others.
+    ///
+    /// # Errors
+    /// [`SignInRefused`]; it never tells whether the login exists.
+    pub fn sign_in(
+        &self,
+        login: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<(Token, Session), SignInRefused> {
+        self.sign_in_from(Origin::HERE, login, password, now_ms)
+    }
+
+    /// Signs somebody in who asks from elsewhere. Wrong tries make that place wait, and no other.
+    ///
+    /// # Errors
+    /// As [`Clinic::sign_in`].
+    pub fn sign_in_from(
+        &self,
+        from: Origin,
+        login: &str,
+        password: &str,
+        now_ms: u64,
+    ) -> Result<(Token, Session), SignInRefused> {
+        let hashing = self.throttle.begin(login, from, now_ms)?;
+        let account = match self.vault().verify_password(login, password) {
+            Ok(Some(account)) => account,
+            Ok(None) => return Err(SignInRefused::Wrong),
+            Err(why) => {
+                tracing::error!(reason = %why, "The vault could not check a password");
+                return Err(SignInRefused::Unavailable);
+            }
+        };
+        let patient = self.vault().patient_of(account.person).map(|patient| patient.id);
+        let session = Session {
+            id: self.random(),
+            person: account.person,
+            login: account.login,
+            name: account.name,
+            role: account.role,
+            patient,
+            idle_until_ms: now_ms + IDLE_MS,
+            until_ms: now_ms + ABSOLUTE_MS,
+        };
+        let random = self.random();
+        hashing.succeeded(login);
+        let token = self.sessions.open(session.clone(), &random);
+        Ok((token, session))
+    }
+
+    /// The session of a token, at every request; it idles out otherwise.
+    ///
+    /// # Errors
+    /// [`Denied::SignedOut`].
+    pub fn session(&self, token: &str, now_ms: u64) -> Result<Session, Denied> {
+        self.sessions.get(token, now_ms).ok_or(Denied::SignedOut)
+    }
+
+    /// Somebody opened a patient's page. Its live stream ends [`IDLE_MS`] after
+    /// the last time: values must not stay on a screen that everybody has left, however long the session
+    /// itself is kept by a wall beside it.
+    ///
+    /// # Errors
+    /// [`Denied::SignedOut`].
+    pub fn record_opened(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied> {
+        self.sessions.look(session, patient, now_ms)
+    }
+
+    /// Somebody uses a patient's page that is still open.
+    ///
+    /// # Errors
+    /// [`Denied::LeftAlone`] when it has closed, [`Denied::NoSuchPatient`] when it never was open.
+    pub fn record_used(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied> {
+        self.sessions.look_again(session, patient, now_ms)
+    }
+
+    /// Ends a session; its live streams close.
+    pub fn sign_out(&self, token: &str) {
+        if let Some(ended) = self.sessions.close(token) {
+            self.traces.forget(&[ended]);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The administrator's page: nothing clinical.
+
+use crate::accounts::Session;
+use crate::acts::PendingAct;
+use crate::clinic::Clinic;
+use crate::errors::ClinicError;
+use crate::health::LedgerHealth;
+use crate::stats::Counters;
+use std::collections::BTreeMap;
+use vitals::ledger::{DeviceKind, Revocation, Role};
+use vitals::{DeviceId, PatientId, PersonId};
+
+silent_debug!(PersonRow);
+
+/// A device on the administrator's page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Its id.
+    pub device: DeviceId,
+    /// Sensor or gateway.
+    pub kind: DeviceKind,
+    /// The gateway that carries it (itself for a gateway).
+    pub via: DeviceId,
+    /// The patient it is bound to; none for a gateway.
+    pub patient: Option<PatientId>,
+    /// Block time of registration, milliseconds.
+    pub since_ms: u64,
+    /// Set once trust has ended.
+    pub revoked: Option<Revocation>,
+    /// Last time anything of it was admitted since this node started, milliseconds.
+    pub last_seen_ms: Option<u64>,
+}
+
+/// A person on the administrator's page.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PersonRow {
+    /// The person on the ledger.
+    pub person: PersonId,
+    /// Sign-in name.
+    pub login: String,
+    /// Name.
+    pub name: String,
+    /// Role.
+    pub role: Role,
+    /// Final on the ledger?
+    pub enrolled: bool,
+    /// Does the vault keep the signing key?
+    pub vault_kept: bool,
+}
+
+/// The administrator's page: nothing clinical.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminPage {
+    /// Devices.
+    pub devices: Vec<DeviceRow>,
+    /// Accounts.
+    pub people: Vec<PersonRow>,
+    /// The ledger.
+    pub ledger: LedgerHealth,
+    /// Acts under way.
+    pub pending: Vec<PendingAct>,
+    /// Counters and latencies.
+    pub counters: Counters,
+}
+
+impl Clinic {
+    /// The administrator's page.
+    ///
+    /// # Errors
+    /// [`ClinicError::Denied`] for anybody but administrators.
+    pub fn admin_page(&self, session: &Session, now_ms: u64) -> Result<AdminPage, ClinicError> {
+        self.require(session, &[Role::Administrator], now_ms).map_err(|why| self.denied(why))?;
+        let people = self.vault().accounts().into_iter().map(|account| {
+            let person = self.ledger().person(account.person).ok().flatten();
+            PersonRow {
+                person: account.person,
+                login: account.login,
+                name: account.name,
+                role: account.role,
+                enrolled: person.is_some(),
+                vault_kept: person.is_none_or(|person| person.vault_kept),
+            }
+        });
+        Ok(AdminPage {
+            people: people.collect(),
+            devices: self.devices(),
+            ledger: self.health(now_ms),
+            pending: self.acts.view(),
+            counters: self.counters(),
+        })
+    }
+
+    /// Devices that streams were made for, and the gateways that carry them.
+    fn devices(&self) -> Vec<DeviceRow> {
+        let own = self.vault().author();
+        let mut known: BTreeMap<DeviceId, Option<PatientId>> = BTreeMap::new();
+        for patient in self.vault().patients() {
+            for record in self.vault().streams_of(patient.id) {
+                if record.author != own {
+                    known.insert(record.author, Some(patient.id));
+                }
+            }
+        }
+        let height = self.ledger().tip().height;
+        let device = |id| self.registry.device(self.ledger(), height, id).ok().flatten();
+        let gateways: Vec<DeviceId> = known.keys().filter_map(|id| device(*id).map(|one| one.via)).collect();
+        known.extend(gateways.into_iter().map(|id| (id, None)));
+        let mut rows: Vec<DeviceRow> = Vec::new();
+        for (id, patient) in known {
+            if let Some(one) = device(id) {
+                rows.push(DeviceRow {
+                    device: id,
+                    kind: one.kind,
+                    via: one.via,
+                    patient,
+                    since_ms: one.since_ms,
+                    revoked: one.revoked,
+                    last_seen_ms: patient.and_then(|patient| self.monitoring.last_heard_ms(patient, id)),
+                });
+            }
+        }
+        rows
+    }
+}

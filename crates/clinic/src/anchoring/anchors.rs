@@ -1,0 +1,192 @@
+//! Anchors: the log's head put on the ledger at most once a second, noticed when final, and proven
+//! to the gateways that wait to forget.
+
+use super::state::{HANDED_MAX, InFlight, Owed, Sizes};
+use super::views::FinalSince;
+use crate::admission::{Arrival, Verdict};
+use crate::clinic::Clinic;
+use crate::monitoring::LiveEvent;
+use vault::Edge;
+use vitals::DeviceId;
+use vitals::ids::Hash;
+use vitals::ledger::{Act, Fact, Outcome};
+use vitals::log::PATH_MAX;
+use vitals::proof::header::BlockHeader;
+use vitals::receipt::{Delivery, PROVEN_MAX, Proven};
+
+/// Longest delivery made, bytes: well inside what a gateway's connection takes.
+pub(crate) const DELIVERY_FILL_BYTES: usize = 64 * 1024;
+/// Deliveries made for one gateway at a time: its connection takes no more at once, and what it does
+/// not take is made again.
+const DELIVERIES_AT_ONCE: usize = 4;
+
+/// A proof on its way to a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// To whom.
+    pub to: DeviceId,
+    /// Encoded [`Delivery`].
+    pub bytes: Vec<u8>,
+    covers: Vec<Owed>,
+}
+
+impl Outgoing {
+    /// How many envelopes it proves.
+    #[must_use]
+    pub fn proves(&self) -> usize {
+        self.covers.len()
+    }
+}
+
+impl Clinic {
+    /// Notices what became final, and hands the log's head to the ledger when one is due. Call it
+    /// when the ledger's view moves, and a few times a second.
+    pub fn tend_anchors(&self, now_ms: u64) {
+        self.note_anchor(now_ms);
+        let Some((known, size)) = self.anchor_due(now_ms) else { return };
+        let (Some(root), Some(consistency)) =
+            (self.store().root_at(size), self.store().consistency(known, size))
+        else {
+            tracing::error!("The ledger holds a longer log of this organisation than its record store");
+            return;
+        };
+        match self.ledger().submit(Act::Anchor { size, root, consistency }) {
+            Ok(act) => {
+                self.anchoring.handed_in(Some(InFlight { act, size, since_ms: now_ms }), now_ms);
+                self.tell_proof();
+            }
+            Err(why) => {
+                self.anchoring.handed_in(None, now_ms);
+                tracing::warn!(reason = %why, "An anchor was not taken");
+            }
+        }
+    }
+
+    /// The anchored size the ledger knows and the size to anchor, if it is time.
+    fn anchor_due(&self, now_ms: u64) -> Option<(u64, u64)> {
+        if let Some(one) = self.anchoring.in_flight() {
+            let outcome = self.ledger().outcome(one.act);
+            if let Outcome::Refused { reason } = &outcome {
+                tracing::warn!(%reason, "The ledger refused an anchor");
+            }
+            self.anchoring.heard_of(one, &outcome, now_ms);
+        }
+        self.anchoring.due(self.store().size(), now_ms)
+    }
+
+    /// Reads the finalized anchor and tells everybody if it moved.
+    pub(crate) fn note_anchor(&self, now_ms: u64) {
+        let Ok(Some(anchor)) = self.ledger().anchor(self.org()) else { return };
+        let tip = self.ledger().tip();
+        let time_ms = (tip.height == anchor.height).then_some(tip.time_ms);
+        let block = FinalSince { height: anchor.height, time_ms };
+        let Some(sealed_ms) = self.anchoring.finalized(anchor.size, block) else { return };
+        self.stats.finalized(sealed_ms.into_iter().map(|sealed_ms| now_ms.saturating_sub(sealed_ms)));
+        self.tell_proof();
+    }
+
+    fn tell_proof(&self) {
+        let Sizes { anchored, finalized, height } = self.anchoring.sizes();
+        self.tell(LiveEvent::Proof { anchored_size: anchored, final_size: finalized, height });
+    }
+
+    /// Remembers who is owed proofs of what was just admitted (or sent again).
+    pub(crate) fn await_proofs(&self, arrivals: &[Arrival], settled: &[(Verdict, Option<(Hash, u64)>)]) {
+        let owed = arrivals.iter().zip(settled).filter_map(|(arrival, (_, place))| {
+            place.map(|(envelope, index)| (arrival.from, Owed { index, envelope }))
+        });
+        self.anchoring.owe(owed);
+    }
+
+    /// Proofs for gateways that are connected and carried what has become final, ready to send. One
+    /// ledger proof serves all. What could not be sent goes back with [`Clinic::not_sent`].
+    pub fn deliveries(&self, connected: &[DeviceId]) -> Vec<Outgoing> {
+        self.deliveries_for(connected, usize::MAX)
+    }
+
+    /// The same for the first `gateways_max` of them that have something due: all at once would hold
+    /// up acknowledgements.
+    pub fn deliveries_for(&self, connected: &[DeviceId], gateways_max: usize) -> Vec<Outgoing> {
+        let due = self.anchoring.due_for(connected, gateways_max);
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let Some((ledger, size)) = self.anchor_proof() else { return Vec::new() };
+        let Some(edge) = self.store().edge(size) else { return Vec::new() };
+        due.into_iter().flat_map(|to| self.fill(to, &ledger, &edge)).collect()
+    }
+
+    /// A proof of the anchored head, and the log size it shows.
+    fn anchor_proof(&self) -> Option<(Vec<u8>, u64)> {
+        let before = self.ledger().anchor(self.org()).ok()??;
+        let proof = match self.ledger().prove(&[Fact::Anchor(self.org())]) {
+            Ok(proof) => proof,
+            Err(why) => {
+                tracing::debug!(reason = %why, "No proof of the anchor yet");
+                return None;
+            }
+        };
+        let after = self.ledger().anchor(self.org()).ok()??;
+        let header = BlockHeader::decode(&proof.header).ok()?;
+        // The same anchor before and after, written no later than the proven block: the one shown.
+        (before == after && header.height >= before.height).then(|| (proof.encode(), before.size))
+    }
+
+    fn fill(&self, to: DeviceId, ledger: &[u8], edge: &Edge) -> Vec<Outgoing> {
+        let size = edge.size();
+        let path_len = usize::try_from(size.max(2).ilog2() + 1).unwrap_or(PATH_MAX);
+        let each_bytes = 48 + 34 * path_len;
+        let room = DELIVERY_FILL_BYTES.saturating_sub(ledger.len() + 64) / each_bytes;
+        let room = room.clamp(1, PROVEN_MAX);
+        let owed = self.anchoring.take_owed(to, size, room * DELIVERIES_AT_ONCE);
+        let deliveries = owed.chunks(room).map(|covers| {
+            let proven = covers.iter().filter_map(|one| {
+                let path = self.store().inclusion_at(one.index, edge)?;
+                Some(Proven { envelope: one.envelope, index: one.index, path })
+            });
+            let delivery = Delivery { org: self.org(), ledger: ledger.to_vec(), proven: proven.collect() };
+            Outgoing { to, bytes: delivery.encode(), covers: covers.to_vec() }
+        });
+        let deliveries: Vec<Outgoing> = deliveries.collect();
+        self.anchoring.handed_over(to, owed);
+        deliveries
+    }
+
+    /// The connection did not take it: it will be made again.
+    pub fn not_sent(&self, outgoing: Outgoing) {
+        self.anchoring.owe_again(outgoing.to, outgoing.covers);
+    }
+
+    /// A gateway connected (again): what was handed over last may have been lost on the way and is
+    /// owed again. After a restart of this node, that is what its sensors sent last.
+    pub fn connected(&self, gateway: DeviceId) {
+        self.orders_again(gateway);
+        if !self.anchoring.connected(gateway) {
+            self.anchoring.owe_again(gateway, self.last_carried(gateway));
+        }
+    }
+
+    /// The newest envelopes of a gateway's sensors, at most [`HANDED_MAX`] in all.
+    fn last_carried(&self, gateway: DeviceId) -> Vec<Owed> {
+        let streams: Vec<_> = self.store().streams().into_iter().filter_map(|id| self.stream(id)).collect();
+        let height = self.ledger().tip().height;
+        let via = |author| self.registry.device(self.ledger(), height, author).ok().flatten().map(|d| d.via);
+        let carried: Vec<_> =
+            streams.into_iter().filter(|record| via(record.author) == Some(gateway)).collect();
+        let each = HANDED_MAX / carried.len().max(1);
+        let mut owed = Vec::new();
+        for record in carried {
+            let Some(head) = self.store().head(record.stream) else { continue };
+            let first = (head.last_seq + 1).saturating_sub(each as u64);
+            for seq in first..=head.last_seq {
+                let located = self.store().locate(record.stream, seq);
+                if let (Some(located), Ok(Some(envelope))) =
+                    (located, self.store().hash_at(record.stream, seq))
+                {
+                    owed.push(Owed { index: located.index, envelope });
+                }
+            }
+        }
+        owed
+    }
+}

@@ -1,0 +1,197 @@
+//! From a session to a decision, and from a decision to the trace it leaves.
+
+use super::policy::{self, Consent, Facts, Permit, PolicyAnswers, Reader, Request};
+use super::request::{AccessRequest, Allowed};
+use crate::accounts::Session;
+use crate::clinic::Clinic;
+use crate::errors::{ClinicError, Denied};
+use vault::Patient;
+use vitals::body::AccessEntry;
+use vitals::ids::Class;
+use vitals::ledger::{Purpose, Role};
+use vitals::{GrantId, PatientId, PersonId};
+
+/// May a decision wait until policies have answered?
+enum Asking {
+    Now,
+    Never,
+}
+
+impl Clinic {
+    pub(crate) fn reader(&self, session: &Session) -> Reader {
+        Reader::Person { person: session.person, role: session.role, org: self.org() }
+    }
+
+    pub(crate) fn patient(&self, id: PatientId) -> Result<Patient, Denied> {
+        self.vault().patient(id).ok_or(Denied::NoSuchPatient)
+    }
+
+    /// The decision every exit passes, with everything this node and its ledger view know. It asks the
+    /// policies of consents where the last answer is too old, and waits for the ledger's word: never
+    /// call it on an async worker or under a lock.
+    pub(crate) fn decide(&self, ask: &AccessRequest<'_>, now_ms: u64) -> Result<Permit, Denied> {
+        self.judge(ask, Asking::Now, now_ms, policy::decide)
+    }
+
+    /// The same from what policies said last, which is kept current while it is needed: waits for nothing.
+    pub(crate) fn decide_at_hand(&self, ask: &AccessRequest<'_>, now_ms: u64) -> Result<Permit, Denied> {
+        self.judge(ask, Asking::Never, now_ms, policy::decide)
+    }
+
+    /// The first of several purposes that opens; else the most telling refusal. May wait as
+    /// [`Clinic::decide`].
+    pub(crate) fn decide_any(
+        &self,
+        ask: &AccessRequest<'_>,
+        purposes: &[Purpose],
+        now_ms: u64,
+    ) -> Result<Permit, Denied> {
+        let mut why = Denied::NoConsent;
+        for purpose in purposes {
+            match self.decide(&AccessRequest { purpose: *purpose, ..*ask }, now_ms) {
+                Ok(permit) => return Ok(permit),
+                Err(nearer) if policy::telling(&nearer) >= policy::telling(&why) => why = nearer,
+                Err(_) => {}
+            }
+        }
+        Err(why)
+    }
+
+    /// May the alarm engine go on under the consent it holds? True if only on its last decision, because
+    /// the policy could not be asked: say so loudly. Waits for nothing.
+    pub(crate) fn decide_held(
+        &self,
+        patient: &Patient,
+        held: GrantId,
+        classes: &[Class],
+        now_ms: u64,
+    ) -> Result<bool, Denied> {
+        let (reader, purpose) = (Reader::Engine(self.org()), Purpose::Monitoring);
+        let ask = AccessRequest { reader, patient, purpose, classes, from_ms: now_ms };
+        self.judge(&ask, Asking::Never, now_ms, |request, facts, answers| {
+            if policy::decide(request, facts, answers).is_ok() {
+                return Ok(false);
+            }
+            policy::decide(request, facts, &answers.clone().keeping(held, classes)).map(|_| true)
+        })
+    }
+
+    fn judge<T>(
+        &self,
+        ask: &AccessRequest<'_>,
+        asking: Asking,
+        now_ms: u64,
+        decide: impl Fn(&Request<'_>, &Facts<'_>, &PolicyAnswers) -> Result<T, Denied>,
+    ) -> Result<T, Denied> {
+        let view = self.view();
+        let enrolment = match ask.reader {
+            Reader::Person { person, .. } => self.ledger().person(person).map_err(|_| Denied::LedgerDown)?,
+            Reader::Engine(_) => None,
+        };
+        let own = ask.purpose == Purpose::Own;
+        let consents = if own { Vec::new() } else { self.consents(ask.patient, ask.purpose)? };
+        let AccessRequest { reader, purpose, classes, from_ms, .. } = *ask;
+        let request = Request { reader, patient: ask.patient.person, purpose, classes, from_ms };
+        let facts = Facts { enrolment: enrolment.as_ref(), consents: &consents, view: &view, now_ms };
+        let questions = policy::questions(&request, &facts);
+        let answers = match asking {
+            _ if questions.is_empty() => PolicyAnswers::default(),
+            Asking::Now => self.ask_policies_of(&questions, now_ms),
+            Asking::Never => self.answers_at_hand(&questions, now_ms),
+        };
+        decide(&request, &facts, &answers)
+    }
+
+    /// All consents of a patient that the ledger knows, with the terms kept here. Those whose terms
+    /// say another purpose are left out: they could not decide anything.
+    pub(crate) fn consents(&self, patient: &Patient, purpose: Purpose) -> Result<Vec<Consent>, Denied> {
+        self.not_paused(patient.id, purpose)?;
+        let withdrawn = self.withdrawals.all();
+        let mut consents = Vec::new();
+        for record in self.vault().terms_of(patient.id) {
+            if record.terms.purpose != purpose {
+                continue;
+            }
+            if let Some(grant) = self.ledger().grant(record.grant).map_err(|_| Denied::LedgerDown)? {
+                let withdrawn_here = withdrawn.contains(&record.grant);
+                consents.push(Consent { id: record.grant, grant, terms: Some(record.terms), withdrawn_here });
+            }
+        }
+        // What is decided stands on the one that lasts longest.
+        consents.sort_by_key(|consent| core::cmp::Reverse(consent.grant.until_ms));
+        Ok(consents)
+    }
+
+    /// As much of what is asked for as one consent allows. May wait as [`Clinic::decide`].
+    pub(crate) fn decide_most(&self, ask: &AccessRequest<'_>, now_ms: u64) -> Result<Allowed, Denied> {
+        let (permit, classes) = self.judge(ask, Asking::Now, now_ms, policy::widest)?;
+        Ok(Allowed { permit, classes })
+    }
+
+    /// The same from what policies said last: waits for nothing.
+    pub(crate) fn decide_most_at_hand(
+        &self,
+        ask: &AccessRequest<'_>,
+        now_ms: u64,
+    ) -> Result<Allowed, Denied> {
+        let (permit, classes) = self.judge(ask, Asking::Never, now_ms, policy::widest)?;
+        Ok(Allowed { permit, classes })
+    }
+
+    /// The access entry of a session, for the vault to write down.
+    pub(crate) fn entry(
+        &self,
+        session: &Session,
+        purpose: Purpose,
+        allowed: &Allowed,
+        span_ms: (u64, u64),
+        now_ms: u64,
+    ) -> AccessEntry {
+        let reader = if purpose == Purpose::Monitoring {
+            PersonId::of_organisation(self.org())
+        } else {
+            session.person
+        };
+        AccessEntry {
+            at_ms: now_ms,
+            reader,
+            reader_name: session.name.clone(),
+            purpose,
+            grant: allowed.permit.grant,
+            classes: allowed.classes.clone(),
+            span_ms,
+            session: session.id,
+            person: (purpose == Purpose::Monitoring).then_some(session.person),
+        }
+    }
+
+    /// Which accounts may do what the clinic does for people, beyond reading: signed in, of such a role,
+    /// and enrolled on the ledger.
+    pub(crate) fn require(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), Denied> {
+        self.signed_in(session, roles, now_ms)?;
+        self.enrolled(session, now_ms)
+    }
+
+    /// Signed in with such a role. Enough for withdrawing a consent, which must work while the ledger is
+    /// down and for people who were suspended; not enough for anything else.
+    pub(crate) fn signed_in(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), Denied> {
+        if !self.sessions.is_open(&session.id, now_ms) {
+            return Err(Denied::SignedOut);
+        }
+        if roles.contains(&session.role) { Ok(()) } else { Err(Denied::Role { role: session.role }) }
+    }
+
+    /// Does the ledger still hold this person in the role of the session?
+    pub(crate) fn enrolled(&self, session: &Session, now_ms: u64) -> Result<(), Denied> {
+        let person = self.ledger().person(session.person).map_err(|_| Denied::LedgerDown)?;
+        let now_ms = now_ms.max(self.ledger().tip().time_ms);
+        policy::enrolled(person.as_ref(), session.role, self.org(), now_ms)
+    }
+
+    /// New decisions need a fresh view of the ledger.
+    pub(crate) fn deciding(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), ClinicError> {
+        self.require(session, roles, now_ms)
+            .and_then(|()| self.view().fresh(now_ms))
+            .map_err(|why| self.denied(why))
+    }
+}

@@ -1,0 +1,25 @@
+//! Consents: what a patient allows, and the one decision that every exit passes.
+
+mod decide;
+mod grants;
+mod pauses;
+mod pausing;
+pub(crate) mod policy;
+mod policy_answers;
+mod policy_calls;
+mod request;
+mod views;
+mod withdrawals;
+mod withdrawing;
+
+pub use grants::{GRANT_MS_MAX, GrantRequest, RELAY_MS};
+pub(crate) use pauses::Pauses;
+pub use pauses::{PAUSE_MS_MAX, PauseView};
+pub use pausing::PAUSE_MS_MIN;
+pub(crate) use policy_answers::PolicyBook;
+pub use policy_answers::{POLICY_ANSWER_MS_MAX, POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS};
+pub use request::MONITORED;
+pub(crate) use request::{AccessRequest, Allowed};
+pub use views::{GrantState, GrantView};
+pub use withdrawals::LATE_BLOCKS;
+pub(crate) use withdrawals::Withdrawals;

@@ -1,0 +1,47 @@
+//! Consents as their patient sees them.
+
+use vitals::ids::Class;
+use vitals::ledger::Purpose;
+use vitals::{GrantId, PersonId};
+
+silent_debug!(GrantView);
+
+/// Where a consent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantState {
+    /// Handed to the ledger, not final yet.
+    Pending,
+    /// Not valid yet.
+    Future,
+    /// Opens the record now.
+    Live,
+    /// Its time is over.
+    Ended,
+    /// Withdrawn by the patient.
+    Withdrawn,
+}
+
+/// A consent as its patient sees it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GrantView {
+    /// Its id on the ledger.
+    pub grant: GrantId,
+    /// For whom: a name, or the ward's monitoring.
+    pub grantee: String,
+    /// For whom, on the ledger.
+    pub person: PersonId,
+    /// For what.
+    pub purpose: Purpose,
+    /// What may be opened.
+    pub classes: Vec<Class>,
+    /// Valid from, milliseconds.
+    pub from_ms: u64,
+    /// Valid until (exclusive), milliseconds.
+    pub until_ms: u64,
+    /// Where it stands.
+    pub state: GrantState,
+    /// Withdrawn, but not on the ledger after [`crate::LATE_BLOCKS`] blocks: others may not know.
+    pub late: bool,
+    /// True: the hospital's vault keeps the signing key for the patient. Always said on the page.
+    pub vault_kept: bool,
+}

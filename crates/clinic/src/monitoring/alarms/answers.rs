@@ -1,0 +1,50 @@
+//! What people do about an episode.
+
+use super::{Changes, PatientAlarms};
+use vitals::PersonId;
+use vitals::alarm::Condition;
+
+impl PatientAlarms {
+    /// Somebody answers.
+    pub(crate) fn acknowledge(
+        &mut self,
+        condition: Condition,
+        by: PersonId,
+        name: &str,
+        now_ms: u64,
+    ) -> Changes {
+        let mut changes = Changes::default();
+        if let Some(state) = self.states.get_mut(&condition) {
+            let event = state.alarm.acknowledge(by, now_ms);
+            if event.is_some() {
+                state.owner = Some(name.to_owned());
+            }
+            changes.own(event);
+        }
+        changes
+    }
+
+    /// Somebody turns the sound off for a while.
+    pub(crate) fn silence(
+        &mut self,
+        condition: Condition,
+        by: PersonId,
+        for_ms: u64,
+        now_ms: u64,
+    ) -> Changes {
+        let mut changes = Changes::default();
+        if let Some(state) = self.states.get_mut(&condition) {
+            changes.own(state.alarm.silence(by, for_ms, now_ms));
+        }
+        changes
+    }
+
+    /// Somebody turns the sound on again.
+    pub(crate) fn end_silence(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> Changes {
+        let mut changes = Changes::default();
+        if let Some(state) = self.states.get_mut(&condition) {
+            changes.own(state.alarm.end_silence(by, now_ms));
+        }
+        changes
+    }
+}
