@@ -5,10 +5,11 @@ use crate::bedside::{self, Gateway};
 use crate::generator::{self, Line, Pace, Run};
 use crate::node::Node;
 use crate::paper::Ward;
+use crate::peers::{self, Peers};
 use crate::primitives::{self, Floor};
 use crate::served::plain::Plain;
 use crate::table::{Row, thousands};
-use crate::{Scale, clock, peers};
+use crate::{Scale, clock};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::path::Path;
@@ -188,7 +189,7 @@ fn plain(folder: &Path, scale: Scale) -> Result<Measured> {
     let mut threads = Vec::new();
     for (name, s) in clock::threads_cpu_s(pid) {
         let us = (s - before.get(&name).copied().unwrap_or(0.0)) * 1e6 / count;
-        if ["served", "admission", "keeper"].contains(&name.as_str()) {
+        if ["served", "admission", "maintenance"].contains(&name.as_str()) {
             node_us += us;
             threads.push(format!("{name} {us:.1}"));
         }
@@ -214,7 +215,6 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
     let some = samples(&mut gateways)?;
     let bytes = some.iter().map(|(bytes, _)| bytes.len()).sum::<usize>() / some.len();
     let floor = primitives::measure(&some)?;
-    let mut rows = floor_rows(&floor);
     let samples: Vec<Vec<u8>> = some.into_iter().map(|(bytes, _)| bytes).collect();
 
     // The samples were never sent: sent now, so that the streams go on without gaps.
@@ -242,6 +242,48 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
     let bare = bare(folder, &samples, scale.envelopes)?;
     let wanted_peers = peers::measure(folder, &mut gateways, scale);
 
+    let figures = Figures {
+        bytes,
+        floor,
+        tls,
+        plain,
+        bare,
+        peers: wanted_peers,
+        half,
+        connected,
+        held,
+        envelopes,
+        audit_s,
+    };
+    Ok(rows(figures, scale))
+}
+
+/// All that was measured.
+struct Figures {
+    /// Mean length of an envelope.
+    bytes: usize,
+    floor: Floor,
+    tls: Measured,
+    plain: Measured,
+    /// Envelopes a second that are only appended and synced.
+    bare: f64,
+    peers: Result<Peers>,
+    /// The run at half load.
+    half: Run,
+    /// Bytes per connection.
+    connected: f64,
+    /// Bytes of the node after all of it.
+    held: u64,
+    /// Envelopes in the bundle, and seconds of one core that verifying it took.
+    envelopes: u64,
+    audit_s: f64,
+}
+
+/// The rows of the table.
+fn rows(figures: Figures, scale: Scale) -> Vec<Row> {
+    let Figures { bytes, floor, tls, plain, bare, peers, half, connected, held, envelopes, audit_s } =
+        figures;
+    let mut rows = floor_rows(&floor);
     let (sum, plain_sum) = (floor.sum(true), floor.sum(false));
     let kind =
         format!("{} connections, {} authors, {bytes} bytes", scale.gateways, scale.gateways * scale.sensors);
@@ -275,7 +317,32 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
         )
         .beside(format!("bare, groups of {BARE_GROUP}: {}/s", thousands(bare)), tls.rate / bare),
     );
-    match wanted_peers {
+    peer_rows(&mut rows, &tls, peers);
+    let (p50, p99) = (clock::quantile(&half.latencies_ms, 0.5), clock::quantile(&half.latencies_ms, 0.99));
+    rows.push(
+        Row::new(
+            format!("acknowledgement at half load ({}/s)", thousands(half.acknowledged as f64 / half.wall_s)),
+            format!("p50 {p50:.1} ms, p99 {p99:.1} ms"),
+        )
+        .goal("p99 < 20 ms", p99 < 20.0),
+    );
+    let per_core = envelopes as f64 / audit_s;
+    rows.push(
+        Row::new(
+            format!("offline audit of {} envelopes, one core", thousands(envelopes as f64)),
+            format!("{}/s", thousands(per_core)),
+        )
+        .beside("a signature each, in batches of 256", per_core * floor.sum(false) / 1e6)
+        .goal("≥ 40,000/s", per_core >= 40_000.0),
+    );
+    rows.push(Row::new("memory per connection", format!("{:.1} kB", connected / 1e3)));
+    rows.push(Row::new("memory of the node after all of it", format!("{:.0} MB", held as f64 / 1e6)));
+    rows
+}
+
+/// The same envelopes through a broker into a database.
+fn peer_rows(rows: &mut Vec<Row>, tls: &Measured, measured: Result<Peers>) {
+    match measured {
         Ok(peers) => {
             let ratio = tls.rate / peers.row_by_row;
             rows.push(
@@ -301,24 +368,4 @@ pub(crate) fn measure(binary: &Path, folder: &Path, scale: Scale) -> Result<Vec<
         }
         Err(why) => rows.push(Row::new("mosquitto → PostgreSQL", "not measured").note(format!("{why:#}"))),
     }
-    let (p50, p99) = (clock::quantile(&half.latencies_ms, 0.5), clock::quantile(&half.latencies_ms, 0.99));
-    rows.push(
-        Row::new(
-            format!("acknowledgement at half load ({}/s)", thousands(half.acknowledged as f64 / half.wall_s)),
-            format!("p50 {p50:.1} ms, p99 {p99:.1} ms"),
-        )
-        .goal("p99 < 20 ms", p99 < 20.0),
-    );
-    let per_core = envelopes as f64 / audit_s;
-    rows.push(
-        Row::new(
-            format!("offline audit of {} envelopes, one core", thousands(envelopes as f64)),
-            format!("{}/s", thousands(per_core)),
-        )
-        .beside("a signature each, in batches of 256", per_core * floor.sum(false) / 1e6)
-        .goal("≥ 40,000/s", per_core >= 40_000.0),
-    );
-    rows.push(Row::new("memory per connection", format!("{:.1} kB", connected / 1e3)));
-    rows.push(Row::new("memory of the node after all of it", format!("{:.0} MB", held as f64 / 1e6)));
-    Ok(rows)
 }

@@ -27,7 +27,7 @@ impl Registry for AnyGateway {
     }
 }
 
-/// Admission, keeper and listener, running.
+/// Admission, maintenance and listener, running.
 pub(crate) struct Plain {
     queue: Arc<Queue>,
     over: Arc<AtomicBool>,
@@ -51,9 +51,9 @@ impl Plain {
                 }
             })?
         };
-        let keeper = {
+        let maintenance = {
             let (clinic, over) = (ward.clinic.clone(), over.clone());
-            std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+            std::thread::Builder::new().name("maintenance".to_owned()).spawn(move || {
                 while !over.load(Ordering::Acquire) {
                     let _ = woken.recv_timeout(Duration::from_millis(200));
                     clinic.attend(clock::now_ms());
@@ -77,7 +77,7 @@ impl Plain {
                 });
             }
         });
-        Ok(Self { queue, over, threads: vec![admission, keeper], stop, address })
+        Ok(Self { queue, over, threads: vec![admission, maintenance], stop, address })
     }
 
     pub(crate) async fn connect(&self, gateways: &[Gateway]) -> Result<Vec<Line>> {
