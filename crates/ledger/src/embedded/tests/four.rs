@@ -276,8 +276,8 @@ fn a_peer_that_sends_garbage_after_the_handshake_is_blocked_and_the_others_go_on
         four.start(index);
     }
     four.anchor_all();
-    let (outlaw, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
-    let folder = four.folder.path().join("outlaw");
+    let (byzantine, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
+    let folder = four.folder.path().join("byzantine");
     let genesis = four.document.hash();
     let byzantine_peer = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
     // What an honest one says is heard: the handshake is done.
@@ -285,26 +285,32 @@ fn a_peer_that_sends_garbage_after_the_handshake_is_blocked_and_the_others_go_on
     for victim in 0..3 {
         let mut tip = four.chain(victim).watch_tip();
         let start = Instant::now();
-        while four.chain(victim).peer_statuses().all().get(&outlaw).is_none_or(|seen| seen.heard_at_ms == 0) {
+        while four
+            .chain(victim)
+            .peer_statuses()
+            .all()
+            .get(&byzantine)
+            .is_none_or(|seen| seen.heard_at_ms == 0)
+        {
             assert!(start.elapsed() < PATIENCE, "{victim} never hears it");
             byzantine_peer.send(&four.peers[victim].key, GOSSIP, &greeting);
             four.chain(victim).moved(&mut tip);
         }
-        assert_eq!(four.chain(victim).peer_statuses().all()[&outlaw].drops, 0);
+        assert_eq!(four.chain(victim).peer_statuses().all()[&byzantine].drops, 0);
     }
     // A transaction nobody signed; a vote that is none; a block that is none.
     let lies = [(GOSSIP, handed(b"no transaction")), (VOTES, vec![0, 0xff, 0xff]), (BROADCAST, vec![7; 40])];
     for (victim, (kind, lie)) in lies.iter().enumerate() {
         let mut tip = four.chain(victim).watch_tip();
         let start = Instant::now();
-        while four.chain(victim).peer_statuses().all()[&outlaw].drops == 0 {
+        while four.chain(victim).peer_statuses().all()[&byzantine].drops == 0 {
             assert!(start.elapsed() < PATIENCE, "{victim} goes on listening");
             byzantine_peer.send(&four.peers[victim].key, *kind, lie);
             four.chain(victim).moved(&mut tip);
         }
     }
     let heard = |four: &Four| -> Vec<u64> {
-        (0..3).map(|at| four.chain(at).peer_statuses().all()[&outlaw].heard_at_ms).collect()
+        (0..3).map(|at| four.chain(at).peer_statuses().all()[&byzantine].heard_at_ms).collect()
     };
     let before = heard(&four);
     for _ in 0..5 {
@@ -315,12 +321,12 @@ fn a_peer_that_sends_garbage_after_the_handshake_is_blocked_and_the_others_go_on
     }
     assert_eq!(heard(&four), before, "who was dropped is not listened to");
     let governance = four.chain(0).explorer().unwrap().governance().unwrap();
-    let shown = governance.health.iter().find(|one| one.key == outlaw).unwrap();
+    let shown = governance.health.iter().find(|one| one.key == byzantine).unwrap();
     assert!(shown.drops > 0 && shown.dropped_at_ms.is_some());
     // The honest ones dropped only it.
     for at in 0..3 {
         let all = four.chain(at).peer_statuses().all();
-        assert!(all.iter().all(|(key, seen)| *key == outlaw || seen.drops == 0), "{all:?}");
+        assert!(all.iter().all(|(key, seen)| *key == byzantine || seen.drops == 0), "{all:?}");
     }
     four.agree();
 }
@@ -444,7 +450,7 @@ fn a_snapshot_comes_over_the_links_also_when_one_peer_answers_with_garbage() {
     }
     // Whoever asks what nobody asks is dropped: here the newcomer's own key is used badly before.
     let (newcomer, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
-    let folder = four.folder.path().join("outlaw");
+    let folder = four.folder.path().join("byzantine");
     let genesis = four.document.hash();
     let byzantine_peer = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
     let mut tip = four.chain(0).watch_tip();
