@@ -1,4 +1,4 @@
-//! The 2×16 character LCD: what it says, and a driver for the usual HD44780 with a PCF8574 I²C
+//! The 2×16 character LCD: its text, and a driver for the usual HD44780 with a PCF8574 I²C
 //! backpack.
 
 use crate::frame::{LCD_COLUMNS, LCD_ROWS, LcdText};
@@ -44,9 +44,9 @@ macro_rules! line {
 }
 
 /// A raw value with its decimals, e.g. `36.8`; one decimal at most, there is no room for more.
-struct Shown(Metric, i32);
+struct ValueText(Metric, i32);
 
-impl core::fmt::Display for Shown {
+impl core::fmt::Display for ValueText {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self(metric, raw) = *self;
         let tenths = match metric.info().decimals {
@@ -64,12 +64,12 @@ impl core::fmt::Display for Shown {
 }
 
 /// A sample for the LCD: its value, or dashes with the first letter of why there is none.
-struct Said(Metric, Option<Sample>);
+struct SampleText(Metric, Option<Sample>);
 
-impl core::fmt::Display for Said {
+impl core::fmt::Display for SampleText {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self.1 {
-            Some(Sample::Measured(raw)) => write!(f, "{}", Shown(self.0, raw)),
+            Some(Sample::Measured(raw)) => write!(f, "{}", ValueText(self.0, raw)),
             Some(Sample::Absent(Absence::WarmingUp)) => f.write_str(".."),
             Some(Sample::Absent(_)) | None => f.write_str("--"),
         }
@@ -104,7 +104,7 @@ pub struct AlarmDisplay {
     pub others: usize,
 }
 
-/// What the second line says in turn with the value.
+/// What the second line shows in turn with the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {
     /// Somebody on the ward has answered the alarm shown.
@@ -113,7 +113,7 @@ pub enum Note {
     Paused,
     /// Other limits were ordered a moment ago.
     NewLimits,
-    /// Nobody watches from afar.
+    /// The ward does not listen.
     WardNotListening,
     /// The time of ordered limits is over.
     LimitsEnded,
@@ -135,9 +135,9 @@ impl Note {
 
 /// The text of an open alarm: priority, what and how many more; then the value, or what to do.
 #[must_use]
-pub fn alarm_text(shout: &AlarmDisplay) -> LcdText {
+pub fn alarm_text(alarm: &AlarmDisplay) -> LcdText {
     let mut first = Line::new();
-    let (side, metric) = match shout.condition {
+    let (side, metric) = match alarm.condition {
         Condition::Above(metric) => ("HIGH", Some(metric)),
         Condition::Below(metric) => ("LOW", Some(metric)),
         Condition::SensorOff(metric) => ("?", Some(metric)),
@@ -155,17 +155,17 @@ pub fn alarm_text(shout: &AlarmDisplay) -> LcdText {
     };
     // A line never fails: what does not fit is cut.
     let _ = match metric {
-        Some(metric) => write!(first, "{}{} {side}", shout.priority.stars(), word(metric)),
+        Some(metric) => write!(first, "{}{} {side}", alarm.priority.stars(), word(metric)),
         None => write!(first, "{side}"),
     };
-    if shout.others > 0 {
+    if alarm.others > 0 {
         first.len = first.len.min(LCD_COLUMNS - 3);
-        let _ = write!(first, " +{}", shout.others.min(9));
+        let _ = write!(first, " +{}", alarm.others.min(9));
         first.text[first.len..].fill(b' ');
     }
-    let second = match (shout.condition, metric, shout.value) {
+    let second = match (alarm.condition, metric, alarm.value) {
         (Condition::Above(_) | Condition::Below(_), Some(metric), Some(raw)) => {
-            line!("now {} {}", Shown(metric, raw), lcd_unit(metric))
+            line!("now {} {}", ValueText(metric, raw), lcd_unit(metric))
         }
         (Condition::Above(_) | Condition::Below(_), ..) => line!("no value now"),
         // A pulse that stops looks like a sensor that came off, or like motion: the patient comes first.
@@ -198,7 +198,7 @@ fn lcd_unit(metric: Metric) -> &'static str {
 /// The text when all is well: pulse and temperature, then the room.
 #[must_use]
 pub fn calm_text(latest: impl Fn(Metric) -> Option<Sample>) -> LcdText {
-    let said = |metric| Said(metric, latest(metric));
+    let said = |metric| SampleText(metric, latest(metric));
     [
         line!("{} bpm  {} C", said(Metric::HeartRate), said(Metric::BodyTemperature)),
         line!(

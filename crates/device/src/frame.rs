@@ -157,7 +157,7 @@ mod sealed {
 
 /// [`Up`] or [`Down`]. Sealed: the two directions are all there is.
 pub trait Message: sealed::Message {
-    /// The frame as it goes on the line, its end mark included. Samples beyond [`SAMPLES_MAX`] do not
+    /// The frame as it is sent, with its end mark. Samples beyond [`SAMPLES_MAX`] do not
     /// fit a frame and are left out.
     fn encode(&self) -> Vec<u8> {
         let mut plain = Vec::with_capacity(FRAME_BYTES_MAX);
@@ -368,7 +368,7 @@ impl Slow {
 #[derive(Debug)]
 pub struct Decoder<M> {
     held: Vec<u8>,
-    /// More came than a frame may hold: everything up to the next end mark is thrown away.
+    /// More came than a frame may hold: everything up to the next end mark is dropped.
     overrun: bool,
     bad_frames: u64,
     direction: PhantomData<fn() -> M>,
@@ -392,7 +392,7 @@ impl<M: Message> Decoder<M> {
         }
     }
 
-    /// The next byte: a frame, or why one was thrown away, when the byte ends one.
+    /// The next byte: a frame, or why one was dropped, when the byte ends one.
     pub fn feed(&mut self, byte: u8) -> Option<Result<M, BadFrame>> {
         if byte != 0 {
             if self.held.len() < STUFFED_BYTES_MAX {
@@ -419,7 +419,7 @@ impl<M: Message> Decoder<M> {
         bytes.iter().filter_map(|byte| self.feed(*byte)?.ok()).collect()
     }
 
-    /// Frames thrown away so far.
+    /// Frames dropped so far.
     #[must_use]
     pub fn bad_frames(&self) -> u64 {
         self.bad_frames

@@ -1,5 +1,5 @@
-//! The bedside half of Aceso: frames from a board, beat detection, limits and alarms, what the LCD
-//! and the buzzer do, and the sealing of what was measured. No I/O, no clock, no randomness: bytes,
+//! The bedside half of Aceso: frames from a board, beat detection, limits and alarms, LCD and buzzer,
+//! and the sealing of what was measured. No I/O, no clock, no randomness: bytes,
 //! times and keys come in as arguments, so that every run can be replayed.
 #![no_std]
 

@@ -1,6 +1,6 @@
-//! What watches one board: frames in; readings, alarm events and answers to the board out.
+//! Monitors one board: frames in; readings, alarm events and what the board shows out.
 //!
-//! [`Monitor::on_frame`] takes what the board says, [`Monitor::poll`] is called ten times a second or
+//! [`Monitor::on_frame`] takes a frame of the board, [`Monitor::poll`] is called ten times a second or
 //! so and gives what there is to do: once a second one reading per metric, an alarm event as soon as
 //! it happens, and what the LCD and buzzer should do now.
 
@@ -21,9 +21,9 @@ use vitals::{Metric, PersonId};
 pub const STALE_AFTER_MS: u64 = 5_000;
 /// A slow sensor's value is held for so long, and never shown as new afterwards.
 pub const FRESH_MS: u64 = 2_500;
-/// LCD and buzzer are told again after so long, in case a frame was lost.
+/// LCD and buzzer are sent again after so long, in case a frame was lost.
 pub const REFRESH_MS: u64 = 5_000;
-/// The board is told the time after so long.
+/// The time is sent to the board after so long.
 pub const TIME_SYNC_MS: u64 = 60_000;
 /// Lines of the LCD that take turns stand for so long.
 const TURN_MS: u64 = 3_000;
@@ -41,7 +41,7 @@ const SLOW_METRICS: [Metric; Slow::VALUES] = [
     Metric::Co2,
     Metric::Tvoc,
 ];
-/// Nobody: the machine, or a button anybody can press.
+/// No person: the machine, or a button that anybody can press.
 const NOBODY: PersonId = PersonId([0; 32]);
 
 /// How a monitor is set.
@@ -76,7 +76,7 @@ pub enum Action {
     LimitsEnded(Metric),
 }
 
-/// What became of an answer from afar.
+/// What became of an answer given on the ward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
     /// The alarm is answered, or closed if it was over.
@@ -87,7 +87,7 @@ pub enum Answered {
     Worse,
 }
 
-/// An answer from afar.
+/// An answer given on the ward, away from the bedside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     /// Which alarm.
@@ -104,12 +104,12 @@ pub struct Answer {
 
 /// The last value of one slow sensor.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct LatestValue {
     value: Option<i32>,
     at_ms: u64,
 }
 
-/// Watches one board.
+/// Monitors one board.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     alarms: AlarmState,
@@ -118,10 +118,10 @@ pub struct Monitor {
     rate_refused: bool,
     /// Per slow metric what came last; none until the sensor gave its first value, so that a sensor
     /// that is not fitted is not missed.
-    slow: [Option<Held>; Slow::VALUES],
+    slow: [Option<LatestValue>; Slow::VALUES],
     counter: Option<u32>,
     frames_lost: u64,
-    heard_at_ms: Option<u64>,
+    frame_at_ms: Option<u64>,
     pulse_at_ms: Option<u64>,
     /// The alarm clock: goes with the caller's, but neither back nor ahead in leaps.
     steady_ms: Option<u64>,
@@ -130,14 +130,14 @@ pub struct Monitor {
     latest: Vec<Reading>,
     shown: Option<(LcdText, u64)>,
     buzzing: Option<(Option<Priority>, u64)>,
-    told_time_at_ms: Option<u64>,
+    time_sent_at_ms: Option<u64>,
     /// When limits were ordered last.
     new_limits_at_ms: Option<u64>,
     pending: Vec<Action>,
 }
 
 impl Monitor {
-    /// A monitor that has heard nothing yet.
+    /// A monitor that has received nothing yet.
     #[must_use]
     pub fn new(config: MonitorConfig) -> Self {
         Self {
@@ -147,7 +147,7 @@ impl Monitor {
             slow: [None; Slow::VALUES],
             counter: None,
             frames_lost: 0,
-            heard_at_ms: None,
+            frame_at_ms: None,
             pulse_at_ms: None,
             steady_ms: None,
             polled_at_ms: 0,
@@ -155,16 +155,16 @@ impl Monitor {
             latest: Vec::new(),
             shown: None,
             buzzing: None,
-            told_time_at_ms: None,
+            time_sent_at_ms: None,
             new_limits_at_ms: None,
             pending: Vec::new(),
         }
     }
 
-    /// Takes what the board said.
+    /// Takes one frame of the board.
     pub fn on_frame(&mut self, frame: Up, now_ms: u64) {
         let steady_ms = self.advance(now_ms);
-        self.heard_at_ms = Some(steady_ms);
+        self.frame_at_ms = Some(steady_ms);
         match frame {
             Up::Hello { rate_mhz, .. } => {
                 if self.beats.as_ref().is_none_or(|beats| beats.rate_mhz() != rate_mhz) {
@@ -188,7 +188,7 @@ impl Monitor {
                 self.count(slow.counter);
                 for (held, value) in self.slow.iter_mut().zip(slow.values()) {
                     if held.is_some() || value.is_some() {
-                        *held = Some(Held { value, at_ms: steady_ms });
+                        *held = Some(LatestValue { value, at_ms: steady_ms });
                     }
                 }
             }
@@ -222,7 +222,7 @@ impl Monitor {
     /// What there is to do now.
     pub fn poll(&mut self, now_ms: u64) -> Vec<Action> {
         let steady_ms = self.advance(now_ms);
-        let stale = self.heard_at_ms.is_some_and(|heard| steady_ms.saturating_sub(heard) > STALE_AFTER_MS);
+        let stale = self.frame_at_ms.is_some_and(|frame| steady_ms.saturating_sub(frame) > STALE_AFTER_MS);
         self.alarms.stale(stale, steady_ms);
         let second = now_ms / 1_000;
         if self.second.replace(second) != Some(second) && !stale {
@@ -235,7 +235,7 @@ impl Monitor {
         }
         if stale {
             self.latest.clear();
-            // Beats from before the silence say nothing about the heart after it.
+            // Beats from before the silence tell nothing about the heart after it.
             self.beats = self.beats.take().and_then(|beats| BeatDetector::new(beats.rate_mhz()));
         }
         let ended = self.alarms.tick(now_ms, steady_ms);
@@ -243,7 +243,7 @@ impl Monitor {
         let events = self.alarms.take_events();
         self.pending
             .extend(events.into_iter().map(|event| Action::Alarm(AlarmEvent { at_ms: now_ms, ..event })));
-        if self.heard_at_ms.is_some() {
+        if self.frame_at_ms.is_some() {
             self.show(now_ms, steady_ms);
         }
         core::mem::take(&mut self.pending)
@@ -315,8 +315,8 @@ impl Monitor {
             self.buzzing = Some((sound, steady_ms));
             self.pending.push(Action::Show(Down::Buzzer(sound)));
         }
-        if self.told_time_at_ms.is_none_or(|told| steady_ms.saturating_sub(told) >= TIME_SYNC_MS) {
-            self.told_time_at_ms = Some(steady_ms);
+        if self.time_sent_at_ms.is_none_or(|told| steady_ms.saturating_sub(told) >= TIME_SYNC_MS) {
+            self.time_sent_at_ms = Some(steady_ms);
             self.pending.push(Action::Show(Down::TimeSync { now_ms }));
         }
     }
@@ -334,19 +334,19 @@ impl Monitor {
         self.latest.iter().find(|reading| reading.metric == metric).map(|reading| reading.sample)
     }
 
-    /// Somebody known answers an alarm; false when none of this condition is open.
+    /// A known person answers an alarm; false when none of this condition is open.
     pub fn acknowledge(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> bool {
         let steady_ms = self.advance(now_ms);
         self.alarms.acknowledge(condition, by, steady_ms)
     }
 
-    /// Somebody known turns the sound of an alarm off for a while; false when it does not sound.
+    /// A known person turns the sound of an alarm off for a while; false when it does not sound.
     pub fn silence(&mut self, condition: Condition, by: PersonId, for_ms: u64, now_ms: u64) -> bool {
         let steady_ms = self.advance(now_ms);
         self.alarms.silence(condition, by, for_ms, steady_ms)
     }
 
-    /// A pause from afar, asked for `age_ms` ago: as [`Self::silence`], but not of an alarm that began, got
+    /// A pause ordered on the ward, asked for `age_ms` ago: as [`Self::silence`], but not of an alarm that began, got
     /// worse or came back since.
     pub fn pause(
         &mut self,
@@ -360,13 +360,13 @@ impl Monitor {
         self.alarms.pause(condition, by, age_ms, for_ms, steady_ms)
     }
 
-    /// Somebody known turns the sound of an alarm on again; false when it was not paused.
+    /// A known person turns the sound of an alarm on again; false when it was not paused.
     pub fn end_silence(&mut self, condition: Condition, by: PersonId, now_ms: u64) -> bool {
         let steady_ms = self.advance(now_ms);
         self.alarms.end_silence(condition, by, steady_ms)
     }
 
-    /// An answer from afar: for an alarm no worse and no later than the one that was answered, and for
+    /// An answer given on the ward: for an alarm no worse and no later than the one that was answered, and for
     /// a time. What still stands when that is over rings again.
     pub fn answer(&mut self, answer: Answer, now_ms: u64) -> Answered {
         let steady_ms = self.advance(now_ms);
@@ -380,7 +380,7 @@ impl Monitor {
 
     /// Limits for a time, until `until_ms` of the caller's clock; in place of those ordered before, and
     /// never wider than the floor. When the time is over the stricter of these and the board's own
-    /// limits are in force, and the board says so.
+    /// limits are in force, and an alarm tells the bedside.
     pub fn order_limits(&mut self, limits: Limits, until_ms: u64, now_ms: u64) {
         let steady_ms = self.advance(now_ms);
         self.restore_limits(limits, until_ms, now_ms);
@@ -405,9 +405,9 @@ impl Monitor {
     /// [`Condition::NotListening`]. Others are ignored.
     pub fn report(&mut self, condition: Condition, wrong: bool, now_ms: u64) {
         let steady_ms = self.advance(now_ms);
-        let unknown_here =
+        let from_gateway =
             [Condition::Equivocation, Condition::Gap, Condition::Clock, Condition::NotListening];
-        if unknown_here.contains(&condition) {
+        if from_gateway.contains(&condition) {
             self.alarms.report(condition, wrong, steady_ms);
         }
     }
@@ -418,7 +418,7 @@ impl Monitor {
         self.alarms.open(self.steady_ms.unwrap_or(0))
     }
 
-    /// Frames the board sent and nobody read.
+    /// Frames the board sent that were not received.
     #[must_use]
     pub fn frames_lost(&self) -> u64 {
         self.frames_lost

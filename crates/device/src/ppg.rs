@@ -4,7 +4,7 @@
 //! So the detector smooths the signal and sums its slope over a short window, once for rising and
 //! once for falling edges, because a reflective sensor shows the pulse upside down. Where the sum
 //! peaks above a threshold that follows the last beats is a beat. The polarity with the steadier
-//! beats is believed, and the heart rate is taken from the middle of its last eight intervals.
+//! beats is used, and the heart rate is taken from the middle of its last eight intervals.
 
 mod beat_detection;
 mod beat_morphology;
@@ -38,17 +38,17 @@ const INTERVAL_MAX_MS: u32 = 4_000;
 const SUPPORT_STRONG: i64 = 600;
 /// From here on it is beyond doubt.
 const SUPPORT_STRONGEST: i64 = 700;
-/// From here on it says by itself that the rate is the one shown before.
+/// From here on it confirms by itself the rate that was shown before.
 const SUPPORT_ALONE: i64 = 750;
 /// At least this share of the intervals must be steady, percent; or this, if the rhythm is beyond doubt.
 const STEADY_PERCENT: usize = 60;
 const STEADY_PERCENT_LEAST: usize = 45;
-/// A polarity fits at best so well, and must fit better by the lead to be believed instead, per mille.
+/// A polarity fits at best so well, and must fit better by the lead to be chosen instead, per mille.
 const FIT_FULL: i64 = 1_000;
 const FIT_LEAD: i64 = 40;
 /// With fewer samples in a beat its sharp edges look like a slower or faster heart's.
 const SAMPLES_PER_BEAT_MIN: u32 = 6;
-/// Shorter intervals than this (150 a minute) need the rhythm's word, milliseconds.
+/// Shorter intervals than this (150 a minute) need the rhythm's support, milliseconds.
 const RACING_MS: u32 = 400;
 /// Smoothing window, milliseconds.
 const SMOOTH_MS: u32 = 60;
@@ -63,7 +63,7 @@ const LIGHT_STEP_MS: u32 = 500;
 /// Fixed-point steps per converter count and per sample.
 const FINE: i64 = 16;
 
-/// A beat of the polarity believed in.
+/// A beat of the chosen polarity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beat {
     /// Milliseconds of signal before it.
@@ -77,7 +77,7 @@ pub struct Beat {
 pub struct BeatDetector {
     /// The rate the board samples at.
     rate_mhz: u32,
-    /// The rate looked at, and the samples of it.
+    /// The rate after resampling, and the samples of it.
     inside_mhz: u32,
     samples: u64,
     resample: Resample,
@@ -86,7 +86,7 @@ pub struct BeatDetector {
     rhythm: Rhythm,
     rising: Edges,
     falling: Edges,
-    /// Which polarity is believed.
+    /// Which polarity is chosen.
     inverted: bool,
     contact: SensorContact,
     confirmation: RateConfirmation,
@@ -144,7 +144,7 @@ impl BeatDetector {
         values.into_iter().take(count).filter_map(|value| self.step(value)).last()
     }
 
-    /// The next sample of the rate looked at.
+    /// The next sample after resampling.
     fn step(&mut self, value: i64) -> Option<Beat> {
         self.samples += 1;
         let width = self.span(SMOOTH_MS);
@@ -168,7 +168,7 @@ impl BeatDetector {
         self.choose();
         if judged {
             let now_ms = self.samples * 1_000_000 / u64::from(self.inside_mhz);
-            self.confirmation.hear(self.heard(now_ms), self.believed().is_clear(), now_ms);
+            self.confirmation.update(self.measured(now_ms), self.chosen().is_clear(), now_ms);
         }
         if self.contact.off {
             return None;
@@ -197,8 +197,8 @@ impl BeatDetector {
         self.falling = Edges::since(self.samples);
     }
 
-    /// Believes the polarity whose beats fit the rhythm, then the one with the steadier beats; the one
-    /// believed keeps a small lead, so that noise does not make the detector jump.
+    /// Chooses the polarity whose beats fit the rhythm, then the one with the steadier beats; the chosen
+    /// one keeps a small lead, so that noise does not make the detector switch.
     fn choose(&mut self) {
         let (mine, other) =
             if self.inverted { (&self.falling, &self.rising) } else { (&self.rising, &self.falling) };
@@ -227,36 +227,36 @@ impl BeatDetector {
         if self.contact.off { Sample::Absent(Absence::SensorOff) } else { self.confirmation.sample() }
     }
 
-    fn believed(&self) -> &Edges {
+    fn chosen(&self) -> &Edges {
         if self.inverted { &self.falling } else { &self.rising }
     }
 
-    /// What the beats say by themselves, before it is weighed against what was shown.
-    fn heard(&self, now_ms: u64) -> Sample {
+    /// The rate by the beats alone, before it is confirmed.
+    fn measured(&self, now_ms: u64) -> Sample {
         if self.contact.off {
             return Sample::Absent(Absence::SensorOff);
         }
-        let edges = self.believed();
+        let edges = self.chosen();
         let quiet = edges.last.is_none_or(|last| {
             self.samples.saturating_sub(last / FINE.unsigned_abs()) > self.span(INTERVAL_MAX_MS)
         });
         if edges.intervals.len() < STEADY_MIN {
-            // Still collecting; after a while that is no excuse any more.
+            // Still collecting; after a while too few beats mean noise.
             let warm = self.samples.saturating_sub(edges.since) > self.span(5 * INTERVAL_MAX_MS);
             return Sample::Absent(if warm { Absence::Noisy } else { Absence::WarmingUp });
         }
         let support = self.support(edges);
-        let believed = !quiet && self.is_believed(edges, support);
-        if !believed {
+        let trusted = !quiet && self.is_trusted(edges, support);
+        if !trusted {
             if let Some(tenths) = self.rhythm_goes_on(now_ms) {
                 return Sample::Measured(tenths);
             }
-            // Pulses that come when they please, or a signal in which some are lost?
+            // An irregular pulse, or a signal in which beats are lost?
             let unsteady = !quiet && edges.is_clear() && edges.is_irregular() && support < SUPPORT_STRONG;
             return Sample::Absent(if unsteady { Absence::Unsteady } else { Absence::Noisy });
         }
         // 60 s in tenths of a beat, over sixteenths of a sample.
-        let tenths = 600 * FINE.unsigned_abs() * u64::from(self.inside_mhz) / 1_000 / edges.looked.middle;
+        let tenths = 600 * FINE.unsigned_abs() * u64::from(self.inside_mhz) / 1_000 / edges.summary.middle;
         i32::try_from(tenths)
             .ok()
             .filter(|tenths| *tenths <= self.fastest_tenths())
@@ -264,9 +264,9 @@ impl BeatDetector {
     }
 
     /// Does the whole signal have the rhythm of these beats? Twice the rate from a dicrotic wave, or half
-    /// of it from beats not seen, must not pass for a heart rate. Where it has no rhythm at all a slow
-    /// pulse is believed if its beats are all alike, a racing one is not: that is how noise looks.
-    fn is_believed(&self, edges: &Edges, support: i64) -> bool {
+    /// of it from missed beats, must not pass for a heart rate. Where it has no rhythm at all a slow pulse
+    /// is trusted if its beats are all alike; a racing one is not, because noise looks like that.
+    fn is_trusted(&self, edges: &Edges, support: i64) -> bool {
         if support >= SUPPORT_STRONGEST && edges.is_steady(STEADY_PERCENT_LEAST) {
             return true;
         }
@@ -286,8 +286,8 @@ impl BeatDetector {
         i32::try_from(self.rate_mhz / SAMPLES_PER_BEAT_MIN * 600 / 1_000).unwrap_or(i32::MAX)
     }
 
-    /// The rate of the whole signal, where it is beyond doubt and is the one that was shown: beats are
-    /// lost or doubled by a moving hand, and the heart goes on as before.
+    /// The rate of the whole signal, where it is beyond doubt and is the one that was shown: a moving hand
+    /// makes the detector lose or double beats while the heart rate stays.
     fn rhythm_goes_on(&self, now_ms: u64) -> Option<i32> {
         let period_ms = self.rhythm.period_ms()?;
         let tenths = i32::try_from(600_000 / period_ms.max(1)).ok()?;
@@ -297,7 +297,7 @@ impl BeatDetector {
     }
 
     fn middle_ms(&self, edges: &Edges) -> u32 {
-        let ms = edges.looked.middle * 1_000_000 / FINE.unsigned_abs() / u64::from(self.inside_mhz);
+        let ms = edges.summary.middle * 1_000_000 / FINE.unsigned_abs() / u64::from(self.inside_mhz);
         u32::try_from(ms).unwrap_or(u32::MAX)
     }
 
@@ -308,7 +308,7 @@ impl BeatDetector {
     /// How many of the newest intervals agree with each other.
     #[must_use]
     pub fn steady_intervals(&self) -> usize {
-        self.believed().looked.steady
+        self.chosen().summary.steady
     }
 
     /// Is the pulse upside down, as reflective sensors show it?

@@ -1,4 +1,4 @@
-//! Sealing: one [`Sealer`] per stream turns bodies into envelopes that nobody alters afterwards.
+//! Sealing: one [`Sealer`] per stream turns bodies into signed and encrypted envelopes.
 //!
 //! The message key is derived from the content key of the epoch with the run's 128 random bits as
 //! salt, and the nonce is the sequence number, which only grows within a run. A pair of key and nonce
@@ -41,7 +41,7 @@ pub struct Sealed {
     pub hash: Hash,
 }
 
-/// Why a body cannot be sealed. The caller is wrong; the stream goes on as if nothing was asked.
+/// Why a body cannot be sealed. The caller is wrong; the stream is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealError {
     /// The body holds no reading and no event.
@@ -100,7 +100,7 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// A sealer that goes on where `state` stands. `run` must be 128 fresh random bits at every start.
+    /// A sealer that continues from `state`. `run` must be 128 fresh random bits at every start.
     #[must_use]
     pub fn new(
         genesis: Genesis,
@@ -127,7 +127,7 @@ impl Sealer {
         self.class
     }
 
-    /// What to persist with each envelope, so that the next start goes on after it.
+    /// What to persist with each envelope, so that the next start continues after it.
     #[must_use]
     pub fn state(&self) -> &SealerState {
         &self.state

@@ -159,7 +159,7 @@ impl Core {
         Ok(())
     }
 
-    /// Runs until told to stop, on its own thread.
+    /// Runs on its own thread until it is stopped.
     pub(crate) fn run(
         mut self,
         mut inputs: mpsc::Receiver<Input>,
@@ -326,7 +326,7 @@ impl Core {
             let mut polled = patient.poll(offline, self.now_ms);
             let down = std::mem::take(&mut polled.down);
             if !down.is_empty() {
-                // A board that is gone or does not drain is told again when it is back.
+                // A board that is gone or does not drain is updated again when it is back.
                 let _ = board.try_send(down);
             }
             polls.push(polled);

@@ -1,4 +1,4 @@
-//! What the core is told: by the boards' serial lines, the connection to the node, the clock and the
+//! The core's inputs: from the boards' serial lines, the connection to the node, the clock and the
 //! process.
 
 use link::{Event, Uplink};
@@ -10,7 +10,7 @@ pub(crate) enum Input {
         /// It is there.
         there: bool,
     },
-    /// A board said something.
+    /// Bytes of a board.
     Bytes {
         /// Which board, in configuration order.
         n: usize,
@@ -24,7 +24,7 @@ pub(crate) enum Input {
         /// Another device opened one with this gateway's key.
         taken_over: bool,
     },
-    /// The node said something.
+    /// From the node.
     Node(Event),
     /// A tenth of a second has passed.
     Tick,

@@ -7,22 +7,24 @@
 //! A record is `length u32 | kind u8 | crc32c of those 5 bytes | body | crc32c of the body`,
 //! little-endian. A crash can leave what was not synced short, full of holes or not there: such a tail,
 //! behind what [`watermark`] says is durable, is cut. Anything else that does not read back is damage, named
-//! by file and offset, and nothing is sealed until somebody looked: going on would seal a sequence
+//! by file and offset, and nothing is sealed until a technician has looked: going on would seal a sequence
 //! number twice.
 
 mod record;
+mod recovery;
 mod watermark;
 
 use durable::{AppendFile, Disk, Os};
 use record::{Found, HEAD_BYTES, Head};
 pub use record::{Kept, Record};
-use std::collections::{BTreeMap, HashMap};
+use recovery::Recovered;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vitals::envelope::Envelope;
 use vitals::ids::Hash;
-use vitals::{DeviceId, StreamId, log};
+use vitals::{DeviceId, StreamId};
 use watermark::{JournalPosition, Watermark};
 
 /// Why the journal cannot be used.
@@ -83,7 +85,7 @@ pub struct Journal {
     broken: bool,
 }
 
-/// Where a stream goes on.
+/// Where a stream continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamHead {
     /// Sequence number of the next envelope.
@@ -183,103 +185,6 @@ impl Journal {
         Ok(numbers)
     }
 
-    fn recover(
-        &mut self,
-        number: u32,
-        oldest: bool,
-        newest: bool,
-        kept: &mut Recovered,
-    ) -> Result<(), JournalError> {
-        let path = self.path(number);
-        let damaged =
-            |offset: u64, what: &str| JournalError::Damaged { path: path.clone(), offset, what: what.into() };
-        let io = |source| JournalError::Io { path: path.clone(), source };
-        if !oldest && number != self.current + 1 {
-            return Err(JournalError::Damaged {
-                path: self.path(self.current + 1),
-                offset: 0,
-                what: "the segment is missing".into(),
-            });
-        }
-        let file = self.disk.open(&path).map_err(io)?;
-        let bytes = durable::read_all(&*file).map_err(io)?;
-        // How much of it was durable; not known of a journal of before there was a watermark.
-        let durable = self
-            .watermark
-            .as_ref()
-            .map(Watermark::newest)
-            .map(|durable| if durable.segment == number { durable.bytes } else { 0 });
-        let mut at = 0;
-        let mut begun = false;
-        while at < bytes.len() {
-            let offset = at as u64;
-            match record::read(&bytes, &mut at) {
-                Ok(Found::Begin { gateway, segment, heads }) if !begun => {
-                    begun = true;
-                    if gateway != self.gateway {
-                        return Err(damaged(offset, "it belongs to another gateway"));
-                    }
-                    if segment != number || !(oldest || heads == self.heads) {
-                        return Err(damaged(offset, "it does not follow the segment before it"));
-                    }
-                    self.heads = heads;
-                }
-                Ok(Found::Envelope { alarm, sealed_at_ms, bytes }) if begun => {
-                    let place = Place { segment: number, offset, len: length(bytes.len()) };
-                    let envelope =
-                        Envelope::decode(bytes).map_err(|why| damaged(offset, &why.to_string()))?;
-                    if !self.advance(&envelope) {
-                        return Err(damaged(
-                            offset,
-                            "the envelope does not follow the one before it in its stream",
-                        ));
-                    }
-                    kept.push(Kept::of(place, alarm, sealed_at_ms, &envelope));
-                }
-                Ok(Found::Receipted(hash)) if begun => {
-                    if let Some(Some(kept)) = kept.slot(&hash) {
-                        kept.receipted = true;
-                    }
-                }
-                Ok(Found::Forgotten(hash)) if begun => {
-                    if let Some(slot) = kept.slot(&hash) {
-                        *slot = None;
-                    }
-                }
-                Ok(_) => return Err(damaged(offset, "a segment begins with where its streams stand, once")),
-                Err(why)
-                    if newest
-                        && durable.map_or(why == record::Unreadable::Torn, |durable| offset >= durable) =>
-                {
-                    tracing::warn!(offset, "Cut a torn write off the journal's end");
-                    file.cut(offset).map_err(io)?;
-                    break;
-                }
-                Err(why) => return Err(damaged(offset, why.what())),
-            }
-        }
-        let len = file.size().map_err(io)?;
-        if durable.is_some_and(|durable| len < durable) {
-            return Err(damaged(len, "the file ends before what it held"));
-        }
-        if !begun {
-            // The crash came while the segment was begun; nothing was ever written after it.
-            if newest && !oldest {
-                self.disk.remove(&path).map_err(io)?;
-                self.disk.sync_folder(&self.dir).map_err(io)?;
-                return Ok(());
-            }
-            if newest && number == 1 {
-                self.disk.remove(&path).map_err(io)?;
-                return Ok(());
-            }
-            return Err(damaged(0, "the segment is empty"));
-        }
-        self.segments.insert(number, Segment { path, file: AppendFile::new(file, len), live: 0 });
-        self.current = number;
-        Ok(())
-    }
-
     /// Moves the stream's head over `envelope`; false if it does not follow.
     fn advance(&mut self, envelope: &Envelope) -> bool {
         let head = self.heads.entry(envelope.header.stream).or_default();
@@ -290,14 +195,14 @@ impl Journal {
         follows
     }
 
-    /// Where a stream goes on.
+    /// Where a stream continues.
     #[must_use]
     pub fn head(&self, stream: StreamId) -> StreamHead {
         let head = self.heads.get(&stream).copied().unwrap_or_default();
         StreamHead { next_seq: head.next_seq, prev: head.prev }
     }
 
-    /// Number of the newest segment: what [`Self::open`] may be told next time.
+    /// Number of the newest segment: for [`Self::open`] at the next start.
     #[must_use]
     pub fn newest(&self) -> u32 {
         self.current
@@ -441,40 +346,6 @@ impl Journal {
 
 fn length(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
-}
-
-/// What recovery has found so far.
-#[derive(Default)]
-struct Recovered {
-    in_order: Vec<Option<Kept>>,
-    by_hash: HashMap<Hash, usize>,
-}
-
-impl Recovered {
-    fn push(&mut self, kept: Kept) {
-        self.by_hash.insert(kept.hash, self.in_order.len());
-        self.in_order.push(Some(kept));
-    }
-
-    /// None for an envelope whose segment is gone already.
-    fn slot(&mut self, hash: &Hash) -> Option<&mut Option<Kept>> {
-        self.in_order.get_mut(*self.by_hash.get(hash)?)
-    }
-}
-
-impl Kept {
-    fn of(place: Place, alarm: bool, sealed_at_ms: u64, envelope: &Envelope) -> Self {
-        Self {
-            place,
-            alarm,
-            sealed_at_ms,
-            hash: envelope.hash(),
-            leaf: log::leaf(&envelope.header_bytes),
-            class: envelope.header.class,
-            count: envelope.header.count,
-            receipted: false,
-        }
-    }
 }
 
 #[cfg(test)]

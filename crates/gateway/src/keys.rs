@@ -210,7 +210,7 @@ pub fn accept(dir: &Path, answer: &[u8], expected_record_key: Option<[u8; 32]>) 
             return Err(KeyError::Regression("it names another genesis".into()));
         }
         // Another organisation's proofs must not make the journal forget what this one was sent,
-        // unless whoever pairs again says so by naming its key.
+        // unless the operator who pairs again names its key.
         Some(old) if old.record_key != decoded.record_key && expected_record_key.is_none() => {
             return Err(KeyError::ForeignOrganisation);
         }

@@ -48,13 +48,13 @@ pub use link::Stop;
 /// Why a gateway cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The configuration is wrong: mend the file.
+    /// The configuration is wrong: correct the file.
     #[error("configuration: {0}")]
     Config(String),
     /// Another gateway runs in this folder.
     #[error("another gateway uses {0}; stop it first")]
     InUse(PathBuf),
-    /// The folder cannot be used: mend the disk or its permissions.
+    /// The folder cannot be used: repair the disk or its permissions.
     #[error("{path}: {source}")]
     Io {
         /// File or folder.
@@ -65,7 +65,7 @@ pub enum GatewayError {
     /// Keys are missing or damaged.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// The journal is damaged: nothing is sealed before somebody has looked.
+    /// The journal is damaged: nothing is sealed until a technician has looked.
     #[error(transparent)]
     Journal(#[from] journal::JournalError),
     /// TLS could not be set up.

@@ -76,10 +76,10 @@ async fn an_alarm_reaches_lcd_and_buzzer_without_any_node() {
     let (boards, paths, clock) = boards(&[Scenario::Tachycardia]);
     let dir = paired(1);
     let gateway = Running::start(dir.path(), paths, nobody(), clock, None);
-    until("the buzzer", || boards[0].seen().buzzer.is_some()).await;
-    let seen = boards[0].seen();
+    until("the buzzer", || boards[0].state().buzzer.is_some()).await;
+    let seen = boards[0].state();
     assert!(seen.buzzer_worst > Some(Priority::Technical), "{seen:?}");
-    until("the text", || boards[0].seen().texts.iter().any(|lines| lines[0].contains("PULSE HIGH"))).await;
+    until("the text", || boards[0].state().texts.iter().any(|lines| lines[0].contains("PULSE HIGH"))).await;
     let figures = gateway.stop().await;
     assert!(figures.alarms_raised >= 1 && figures.envelopes_pending > 0, "{figures:?}");
     assert_eq!((figures.envelopes_sent, figures.node_connections), (0, 0));
@@ -97,12 +97,12 @@ async fn what_was_sealed_in_the_dark_arrives_later_alarms_first() {
     .await;
     // The mark stands where the last cell is free: beside a second alarm it is not.
     let marked = |lines: &[String]| lines[0].ends_with('!');
-    until("the LCD says so", || boards[0].seen().texts.iter().any(|lines| marked(lines))).await;
+    until("the LCD says so", || boards[0].state().texts.iter().any(|lines| marked(lines))).await;
     let dark = gateway.stop().await;
     let home = SimulatedNode::open().await;
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     until("home", || home.state.record.lock().unwrap().stored() as u64 > dark.envelopes_sealed).await;
-    until("the mark is gone", || !marked(&boards[0].seen().lcd.unwrap())).await;
+    until("the mark is gone", || !marked(&boards[0].state().lcd.unwrap())).await;
     let figures = gateway.stop().await;
     assert_eq!(figures.envelopes_pending, 0);
     let record = home.state.record.lock().unwrap();
@@ -179,7 +179,7 @@ async fn a_refused_envelope_is_kept_aside_and_said_on_the_lcd() {
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("refusals", || now(&counters.envelopes_refused) > 3).await;
-    until("the LCD", || boards[0].seen().texts.iter().any(|lines| lines[0].contains("NOT DELIVERED"))).await;
+    until("the LCD", || boards[0].state().texts.iter().any(|lines| lines[0].contains("NOT DELIVERED"))).await;
     let figures = gateway.stop().await;
     assert_eq!(figures.envelopes_pending, 0);
     assert_eq!(figures.proofs_checked + figures.envelopes_refused, figures.envelopes_sealed);

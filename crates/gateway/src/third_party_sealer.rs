@@ -89,9 +89,9 @@ impl std::fmt::Debug for ThirdPartySealer {
 }
 
 impl ThirdPartySealer {
-    /// Opens the folder. Every stream goes on where the journal stands, under a fresh run.
+    /// Opens the folder. Every stream continues where the journal stands, under a fresh run.
     pub fn open(dir: &Path, entropy: &Entropy) -> Result<Self, SealerError> {
-        // Before the lock: a mistyped path shall not become a folder.
+        // Before the lock: a mistyped path must not become a folder.
         keys::gateway_seed(dir)?;
         let lock = crate::lock(dir)?;
         let paired = keys::load(dir, 0)?;

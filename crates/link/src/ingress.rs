@@ -38,7 +38,7 @@ pub trait Ingress: Send + Sync {
     }
 }
 
-/// The admission queue is full: the sender shall try again later.
+/// The admission queue is full: the sender tries again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
@@ -75,7 +75,7 @@ pub enum Verdict {
         /// A sentence naming what is wrong, without clinical values or names.
         sentence: String,
     },
-    /// Not looked at: try again later.
+    /// Not examined: try again later.
     Busy,
 }
 

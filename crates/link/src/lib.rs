@@ -30,7 +30,7 @@ pub use uplink::{ConnectError, Event, Events, PublishError, PublishId, Rejection
 /// Longest command a node sends and a device takes, bytes.
 pub const COMMAND_PAYLOAD_MAX: usize = vitals::command::COMMAND_BYTES_MAX;
 
-/// Turns true (or its sender goes away) when everything shall end.
+/// Turns true, or loses its sender, when everything is to end.
 pub type Stop = tokio::sync::watch::Receiver<bool>;
 
 /// Waits until `stop` turns true or its sender is gone.

@@ -2,7 +2,7 @@
 //!
 //! A transport enters a device when its session opens and holds the [`DeviceSession`] while it lasts. A
 //! receipt belongs to the device and not to the session: one that no session wrote is kept, within
-//! bounds, until the device is heard again.
+//! bounds, until the device can be reached again.
 
 use crate::COMMAND_PAYLOAD_MAX;
 use std::collections::{HashMap, VecDeque};
@@ -47,7 +47,7 @@ impl Downlink {
     }
 }
 
-/// What a device's session is told to do.
+/// What a device's session has to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Control {
     /// The device has opened another session.
@@ -174,7 +174,7 @@ impl Sessions {
         reachable.into_iter().map(|device| (device, owed.take(&device).into())).collect()
     }
 
-    /// Ends the session of a device that may no longer connect. `sentence` is told to it.
+    /// Ends the session of a device that may no longer connect, and sends it `sentence`.
     pub fn expel(&self, device: DeviceId, sentence: String) {
         if let Some(entry) = self.entries().get(&device) {
             let _ = entry.control.try_send(Control::Expel(sentence));
@@ -189,7 +189,7 @@ impl Sessions {
         devices
     }
 
-    /// Enters a device whose session has opened. An older session of the same device is told to end.
+    /// Enters a device whose session has opened. An older session of the same device ends.
     pub(crate) fn enter(self: &Arc<Self>, device: DeviceId) -> DeviceSession {
         let (receipts, receipts_rx) = mpsc::channel(RECEIPTS_MAX);
         let (proofs, proofs_rx) = mpsc::channel(PROOFS_MAX);

@@ -24,9 +24,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 /// DER before the 32 bytes of an Ed25519 public key (RFC 8410, SubjectPublicKeyInfo).
 const SPKI_ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
-/// Longest certificate looked at, bytes.
+/// Longest certificate parsed, bytes.
 const CERTIFICATE_BYTES_MAX: usize = 4096;
-/// Sentences about refused clients in the log: a flood of them shall not fill a disk.
+/// Log lines about refused clients: a flood of them must not fill a disk.
 const SENTENCES: Rate = Rate::per_second(32, 1);
 
 /// Why a TLS configuration could not be made.
@@ -44,7 +44,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// A self-signed X.509 v3 certificate of the Ed25519 key with this seed. It names nobody: trust is
+/// A self-signed X.509 v3 certificate of the Ed25519 key with this seed. It holds no name: trust is
 /// in the key alone.
 pub fn self_signed(seed: &[u8; 32]) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), TlsError> {
     let pkcs8 = [PKCS8_ED25519.as_slice(), seed].concat();
@@ -74,8 +74,8 @@ pub fn server_config(
     registry: Arc<dyn Registry>,
 ) -> Result<ServerConfig, TlsError> {
     let provider = provider();
-    let said = Mutex::new(Bucket::full(SENTENCES, 0));
-    let verifier = Arc::new(RegisteredKey { registry, provider: provider.clone(), said });
+    let log_lines = Mutex::new(Bucket::full(SENTENCES, 0));
+    let verifier = Arc::new(RegisteredKey { registry, provider: provider.clone(), log_lines });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
@@ -104,7 +104,7 @@ pub fn client_config(
     Ok(config)
 }
 
-/// Why a handshake did not come about, as far as it tells.
+/// Why a handshake failed, as far as the error tells.
 pub(crate) fn refusal_of(error: &std::io::Error) -> LinkRefusal {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => {
@@ -153,14 +153,14 @@ fn verify_handshake(
 struct RegisteredKey {
     registry: Arc<dyn Registry>,
     provider: Arc<CryptoProvider>,
-    /// Sentences left for the log; the counters count on.
-    said: Mutex<Bucket>,
+    /// Lines left for the log; the counters are not limited.
+    log_lines: Mutex<Bucket>,
 }
 
 impl RegisteredKey {
-    fn say(&self, now: UnixTime, why: &str) {
+    fn log(&self, now: UnixTime, why: &str) {
         let now_ms = now.as_secs().saturating_mul(1000);
-        if self.said.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms).is_ok() {
+        if self.log_lines.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms).is_ok() {
             tracing::info!(why, "Refused a TLS client: {why}");
         }
     }
@@ -184,13 +184,13 @@ impl ClientCertVerifier for RegisteredKey {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let Some(key) = key_of(end_entity) else {
-            self.say(now, LinkRefusal::CertificateWrong.sentence());
+            self.log(now, LinkRefusal::CertificateWrong.sentence());
             return Err(Error::InvalidCertificate(CertificateError::BadEncoding));
         };
         match self.registry.admits(&key) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(sentence) => {
-                self.say(now, &sentence);
+                self.log(now, &sentence);
                 Err(refused())
             }
         }

@@ -1,4 +1,4 @@
-//! The device's half of the session contract: publish envelopes, read what the node says.
+//! The device's half of the session contract: publish envelopes, read what the node sends.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishId(pub u64);
 
-/// An open session with a node, over whatever transport. Dropping it says goodbye.
+/// An open session with a node, over whatever transport. Dropping it ends the session.
 pub trait Uplink: Send + fmt::Debug {
     /// Publishes one envelope without waiting; `alarm` asks for a place before others. Its
     /// acknowledgement or refusal comes as an [`Event`] with the same id.
@@ -27,7 +27,7 @@ pub trait Uplink: Send + fmt::Debug {
 /// Why the node does not take an envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// Not looked at: send it again, not before half a second has passed.
+    /// Not examined: send it again, not before half a second has passed.
     #[error("busy")]
     Busy,
     /// The envelope contradicts what is stored.
@@ -44,7 +44,7 @@ pub enum Rejection {
     Other(u8),
 }
 
-/// What the node says.
+/// What the node sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Durable at the node. Only a receipt lets the device forget it.
@@ -120,7 +120,7 @@ pub enum PublishError {
     TooLong,
 }
 
-/// What the node says, in order.
+/// What the node sends, in order.
 #[derive(Debug)]
 pub struct Events(mpsc::Receiver<Event>);
 

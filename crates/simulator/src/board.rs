@@ -19,7 +19,7 @@ pub struct BoardConfig {
     pub number: u32,
     /// Chance of patient and room.
     pub seed: u64,
-    /// What happens when nothing else is said.
+    /// What happens while the script sets nothing.
     pub scenario: Scenario,
     /// Timed events.
     pub script: Script,
@@ -89,7 +89,7 @@ impl VirtualBoard {
         self.rate_mhz
     }
 
-    /// From now on this happens, whenever the script says nothing.
+    /// What happens from now on while the script sets nothing.
     pub fn set_scenario(&mut self, scenario: Scenario) {
         self.config.scenario = scenario;
     }

@@ -25,14 +25,14 @@ use vitals::alarm::Priority;
 /// Milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// Longest wait between two looks at what the gateway says.
-const LOOK_MS: u64 = 20;
+/// Longest wait between two reads of what the gateway sent.
+const READ_EVERY_MS: u64 = 20;
 /// A board further behind than this (the machine slept) skips ahead instead of pouring it all out.
 const BEHIND_MAX_MS: u64 = 10_000;
 /// LCD texts kept.
 const TEXTS_MAX: usize = 64;
 
-/// What a board has been told, and how much it sent.
+/// What a board shows, and how much it sent and received.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BoardState {
     /// What the LCD shows.
@@ -45,15 +45,15 @@ pub struct BoardState {
     pub buzzer_worst: Option<Priority>,
     /// When the buzzer last began to sound, milliseconds of the clock.
     pub buzzed_at_ms: Option<u64>,
-    /// The time the gateway last told.
-    pub told_time_ms: Option<u64>,
+    /// The time the gateway last sent.
+    pub time_sent_ms: Option<u64>,
     /// Frames understood.
     pub frames_in: u64,
     /// Frames not understood.
     pub frames_bad: u64,
     /// Frames written.
     pub frames_out: u64,
-    /// Frames that found the line full because nobody read it.
+    /// Frames dropped because the line was full.
     pub frames_dropped: u64,
 }
 
@@ -69,7 +69,7 @@ enum Order {
 pub struct RunningBoard {
     path: PathBuf,
     orders: Sender<Order>,
-    seen: Arc<Mutex<BoardState>>,
+    state: Arc<Mutex<BoardState>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -100,13 +100,13 @@ impl RunningBoard {
     /// clock (at least one).
     pub fn start(board: VirtualBoard, speed: u32, clock: Clock) -> std::io::Result<Self> {
         let (master, slave, path) = open()?;
-        let seen = Arc::new(Mutex::new(BoardState::default()));
+        let state = Arc::new(Mutex::new(BoardState::default()));
         let (orders, received) = channel();
-        let line = Line { master, _slave: slave, decoder: Decoder::new(), seen: Arc::clone(&seen), clock };
+        let line = Line { master, _slave: slave, decoder: Decoder::new(), state: Arc::clone(&state), clock };
         let thread = std::thread::Builder::new()
             .name(format!("board {}", board.number()))
             .spawn(move || run(board, u64::from(speed.max(1)), line, &received))?;
-        Ok(Self { path, orders, seen, thread: Some(thread) })
+        Ok(Self { path, orders, state, thread: Some(thread) })
     }
 
     /// The serial device a gateway opens.
@@ -126,17 +126,17 @@ impl RunningBoard {
         let _ = self.orders.send(Order::Button);
     }
 
-    /// What it has been told so far.
+    /// What it shows now.
     #[must_use]
-    pub fn seen(&self) -> BoardState {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn state(&self) -> BoardState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Stops the board and says what it has been told.
+    /// Stops the board and gives its last state.
     #[must_use]
     pub fn stop(mut self) -> BoardState {
         self.end();
-        self.seen()
+        self.state()
     }
 
     fn end(&mut self) {
@@ -159,7 +159,7 @@ struct Line {
     master: OwnedFd,
     _slave: File,
     decoder: Decoder<Down>,
-    seen: Arc<Mutex<BoardState>>,
+    state: Arc<Mutex<BoardState>>,
     clock: Clock,
 }
 
@@ -176,20 +176,20 @@ fn run(mut board: VirtualBoard, speed: u64, mut line: Line, orders: &Receiver<Or
         if passed_ms <= BEHIND_MAX_MS * speed {
             frames.iter().for_each(|frame| line.send(&frame.encode()));
         }
-        line.listen();
-        let wait_ms = (board.next_due_ms().saturating_sub(board_ms) / speed).clamp(1, LOOK_MS);
+        line.receive();
+        let wait_ms = (board.next_due_ms().saturating_sub(board_ms) / speed).clamp(1, READ_EVERY_MS);
         match orders.recv_timeout(Duration::from_millis(wait_ms)) {
             Ok(Order::Scenario(scenario)) => board.set_scenario(scenario),
             Ok(Order::Button) => board.press_button(),
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return line.listen(),
+            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return line.receive(),
         }
     }
 }
 
 impl Line {
     fn note(&self, change: impl FnOnce(&mut BoardState)) {
-        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Writes one frame whole or, when the line is full, as far as it goes: a real line loses bytes
@@ -199,7 +199,7 @@ impl Line {
         self.note(|seen| if written { seen.frames_out += 1 } else { seen.frames_dropped += 1 });
     }
 
-    fn listen(&mut self) {
+    fn receive(&mut self) {
         let mut bytes = [0; 512];
         loop {
             let count = match read(&self.master, &mut bytes) {
@@ -238,7 +238,7 @@ impl Line {
                     seen.buzzer = *priority;
                     seen.buzzer_worst = seen.buzzer_worst.max(*priority);
                 }
-                Down::TimeSync { now_ms } => seen.told_time_ms = Some(*now_ms),
+                Down::TimeSync { now_ms } => seen.time_sent_ms = Some(*now_ms),
             }
         });
     }
@@ -278,7 +278,7 @@ impl RunningBoards {
         self.boards.get(index).map(|board| board.set_scenario(scenario)).is_some()
     }
 
-    /// Stops all boards and says what each has been told.
+    /// Stops all boards and gives the last state of each.
     #[must_use]
     pub fn stop(self) -> Vec<BoardState> {
         self.boards.into_iter().map(RunningBoard::stop).collect()

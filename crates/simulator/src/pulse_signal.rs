@@ -49,7 +49,7 @@ pub struct PulseSignal {
     /// Samples of motion still to come, and its strength.
     motion: Option<(u32, f64, f64)>,
     artefact: Option<Artefact>,
-    /// The beat now takes so many times as long as the rate says.
+    /// The current beat takes so many times as long as the rate implies.
     odd: f64,
     upside_down: bool,
     started: bool,

@@ -9,7 +9,7 @@ use std::path::Path;
 pub const RECORDING_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Fewest samples worth replaying: some seconds.
 pub const SAMPLES_MIN: usize = 200;
-/// The rate of a file that does not say and is not told, millihertz.
+/// The rate of a file without a time column, if the caller gives none, millihertz.
 pub const RATE_DEFAULT_MHZ: u32 = 100_000;
 /// Columns that hold the signal, by name, best first.
 const SIGNAL_NAMES: [&str; 6] = ["ppg", "pleth", "red", "ir", "signal", "hr"];

@@ -25,7 +25,7 @@ pub enum Scenario {
     SensorOff,
     /// The patient moves all the time: motion artefacts in the light signal.
     Restless,
-    /// The board says nothing at all: unplugged.
+    /// The board sends nothing: unplugged.
     Unplugged,
     /// The heart beats without a rhythm, each interval up to a third longer or shorter.
     Irregular,
@@ -126,7 +126,7 @@ impl Script {
         Ok(Self { events })
     }
 
-    /// What happens at this time of the board, if the script says.
+    /// What the script sets at this time of the board, if anything.
     #[must_use]
     pub fn at(&self, board_ms: u64) -> Option<Scenario> {
         self.events

@@ -1,4 +1,4 @@
-//! Body temperature and the room: slow values that drift, and go where the scenario takes them.
+//! The slow sensors, body temperature and room air: values that drift and follow the scenario.
 
 use crate::scenario::Scenario;
 use device::frame::Slow;
@@ -10,8 +10,8 @@ use std::f64::consts::TAU;
 const DAY_MS: f64 = 86_400_000.0;
 /// Body and room are warmest in the late afternoon.
 const WARMEST_MS: f64 = 17.0 * 3_600_000.0;
-/// A change of scenario is through after a few of these. Real fevers and fires take longer; somebody
-/// who watches a demonstration has no half an hour.
+/// A change of scenario is through after a few of these. Real fevers and fires take longer;
+/// a demonstration has no half an hour.
 const HURRIED_S: f64 = 5.0;
 
 /// A value that follows its target and trembles.

@@ -112,8 +112,8 @@ async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
     let stop = process::stop_requested();
     process::announce("READY", &BoardsReady { boards: links })?;
     stop.await;
-    let frames: u64 = running.iter().map(|board| board.seen().frames_out).sum();
-    let worst = running.iter().map(|board| board.seen().buzzer_worst.map(|worst| worst.word().to_owned()));
+    let frames: u64 = running.iter().map(|board| board.state().frames_out).sum();
+    let worst = running.iter().map(|board| board.state().buzzer_worst.map(|worst| worst.word().to_owned()));
     process::announce("DONE", &BoardsDone { frames, buzzer_worst: worst.collect() })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -176,7 +176,7 @@ fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<String> {
 
 /// What a board's LCD shows and its buzzer sounds, and the texts before.
 fn look(board: &RunningBoard) -> String {
-    let seen = board.seen();
+    let seen = board.state();
     json!({ "lcd": seen.lcd, "buzzer": seen.buzzer.map(vitals::alarm::Priority::word), "texts": seen.texts })
         .to_string()
 }

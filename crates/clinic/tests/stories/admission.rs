@@ -48,6 +48,27 @@ fn the_same_envelope_again_is_acknowledged_again_and_stored_once() {
 }
 
 #[test]
+fn a_receipt_that_came_too_late_is_signed_again_at_its_time() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    let bytes = gateway.sensors[0].pulse(720, NOON_MS);
+    let owed = ward.carry(gateway.id(), std::slice::from_ref(&bytes))[0].receipt.clone().unwrap();
+    let next = gateway.sensors[0].pulse(730, NOON_MS + 1_000);
+    ward.carry(gateway.id(), &[next]);
+    let later_ms = NOON_MS + 3_600_000;
+    let again = ward.clinic.sign_again(std::slice::from_ref(&owed), later_ms).unwrap();
+    let (old, new) = (Receipt::decode(&owed).unwrap(), Receipt::decode(&again[0]).unwrap());
+    assert_eq!((new.envelope, new.index), (old.envelope, old.index));
+    assert_eq!((new.head.head.at_ms, new.head.head.size), (later_ms, old.head.head.size + 1));
+    let header = Envelope::decode(&bytes).unwrap().header_bytes;
+    assert!(new.verify(ward.clinic.genesis(), &ward.clinic.vault().record_key(), &header));
+    // Neither what is no receipt, nor one of a leaf that is not there, is signed.
+    assert!(ward.clinic.sign_again(&[vec![0; 40]], later_ms).is_err());
+    let beyond = Receipt { index: new.head.head.size, ..new }.encode();
+    assert!(ward.clinic.sign_again(&[beyond], later_ms).is_err());
+}
+
+#[test]
 fn what_nobody_registered_is_refused() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);

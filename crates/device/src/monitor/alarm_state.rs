@@ -1,5 +1,5 @@
-//! The alarms of one board: one machine per condition, and technical alarms that hold the others
-//! back.
+//! The alarms of one board: one state machine per condition, and technical alarms that inhibit the
+//! others.
 
 use super::limits::LimitTable;
 use super::{Answer, Answered, NOBODY};
@@ -12,13 +12,13 @@ use vitals::{Metric, PersonId};
 
 /// A sensor that gives nothing raises its alarm after this long.
 pub(super) const SENSOR_OFF_AFTER_MS: u64 = 5_000;
-/// One whose signal is only poor: motion passes, and an alarm for each would tire everybody.
+/// A poor signal: motion passes, and an alarm for each would cause alarm fatigue.
 pub(super) const POOR_AFTER_MS: u64 = 15_000;
-/// An irregular pulse; sooner than a poor signal, so that a pulse that is both is told as what it is.
+/// An irregular pulse; sooner than a poor signal, so that a pulse that is both is reported as irregular.
 pub(super) const UNSTEADY_AFTER_MS: u64 = 12_000;
 /// A signal that cannot be read for no longer than this interrupts nothing.
 const INTERRUPTED_MS: u64 = 3_000;
-/// A violation that could not be seen for longer than this begins anew; up to then the time unseen does not
+/// A violation that could not be seen for longer than this starts over; up to then the time unseen does not
 /// count, and what was seen before does.
 const FORGOTTEN_MS: u64 = 30_000;
 /// A sensor that gave no value for so long, for whatever reasons in turn, is off.
@@ -81,8 +81,8 @@ impl MetricAlarms {
         }
     }
 
-    /// Is there a signal, and one that can be read? A sensor that is off says nothing of the heart, so
-    /// an unsteady pulse is over only when a steady one is measured.
+    /// The alarms about the signal itself. A sensor that is off tells nothing of the heart, so an unsteady
+    /// pulse is over only when a steady one is measured.
     fn observe_signal(&mut self, sample: Sample, now_ms: u64, events: &mut Vec<AlarmEvent>) {
         let technical = |wrong: bool| wrong.then_some(Priority::Technical);
         let unsupported = sample == Sample::Absent(Absence::RateNotSupported);
@@ -95,7 +95,7 @@ impl MetricAlarms {
         ));
         let never = !unsupported && self.is_without_value(sample, now_ms);
         let (off, silent, unsteady) = match sample {
-            // While it warms up again a sensor that was off is still not back.
+            // While it warms up, a sensor that was off is not back yet.
             Sample::Absent(Absence::WarmingUp) => {
                 events.extend(self.off.observe(technical(never), false, 0, 0, now_ms));
                 events.extend(self.poor.observe(None, false, 0, 0, now_ms));
@@ -117,7 +117,7 @@ impl MetricAlarms {
         } else if now_ms.saturating_sub(self.unsteady_at_ms) > INTERRUPTED_MS {
             events.extend(self.unsteady.observe(None, false, 0, 0, now_ms));
         }
-        // An unsteady pulse that is told as such is no poor signal as well.
+        // An unsteady pulse that is reported as such is not a poor signal as well.
         let poor = silent && !(unsteady && self.unsteady.is_open());
         events.extend(self.poor.observe(technical(poor), !poor, 0, POOR_AFTER_MS, now_ms));
     }
@@ -133,7 +133,7 @@ impl MetricAlarms {
         long && !self.poor.is_open() && !self.unsteady.is_open()
     }
 
-    /// Takes back what was on its way to become an alarm.
+    /// Forgets a violation that has not lasted long enough for an alarm.
     fn forget_pending(&mut self, held: bool) {
         for alarm in [&mut self.above, &mut self.below] {
             alarm.inhibit(true);
@@ -148,9 +148,9 @@ pub(super) struct AlarmState {
     limits: LimitTable,
     vitals: BTreeMap<Metric, MetricAlarms>,
     technical: [Alarm; 6],
-    /// Until when answers from afar hold.
+    /// Until when answers given on the ward hold.
     answered_until_ms: BTreeMap<Condition, u64>,
-    /// Limits ended, and nobody has answered that or ordered others.
+    /// Limits ended, and that was neither answered nor followed by others.
     limits_ended: bool,
     is_stale: bool,
     events: Vec<AlarmEvent>,
@@ -214,7 +214,7 @@ impl AlarmState {
         }
     }
 
-    /// No board, no alarm about the patient: what is open stays open and quiet.
+    /// Without its board there is no new alarm about the patient: what is open stays open and silent.
     pub(super) fn stale(&mut self, stale: bool, now_ms: u64) {
         self.report(Condition::Stale, stale, now_ms);
         if self.is_stale != stale {
@@ -296,7 +296,7 @@ impl AlarmState {
         Answered::Done
     }
 
-    /// A pause from afar, asked for so long ago: not of an alarm that began, got worse or came back since.
+    /// A pause ordered on the ward, asked for so long ago: not of an alarm that began, got worse or came back since.
     pub(super) fn pause(
         &mut self,
         condition: Condition,
@@ -316,9 +316,9 @@ impl AlarmState {
         if event.is_some() { Answered::Done } else { Answered::Nothing }
     }
 
-    /// The bedside button: anybody may quieten what sounds, for a time, and clear what is over. Pressed
-    /// while nothing sounds, it ends the pause. It is no answer to an alarm that still stands: for that
-    /// somebody must say who they are.
+    /// The bedside button: anybody may pause the sound for a time, and clear what is over. Pressed while
+    /// nothing sounds, it ends the pause. It does not answer an alarm that still stands: for that a person
+    /// must be identified.
     pub(super) fn button(&mut self, for_ms: u64, now_ms: u64) {
         let sounds = self.sound(now_ms).is_some();
         let mut events = Vec::new();
@@ -359,7 +359,7 @@ impl AlarmState {
         ended
     }
 
-    /// What is to be said besides the alarm that the LCD shows.
+    /// Notes to show besides the alarm on the LCD.
     pub(super) fn notes(&self, now_ms: u64) -> [Option<Note>; 3] {
         let shown = self.worst().map(|(condition, ..)| condition);
         let of_shown = self.alarms().find(|alarm| Some(alarm.condition()) == shown).and_then(|alarm| {

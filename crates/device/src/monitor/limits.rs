@@ -1,5 +1,5 @@
-//! Which limits are in force at a board: its own, what was ordered for a time, and the floor below
-//! which nobody gets from afar.
+//! Which limits are in force at a board: its own, those ordered for a time, and the floor, the widest
+//! limits that an order can set.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -54,7 +54,7 @@ impl LimitTable {
         }
     }
 
-    /// Ends the orders whose time is over, and says which just did.
+    /// Ends the orders whose time is over; gives the metrics of those that just did.
     pub(super) fn expire(&mut self, now_ms: u64, steady_ms: u64) -> Vec<Metric> {
         let mut over = Vec::new();
         for (metric, ordered) in &mut self.ordered {

@@ -1,5 +1,5 @@
-//! What a device keeps for itself, on a disk that others may read: sealed to its own X25519 key (HPKE
-//! base mode, as chain keys are wrapped).
+//! Storage on a disk that others may read: sealed to the device's own X25519 key (HPKE base mode, as chain
+//! keys are wrapped).
 
 use super::Identity;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! The edges of one polarity: where the summed slope peaks, and what the beats there say.
+//! Detects the beats of one polarity: where the summed slope peaks, and what the intervals between the
+//! peaks show.
 
 use super::beat_morphology::BeatMorphology;
 use super::{Beat, FINE, INTERVAL_MAX_MS, INTERVALS_MAX, INTERVALS_MIN, STEADY_MIN, push_bounded, ranked};
@@ -20,7 +21,7 @@ const IRREGULAR_FEW_MIN: u64 = 75;
 const IRREGULAR_EACH_MAX: u64 = 300;
 /// A beat so many times higher than usual is a jolt.
 const JOLT: i64 = 3;
-/// So many jolts in a row are the pulse, and it was the usual height that was wrong.
+/// So many jolts in a row are the pulse: the usual height was wrong.
 const JOLTS_MAX: usize = 5;
 /// An interval is steady within a quarter of the median.
 const SPREAD_DIVISOR: u64 = 4;
@@ -69,7 +70,7 @@ struct Peak {
     at: u64,
 }
 
-/// What some intervals say.
+/// What some intervals show.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct IntervalSummary {
     /// How many there are, and how many of them are steady.
@@ -96,8 +97,8 @@ pub(super) struct Edges {
     pub(super) usual: i64,
     pub(super) last: Option<u64>,
     pub(super) intervals: VecDeque<u64>,
-    /// What the newest intervals say.
-    pub(super) looked: IntervalSummary,
+    /// What the newest intervals show.
+    pub(super) summary: IntervalSummary,
     /// How far the intervals of the last seconds are from the one before on average, per mille of their
     /// median.
     pub(super) irregular: u64,
@@ -176,7 +177,7 @@ impl Edges {
         }
     }
 
-    /// No heart did this: what is measured from here to the next beat is no interval.
+    /// Too high for a beat: the time from here to the next beat is no interval.
     fn jolt(&mut self) {
         self.last = None;
     }
@@ -193,7 +194,7 @@ impl Edges {
     fn expected(&self, timing: &Timing) -> u64 {
         match timing.rhythm_ms {
             Some(ms) => timing.sixteenths(ms),
-            None if self.looked.middle > 0 => self.looked.middle,
+            None if self.summary.middle > 0 => self.summary.middle,
             None => timing.sixteenths(EXPECTED_MS),
         }
     }
@@ -205,7 +206,7 @@ impl Edges {
         let at = (peak.at * FINE.unsigned_abs()).saturating_add_signed(shift);
 
         self.shapes.beat(peak.at, timing.rate_mhz);
-        // An outlier counts at most twice the usual, so that one jolt does not deafen the detector.
+        // An outlier counts at most twice the usual, so that one jolt does not raise the threshold out of reach.
         push_bounded(&mut self.heights, peak.height.min(self.usual.saturating_mul(2)), PEAKS);
         // The upper quartile: a dicrotic wave between two beats must not pull the threshold down.
         self.usual = ranked(&self.heights, 3).unwrap_or(peak.height);
@@ -225,7 +226,7 @@ impl Edges {
 
     /// Do enough intervals agree? In a row of pulse, dicrotic wave, pulse only half of them do.
     pub(super) fn is_steady(&self, share_percent: usize) -> bool {
-        self.looked.steady >= STEADY_MIN && self.looked.steady * 100 >= self.looked.of * share_percent
+        self.summary.steady >= STEADY_MIN && self.summary.steady * 100 >= self.summary.of * share_percent
     }
 
     pub(super) fn are_few(&self) -> bool {
@@ -246,15 +247,15 @@ impl Edges {
 
     /// Takes the mean of the steady intervals of the last seconds; of the last few if the rate moves.
     fn judge(&mut self, timing: &Timing) {
-        let calm = self.look(MEAN_MS, timing);
-        let moving = self.look(MOVING_MS, timing);
+        let calm = self.summarise(MEAN_MS, timing);
+        let moving = self.summarise(MOVING_MS, timing);
         self.irregular = calm.irregular;
         let moves = calm.middle.abs_diff(moving.middle) * 100 > calm.middle * MOVES_PERCENT;
-        self.looked = if moves { moving } else { calm };
+        self.summary = if moves { moving } else { calm };
     }
 
     /// The intervals of so many milliseconds, and never fewer than [`INTERVALS_MIN`] if there are more.
-    fn look(&self, span_ms: u32, timing: &Timing) -> IntervalSummary {
+    fn summarise(&self, span_ms: u32, timing: &Timing) -> IntervalSummary {
         let span = timing.sixteenths(span_ms);
         let mut sum = 0;
         let newest: VecDeque<u64> = self

@@ -1,4 +1,5 @@
-//! Do the beats look like each other? Pulses do, whenever they come; noise and motion do not.
+//! Beat morphology: do the beats look like each other? Pulses do, however irregular; noise and motion do
+//! not.
 
 use super::{push_bounded, span};
 use alloc::collections::VecDeque;
@@ -10,7 +11,7 @@ const AFTER_MS: u32 = 200;
 const STEPS: usize = 16;
 /// The mean shape moves by this part towards each new one.
 const MEAN_SHARE: i64 = 4;
-/// Beats looked at.
+/// Beats compared.
 const BEATS: usize = 8;
 /// A beat looks like the others from this likeness on, percent.
 const ALIKE_PERCENT: i64 = 80;

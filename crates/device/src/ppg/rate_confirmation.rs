@@ -1,5 +1,5 @@
-//! What may be shown. A rate that is new must last before it is shown, and one that differs much from
-//! what was shown must last longer: motion and saturation pass, a heart goes on.
+//! Confirms a heart rate before it is shown. A new rate must last, and one that differs much from the rate
+//! shown before must last longer: motion and saturation are short, a heart rate is not.
 
 use vitals::metric::{Absence, Sample};
 
@@ -9,8 +9,8 @@ const FIRST_MS: u64 = 1_500;
 const ANOTHER_MS: u64 = 4_000;
 /// And one that is about a multiple or a part of the one before, milliseconds.
 const MULTIPLE_MS: u64 = 6_000;
-/// And any rate after a pulse that was unsteady for long: chance makes some beats of an irregular heart
-/// look even.
+/// And any rate after a pulse that was unsteady for long: some beats of an irregular heart look even by
+/// chance.
 const UNSTEADY_MS: u64 = 6_000;
 /// Each unsteady judgement counts for this many steady ones, up to a bound, and long is from here on.
 const UNSTEADY_STEP: u32 = 2;
@@ -22,25 +22,25 @@ const SAME_PERCENT: i32 = 16;
 const SAME_UNLIKE_PERCENT: i32 = 6;
 /// Within this one the rhythm of the signal alone is enough, percent.
 const KNOWN_PERCENT: i32 = 12;
-/// What was shown is compared with for so long, milliseconds.
+/// A rate that was shown is remembered for so long, milliseconds.
 const REMEMBERED_MS: u64 = 60_000;
 
-/// The last rate shown, and the one that waits.
+/// The last rate shown, and the one that is being confirmed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RateConfirmation {
     /// Tenths of a beat a minute, and when it was shown last, milliseconds of signal.
     trusted: Option<(i32, u64)>,
-    /// Where the rate stands that is on trial, and since when.
-    trial: Option<(i32, u64)>,
+    /// The rate that is being confirmed, and since when.
+    candidate: Option<(i32, u64)>,
     /// Rises while the pulse is unsteady, falls while it is steady.
     unsteady: u32,
-    said: Option<Sample>,
+    shown: Option<Sample>,
 }
 
 impl RateConfirmation {
     /// What is shown now.
     pub(super) fn sample(&self) -> Sample {
-        self.said.unwrap_or(Sample::Absent(Absence::WarmingUp))
+        self.shown.unwrap_or(Sample::Absent(Absence::WarmingUp))
     }
 
     /// Is this about the rate that was shown last, and not long ago?
@@ -52,11 +52,11 @@ impl RateConfirmation {
         self.trusted.filter(|(_, at_ms)| now_ms - at_ms < REMEMBERED_MS).map(|(tenths, _)| tenths)
     }
 
-    /// What the beats say at this time of the signal.
-    pub(super) fn hear(&mut self, heard: Sample, alike: bool, now_ms: u64) {
-        self.said = Some(match heard {
+    /// Takes the rate that the beats give at this time of the signal.
+    pub(super) fn update(&mut self, measured: Sample, alike: bool, now_ms: u64) {
+        self.shown = Some(match measured {
             Sample::Absent(why) => {
-                self.trial = None;
+                self.candidate = None;
                 if why == Absence::Unsteady {
                     self.unsteady = (self.unsteady + UNSTEADY_STEP).min(UNSTEADY_MAX);
                 }
@@ -76,14 +76,14 @@ impl RateConfirmation {
         };
         let wait_ms = if self.unsteady >= UNSTEADY_LONG { wait_ms.max(UNSTEADY_MS) } else { wait_ms };
         self.unsteady = self.unsteady.saturating_sub(1);
-        let since_ms = match self.trial {
-            Some((on_trial, since_ms)) if is_same(tenths, on_trial) => since_ms,
+        let since_ms = match self.candidate {
+            Some((candidate, since_ms)) if is_same(tenths, candidate) => since_ms,
             _ => now_ms,
         };
-        self.trial = Some((tenths, since_ms));
+        self.candidate = Some((tenths, since_ms));
         if now_ms - since_ms < wait_ms {
             // A sensor is warming up only once.
-            let first = matches!(self.said, None | Some(Sample::Absent(Absence::WarmingUp)));
+            let first = matches!(self.shown, None | Some(Sample::Absent(Absence::WarmingUp)));
             return Sample::Absent(if first { Absence::WarmingUp } else { Absence::Noisy });
         }
         self.trusted = Some((tenths, now_ms));

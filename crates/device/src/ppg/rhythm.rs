@@ -112,7 +112,7 @@ impl Rhythm {
         usize::try_from(u64::from(ms) * u64::from(self.rate_mhz) / 1_000_000).unwrap_or(0)
     }
 
-    /// Says whether the rhythm was judged anew.
+    /// Takes the next slope; true when the rhythm was computed again.
     pub(super) fn push(&mut self, slope: i64) -> bool {
         self.sum += slope;
         self.held += 1;

@@ -1,4 +1,4 @@
-//! Is the sensor on the body?
+//! Sensor contact: is the sensor on the body?
 
 use alloc::collections::VecDeque;
 
@@ -16,7 +16,7 @@ pub(super) struct SensorContact {
 }
 
 impl SensorContact {
-    /// Says whether it was judged anew.
+    /// Takes the next raw sample; true when contact was decided again.
     pub(super) fn push(&mut self, raw: u16, (span, step): (u64, u64)) -> bool {
         self.seen.push_back(raw);
         if self.seen.len() as u64 > span {

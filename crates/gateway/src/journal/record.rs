@@ -63,7 +63,7 @@ pub enum Record<'a> {
     },
     /// A receipt was checked.
     Receipted(Hash),
-    /// A proof was checked, or the envelope is kept aside.
+    /// A proof was checked, or the envelope went into quarantine.
     Forgotten(Hash),
 }
 

@@ -57,11 +57,11 @@ fn send(home: &SimulatedNode, command: Command) -> bool {
 }
 
 fn second_line(board: &RunningBoard, text: &str) -> bool {
-    board.seen().texts.iter().any(|lines| lines[1].contains(text))
+    board.state().texts.iter().any(|lines| lines[1].contains(text))
 }
 
 fn first_line(board: &RunningBoard, text: &str) -> bool {
-    board.seen().texts.iter().any(|lines| lines[0].contains(text))
+    board.state().texts.iter().any(|lines| lines[0].contains(text))
 }
 
 fn answer(ward: &Ward) -> Action {
@@ -81,10 +81,10 @@ async fn an_answer_silences_the_bell_is_on_the_lcd_and_works_once() {
     let mut ward = Ward::of(dir.path(), 1, &clock);
     let gateway = Running::start(dir.path(), paths.clone(), home.address, clock.clone(), DRAIN);
     let counters = gateway.counters.clone();
-    until("the bell", || boards[0].seen().buzzer == Some(Priority::High)).await;
+    until("the bell", || boards[0].state().buzzer == Some(Priority::High)).await;
     let command = ward.order(answer(&ward), 600_000);
     assert!(send(&home, command));
-    until("it is quiet", || boards[0].seen().buzzer.is_none()).await;
+    until("it is quiet", || boards[0].state().buzzer.is_none()).await;
     until("the LCD", || second_line(&boards[0], "answered by ward")).await;
     assert_eq!(now(&counters.commands_taken), 1);
     // The same bytes again, before and after a restart: refused, and the bell rings for the new episode.
@@ -94,10 +94,10 @@ async fn an_answer_silences_the_bell_is_on_the_lcd_and_works_once() {
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("connected", || now(&counters.receipts_checked) > 0).await;
-    until("the bell again", || boards[0].seen().buzzer == Some(Priority::High)).await;
+    until("the bell again", || boards[0].state().buzzer == Some(Priority::High)).await;
     assert!(send(&home, command));
     until("refused again", || now(&counters.commands_refused) == 1).await;
-    assert_eq!((now(&counters.commands_taken), boards[0].seen().buzzer), (0, Some(Priority::High)));
+    assert_eq!((now(&counters.commands_taken), boards[0].state().buzzer), (0, Some(Priority::High)));
     let summary = gateway.stop().await;
     assert_eq!((summary.envelopes_pending, summary.commands_refused), (0, 1));
 }
@@ -108,15 +108,15 @@ async fn a_pause_ends_at_the_button_and_by_its_time() {
     let (dir, home) = (paired(1), SimulatedNode::open().await);
     let mut ward = Ward::of(dir.path(), 1, &clock);
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
-    until("the bell", || boards[0].seen().buzzer == Some(Priority::High)).await;
+    until("the bell", || boards[0].state().buzzer == Some(Priority::High)).await;
     assert!(send(&home, ward.order(Action::Silence { condition: FAST }, 120_000)));
-    until("quiet", || boards[0].seen().buzzer.is_none()).await;
+    until("quiet", || boards[0].state().buzzer.is_none()).await;
     until("the LCD", || second_line(&boards[0], "sound paused")).await;
     boards[0].press_button();
-    until("the button breaks it", || boards[0].seen().buzzer == Some(Priority::High)).await;
+    until("the button breaks it", || boards[0].state().buzzer == Some(Priority::High)).await;
     assert!(send(&home, ward.order(Action::Silence { condition: FAST }, 30_000)));
-    until("quiet again", || boards[0].seen().buzzer.is_none()).await;
-    until("its time is over", || boards[0].seen().buzzer == Some(Priority::High)).await;
+    until("quiet again", || boards[0].state().buzzer.is_none()).await;
+    until("its time is over", || boards[0].state().buzzer == Some(Priority::High)).await;
     gateway.stop().await;
 }
 
@@ -137,10 +137,10 @@ async fn limits_hold_over_a_restart_and_end_loudly() {
     let gateway = Running::start(dir.path(), paths, nobody(), clock.clone(), None);
     let counters = gateway.counters.clone();
     until("a pulse", || now(&counters.readings_measured) > 300).await;
-    assert!(!first_line(&boards[0], "PULSE HIGH"), "{:?}", boards[0].seen().texts);
+    assert!(!first_line(&boards[0], "PULSE HIGH"), "{:?}", boards[0].state().texts);
     // Nobody listens either, which stands in front; the end takes its turn in the second line.
     until("the end is said", || second_line(&boards[0], "limits ended")).await;
-    until("and heard", || boards[0].seen().buzzer.is_some()).await;
+    until("and heard", || boards[0].state().buzzer.is_some()).await;
     until("the stricter ones", || first_line(&boards[0], "***PULSE HIGH")).await;
     gateway.stop().await;
 }
@@ -152,7 +152,7 @@ async fn another_bed_s_an_overtaken_a_late_and_a_forged_command_are_refused_and_
     let mut ward = Ward::of(dir.path(), 1, &clock);
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
-    until("the bell", || boards[0].seen().buzzer == Some(Priority::High)).await;
+    until("the bell", || boards[0].state().buzzer == Some(Priority::High)).await;
     let action = answer(&ward);
     let overtaken = ward.order(action, 600_000);
     let good = ward.order(action, 600_000);
@@ -173,11 +173,11 @@ async fn another_bed_s_an_overtaken_a_late_and_a_forged_command_are_refused_and_
     assert!(home.state.command(ward.gateway, forged));
     assert!(home.state.command(ward.gateway, b"no command".to_vec()));
     until("refused", || now(&counters.commands_refused) == 5).await;
-    assert!(boards[0].seen().buzzer.is_some());
+    assert!(boards[0].state().buzzer.is_some());
     let pause = ward.order(Action::EndSilence { condition: FAST }, 60_000);
     assert!(send(&home, pause) && send(&home, overtaken));
     until("overtaken", || now(&counters.commands_refused) == 6).await;
-    assert_eq!(boards[0].seen().buzzer, Some(Priority::High));
+    assert_eq!(boards[0].state().buzzer, Some(Priority::High));
     gateway.stop().await;
 }
 
@@ -192,11 +192,11 @@ async fn nobody_is_listening_is_said_after_thirty_seconds_and_taken_back() {
     let since_ms = clock();
     until("the LCD", || first_line(&boards[0], "WARD NOT") && second_line(&boards[0], "LISTENING")).await;
     assert!(clock() - since_ms >= 29_000, "not before");
-    until("heard", || boards[0].seen().buzzer == Some(Priority::Technical)).await;
+    until("heard", || boards[0].state().buzzer == Some(Priority::Technical)).await;
     assert_eq!(now(&counters.ward_not_listening), 1);
     let home = SimulatedNode::open_at(address, state).await;
-    until("taken back", || boards[0].seen().lcd.is_some_and(|lines| lines[0].contains("bpm"))).await;
-    assert_eq!((now(&counters.ward_not_listening), boards[0].seen().buzzer), (0, None));
+    until("taken back", || boards[0].state().lcd.is_some_and(|lines| lines[0].contains("bpm"))).await;
+    assert_eq!((now(&counters.ward_not_listening), boards[0].state().buzzer), (0, None));
     gateway.stop().await;
     home.close().await;
 }
@@ -232,6 +232,6 @@ async fn an_owned_node_gets_no_wider_than_the_floor() {
     until("taken", || now(&counters.commands_taken) == 1).await;
     // Nothing rang before it was switched off.
     boards[0].set_scenario(Scenario::Tachycardia);
-    until("it rings all the same", || boards[0].seen().buzzer == Some(Priority::High)).await;
+    until("it rings all the same", || boards[0].state().buzzer == Some(Priority::High)).await;
     gateway.stop().await;
 }

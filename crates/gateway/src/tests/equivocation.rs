@@ -24,7 +24,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn says(board: &RunningBoard, text: &str) -> bool {
-    board.seen().texts.iter().any(|lines| lines[0].contains(text))
+    board.state().texts.iter().any(|lines| lines[0].contains(text))
 }
 
 /// The runs that wrote each stream, in what the home has stored.
@@ -167,9 +167,9 @@ async fn a_gateway_that_drains_still_alarms_at_the_bed() {
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("something to bring home", || now(&counters.receipts_checked) > 3).await;
-    assert!(boards[0].seen().buzzer_worst.is_none(), "not yet");
+    assert!(boards[0].state().buzzer_worst.is_none(), "not yet");
     let stopping = gateway.stopping();
-    until("the buzzer", || boards[0].seen().buzzer.is_some()).await;
+    until("the buzzer", || boards[0].state().buzzer.is_some()).await;
     home.state.behaviour.lock().unwrap().no_proofs = false;
     assert_eq!(stopping.await.unwrap().unwrap().envelopes_pending, 0);
 }

@@ -25,11 +25,11 @@ async fn alarms_reach_lcd_and_buzzer_when_the_disk_takes_no_more() {
     let gateway = Running::start(dir.path(), paths.clone(), home.address, clock.clone(), None);
     let counters = gateway.counters.clone();
     until("the disk is full", || counters.readings_lost.load(Ordering::Relaxed) > 0).await;
-    until("it is said", || board.seen().texts.iter().any(|lines| lines[0].contains("NOT DELIVERED"))).await;
+    until("it is said", || board.state().texts.iter().any(|lines| lines[0].contains("NOT DELIVERED"))).await;
     board.set_scenario(Scenario::Tachycardia);
-    until("the patient's alarm", || board.seen().texts.iter().any(|lines| lines[0].contains("PULSE HIGH")))
+    until("the patient's alarm", || board.state().texts.iter().any(|lines| lines[0].contains("PULSE HIGH")))
         .await;
-    assert!(board.seen().buzzer.is_some());
+    assert!(board.state().buzzer.is_some());
     assert!(matches!(gateway.end().await, Err(GatewayError::Journal(_))));
     // With room again it goes on where the journal stands, and nothing that was stored is lost.
     setrlimit(Resource::Fsize, limit).unwrap();

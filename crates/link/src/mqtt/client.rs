@@ -119,7 +119,7 @@ impl Connection {
     ) -> Result<(Self, u16), ConnectError> {
         let tcp = TcpStream::connect(address).await.map_err(ConnectError::Unreachable)?;
         tcp.set_nodelay(true).map_err(ConnectError::Unreachable)?;
-        // The name is never looked at: the key is pinned.
+        // The name is not checked: the key is pinned.
         let name = ServerName::try_from("node.invalid").map_err(|e| ConnectError::Protocol(e.to_string()))?;
         let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(connect_error)?;
         let session = ClientSession::new(device, KEEP_ALIVE_S);

@@ -1,8 +1,12 @@
 //! The node's half of one MQTT connection, without I/O: bytes in, [`ServerEvent`]s and bytes out.
 
+mod connack;
+mod publish;
+mod subscribe;
+
 use super::framing::{self, Framing};
-use super::refusal::{MqttRefusal, of_error, puback_code};
-use super::topic::{self, Lane};
+use super::refusal::{MqttRefusal, of_error};
+use super::topic;
 use super::{RECEIVE_MAXIMUM, UP_PACKET_BYTES_MAX, reason_string};
 use crate::ingress::Verdict;
 use crate::refusal::LinkRefusal;
@@ -10,15 +14,12 @@ use crate::sessions::Downlink;
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
 use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait, Packet, Property, Qos, v3_1_1, v5_0};
-use mqtt_protocol_core::mqtt::result_code::{
-    DisconnectReasonCode, PubackReasonCode, SubackReasonCode, SubackReturnCode, UnsubackReasonCode,
-};
+use mqtt_protocol_core::mqtt::result_code::DisconnectReasonCode;
 use mqtt_protocol_core::mqtt::{Connection, Version, role};
 use std::collections::VecDeque;
 use vitals::DeviceId;
-use vitals::envelope::ENVELOPE_BYTES_MAX;
 
-/// What bytes from the device led to.
+/// What bytes from the device lead to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServerEvent {
     /// The device is in; it promises a sign of life within this many seconds.
@@ -277,7 +278,7 @@ impl ServerSession {
                     self.out.extend_from_slice(&packet.to_continuous_buffer());
                 }
                 Event::NotifyError(error) => {
-                    // The protocol machine has said goodbye itself for some errors; it then sends no
+                    // For some errors the protocol machine has sent its own DISCONNECT; it then sends no
                     // second one.
                     happened.extend(self.turn_away(of_error(error)));
                 }
@@ -347,208 +348,8 @@ impl ServerSession {
         };
         self.connect(packet.client_id(), packet.keep_alive(), will, happened);
     }
-
-    fn unsubscribe(&mut self, packet_id: u16, filters: &[&str], happened: &mut Vec<ServerEvent>) {
-        let covered: Vec<Vec<Downlink>> =
-            filters.iter().map(|filter| topic::covered(filter, self.device)).collect();
-        let ack: Option<Packet> = if self.v5 {
-            let codes = covered
-                .iter()
-                .map(|covered| match covered.is_empty() {
-                    true => UnsubackReasonCode::NoSubscriptionExisted,
-                    false => UnsubackReasonCode::Success,
-                })
-                .collect();
-            v5_0::Unsuback::builder().packet_id(packet_id).reason_codes(codes).build().ok().map(Into::into)
-        } else {
-            v3_1_1::Unsuback::builder().packet_id(packet_id).build().ok().map(Into::into)
-        };
-        if let Some(ack) = ack {
-            self.send_only(ack);
-        }
-        happened.push(ServerEvent::Unsubscribed(covered.concat()));
-    }
-
-    fn publish(
-        &mut self,
-        qos: Qos,
-        retain: bool,
-        packet_id: Option<u16>,
-        topic_name: &str,
-        payload: &[u8],
-        happened: &mut Vec<ServerEvent>,
-    ) {
-        let (Qos::AtLeastOnce, Some(packet_id)) = (qos, packet_id) else {
-            happened.extend(self.turn_away(MqttRefusal::Qos));
-            return;
-        };
-        // The protocol machine lets it pass in 3.1.1.
-        if packet_id == 0 {
-            happened.extend(self.turn_away(MqttRefusal::Malformed));
-            return;
-        }
-        if retain {
-            happened.extend(self.turn_away(MqttRefusal::Retain));
-            return;
-        }
-        // The protocol machine lets a repeated packet id pass; two verdicts for one id would be a lie.
-        if self.unacked.iter().any(|unacked| unacked.packet_id == packet_id) {
-            happened.extend(self.turn_away(MqttRefusal::PacketIdInUse));
-            return;
-        }
-        let slot = self.slot_front + self.unacked.len() as u64;
-        let refusal = match topic::parse(topic_name) {
-            None => Some(MqttRefusal::TopicUnknown),
-            Some((device, _)) if device != self.device => Some(MqttRefusal::TopicForeign),
-            Some((_, lane)) if !lane.is_up() => Some(MqttRefusal::TopicDownward),
-            Some(_) if payload.len() > ENVELOPE_BYTES_MAX => Some(LinkRefusal::PayloadTooLong.into()),
-            Some((_, lane)) => {
-                let alarm = lane == Lane::Alarm;
-                happened.push(ServerEvent::Offer { slot, alarm, bytes: payload.to_vec() });
-                None
-            }
-        };
-        happened.extend(refusal.map(ServerEvent::Refused));
-        self.unacked.push_back(Unacked { packet_id, answer: refusal.map(Acknowledgement::Refused) });
-        self.release(happened);
-    }
-
-    /// Acknowledges from the front as far as answers are known.
-    fn release(&mut self, happened: &mut Vec<ServerEvent>) {
-        while self.phase == Phase::Open
-            && let Some(Unacked { answer: Some(_), .. }) = self.unacked.front()
-            && let Some(Unacked { packet_id, answer: Some(answer) }) = self.unacked.pop_front()
-        {
-            self.slot_front += 1;
-            if self.v5 {
-                self.send_v5_ack(packet_id, answer);
-            } else if let Err(why) = self.send_v3_ack(packet_id, answer) {
-                self.phase = Phase::Closed;
-                happened.push(ServerEvent::Close(why));
-            }
-        }
-    }
-
-    /// Version 3.1.1 has no code for a refusal: the error says why to close.
-    fn send_v3_ack(&mut self, packet_id: u16, answer: Acknowledgement) -> Result<(), String> {
-        match answer {
-            Acknowledgement::Verdict(Verdict::Admitted | Verdict::Duplicate) => {
-                if let Ok(ack) = v3_1_1::Puback::builder().packet_id(packet_id).build() {
-                    self.send_only(ack.into());
-                }
-                Ok(())
-            }
-            Acknowledgement::Verdict(Verdict::Busy) => Err("the node is busy".into()),
-            Acknowledgement::Verdict(Verdict::Refused { sentence, .. }) => {
-                Err(format!("refused: {sentence}"))
-            }
-            Acknowledgement::Refused(why) => Err(format!("refused: {}", why.sentence())),
-        }
-    }
-
-    fn send_v5_ack(&mut self, packet_id: u16, answer: Acknowledgement) {
-        let (code, sentence) = match answer {
-            Acknowledgement::Verdict(Verdict::Admitted | Verdict::Duplicate) => {
-                (PubackReasonCode::Success, None)
-            }
-            Acknowledgement::Verdict(Verdict::Busy) => {
-                (PubackReasonCode::QuotaExceeded, Some(LinkRefusal::Busy.sentence().to_owned()))
-            }
-            Acknowledgement::Verdict(Verdict::Refused { reason, sentence }) => {
-                (puback_code(reason), Some(sentence))
-            }
-            Acknowledgement::Refused(why) => {
-                let code = why.reason_code().and_then(|code| PubackReasonCode::try_from(code).ok());
-                let code = code.unwrap_or(PubackReasonCode::UnspecifiedError);
-                (code, Some(why.sentence().to_owned()))
-            }
-        };
-        let Some(sentence) = sentence else {
-            if let Ok(ack) = v5_0::Puback::builder().packet_id(packet_id).build() {
-                self.send_only(ack.into());
-            }
-            return;
-        };
-        let plain = || v5_0::Puback::builder().packet_id(packet_id).reason_code(code);
-        let before = self.out.len();
-        if self.wants_reasons
-            && let Ok(ack) = plain().props(reason_string::reason(&sentence)).build()
-        {
-            self.send_only(ack.into());
-        }
-        // A client may take packets too small for the sentence.
-        if self.out.len() == before
-            && let Ok(ack) = plain().build()
-        {
-            self.send_only(ack.into());
-        }
-    }
-
-    fn subscribe(
-        &mut self,
-        packet_id: u16,
-        filters: Vec<String>,
-        numbered: bool,
-        happened: &mut Vec<ServerEvent>,
-    ) {
-        if packet_id == 0 {
-            happened.extend(self.turn_away(MqttRefusal::Malformed));
-            return;
-        }
-        // Identifiers were announced as not available: nothing is granted under one.
-        let covered = |f: &String| if numbered { vec![] } else { topic::covered(f, self.device) };
-        let granted: Vec<Vec<Downlink>> = filters.iter().map(covered).collect();
-        if granted.iter().any(Vec::is_empty) {
-            happened.push(ServerEvent::Refused(MqttRefusal::SubscriptionForeign));
-        }
-        if self.v5 {
-            self.send_v5_suback(packet_id, &filters, numbered, &granted);
-        } else {
-            let codes = granted
-                .iter()
-                .map(|granted| match granted.is_empty() {
-                    true => SubackReturnCode::Failure,
-                    false => SubackReturnCode::SuccessMaximumQos0,
-                })
-                .collect();
-            if let Ok(ack) = v3_1_1::Suback::builder().packet_id(packet_id).return_codes(codes).build() {
-                self.send_only(ack.into());
-            }
-        }
-        let granted = granted.concat();
-        if !granted.is_empty() {
-            happened.push(ServerEvent::Subscribed(granted));
-        }
-    }
-
-    fn send_v5_suback(
-        &mut self,
-        packet_id: u16,
-        filters: &[String],
-        numbered: bool,
-        granted: &[Vec<Downlink>],
-    ) {
-        let codes = granted
-            .iter()
-            .zip(filters)
-            .map(|(granted, filter)| match granted.is_empty() {
-                false => SubackReasonCode::GrantedQos0,
-                true if numbered => SubackReasonCode::SubscriptionIdentifiersNotSupported,
-                true if filter.starts_with("$share/") => SubackReasonCode::SharedSubscriptionsNotSupported,
-                true => SubackReasonCode::NotAuthorized,
-            })
-            .collect();
-        let mut ack = v5_0::Suback::builder().packet_id(packet_id).reason_codes(codes);
-        if self.wants_reasons && granted.iter().any(Vec::is_empty) {
-            ack = ack.props(reason_string::reason(MqttRefusal::SubscriptionForeign.sentence()));
-        }
-        if let Ok(ack) = ack.build() {
-            self.send_only(ack.into());
-        }
-    }
 }
 
-mod connack;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

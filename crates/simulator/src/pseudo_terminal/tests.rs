@@ -45,7 +45,7 @@ fn a_gateway_reads_frames_and_its_answers_are_seen() {
     let seen = board.stop();
     assert_eq!(seen.lcd.unwrap()[0], "***PULSE HIGH   ");
     assert_eq!((seen.buzzer, seen.buzzer_worst), (None, Some(Priority::High)));
-    assert_eq!((seen.told_time_ms, seen.frames_in, seen.frames_bad), (Some(9), 4, 0));
+    assert_eq!((seen.time_sent_ms, seen.frames_in, seen.frames_bad), (Some(9), 4, 0));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn orders_reach_a_running_board() {
 #[test]
 fn a_line_nobody_reads_loses_frames_and_a_gateway_may_come_later() {
     let board = RunningBoard::start(VirtualBoard::new(Scenario::Healthy, 1), 500, clock()).unwrap();
-    while board.seen().frames_dropped == 0 {
+    while board.state().frames_dropped == 0 {
         std::thread::yield_now();
     }
     let mut line = gateway(board.path());

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::mqtt::topic::Lane;
+use vitals::envelope::ENVELOPE_BYTES_MAX;
 
 const DEVICE: DeviceId = DeviceId([7; 16]);
 const CONNECT_V5: &[u8] = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x14\x00\x00\x00";
@@ -52,9 +54,9 @@ fn connected(connect: &[u8]) -> ServerSession {
 }
 
 /// The refusal that ended the session, after which it reads no more.
-fn ended(node: &mut ServerSession, happenings: &[ServerEvent], what: &str) -> MqttRefusal {
-    let [ServerEvent::Refused(why), ServerEvent::Close(sentence)] = happenings else {
-        panic!("{what}: {happenings:?}")
+fn ended(node: &mut ServerSession, happened: &[ServerEvent], what: &str) -> MqttRefusal {
+    let [ServerEvent::Refused(why), ServerEvent::Close(sentence)] = happened else {
+        panic!("{what}: {happened:?}")
     };
     assert_eq!(sentence, why.sentence());
     assert!(!node.can_receive(), "{what}");
@@ -98,9 +100,9 @@ fn broken_packets_close_the_session_under_their_code() {
     ];
     for (what, bytes, expected) in cases {
         let mut node = connected(CONNECT_V5);
-        let mut happenings = node.receive(&bytes);
-        happenings.retain(|happening| !matches!(happening, ServerEvent::Offer { .. }));
-        let why = ended(&mut node, &happenings, what);
+        let mut happened = node.receive(&bytes);
+        happened.retain(|event| !matches!(event, ServerEvent::Offer { .. }));
+        let why = ended(&mut node, &happened, what);
         let out = node.take_output();
         assert_eq!((out[0], Some(out[2])), (0xe0, why.reason_code()), "{what}: DISCONNECT under its code");
         assert_eq!(why, expected, "{what}");
@@ -117,8 +119,8 @@ fn nothing_is_published_before_connect() {
     ];
     for bytes in cases {
         let mut node = ServerSession::new(DEVICE);
-        let happenings = node.receive(&bytes);
-        ended(&mut node, &happenings, "before CONNECT");
+        let happened = node.receive(&bytes);
+        ended(&mut node, &happened, "before CONNECT");
         assert!(node.take_output().is_empty(), "a stranger is told nothing");
     }
 }
@@ -136,9 +138,9 @@ fn a_broken_connect_opens_nothing() {
     ];
     for (what, bytes) in cases {
         let mut node = ServerSession::new(DEVICE);
-        let happenings = node.receive(&bytes);
-        assert!(!happenings.iter().any(|h| matches!(h, ServerEvent::Connected { .. })), "{what}");
-        ended(&mut node, &happenings, what);
+        let happened = node.receive(&bytes);
+        assert!(!happened.iter().any(|h| matches!(h, ServerEvent::Connected { .. })), "{what}");
+        ended(&mut node, &happened, what);
     }
 }
 
@@ -157,15 +159,15 @@ fn version_3_1_1_breaks_off_without_a_word() {
     ];
     for (what, bytes) in cases {
         let mut node = connected(CONNECT_V3);
-        let happenings = node.receive(&bytes);
-        ended(&mut node, &happenings, what);
+        let happened = node.receive(&bytes);
+        ended(&mut node, &happened, what);
         assert!(node.take_output().is_empty(), "{what}");
     }
     // A refused topic, here one with a wildcard, has no other word in 3.1.1 either.
     let mut node = connected(CONNECT_V3);
-    let happenings = node.receive(&publish(2, b"d/+/e", 1, None, b"x"));
+    let happened = node.receive(&publish(2, b"d/+/e", 1, None, b"x"));
     assert!(matches!(
-        happenings.as_slice(),
+        happened.as_slice(),
         [ServerEvent::Refused(MqttRefusal::TopicUnknown), ServerEvent::Close(_)]
     ));
 }
@@ -176,8 +178,8 @@ fn topics_with_wildcards_or_control_characters_are_none_of_ours() {
     for (id, topic) in
         (1..).zip([b"d/+/e".as_slice(), b"d/#", b"#", b"d/\x00/e", b"$SYS/broker", &[b'/'; 5000]])
     {
-        let happenings = node.receive(&publish(2, topic, id, Some(b""), b"x"));
-        assert_eq!(happenings, [ServerEvent::Refused(MqttRefusal::TopicUnknown)], "{topic:?}");
+        let happened = node.receive(&publish(2, topic, id, Some(b""), b"x"));
+        assert_eq!(happened, [ServerEvent::Refused(MqttRefusal::TopicUnknown)], "{topic:?}");
         let out = node.take_output();
         assert_eq!((out[0], out[4]), (0x40, 0x90));
     }
@@ -188,8 +190,8 @@ fn more_than_the_receive_maximum_is_told_and_closed() {
     let mut node = connected(CONNECT_V5);
     let flood: Vec<u8> =
         (1..=RECEIVE_MAXIMUM + 1).flat_map(|id| publish(2, &own(), id, Some(b""), b"x")).collect();
-    let happenings = node.receive(&flood);
-    let (offers, end) = happenings.split_at(usize::from(RECEIVE_MAXIMUM));
+    let happened = node.receive(&flood);
+    let (offers, end) = happened.split_at(usize::from(RECEIVE_MAXIMUM));
     assert!(offers.iter().all(|h| matches!(h, ServerEvent::Offer { .. })));
     assert_eq!(ended(&mut node, end, "window"), MqttRefusal::ReceiveMaximum);
     assert_eq!(node.take_output()[2], 0x93);
@@ -198,20 +200,20 @@ fn more_than_the_receive_maximum_is_told_and_closed() {
 #[test]
 fn an_envelope_too_long_is_refused_and_the_session_goes_on() {
     let mut node = connected(CONNECT_V5);
-    let happenings = node.receive(&publish(2, &own(), 5, Some(b""), &[0; ENVELOPE_BYTES_MAX + 1]));
-    assert_eq!(happenings, [ServerEvent::Refused(LinkRefusal::PayloadTooLong.into())]);
+    let happened = node.receive(&publish(2, &own(), 5, Some(b""), &[0; ENVELOPE_BYTES_MAX + 1]));
+    assert_eq!(happened, [ServerEvent::Refused(LinkRefusal::PayloadTooLong.into())]);
     let out = node.take_output();
     assert_eq!((out[0], &out[2..5]), (0x40, [0, 5, 0x99].as_slice()));
-    let happenings = node.receive(&publish(2, &own(), 6, Some(b""), &[0; ENVELOPE_BYTES_MAX]));
-    assert!(matches!(happenings.as_slice(), [ServerEvent::Offer { .. }]));
+    let happened = node.receive(&publish(2, &own(), 6, Some(b""), &[0; ENVELOPE_BYTES_MAX]));
+    assert!(matches!(happened.as_slice(), [ServerEvent::Offer { .. }]));
 }
 
 #[test]
 fn a_device_that_connects_too_often_is_told_to_wait() {
     for (connect, welcome) in [(CONNECT_V5, [0x20, 0x9f]), (CONNECT_V3, [0x20, 3])] {
         let mut node = ServerSession::refusing(DEVICE, LinkRefusal::ReconnectRate);
-        let happenings = node.receive(connect);
-        assert_eq!(ended(&mut node, &happenings, "too often"), LinkRefusal::ReconnectRate.into());
+        let happened = node.receive(connect);
+        assert_eq!(ended(&mut node, &happened, "too often"), LinkRefusal::ReconnectRate.into());
         let out = node.take_output();
         assert_eq!([out[0], out[3]], welcome);
     }

@@ -5,6 +5,7 @@ use crate::COMMAND_PAYLOAD_MAX;
 use crate::ingress::RefusalReason;
 use crate::mqtt::KEEP_ALIVE_S_MAX;
 use crate::mqtt::client_session::{ClientEvent, ClientSession};
+use crate::mqtt::topic::Lane;
 use crate::uplink::{Event, PublishId, Rejection};
 use proptest::prelude::*;
 
@@ -41,10 +42,10 @@ impl Pair {
     }
 }
 
-fn told(happenings: Vec<ClientEvent>) -> Vec<Event> {
-    happenings
+fn uplink_events(happened: Vec<ClientEvent>) -> Vec<Event> {
+    happened
         .into_iter()
-        .map(|happening| match happening {
+        .map(|event| match event {
             ClientEvent::Uplink(event) => event,
             other => panic!("{other:?}"),
         })
@@ -59,7 +60,7 @@ fn an_envelope_is_acknowledged_only_after_its_verdict() {
     assert_eq!(node, [ServerEvent::Offer { slot: 0, alarm: false, bytes: b"sealed".to_vec() }]);
     assert_eq!(device, []);
     assert_eq!(pair.node.answer(0, Verdict::Admitted), []);
-    assert_eq!(told(pair.exchange().1), [Event::Acked { id: PublishId(1) }]);
+    assert_eq!(uplink_events(pair.exchange().1), [Event::Acked { id: PublishId(1) }]);
 }
 
 #[test]
@@ -74,13 +75,13 @@ fn acknowledgements_leave_in_the_order_of_arrival() {
     pair.node.answer(1, Verdict::Busy);
     assert_eq!(pair.exchange().1, []);
     pair.node.answer(0, Verdict::Admitted);
-    let told = told(pair.exchange().1);
-    assert_eq!(told[0], Event::Acked { id: PublishId(0) });
-    let Event::Refused { id: PublishId(1), why: Rejection::Busy, sentence } = &told[1] else {
-        panic!("{told:?}")
+    let events = uplink_events(pair.exchange().1);
+    assert_eq!(events[0], Event::Acked { id: PublishId(0) });
+    let Event::Refused { id: PublishId(1), why: Rejection::Busy, sentence } = &events[1] else {
+        panic!("{events:?}")
     };
     assert!(sentence.contains("try again"));
-    assert_eq!(told[2], Event::Acked { id: PublishId(2) });
+    assert_eq!(events[2], Event::Acked { id: PublishId(2) });
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn every_refusal_has_its_code_and_its_sentence() {
         pair.node.answer(0, Verdict::Refused { reason, sentence });
         let puback = pair.node.take_output();
         assert_eq!((puback[0], puback[5]), (0x40, code));
-        let events = told(pair.device.receive(&puback));
+        let events = uplink_events(pair.device.receive(&puback));
         let [Event::Refused { why, sentence, .. }] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!(*why, expected);
         assert_eq!(*sentence, "ü".repeat(REASON_BYTES / 2));
@@ -127,8 +128,8 @@ fn foreign_and_unknown_topics_are_refused_and_the_session_goes_on() {
     let downward = topic::of(DEVICE, Lane::Receipt);
     for (topic, code) in [(foreign.as_str(), 0x87), (&downward, 0x87), ("d/x/e", 0x90), ("temperature", 0x90)]
     {
-        let happenings = pair.node.receive(&publish_v5(topic, 9, 0x32));
-        let [ServerEvent::Refused(why)] = happenings.as_slice() else { panic!("{happenings:?}") };
+        let happened = pair.node.receive(&publish_v5(topic, 9, 0x32));
+        let [ServerEvent::Refused(why)] = happened.as_slice() else { panic!("{happened:?}") };
         assert!(why.is_misaddressed() && why.reason_code() == Some(code));
         let out = pair.node.take_output();
         assert_eq!((out[0], &out[2..5]), (0x40, [0, 9, code].as_slice()), "{topic}");
@@ -142,10 +143,10 @@ fn more_than_the_window_is_a_protocol_error() {
     let mut pair = Pair::connected();
     let own = topic::of(DEVICE, Lane::Envelope);
     let flood: Vec<u8> = (1..=RECEIVE_MAXIMUM + 1).flat_map(|id| publish_v5(&own, id, 0x32)).collect();
-    let happenings = pair.node.receive(&flood);
-    let offers = happenings.iter().filter(|h| matches!(h, ServerEvent::Offer { .. })).count();
+    let happened = pair.node.receive(&flood);
+    let offers = happened.iter().filter(|h| matches!(h, ServerEvent::Offer { .. })).count();
     assert_eq!(offers, usize::from(RECEIVE_MAXIMUM));
-    assert!(matches!(happenings.last(), Some(ServerEvent::Close(_))));
+    assert!(matches!(happened.last(), Some(ServerEvent::Close(_))));
     assert_eq!(pair.node.take_output()[..1], [0xe0]);
 }
 
@@ -167,8 +168,8 @@ fn receipts_and_proofs_arrive_on_their_lanes() {
     let mut pair = Pair::connected();
     assert!(pair.node.deliver(Downlink::Receipt, b"receipt".to_vec()));
     assert!(pair.node.deliver(Downlink::Proof, vec![5; 500_000]));
-    let told = told(pair.exchange().1);
-    assert_eq!(told, [Event::Receipt(b"receipt".to_vec()), Event::Proof(vec![5; 500_000])]);
+    let events = uplink_events(pair.exchange().1);
+    assert_eq!(events, [Event::Receipt(b"receipt".to_vec()), Event::Proof(vec![5; 500_000])]);
 }
 
 #[test]
@@ -176,23 +177,23 @@ fn what_is_longer_than_a_command_is_thrown_away_by_the_device() {
     let mut pair = Pair::connected();
     assert!(pair.node.deliver(Downlink::Command, vec![1; COMMAND_PAYLOAD_MAX]));
     assert!(pair.node.deliver(Downlink::Command, vec![2; COMMAND_PAYLOAD_MAX + 1]));
-    let told = told(pair.exchange().1);
+    let events = uplink_events(pair.exchange().1);
     let expected =
         [Event::Command(vec![1; COMMAND_PAYLOAD_MAX]), Event::CommandTooLong(COMMAND_PAYLOAD_MAX + 1)];
-    assert_eq!(told, expected);
+    assert_eq!(events, expected);
 }
 
 #[test]
 fn a_foreign_client_id_is_refused_with_a_sentence() {
     let mut node = ServerSession::new(DEVICE);
     let mut device = ClientSession::new(DeviceId([9; 16]), 20);
-    let happenings = node.receive(&device.take_output());
+    let happened = node.receive(&device.take_output());
     assert!(matches!(
-        happenings.as_slice(),
+        happened.as_slice(),
         [ServerEvent::Refused(MqttRefusal::ClientId), ServerEvent::Close(_)]
     ));
-    let told = device.receive(&node.take_output());
-    let [ClientEvent::Refused { code: 0x85, reason }] = told.as_slice() else { panic!("{told:?}") };
+    let events = device.receive(&node.take_output());
+    let [ClientEvent::Refused { code: 0x85, reason }] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(reason, MqttRefusal::ClientId.sentence());
 }
 
@@ -248,8 +249,8 @@ fn version_3_1_1_is_held_back_at_the_window_and_loses_nothing() {
 fn a_device_listens_on_its_own_topics_only() {
     let mut pair = Pair::connected();
     // SUBSCRIBE, packet id 2, no properties, "#" and "d/+/r" with QoS 1.
-    let happenings = pair.node.receive(b"\x82\x0f\x00\x02\x00\x00\x01#\x01\x00\x05d/+/r\x01");
-    assert_eq!(happenings, [ServerEvent::Refused(MqttRefusal::SubscriptionForeign)]);
+    let happened = pair.node.receive(b"\x82\x0f\x00\x02\x00\x00\x01#\x01\x00\x05d/+/r\x01");
+    assert_eq!(happened, [ServerEvent::Refused(MqttRefusal::SubscriptionForeign)]);
     let out = pair.node.take_output();
     assert_eq!((out[0], &out[out.len() - 2..]), (0x90, [0x87, 0x87].as_slice()));
 }
@@ -296,8 +297,8 @@ fn a_silence_of_one_and_a_half_times_an_odd_keep_alive_is_not_cut_short() {
 fn an_empty_client_id_with_a_session_to_keep_is_rejected_in_version_3_1_1() {
     let mut node = ServerSession::new(DEVICE);
     let connect = [0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 0, 0, 20, 0, 0];
-    let happenings = node.receive(&connect);
-    assert!(matches!(happenings[..], [ServerEvent::Refused(MqttRefusal::ClientId), ServerEvent::Close(_)]));
+    let happened = node.receive(&connect);
+    assert!(matches!(happened[..], [ServerEvent::Refused(MqttRefusal::ClientId), ServerEvent::Close(_)]));
     assert_eq!(node.take_output(), [0x20, 2, 0, 2]);
 }
 
