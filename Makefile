@@ -101,7 +101,7 @@ foreign: build tools ## viem, ethers, cast, alloy, mosquitto, paho-mqtt and MQTT
 # Cheap checks first.
 TEST_STEPS := tools recordings format supply structure units ci-files nostd lint contracts verifiers build unit browser foreign
 test: ## All checks, and what each step took.
-	scripts/run-steps.sh "$(MAKE)" $(TEST_STEPS)
+	@scripts/run-steps.sh "$(MAKE)" $(TEST_STEPS)
 	echo "all checks passed"
 
 bench: build ## One table: admission beside primitives and peers. BENCH=--quick takes under a minute.
