@@ -1,10 +1,8 @@
 //! Styles, scripts and pictures, compiled in and served under names that hold their content's hash:
 //! a browser may keep them for ever, and a changed file is a new address.
 
-use crate::App;
+use crate::error::Error;
 use crate::forms::At;
-use crate::shell::Message;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use std::sync::LazyLock;
@@ -73,10 +71,10 @@ pub fn href(name: &str) -> &'static str {
 }
 
 /// Serves one asset. A wrong hash is not found: it belongs to another version.
-pub(crate) async fn serve(State(app): State<App>, At((hash, name)): At<(String, String)>) -> Response {
+pub(crate) async fn serve(At((hash, name)): At<(String, String)>) -> Response {
     let wanted = format!("/assets/{hash}/{name}");
     let Some(at) = HREFS.iter().position(|known| *known == wanted) else {
-        return app.message(None, &Message::not_found());
+        return Error::not_found().into_response();
     };
     let headers = [
         (header::CONTENT_TYPE, ASSETS[at].media),

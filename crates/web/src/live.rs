@@ -4,88 +4,56 @@
 //! however many pages it has (`assets/line.js`).
 //!
 //! Everything that is seen or heard travels in the event itself, drawn for this session: nothing hangs
-//! on a second request. [`desk`] decides and draws, on a thread that may wait; this file waits.
+//! on a second request. [`feed`] decides and draws, on a thread that may wait; this file waits.
 
-mod desk;
+mod feed;
 
-use crate::App;
-use crate::forms::Asked;
-use crate::pages::patient::{purpose, purpose_word};
-use crate::quota::Hold;
-use crate::refuse::Reason;
-use crate::session::Caller;
-use crate::shell::{Answer, Message, Refusal, refused};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Answer, Error};
+use crate::forms::Query;
+use crate::live_topics::{OWN, Topic, WALL};
+use crate::pages::patient::purpose;
+use crate::quota::Permit;
+use crate::refusals::{self, Reason};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use clinic::Origin;
-use desk::{Desk, Step};
+use feed::{Feed, Step};
 use futures::stream::{self, Stream};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Interval, MissedTickBehavior};
-use vitals::PatientId;
-use vitals::ledger::{Purpose, Role};
+use vitals::ledger::Role;
 
+/// The address.
+pub(crate) const ADDRESS: &str = "/live";
 /// How often a stream beats and asks whether it may go on. A page that hears nothing for two seconds says
 /// that its connection is lost (`assets/rules.js`), so three beats in a row must fail.
 pub const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// Most records that one stream follows.
 pub const TOPICS_MAX: usize = 24;
 
-/// What a page asks for beside the alarm strip.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Topic {
-    /// The wall's tiles.
-    Wall,
-    /// One record, for the reason its page was opened for.
-    Record(PatientId, Purpose),
-    /// A patient's own page.
-    Own(PatientId),
-}
-
-impl Topic {
-    fn name(&self) -> String {
-        match self {
-            Self::Wall => WALL.into(),
-            Self::Record(patient, purpose) => record(*patient, *purpose),
-            Self::Own(_) => OWN.into(),
-        }
-    }
-}
-
-/// The name of the wall's topic.
-pub(crate) const WALL: &str = "wall";
-
-/// The name of the topic of a patient's own page.
-pub(crate) const OWN: &str = "me";
-
-/// The name of a record's topic.
-pub(crate) fn record(patient: PatientId, purpose: Purpose) -> String {
-    format!("{patient}-{}", purpose_word(purpose))
-}
-
 /// Reads `wall,me,PATIENT-PURPOSE,…`.
-fn topics(app: &App, caller: &Caller, text: &str) -> Result<Vec<Topic>, Refusal> {
-    let wrong = || app.refusal(Some(caller), &Message::wrong("There is nothing of this kind to follow."));
+fn topics(caller: &Caller, text: &str) -> Result<Vec<Topic>, Error> {
+    let wrong = || Error::wrong("There is nothing of this kind to follow.");
     let mut topics = Vec::new();
     for name in text.split(',').filter(|name| !name.is_empty()) {
         let topic = if name == WALL {
             Topic::Wall
         } else if name == OWN {
-            Topic::Own(
-                caller.session.patient.ok_or_else(|| app.refusal(Some(caller), &Message::not_found()))?,
-            )
+            Topic::Own(caller.session.patient.ok_or_else(Error::not_found)?)
         } else {
             let (patient, word) = name.split_once('-').ok_or_else(wrong)?;
             let patient = crate::pages::named(patient).ok_or_else(wrong)?;
             if word.is_empty() {
                 return Err(wrong());
             }
-            Topic::Record(patient, purpose(app, caller, word)?)
+            Topic::Record(patient, purpose(caller, word)?)
         };
         if topics.len() == TOPICS_MAX || topics.contains(&topic) {
             return Err(wrong());
@@ -97,15 +65,15 @@ fn topics(app: &App, caller: &Caller, text: &str) -> Result<Vec<Topic>, Refusal>
 
 struct Flow {
     /// Away while it decides and draws on another thread.
-    desk: Option<Box<Desk>>,
+    feed: Option<Box<Feed>>,
     tick: Interval,
     ready: VecDeque<Event>,
     ended: bool,
     closing: watch::Receiver<bool>,
     /// Held while the stream is open: bounds how many there are.
     _permit: OwnedSemaphorePermit,
-    _of_session: Hold<[u8; 16]>,
-    _to_place: Hold<Origin>,
+    _of_session: Permit<[u8; 16]>,
+    _to_place: Permit<Origin>,
 }
 
 impl Flow {
@@ -117,22 +85,22 @@ impl Flow {
             if self.ended {
                 return None;
             }
-            let mut desk = self.desk.take()?;
+            let mut feed = self.feed.take()?;
             let mut closing = self.closing.clone();
             let ticked = tokio::select! {
-                () = desk.wait() => false,
+                () = feed.wait() => false,
                 _ = self.tick.tick() => true,
                 // The node stops: the browser will ask again, and say so until it is answered.
                 _ = closing.wait_for(|closing| *closing) => return None,
             };
             // Decisions and drawings take locks: never on a thread that serves others.
             let work = tokio::task::spawn_blocking(move || {
-                let step = desk.step(ticked);
-                (desk, step)
+                let step = feed.step(ticked);
+                (feed, step)
             });
             // A step that panics is our fault: the stream ends, and the browser asks again.
-            let (desk, step) = work.await.ok()?;
-            self.desk = Some(desk);
+            let (feed, step) = work.await.ok()?;
+            self.feed = Some(feed);
             let Step { events, ended } = step;
             self.ready.extend(events);
             self.ended = ended;
@@ -153,30 +121,29 @@ fn unbuffered(response: Response) -> Response {
 
 /// What a stream without a living session says: scripts cannot read a refusal's status.
 pub(crate) fn signed_out() -> Response {
-    let ended = stream::iter([Ok::<_, Infallible>(desk::ended("Your session has ended."))]);
-    refused(unbuffered(Sse::new(ended).into_response()), Reason::SignedOut)
+    let ended = stream::iter([Ok::<_, Infallible>(feed::ended("Your session has ended."))]);
+    refusals::mark(unbuffered(Sse::new(ended).into_response()), Reason::SignedOut)
 }
 
 /// `/live?with=TOPIC,…`: what this caller's open pages show.
-pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -> Answer {
-    let topics = topics(&app, &caller, asked.field("with"))?;
+pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -> Answer {
+    let topics = topics(&caller, query.field("with"))?;
     if caller.session.role != Role::Clinician && topics.iter().all(|topic| *topic == Topic::Wall) {
-        return Err(app.refusal(Some(&caller), &Message::not_found()));
+        return Err(Error::not_found());
     }
-    let (desk_app, desk_caller) = (app.clone(), caller.clone());
-    let answer = app
-        .ask(move |station, now_ms| Desk::open(desk_app, desk_caller, station, topics, now_ms).map(Box::new))
-        .await;
-    let desk = app.granted(&caller, answer)?;
-    let busy = || app.refusal(Some(&caller), &Message::too_many_streams());
+    let (feed_app, feed_caller) = (app.clone(), caller.clone());
+    let feed = app
+        .ask(move |clinic, now_ms| Feed::open(feed_app, feed_caller, clinic, topics, now_ms).map(Box::new))
+        .await?;
+    let busy = Error::too_many_streams;
     let of_session = app.streams_of().take(caller.session.id).ok_or_else(busy)?;
-    let to_place = app.streams_to().take(caller.place).ok_or_else(busy)?;
+    let to_place = app.streams_to().take(caller.origin).ok_or_else(busy)?;
     let permit = app.streams().clone().try_acquire_owned().map_err(|_| busy())?;
     // The first tick comes at once: it draws everything that may have changed since the page was made.
     let mut tick = tokio::time::interval(BEAT_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let flow = Flow {
-        desk: Some(desk),
+        feed: Some(feed),
         tick,
         ready: VecDeque::new(),
         ended: false,

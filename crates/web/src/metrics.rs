@@ -1,16 +1,26 @@
-//! Health, and counters in the Prometheus text format. No names, no values, no ids.
+//! Health, and metrics in the OpenMetrics text format. No names, no values, no ids.
 
-use crate::App;
-use crate::guard;
-use crate::shell::Message;
+use crate::app::App;
+use crate::client_address::is_from_this_machine;
+use crate::error::Error;
+use crate::rpc::Rpc;
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use clinic::views::LedgerHealth;
 use clinic::{Counters, Latency};
-use std::fmt::Write;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
 
-/// One counter.
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// One counter of the clinic.
 pub(crate) struct CounterLine {
     /// Name after `aceso_`, before `_total`.
     pub(crate) name: &'static str,
@@ -34,153 +44,195 @@ pub(crate) fn counter_lines(counters: &Counters) -> Vec<CounterLine> {
         line("anchors_final", "Anchors that became final", counters.anchors),
         line("alarms_raised", "Alarms raised", counters.alarms_raised),
         line("clock_leaps", "Leaps of bedside clocks", counters.clock_leaps),
+        line("records_opened", "Records opened", counters.charts_opened),
+        line("withdrawals_late", "Withdrawn consents not on the ledger in time", counters.withdrawals_late),
+        line("requests_denied", "Requests denied by policy", counters.denied),
         line(
             "looks_not_recorded",
             "Looks at a bed of a wall refused for want of an entry",
             counters.looks_not_recorded,
         ),
-        line("records_opened", "Records opened", counters.charts_opened),
-        line("withdrawals_late", "Withdrawn consents not on the ledger in time", counters.withdrawals_late),
-        line("requests_denied", "Requests denied by policy", counters.denied),
     ]
 }
 
-fn latency(out: &mut String, name: &str, help: &str, latency: Latency) {
-    let milliseconds = [("0.5", latency.p50_ms), ("0.99", latency.p99_ms), ("1", latency.max_ms)];
-    let _ =
-        writeln!(out, "# HELP aceso_{name}_milliseconds {help}\n# TYPE aceso_{name}_milliseconds summary");
-    for (quantile, value) in milliseconds {
-        let _ = writeln!(out, "aceso_{name}_milliseconds{{quantile=\"{quantile}\"}} {value}");
+/// Everything that is counted, as it is when a scraper asks.
+struct Snapshot {
+    app: App,
+    counters: Counters,
+    health: LedgerHealth,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Snapshot")
     }
-    let _ = writeln!(out, "aceso_{name}_milliseconds_count {}", latency.count);
+}
+
+fn counter(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> fmt::Result {
+    let one = ConstCounter::new(value);
+    one.encode(encoder.encode_descriptor(name, help, None, one.metric_type())?)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> fmt::Result {
+    let one = ConstGauge::new(value);
+    one.encode(encoder.encode_descriptor(name, help, None, one.metric_type())?)
+}
+
+/// One counter for each value of a label.
+fn counters_by<'a>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = (&'a str, u64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (word, value) in values {
+        ConstCounter::new(value).encode(family.encode_family(&[(label, word)])?)?;
+    }
+    Ok(())
+}
+
+fn latency(encoder: &mut DescriptorEncoder, name: &str, help: &str, latency: Latency) -> fmt::Result {
+    let family = format!("{name}_milliseconds");
+    let mut quantiles = encoder.encode_descriptor(&family, help, None, MetricType::Gauge)?;
+    for (quantile, value) in [("0.5", latency.p50_ms), ("0.99", latency.p99_ms), ("1", latency.max_ms)] {
+        ConstGauge::new(value).encode(quantiles.encode_family(&[("quantile", quantile)])?)?;
+    }
+    let count = format!("{name}_milliseconds_count");
+    gauge(encoder, &count, "How many of them were measured.", latency.count)
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let (app, counters, health) = (&self.app, &self.counters, &self.health);
+        let encoder = &mut encoder;
+        for line in counter_lines(counters) {
+            let help = format!("{}.", line.words);
+            if line.name == "withdrawals_late" {
+                // A gauge of this name stands below, and a counter's family may not share it.
+                gauge(encoder, "withdrawals_late_total", &help, line.value)?;
+            } else {
+                counter(encoder, line.name, &help, line.value)?;
+            }
+        }
+        let refused = counters.refused.iter().map(|(code, count)| (*code, *count));
+        counters_by(encoder, "refused", "Envelopes refused, by reason.", "code", refused)?;
+        let turned_away = counters.turned_away.iter().map(|(code, count)| (*code, *count));
+        let help = "Refused or held back at the link, by reason.";
+        counters_by(encoder, "link_refused", help, "reason", turned_away)?;
+        let gauges = [
+            ("ledger_height", "Height of the last finalized block.", health.height),
+            ("ledger_tip_milliseconds", "Time of that block, milliseconds since 1970.", health.tip_ms),
+            (
+                "ledger_stale",
+                "1 when the ledger view is too old to decide anything new.",
+                u64::from(health.stale),
+            ),
+            ("ledger_age_milliseconds", "Milliseconds since that block.", health.age_ms),
+            (
+                "withdrawals_waiting",
+                "Withdrawn consents the ledger does not hold yet.",
+                health.withdrawals_waiting as u64,
+            ),
+            (
+                "withdrawals_late",
+                "Those of them that should be there long since.",
+                health.withdrawals_late as u64,
+            ),
+            (
+                "policies_silent",
+                "Policies of consents that are needed now and could not be asked.",
+                health.policies_silent as u64,
+            ),
+            (
+                "access_log_failing",
+                "1 when the last entry of the access log for a wall could not be written: beds are hidden.",
+                u64::from(health.looks_not_recorded),
+            ),
+            ("log_size", "Leaves in the organisation's log.", health.log_size),
+            ("log_anchored", "Leaves covered by anchors handed to the ledger.", health.anchored_size),
+            ("log_final", "Leaves covered by the finalized anchor.", health.final_size),
+            ("envelopes_missing", "Envelopes missing in all streams now.", counters.missing_now),
+            ("clocks_wrong", "Patients whose bedside clock is wrong now.", counters.clocks_wrong_now),
+            (
+                "two_hands",
+                "Patients with a stream that two devices write under one identity now.",
+                counters.forked_streams_now,
+            ),
+            (
+                "beds_unwatched",
+                "Beds that send data, that nobody watches and that nobody answered for.",
+                counters.unwatched_now,
+            ),
+            (
+                "alarm_events_unwritten",
+                "Alarm events that wait for the disk.",
+                counters.alarm_events_unwritten_now,
+            ),
+            ("alarm_events_lost", "Alarm events given up for want of a disk.", counters.alarm_events_lost),
+            ("live_streams", "Open live pages.", app.streams_open() as u64),
+        ];
+        for (name, help, value) in gauges {
+            gauge(encoder, name, help, value)?;
+        }
+        counter(encoder, "pages", "Pages served.", app.pages_served())?;
+        let refusals = app.refusals().map(|(reason, count)| (reason.word(), count));
+        let help = "Requests and connections refused, by reason.";
+        counters_by(encoder, "requests_refused", help, "reason", refusals)?;
+        latency(encoder, "seal_to_live", "From sealing to the live view.", counters.seal_to_live)?;
+        let help = "From sealing to the finalized anchor.";
+        latency(encoder, "seal_to_final", help, counters.seal_to_final)
+    }
 }
 
 /// What the JSON-RPC port did.
-pub(crate) fn rpc_lines(out: &mut String, rpc: &crate::rpc::Rpc) {
-    let _ = writeln!(
-        out,
-        "# HELP aceso_rpc_answered_total JSON-RPC requests answered.\n# TYPE aceso_rpc_answered_total counter\naceso_rpc_answered_total {}",
-        rpc.answered()
-    );
-    let _ = writeln!(
-        out,
-        "# HELP aceso_rpc_refused_total JSON-RPC requests and connections refused, by reason.\n# TYPE aceso_rpc_refused_total counter"
-    );
-    for (reason, count) in rpc.refusals() {
-        let _ = writeln!(out, "aceso_rpc_refused_total{{reason=\"{}\"}} {count}", reason.word());
+#[derive(Debug)]
+pub(crate) struct RpcCollector(pub(crate) Rpc);
+
+impl Collector for RpcCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        counter(&mut encoder, "rpc_answered", "JSON-RPC requests answered.", self.0.answered())?;
+        let refusals = self.0.refusals().map(|(reason, count)| (reason.word(), count));
+        let help = "JSON-RPC requests and connections refused, by reason.";
+        counters_by(&mut encoder, "rpc_refused", help, "reason", refusals)
     }
 }
 
 /// The metrics as text.
-pub(crate) fn text(app: &App) -> String {
-    let (counters, health) = (app.station().counters(), app.station().health(app.now_ms()));
-    let mut out = String::new();
-    for line in counter_lines(&counters) {
-        let _ = writeln!(
-            out,
-            "# HELP aceso_{0}_total {1}.\n# TYPE aceso_{0}_total counter\naceso_{0}_total {2}",
-            line.name, line.words, line.value
-        );
-    }
-    let _ = writeln!(
-        out,
-        "# HELP aceso_refused_total Envelopes refused, by reason.\n# TYPE aceso_refused_total counter"
-    );
-    for (code, count) in &counters.refused {
-        let _ = writeln!(out, "aceso_refused_total{{code=\"{code}\"}} {count}");
-    }
-    let _ = writeln!(
-        out,
-        "# HELP aceso_link_refused_total Refused or held back at the link, by reason.\n# TYPE aceso_link_refused_total counter"
-    );
-    for (code, count) in &counters.turned_away {
-        let _ = writeln!(out, "aceso_link_refused_total{{reason=\"{code}\"}} {count}");
-    }
-    let gauges = [
-        ("ledger_height", "Height of the last finalized block.", health.height),
-        ("ledger_tip_milliseconds", "Time of that block, milliseconds since 1970.", health.tip_ms),
-        (
-            "ledger_stale",
-            "1 when the ledger view is too old to decide anything new.",
-            u64::from(health.stale),
-        ),
-        ("ledger_age_milliseconds", "Milliseconds since that block.", health.age_ms),
-        (
-            "withdrawals_waiting",
-            "Withdrawn consents the ledger does not hold yet.",
-            health.withdrawals_waiting as u64,
-        ),
-        (
-            "withdrawals_late",
-            "Those of them that should be there long since.",
-            health.withdrawals_late as u64,
-        ),
-        (
-            "policies_silent",
-            "Policies of consents that are needed now and could not be asked.",
-            health.policies_silent as u64,
-        ),
-        (
-            "access_log_failing",
-            "1 when the last entry of the access log for a wall could not be written: beds are hidden.",
-            u64::from(health.looks_not_recorded),
-        ),
-        ("log_size", "Leaves in the organisation's log.", health.log_size),
-        ("log_anchored", "Leaves covered by anchors handed to the ledger.", health.anchored_size),
-        ("log_final", "Leaves covered by the finalized anchor.", health.final_size),
-        ("envelopes_missing", "Envelopes missing in all streams now.", counters.missing_now),
-        ("clocks_wrong", "Patients whose bedside clock is wrong now.", counters.clocks_wrong_now),
-        ("two_hands", "Patients with a stream that two hands write now.", counters.forked_streams_now),
-        (
-            "beds_unwatched",
-            "Beds that send data, that nobody watches and that nobody answered for.",
-            counters.unwatched_now,
-        ),
-        (
-            "alarm_events_unwritten",
-            "Alarm events that wait for the disk.",
-            counters.alarm_events_unwritten_now,
-        ),
-        ("alarm_events_lost", "Alarm events given up for want of a disk.", counters.alarm_events_lost),
-        ("live_streams", "Open live pages.", app.streams_open() as u64),
-    ];
-    for (name, help, value) in gauges {
-        let _ = writeln!(out, "# HELP aceso_{name} {help}\n# TYPE aceso_{name} gauge\naceso_{name} {value}");
-    }
-    let _ = writeln!(
-        out,
-        "# HELP aceso_pages_total Pages served.\n# TYPE aceso_pages_total counter\naceso_pages_total {}",
-        app.pages_served()
-    );
-    let _ = writeln!(
-        out,
-        "# HELP aceso_requests_refused_total Requests and connections refused, by reason.\n# TYPE aceso_requests_refused_total counter"
-    );
-    for (reason, count) in app.refusals() {
-        let _ = writeln!(out, "aceso_requests_refused_total{{reason=\"{}\"}} {count}", reason.word());
-    }
+///
+/// # Errors
+/// None in practice: writing to a string does not fail.
+pub(crate) fn encode(app: &App) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("aceso");
+    let help = "From a request's head to the beginning of its answer";
+    registry.register("request_duration_seconds", help, app.request_durations().clone());
+    let (counters, health) = (app.clinic().counters(), app.clinic().health(app.now_ms()));
+    registry.register_collector(Box::new(Snapshot { app: app.clone(), counters, health }));
     if let Some(rpc) = &app.settings().rpc {
-        rpc_lines(&mut out, rpc);
+        registry.register_collector(Box::new(RpcCollector(rpc.clone())));
     }
-    latency(&mut out, "seal_to_live", "From sealing to the live view.", counters.seal_to_live);
-    latency(&mut out, "seal_to_final", "From sealing to the finalized anchor.", counters.seal_to_final);
-    out
+    let mut out = String::new();
+    text::encode(&mut out, &registry)?;
+    Ok(out)
 }
 
 /// `/metrics`, for this machine only: a scraper runs beside the node, and what a proxy brings from
 /// elsewhere finds nothing here.
 pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
-    if !guard::from_this_machine(&parts.extensions, &parts.headers) {
-        return app.message(None, &Message::not_found());
+    if !is_from_this_machine(&parts.extensions, &parts.headers) {
+        return Error::not_found().into_response();
     }
-    let media = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (media, text(&app)).into_response()
+    match encode(&app) {
+        Ok(text) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+        Err(_) => Error::failed().into_response(),
+    }
 }
 
 /// `/healthz`: 200 while the ledger moves and the access log takes entries; 503 when nothing new can be decided
 /// or shown. Monitoring goes on either way.
 pub(crate) async fn health(State(app): State<App>) -> Response {
-    let health = app.station().health(app.now_ms());
+    let health = app.clinic().health(app.now_ms());
     if health.looks_not_recorded {
         let why = "the record of who looks cannot be written: monitoring goes on, new walls show no values\n";
         (StatusCode::SERVICE_UNAVAILABLE, why).into_response()

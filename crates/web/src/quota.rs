@@ -68,35 +68,35 @@ impl Requests {
 }
 
 /// Things held at a time, so many for each holder.
-pub(crate) struct Holds<K: Hash + Eq + Clone> {
+pub(crate) struct Permits<K: Hash + Eq + Clone> {
     held: Arc<Mutex<HashMap<K, usize>>>,
     most: usize,
 }
 
 /// One thing held; given back when dropped.
-pub(crate) struct Hold<K: Hash + Eq + Clone> {
+pub(crate) struct Permit<K: Hash + Eq + Clone> {
     held: Arc<Mutex<HashMap<K, usize>>>,
     holder: K,
 }
 
-impl<K: Hash + Eq + Clone> Holds<K> {
+impl<K: Hash + Eq + Clone> Permits<K> {
     pub(crate) fn new(most: usize) -> Self {
         Self { held: Arc::default(), most }
     }
 
     /// One more for this holder, if it may have one.
-    pub(crate) fn take(&self, holder: K) -> Option<Hold<K>> {
+    pub(crate) fn take(&self, holder: K) -> Option<Permit<K>> {
         let mut held = lock(&self.held);
         let count = held.get(&holder).copied().unwrap_or(0);
         if count >= self.most {
             return None;
         }
         held.insert(holder.clone(), count + 1);
-        Some(Hold { held: self.held.clone(), holder })
+        Some(Permit { held: self.held.clone(), holder })
     }
 }
 
-impl<K: Hash + Eq + Clone> Drop for Hold<K> {
+impl<K: Hash + Eq + Clone> Drop for Permit<K> {
     fn drop(&mut self) {
         let mut held = lock(&self.held);
         if let Some(count) = held.get_mut(&self.holder) {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_can_be_held_again_and_nothing_stays_behind() {
-        let holds = Holds::new(2);
+        let holds = Permits::new(2);
         let (one, two) = (holds.take(1), holds.take(1));
         assert!(one.is_some() && two.is_some() && holds.take(1).is_none() && holds.take(2).is_some());
         drop(one);

@@ -4,10 +4,10 @@
 //! One address, one method (POST), one media type. A token is asked for unless the operator said
 //! otherwise; a page of another origin is let in only if the operator named it.
 
-use crate::door::{self, Host, Patience};
-use crate::guard::{self, ADDRESS_BYTES_MAX, ANSWER_WITHIN, HEAD_BYTES_MAX};
-use crate::quota::{Hold, Holds, Requests};
-use crate::refuse::{Reason, Refusals};
+use crate::client_address;
+use crate::quota::{Permit, Permits, Requests};
+use crate::refusals::{Reason, Refusals};
+use crate::server::{self, ADDRESS_BYTES_MAX, ANSWER_WITHIN, ConnectionPolicy, HEAD_BYTES_MAX, Timeouts};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -77,7 +77,7 @@ pub struct Settings {
     /// As for the pages: a proxy on this machine adds `X-Forwarded-For`.
     pub behind_proxy: bool,
     /// Times within which connections have to do their part.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
 }
 
 struct Inner {
@@ -85,7 +85,7 @@ struct Inner {
     settings: Settings,
     started: Instant,
     requests: Requests,
-    connections: Holds<Origin>,
+    connections: Permits<Origin>,
     turns: Arc<Semaphore>,
     on_their_way: Arc<Semaphore>,
     refusals: Refusals,
@@ -106,7 +106,7 @@ impl Rpc {
             settings,
             started: Instant::now(),
             requests: Requests::new(REQUESTS_MAX, REQUEST_MS),
-            connections: Holds::new(CONNECTIONS_PER_PLACE_MAX),
+            connections: Permits::new(CONNECTIONS_PER_PLACE_MAX),
             turns: Arc::new(Semaphore::new(ANSWERS_MAX)),
             on_their_way: Arc::new(Semaphore::new(ANSWER_KILOBYTES_MAX)),
             refusals: Refusals::default(),
@@ -126,7 +126,7 @@ impl Rpc {
         self.0.answered.load(Ordering::Relaxed)
     }
 
-    fn may_ask(&self, place: Origin) -> Result<(), u64> {
+    fn request_allowed(&self, place: Origin) -> Result<(), u64> {
         let now_ms = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.requests.take(place, now_ms)
     }
@@ -138,19 +138,19 @@ impl fmt::Debug for Rpc {
     }
 }
 
-impl Host for Rpc {
+impl ConnectionPolicy for Rpc {
     const CONNECTIONS_MAX: usize = CONNECTIONS_MAX;
 
-    fn patience(&self) -> Patience {
-        self.0.settings.patience
+    fn timeouts(&self) -> Timeouts {
+        self.0.settings.timeouts
     }
 
-    fn seat(&self, peer: IpAddr) -> Option<Option<Hold<Origin>>> {
+    fn connection_permit(&self, peer: IpAddr) -> Option<Option<Permit<Origin>>> {
         if self.0.settings.behind_proxy && peer.is_loopback() {
             return Some(None);
         }
         let place = Origin::of(peer);
-        self.may_ask(place).ok()?;
+        self.request_allowed(place).ok()?;
         self.0.connections.take(place).map(Some)
     }
 
@@ -177,7 +177,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let router = router(rpc.clone());
-    door::open(listener, rpc, router, stop).await
+    server::accept(listener, rpc, router, stop).await
 }
 
 fn router(rpc: Rpc) -> Router {
@@ -247,7 +247,7 @@ fn json(status: StatusCode, body: Body) -> Response {
 
 async fn answer(rpc: &Rpc, request: Request, known_origin: bool) -> Result<Response, No> {
     let settings = &rpc.0.settings;
-    let place = guard::place(request.extensions(), request.headers(), settings.behind_proxy);
+    let place = client_address::origin(request.extensions(), request.headers(), settings.behind_proxy);
     bounded(rpc, &request, place)?;
     let headers = request.headers();
     if headers.contains_key(header::ORIGIN) && !known_origin {
@@ -293,7 +293,7 @@ fn bounded(rpc: &Rpc, request: &Request, place: Origin) -> Result<(), No> {
     if head > HEAD_BYTES_MAX {
         return Err(long("the headers are too long"));
     }
-    rpc.may_ask(place).map_err(|_| {
+    rpc.request_allowed(place).map_err(|_| {
         let why = "too many requests from one place: ask more slowly, or in batches";
         No::new(StatusCode::TOO_MANY_REQUESTS, Reason::Requests, -32005, why)
     })
@@ -339,7 +339,7 @@ async fn read(rpc: &Rpc, request: Request) -> Result<Vec<u8>, No> {
         let why = "the request did not arrive in time";
         No::new(StatusCode::REQUEST_TIMEOUT, Reason::SlowBody, -32600, why)
     };
-    tokio::time::timeout(rpc.0.settings.patience.form, gather).await.map_err(slow)?
+    tokio::time::timeout(rpc.0.settings.timeouts.form, gather).await.map_err(slow)?
 }
 
 /// Waits for a turn, then answers off the event loop.

@@ -2,7 +2,7 @@
 //! `cargo run --release -p web --example page_states`. Each ward is a real clinic over a ledger in memory; its
 //! clock stands still, so that a picture taken tomorrow is the picture taken today.
 //!
-//! Prints one line of JSON: `{"login":…,"password":…,"states":[{"name","url","login","path"}]}`.
+//! Prints one line of JSON: `{"password":…,"states":[{"name","url","login","path"}]}`.
 //! `tests-browser/pictures.mjs` visits all of them.
 #![allow(
     clippy::unwrap_used,

@@ -1,10 +1,12 @@
 //! The administrator's page: devices, people, ledger, counters. Nothing clinical.
 
-use crate::App;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::Answer;
+use crate::format;
+use crate::layout::Layout;
 use crate::metrics::counter_lines;
-use crate::session::Caller;
-use crate::shell::{Answer, Shell};
-use crate::words::{self, Moment};
+use crate::time::{self, Moment};
 use askama::Template;
 use axum::extract::State;
 use clinic::views::{AdminPage as View, DeviceRow};
@@ -44,7 +46,7 @@ struct PendingLine {
 #[derive(Template)]
 #[template(path = "pages/admin.html")]
 struct AdminPage {
-    shell: Shell,
+    layout: Layout,
     facts: Vec<Fact>,
     devices: Vec<DeviceLine>,
     people: Vec<PersonLine>,
@@ -60,19 +62,19 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
     vec![
         fact(
             "Ledger height",
-            words::count(ledger.height),
+            format::count(ledger.height),
             format!(
                 "newest block {} ago{}",
-                words::age(now_ms.saturating_sub(ledger.tip_ms)),
+                time::age(now_ms.saturating_sub(ledger.tip_ms)),
                 if ledger.stale { ": too old to decide anything new" } else { "" }
             ),
         ),
         fact(
             "Log",
-            words::count(ledger.log_size),
+            format::count(ledger.log_size),
             match behind {
                 0 => "all of it final".into(),
-                n => format!("{} not final yet", words::count(n)),
+                n => format!("{} not final yet", format::count(n)),
             },
         ),
         fact(
@@ -88,7 +90,7 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
         fact(
             "Open live pages",
             app.streams_open().to_string(),
-            format!("{} pages served", words::count(app.pages_served())),
+            format!("{} pages served", format::count(app.pages_served())),
         ),
     ]
 }
@@ -96,15 +98,15 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
 fn device(row: &DeviceRow, now_ms: u64) -> DeviceLine {
     DeviceLine {
         id: row.device.to_string(),
-        short: words::short_hex(&row.device.0),
+        short: format::short_hex(&row.device.0),
         kind: match row.kind {
             DeviceKind::Sensor => "sensor",
             DeviceKind::Gateway => "gateway",
         },
-        via: if row.via == row.device { "itself".into() } else { words::short_hex(&row.via.0) },
+        via: if row.via == row.device { "itself".into() } else { format::short_hex(&row.via.0) },
         since: Moment(row.since_ms),
         seen: row.last_seen_ms.map(Moment),
-        seen_age: row.last_seen_ms.map_or_else(String::new, |at| words::age(now_ms.saturating_sub(at))),
+        seen_age: row.last_seen_ms.map_or_else(String::new, |at| time::age(now_ms.saturating_sub(at))),
         trust: match row.revoked {
             None => "trusted".into(),
             Some(end) => match end.reason {
@@ -118,7 +120,7 @@ fn device(row: &DeviceRow, now_ms: u64) -> DeviceLine {
 fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Pending => "waiting for a block".into(),
-        Outcome::Done { height } => format!("final at height {}", words::count(*height)),
+        Outcome::Done { height } => format!("final at height {}", format::count(*height)),
         Outcome::Refused { reason } => format!("refused by the contract: {reason}"),
         Outcome::Unknown => "not known to the ledger; it will be handed in again".into(),
     }
@@ -127,11 +129,10 @@ fn outcome(outcome: &Outcome) -> String {
 /// `/admin`.
 pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.admin_page(&session, now_ms)).await;
-    let view = app.granted(&caller, answer)?;
+    let view = app.ask(move |clinic, now_ms| clinic.admin_page(&session, now_ms)).await?;
     let now_ms = app.now_ms();
     Ok(app.render(&AdminPage {
-        shell: Shell::of(&app, &caller, "/admin"),
+        layout: Layout::of(&app, &caller, "/admin"),
         facts: facts(&view, &app, now_ms),
         devices: view.devices.iter().map(|row| device(row, now_ms)).collect(),
         people: view
@@ -149,15 +150,15 @@ pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
             .pending
             .iter()
             .map(|act| PendingLine {
-                what: words::capital(act.what),
+                what: format::capital(act.what),
                 since: Moment(act.since_ms),
                 outcome: outcome(&act.outcome),
             })
             .collect(),
         counters: counter_lines(&view.counters)
             .into_iter()
-            .map(|line| (line.words, words::count(line.value)))
+            .map(|line| (line.words, format::count(line.value)))
             .collect(),
-        genesis: app.station().genesis().to_string(),
+        genesis: app.clinic().genesis().to_string(),
     }))
 }

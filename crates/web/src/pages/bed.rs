@@ -1,10 +1,13 @@
 //! One patient's newest values, as tiles and strips show them.
 
-use super::alarms::style;
-use super::limits;
-use super::status::Status;
-use crate::draw::{Band, Bucket, Frame, Run, axis};
-use crate::words::{self, Moment, Trend};
+use super::alarm_card::style;
+use super::limits_form;
+use super::orders;
+use super::status::{Chip, Mark, Status};
+use crate::charts::{Band, Bucket, Frame, Run, axis};
+use crate::format;
+use crate::labels::{self, Trend};
+use crate::time::{self, Moment};
 use clinic::views::{AlarmPhase, AlarmView, EnvelopeRef, ProofState, SparkPoint, Tile, ValueNow};
 use vitals::alarm::{Condition, Limits, Priority};
 use vitals::envelope::ClockQuality;
@@ -78,16 +81,6 @@ pub(crate) struct Cell {
     pub(crate) proof: Option<ProofMark>,
 }
 
-/// A mark on a tile: icon, stars, word, always all three.
-pub(crate) struct Chip {
-    pub(crate) style: &'static str,
-    pub(crate) icon: &'static str,
-    pub(crate) stars: &'static str,
-    pub(crate) word: String,
-    /// Does it say that all is well? Then it says so only while the page is connected.
-    pub(crate) well: bool,
-}
-
 /// One patient as tiles and pages show them.
 pub(crate) struct BedView {
     pub(crate) patient: String,
@@ -108,20 +101,12 @@ pub(crate) struct BedView {
     pub(crate) proof: Option<ProofMark>,
 }
 
-/// Something to know of the bed that does not take the values away.
-pub(crate) struct Mark {
-    pub(crate) icon: &'static str,
-    pub(crate) text: String,
-    /// The time that goes with it.
-    pub(crate) at: Moment,
-}
-
 fn marks(tile: &Tile) -> Vec<Mark> {
     let technical = &tile.technical;
     let newest = tile.values.iter().max_by_key(|value| value.envelope.index);
     let clock = technical.clock_off_ms.zip(newest).map(|(off_ms, newest)| {
         let never = if technical.clock == ClockQuality::Unset { "never set, " } else { "" };
-        let text = format!("Clock {never}{}: newest value marked", words::off(off_ms));
+        let text = format!("Clock {never}{}: newest value marked", time::off(off_ms));
         Mark { icon: "stale", text, at: Moment(newest.at_ms) }
     });
     let missing = technical.missing.iter().map(|missing| Mark {
@@ -131,10 +116,10 @@ fn marks(tile: &Tile) -> Vec<Mark> {
             if missing.count == 1 {
                 "1 record".into()
             } else {
-                format!("{} records", words::count(missing.count))
+                format!("{} records", format::count(missing.count))
             },
-            words::class(missing.class),
-            words::numbers(&missing.seqs),
+            labels::class(missing.class),
+            format::numbers(&missing.seqs),
             if missing.seqs.iter().map(|(first, last)| last - first + 1).sum::<u64>() < missing.count {
                 ", …"
             } else {
@@ -145,27 +130,15 @@ fn marks(tile: &Tile) -> Vec<Mark> {
     });
     let off = tile.temporary.iter().map(|temporary| Mark {
         icon: if temporary.off.is_empty() { "bell" } else { "mute" },
-        text: limits::temporary_text(temporary),
+        text: limits_form::temporary_text(temporary),
         at: Moment(temporary.until_ms),
     });
     let back = tile.limits_back.iter().map(|back| Mark {
         icon: "bell",
-        text: format!("The usual limits of {} are back since", words::inside(back.metric)),
+        text: format!("The usual limits of {} are back since", labels::inside(back.metric)),
         at: Moment(back.at_ms),
     });
-    off.chain(back).chain(super::orders::marks(tile)).chain(clock).chain(missing).collect()
-}
-
-/// Name and place, with words where the consent covers neither.
-#[must_use]
-pub(crate) fn name_of(tile: &Tile) -> (String, String) {
-    let name = if tile.name.is_empty() { "Name not shown".into() } else { tile.name.clone() };
-    let place = if tile.bed.is_empty() {
-        format!("Patient {}", words::short_hex(&tile.patient.0))
-    } else {
-        tile.bed.clone()
-    };
-    (name, place)
+    off.chain(back).chain(orders::marks(tile)).chain(clock).chain(missing).collect()
 }
 
 impl BedView {
@@ -181,7 +154,7 @@ impl BedView {
     }
 
     fn with(tile: &Tile, metrics: &[Metric], now_ms: u64) -> Self {
-        let (name, place) = name_of(tile);
+        let (name, place) = labels::name_and_place(tile);
         let worst = tile.alarms.first();
         let last = tile.technical.last_ms.map(Moment);
         let newest = tile.values.iter().max_by_key(|value| value.envelope.index);
@@ -219,9 +192,9 @@ fn chip(alarm: &AlarmView) -> Chip {
     let over = alarm.phase == AlarmPhase::Recovered;
     Chip {
         style: style(alarm),
-        icon: if over { "low" } else { words::priority_icon(alarm.priority) },
+        icon: if over { "low" } else { labels::priority_icon(alarm.priority) },
         stars: alarm.priority.stars(),
-        word: if over { "Over".into() } else { words::capital(alarm.priority.word()) },
+        word: if over { "Over".into() } else { format::capital(alarm.priority.word()) },
         well: false,
     }
 }
@@ -247,20 +220,20 @@ fn cell(tile: &Tile, metric: Metric, now_ms: u64) -> Cell {
         None
     };
     let at = Moment(now.map_or(0, |now| now.here_ms));
-    let decimals = words::shown_decimals(metric);
+    let decimals = format::shown_decimals(metric);
     Cell {
         metric,
         code: metric.code(),
-        style: words::metric_style(metric),
+        style: labels::metric_style(metric),
         label: info.label,
         unit: info.unit,
         value,
-        shown: value.map_or_else(|| absence(now), |value| words::value(metric, value)),
+        shown: value.map_or_else(|| absence(now), |value| format::value(metric, value)),
         at,
-        out: worst_on(&tile.alarms, metric).map_or("", words::priority_style),
+        out: worst_on(&tile.alarms, metric).map_or("", labels::priority_style),
         has_trend: change.is_some(),
         trend: change.map_or(Trend::Flat, |change| Trend::of(metric, change)),
-        change: change.map_or_else(String::new, |change| words::change(metric, change)),
+        change: change.map_or_else(String::new, |change| format::change(metric, change)),
         scale: 10u32.pow(u32::from(info.decimals)),
         decimals,
         proof: now.map(|now| ProofMark::of(&now.envelope)),
@@ -269,7 +242,7 @@ fn cell(tile: &Tile, metric: Metric, now_ms: u64) -> Cell {
 
 fn absence(now: Option<&ValueNow>) -> String {
     match now.map(|now| now.sample) {
-        Some(Sample::Absent(why)) => words::absence(why),
+        Some(Sample::Absent(why)) => labels::absence(why),
         Some(Sample::Measured(_)) | None => "–",
     }
     .into()
@@ -310,7 +283,7 @@ pub(crate) fn spark(points: &[SparkPoint], limits: Option<&Limits>, now_ms: u64)
         span_ms: (first.at_ms, now_ms.max(last.at_ms + 1)),
         axis: spark_axis(limits, lowest, highest),
         height: SPARK_HEIGHT,
-        gap_ms: (step_ms * 3 / 2).max(crate::draw::GAP_MS),
+        gap_ms: (step_ms * 3 / 2).max(crate::charts::GAP_MS),
     };
     let buckets: Vec<Bucket> = points
         .iter()
@@ -324,12 +297,12 @@ pub(crate) fn spark(points: &[SparkPoint], limits: Option<&Limits>, now_ms: u64)
             broken: false,
         })
         .collect();
-    let range = limits.and_then(words::limits_range).map_or_else(String::new, |range| format!(", {range}"));
+    let range = limits.and_then(labels::limits_range).map_or_else(String::new, |range| format!(", {range}"));
     let label = format!(
         "Heart rate, last {}: from {} to {} bpm{range}",
-        words::age(now_ms.saturating_sub(first.at_ms)),
-        words::value(Metric::HeartRate, lowest),
-        words::value(Metric::HeartRate, highest),
+        time::age(now_ms.saturating_sub(first.at_ms)),
+        format::value(Metric::HeartRate, lowest),
+        format::value(Metric::HeartRate, highest),
     );
     let band = limits.and_then(|limits| frame.band(limits));
     let lines = band.iter().flat_map(|band| {

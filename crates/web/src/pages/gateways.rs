@@ -1,11 +1,12 @@
 //! Twenty silent beds behind one gateway are one alarm: of the gateway.
 
-use super::alarms::AlarmCard;
-use super::bed::name_of;
-use crate::App;
+use super::alarm_card::AlarmCard;
+use crate::app::App;
+use crate::error::{Answer, Error};
+use crate::format;
 use crate::forms::{At, Posted};
-use crate::shell::{Answer, Message};
-use crate::words::{self, Moment};
+use crate::labels::name_and_place;
+use crate::time::Moment;
 use axum::extract::State;
 use clinic::views::{AlarmPhase, AlarmView, SilentGateway, Wall};
 use std::collections::BTreeSet;
@@ -43,7 +44,7 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
     let since_ms = silent.alarms.iter().map(|alarm| alarm.raised_at_ms).min().unwrap_or(wall.at_ms);
     let unanswered = silent.alarms.iter().any(|alarm| alarm.phase == AlarmPhase::Active);
     let owners: BTreeSet<String> = silent.alarms.iter().filter_map(|alarm| alarm.owner.clone()).collect();
-    let name = words::short_hex(&silent.gateway.0);
+    let name = format::short_hex(&silent.gateway.0);
     let active = || silent.alarms.iter().filter(|a| a.phase == AlarmPhase::Active);
     AlarmCard {
         active: active().next().is_some(),
@@ -58,13 +59,15 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
         stars: "",
         word: "Technical".into(),
         what: format!("Gateway {name}: no data from {} beds", silent.alarms.len()),
-        place: words::joined(places.into_iter()),
+        place: format::joined(places.into_iter()),
         href: String::new(),
         raised: Moment(since_ms),
         seen: String::new(),
-        owner: (!unanswered).then(|| words::joined(owners.into_iter())),
+        owner: (!unanswered).then(|| format::joined(owners.into_iter())),
         silenced_until: None,
-        note: "vital alarms held until it is back: look after these beds, and check the gateway".into(),
+        note:
+            "alarms of vital signs are on hold until it is back: look after these beds, and check the gateway"
+                .into(),
         unanswered,
         over: false,
         answerable: role == Role::Clinician,
@@ -74,17 +77,16 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
 }
 
 fn place(wall: &Wall, patient: PatientId) -> Option<String> {
-    wall.tiles.iter().find(|tile| tile.patient == patient).map(|tile| name_of(tile).1)
+    wall.tiles.iter().find(|tile| tile.patient == patient).map(|tile| name_and_place(tile).1)
 }
 
 /// Somebody takes care of a silent gateway, and of all beds behind it.
 pub(crate) async fn acknowledge(State(app): State<App>, At(gateway): At<String>, posted: Posted) -> Answer {
-    posted.fits(&app, &["back?"])?;
+    posted.fits(&["back?"])?;
     let Some(gateway) = super::named(&gateway) else {
-        return Err(app.refusal(Some(&posted.caller), &Message::not_found()));
+        return Err(Error::not_found());
     };
     let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.acknowledge_gateway(&session, gateway, now_ms)).await;
-    app.granted(&posted.caller, answer)?;
+    app.ask(move |clinic, now_ms| clinic.acknowledge_gateway(&session, gateway, now_ms)).await?;
     super::done(&posted, "/wall")
 }

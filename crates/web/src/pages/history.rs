@@ -1,8 +1,10 @@
 //! The alarm history of a chart: as episodes on the time axis, and as lines to read.
 
-use super::alarms::limit_of;
+use super::alarm_card::limit_of;
 use super::bed::ProofMark;
-use crate::words::{self, Moment};
+use crate::format;
+use crate::labels;
+use crate::time::Moment;
 use clinic::views::{AlarmMark, AlarmSource, Chart, LimitsMark};
 use vitals::Metric;
 use vitals::alarm::{Condition, Happening, Limits, Priority, Side};
@@ -36,7 +38,7 @@ impl Episode {
     #[must_use]
     pub(crate) fn label(&self) -> String {
         let value = match self.condition {
-            Condition::Above(metric) | Condition::Below(metric) => words::value(metric, self.value),
+            Condition::Above(metric) | Condition::Below(metric) => format::value(metric, self.value),
             _ => "off".into(),
         };
         format!("{}{value}", self.priority.stars())
@@ -145,40 +147,40 @@ fn told(mark: &AlarmMark, chart: &Chart) -> String {
     let side = match event.condition {
         Condition::Above(_) => Side::Above,
         Condition::Below(_) => Side::Below,
-        _ => return words::alarm(event.condition, event.value, None),
+        _ => return labels::alarm(event.condition, event.value, None),
     };
     let limits = event.condition.metric().and_then(|metric| limits_at(chart, metric, event.at_ms));
     let beyond = limits.and_then(|limits| Some((limits, limits.violated(side, event.value)?)));
     match beyond {
         Some((limits, priority)) => {
             let limit = limit_of(event.condition, priority, core::slice::from_ref(limits));
-            words::alarm(event.condition, event.value, limit)
+            labels::alarm(event.condition, event.value, limit)
         }
         // The bedside rings by limits of its own until it has those of the ward.
         None if mark.source == AlarmSource::Bedside => {
-            format!("{}, by the bedside’s own limit", words::alarm(event.condition, event.value, None))
+            format!("{}, by the bedside’s own limit", labels::alarm(event.condition, event.value, None))
         }
-        None => words::alarm(event.condition, event.value, None),
+        None => labels::alarm(event.condition, event.value, None),
     }
 }
 
 fn alarm_line(mark: &AlarmMark, chart: &Chart) -> HistoryLine {
     let event = mark.event;
     HistoryLine {
-        style: words::priority_style(event.priority),
-        icon: words::priority_icon(event.priority),
+        style: labels::priority_style(event.priority),
+        icon: labels::priority_icon(event.priority),
         stars: event.priority.stars(),
-        word: words::capital(event.priority.word()),
+        word: format::capital(event.priority.word()),
         at: Moment(event.at_ms),
         what: match event.happening {
             Happening::Raised | Happening::Returned | Happening::Worsened => {
                 format!("{}: {}.", happening(event.happening), told(mark, chart))
             }
             Happening::Escalated => {
-                let what = words::capital(&words::condition(event.condition));
-                format!("{what}: nobody answered{}.", words::unanswered(event.value))
+                let what = format::capital(&labels::condition(event.condition));
+                format!("{what}: nobody answered{}.", labels::unanswered(event.value))
             }
-            _ => format!("{}: {}.", happening(event.happening), words::condition(event.condition)),
+            _ => format!("{}: {}.", happening(event.happening), labels::condition(event.condition)),
         },
         by: match (&mark.by, mark.source) {
             (Some(name), _) => format!("by {name}"),
@@ -194,18 +196,18 @@ fn limits_line(mark: &LimitsMark) -> HistoryLine {
     let metric = change.limits.metric;
     let off: Vec<Side> = change.limits.turned_off().collect();
     let head = if off.is_empty() {
-        format!("Limits of {} changed", words::inside(metric))
+        format!("Limits of {} changed", labels::inside(metric))
     } else {
-        format!("Alarm turned off: {}", words::turned_off(metric, &off))
+        format!("Alarm turned off: {}", labels::turned_off(metric, &off))
     };
     let what = match &change.told {
         None => format!(
             "{head}. In force from then on: {}.",
-            words::limits_range(&change.limits).unwrap_or_else(|| "no alarm".into())
+            labels::limits_range(&change.limits).unwrap_or_else(|| "no alarm".into())
         ),
         Some(told) => {
             let until = told.until_ms.map_or_else(String::new, |ms| format!(", until {}", Moment(ms).full()));
-            let changed = words::limits_changed(&told.before, &change.limits);
+            let changed = labels::limits_changed(&told.before, &change.limits);
             format!("{head}{until}: {changed}. Reason: {}.", told.reason.trim_end_matches('.'))
         }
     };

@@ -1,14 +1,17 @@
 //! The patient's own page: values in sentences, who read them, and what they allow.
 
-use super::alarms::AlarmCard;
+use super::alarm_card::AlarmCard;
 use super::bed::{BedView, Cell, ProofMark, Spark, spark};
+use super::monitoring_consent::WatchCard;
 use super::status::Status;
-use super::watch::WatchCard;
-use crate::App;
-use crate::forms::Asked;
-use crate::session::Caller;
-use crate::shell::{Answer, Shell};
-use crate::words::{self, Moment};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::Answer;
+use crate::format;
+use crate::forms::Query;
+use crate::labels;
+use crate::layout::Layout;
+use crate::time::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -75,7 +78,7 @@ struct ConsentLine {
 #[derive(Template)]
 #[template(path = "pages/me.html")]
 struct MePage {
-    shell: Shell,
+    layout: Layout,
     now: MeNowPart,
     saved: Option<&'static str>,
     watch: WatchCard,
@@ -160,12 +163,12 @@ fn said(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
             (Some(low), Some(high)) => {
                 format!(
                     "Within your limits ({} to {}).",
-                    words::value(metric, low),
-                    words::value(metric, high)
+                    format::value(metric, low),
+                    format::value(metric, high)
                 )
             }
-            (Some(low), None) => format!("Above your lower limit ({}).", words::value(metric, low)),
-            (None, Some(high)) => format!("Below your upper limit ({}).", words::value(metric, high)),
+            (Some(low), None) => format!("Above your lower limit ({}).", format::value(metric, low)),
+            (None, Some(high)) => format!("Below your upper limit ({}).", format::value(metric, high)),
             (None, None) => "No limits are set for it.".into(),
         },
         Metric::BodyTemperature if above => "You have a raised temperature.".into(),
@@ -224,7 +227,7 @@ fn access_lines(entries: &[AccessView], own: PersonId) -> Vec<AccessLine> {
 /// Who looked at what, as the patient reads it.
 pub(super) fn looking(entry: &AccessView, own: PersonId) -> (String, String) {
     let mine = entry.person == own;
-    let classes = words::classes(&entry.classes);
+    let classes = labels::classes(&entry.classes);
     let what = match (mine, entry.purpose) {
         (true, _) => format!("looked at your own {classes}"),
         (false, Purpose::Monitoring) => format!("watched your {classes}"),
@@ -243,7 +246,7 @@ pub(super) fn reason(purpose: Purpose) -> String {
     match purpose {
         Purpose::Own => "your own record".into(),
         Purpose::Family => "to keep an eye on you, under your consent".into(),
-        purpose => format!("{}, under your consent", words::purpose(purpose)),
+        purpose => format!("{}, under your consent", labels::purpose(purpose)),
     }
 }
 
@@ -269,14 +272,14 @@ fn consent_line(grant: &GrantView) -> ConsentLine {
     };
     ConsentLine {
         grant: grant.grant.to_string(),
-        grantee: words::capital(&grant.grantee),
+        grantee: format::capital(&grant.grantee),
         sentence: format!(
             "{verb} your {} {} until {}.",
-            words::classes(&grant.classes),
+            labels::classes(&grant.classes),
             if grant.purpose == Purpose::Family {
                 "to keep an eye on you"
             } else {
-                words::purpose(grant.purpose)
+                labels::purpose(grant.purpose)
             },
             until.date()
         ),
@@ -302,7 +305,7 @@ fn device(own: &OwnPage, watched: bool, now_ms: u64) -> String {
         Some(last_ms) if own.now.technical.stale => {
             format!(
                 "Your bedside device was last heard {} ago. If this stays so, please tell the ward.",
-                words::age(now_ms.saturating_sub(last_ms))
+                time::age(now_ms.saturating_sub(last_ms))
             )
         }
         Some(_) => {
@@ -313,17 +316,16 @@ fn device(own: &OwnPage, watched: bool, now_ms: u64) -> String {
 }
 
 /// `/me`: the own record. A caller who has none finds nothing here.
-pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -> Answer {
+pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -> Answer {
     let session = caller.session.clone();
-    let answer = app
-        .ask(move |station, now_ms| {
-            let own = station.own_page(&session, now_ms)?;
+    let own = app
+        .ask(move |clinic, now_ms| {
+            let own = clinic.own_page(&session, now_ms)?;
             // Somebody looks: the live stream of this page may go on from here.
-            station.record_opened(&session, own.now.patient, now_ms)?;
+            clinic.record_opened(&session, own.now.patient, now_ms)?;
             Ok(own)
         })
-        .await;
-    let own = app.granted(&caller, answer)?;
+        .await?;
     let now_ms = app.now_ms();
     let mut now = MeNowPart::of(&own.now, now_ms);
     let watch = WatchCard::of(&own, caller.csrf(), now_ms);
@@ -334,7 +336,7 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
         return Ok(app.render(&now));
     }
     let person = caller.session.person;
-    let all = asked.field("log") == "all";
+    let all = query.field("log") == "all";
     let mut access = if all {
         own.access.iter().map(|entry| access_line(entry, person)).collect()
     } else {
@@ -343,7 +345,7 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
     let more = if all { 0 } else { access.len().saturating_sub(LINES) };
     access.truncate(access.len() - more);
     let watch_on = watch.on;
-    let done = |field: &str| asked.field(field) == caller.done();
+    let done = |field: &str| query.field(field) == caller.done();
     let saved = if done("revoked") && !watch.on {
         Some(
             "The consent is withdrawn. Nobody watches you now: nobody will be called when your values are bad.",
@@ -354,10 +356,10 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
         done("watched")
             .then_some("Your consent is given. Watching begins, or goes on, as soon as it has arrived.")
     };
-    let mut shell = Shell::of(&app, &caller, "/me").live(crate::live::OWN.into());
-    shell.path = "/me".into();
+    let mut layout = Layout::of(&app, &caller, "/me").live(crate::live_topics::OWN.into());
+    layout.path = "/me".into();
     Ok(app.render(&MePage {
-        shell,
+        layout,
         now,
         saved,
         watch,
@@ -367,6 +369,6 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
         more,
         consents: own.grants.iter().map(consent_line).collect(),
         device: device(&own, watch_on, now_ms),
-        genesis: app.station().genesis().to_string(),
+        genesis: app.clinic().genesis().to_string(),
     }))
 }

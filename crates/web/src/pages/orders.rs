@@ -1,7 +1,9 @@
 //! What was asked of a bedside and what is in force there, as lines under a patient's values.
 
-use super::bed::Mark;
-use crate::words::{self, Moment};
+use super::status::Mark;
+use crate::format;
+use crate::labels;
+use crate::time::Moment;
 use clinic::About;
 use clinic::views::{AlarmPhase, OrderState, OrderView, Tile};
 use vitals::alarm::Condition;
@@ -25,12 +27,12 @@ fn is_told(order: &OrderView, tile: &Tile) -> bool {
 /// What was asked for, to begin a sentence.
 fn asked(order: &OrderView) -> String {
     match order.about {
-        About::Limits(metric) => format!("{} limits", words::capital(&words::inside(metric))),
-        About::Answer(condition) => format!("Acknowledgement of “{}”", words::condition(condition)),
+        About::Limits(metric) => format!("{} limits", format::capital(&labels::inside(metric))),
+        About::Answer(condition) => format!("Acknowledgement of “{}”", labels::condition(condition)),
         About::Pause(condition) if order.ends => {
-            format!("Sound of “{}” on again", words::condition(condition))
+            format!("Sound of “{}” on again", labels::condition(condition))
         }
-        About::Pause(condition) => format!("Silence of “{}”", words::condition(condition)),
+        About::Pause(condition) => format!("Silence of “{}”", labels::condition(condition)),
     }
 }
 
@@ -63,9 +65,11 @@ fn mark(order: &OrderView) -> Mark {
             format!("{what}: in force at the bedside, no wider than the bedside allows, since"),
             told,
         ),
-        OrderState::Ended => {
-            line("bell", format!("{what}: over at the bedside, it rings by the stricter limits since"), told)
-        }
+        OrderState::Ended => line(
+            "bell",
+            format!("{what}: ended at the bedside, which rings by the stricter limits since"),
+            told,
+        ),
         OrderState::Nothing => line("bell", format!("{what}: the bedside had no such alarm"), told),
         OrderState::Refused(why) => {
             let was = if matches!(order.about, About::Limits(_)) {

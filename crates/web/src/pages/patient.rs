@@ -1,16 +1,20 @@
 //! A patient's page for those who treat them: everything now, and how it came to be.
 
 use super::alarms::AlarmsPart;
-use super::bed::{BedView, ProofMark, name_of};
+use super::bed::{BedView, ProofMark};
 use super::history::{HistoryLine, lines};
-use super::limits::LimitsForm;
+use super::limits_form::LimitsForm;
 use super::trends::{Range, TrendsPart, range};
 use super::wall::alarms_of;
-use crate::App;
-use crate::forms::{Asked, At, Fields, Posted};
-use crate::session::{Caller, Ward};
-use crate::shell::{Answer, Message, Refusal, Shell};
-use crate::words::{self, Moment};
+use crate::app::App;
+use crate::caller::{Caller, Ward};
+use crate::error::{Answer, Error};
+use crate::fields::Fields;
+use crate::format;
+use crate::forms::{At, Posted, Query};
+use crate::labels::{self, name_and_place, purpose_word};
+use crate::layout::Layout;
+use crate::time::Moment;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -62,7 +66,7 @@ struct GapLine {
 #[derive(Template)]
 #[template(path = "pages/patient.html")]
 struct PatientPage {
-    shell: Shell,
+    layout: Layout,
     now: NowPart,
     trends: TrendsPart,
     opening: OpeningView,
@@ -86,25 +90,17 @@ pub(crate) fn purposes(role: Role) -> &'static [Purpose] {
     }
 }
 
-/// A purpose in addresses.
-pub(crate) fn purpose_word(purpose: Purpose) -> &'static str {
-    match purpose {
-        Purpose::Own => "own",
-        other => other.word(),
-    }
-}
-
 /// The purpose an address names, if the role may read for it; the usual one if it names none. Another is
 /// never put in its place: the purpose stands in the access log.
-pub(crate) fn purpose(app: &App, caller: &Caller, word: &str) -> Result<Purpose, Refusal> {
+pub(crate) fn purpose(caller: &Caller, word: &str) -> Result<Purpose, Error> {
     let allowed = purposes(caller.session.role);
-    let usual = allowed.first().ok_or_else(|| app.refusal(Some(caller), &Message::not_found()))?;
+    let usual = allowed.first().ok_or_else(Error::not_found)?;
     if word.is_empty() {
         return Ok(*usual);
     }
     let named = allowed.iter().find(|purpose| purpose_word(**purpose) == word);
-    let no_reason = Message::wrong("Accounts like yours do not open records for such a reason.");
-    named.copied().ok_or_else(|| app.refusal(Some(caller), &no_reason))
+    let no_reason = Error::wrong("Accounts like yours do not open records for such a reason.");
+    named.copied().ok_or(no_reason)
 }
 
 /// Opens a record for a caller: the widest set of classes that is granted.
@@ -114,27 +110,27 @@ pub(crate) async fn open(
     patient: PatientId,
     purpose: Purpose,
     range: Range,
-) -> Result<Chart, Refusal> {
+) -> Result<Chart, Error> {
     let session = caller.session.clone();
     let answer = app
-        .ask(move |station, now_ms| {
+        .run(move |clinic, now_ms| {
             let span_ms = (now_ms.saturating_sub(range.length_ms), now_ms);
             // A narrower consent opens a narrower page.
             let classes = CLASSES.to_vec();
             let request = ChartRequest { patient, purpose, classes, span_ms, make_do: true };
-            let chart = station.open_chart(&session, &request, now_ms)?;
+            let chart = clinic.open_chart(&session, &request, now_ms)?;
             // Somebody looks: the live stream of this page may go on from here.
-            station.record_opened(&session, patient, now_ms)?;
-            Ok(chart)
+            clinic.record_opened(&session, patient, now_ms)?;
+            Ok::<_, ClinicError>(chart)
         })
-        .await;
-    if let Some(Err(ClinicError::Denied(why))) = &answer
+        .await?;
+    if let Err(ClinicError::Denied(why)) = &answer
         && of_consent(why)
         && let Some(refusal) = bed_of_the_wall(app, caller, patient).await
     {
         return Err(refusal);
     }
-    app.granted(caller, answer)
+    Ok(answer?)
 }
 
 /// Could a consent change this answer?
@@ -151,40 +147,37 @@ fn of_consent(why: &Denied) -> bool {
 }
 
 /// What somebody is told who may not open a bed of their own wall: that it is there is no secret to them.
-async fn bed_of_the_wall(app: &App, caller: &Caller, patient: PatientId) -> Option<Refusal> {
+async fn bed_of_the_wall(app: &App, caller: &Caller, patient: PatientId) -> Option<Error> {
     let session = caller.session.clone();
-    let watches = app.ask(move |station, now_ms| station.may_watch(&session, patient, now_ms)).await?;
+    let watches = app.run(move |clinic, now_ms| clinic.may_watch(&session, patient, now_ms)).await.ok()?;
     if !watches {
         return None;
     }
     let caller = caller.clone().with_ward(app).await;
     let Ward::Known(wall) = &caller.ward else { return None };
-    let (name, place) = name_of(wall.tiles.iter().find(|tile| tile.patient == patient)?);
-    let message = Message::record_closed(&format!("{place} · {name}"), patient);
-    Some(app.refusal(Some(&caller), &message))
+    let (name, place) = name_and_place(wall.tiles.iter().find(|tile| tile.patient == patient)?);
+    Some(Error::record_closed(&format!("{place} · {name}"), patient))
 }
 
 /// Somebody uses the open page: its live stream goes on. Says nothing of pages that are not open.
 pub(crate) async fn stay(State(app): State<App>, At(patient): At<String>, posted: Posted) -> Answer {
-    posted.fits(&app, &[])?;
-    let id = super::patient_id(&app, &posted.caller, &patient)?;
+    posted.fits(&[])?;
+    let id = super::patient_id(&patient)?;
     let session = posted.caller.session.clone();
-    let answer = app
-        .ask(move |station, now_ms| station.record_used(&session, id, now_ms).map_err(ClinicError::Denied))
-        .await;
-    app.granted(&posted.caller, answer)?;
+    app.ask(move |clinic, now_ms| clinic.record_used(&session, id, now_ms).map_err(ClinicError::Denied))
+        .await?;
     super::done(&posted, "/")
 }
 
 fn opening(chart: &Chart, role: Role) -> OpeningView {
-    let scope = words::classes(&chart.classes);
+    let scope = labels::classes(&chart.classes);
     let sentence = match chart.purpose {
         Purpose::Own => format!("This is your own record: {scope}."),
         Purpose::Monitoring => format!(
             "The patient’s consent lets the ward see {scope} for monitoring: what is now, alarms, and the last two \
              hours. More needs the patient’s consent to treatment."
         ),
-        purpose => format!("The patient’s consent lets you see {scope} {}.", words::purpose(purpose)),
+        purpose => format!("The patient’s consent lets you see {scope} {}.", labels::purpose(purpose)),
     };
     let choices = purposes(role);
     OpeningView {
@@ -196,7 +189,7 @@ fn opening(chart: &Chart, role: Role) -> OpeningView {
         } else {
             let choice = |purpose: &Purpose| Reason {
                 word: purpose_word(*purpose),
-                label: words::capital(words::purpose(*purpose)),
+                label: format::capital(labels::purpose(*purpose)),
                 current: *purpose == chart.purpose,
             };
             choices.iter().map(choice).collect()
@@ -223,9 +216,9 @@ pub(crate) fn render(
     }
     let entered = problem.as_ref().map(|(_, fields)| fields);
     let changeable = role == Role::Clinician;
-    let topic = crate::live::record(chart.now.patient, chart.purpose);
-    let mut shell = Shell::of(app, caller, "").live(topic).beside(caller, chart.now.patient);
-    shell.path = address;
+    let topic = crate::live_topics::record(chart.now.patient, chart.purpose);
+    let mut layout = Layout::of(app, caller, "").live(topic).beside(caller, chart.now.patient);
+    layout.path = address;
     let page = PatientPage {
         now: NowPart::of(&chart.now, caller.csrf(), role, now_ms),
         trends,
@@ -243,9 +236,9 @@ pub(crate) fn render(
             .map(|gap| GapLine {
                 count: match gap.until_seq.saturating_sub(gap.from_seq) {
                     1 => "1 sealed record is missing".into(),
-                    n => format!("{} sealed records are missing", words::count(n)),
+                    n => format!("{} sealed records are missing", format::count(n)),
                 },
-                class: words::class(gap.class),
+                class: labels::class(gap.class),
                 from: Moment(gap.from_ms),
                 until: Moment(gap.until_ms),
             })
@@ -253,7 +246,7 @@ pub(crate) fn render(
         unreadable: chart.unreadable,
         saved: saved.then_some("The new limits are in force on the ward, and written into the record."),
         problem: problem.map(|(text, _)| text),
-        shell,
+        layout,
     };
     app.render(&page)
 }
@@ -262,15 +255,15 @@ pub(crate) fn render(
 pub(crate) async fn page(
     State(app): State<App>,
     At(patient): At<String>,
-    asked: Asked,
+    query: Query,
     caller: Caller,
 ) -> Answer {
-    let id = super::patient_id(&app, &caller, &patient)?;
-    let purpose = purpose(&app, &caller, asked.field("for"))?;
-    let no_range = Message::wrong("There is no such span of time to choose.");
-    let range = range(asked.field("range")).ok_or_else(|| app.refusal(Some(&caller), &no_range))?;
+    let id = super::patient_id(&patient)?;
+    let purpose = purpose(&caller, query.field("for"))?;
+    let no_range = Error::wrong("There is no such span of time to choose.");
+    let range = range(query.field("range")).ok_or(no_range)?;
     let chart = open(&app, &caller, id, purpose, range).await?;
     // A fragment has no frame.
     let caller = if caller.visit.htmx.fragment { caller } else { caller.with_ward(&app).await };
-    Ok(render(&app, &caller, &chart, range, asked.field("saved") == caller.done(), None))
+    Ok(render(&app, &caller, &chart, range, query.field("saved") == caller.done(), None))
 }

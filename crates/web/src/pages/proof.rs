@@ -2,11 +2,14 @@
 //! proof against the node itself is `aceso verify`.
 
 use super::me::{looking, reason};
-use crate::App;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Answer, Error};
+use crate::format;
 use crate::forms::At;
-use crate::session::Caller;
-use crate::shell::{Answer, Message, Shell};
-use crate::words::{self, Moment};
+use crate::labels;
+use crate::layout::Layout;
+use crate::time::Moment;
 use askama::Template;
 use axum::extract::State;
 use clinic::views::{AccessView, EnvelopeProof, ProofState};
@@ -25,7 +28,7 @@ struct Step {
 #[derive(Template)]
 #[template(path = "pages/proof.html")]
 struct ProofPage {
-    shell: Shell,
+    layout: Layout,
     lead: String,
     from: Moment,
     /// Who looked at what, for the patient whose access log it stands in.
@@ -59,8 +62,8 @@ fn holds(proof: &EnvelopeProof) -> String {
         (Class::Alarms, 1) => "An alarm, or a change of its limits".into(),
         (Class::Alarms, n) => format!("{n} events of an alarm"),
         (Class::Profile, _) => "A name and a bed".into(),
-        (class, 1) => format!("One value of the {}", words::class(class)),
-        (class, n) => format!("{n} {}", words::class(class)),
+        (class, 1) => format!("One value of the {}", labels::class(class)),
+        (class, n) => format!("{n} {}", labels::class(class)),
     }
 }
 
@@ -87,9 +90,9 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
             },
             detail: vec![
                 ("author", proof.author.to_string()),
-                ("place in its stream", words::count(proof.seq)),
-                ("header hash", words::hex(&proof.hash)),
-                ("bytes", words::count(proof.bytes as u64)),
+                ("place in its stream", format::count(proof.seq)),
+                ("header hash", format::hex(&proof.hash)),
+                ("bytes", format::count(proof.bytes as u64)),
                 ("author’s clock", clock.into()),
             ],
         },
@@ -98,7 +101,7 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
             done: true,
             at: None,
             text: format!("{hospital} wrote it durably into its log, which can only grow."),
-            detail: vec![("leaf", words::count(proof.index)), ("log", "RFC 6962, SHA-256".into())],
+            detail: vec![("leaf", format::count(proof.index)), ("log", "RFC 6962, SHA-256".into())],
         },
         Step {
             title: "Anchored",
@@ -111,8 +114,8 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
             },
             detail: anchored.map_or_else(Vec::new, |anchor| {
                 vec![
-                    ("log size", words::count(anchor.size)),
-                    ("log root", words::hex(&anchor.root)),
+                    ("log size", format::count(anchor.size)),
+                    ("log root", format::hex(&anchor.root)),
                     ("steps from leaf to root", anchor.path.len().to_string()),
                 ]
             }),
@@ -130,11 +133,11 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
                 },
             ),
             detail: anchored.map_or_else(Vec::new, |anchor| {
-                let first = anchor.since.map(|since| ("final since block", words::count(since.height)));
+                let first = anchor.since.map(|since| ("final since block", format::count(since.height)));
                 let shown = [
-                    ("shown by block", words::count(anchor.height)),
+                    ("shown by block", format::count(anchor.height)),
                     ("made at", Moment(anchor.block_time_ms).iso()),
-                    ("hash of that block", words::hex(&anchor.block)),
+                    ("hash of that block", format::hex(&anchor.block)),
                 ];
                 first.into_iter().chain(shown).collect()
             }),
@@ -153,13 +156,12 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
 /// `/proof/{index}`: the envelope at this place of the log, for those who may see its record.
 pub(crate) async fn page(State(app): State<App>, At(index): At<String>, caller: Caller) -> Answer {
     let Some(index) = super::named::<u64>(&index) else {
-        return Err(app.refusal(Some(&caller), &Message::not_found()));
+        return Err(Error::not_found());
     };
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.proof_page(&session, index, now_ms)).await;
-    let proof = app.granted(&caller, answer)?;
+    let proof = app.ask(move |clinic, now_ms| clinic.proof_page(&session, index, now_ms)).await?;
     let caller = caller.with_ward(&app).await;
-    let genesis = app.station().genesis().to_string();
+    let genesis = app.clinic().genesis().to_string();
     let (verdict_icon, verdict, verdict_text) = match proof.proof {
         ProofState::Final { .. } => (
             "shield",
@@ -175,7 +177,7 @@ pub(crate) async fn page(State(app): State<App>, At(index): At<String>, caller: 
             ("stale", "Received", "It is durable here. The ledger follows within seconds; reload to see.")
         }
     };
-    let shell = Shell::of(&app, &caller, "/proof");
+    let layout = Layout::of(&app, &caller, "/proof");
     Ok(app.render(&ProofPage {
         lead: holds(&proof),
         from: Moment(proof.span_ms.0),
@@ -183,8 +185,8 @@ pub(crate) async fn page(State(app): State<App>, At(index): At<String>, caller: 
         verdict_icon,
         verdict,
         verdict_text,
-        steps: steps(&proof, &shell.hospital, &genesis),
+        steps: steps(&proof, &layout.hospital, &genesis),
         genesis,
-        shell,
+        layout,
     }))
 }

@@ -1,14 +1,14 @@
 //! The own record as a sealed bundle, streamed while it is written.
 
-use crate::App;
-use crate::refuse::Reason;
-use crate::session::Caller;
-use crate::shell::{Answer, Message};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Answer, Error};
+use crate::refusals::Reason;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use clinic::ClinicError;
+use clinic::{ClinicError, Denied, Scope};
 use futures::StreamExt;
 use std::io;
 use std::time::Duration;
@@ -26,11 +26,11 @@ pub(crate) const BUNDLE_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// `/me/record`: nothing is opened for it, so it needs no access entry.
 pub(crate) async fn download(State(app): State<App>, caller: Caller) -> Answer {
-    let busy = || app.refusal(Some(&caller), &Message::too_many_bundles());
+    let busy = || Error::too_many_bundles();
     let own = app.bundles_of().take(caller.session.person).ok_or_else(busy)?;
     let permit = app.bundles().clone().try_acquire_owned().map_err(|_| busy())?;
     let (pieces, mut waiting) = mpsc::channel::<Result<Bytes, ClinicError>>(PIECES_WAITING_MAX);
-    let (station, now_ms, session) = (app.station().clone(), app.now_ms(), caller.session.clone());
+    let (clinic, now_ms, session) = (app.clinic().clone(), app.now_ms(), caller.session.clone());
     let (runtime, deadline, counter) = (Handle::current(), Instant::now() + BUNDLE_WITHIN, app.clone());
     tokio::task::spawn_blocking(move || {
         // Given back when the thread is free again, not when the browser has gone.
@@ -46,14 +46,18 @@ pub(crate) async fn download(State(app): State<App>, caller: Caller) -> Answer {
             }
         };
         let mut sink = |bytes: &[u8]| send(Ok(Bytes::copy_from_slice(bytes)));
-        if let Err(why) = station.export_own(&session, now_ms, &mut sink) {
+        let export = |sink: &mut dyn FnMut(&[u8]) -> io::Result<()>| {
+            let own = session.patient.ok_or(Denied::Role { role: session.role })?;
+            clinic.export(&session, Scope::Patient(own), now_ms, sink)
+        };
+        if let Err(why) = export(&mut sink) {
             // Nobody may be listening any more; then nobody needs to know.
             let _heard = pieces.try_send(Err(why));
         }
     });
     match waiting.recv().await {
-        None => Err(app.refusal(Some(&caller), &Message::failed())),
-        Some(Err(why)) => Err(app.no(&caller, &why)),
+        None => Err(Error::failed()),
+        Some(Err(why)) => Err(why.into()),
         Some(Ok(first)) => {
             let rest = ReceiverStream::new(waiting)
                 .map(|piece| piece.map_err(|_| io::Error::other("the bundle could not be finished")));

@@ -1,11 +1,15 @@
 //! Signing in and out, and the choice of colours.
 
-use crate::App;
-use crate::forms::{Asked, Posted, read_form};
-use crate::guard;
-use crate::refuse::Reason;
-use crate::session::{self, Visit, local};
-use crate::shell::{Answer, Message, Shell, home, refused as marked, sentence};
+use crate::app::App;
+use crate::caller::{self, Caller};
+use crate::client_address;
+use crate::error::{Answer, Error};
+use crate::format::sentence;
+use crate::forms::{Posted, Query, read_form};
+use crate::layout::Layout;
+use crate::refusals;
+use crate::refusals::Reason;
+use crate::visit::{self, Visit, local_path};
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -24,32 +28,32 @@ const THEME_S: u32 = 31_536_000;
 #[derive(Template)]
 #[template(path = "pages/sign_in.html")]
 struct SignInPage {
-    shell: Shell,
+    layout: Layout,
     problem: Option<String>,
     login: String,
     next: String,
 }
 
 fn page(app: &App, visit: &Visit, problem: Option<String>, login: &str, next: &str) -> Response {
-    let mut shell = Shell::new(app, visit, None, "/sign-in");
-    shell.path = "/sign-in".into();
-    let next = local(next).unwrap_or("").to_string();
-    app.render(&SignInPage { shell, problem, login: login.into(), next })
+    let mut layout = Layout::new(app, visit, None, "/sign-in");
+    layout.path = "/sign-in".into();
+    let next = local_path(next).unwrap_or("").to_string();
+    app.render(&SignInPage { layout, problem, login: login.into(), next })
 }
 
 /// `/sign-in`.
-pub(crate) async fn form(State(app): State<App>, asked: Asked, parts: Parts) -> Response {
-    if session::caller(&parts, &app).await.is_some() {
+pub(crate) async fn form(State(app): State<App>, query: Query, parts: Parts) -> Response {
+    if Caller::of(&parts, &app).await.is_some() {
         return Redirect::to("/").into_response();
     }
-    page(&app, &Visit::of(&parts), None, "", asked.field("next"))
+    page(&app, &Visit::of(&parts), None, "", query.field("next"))
 }
 
 /// Tries a login and a password.
 pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let visit = Visit::of(&parts);
-    let from = guard::place(&parts.extensions, &parts.headers, app.settings().behind_proxy);
+    let from = client_address::origin(&parts.extensions, &parts.headers, app.settings().behind_proxy);
     let form = ["login", "password", "next?"];
     let fields = read_form(Request::from_parts(parts, body), &app, &form).await?;
     let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
@@ -58,16 +62,16 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
         SignInRefused::Wrong
     } else {
         match try_password(&app, from, login.clone(), password).await {
-            Some(Ok((token, session))) => {
-                let to = local(&next)
+            Ok(Ok((token, session))) => {
+                let to = local_path(&next)
                     .filter(|_| !next.starts_with("/sign-"))
-                    .unwrap_or(home(session.role))
+                    .unwrap_or(app.navigation().home(session.role))
                     .to_string();
-                let cookie = session::cookie(&token, app.settings().behind_tls);
+                let cookie = caller::cookie(&token, app.settings().behind_tls);
                 return Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(&to)).into_response());
             }
-            Some(Err(why)) => why,
-            None => SignInRefused::Unavailable,
+            Ok(Err(why)) => why,
+            Err(_) => SignInRefused::Unavailable,
         }
     };
     let (status, reason, retry_s) = match refused {
@@ -77,7 +81,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
         SignInRefused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, Some(BUSY_S)),
     };
     let mut response =
-        marked(page(&app, &visit, Some(sentence(&refused.to_string())), &login, &next), reason);
+        refusals::mark(page(&app, &visit, Some(sentence(&refused.to_string())), &login, &next), reason);
     *response.status_mut() = status;
     if let Some(seconds) = retry_s {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -91,22 +95,23 @@ async fn try_password(
     from: Origin,
     login: String,
     password: String,
-) -> Option<Result<(String, Session), SignInRefused>> {
-    let Some(turn) = app.sign_ins().take(from).await else { return Some(Err(SignInRefused::Busy)) };
-    app.ask(move |station, now_ms| {
-        let _turn = turn;
-        station.sign_in(from, &login, &password, now_ms)
+) -> Result<Result<(String, Session), SignInRefused>, Error> {
+    let Some(permit) = app.sign_ins().take(from).await else { return Ok(Err(SignInRefused::Busy)) };
+    app.run(move |clinic, now_ms| {
+        let _permit = permit;
+        let (token, session) = clinic.sign_in_from(from, &login, &password, now_ms)?;
+        Ok::<_, SignInRefused>((token.expose().to_string(), session))
     })
     .await
 }
 
 /// Ends the session.
 pub(crate) async fn leave(State(app): State<App>, posted: Posted) -> Answer {
-    posted.fits(&app, &[])?;
+    posted.fits(&[])?;
     let token = posted.caller.token.clone();
     // The cookie goes in any case; a session that could not be ended now ends by itself.
-    let _ended = app.ask(move |station, _| station.sign_out(&token)).await;
-    let cookie = session::no_cookie(app.settings().behind_tls);
+    let _ended = app.run(move |clinic, _| clinic.sign_out(&token)).await;
+    let cookie = caller::no_cookie(app.settings().behind_tls);
     let clear = (header::HeaderName::from_static("clear-site-data"), "\"cache\"".to_string());
     Ok((AppendHeaders([(header::SET_COOKIE, cookie), clear]), Redirect::to("/sign-in")).into_response())
 }
@@ -115,13 +120,13 @@ pub(crate) async fn leave(State(app): State<App>, posted: Posted) -> Answer {
 pub(crate) async fn theme(State(app): State<App>, request: Request) -> Answer {
     let fields = read_form(request, &app, &["theme", "back?"]).await?;
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
-    let cookie = match session::theme(field("theme")) {
+    let cookie = match visit::theme(field("theme")) {
         Some(theme) => format!("aceso_theme={theme}; Path=/; SameSite=Lax; Max-Age={THEME_S}"),
         None if field("theme") == "auto" => "aceso_theme=; Path=/; SameSite=Lax; Max-Age=0".into(),
         None => {
-            return Err(app.refusal(None, &Message::wrong("There are no such colours. Nothing was changed.")));
+            return Err(Error::wrong("There are no such colours. Nothing was changed."));
         }
     };
-    let back = local(field("back")).unwrap_or("/").to_string();
+    let back = local_path(field("back")).unwrap_or("/").to_string();
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Redirect::to(&back)).into_response())
 }

@@ -1,10 +1,29 @@
 //! What is known of a bed now, while no alarm stands: nothing may look normal that is not known to be.
 
-use super::bed::Chip;
-use crate::words;
+use crate::format;
+use crate::labels;
+use crate::time::Moment;
 use clinic::views::{Tile, ValueNow};
 use vitals::alarm::{Limits, Side};
 use vitals::metric::{Absence, Metric, Sample};
+
+/// A mark on a tile: icon, stars, word, always all three.
+pub(crate) struct Chip {
+    pub(crate) style: &'static str,
+    pub(crate) icon: &'static str,
+    pub(crate) stars: &'static str,
+    pub(crate) word: String,
+    /// Does it say that all is well? Then it says so only while the page is connected.
+    pub(crate) well: bool,
+}
+
+/// Something to know of the bed that does not take the values away.
+pub(crate) struct Mark {
+    pub(crate) icon: &'static str,
+    pub(crate) text: String,
+    /// The time that goes with it.
+    pub(crate) at: Moment,
+}
 
 /// The worst that is to be said of a bed without an open alarm, and of which values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +96,7 @@ impl Status {
             .temporary
             .iter()
             .filter(|temporary| !temporary.off.is_empty())
-            .map(|temporary| words::turned_off(temporary.metric, &temporary.off))
+            .map(|temporary| labels::turned_off(temporary.metric, &temporary.off))
             .collect();
         if !checking.is_empty() {
             Self::Checking(checking)
@@ -131,7 +150,7 @@ impl Status {
             (Self::NoData, _) => "No alarm, and no fresh data".into(),
             (Self::NotShown, _) => "The consent covers no alarms".into(),
             (Self::AlarmOff(what), _) => {
-                format!("No alarm. Turned off: {}", words::joined(what.iter().cloned()))
+                format!("No alarm. Turned off: {}", format::joined(what.iter().cloned()))
             }
             (_, Some(line)) => format!("No alarm yet. {line}"),
             _ => "No alarm".into(),
@@ -156,7 +175,7 @@ impl Status {
             }
             Self::AlarmOff(what) => format!(
                 "Your device is working. Your care team has turned the alarm for {} off for a while.",
-                words::joined(what.iter().cloned())
+                format::joined(what.iter().cloned())
             ),
             Self::InLimits => "Your values are in your limits, and your device is working.".into(),
         }
@@ -165,5 +184,5 @@ impl Status {
 
 /// Metrics joined as in speech.
 fn named(metrics: &[Metric]) -> String {
-    words::joined(metrics.iter().map(|metric| words::inside(*metric)))
+    format::joined(metrics.iter().map(|metric| labels::inside(*metric)))
 }

@@ -2,8 +2,10 @@
 
 use super::bed::ProofMark;
 use super::history::episodes;
-use crate::draw::{BUCKETS, Bucket, Frame, Run, axis, gap_ms, thin};
-use crate::words::{self, Moment};
+use crate::charts::{BUCKETS, Bucket, Frame, Run, axis, gap_ms, thin};
+use crate::format;
+use crate::labels;
+use crate::time::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use clinic::MONITORING_BACK_MS;
@@ -138,7 +140,7 @@ impl TrendsPart {
                     episode.metric_code(),
                     episode.from_ms,
                     episode.until_ms,
-                    words::priority_style(episode.priority),
+                    labels::priority_style(episode.priority),
                     episode.label()
                 )
             })
@@ -168,7 +170,7 @@ impl TrendsPart {
             ticks: (0..TICKS)
                 .map(|tick| Moment(start_ms + (until_ms - start_ms) * tick / (TICKS - 1)))
                 .collect(),
-            slice: words::age(until_ms.saturating_sub(start_ms) / ROWS),
+            slice: time::age(until_ms.saturating_sub(start_ms) / ROWS),
         }
     }
 }
@@ -209,33 +211,33 @@ fn plot(chart: &Chart, series: &Series, start_ms: u64, bucket_ms: u64) -> Option
         info.label,
         Moment(start_ms).clock(),
         Moment(chart.span_ms.1).clock(),
-        words::value(metric, lowest),
-        words::value(metric, highest),
+        format::value(metric, lowest),
+        format::value(metric, highest),
         info.unit,
-        limits.and_then(words::limits_range).map_or_else(String::new, |range| format!(", {range}")),
+        limits.and_then(labels::limits_range).map_or_else(String::new, |range| format!(", {range}")),
     );
     Some(Plot {
         code: metric.code(),
-        style: words::metric_style(metric),
+        style: labels::metric_style(metric),
         label: metric.info().label,
-        inside: words::inside(metric),
+        inside: labels::inside(metric),
         unit: metric.info().unit,
         height,
         scale: 10u32.pow(u32::from(metric.info().decimals)),
-        decimals: words::shown_decimals(metric),
-        limits: limits.and_then(words::limits_range),
+        decimals: format::shown_decimals(metric),
+        limits: limits.and_then(labels::limits_range),
         limits_data: limits.map_or_else(String::new, limits_data),
         points: points.join(";"),
         gap_ms: frame.gap_ms,
         broken: series.points.last().is_some_and(|last| matches!(last.sample, Sample::Absent(_))),
         axis: format!("{} {}", frame.axis.0, frame.axis.1),
         spoken,
-        span: format!("from {} to {}", words::value(metric, lowest), words::value(metric, highest)),
+        span: format!("from {} to {}", format::value(metric, lowest), format::value(metric, highest)),
         drawing: Drawing {
             runs: frame.runs(&buckets),
             lines: limits.map_or_else(Vec::new, |limits| frame.lines(limits)),
-            top: words::value(metric, frame.axis.1),
-            foot: words::value(metric, frame.axis.0),
+            top: format::value(metric, frame.axis.1),
+            foot: format::value(metric, frame.axis.0),
             foot_y: height - 4,
         },
         rows: rows(chart, metric, &buckets, start_ms),
@@ -298,9 +300,9 @@ fn rows(chart: &Chart, metric: Metric, buckets: &[Bucket], start_ms: u64) -> Vec
             Row {
                 from: Moment(from_ms),
                 empty: false,
-                min: words::value(metric, min),
-                mean: words::value(metric, (sum / count).round() as i32),
-                max: words::value(metric, max),
+                min: format::value(metric, min),
+                mean: format::value(metric, (sum / count).round() as i32),
+                max: format::value(metric, max),
                 proof: ProofMark::of(&proof),
             }
         })
@@ -316,7 +318,7 @@ fn newest(chart: &Chart, series: &Series) -> Vec<NewestRow> {
         .filter_map(|point| {
             let envelope = chart.envelopes.get(usize::try_from(point.envelope).ok()?)?;
             let value = match point.sample {
-                Sample::Measured(value) => words::value(series.metric, value),
+                Sample::Measured(value) => format::value(series.metric, value),
                 Sample::Absent(_) => "no value".into(),
             };
             Some(NewestRow { at: Moment(point.at_ms), value, proof: ProofMark::of(envelope) })

@@ -1,12 +1,17 @@
 //! Beds that nobody watches: what the wall says of them, and how a clinician answers for one.
 
-use super::alarms::AlarmCard;
-use crate::App;
+use super::alarm_card::AlarmCard;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Answer, Error};
+use crate::format;
+use crate::format::sentence;
 use crate::forms::{At, Posted};
-use crate::refuse::Reason;
-use crate::session::Caller;
-use crate::shell::{Answer, Message, Refusal, Shell, refused, sentence};
-use crate::words::{self, Moment};
+use crate::labels;
+use crate::layout::Layout;
+use crate::refusals;
+use crate::refusals::Reason;
+use crate::time::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -40,7 +45,7 @@ impl HtmlSafe for UnwatchedPart {}
 
 fn place_of(bed: &UnwatchedBed) -> String {
     if bed.place.is_empty() {
-        format!("Bed of patient {}", words::short_hex(&bed.patient.0))
+        format!("Bed of patient {}", format::short_hex(&bed.patient.0))
     } else {
         bed.place.clone()
     }
@@ -71,10 +76,10 @@ impl UnwatchedCard {
         Self {
             patient: bed.patient.to_string(),
             place: place_of(bed),
-            why: words::unwatched(bed.why),
+            why: labels::unwatched(bed.why),
             advice: advice(bed.why),
             since: Moment(bed.since_ms),
-            lasted: words::age(now_ms.saturating_sub(bed.since_ms)),
+            lasted: time::age(now_ms.saturating_sub(bed.since_ms)),
             ended: bed.ended.clone().map(|(at_ms, name, reason)| (name, Moment(at_ms), reason)),
         }
     }
@@ -89,7 +94,7 @@ impl UnwatchedPart {
 #[derive(Template)]
 #[template(path = "pages/unwatched.html")]
 struct UnwatchedPage {
-    shell: Shell,
+    layout: Layout,
     bed: UnwatchedCard,
     csrf: String,
     /// Why what was entered does not do.
@@ -103,26 +108,26 @@ async fn show(
     id: PatientId,
     problem: Option<String>,
     entered: String,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Error> {
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| {
-        let watched = station.may_watch(&session, id, now_ms);
-        station.unwatched_beds(&session, now_ms).map(|beds| (beds, watched))
+    let answer = app.ask(move |clinic, now_ms| {
+        let watched = clinic.may_watch(&session, id, now_ms);
+        clinic.unwatched_beds(&session, now_ms).map(|beds| (beds, watched))
     });
-    let (beds, watched) = app.granted(caller, answer.await)?;
+    let (beds, watched) = answer.await?;
     let Some(bed) = beds.iter().find(|bed| bed.patient == id) else {
         // Somebody watches it again: there is nothing to answer for.
         let wall = || Redirect::to("/wall").into_response();
-        return watched.then(wall).ok_or_else(|| app.refusal(Some(caller), &Message::not_found()));
+        return watched.then(wall).ok_or_else(Error::not_found);
     };
-    let shell = Shell::of(app, caller, "/wall");
+    let layout = Layout::of(app, caller, "/wall");
     let bed = UnwatchedCard::of(bed, app.now_ms());
-    Ok(app.render(&UnwatchedPage { shell, bed, csrf: caller.csrf(), problem, entered }))
+    Ok(app.render(&UnwatchedPage { layout, bed, csrf: caller.csrf(), problem, entered }))
 }
 
 /// `/patients/{patient}/unwatched`: the bed, and the form with which a clinician answers for it.
 pub(crate) async fn page(State(app): State<App>, At(patient): At<String>, caller: Caller) -> Answer {
-    let id = super::patient_id(&app, &caller, &patient)?;
+    let id = super::patient_id(&patient)?;
     show(&app, &caller, id, None, String::new()).await
 }
 
@@ -136,11 +141,11 @@ impl AlarmCard {
             key: format!("alarm-{}-{}", alarm.patient, alarm.condition.code()),
             patient: alarm.patient.to_string(),
             code: alarm.condition.code(),
-            style: words::priority_style(alarm.priority),
-            icon: words::priority_icon(alarm.priority),
+            style: labels::priority_style(alarm.priority),
+            icon: labels::priority_icon(alarm.priority),
             stars: alarm.priority.stars(),
-            word: words::capital(alarm.priority.word()),
-            what: format!("Nobody watches: {}", words::unwatched(bed.why)),
+            word: format::capital(alarm.priority.word()),
+            what: format!("Nobody watches: {}", labels::unwatched(bed.why)),
             place: place_of(bed),
             href: format!("/patients/{}/unwatched", alarm.patient),
             raised: Moment(alarm.raised_at_ms),
@@ -159,16 +164,16 @@ impl AlarmCard {
 
 /// A clinician says why nobody has to watch a bed.
 pub(crate) async fn end(State(app): State<App>, At(patient): At<String>, posted: Posted) -> Answer {
-    let id = super::patient_id(&app, &posted.caller, &patient)?;
-    posted.fits(&app, &["reason"])?;
+    let id = super::patient_id(&patient)?;
+    posted.fits(&["reason"])?;
     let (session, reason) = (posted.caller.session.clone(), posted.field("reason").to_owned());
     let given = reason.clone();
-    let answer = app.ask(move |station, now_ms| station.end_unwatched(&session, id, &given, now_ms)).await;
-    if let Some(Err(ClinicError::Wrong(why))) = answer {
+    let answer = app.run(move |clinic, now_ms| clinic.end_unwatched(&session, id, &given, now_ms)).await?;
+    if let Err(ClinicError::Wrong(why)) = answer {
         let mut response = show(&app, &posted.caller, id, Some(sentence(&why)), reason).await?;
         *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
-        return Ok(refused(response, Reason::Wrong));
+        return Ok(refusals::mark(response, Reason::Wrong));
     }
-    app.granted(&posted.caller, answer)?;
+    answer?;
     Ok(Redirect::to("/wall").into_response())
 }

@@ -1,13 +1,15 @@
 //! The doctor's wall.
 
-use super::alarms::{AlarmCard, AlarmsPart};
+use super::alarm_card::AlarmCard;
+use super::alarms::AlarmsPart;
 use super::bed::BedView;
 use super::status::Status;
 use super::unwatched::UnwatchedPart;
-use crate::App;
-use crate::session::{Caller, Ward};
-use crate::shell::{Answer, Shell};
-use crate::words;
+use crate::app::App;
+use crate::caller::{Caller, Ward};
+use crate::error::Answer;
+use crate::format;
+use crate::layout::Layout;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -38,7 +40,7 @@ impl HtmlSafe for WardPart {}
 #[derive(Template)]
 #[template(path = "pages/wall.html")]
 struct WallPage {
-    shell: Shell,
+    layout: Layout,
     ward: WardPart,
 }
 
@@ -103,11 +105,10 @@ pub(crate) fn counts(wall: &Wall) -> String {
 /// `/wall`: all watched patients.
 pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.wall(&session, now_ms)).await;
-    let wall = Arc::new(app.granted(&caller, answer)?);
+    let wall = Arc::new(app.ask(move |clinic, now_ms| clinic.wall(&session, now_ms)).await?);
     let caller = Caller { ward: Ward::Known(wall.clone()), ..caller };
-    let shell = Shell::of(&app, &caller, "/wall").wall();
-    Ok(app.render(&WallPage { shell, ward: ward(&wall) }))
+    let layout = Layout::of(&app, &caller, "/wall").wall();
+    Ok(app.render(&WallPage { layout, ward: ward(&wall) }))
 }
 
 /// The alarms of one patient, for the patient's page.
@@ -120,6 +121,6 @@ pub(crate) fn alarms_of(tile: &Tile, csrf: String, role: vitals::ledger::Role, n
         no_alarms: status.no_alarm(),
         well: status.is_well(),
         csrf,
-        back: format!("/patients/{}", words::hex(&tile.patient.0)),
+        back: format!("/patients/{}", format::hex(&tile.patient.0)),
     }
 }

@@ -11,9 +11,9 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const WALLET: &str = "https://wallet.example";
 
 fn settings() -> Settings {
-    let patience = Patience { form: Duration::from_millis(20), ..Patience::default() };
+    let timeouts = Timeouts { form: Duration::from_millis(20), ..Timeouts::default() };
     let (token, origins) = (Some(Token::new(TOKEN.into())), vec![WALLET.into()]);
-    Settings { token, origins, behind_proxy: false, patience }
+    Settings { token, origins, behind_proxy: false, timeouts }
 }
 
 /// A port that says what it heard.
@@ -66,8 +66,10 @@ async fn only_who_has_the_token_is_answered() {
     assert_eq!(ask(&open, request.body(Body::from("1")).unwrap()).await.0, StatusCode::OK);
     let told = |reason| rpc.refusals().find(|(one, _)| *one == reason).unwrap().1;
     assert_eq!((rpc.answered(), told(Reason::Token), told(Reason::Form)), (1, 7, 0));
+    let mut registry = prometheus_client::registry::Registry::with_prefix("aceso");
+    registry.register_collector(Box::new(crate::metrics::RpcCollector(rpc)));
     let mut metrics = String::new();
-    crate::metrics::rpc_lines(&mut metrics, &rpc);
+    prometheus_client::encoding::text::encode(&mut metrics, &registry).unwrap();
     assert!(metrics.contains("\naceso_rpc_answered_total 1\n"), "{metrics}");
     assert!(metrics.contains("\naceso_rpc_refused_total{reason=\"token\"} 7\n"), "{metrics}");
 }

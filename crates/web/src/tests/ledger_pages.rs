@@ -25,7 +25,7 @@ async fn an_auditor_reads_the_ledger_in_words_and_ids_without_a_name() {
     let one = scene.page(&format!("/ledger/transactions/{}", scene.transaction()), "admin").await;
     assert!(one.contains("enrolled") && one.contains("It is final"), "{one}");
     let authorities = scene.page("/ledger/authorities", "ada").await;
-    assert!(authorities.contains("node.example:9000") && authorities.contains("Nobody asks for a change"));
+    assert!(authorities.contains("node.example:9000") && authorities.contains("No open proposals"));
     assert!(authorities.contains("No validator contradicted itself"));
 }
 
@@ -91,7 +91,7 @@ async fn on_a_ledger_that_stands_still_every_page_says_what_goes_on() {
         let page = scene.page(path, who).await;
         assert!(halted(&page), "{path}");
         for sentence in
-            ["3 min", "charts go on", "New consents, new devices and records of other hospitals wait"]
+            ["3 min", "charts keep working", "New consents, new devices and records of other hospitals wait"]
         {
             assert!(page.contains(sentence), "{path}: {sentence}");
         }

@@ -3,17 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access_log;
-mod acts;
 mod attacks;
 mod attempts;
-mod doors;
+mod connections;
+mod errors;
 mod files;
+mod forms;
 mod gateways;
 mod ledger_pages;
 mod limits;
 mod live;
+mod monitoring_consent;
 mod random;
 mod routes;
 mod scene;
 mod status;
-mod watch;

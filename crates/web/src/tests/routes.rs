@@ -156,7 +156,24 @@ async fn metrics_and_health_hold_no_name_no_value_and_no_id() {
     let mut scene = Scene::new();
     scene.beats(1234, 3);
     let metrics = scene.page("/metrics", "").await;
-    assert!(metrics.contains("aceso_envelopes_admitted_total 3"), "{metrics}");
+    for line in [
+        "aceso_envelopes_admitted_total 3\n",
+        "# TYPE aceso_refused counter\n",
+        "aceso_withdrawals_late_total 0\n",
+        "aceso_withdrawals_late 0\n",
+        "aceso_requests_refused_total{reason=\"not_found\"} 0\n",
+        "aceso_seal_to_live_milliseconds{quantile=\"0.99\"} ",
+        "aceso_seal_to_live_milliseconds_count ",
+        "aceso_request_duration_seconds_bucket{le=\"0.25\"} ",
+        "# EOF\n",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    // A family is described once: a scraper refuses a second description.
+    let mut described: Vec<&str> =
+        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    described.sort_unstable();
+    assert!(described.windows(2).all(|pair| pair[0] != pair[1]), "{described:?}");
     for secret in ["amira", "lee", "1234", "123.4", &scene.amira.to_string()] {
         assert!(!metrics.contains(secret), "{secret}");
     }

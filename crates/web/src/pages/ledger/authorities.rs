@@ -1,11 +1,13 @@
 //! Who agrees on blocks: validators and how they are, proposals with their votes, evidence, epochs.
 
 use super::{HERE, KeyMark, OrgMark};
-use crate::App;
-use crate::forms::Asked;
-use crate::session::Caller;
-use crate::shell::{Answer, Shell};
-use crate::words::{self, Moment};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::Answer;
+use crate::format;
+use crate::forms::Query;
+use crate::layout::Layout;
+use crate::time::{self, Moment};
 use askama::Template;
 use axum::extract::State;
 use vitals::explorer::{Authority, Evidence, Governance, Proposal, TURNS_BLOCKS_MAX, ValidatorHealth};
@@ -48,7 +50,7 @@ struct EvidenceLine {
 #[derive(Template)]
 #[template(path = "pages/ledger_authorities.html")]
 struct AuthoritiesPage {
-    shell: Shell,
+    layout: Layout,
     epoch: String,
     ends: Option<String>,
     lead: String,
@@ -69,26 +71,26 @@ fn seat(one: &Authority, governance: &Governance) -> String {
     let seated = authorities.committee.contains(&one.key);
     match (seated, one.until_epoch) {
         (false, _) if one.since_epoch > authorities.epoch => {
-            format!("joins in epoch {}", words::count(one.since_epoch))
+            format!("joins in epoch {}", format::count(one.since_epoch))
         }
-        (true, Some(until)) => format!("seated, leaves in epoch {}", words::count(until)),
-        (true, None) => format!("seated since epoch {}", words::count(one.since_epoch)),
-        (false, Some(until)) => format!("left in epoch {}", words::count(until)),
+        (true, Some(until)) => format!("seated, leaves in epoch {}", format::count(until)),
+        (true, None) => format!("seated since epoch {}", format::count(one.since_epoch)),
+        (false, Some(until)) => format!("left in epoch {}", format::count(until)),
         (false, None) => "not seated".into(),
     }
 }
 
 fn seen(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, String)> {
-    let ago = |at_ms: u64| format!("{} ago", words::age(now_ms.saturating_sub(at_ms)));
+    let ago = |at_ms: u64| format!("{} ago", time::age(now_ms.saturating_sub(at_ms)));
     let mut facts =
-        vec![("last block led", health.last_led.map_or_else(|| "none of the newest".into(), words::count))];
+        vec![("last block led", health.last_led.map_or_else(|| "none of the newest".into(), format::count))];
     let turns = health.led + health.skipped;
     facts.push((
         "skipped turns",
         if turns == 0 {
             "no turn yet".into()
         } else {
-            format!("{} of {}", words::count(health.skipped), words::count(turns))
+            format!("{} of {}", format::count(health.skipped), format::count(turns))
         },
     ));
     if let Some(lag) = health.lag(tip) {
@@ -97,7 +99,7 @@ fn seen(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, S
             match lag {
                 0 => "no block".into(),
                 1 => "1 block".into(),
-                n => format!("{} blocks", words::count(n)),
+                n => format!("{} blocks", format::count(n)),
             },
         ));
     }
@@ -116,8 +118,11 @@ fn seen(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, S
         facts.push(("last vote", ago(at_ms)));
     }
     if let Some(at_ms) = health.dropped_at_ms {
-        let often =
-            if health.drops == 1 { String::new() } else { format!("{} times, ", words::count(health.drops)) };
+        let often = if health.drops == 1 {
+            String::new()
+        } else {
+            format!("{} times, ", format::count(health.drops))
+        };
         facts.push(("dropped for what no honest validator sends", format!("{often}{}", ago(at_ms))));
     }
     facts
@@ -126,7 +131,7 @@ fn seen(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, S
 fn card(app: &App, one: &Authority, governance: &Governance, tip: u64, now_ms: u64) -> ValidatorCard {
     let health = governance.health.iter().find(|health| health.key == one.key);
     let mark = KeyMark::of(app, &one.key, one.org);
-    let title = mark.org.as_ref().map_or_else(|| "No organisation".into(), |org| words::capital(&org.name));
+    let title = mark.org.as_ref().map_or_else(|| "No organisation".into(), |org| format::capital(&org.name));
     let mut facts = vec![(
         "found at",
         if one.endpoint.is_empty() { "no address given".into() } else { one.endpoint.clone() },
@@ -147,13 +152,13 @@ fn proposal(app: &App, one: &Proposal, tip_ms: u64, governs: bool) -> ProposalCa
     let marks = |orgs: &[vitals::OrgId]| orgs.iter().map(|org| OrgMark::of(app, *org)).collect();
     let open = one.is_open(tip_ms);
     let state = match one.acts_from_epoch {
-        Some(epoch) => format!("accepted; acts from epoch {}", words::count(epoch)),
+        Some(epoch) => format!("accepted; acts from epoch {}", format::count(epoch)),
         None if open => "open".into(),
         None => "lapsed: too few votes in time".into(),
     };
     ProposalCard {
         id: one.id,
-        words: words::capital(&one.words),
+        words: format::capital(&one.words),
         particulars: one.particulars.clone(),
         proposer: OrgMark::of(app, one.proposer),
         at: Moment(one.proposed_at_ms),
@@ -162,7 +167,7 @@ fn proposal(app: &App, one: &Proposal, tip_ms: u64, governs: bool) -> ProposalCa
         state,
         votes: marks(&one.votes),
         may_vote: marks(&one.may_vote),
-        ours: governs && open && one.may_vote.contains(&app.station().org()),
+        ours: governs && open && one.may_vote.contains(&app.clinic().org()),
         count: one.votes.len(),
         needed: one.needed,
     }
@@ -172,8 +177,8 @@ fn evidence(app: &App, one: &Evidence) -> EvidenceLine {
     EvidenceLine {
         mark: KeyMark::of(app, &one.validator, one.org),
         words: one.conflict.words(),
-        round: format!("epoch {}, view {}", words::count(one.epoch), words::count(one.view)),
-        votes: words::hex(&one.votes),
+        round: format!("epoch {}, view {}", format::count(one.epoch), format::count(one.view)),
+        votes: format::hex(&one.votes),
     }
 }
 
@@ -181,7 +186,7 @@ fn evidence(app: &App, one: &Evidence) -> EvidenceLine {
 fn next(app: &App, governance: &Governance) -> Vec<String> {
     let authorities = &governance.authorities;
     let name = |key: &[u8; 32]| {
-        let key_word = words::short_hex(key);
+        let key_word = format::short_hex(key);
         match authorities.org_of(key) {
             Some(org) => format!("{key_word} of {}", OrgMark::of(app, org).name),
             None => key_word,
@@ -211,22 +216,21 @@ fn lead(governance: &Governance) -> String {
 }
 
 /// `/ledger/authorities`.
-pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -> Answer {
+pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -> Answer {
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.ledger_governance(&session, now_ms)).await;
-    let governance = app.granted(&caller, answer)?;
+    let governance = app.ask(move |clinic, now_ms| clinic.ledger_governance(&session, now_ms)).await?;
     let now_ms = app.now_ms();
-    let health = app.station().health(now_ms);
+    let health = app.clinic().health(now_ms);
     let authorities = &governance.authorities;
     let cards = authorities.validators.iter();
     let governs = caller.session.role == Role::Administrator;
-    let saved = (asked.field("sent") == caller.done())
+    let saved = (query.field("sent") == caller.done())
         .then_some("It is on its way to the ledger. Reload in a moment to see it.");
     Ok(app.render(&AuthoritiesPage {
-        shell: Shell::of(&app, &caller, HERE),
-        epoch: words::count(authorities.epoch),
+        layout: Layout::of(&app, &caller, HERE),
+        epoch: format::count(authorities.epoch),
         ends: authorities.epoch_ends().filter(|_| authorities.epoch_blocks < 1 << 32).map(|end| {
-            format!("{}, in {} blocks", words::count(end), words::count(end.saturating_sub(health.height)))
+            format!("{}, in {} blocks", format::count(end), format::count(end.saturating_sub(health.height)))
         }),
         lead: lead(&governance),
         next: next(&app, &governance),
@@ -238,9 +242,9 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
             .collect(),
         evidence: governance.evidence.iter().map(|one| evidence(&app, one)).collect(),
         governs,
-        own_org: app.station().org().to_string(),
+        own_org: app.clinic().org().to_string(),
         saved,
-        warnings: governance.warnings.iter().map(|one| words::capital(one)).collect(),
-        window: words::count(TURNS_BLOCKS_MAX as u64),
+        warnings: governance.warnings.iter().map(|one| format::capital(one)).collect(),
+        window: format::count(TURNS_BLOCKS_MAX as u64),
     }))
 }

@@ -1,11 +1,13 @@
 //! One block with its transactions, and one transaction.
 
 use super::{HERE, KeyMark, OrgMark, skipped};
-use crate::App;
-use crate::forms::{Asked, At};
-use crate::session::Caller;
-use crate::shell::{Answer, Message, Shell};
-use crate::words::{self, Moment};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Answer, Error};
+use crate::format;
+use crate::forms::{At, Query};
+use crate::layout::Layout;
+use crate::time::{self, Moment};
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
@@ -46,8 +48,8 @@ struct TransactionLine {
 impl TransactionLine {
     fn of(app: &App, one: &Transaction) -> Self {
         Self {
-            id: words::hex(&one.id),
-            short: words::short_hex(&one.id),
+            id: format::hex(&one.id),
+            short: format::short_hex(&one.id),
             org: OrgMark::sending(app, one.org, &one.sender),
             words: one.deed.words(),
             verdict: Verdict::of(&one.outcome),
@@ -58,7 +60,7 @@ impl TransactionLine {
 #[derive(Template)]
 #[template(path = "pages/ledger_block.html")]
 struct BlockPage {
-    shell: Shell,
+    layout: Layout,
     height: u64,
     shown: String,
     at: Moment,
@@ -80,45 +82,46 @@ struct BlockPage {
 pub(crate) async fn page(
     State(app): State<App>,
     At(height): At<String>,
-    asked: Asked,
+    query: Query,
     caller: Caller,
 ) -> Answer {
-    let nothing = || app.refusal(Some(&caller), &Message::not_found());
+    let nothing = Error::not_found;
     let height: u64 = crate::pages::named(&height).ok_or_else(nothing)?;
-    let first: usize = match asked.field("first") {
+    let first: usize = match query.field("first") {
         "" => 0,
-        text => crate::pages::named(text).ok_or_else(|| {
-            app.refusal(Some(&caller), &Message::wrong("The address names a place that cannot be."))
-        })?,
+        text => crate::pages::named(text)
+            .ok_or_else(|| Error::wrong("The address names a place that cannot be."))?,
     };
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.ledger_block(&session, height, first, now_ms)).await;
-    let block = app.granted(&caller, answer)?.ok_or_else(nothing)?;
+    let block = app
+        .ask(move |clinic, now_ms| clinic.ledger_block(&session, height, first, now_ms))
+        .await?
+        .ok_or_else(nothing)?;
     let (line, now_ms) = (&block.line, app.now_ms());
     let end = block.first.saturating_add(block.transactions.len());
     Ok(app.render(&BlockPage {
-        shell: Shell::of(&app, &caller, HERE),
+        layout: Layout::of(&app, &caller, HERE),
         height,
-        shown: words::count(height),
+        shown: format::count(height),
         at: Moment(line.time_ms),
-        age: words::age(now_ms.saturating_sub(line.time_ms)),
+        age: time::age(now_ms.saturating_sub(line.time_ms)),
         leader: KeyMark::of(&app, &line.leader, line.leader_org),
         genesis_block: height == 0,
         skipped: skipped(line.skipped),
-        newer: (height < app.station().health(now_ms).height).then(|| height + 1),
+        newer: (height < app.clinic().health(now_ms).height).then(|| height + 1),
         transactions: block.transactions.iter().map(|one| TransactionLine::of(&app, one)).collect(),
         count: line.transactions,
         from: block.first + 1,
         earlier: (block.first != 0).then(|| block.first.saturating_sub(TRANSACTIONS_MAX)),
         later: (end < line.transactions && !block.transactions.is_empty()).then_some(end),
-        committee: block.committee.iter().map(|key| words::hex(key)).collect(),
+        committee: block.committee.iter().map(|key| format::hex(key)).collect(),
         facts: vec![
-            ("digest", words::hex(&block.digest)),
-            ("parent", words::hex(&block.parent)),
-            ("epoch, view", format!("{}, {}", words::count(line.epoch), words::count(line.view))),
-            ("state root", words::hex(&block.state_root)),
-            ("transactions root", words::hex(&block.transactions_root)),
-            ("receipts root", words::hex(&block.receipts_root)),
+            ("digest", format::hex(&block.digest)),
+            ("parent", format::hex(&block.parent)),
+            ("epoch, view", format!("{}, {}", format::count(line.epoch), format::count(line.view))),
+            ("state root", format::hex(&block.state_root)),
+            ("transactions root", format::hex(&block.transactions_root)),
+            ("receipts root", format::hex(&block.receipts_root)),
         ],
     }))
 }
@@ -135,19 +138,20 @@ const HEIGHT_MAX: u64 = (1 << 53) - 1;
 
 /// `/ledger/heads/{height}`: what a page that remembers this height holds against what it saw.
 pub(crate) async fn head(State(app): State<App>, At(height): At<String>, caller: Caller) -> Answer {
-    let height = crate::pages::named(&height)
-        .filter(|height| *height <= HEIGHT_MAX)
-        .ok_or_else(|| app.refusal(Some(&caller), &Message::not_found()))?;
+    let height =
+        crate::pages::named(&height).filter(|height| *height <= HEIGHT_MAX).ok_or_else(Error::not_found)?;
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.ledger_head(&session, height, now_ms)).await;
-    let digest = app.granted(&caller, answer)?.map(|digest| words::hex(&digest));
+    let digest = app
+        .ask(move |clinic, now_ms| clinic.ledger_head(&session, height, now_ms))
+        .await?
+        .map(|digest| format::hex(&digest));
     Ok(Json(Seen { height, digest }).into_response())
 }
 
 #[derive(Template)]
 #[template(path = "pages/ledger_transaction.html")]
 struct TransactionPage {
-    shell: Shell,
+    layout: Layout,
     org: OrgMark,
     words: String,
     verdict: Verdict,
@@ -158,42 +162,44 @@ struct TransactionPage {
 
 /// `/ledger/transactions/{transaction}`.
 pub(crate) async fn transaction(State(app): State<App>, At(id): At<String>, caller: Caller) -> Answer {
-    let nothing = || app.refusal(Some(&caller), &Message::not_found());
+    let nothing = Error::not_found;
     let mut name = [0; 32];
     hex::decode_to_slice(&id, &mut name).map_err(|_| nothing())?;
-    if words::hex(&name) != id {
+    if format::hex(&name) != id {
         return Err(nothing());
     }
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.ledger_transaction(&session, &name, now_ms)).await;
-    let one = app.granted(&caller, answer)?.ok_or_else(nothing)?;
-    let account = |bytes: &[u8; 20]| format!("0x{}", words::hex(bytes));
+    let one = app
+        .ask(move |clinic, now_ms| clinic.ledger_transaction(&session, &name, now_ms))
+        .await?
+        .ok_or_else(nothing)?;
+    let account = |bytes: &[u8; 20]| format!("0x{}", format::hex(bytes));
     let called = match (&one.contract, &one.function) {
         (Some(contract), Some(function)) => format!("{contract}.{function}"),
         (Some(contract), None) => contract.clone(),
         (None, _) => one.to.as_ref().map_or_else(|| "a new contract".into(), account),
     };
     let gas = match one.gas_used {
-        Some(used) => format!("{} of at most {}", words::count(used), words::count(one.gas_limit)),
-        None => format!("at most {}", words::count(one.gas_limit)),
+        Some(used) => format!("{} of at most {}", format::count(used), format::count(one.gas_limit)),
+        None => format!("at most {}", format::count(one.gas_limit)),
     };
     let mut org = OrgMark::sending(&app, one.org, &one.sender);
     // It begins the heading.
-    org.name = words::capital(&org.name);
+    org.name = format::capital(&org.name);
     Ok(app.render(&TransactionPage {
-        shell: Shell::of(&app, &caller, HERE),
+        layout: Layout::of(&app, &caller, HERE),
         org,
         words: one.deed.words(),
         verdict: Verdict::of(&one.outcome),
-        place: one.place.map(|at| (at.height, words::count(at.height), Moment(at.time_ms))),
+        place: one.place.map(|at| (at.height, format::count(at.height), Moment(at.time_ms))),
         particulars: one.deed.particulars(),
         facts: vec![
-            ("name", words::hex(&one.id)),
+            ("name", format::hex(&one.id)),
             ("calls", called),
             ("sent from", account(&one.sender)),
-            ("number of its sender", words::count(one.nonce)),
+            ("number of its sender", format::count(one.nonce)),
             ("gas", gas),
-            ("bytes", words::count(one.bytes as u64)),
+            ("bytes", format::count(one.bytes as u64)),
         ],
     }))
 }

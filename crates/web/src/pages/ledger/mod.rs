@@ -2,21 +2,24 @@
 
 pub(crate) mod authorities;
 pub(crate) mod block;
-pub(crate) mod govern;
+pub(crate) mod proposals;
 
-use crate::App;
-use crate::forms::Asked;
-use crate::refuse::Reason;
-use crate::session::Caller;
-use crate::shell::{Answer, Message, Refusal, Shell, refused};
-use crate::words::{self, Moment};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Answer, Error};
+use crate::format;
+use crate::forms::Query;
+use crate::layout::Layout;
+use crate::refusals;
+use crate::refusals::Reason;
+use crate::time::{self, Moment};
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use clinic::views::LedgerHealth;
 use vitals::OrgId;
-use vitals::explorer::{BlockLine, BlockQuery, Blocks, Governance, TransactionSummary};
+use vitals::explorer::{BlockLine, BlockQuery, Governance, TransactionSummary};
 
 /// Where the navigation points.
 const HERE: &str = "/ledger";
@@ -34,18 +37,18 @@ pub(crate) struct OrgMark {
 
 impl OrgMark {
     fn of(app: &App, org: OrgId) -> Self {
-        let own = org == app.station().org();
+        let own = org == app.clinic().org();
         let name = if own {
             app.settings().hospital.clone()
         } else {
-            format!("organisation {}", words::short_hex(&org.0))
+            format!("organisation {}", format::short_hex(&org.0))
         };
         Self { name, id: org.to_string() }
     }
 
     fn sending(app: &App, org: Option<OrgId>, sender: &[u8; 20]) -> Self {
         org.map_or_else(
-            || Self { name: format!("account {}", words::short_hex(sender)), id: String::new() },
+            || Self { name: format!("account {}", format::short_hex(sender)), id: String::new() },
             |org| Self::of(app, org),
         )
     }
@@ -61,7 +64,7 @@ pub(crate) struct KeyMark {
 impl KeyMark {
     fn of(app: &App, key: &[u8; 32], org: Option<OrgId>) -> Self {
         let org = org.map(|org| OrgMark::of(app, org));
-        Self { short: words::short_hex(key), key: words::hex(key), org }
+        Self { short: format::short_hex(key), key: format::hex(key), org }
     }
 }
 
@@ -92,7 +95,7 @@ struct Fact {
 #[derive(Template)]
 #[template(path = "pages/ledger.html")]
 struct LedgerPage {
-    shell: Shell,
+    layout: Layout,
     facts: Vec<Fact>,
     lines: Vec<Line>,
     only: Option<OrgMark>,
@@ -108,7 +111,7 @@ fn skipped(views: u64) -> Option<String> {
     match views {
         0 => None,
         1 => Some("after 1 skipped turn".into()),
-        n => Some(format!("after {} skipped turns", words::count(n))),
+        n => Some(format!("after {} skipped turns", format::count(n))),
     }
 }
 
@@ -123,17 +126,17 @@ fn lines(app: &App, blocks: &[BlockLine]) -> Vec<Line> {
         let before = lines.last_mut().and_then(|line| line.quiet.as_mut());
         match before.filter(|_| quiet) {
             Some((count, oldest, shown)) => {
-                (*count, *oldest, *shown) = (*count + 1, block.height, words::count(block.height));
+                (*count, *oldest, *shown) = (*count + 1, block.height, format::count(block.height));
             }
             None => lines.push(Line {
                 height: block.height,
-                shown: words::count(block.height),
+                shown: format::count(block.height),
                 at: Moment(block.time_ms),
                 leader: KeyMark::of(app, &block.leader, block.leader_org),
                 skipped: skipped(block.skipped),
                 told: block.summaries.iter().map(told).collect(),
                 more: block.transactions.saturating_sub(block.summaries.len()),
-                quiet: quiet.then(|| (1, block.height, words::count(block.height))),
+                quiet: quiet.then(|| (1, block.height, format::count(block.height))),
             }),
         }
     }
@@ -147,8 +150,8 @@ fn facts(governance: &Governance, health: &LedgerHealth) -> Vec<Fact> {
     vec![
         fact(
             "Height",
-            words::count(health.height),
-            format!("newest block {} ago", words::age(health.age_ms)),
+            format::count(health.height),
+            format!("newest block {} ago", time::age(health.age_ms)),
         ),
         fact(
             "Validators",
@@ -164,17 +167,13 @@ fn facts(governance: &Governance, health: &LedgerHealth) -> Vec<Fact> {
         ),
         fact(
             "Epoch",
-            words::count(authorities.epoch),
+            format::count(authorities.epoch),
             match authorities.epoch_ends().filter(|_| authorities.epoch_blocks < 1 << 32) {
                 None => "it does not end".into(),
-                Some(end) => format!("ends at height {}", words::count(end)),
+                Some(end) => format!("ends at height {}", format::count(end)),
             },
         ),
-        fact(
-            "Open proposals",
-            open.to_string(),
-            if open == 0 { "nobody asks for a change" } else { "see Authorities" }.into(),
-        ),
+        fact("Open proposals", open.to_string(), if open == 0 { "none" } else { "see Authorities" }.into()),
         fact(
             "Evidence",
             governance.evidence.len().to_string(),
@@ -214,31 +213,26 @@ async fn search(
     app: &App,
     caller: &Caller,
     find: &str,
-) -> Result<Result<String, (StatusCode, String)>, Refusal> {
+) -> Result<Result<String, (StatusCode, String)>, Error> {
     let session = caller.session.clone();
     let nowhere = |why: &str| Ok(Err((StatusCode::NOT_FOUND, why.to_string())));
     let found = if find.chars().count() > FIND_CHARS_MAX { None } else { understood(find) };
     match found {
         None => {
             // Whoever may not look hears that first.
-            let answer = app.ask(move |station, now_ms| station.ledger_governance(&session, now_ms)).await;
-            app.granted(caller, answer)?;
+            app.ask(move |clinic, now_ms| clinic.ledger_governance(&session, now_ms)).await?;
             let why = "Search for a height (digits), a transaction (64 hexadecimal digits) or an organisation (32).";
             Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, why.into())))
         }
         Some(Found::Height(height)) => {
-            let answer =
-                app.ask(move |station, now_ms| station.ledger_block(&session, height, 0, now_ms)).await;
-            match app.granted(caller, answer)? {
+            match app.ask(move |clinic, now_ms| clinic.ledger_block(&session, height, 0, now_ms)).await? {
                 Some(_) => Ok(Ok(format!("/ledger/blocks/{height}"))),
                 None => nowhere("No block with this height is final here."),
             }
         }
         Some(Found::Transaction(id)) => {
-            let answer =
-                app.ask(move |station, now_ms| station.ledger_transaction(&session, &id, now_ms)).await;
-            match app.granted(caller, answer)? {
-                Some(_) => Ok(Ok(format!("/ledger/transactions/{}", words::hex(&id)))),
+            match app.ask(move |clinic, now_ms| clinic.ledger_transaction(&session, &id, now_ms)).await? {
+                Some(_) => Ok(Ok(format!("/ledger/transactions/{}", format::hex(&id)))),
                 None => nowhere("No transaction with this name is known here."),
             }
         }
@@ -246,15 +240,13 @@ async fn search(
     }
 }
 
-fn wanted(app: &App, caller: &Caller, asked: &Asked) -> Result<BlockQuery, Refusal> {
-    let wrong = |what: &str| {
-        app.refusal(Some(caller), &Message::wrong(&format!("The address names {what} that cannot be.")))
-    };
-    let before = match asked.field("before") {
+fn wanted(query: &Query) -> Result<BlockQuery, Error> {
+    let wrong = |what: &str| Error::wrong(&format!("The address names {what} that does not exist."));
+    let before = match query.field("before") {
         "" => None,
         text => Some(super::named(text).ok_or_else(|| wrong("a height"))?),
     };
-    let org = match asked.field("org") {
+    let org = match query.field("org") {
         "" => None,
         text => Some(super::named(text).ok_or_else(|| wrong("an organisation"))?),
     };
@@ -262,9 +254,9 @@ fn wanted(app: &App, caller: &Caller, asked: &Asked) -> Result<BlockQuery, Refus
 }
 
 /// `/ledger`: blocks, newest first, or those of one organisation; `?find=` leads to one thing.
-pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -> Answer {
-    let wanted = wanted(&app, &caller, &asked)?;
-    let find = asked.field("find").to_string();
+pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -> Answer {
+    let wanted = wanted(&query)?;
+    let find = query.field("find").to_string();
     let mut problem = None;
     if !find.trim().is_empty() {
         match search(&app, &caller, &find).await? {
@@ -273,16 +265,15 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
         }
     }
     let session = caller.session.clone();
-    let answer = app
-        .ask(move |station, now_ms| -> Result<(Blocks, Governance), clinic::ClinicError> {
+    let (blocks, governance) = app
+        .ask(move |clinic, now_ms| {
             Ok((
-                station.ledger_blocks(&session, &wanted, now_ms)?,
-                station.ledger_governance(&session, now_ms)?,
+                clinic.ledger_blocks(&session, &wanted, now_ms)?,
+                clinic.ledger_governance(&session, now_ms)?,
             ))
         })
-        .await;
-    let (blocks, governance) = app.granted(&caller, answer)?;
-    let health = app.station().health(app.now_ms());
+        .await?;
+    let health = app.clinic().health(app.now_ms());
     let only = wanted.org.map(|org| format!("&org={org}")).unwrap_or_default();
     let response = app.render(&LedgerPage {
         facts: facts(&governance, &health),
@@ -292,14 +283,14 @@ pub(crate) async fn page(State(app): State<App>, asked: Asked, caller: Caller) -
         problem: problem.as_ref().map(|(_, why)| why.clone()),
         older: blocks.next.map(|before| format!("/ledger?before={before}{only}")),
         newest: wanted.before.is_none(),
-        genesis: app.station().genesis().to_string(),
-        shell: Shell::of(&app, &caller, HERE),
+        genesis: app.clinic().genesis().to_string(),
+        layout: Layout::of(&app, &caller, HERE),
     });
     Ok(match problem {
         None => response,
         Some((status, _)) => {
             let reason = if status == StatusCode::NOT_FOUND { Reason::NotFound } else { Reason::Wrong };
-            let mut response = refused(response, reason);
+            let mut response = refusals::mark(response, reason);
             *response.status_mut() = status;
             response
         }

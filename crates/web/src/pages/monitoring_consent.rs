@@ -1,10 +1,11 @@
 //! Whether the ward watches a patient: what the patient is told of it, how it is ended, and the way back.
 
-use crate::App;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::error::{Answer, Error};
 use crate::forms::{At, Posted};
-use crate::session::Caller;
-use crate::shell::{Answer, Message, Shell};
-use crate::words::{self, Moment};
+use crate::layout::Layout;
+use crate::time::{self, Moment};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -109,7 +110,7 @@ impl WatchCard {
                     sentence: if soon {
                         format!(
                             "Your consent to watching ends on {date}, in {}. From then on nobody will be called when your values are bad.",
-                            words::left(left_ms)
+                            time::left(left_ms)
                         )
                     } else {
                         format!("Your care team is called when a value is beyond its limits. Your consent lasts until {date}.{went_on}")
@@ -162,7 +163,7 @@ impl WatchCard {
 #[derive(Template)]
 #[template(path = "pages/revoke.html")]
 struct RevokePage {
-    shell: Shell,
+    layout: Layout,
     grant: String,
     grantee: String,
     /// Is it the one under which the ward watches?
@@ -172,21 +173,20 @@ struct RevokePage {
     minutes: [u64; 4],
 }
 
-fn grant_id(app: &App, caller: &Caller, text: &str) -> Result<GrantId, crate::shell::Refusal> {
-    super::named(text).ok_or_else(|| app.refusal(Some(caller), &Message::not_found()))
+fn grant_id(text: &str) -> Result<GrantId, Error> {
+    super::named(text).ok_or_else(Error::not_found)
 }
 
 /// `GET /me/consents/{grant}/revoke`: says what withdrawing one would mean, and asks.
 pub(crate) async fn ask(State(app): State<App>, At(grant): At<String>, caller: Caller) -> Answer {
     let session = caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.own_consents(&session, now_ms)).await;
-    let own: Vec<GrantView> = app.granted(&caller, answer)?;
-    let id = grant_id(&app, &caller, &grant)?;
+    let own: Vec<GrantView> = app.ask(move |clinic, now_ms| clinic.own_consents(&session, now_ms)).await?;
+    let id = grant_id(&grant)?;
     let is_open = |grant: &GrantView| {
         matches!(grant.state, GrantState::Live | GrantState::Future | GrantState::Pending)
     };
     let found = own.iter().find(|grant| grant.grant == id && is_open(grant));
-    let Some(found) = found else { return Err(app.refusal(Some(&caller), &Message::not_found())) };
+    let Some(found) = found else { return Err(Error::not_found()) };
     let others = own.iter().filter(is_monitoring).filter(|grant| grant.grant != id);
     Ok(app.render(&RevokePage {
         grant: id.to_string(),
@@ -194,60 +194,53 @@ pub(crate) async fn ask(State(app): State<App>, At(grant): At<String>, caller: C
         watching: is_monitoring(&found),
         minutes: MINUTES,
         last: !others.clone().any(|grant| grant.state == GrantState::Live),
-        shell: Shell::of(&app, &caller, "/me"),
+        layout: Layout::of(&app, &caller, "/me"),
     }))
 }
 
 /// Withdraws one of the caller's own consents, which was asked.
 pub(crate) async fn revoke(State(app): State<App>, At(grant): At<String>, posted: Posted) -> Answer {
-    posted.fits(&app, &["confirm"])?;
-    let grant = grant_id(&app, &posted.caller, &grant)?;
+    posted.fits(&["confirm"])?;
+    let grant = grant_id(&grant)?;
     if posted.field("confirm") != YES {
-        let message =
-            Message::wrong("The field “confirm” says something else than yes. Nothing was changed.");
-        return Err(app.refusal(Some(&posted.caller), &message.back("/me", "Back to your values")));
+        let message = Error::wrong("The field “confirm” says something else than yes. Nothing was changed.");
+        return Err(message.back("/me", "Back to your values"));
     }
     let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.revoke_grant(&session, grant, now_ms)).await;
-    app.granted(&posted.caller, answer)?;
+    app.ask(move |clinic, now_ms| clinic.revoke_grant(&session, grant, now_ms)).await?;
     Ok(Redirect::to(&format!("/me?revoked={}", posted.caller.done())).into_response())
 }
 
 /// The way back, and its renewal: a new consent to be watched.
 pub(crate) async fn begin(State(app): State<App>, posted: Posted) -> Answer {
-    posted.fits(&app, &["days"])?;
+    posted.fits(&["days"])?;
     let days = DAYS.iter().map(|(days, _)| *days).find(|days| days.to_string() == posted.field("days"));
     let Some(days) = days else {
-        let message = Message::wrong("There is no such number of days to choose. Nothing was changed.");
-        return Err(app.refusal(Some(&posted.caller), &message.back("/me", "Back to your values")));
+        let message = Error::wrong("There is no such number of days to choose. Nothing was changed.");
+        return Err(message.back("/me", "Back to your values"));
     };
     let session = posted.caller.session.clone();
-    let answer =
-        app.ask(move |station, now_ms| station.let_ward_watch(&session, days * DAY_MS, now_ms)).await;
-    app.granted(&posted.caller, answer)?;
+    app.ask(move |clinic, now_ms| clinic.let_ward_watch(&session, days * DAY_MS, now_ms)).await?;
     Ok(Redirect::to(&format!("/me?watched={}", posted.caller.done())).into_response())
 }
 
 /// Instead of an end: nobody watches for a while, and then watching goes on by itself.
 pub(crate) async fn pause(State(app): State<App>, posted: Posted) -> Answer {
-    posted.fits(&app, &["minutes"])?;
+    posted.fits(&["minutes"])?;
     let minutes = MINUTES.into_iter().find(|minutes| minutes.to_string() == posted.field("minutes"));
     let Some(minutes) = minutes else {
-        let message = Message::wrong("There is no such length of time to choose. Nothing was changed.");
-        return Err(app.refusal(Some(&posted.caller), &message.back("/me", "Back to your values")));
+        let message = Error::wrong("There is no such length of time to choose. Nothing was changed.");
+        return Err(message.back("/me", "Back to your values"));
     };
     let session = posted.caller.session.clone();
-    let answer =
-        app.ask(move |station, now_ms| station.pause_watching(&session, minutes * 60_000, now_ms)).await;
-    app.granted(&posted.caller, answer)?;
+    app.ask(move |clinic, now_ms| clinic.pause_watching(&session, minutes * 60_000, now_ms)).await?;
     Ok(Redirect::to("/me").into_response())
 }
 
 /// A pause ends before its time.
 pub(crate) async fn resume(State(app): State<App>, posted: Posted) -> Answer {
-    posted.fits(&app, &[])?;
+    posted.fits(&[])?;
     let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.resume_watching(&session, now_ms)).await;
-    app.granted(&posted.caller, answer)?;
+    app.ask(move |clinic, now_ms| clinic.resume_watching(&session, now_ms)).await?;
     Ok(Redirect::to("/me").into_response())
 }

@@ -2,10 +2,11 @@
 //! would do, the second does it.
 
 use super::HERE;
-use crate::App;
+use crate::app::App;
+use crate::error::{Answer, Error};
+use crate::format;
 use crate::forms::{At, Posted};
-use crate::shell::{Answer, Message, Refusal, Shell};
-use crate::words;
+use crate::layout::Layout;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
@@ -20,7 +21,7 @@ const EFFECT: &str = "Organisations that run validators have one vote each. Once
 #[derive(Template)]
 #[template(path = "pages/ledger_confirm.html")]
 struct ConfirmPage {
-    shell: Shell,
+    layout: Layout,
     question: &'static str,
     sentence: String,
     particulars: Vec<(&'static str, String)>,
@@ -31,23 +32,22 @@ struct ConfirmPage {
 }
 
 /// Asks the clinic whether this person may decide here at all, before anything else is told.
-async fn may_govern(app: &App, posted: &Posted) -> Result<(), Refusal> {
+async fn may_govern(app: &App, posted: &Posted) -> Result<(), Error> {
     let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.may_govern(&session, now_ms)).await;
-    app.granted(&posted.caller, answer)
+    app.ask(move |clinic, now_ms| clinic.may_govern(&session, now_ms)).await
 }
 
-fn is_confirmed(app: &App, posted: &Posted) -> Result<bool, Refusal> {
+fn is_confirmed(posted: &Posted) -> Result<bool, Error> {
     match posted.field("confirm") {
         "" => Ok(false),
         YES => Ok(true),
-        _ => Err(wrong(app, posted, "The field “confirm” says something else than yes.")),
+        _ => Err(wrong("The field “confirm” says something else than yes.")),
     }
 }
 
-fn wrong(app: &App, posted: &Posted, why: &str) -> Refusal {
-    let message = Message::wrong(&format!("{why} Nothing was changed."));
-    app.refusal(Some(&posted.caller), &message.back("/ledger/authorities", "Back to Authorities"))
+fn wrong(why: &str) -> Error {
+    let message = Error::wrong(&format!("{why} Nothing was changed."));
+    message.back("/ledger/authorities", "Back to Authorities")
 }
 
 fn sent(posted: &Posted) -> Answer {
@@ -75,20 +75,19 @@ fn wanted(posted: &Posted) -> Result<Motion, &'static str> {
 
 /// `POST /ledger/proposals`.
 pub(crate) async fn propose(State(app): State<App>, posted: Posted) -> Answer {
-    posted.fits(&app, &["change", "key", "organisation", "endpoint", "confirm?"])?;
+    posted.fits(&["change", "key", "organisation", "endpoint", "confirm?"])?;
     may_govern(&app, &posted).await?;
-    let wanted = wanted(&posted).map_err(|why| wrong(&app, &posted, why))?;
-    if is_confirmed(&app, &posted)? {
+    let wanted = wanted(&posted).map_err(wrong)?;
+    if is_confirmed(&posted)? {
         let session = posted.caller.session.clone();
-        let answer = app.ask(move |station, now_ms| station.propose(&session, wanted, now_ms)).await;
-        app.granted(&posted.caller, answer)?;
+        app.ask(move |clinic, now_ms| clinic.propose(&session, wanted, now_ms)).await?;
         return sent(&posted);
     }
     let field = |name| (name, posted.field(name).trim().to_string());
     Ok(app.render(&ConfirmPage {
-        shell: shell(&app, &posted),
+        layout: layout(&app, &posted),
         question: "Propose this change?",
-        sentence: format!("{}.", words::capital(&motion(&wanted))),
+        sentence: format!("{}.", format::capital(&motion(&wanted))),
         particulars: motion_particulars(&wanted),
         effect: EFFECT,
         action: "/ledger/proposals".into(),
@@ -99,27 +98,25 @@ pub(crate) async fn propose(State(app): State<App>, posted: Posted) -> Answer {
 
 /// `POST /ledger/proposals/{proposal}/vote`.
 pub(crate) async fn vote(State(app): State<App>, At(id): At<String>, posted: Posted) -> Answer {
-    posted.fits(&app, &["confirm?"])?;
+    posted.fits(&["confirm?"])?;
     may_govern(&app, &posted).await?;
-    let nothing = || app.refusal(Some(&posted.caller), &Message::not_found());
+    let nothing = Error::not_found;
     let id: u64 = crate::pages::named(&id).ok_or_else(nothing)?;
     let session = posted.caller.session.clone();
-    let answer = app.ask(move |station, now_ms| station.ledger_governance(&session, now_ms)).await;
-    let governance = app.granted(&posted.caller, answer)?;
+    let governance = app.ask(move |clinic, now_ms| clinic.ledger_governance(&session, now_ms)).await?;
     let proposal = governance.proposals.into_iter().find(|one| one.id == id).ok_or_else(nothing)?;
     if !proposal.is_open(app.now_ms()) {
-        return Err(wrong(&app, &posted, "This proposal takes no more votes."));
+        return Err(wrong("This proposal takes no more votes."));
     }
-    if is_confirmed(&app, &posted)? {
+    if is_confirmed(&posted)? {
         let session = posted.caller.session.clone();
-        let answer = app.ask(move |station, now_ms| station.vote(&session, id, now_ms)).await;
-        app.granted(&posted.caller, answer)?;
+        app.ask(move |clinic, now_ms| clinic.vote(&session, id, now_ms)).await?;
         return sent(&posted);
     }
     Ok(app.render(&ConfirmPage {
-        shell: shell(&app, &posted),
+        layout: layout(&app, &posted),
         question: "Vote for this proposal?",
-        sentence: format!("{}.", words::capital(&proposal.words)),
+        sentence: format!("{}.", format::capital(&proposal.words)),
         particulars: proposal.particulars,
         effect: EFFECT,
         action: format!("/ledger/proposals/{id}/vote"),
@@ -128,9 +125,9 @@ pub(crate) async fn vote(State(app): State<App>, At(id): At<String>, posted: Pos
     }))
 }
 
-fn shell(app: &App, posted: &Posted) -> Shell {
-    let mut shell = Shell::of(app, &posted.caller, HERE);
+fn layout(app: &App, posted: &Posted) -> Layout {
+    let mut layout = Layout::of(app, &posted.caller, HERE);
     // A post cannot be gone back to by an address.
-    shell.path = "/ledger/authorities".into();
-    shell
+    layout.path = "/ledger/authorities".into();
+    layout
 }

@@ -1,21 +1,23 @@
 //! What one stream says: decides at every event and every beat whether it may go on, and draws what
 //! changed. Runs on a thread that may wait for a lock.
 
-use super::Topic;
-use crate::App;
-use crate::pages::alarms::{self, what};
-use crate::pages::bed::{name_of, steps};
+use crate::app::App;
+use crate::caller::Caller;
+use crate::format;
+use crate::format::sentence;
+use crate::labels;
+use crate::labels::name_and_place;
+use crate::live_topics::{Topic, WALL};
+use crate::pages::alarm_card::{self, what};
+use crate::pages::alarms;
+use crate::pages::bed::steps;
 use crate::pages::me::MeNowPart;
 use crate::pages::patient::NowPart;
 use crate::pages::wall;
-use crate::session::Caller;
-use crate::shell::sentence;
-use crate::station::{Following, Station};
-use crate::words;
 use askama::Template;
 use axum::response::sse::Event;
 use clinic::views::{AlarmPhase, AlarmView, HiddenAlarm, HiddenBed, LiveEvent, Tile, Wall};
-use clinic::{ClinicError, Denied};
+use clinic::{Clinic, ClinicError, Denied, Subscription};
 use futures::future::select_all;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -147,7 +149,7 @@ fn reason(why: &Denied) -> String {
 
 /// What one decision covers.
 struct Source {
-    following: Box<dyn Following>,
+    following: Subscription,
     of: Of,
 }
 
@@ -159,7 +161,7 @@ enum Of {
 }
 
 /// One stream's standing orders.
-pub(super) struct Desk {
+pub(super) struct Feed {
     app: App,
     caller: Caller,
     sources: Vec<Source>,
@@ -168,7 +170,7 @@ pub(super) struct Desk {
     beats: u32,
 }
 
-impl Desk {
+impl Feed {
     /// Decides on everything that is asked for.
     ///
     /// # Errors
@@ -176,14 +178,14 @@ impl Desk {
     pub(super) fn open(
         app: App,
         caller: Caller,
-        station: &dyn Station,
+        clinic: &Arc<Clinic>,
         topics: Vec<Topic>,
         now_ms: u64,
     ) -> Result<Self, ClinicError> {
         let session = &caller.session;
         let (mut sources, mut refused, mut first) = (Vec::new(), Vec::new(), None);
         if session.role == Role::Clinician {
-            let following = station.follow_wall(session, now_ms)?;
+            let following = clinic.follow_wall(session, now_ms)?;
             sources.push(Source { following, of: Of::Ward { tiles: topics.contains(&Topic::Wall) } });
         }
         for topic in topics {
@@ -192,7 +194,7 @@ impl Desk {
                 Topic::Record(patient, purpose) => (patient, purpose, false),
                 Topic::Own(patient) => (patient, Purpose::Own, true),
             };
-            match station.follow_patient(session, patient, purpose, now_ms) {
+            match clinic.follow_patient(session, patient, purpose, now_ms) {
                 Ok(following) => {
                     let of = Of::Record { topic: topic.name(), patient, own };
                     sources.push(Source { following, of });
@@ -220,7 +222,7 @@ impl Desk {
         if self.sources.is_empty() {
             return core::future::pending().await;
         }
-        select_all(self.sources.iter_mut().map(|source| source.following.wait())).await;
+        select_all(self.sources.iter_mut().map(|source| Box::pin(source.following.wait()))).await;
     }
 
     /// Decides, and draws what changed.
@@ -278,8 +280,8 @@ impl Desk {
     }
 
     fn beat(&self, step: &mut Step, now: u64) {
-        let health = self.app.station().health(now);
-        let digest = health.tip.map(|digest| words::hex(&digest));
+        let health = self.app.clinic().health(now);
+        let digest = health.tip.map(|digest| format::hex(&digest));
         let (stale, tip, height) = (health.stale, health.tip_ms, health.height);
         step.push("beat", &Beat { now, stale, tip, height, digest });
         let (anchored, finalized) = (health.anchored_size, health.final_size);
@@ -289,12 +291,12 @@ impl Desk {
     /// Decides on the ward anew. A wall that is looked at stays signed in, up to the session's absolute
     /// end; a page beside it does not keep the session.
     fn renew(&mut self, step: &mut Step, now_ms: u64) {
-        let station = self.app.station().clone();
+        let clinic = self.app.clinic().clone();
         for source in &mut self.sources {
             let Of::Ward { tiles } = source.of else { continue };
-            let kept = if tiles { station.session(&self.caller.token, now_ms).map(drop) } else { Ok(()) };
+            let kept = if tiles { clinic.session(&self.caller.token, now_ms).map(drop) } else { Ok(()) };
             let again = kept.map_err(ClinicError::Denied);
-            match again.and_then(|()| station.follow_wall(&self.caller.session, now_ms)) {
+            match again.and_then(|()| clinic.follow_wall(&self.caller.session, now_ms)) {
                 Ok(following) => source.following = following,
                 Err(ClinicError::Denied(why)) if of_session(&why) => step.end(&reason(&why)),
                 // What was decided before goes on: it is decided again at every beat.
@@ -334,7 +336,7 @@ impl Desk {
     }
 
     fn tiles(&self, step: &mut Step, wall: &Wall, only: Option<&BTreeSet<PatientId>>, now: u64) {
-        let t = super::WALL;
+        let t = WALL;
         let shown = |patient: &PatientId| wall.tiles.iter().find(|tile| tile.patient == *patient);
         match only {
             // Everybody is still there: only what changed.
@@ -380,14 +382,14 @@ fn told(
         LiveEvent::Readings { patient, readings, offset_ms, envelope, sealed_at_ms, .. } => {
             let t = match &source.of {
                 Of::Ward { tiles: false } => return,
-                Of::Ward { tiles: true } => super::WALL,
+                Of::Ward { tiles: true } => WALL,
                 Of::Record { topic, .. } => topic,
             };
             // The page tells ages: it needs the times of this node's clock.
             let here = |at_ms: u64| at_ms.saturating_add_signed(*offset_ms).min(now);
             let value = |sample| match sample {
                 Sample::Measured(value) => (Some(value), None),
-                Sample::Absent(why) => (None, Some(words::absence(why))),
+                Sample::Absent(why) => (None, Some(labels::absence(why))),
             };
             let r = readings
                 .iter()
@@ -424,14 +426,14 @@ fn told(
 
 /// The alarm of a bed that may not be shown: how urgent, and where.
 fn hidden_alarm(bed: &HiddenBed, alarm: HiddenAlarm, now: u64) -> Alarm {
-    let text = alarms::hidden_alarm(alarm).to_string();
-    let place = alarms::hidden_place(bed);
+    let text = alarm_card::hidden_alarm(alarm).to_string();
+    let place = alarm_card::hidden_place(bed);
     let aloud = alarm.rings && alarm.priority == Priority::High;
     Alarm {
         p: bed.patient.to_string(),
         condition: 0,
         metric: 0,
-        priority: words::priority_style(alarm.priority),
+        priority: labels::priority_style(alarm.priority),
         phase: if alarm.rings { "active" } else { "acknowledged" },
         raised: alarm.raised_at_ms,
         now,
@@ -442,7 +444,7 @@ fn hidden_alarm(bed: &HiddenBed, alarm: HiddenAlarm, now: u64) -> Alarm {
 }
 
 fn alarm_of(alarm: &AlarmView, tile: &Tile, now: u64) -> Alarm {
-    let (name, bed) = name_of(tile);
+    let (name, bed) = name_and_place(tile);
     let (text, place) = (what(alarm, tile), format!("{bed} · {name}"));
     let phase = match alarm.phase {
         AlarmPhase::Active => "active",
@@ -455,7 +457,7 @@ fn alarm_of(alarm: &AlarmView, tile: &Tile, now: u64) -> Alarm {
         p: alarm.patient.to_string(),
         condition: alarm.condition.code(),
         metric: alarm.condition.metric().map_or(0, vitals::Metric::code),
-        priority: words::priority_style(alarm.priority),
+        priority: labels::priority_style(alarm.priority),
         phase,
         raised: alarm.raised_at_ms,
         now,

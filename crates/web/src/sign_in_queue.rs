@@ -2,7 +2,7 @@
 //! time, and fewer of one place. Who comes meanwhile waits for a moment: at the change of shifts a whole
 //! ward signs in at once, often from behind one address, and nobody should type a right password twice.
 
-use crate::quota::{Hold, Holds};
+use crate::quota::{Permit, Permits};
 use clinic::Origin;
 use clinic::{PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX};
 use std::collections::HashMap;
@@ -15,12 +15,12 @@ pub const SIGN_INS_MAX: usize = 64;
 /// Most of them for one place, so that a stranger who guesses cannot take all.
 pub const SIGN_INS_PER_PLACE_MAX: usize = 32;
 /// How long one waits for the turn.
-pub const TURN_WITHIN: Duration = Duration::from_secs(10);
+pub const SIGN_IN_WAIT: Duration = Duration::from_secs(10);
 
 /// Who is signing in, and who waits for it.
-pub(crate) struct Turns {
+pub(crate) struct SignInQueue {
     here: Arc<Semaphore>,
-    here_of: Holds<Origin>,
+    here_of: Permits<Origin>,
     stretching: Arc<Semaphore>,
     /// Of the places that are signing in now; not held across anything.
     stretching_of: Mutex<HashMap<Origin, Weak<Semaphore>>>,
@@ -29,18 +29,18 @@ pub(crate) struct Turns {
 
 /// One's turn; the next one's when dropped. Goes along with the stretching itself, which does not end
 /// when the asker goes away.
-pub(crate) struct Turn {
+pub(crate) struct SignInPermit {
     _stretching: OwnedSemaphorePermit,
     _stretching_of: OwnedSemaphorePermit,
-    _here_of: Hold<Origin>,
+    _here_of: Permit<Origin>,
     _here: OwnedSemaphorePermit,
 }
 
-impl Turns {
+impl SignInQueue {
     pub(crate) fn new(within: Duration) -> Self {
         Self {
             here: Arc::new(Semaphore::new(SIGN_INS_MAX)),
-            here_of: Holds::new(SIGN_INS_PER_PLACE_MAX),
+            here_of: Permits::new(SIGN_INS_PER_PLACE_MAX),
             stretching: Arc::new(Semaphore::new(PASSWORD_HASHES_MAX)),
             stretching_of: Mutex::default(),
             within,
@@ -59,18 +59,23 @@ impl Turns {
     }
 
     /// Waits for one's turn; nothing if too many wait already, or it took too long.
-    pub(crate) async fn take(&self, place: Origin) -> Option<Turn> {
+    pub(crate) async fn take(&self, place: Origin) -> Option<SignInPermit> {
         let here = self.here.clone().try_acquire_owned().ok()?;
         let here_of = self.here_of.take(place)?;
         let of = self.of(place);
-        let turn = async {
+        let permit = async {
             // The place's first: who waits behind the own place must not hold what others could use.
             let stretching_of = of.acquire_owned().await.ok()?;
             let stretching = self.stretching.clone().acquire_owned().await.ok()?;
             Some((stretching, stretching_of))
         };
-        let (stretching, stretching_of) = tokio::time::timeout(self.within, turn).await.ok()??;
-        Some(Turn { _stretching: stretching, _stretching_of: stretching_of, _here_of: here_of, _here: here })
+        let (stretching, stretching_of) = tokio::time::timeout(self.within, permit).await.ok()??;
+        Some(SignInPermit {
+            _stretching: stretching,
+            _stretching_of: stretching_of,
+            _here_of: here_of,
+            _here: here,
+        })
     }
 }
 
@@ -93,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_meanwhile_waits_and_another_place_does_not() {
-        let turns = Turns::new(TURN_WITHIN);
+        let turns = SignInQueue::new(SIGN_IN_WAIT);
         let mut held = Vec::new();
         for _ in 0..PASSWORD_HASHES_PER_ORIGIN_MAX {
             held.push(turns.take(place(1)).await.expect("free"));
@@ -108,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn never_more_are_stretched_at_a_time_than_there_is_room_for() {
-        let turns = Turns::new(TURN_WITHIN);
+        let turns = SignInQueue::new(SIGN_IN_WAIT);
         let mut held = Vec::new();
         for last in 0..u8::try_from(PASSWORD_HASHES_MAX).expect("small") {
             held.push(turns.take(place(last)).await.expect("free"));
@@ -121,7 +126,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_line_is_bounded_for_a_place_and_for_all_and_nobody_who_left_stays_in_it() {
-        let turns = Turns::new(TURN_WITHIN);
+        let turns = SignInQueue::new(SIGN_IN_WAIT);
         let flood = || {
             let mut line: Vec<_> =
                 (0..SIGN_INS_PER_PLACE_MAX).map(|_| Box::pin(turns.take(place(66)))).collect();
@@ -141,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_too_long_is_told_so() {
-        let turns = Turns::new(Duration::from_millis(20));
+        let turns = SignInQueue::new(Duration::from_millis(20));
         let mut held = Vec::new();
         for _ in 0..PASSWORD_HASHES_PER_ORIGIN_MAX {
             held.push(turns.take(place(1)).await.expect("free"));

@@ -1,5 +1,6 @@
 //! Why a request was refused: counted by reason, without a name, an id or an address.
 
+use axum::response::Response;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! reasons {
@@ -68,6 +69,12 @@ reasons! {
     Unavailable = "unavailable",
     /// The node failed at it.
     Failed = "failed",
+}
+
+/// Marks a response as a refusal, for the counters.
+pub(crate) fn mark(mut response: Response, reason: Reason) -> Response {
+    response.extensions_mut().insert(reason);
+    response
 }
 
 /// How often each reason was given.

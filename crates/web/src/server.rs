@@ -3,10 +3,9 @@
 //! `axum::serve` bounds none of this: it sets no timer, so a head may take for ever, and it takes every
 //! connection there is.
 
-use crate::forms::FORM_WITHIN;
-use crate::quota::{CONNECTIONS_MAX, Hold};
-use crate::refuse::Reason;
-use crate::{App, router};
+use crate::client_address::Peer;
+use crate::quota::Permit;
+use crate::refusals::Reason;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -31,20 +30,24 @@ use tower::ServiceExt;
 pub const HEAD_WITHIN: Duration = Duration::from_secs(15);
 /// A reader has this long to take in anything of what is sent to it.
 pub const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+/// A form has this long to arrive.
+pub const FORM_WITHIN: Duration = Duration::from_secs(5);
+/// Longest an answer may take to begin.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Longest address, bytes.
+pub const ADDRESS_BYTES_MAX: usize = 2048;
+/// Longest headers, bytes of names and values.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 100;
-/// Bytes of a head that are read at all; [`crate::guard::HEAD_BYTES_MAX`] decides with an answer.
+/// Bytes of a head that are read at all; beyond [`HEAD_BYTES_MAX`] the answer is a refusal.
 pub const HEAD_BYTES_READ_MAX: usize = 64 * 1024;
 /// Pause after the system had no connection to give (no file handle left, say).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
-/// Address of the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
 /// Times within which a connection has to do its part.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct Timeouts {
     /// For a whole head.
     pub head: Duration,
     /// For taking in anything of an answer.
@@ -53,21 +56,21 @@ pub struct Patience {
     pub form: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self { head: HEAD_WITHIN, taken: TAKEN_WITHIN, form: FORM_WITHIN }
     }
 }
 
 /// Who stands behind a door: decides about connections and counts those refused.
-pub(crate) trait Host: Clone + Send + Sync + 'static {
+pub(crate) trait ConnectionPolicy: Clone + Send + Sync + 'static {
     /// Most connections at a time.
     const CONNECTIONS_MAX: usize;
 
-    fn patience(&self) -> Patience;
+    fn timeouts(&self) -> Timeouts;
 
     /// A place for a connection from this address, or none.
-    fn seat(&self, peer: IpAddr) -> Option<Option<Hold<Origin>>>;
+    fn connection_permit(&self, peer: IpAddr) -> Option<Option<Permit<Origin>>>;
 
     fn refused(&self, reason: Reason);
 
@@ -77,51 +80,14 @@ pub(crate) trait Host: Clone + Send + Sync + 'static {
     fn close(&self);
 }
 
-impl Host for App {
-    const CONNECTIONS_MAX: usize = CONNECTIONS_MAX;
-
-    fn patience(&self) -> Patience {
-        self.settings().patience
-    }
-
-    fn seat(&self, peer: IpAddr) -> Option<Option<Hold<Origin>>> {
-        Self::seat(self, peer)
-    }
-
-    fn refused(&self, reason: Reason) {
-        Self::refused(self, reason);
-    }
-
-    fn closing(&self) -> watch::Receiver<bool> {
-        Self::closing(self)
-    }
-
-    fn close(&self) {
-        Self::close(self);
-    }
-}
-
-/// Serves the pages on `listener` until `stop` resolves; requests under way may end first.
-///
-/// # Errors
-/// None at present: a listener that fails is asked again.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let router = router(app.clone());
-    open(listener, app, router, stop).await
-}
-
 /// Serves `router` in the name of `app`.
-pub(crate) async fn open<H: Host>(
+pub(crate) async fn accept<H: ConnectionPolicy>(
     listener: TcpListener,
     app: H,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let patience = app.patience();
+    let timeouts = app.timeouts();
     let mut open = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -134,16 +100,17 @@ pub(crate) async fn open<H: Host>(
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        let seat = if open.len() < H::CONNECTIONS_MAX { app.seat(address.ip()) } else { None };
-        let Some(seat) = seat else {
+        let connection_permit =
+            if open.len() < H::CONNECTIONS_MAX { app.connection_permit(address.ip()) } else { None };
+        let Some(connection_permit) = connection_permit else {
             // Closed without a word: a word would cost more than the flood that asks for it.
             app.refused(Reason::Connections);
             continue;
         };
         let (app, router) = (app.clone(), router.clone());
         open.spawn(async move {
-            let _seat = seat;
-            converse(stream, address.ip(), &app, router, patience).await;
+            let _permit = connection_permit;
+            serve_connection(stream, address.ip(), &app, router, timeouts).await;
         });
     }
     drop(listener);
@@ -152,7 +119,13 @@ pub(crate) async fn open<H: Host>(
     Ok(())
 }
 
-async fn converse(stream: TcpStream, peer: IpAddr, app: &impl Host, router: Router, patience: Patience) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    app: &impl ConnectionPolicy,
+    router: Router,
+    timeouts: Timeouts,
+) {
     // Small answers go out at once; a system that cannot do so is only slower.
     let _ = stream.set_nodelay(true);
     let mut closing = app.closing();
@@ -161,10 +134,10 @@ async fn converse(stream: TcpStream, peer: IpAddr, app: &impl Host, router: Rout
         request.extensions_mut().insert(Peer(peer));
         router.clone().oneshot(request)
     });
-    let stream = TokioIo::new(Brisk { stream, within: patience.taken, stuck: None });
+    let stream = TokioIo::new(WriteTimeout { stream, within: timeouts.taken, stuck: None });
     let talk = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience.head)
+        .header_read_timeout(timeouts.head)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_READ_MAX)
         .serve_connection(stream, answer);
@@ -202,14 +175,14 @@ fn timed_out(why: &hyper::Error) -> bool {
 }
 
 /// A connection that is given up when its other end takes nothing in for a while.
-struct Brisk {
+struct WriteTimeout {
     stream: TcpStream,
     within: Duration,
     /// Runs while a write is stuck.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
-impl Brisk {
+impl WriteTimeout {
     fn mind<T>(&mut self, done: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if done.is_ready() {
             self.stuck = None;
@@ -221,7 +194,7 @@ impl Brisk {
     }
 }
 
-impl AsyncRead for Brisk {
+impl AsyncRead for WriteTimeout {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -231,7 +204,7 @@ impl AsyncRead for Brisk {
     }
 }
 
-impl AsyncWrite for Brisk {
+impl AsyncWrite for WriteTimeout {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.mind(done, cx)

@@ -7,9 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use web::door::Patience;
 use web::quota::{CONNECTIONS_PER_PLACE_MAX, REQUESTS_MAX, STREAMS_PER_SESSION_MAX};
-use web::refuse::Reason;
+use web::refusals::Reason;
+use web::server::Timeouts;
 
 /// Longest a test waits for what should happen soon.
 const WAIT: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ struct Served {
 impl Served {
     async fn new() -> Self {
         let mut scene = Scene::with(web::Settings {
-            patience: Patience { head: BRIEF, taken: BRIEF, form: BRIEF },
+            timeouts: Timeouts { head: BRIEF, taken: BRIEF, form: BRIEF },
             ..Default::default()
         });
         scene.beats(720, 3);
@@ -150,7 +150,7 @@ async fn what_is_no_http_or_too_long_ends_the_connection() {
     let long =
         served.head("GET", "/help", "", &format!("X: {}\r\nConnection: close\r\n", "a".repeat(20_000)));
     let answer = served.ask(STRANGER, &long).await;
-    assert!(answer.starts_with("HTTP/1.1 431") && answer.contains("longer than we read"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 431") && answer.contains("are too long"), "{answer}");
     assert!(served.get(WARD, "/help", "").await.starts_with("HTTP/1.1 200"));
 }
 

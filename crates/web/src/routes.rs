@@ -1,0 +1,112 @@
+//! All addresses. A page is a handler, a template and a row here; what is not listed is not found. The menu is
+//! made of the same rows.
+
+use crate::app::App;
+use crate::error::Error;
+use crate::navigation::{Entry, Navigation};
+use crate::pages::alarms::{self, AlarmAction};
+use crate::pages::{
+    admin, gateways, help, home, ledger, limits, me, monitoring_consent, patient, proof, record, sign_in,
+    to_wall, unwatched, wall,
+};
+use crate::{assets, live, metrics, middleware};
+use axum::Router;
+use axum::routing::{MethodRouter, get, post};
+use vitals::ledger::Role;
+
+/// One method of one address.
+pub struct Route {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The address, with `{names}` for its parts that vary.
+    pub path: &'static str,
+    handler: fn() -> MethodRouter<App>,
+    menu: Option<(&'static str, &'static [Role])>,
+}
+
+impl Route {
+    const fn get(path: &'static str, handler: fn() -> MethodRouter<App>) -> Self {
+        Self { method: "GET", path, handler, menu: None }
+    }
+
+    const fn post(path: &'static str, handler: fn() -> MethodRouter<App>) -> Self {
+        Self { method: "POST", path, handler, menu: None }
+    }
+
+    /// The same in the menu of these roles (none named: of all), under this name. Rows further up come first; the first one is the
+    /// page that the role begins with.
+    const fn in_menu(self, label: &'static str, roles: &'static [Role]) -> Self {
+        Self { menu: Some((label, roles)), ..self }
+    }
+}
+
+/// Every role, also one that a later contract brings.
+const EVERYBODY: &[Role] = &[];
+
+/// The table.
+pub const ROUTES: &[Route] = &[
+    Route::get("/", || get(home)),
+    Route::get("/sign-in", || get(sign_in::form)),
+    Route::post("/sign-in", || post(sign_in::submit)),
+    Route::post("/sign-out", || post(sign_in::leave)),
+    Route::post("/theme", || post(sign_in::theme)),
+    Route::get("/wall", || get(wall::page)).in_menu("Wall", &[Role::Clinician]),
+    Route::get("/patients", || get(to_wall)),
+    Route::get("/patients/{patient}", || get(patient::page)),
+    Route::post("/patients/{patient}/stay", || post(patient::stay)),
+    Route::post("/patients/{patient}/limits", || post(limits::submit)),
+    Route::post("/patients/{patient}/limits/back", || post(limits::back)),
+    Route::post("/patients/{patient}/alarms/{condition}/acknowledge", || {
+        post(|app, at, posted| alarms::submit(app, at, posted, AlarmAction::Acknowledge))
+    }),
+    Route::post("/patients/{patient}/alarms/{condition}/silence", || {
+        post(|app, at, posted| alarms::submit(app, at, posted, AlarmAction::Silence))
+    }),
+    Route::post("/patients/{patient}/alarms/{condition}/sound", || {
+        post(|app, at, posted| alarms::submit(app, at, posted, AlarmAction::EndSilence))
+    }),
+    Route::post("/gateways/{gateway}/acknowledge", || post(gateways::acknowledge)),
+    Route::get("/patients/{patient}/unwatched", || get(unwatched::page)),
+    Route::post("/patients/{patient}/unwatched", || post(unwatched::end)),
+    Route::get("/me", || get(me::page)).in_menu("My values", &[Role::Patient]),
+    Route::get("/me/record", || get(record::download)),
+    Route::get("/me/consents/{grant}/revoke", || get(monitoring_consent::ask)),
+    Route::post("/me/consents/{grant}/revoke", || post(monitoring_consent::revoke)),
+    Route::post("/me/watch", || post(monitoring_consent::begin)),
+    Route::post("/me/pause", || post(monitoring_consent::pause)),
+    Route::post("/me/resume", || post(monitoring_consent::resume)),
+    Route::get("/proof/{index}", || get(proof::page)),
+    Route::get("/admin", || get(admin::page)).in_menu("Administration", &[Role::Administrator]),
+    Route::get("/ledger", || get(ledger::page)).in_menu("Ledger", &[Role::Administrator, Role::Auditor]),
+    Route::get("/ledger/authorities", || get(ledger::authorities::page)),
+    Route::post("/ledger/proposals", || post(ledger::proposals::propose)),
+    Route::post("/ledger/proposals/{proposal}/vote", || post(ledger::proposals::vote)),
+    Route::get("/ledger/blocks/{height}", || get(ledger::block::page)),
+    Route::get("/ledger/heads/{height}", || get(ledger::block::head)),
+    Route::get("/ledger/transactions/{transaction}", || get(ledger::block::transaction)),
+    Route::get("/live", || get(live::page)),
+    Route::get("/help", || get(help)).in_menu("Help", EVERYBODY),
+    Route::get("/healthz", || get(metrics::health)),
+    Route::get("/metrics", || get(metrics::metrics)),
+    Route::get("/assets/{hash}/{name}", || get(assets::serve)),
+];
+
+/// The menu of all roles.
+pub(crate) fn navigation() -> Navigation {
+    Navigation::new(
+        ROUTES
+            .iter()
+            .filter_map(|route| route.menu.map(|(label, roles)| Entry { href: route.path, label, roles })),
+    )
+}
+
+/// The pages of this server.
+pub fn router(app: App) -> Router {
+    ROUTES
+        .iter()
+        .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
+        .fallback(|| async { Error::not_found() })
+        .method_not_allowed_fallback(|| async { Error::other_method() })
+        .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::around))
+        .with_state(app)
+}
