@@ -18,7 +18,6 @@ from tree_sitter import Language, Parser
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARSER = Parser(Language(tree_sitter_rust.language()))
 # Pairs that were there when the check was switched on, one a line. The list only ever gets shorter.
-KNOWN_FILE = ROOT / "scripts/known-cycles.txt"
 PATH_IN_MACRO = re.compile(r"\b(?:crate|self|super)(?:\s*::\s*\w+)+")
 
 
@@ -274,8 +273,7 @@ def crates():
 def main():
     report = "--report" in sys.argv
     sys.setrecursionlimit(10_000)
-    known = {tuple(line.split(" ↔ ")) for line in KNOWN_FILE.read_text().splitlines() if " ↔ " in line}
-    lines, functions, cycles, unused = {}, [], 0, set(known)
+    lines, functions, cycles = {}, [], 0
     for crate, name in crates():
         lines.update(crate.files)
         functions += crate.functions
@@ -287,23 +285,17 @@ def main():
         if report:
             print(f"{name}: {len(pairs)} pairs, {len(found)} circles of {sum(map(len, found))} files")
         for a, b in pairs:
-            key = (short(a), short(b))
-            unused.discard(key)
-            if key in known and not report:
-                continue
             cycles += 1
-            print(f"  {key[0]} ↔ {key[1]}")
+            print(f"  {short(a)} ↔ {short(b)}")
             for x, y in ((a, b), (b, a)):
                 print(f"      {x.name} uses {', '.join(sorted(edges[x][y]))[:160]}")
         for group in found:
-            inside = set(group)
-            inner = sorted(short(f) for f in group)
-            inner_pairs = [(short(a), short(b)) for a, b in pairs if a in inside and b in inside]
-            # Two files are a pair and were named as one; a longer circle may go round a pair that is known.
-            if len(group) == 2 or (not report and any(pair in known for pair in inner_pairs)):
+            # Two files are a pair and were named as one.
+            if len(group) == 2:
                 continue
+            inside = set(group)
             cycles += 1
-            print(f"  circle of {len(group)}: {' '.join(inner)}")
+            print(f"  circle of {len(group)}: {' '.join(sorted(short(file) for file in group))}")
             for a in group:
                 for b in sorted(set(edges[a]) & inside):
                     print(f"      {short(a)} → {short(b)}: {', '.join(sorted(edges[a][b]))[:120]}")
@@ -317,13 +309,8 @@ def main():
     )
     if report:
         return 0
-    for a, b in sorted(unused):
-        print(f"no longer a cycle, take it off {KNOWN_FILE.relative_to(ROOT)}: {a} ↔ {b}")
-    left = len(known) - len(unused)
     if cycles:
-        print(f"{cycles} new groups of files that import each other")
-    elif left:
-        print(f"no two files of a crate import each other, but for the {left} pairs of {KNOWN_FILE.relative_to(ROOT)}")
+        print(f"{cycles} groups of files that import each other")
     else:
         print("no two files of a crate import each other")
     return 1 if cycles else 0

@@ -2,7 +2,7 @@
 
 use super::alarm_card::{AlarmCard, read_seen};
 use super::gateways::{behind, cards};
-use super::status::Status;
+use super::patient_status::Status;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Answer;

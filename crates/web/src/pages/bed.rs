@@ -3,7 +3,7 @@
 use super::alarm_card::style;
 use super::limits_form;
 use super::orders;
-use super::status::{Chip, Mark, Status};
+use super::patient_status::{Chip, Mark, Status};
 use crate::charts::{Band, Bucket, Frame, Run, axis};
 use crate::format;
 use crate::labels::{self, Trend};

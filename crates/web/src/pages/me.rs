@@ -3,7 +3,7 @@
 use super::alarm_card::AlarmCard;
 use super::bed::{BedView, Cell, ProofMark, Spark, spark};
 use super::monitoring_consent::WatchCard;
-use super::status::Status;
+use super::patient_status::Status;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Answer;

@@ -1,6 +1,6 @@
 //! What was asked of a bedside and what is in force there, as lines under a patient's values.
 
-use super::status::Mark;
+use super::patient_status::Mark;
 use crate::format;
 use crate::labels;
 use crate::time::Moment;

@@ -3,7 +3,7 @@
 use super::alarm_card::AlarmCard;
 use super::alarms::AlarmsPart;
 use super::bed::BedView;
-use super::status::Status;
+use super::patient_status::Status;
 use super::unwatched::UnwatchedPart;
 use crate::app::App;
 use crate::caller::{Caller, Ward};

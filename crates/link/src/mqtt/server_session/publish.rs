@@ -90,21 +90,19 @@ impl ServerSession {
     }
 
     fn send_v5_ack(&mut self, packet_id: u16, answer: Acknowledgement) {
+        let refused = |why: MqttRefusal| {
+            let code = why.reason_code().and_then(|code| PubackReasonCode::try_from(code).ok());
+            (code.unwrap_or(PubackReasonCode::UnspecifiedError), Some(why.sentence().to_owned()))
+        };
         let (code, sentence) = match answer {
             Acknowledgement::Verdict(Verdict::Admitted | Verdict::Duplicate) => {
                 (PubackReasonCode::Success, None)
             }
-            Acknowledgement::Verdict(Verdict::Busy) => {
-                (PubackReasonCode::QuotaExceeded, Some(LinkRefusal::Busy.sentence().to_owned()))
-            }
+            Acknowledgement::Verdict(Verdict::Busy) => refused(LinkRefusal::Busy.into()),
             Acknowledgement::Verdict(Verdict::Refused { reason, sentence }) => {
                 (puback_code(reason), Some(sentence))
             }
-            Acknowledgement::Refused(why) => {
-                let code = why.reason_code().and_then(|code| PubackReasonCode::try_from(code).ok());
-                let code = code.unwrap_or(PubackReasonCode::UnspecifiedError);
-                (code, Some(why.sentence().to_owned()))
-            }
+            Acknowledgement::Refused(why) => refused(why),
         };
         let Some(sentence) = sentence else {
             if let Ok(ack) = v5_0::Puback::builder().packet_id(packet_id).build() {
