@@ -370,7 +370,7 @@ async function proposal(page) {
   }
   const text = await page.locator('main').innerText();
   must(/Propose this change\?/.test(text) && text.includes(key) && text.includes('north-valley'), 'a proposal is shown in full before it is sent');
-  await page.click('main a:has-text("Leave it")');
+  await page.click('main a:has-text("Cancel")');
   must(!(await page.locator('main').innerText()).includes(key.slice(0, 6)), 'left alone, nothing is proposed');
 }
 
