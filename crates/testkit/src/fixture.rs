@@ -3,6 +3,7 @@
 
 pub mod committees;
 
+use crate::storage_words::{self, pack};
 use crate::trie::{self, Trie};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use std::collections::BTreeMap;
@@ -294,18 +295,7 @@ impl Ward {
             contracts::DEVICES => {
                 for (id, device) in &self.devices {
                     let slots = contracts::device_slots(*id);
-                    let (mut places, mut rest) = ([0; 32], [0; 32]);
-                    pack(&mut places, 0, &device.via.0);
-                    pack(&mut places, 16, &device.org.0);
-                    pack(&mut rest, 0, &device.since_ms.to_be_bytes());
-                    pack(&mut rest, 8, &[if device.kind == DeviceKind::Sensor { 1 } else { 2 }]);
-                    if let Some(revocation) = device.revoked {
-                        pack(&mut rest, 9, &revocation.at_ms.to_be_bytes());
-                        pack(&mut rest, 17, &[revocation.reason as u8 + 1]);
-                        pack(&mut rest, 18, &revocation.last_trusted_seq.to_be_bytes());
-                    }
-                    let words = [device.key, device.wrap_key, device.binding, places, rest];
-                    for (slot, word) in slots.iter().zip(words) {
+                    for (slot, word) in slots.iter().zip(storage_words::device(device)) {
                         put(slot, word);
                     }
                 }
@@ -419,9 +409,4 @@ impl Ward {
         }
         writer.finish().unwrap()
     }
-}
-
-fn pack(word: &mut Word, offset: usize, bytes: &[u8]) {
-    let end = 32 - offset;
-    word[end - bytes.len()..end].copy_from_slice(bytes);
 }

@@ -13,6 +13,7 @@ pub mod golden;
 pub mod lossy;
 mod memory_ledger;
 pub mod model;
+mod storage_words;
 pub mod switched;
 pub mod trie;
 

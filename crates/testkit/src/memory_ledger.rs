@@ -5,6 +5,7 @@ mod explorer;
 
 use crate::gate::Gate;
 use crate::model::{AuthoritiesModel, LedgerModel};
+use crate::storage_words::{self, pack};
 use crate::trie::{self, Trie};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
@@ -14,8 +15,8 @@ use vitals::eip712::{ConsentDomain, grant_id};
 use vitals::governance::{Motion, Proposal, Validator};
 use vitals::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId, sha256};
 use vitals::ledger::{
-    Act, ActId, Anchor, ConsentMessage, Device, DeviceKind, Fact, Grant, Ledger, LedgerError, Organisation,
-    Outcome, Person, Tip,
+    Act, ActId, Anchor, ConsentMessage, Device, Fact, Grant, Ledger, LedgerError, Organisation, Outcome,
+    Person, Tip,
 };
 use vitals::proof::certificate::{self, Certificate};
 use vitals::proof::contracts::{self, Word};
@@ -262,11 +263,6 @@ impl MemoryLedger {
     }
 }
 
-fn pack(word: &mut Word, offset: usize, bytes: &[u8]) {
-    let end = 32 - offset;
-    word[end - bytes.len()..end].copy_from_slice(bytes);
-}
-
 fn storage(model: &LedgerModel, contract: &str) -> Trie {
     let mut storage = Trie::default();
     let mut put = |slots: &[Word], words: &[Word]| {
@@ -285,18 +281,7 @@ fn storage(model: &LedgerModel, contract: &str) -> Trie {
         }
         contracts::DEVICES => {
             for (id, device) in &model.devices {
-                let (mut places, mut rest) = ([0; 32], [0; 32]);
-                pack(&mut places, 0, &device.via.0);
-                pack(&mut places, 16, &device.org.0);
-                pack(&mut rest, 0, &device.since_ms.to_be_bytes());
-                pack(&mut rest, 8, &[if device.kind == DeviceKind::Sensor { 1 } else { 2 }]);
-                if let Some(revocation) = device.revoked {
-                    pack(&mut rest, 9, &revocation.at_ms.to_be_bytes());
-                    pack(&mut rest, 17, &[revocation.reason as u8 + 1]);
-                    pack(&mut rest, 18, &revocation.last_trusted_seq.to_be_bytes());
-                }
-                let words = [device.key, device.wrap_key, device.binding, places, rest];
-                put(&contracts::device_slots(*id), &words);
+                put(&contracts::device_slots(*id), &storage_words::device(device));
             }
         }
         contracts::ANCHORS => {
