@@ -22,6 +22,7 @@ use crate::account::{AccountError, act_transaction, address_of, signed};
 use crate::chain::{Chain, Event, Records};
 use crate::contracts::Contracts;
 use crate::genesis::GenesisError;
+use crate::lock::lock;
 use acts::{ACTS_MAX, Acts};
 use alloy_primitives::Address;
 use policy_calls::PolicyCalls;
@@ -31,7 +32,7 @@ use state_cache::{StateCache, StateUpdate};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, watch};
 use vitals::eip712::ConsentDomain;
@@ -71,10 +72,6 @@ impl fmt::Debug for RemoteChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteChain").field("tip", &self.tip()).finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A runtime for the thread that talks to the network.

@@ -5,6 +5,7 @@
 
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
 use crate::evidence::EvidenceFile;
+use crate::lock::lock;
 use crate::machine::{BlockEnv, Executed, Invalid, Machine, MachineError, Snapshot, View};
 use crate::pool::Pool;
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use std::{
     collections::{HashMap, VecDeque},
     io,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 use tokio::sync::watch;
 use vitals::{
@@ -85,10 +86,6 @@ pub struct Replica {
     /// Height of the first block that changed the committee and whose certificate is missing.
     gap: Mutex<Option<u64>>,
     served: ServedSnapshots,
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Replica {

@@ -3,6 +3,7 @@
 
 use super::node::{Child, Kind, Node, StoredNode};
 use super::row;
+use crate::lock::lock;
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{B256, keccak256};
 use redb::{ReadOnlyTable, ReadableDatabase, TableDefinition};
@@ -79,10 +80,6 @@ struct Inner {
 struct Tables {
     nodes: ReadOnlyTable<u64, &'static [u8]>,
     codes: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Nodes {

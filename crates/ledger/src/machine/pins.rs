@@ -1,7 +1,8 @@
 //! Heights that are being read at: their nodes are kept until the last reader is done.
 
+use crate::lock::lock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The heights that are read at, and by how many. Clones share everything.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +17,7 @@ pub(super) struct Pin {
 
 impl Pins {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(super) fn pin(&self, height: u64) -> Arc<Pin> {

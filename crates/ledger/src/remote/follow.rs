@@ -1,9 +1,10 @@
 //! One round: send waiting acts, read what became final, settle our acts.
 
+use super::Inner;
 use super::network::{RemoteError, block, head};
 use super::rpc::{RpcError, bytes, field, hex_bytes, hex_quantity, quantity};
 use super::state_cache::StateUpdate;
-use super::{Inner, lock};
+use crate::lock::lock;
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
 use serde_json::{Value, json};

@@ -1,8 +1,9 @@
 //! Requests to other nodes and responses to theirs: certificates of old committee changes, and snapshots for
 //! nodes that join.
 
-use super::{Replica, lock};
+use super::Replica;
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
+use crate::lock::lock;
 use crate::snapshot::{Offer, SnapshotRequest, read_changes, write_changes};
 use bytes::Bytes;
 use consensus::{ProtocolViolation, RequestResponse};

@@ -3,8 +3,8 @@
 
 use super::{Head, SnapshotError, SnapshotRequest};
 use crate::Config;
+use crate::lock::lock;
 use crate::machine::snapshot::{Import, SnapshotError as StateError};
-use crate::replica::lock;
 use bytes::Bytes;
 use consensus::{ProtocolViolation, RequestResponse};
 use durable::{Disk as _, Os};

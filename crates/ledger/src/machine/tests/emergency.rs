@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::contracts::bindings::{Consents, TwoClinicians};
-use alloy_consensus::TxEip1559;
-use alloy_primitives::{B256, Bytes, TxKind, U256};
+use alloy_primitives::{B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolConstructor, SolValue};
 use vitals::break_glass::{BREAK_GLASS_PER_DAY_MAX, BreakGlass, Review, SignedBreakGlass, Verdict};
 use vitals::eip712::{break_glass_id, grant_id};
@@ -101,26 +100,6 @@ fn break_glass_is_counted_and_reviewed_once() {
     assert_eq!(newest.len(), 3);
     assert_eq!(ward.machine.view().break_glass_entries(100).unwrap().len(), 11);
     assert_eq!(ward.reopened().machine.view().break_glass_entries(3).unwrap(), newest);
-}
-
-/// Deploys a policy as an administrator's tool does: a plain creation.
-fn deploy(ward: &mut Ward, number: u8, code: Vec<u8>) -> [u8; 20] {
-    let sender = Address::from(account::address_of(&secret(number)).unwrap());
-    let nonce = ward.machine.view().nonce(sender);
-    let tx = TxEip1559 {
-        chain_id: ward.machine.chain_id(),
-        nonce,
-        gas_limit: TX_GAS_MAX,
-        max_fee_per_gas: 0,
-        max_priority_fee_per_gas: 0,
-        to: TxKind::Create,
-        value: U256::ZERO,
-        access_list: Default::default(),
-        input: code.into(),
-    };
-    let raw = account::signed(&SecretKey::from_byte_array(&secret(number)).unwrap(), tx);
-    assert!(ward.block(&[raw]).receipts[0].succeeded);
-    sender.create(nonce).0.0
 }
 
 #[test]

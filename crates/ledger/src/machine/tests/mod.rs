@@ -14,6 +14,8 @@ mod roles;
 use super::*;
 use crate::account;
 use crate::genesis::{Founding, document};
+use alloy_consensus::TxEip1559;
+use alloy_primitives::{TxKind, U256};
 use p256::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use secp256k1::SecretKey;
@@ -21,6 +23,26 @@ use tempfile::TempDir;
 use vitals::ids::{DeviceId, OrgId, PersonId};
 use vitals::ledger::{Act, ConsentMessage, DeviceKind, Role, SignedGrant};
 use vitals::proof::genesis::Founder;
+
+/// Deploys a contract as an administrator's tool does: a plain creation.
+fn deploy(ward: &mut Ward, number: u8, code: Vec<u8>) -> [u8; 20] {
+    let sender = Address::from(account::address_of(&secret(number)).unwrap());
+    let nonce = ward.machine.view().nonce(sender);
+    let tx = TxEip1559 {
+        chain_id: ward.machine.chain_id(),
+        nonce,
+        gas_limit: TX_GAS_MAX,
+        max_fee_per_gas: 0,
+        max_priority_fee_per_gas: 0,
+        to: TxKind::Create,
+        value: U256::ZERO,
+        access_list: Default::default(),
+        input: code.into(),
+    };
+    let raw = account::signed(&SecretKey::from_byte_array(&secret(number)).unwrap(), tx);
+    assert!(ward.block(&[raw]).receipts[0].succeeded);
+    sender.create(nonce).0.0
+}
 
 /// When the ledger is founded.
 pub(crate) const FOUNDED_MS: u64 = 1_800_000_000_123;

@@ -2,8 +2,6 @@
 
 use super::*;
 use crate::contracts::roles;
-use alloy_consensus::TxEip1559;
-use alloy_primitives::{TxKind, U256};
 use proptest::prelude::*;
 use testkit::model::LedgerModel;
 use vitals::eip712::grant_id;
@@ -25,25 +23,6 @@ fn three() -> Ward {
     document.committee = vec![[3; 32], [4; 32], [5; 32]];
     document.operators = (0..3).map(org).collect();
     Ward::of(document, Config::default())
-}
-
-fn deploy(ward: &mut Ward, number: u8, code: Vec<u8>) -> [u8; 20] {
-    let sender = Address::from(account::address_of(&secret(number)).unwrap());
-    let nonce = ward.machine.view().nonce(sender);
-    let tx = TxEip1559 {
-        chain_id: ward.machine.chain_id(),
-        nonce,
-        gas_limit: TX_GAS_MAX,
-        max_fee_per_gas: 0,
-        max_priority_fee_per_gas: 0,
-        to: TxKind::Create,
-        value: U256::ZERO,
-        access_list: Default::default(),
-        input: code.into(),
-    };
-    let raw = account::signed(&SecretKey::from_byte_array(&secret(number)).unwrap(), tx);
-    assert!(ward.block(&[raw]).receipts[0].succeeded);
-    sender.create(nonce).0.0
 }
 
 fn entry_for(contract: [u8; 20]) -> Act {
