@@ -41,15 +41,7 @@ pub(crate) fn is_from_this_machine(extensions: &Extensions, headers: &HeaderMap)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::{HeaderName, HeaderValue};
-
-    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
-        list.iter()
-            .map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_str(value).expect("plain text"))
-            })
-            .collect()
-    }
+    use crate::tests::headers;
 
     #[test]
     fn the_client_is_the_one_the_proxy_names_last_and_never_what_a_client_says_of_itself() {

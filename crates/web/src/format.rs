@@ -1,5 +1,6 @@
 //! How numbers, lists and identifiers are written on a page.
 
+pub use vitals::ledger::explorer::{count, hex, short as short_hex};
 use vitals::metric::Metric;
 
 /// Decimals a page shows; records keep all of them.
@@ -66,36 +67,6 @@ pub fn numbers(ranges: &[(u64, u64)]) -> String {
         false => format!("{first}–{last}"),
     };
     ranges.iter().map(range).collect::<Vec<_>>().join(", ")
-}
-
-/// Bytes as lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    hex::encode(bytes)
-}
-
-/// The two ends of a long hex word: `9c1e…40b2`.
-#[must_use]
-pub fn short_hex(bytes: &[u8]) -> String {
-    let text = hex::encode(bytes);
-    match text.len() {
-        0..=12 => text,
-        len => format!("{}…{}", &text[..6], &text[len - 4..]),
-    }
-}
-
-/// A large count with thin spaces: `1 204 991`.
-#[must_use]
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place != 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// A clinic's clause as a sentence.

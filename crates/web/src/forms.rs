@@ -166,15 +166,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for At<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
-
-    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
-        list.iter()
-            .map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_str(value).expect("plain text"))
-            })
-            .collect()
-    }
+    use crate::tests::headers;
 
     #[test]
     fn only_our_own_pages_may_post() {

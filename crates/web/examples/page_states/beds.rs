@@ -1,6 +1,6 @@
 //! The ward with a bed in every state.
 
-use crate::hospital::{CARE, Hospital, Vitals, wave};
+use crate::hospital::{CARE, Hospital, PATIENTS, Vitals, wave};
 use clinic::{ChartRequest, LimitsOrder};
 use vitals::alarm::{Condition, Limits, SILENCE_MAX_MS};
 use vitals::command::Outcome;
@@ -40,31 +40,6 @@ const ENDING: usize = 18;
 const WITHDRAWN: usize = 19;
 const ANSWERED_FOR: usize = 20;
 const PAUSED: usize = 21;
-
-const PATIENTS: [(&str, &str); 22] = [
-    ("amira", "Amira Demo"),
-    ("b", "B. Sample"),
-    ("c", "C. Example"),
-    ("d", "D. Test"),
-    ("e", "E. Sample"),
-    ("f", "F. Example"),
-    ("g", "G. Test"),
-    ("h", "H. Sample"),
-    ("i", "I. Example"),
-    ("j", "J. Test"),
-    ("k", "K. Sample"),
-    ("l", "L. Example"),
-    ("m", "M. Test"),
-    ("n", "N. Sample"),
-    ("o", "O. Example"),
-    ("p", "P. Test"),
-    ("q", "Q. Sample"),
-    ("r", "R. Example"),
-    ("s", "S. Test"),
-    ("t", "T. Sample"),
-    ("u", "U. Example"),
-    ("v", "V. Test"),
-];
 
 /// What a bed sends when so much time is left before somebody looks.
 fn vitals(board: usize, at_ms: u64, left_ms: u64) -> Vitals {

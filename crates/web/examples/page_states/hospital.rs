@@ -23,6 +23,32 @@ pub(crate) struct State {
     pub(crate) path: String,
 }
 
+/// Logins and names of patients; a ward takes as many as it has beds.
+pub(crate) const PATIENTS: [(&str, &str); 22] = [
+    ("amira", "Amira Demo"),
+    ("b", "B. Sample"),
+    ("c", "C. Example"),
+    ("d", "D. Test"),
+    ("e", "E. Sample"),
+    ("f", "F. Example"),
+    ("g", "G. Test"),
+    ("h", "H. Sample"),
+    ("i", "I. Example"),
+    ("j", "J. Test"),
+    ("k", "K. Sample"),
+    ("l", "L. Example"),
+    ("m", "M. Test"),
+    ("n", "N. Sample"),
+    ("o", "O. Example"),
+    ("p", "P. Test"),
+    ("q", "Q. Sample"),
+    ("r", "R. Example"),
+    ("s", "S. Test"),
+    ("t", "T. Sample"),
+    ("u", "U. Example"),
+    ("v", "V. Test"),
+];
+
 /// A ward, its people, and what can be seen in it.
 pub(crate) struct Hospital {
     pub(crate) ward: Ward,

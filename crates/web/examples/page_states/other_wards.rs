@@ -1,6 +1,6 @@
 //! Wards in which something is wrong, or missing, for everybody.
 
-use crate::hospital::{Hospital, Vitals, wave};
+use crate::hospital::{Hospital, PATIENTS, Vitals, wave};
 use clinic::LATE_BLOCKS;
 use clinic::POLICY_RETRY_MS;
 use clinic::VIEW_AGE_MAX_MS;
@@ -9,7 +9,8 @@ use vitals::command::Outcome;
 use vitals::ledger::Purpose;
 use vitals::metric::{Absence, Metric};
 
-const THREE: [(&str, &str); 3] = [("amira", "Amira Demo"), ("b", "B. Sample"), ("c", "C. Example")];
+/// Beds of a small ward.
+const FEW: usize = 3;
 
 fn well(board: usize, at_ms: u64) -> Vitals {
     let (heart, warmth) = (700 + wave(at_ms, 311.0, board), 3680 + wave(at_ms, 997.0, board) / 4);
@@ -18,20 +19,10 @@ fn well(board: usize, at_ms: u64) -> Vitals {
 
 /// An ordinary afternoon: most patients are well, one alarm is new, one is answered, one sensor has come off.
 pub(crate) fn ordinary() -> Hospital {
-    const PATIENTS: [(&str, &str); 8] = [
-        ("amira", "Amira Demo"),
-        ("b", "B. Sample"),
-        ("c", "C. Example"),
-        ("d", "D. Test"),
-        ("e", "E. Sample"),
-        ("f", "F. Example"),
-        ("g", "G. Test"),
-        ("h", "H. Sample"),
-    ];
     const HIGH: usize = 1;
     const WARM: usize = 2;
     const OFF: usize = 5;
-    let mut hospital = Hospital::with(&PATIENTS);
+    let mut hospital = Hospital::with(&PATIENTS[..8]);
     hospital.consent("b", "lee", Purpose::Treatment);
     let until_ms = hospital.ward.now_ms + 7_200_000;
     let vitals = move |board: usize, at_ms: u64| {
@@ -59,29 +50,7 @@ pub(crate) fn ordinary() -> Hospital {
 
 /// Twenty silent beds behind one gateway.
 pub(crate) fn silent_gateway() -> Hospital {
-    const LETTERS: [(&str, &str); 20] = [
-        ("a", "A. Test"),
-        ("b", "B. Sample"),
-        ("c", "C. Example"),
-        ("d", "D. Test"),
-        ("e", "E. Sample"),
-        ("f", "F. Example"),
-        ("g", "G. Test"),
-        ("h", "H. Sample"),
-        ("i", "I. Example"),
-        ("j", "J. Test"),
-        ("k", "K. Sample"),
-        ("l", "L. Example"),
-        ("m", "M. Test"),
-        ("n", "N. Sample"),
-        ("o", "O. Example"),
-        ("p", "P. Test"),
-        ("q", "Q. Sample"),
-        ("r", "R. Example"),
-        ("s", "S. Test"),
-        ("t", "T. Sample"),
-    ];
-    let mut hospital = Hospital::with(&LETTERS);
+    let mut hospital = Hospital::with(&PATIENTS[..20]);
     hospital.pass(600, 10, well);
     for _ in 0..70 {
         hospital.ward.pass(1_000);
@@ -93,7 +62,7 @@ pub(crate) fn silent_gateway() -> Hospital {
 
 /// Beds whose consents have a policy that does not answer; there is an alarm at the second.
 pub(crate) fn silent_policy() -> Hospital {
-    let mut hospital = Hospital::with(&THREE);
+    let mut hospital = Hospital::with(&PATIENTS[..FEW]);
     hospital.pass(600, 10, well);
     for login in ["amira", "b"] {
         let grant = hospital.monitoring(login);
@@ -115,7 +84,7 @@ pub(crate) fn silent_policy() -> Hospital {
 
 /// A ledger that left a withdrawal out, and then stopped.
 pub(crate) fn ledger_stands_still() -> Hospital {
-    let mut hospital = Hospital::with(&THREE);
+    let mut hospital = Hospital::with(&PATIENTS[..FEW]);
     let grant = hospital.consent("amira", "lee", Purpose::Treatment);
     hospital.pass(600, 10, well);
     hospital.ward.ledger.set_deaf(true);
@@ -128,7 +97,7 @@ pub(crate) fn ledger_stands_still() -> Hospital {
     for _ in 0..VIEW_AGE_MAX_MS / 10_000 + 6 {
         hospital.ward.pass(10_000);
         let at_ms = hospital.ward.now_ms;
-        let pulses: Vec<Vec<u8>> = (0..THREE.len())
+        let pulses: Vec<Vec<u8>> = (0..FEW)
             .map(|board| hospital.gateway.sensors[board].pulse(700 + wave(at_ms, 311.0, board), at_ms))
             .collect();
         hospital.ward.carry(hospital.gateway.id(), &pulses);

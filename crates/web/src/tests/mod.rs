@@ -18,3 +18,12 @@ mod random;
 mod routes;
 mod scene;
 mod status;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The headers of a request.
+pub(crate) fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+    list.iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+        .collect()
+}
