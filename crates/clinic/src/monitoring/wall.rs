@@ -8,6 +8,7 @@ use crate::accounts::Session;
 use crate::clinic::Clinic;
 use crate::consents::{AccessRequest, Allowed, MONITORED};
 use crate::errors::{ClinicError, Denied};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use vault::{AccessError, MONITORING_BACK_MS, MonitoringLease, Patient};
 use vitals::PatientId;
@@ -66,7 +67,9 @@ impl Clinic {
         tiles.sort_by(|a, b| (&a.bed, a.patient).cmp(&(&b.bed, b.patient)));
         let mut hidden: Vec<HiddenBed> =
             hidden.iter().map(|(patient, why)| self.hidden_bed(*patient, *why)).collect();
-        hidden.sort_by(|a, b| (&a.place, a.patient).cmp(&(&b.place, b.patient)));
+        // As in the strip: what is urgent first.
+        let rank = |bed: &HiddenBed| Reverse(bed.alarm.map(|alarm| (alarm.priority, alarm.rings)));
+        hidden.sort_by(|a, b| (rank(a), &a.place, a.patient).cmp(&(rank(b), &b.place, b.patient)));
         let mut unwatched = self.monitoring.of_all(|patient, bed| bed.unwatched_view(patient));
         unwatched.sort_by(|a, b| (&a.place, a.patient).cmp(&(&b.place, b.patient)));
         let of_tiles = tiles.iter().flat_map(|tile| tile.alarms.clone());

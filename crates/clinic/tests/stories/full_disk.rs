@@ -28,6 +28,16 @@ fn a_wall_whose_looks_cannot_be_recorded_names_its_beds_and_shows_them_once_they
 }
 
 #[test]
+fn of_beds_that_cannot_be_shown_the_one_with_the_worst_alarm_comes_first() {
+    let (mut ward, [amira, bela], [_, mut second]) = scene();
+    ward.beats(&mut second, 1900, 12);
+    ward.switches.full.store(true, Ordering::SeqCst);
+    let wall = ward.clinic.wall(&ward.as_("lee"), ward.now_ms).unwrap();
+    let order: Vec<_> = wall.hidden.iter().map(|bed| (bed.patient, bed.alarm.is_some())).collect();
+    assert_eq!(order, [(bela, true), (amira, false)]);
+}
+
+#[test]
 fn the_entries_of_a_wall_are_written_with_one_sync() {
     let (ward, _, _) = scene();
     ward.clinic.write_alarm_events(ward.now_ms);
