@@ -4,9 +4,10 @@ use crate::bedside::Gateway;
 use crate::clock;
 use anyhow::{Context, Result};
 use clinic::{Clinic, NewPerson, Session};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use testkit::model::LedgerModel;
 use vault::{Costs, Entropy, Store, Vault};
 use vitals::eip712::{ConsentDomain, grant_id};
@@ -70,7 +71,7 @@ impl Paper {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A block with everything that waits.

@@ -2,10 +2,10 @@
 //! Owns its lock; nothing is written or asked while it is held.
 
 use crate::consents::Allowed;
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use vault::DurableAccess;
 use vitals::PatientId;
 use vitals::ids::Hash;
@@ -34,18 +34,18 @@ pub(crate) struct Traces {
 
 impl Traces {
     pub(crate) fn get(&self, key: &TraceKey) -> Option<Trace> {
-        lock(&self.kept).get(key).cloned()
+        self.kept.lock().get(key).cloned()
     }
 
     pub(crate) fn keep(&self, key: TraceKey, trace: Trace) {
-        lock(&self.kept).insert(key, trace);
+        self.kept.lock().insert(key, trace);
     }
 
     /// Forgets what these sessions left.
     pub(crate) fn forget(&self, ended: &[[u8; 16]]) {
         if !ended.is_empty() {
             let ended: BTreeSet<&[u8; 16]> = ended.iter().collect();
-            lock(&self.kept).retain(|(session, ..), _| !ended.contains(session));
+            self.kept.lock().retain(|(session, ..), _| !ended.contains(session));
         }
     }
 

@@ -1,8 +1,7 @@
 //! Acts handed to the ledger that are not final yet. Owns its lock; the ledger is asked without it.
 
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use vitals::GrantId;
 use vitals::eip712::grant_id;
 use vitals::ledger::{Act, ActId, ConsentMessage, Ledger, LedgerError, Outcome};
@@ -66,7 +65,7 @@ impl Acts {
         now_ms: u64,
     ) -> Result<Ticket, LedgerError> {
         let ticket = Ticket { act: ledger.submit(act.clone())?, what };
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         if kept.pending.len() == ACTS_MAX {
             kept.pending.pop_front();
         }
@@ -77,7 +76,7 @@ impl Acts {
 
     /// Forgets acts that are final, hands in again what the ledger lost.
     pub(crate) fn settle(&self, ledger: &dyn Ledger, now_ms: u64) {
-        let before: Vec<Pending> = lock(&self.0).pending.iter().cloned().collect();
+        let before: Vec<Pending> = self.0.lock().pending.iter().cloned().collect();
         let settled = before.into_iter().map(|mut pending| {
             let known_as = pending.ticket.act;
             pending.outcome = ledger.outcome(known_as);
@@ -92,7 +91,7 @@ impl Acts {
             (known_as, pending)
         });
         let settled: Vec<(ActId, Pending)> = settled.collect();
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         for (known_as, now) in settled {
             if let Some(pending) = kept.pending.iter_mut().find(|pending| pending.ticket.act == known_as) {
                 *pending = now;
@@ -107,12 +106,12 @@ impl Acts {
 
     /// Is any of them so? `is` must be pure: it holds the lock.
     pub(crate) fn any_under_way(&self, is: impl Fn(&Act, &Outcome) -> bool) -> bool {
-        lock(&self.0).pending.iter().any(|pending| is(&pending.act, &pending.outcome))
+        self.0.lock().pending.iter().any(|pending| is(&pending.act, &pending.outcome))
     }
 
     /// The message of a consent that is not on the ledger yet.
     pub(crate) fn consent_under_way(&self, grant: GrantId) -> Option<ConsentMessage> {
-        let kept = lock(&self.0);
+        let kept = self.0.lock();
         kept.pending.iter().find_map(|pending| match &pending.act {
             Act::Grant(signed) if grant_id(signed.message.patient, &signed.message.nonce) == grant => {
                 Some(signed.message.clone())
@@ -123,7 +122,7 @@ impl Acts {
 
     /// Withdrawals under way, if it is time to hold all of them against the ledger.
     pub(crate) fn withdrawals_due(&self, now_ms: u64) -> Option<Vec<GrantId>> {
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         if now_ms.abs_diff(kept.withdrawals_ms) < RESUBMIT_MS {
             return None;
         }
@@ -143,6 +142,6 @@ impl Acts {
             since_ms: pending.since_ms,
             outcome: pending.outcome.clone(),
         };
-        lock(&self.0).pending.iter().map(view).collect()
+        self.0.lock().pending.iter().map(view).collect()
     }
 }

@@ -70,7 +70,6 @@ mod errors;
 mod export;
 mod health;
 mod ledger_queries;
-mod lock;
 mod monitoring;
 mod observer;
 mod pairing;

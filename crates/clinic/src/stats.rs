@@ -1,8 +1,7 @@
 //! What the node counted: for the administrator's page, the metrics and the ward's report.
 
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 /// Buckets per doubling of latency.
 const STEPS: u64 = 8;
@@ -107,30 +106,30 @@ impl Default for Figures {
 impl Stats {
     /// Counts. `count` must be pure: it holds the lock.
     pub(crate) fn count(&self, count: impl FnOnce(&mut Counters)) {
-        count(&mut lock(&self.0).counters);
+        count(&mut self.0.lock().counters);
     }
 
     /// Envelopes of the node's own were written.
     pub(crate) fn authored(&self, envelopes: usize) {
-        lock(&self.0).counters.authored += envelopes as u64;
+        self.0.lock().counters.authored += envelopes as u64;
     }
 
     /// How long envelopes took from sealing to the live view, milliseconds.
     pub(crate) fn live(&self, latencies_ms: impl IntoIterator<Item = u64>) {
-        let mut figures = lock(&self.0);
+        let mut figures = self.0.lock();
         latencies_ms.into_iter().for_each(|latency_ms| figures.seal_to_live.add(latency_ms));
     }
 
     /// How long envelopes took from sealing to the finalized anchor, milliseconds.
     pub(crate) fn finalized(&self, latencies_ms: impl IntoIterator<Item = u64>) {
-        let mut figures = lock(&self.0);
+        let mut figures = self.0.lock();
         figures.counters.anchors += 1;
         latencies_ms.into_iter().for_each(|latency_ms| figures.seal_to_final.add(latency_ms));
     }
 
     /// Everything so far.
     pub(crate) fn counters(&self) -> Counters {
-        let figures = lock(&self.0);
+        let figures = self.0.lock();
         Counters {
             seal_to_live: figures.seal_to_live.latency(),
             seal_to_final: figures.seal_to_final.latency(),
@@ -140,7 +139,7 @@ impl Stats {
 
     /// Counts from nothing.
     pub(crate) fn reset(&self) {
-        *lock(&self.0) = Figures::default();
+        *self.0.lock() = Figures::default();
     }
 }
 

@@ -21,11 +21,8 @@ use consensus::{
     network::message_bytes_max,
     settings,
 };
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use vitals::proof::genesis::GenesisDocument;
 
 pub use byzantine::{CHANNELS, CompromisedKey, Twin, TwinPeers};
@@ -108,7 +105,7 @@ impl SimulatedNetwork {
 
     /// Registers a validator with the network.
     fn register_peer(&self, who: &PublicKey) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.insert(who.clone()) {
             let everybody = Set::from_iter_dedup(known.iter().cloned());
             // The network tells sets apart by their number.

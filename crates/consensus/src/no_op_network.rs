@@ -12,14 +12,8 @@ use commonware_utils::{
     channel::ring,
     ordered::{Map, Set},
 };
-use std::{
-    convert::Infallible,
-    fmt,
-    future::pending,
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use parking_lot::Mutex;
+use std::{convert::Infallible, fmt, future::pending, num::NonZeroUsize, sync::Arc, time::SystemTime};
 
 /// Drops every message.
 #[derive(Debug, Clone)]
@@ -111,7 +105,7 @@ impl Blocker for NoOpOracle {
 
     fn blocked(&mut self) -> BlockedSubscription<PublicKey> {
         let (sender, receiver) = ring::channel(NZUsize!(1));
-        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.blocked.lock().push(sender);
         receiver
     }
 }

@@ -8,10 +8,8 @@ use commonware_p2p::{
     TrackedPeers,
 };
 use commonware_utils::{channel::mpsc, ordered::Map};
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{fmt, sync::Arc};
 
 /// The peer sets of one validator.
 #[derive(Clone, Default)]
@@ -31,7 +29,7 @@ impl fmt::Debug for PeerSets {
 
 impl PeerSets {
     fn with<T>(&self, act: impl FnOnce(&mut Sets) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.0.lock())
     }
 }
 

@@ -11,10 +11,8 @@ use commonware_consensus::{
 use commonware_p2p::{BlockedSubscription, Blocker};
 use commonware_runtime::Clock;
 use commonware_utils::ordered::Set;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::BTreeMap, sync::Arc};
 use vitals::explorer::short;
 
 /// Most peers whose status is kept.
@@ -42,7 +40,7 @@ pub struct PeerStatusTable(Arc<Mutex<BTreeMap<[u8; 32], PeerStatus>>>);
 
 impl PeerStatusTable {
     fn table(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], PeerStatus>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn update(&self, who: &PublicKey, change: impl FnOnce(&mut PeerStatus)) {

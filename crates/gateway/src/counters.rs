@@ -1,9 +1,9 @@
 //! What a gateway counts, live and at its end.
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use vitals::StreamId;
 use vitals::ids::Hash;
 
@@ -155,7 +155,7 @@ pub(crate) fn add(counter: &AtomicU64, n: u64) {
 
 impl Counters {
     fn rings(&self) -> MutexGuard<'_, Rings> {
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rings.lock()
     }
 
     /// The latest envelopes and when they were sealed, for latencies measured elsewhere.

@@ -65,7 +65,7 @@ async fn everything_sampled_comes_home_and_is_forgotten_after_its_proof() {
     assert_eq!(figures.envelopes_forgotten, figures.envelopes_sealed);
     assert_eq!((figures.envelopes_pending, figures.proofs_failed, figures.receipts_failed), (0, 0, 0));
     assert_eq!(figures.sealed_to_proven_ms.samples, figures.envelopes_sealed);
-    let record = home.state.record.lock().unwrap();
+    let record = home.state.record.lock();
     assert_eq!(record.stored() as u64, figures.envelopes_sealed);
     assert_eq!(record.next_seqs(), figures.streams.into_iter().filter(|(_, next)| *next > 0).collect());
     assert_eq!(record.equivocations, 0);
@@ -101,11 +101,11 @@ async fn what_was_sealed_in_the_dark_arrives_later_alarms_first() {
     let dark = gateway.stop().await;
     let home = SimulatedNode::open().await;
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
-    until("home", || home.state.record.lock().unwrap().stored() as u64 > dark.envelopes_sealed).await;
+    until("home", || home.state.record.lock().stored() as u64 > dark.envelopes_sealed).await;
     until("the mark is gone", || !marked(&boards[0].state().lcd.unwrap())).await;
     let figures = gateway.stop().await;
     assert_eq!(figures.envelopes_pending, 0);
-    let record = home.state.record.lock().unwrap();
+    let record = home.state.record.lock();
     assert_eq!(record.next_seqs(), figures.streams.into_iter().filter(|(_, next)| *next > 0).collect());
     assert_eq!((record.duplicates, record.equivocations), (0, 0));
     assert_eq!(record.arrivals[0], Class::Alarms);
@@ -130,7 +130,7 @@ async fn a_node_that_goes_and_comes_back_loses_nothing() {
         (0, figures.envelopes_sealed),
         "{figures:?}"
     );
-    assert_eq!(home.state.record.lock().unwrap().equivocations, 0);
+    assert_eq!(home.state.record.lock().equivocations, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,7 +149,7 @@ async fn a_gateway_that_is_stopped_and_started_goes_on_in_its_streams() {
     let figures = gateway.stop().await;
     sealed += figures.envelopes_sealed;
     assert_eq!(figures.envelopes_pending, 0);
-    let record = home.state.record.lock().unwrap();
+    let record = home.state.record.lock();
     assert_eq!((record.equivocations, record.stored() as u64), (0, sealed));
     assert_eq!(record.next_seqs(), figures.streams.into_iter().filter(|(_, next)| *next > 0).collect());
 }
@@ -158,7 +158,7 @@ async fn a_gateway_that_is_stopped_and_started_goes_on_in_its_streams() {
 async fn a_busy_node_is_asked_again() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
     let (dir, home) = (paired(1), SimulatedNode::open().await);
-    home.state.behaviour.lock().unwrap().busy = 7;
+    home.state.behaviour.lock().busy = 7;
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("proofs", || now(&counters.proofs_checked) > 10).await;
@@ -172,7 +172,7 @@ async fn a_refused_envelope_is_kept_aside_and_said_on_the_lcd() {
     let (boards, paths, clock) = boards(&[Scenario::Healthy]);
     let (dir, home) = (paired(1), SimulatedNode::open().await);
     {
-        let mut behaviour = home.state.behaviour.lock().unwrap();
+        let mut behaviour = home.state.behaviour.lock();
         behaviour.refusal = Some(RefusalReason::PayloadInvalid);
         behaviour.refuse = [Class::Environment.code()].into();
     }
@@ -192,7 +192,7 @@ async fn forged_receipts_and_proofs_let_it_forget_nothing() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
     let (dir, home) = (paired(1), SimulatedNode::open().await);
     {
-        let mut behaviour = home.state.behaviour.lock().unwrap();
+        let mut behaviour = home.state.behaviour.lock();
         (behaviour.forge_receipts, behaviour.forge_proofs) = (true, true);
     }
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
@@ -202,7 +202,7 @@ async fn forged_receipts_and_proofs_let_it_forget_nothing() {
     assert_eq!(now(&counters.envelopes_pending), now(&counters.envelopes_sealed));
     // The node comes to its senses.
     {
-        let mut behaviour = home.state.behaviour.lock().unwrap();
+        let mut behaviour = home.state.behaviour.lock();
         (behaviour.forge_receipts, behaviour.forge_proofs) = (false, false);
     }
     let figures = gateway.stop().await;
@@ -218,14 +218,14 @@ async fn missing_receipts_are_asked_for_by_sending_again() {
     let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
     let (dir, home) = (paired(1), SimulatedNode::open().await);
     {
-        let mut behaviour = home.state.behaviour.lock().unwrap();
+        let mut behaviour = home.state.behaviour.lock();
         (behaviour.no_receipts, behaviour.no_proofs) = (true, true);
     }
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
-    until("duplicates", || home.state.record.lock().unwrap().duplicates > 3).await;
+    until("duplicates", || home.state.record.lock().duplicates > 3).await;
     {
-        let mut behaviour = home.state.behaviour.lock().unwrap();
+        let mut behaviour = home.state.behaviour.lock();
         (behaviour.no_receipts, behaviour.no_proofs) = (false, false);
     }
     until("receipts", || now(&counters.receipts_checked) > 3).await;

@@ -8,11 +8,11 @@ use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
 use durable::{AppendFile, Os};
+use parking_lot::Mutex;
 use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use vitals::ids::OrgId;
 use vitals::ledger::{Act, ActId, LedgerError};
 
@@ -101,7 +101,7 @@ impl Account {
         contracts.check_available(act).map_err(|why| LedgerError::Refused(why.to_owned()))?;
         let call = contracts.call(org, act);
         // Locked until the pool has the transaction, so that no nonce is used twice.
-        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outbox = self.outbox.lock();
         let nonce = self.pool.next_nonce(self.address);
         let raw = sign(&self.key, self.machine.chain_id(), nonce, call);
         let id = self.pool.submit(raw.clone()).map_err(|error| match error {

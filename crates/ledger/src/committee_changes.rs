@@ -8,11 +8,9 @@
 mod tests;
 
 use consensus::SnapshotBase;
+use parking_lot::{RwLock, RwLockReadGuard};
 use redb::{Database, Durability, ReadableTable, TableDefinition};
-use std::{
-    path::Path,
-    sync::{PoisonError, RwLock},
-};
+use std::path::Path;
 use vitals::proof::{
     BrokenLink, CHANGES_BYTES_MAX, CHANGES_MAX, Certified, LedgerProof, certificate::Certificate,
     genesis::GenesisDocument, header::BlockHeader, verify, verify_changes,
@@ -197,7 +195,7 @@ impl CommitteeChanges {
     /// # Errors
     /// If the disk fails, or one of them does not verify after the stored ones: nothing is stored.
     pub fn extend(&self, changes: &[Certified]) -> Result<(), CommitteeChangeError> {
-        let mut chain = self.chain.write().unwrap_or_else(PoisonError::into_inner);
+        let mut chain = self.chain.write();
         let mut fresh = Vec::new();
         for certified in changes {
             let header = BlockHeader::decode(&certified.header).map_err(BrokenLink::Header)?;
@@ -282,7 +280,7 @@ impl CommitteeChanges {
         self.len() == 0
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Chain> {
-        self.chain.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Chain> {
+        self.chain.read()
     }
 }

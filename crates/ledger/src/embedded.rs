@@ -9,12 +9,8 @@ use crate::replica::{Replica, Stats};
 use crate::snapshot::Offer;
 use consensus::{Config as ConsensusConfig, Evidence, Peer, PeerStatusTable, StartError, Status, Validator};
 use durable::{Disk as _, Os};
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 use vitals::{
     explorer::Explorer,
@@ -171,7 +167,7 @@ impl EmbeddedChain {
     /// Stops the validator and waits for it, at most about two seconds. Reads still work; acts are refused
     /// with [`LedgerError::Down`]. Blocking: call it outside async threads.
     pub fn stop(&self) {
-        self.validator.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        self.validator.lock().stop();
     }
 
     /// The status of the validator.
@@ -264,13 +260,13 @@ impl EmbeddedChain {
     /// Panics on the ledger's thread.
     #[cfg(test)]
     fn panic(&self) {
-        self.validator.lock().unwrap_or_else(PoisonError::into_inner).panic();
+        self.validator.lock().panic();
     }
 
     /// Stops it as a crash would.
     #[cfg(test)]
     fn crash(self) {
-        self.validator.lock().unwrap_or_else(PoisonError::into_inner).crash();
+        self.validator.lock().crash();
     }
 }
 

@@ -14,7 +14,6 @@ pub mod embedded;
 pub mod evidence;
 mod explorer;
 pub mod genesis;
-mod lock;
 pub mod machine;
 pub mod pool;
 pub mod remote;

@@ -8,8 +8,9 @@ mod tests;
 
 use crate::machine::{BLOCK_TXS_MAX, InvalidTx, Machine, Snapshot, StoreError, View};
 use alloy_primitives::{Address, keccak256};
+use parking_lot::{Mutex, MutexGuard};
 use queues::{Handover, Queues};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::Notify;
 use vitals::ids::Hash;
 use vitals::ledger::Outcome;
@@ -287,6 +288,6 @@ impl Pool {
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues> {
-        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.queues.lock()
     }
 }

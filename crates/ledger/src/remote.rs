@@ -22,9 +22,9 @@ use crate::account::{AccountError, act_transaction, address_of, signed};
 use crate::chain::{Chain, Event, Records};
 use crate::contracts::Contracts;
 use crate::genesis::GenesisError;
-use crate::lock::lock;
 use acts::{ACTS_MAX, Acts};
 use alloy_primitives::Address;
+use parking_lot::{Mutex, RwLock};
 use policy_calls::PolicyCalls;
 use rpc::Rpc;
 use secp256k1::SecretKey;
@@ -32,7 +32,7 @@ use state_cache::{StateCache, StateUpdate};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, watch};
 use vitals::eip712::ConsentDomain;
@@ -151,7 +151,7 @@ impl Inner {
     }
 
     fn cache(&self) -> Arc<StateCache> {
-        self.cache.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.cache.read().clone()
     }
 
     /// Checks the network and reads all records, before the first answer is given.
@@ -207,7 +207,7 @@ impl Inner {
     fn submit(&self, act: &Act) -> Result<ActId, LedgerError> {
         self.check_running()?;
         // Locked until the act is in the file, so that no nonce is used twice.
-        let mut acts = lock(&self.acts);
+        let mut acts = self.acts.lock();
         let cache = self.cache();
         let org = cache.sends_for(self.address.0.0).ok_or_else(|| {
             LedgerError::Refused(format!("{} is not the sender of an active organisation", self.address))
@@ -288,7 +288,7 @@ impl RemoteChain {
 
     fn end(&self) {
         self.stop.send_replace(true);
-        let thread = lock(&self.thread).take();
+        let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("The thread that followed the ledger's network had panicked");
         }
@@ -379,7 +379,7 @@ impl Ledger for RemoteChain {
     }
 
     fn outcome(&self, act: ActId) -> Outcome {
-        let outcome = lock(&self.inner.acts).outcome(&act);
+        let outcome = self.inner.acts.lock().outcome(&act);
         if outcome == Outcome::Pending {
             self.inner.wake.notify_one();
         }

@@ -5,18 +5,18 @@
 
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
 use crate::evidence::EvidenceFile;
-use crate::lock::lock;
 use crate::machine::{BlockEnv, Executed, Invalid, Machine, MachineError, Snapshot, View};
 use crate::pool::Pool;
 use bytes::Bytes;
 use consensus::block::{Block, GOSSIP_BYTES_MAX};
 use consensus::machine::BoxFuture;
 use consensus::{Evidence, NotCommitted, NotExecuted, ProtocolViolation, SnapshotBase, StateMachine};
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
     io,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 use tokio::sync::watch;
 use vitals::{
@@ -159,7 +159,7 @@ impl Replica {
     /// # Errors
     /// If the disk fails.
     pub fn keep_evidence_in(&self, folder: &Path) -> io::Result<()> {
-        *lock(&self.evidence) = EvidenceFile::open(folder)?;
+        *self.evidence.lock() = EvidenceFile::open(folder)?;
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl Replica {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let counters = lock(&self.counters);
+        let counters = self.counters.lock();
         Stats {
             height: self.machine.tip().height,
             blocks: counters.blocks,
@@ -183,7 +183,7 @@ impl Replica {
             let why = format!("a proof holds at most {ACCOUNTS_MAX} facts, not {}", facts.len());
             return Err(LedgerError::Refused(why));
         }
-        let (view, header, certificate) = match &*lock(&self.certified) {
+        let (view, header, certificate) = match &*self.certified.lock() {
             Some(c) => (c.view.clone(), c.header.clone(), c.certificate.clone()),
             None => return Err(LedgerError::Busy(String::from("no height has a certificate yet"))),
         };
@@ -193,13 +193,13 @@ impl Replica {
     }
 
     fn keep_speculative(&self, digest: Hash, height: u64, executed: Executed) {
-        lock(&self.speculative).insert(digest, Speculative { height, executed: Arc::new(executed) });
+        self.speculative.lock().insert(digest, Speculative { height, executed: Arc::new(executed) });
     }
 
     /// The state after the block `parent`.
     fn after(&self, parent: &Hash) -> Result<Snapshot, NotExecuted> {
         // Speculative results first: a commit moves the view before it drops the result it made final.
-        if let Some(speculative) = lock(&self.speculative).get(parent) {
+        if let Some(speculative) = self.speculative.lock().get(parent) {
             return Ok(speculative.executed.snapshot().clone());
         }
         let view = self.machine.view();
@@ -217,7 +217,7 @@ impl Replica {
     /// Contradictory votes of validators seen so far, oldest first.
     #[must_use]
     pub fn evidence(&self) -> Vec<Evidence> {
-        lock(&self.evidence).pieces().to_vec()
+        self.evidence.lock().pieces().to_vec()
     }
 }
 
@@ -236,7 +236,7 @@ impl StateMachine for Replica {
     }
 
     fn has_executed(&self, digest: &Hash) -> bool {
-        lock(&self.speculative).contains_key(digest)
+        self.speculative.lock().contains_key(digest)
     }
 
     fn check(&self, block: &Block, digest: Hash) -> Result<(), NotExecuted> {
@@ -313,16 +313,16 @@ impl StateMachine for Replica {
                 })
             })?;
         }
-        let executed = lock(&self.speculative).get(&digest).map(|speculative| speculative.executed.clone());
+        let executed = self.speculative.lock().get(&digest).map(|speculative| speculative.executed.clone());
         let lost = MachineError::Misfit { height: header.height, why: "its execution was lost" };
         let executed = executed.ok_or_else(|| halt(lost))?;
         self.machine.commit(header, block.transactions(), &executed).map_err(halt)?;
         self.store_certificate(header, digest, certificate);
         self.pool.committed(&self.machine.view());
-        lock(&self.speculative).retain(|_, speculative| speculative.height > header.height);
+        self.speculative.lock().retain(|_, speculative| speculative.height > header.height);
         self.served.committed(header.height);
         {
-            let mut counters = lock(&self.counters);
+            let mut counters = self.counters.lock();
             counters.blocks += 1;
             counters.transactions += block.transactions().len() as u64;
             if counters.finality_ms.len() == TIMES_MAX {
@@ -351,7 +351,7 @@ impl StateMachine for Replica {
             && view.tip().digest == digest
         {
             let (header, certificate) = (header.encode(), certificate.encode());
-            *lock(&self.certified) = Some(Certified { view, header, certificate });
+            *self.certified.lock() = Some(Certified { view, header, certificate });
         }
     }
 
@@ -393,7 +393,7 @@ impl StateMachine for Replica {
             view = evidence.view,
             "A validator cast contradictory votes"
         );
-        if let Err(why) = lock(&self.evidence).keep(evidence) {
+        if let Err(why) = self.evidence.lock().keep(evidence) {
             tracing::error!(%why, "The evidence cannot be stored: {why}");
         }
     }

@@ -7,10 +7,11 @@ use crate::ingress::{Ingress, Registry};
 use crate::refusal::LinkRefusal;
 use crate::sessions::{DeviceSession, Sessions};
 use crate::unauthenticated::{UnauthenticatedConnections, UnauthenticatedSlot};
+use parking_lot::{Mutex, MutexGuard};
 use quota::{Buckets, Rate};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use vitals::DeviceId;
@@ -142,7 +143,7 @@ impl Endpoint {
     }
 
     fn quotas(&self) -> MutexGuard<'_, Quotas> {
-        self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
+        self.quotas.lock()
     }
 
     /// Milliseconds since this endpoint was made: the quotas' clock.

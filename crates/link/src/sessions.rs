@@ -5,9 +5,10 @@
 //! bounds, until the device can be reached again.
 
 use crate::COMMAND_PAYLOAD_MAX;
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::mpsc;
 use vitals::DeviceId;
 
@@ -116,11 +117,11 @@ impl Sessions {
     }
 
     fn entries(&self) -> RwLockReadGuard<'_, HashMap<DeviceId, Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+        self.entries.read()
     }
 
     fn owed(&self) -> MutexGuard<'_, Owed> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.owed.lock()
     }
 
     /// Sends a receipt. If the device cannot be reached, the receipt is owed to it: see
@@ -198,7 +199,7 @@ impl Sessions {
         let listening = Arc::new(AtomicU8::new(0));
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         let entry = Entry { generation, receipts, proofs, commands, control, listening: listening.clone() };
-        let old = self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(device, entry);
+        let old = self.entries.write().insert(device, entry);
         if let Some(old) = old {
             let _ = old.control.try_send(Control::TakenOver);
         }
@@ -271,7 +272,7 @@ impl DeviceSession {
 impl Drop for DeviceSession {
     fn drop(&mut self) {
         {
-            let mut entries = self.sessions.entries.write().unwrap_or_else(PoisonError::into_inner);
+            let mut entries = self.sessions.entries.write();
             if entries.get(&self.device).is_some_and(|entry| entry.generation == self.generation) {
                 entries.remove(&self.device);
             }

@@ -5,6 +5,7 @@
 use crate::ingress::Registry;
 use crate::refusal::LinkRefusal;
 use crate::uplink::ConnectError;
+use parking_lot::Mutex;
 use quota::{Bucket, Rate};
 pub use rustls::ClientConfig as Config;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -18,7 +19,7 @@ use rustls::{
 };
 use rustls::{Error, SignatureScheme};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// DER before the 32 bytes of an Ed25519 private key (RFC 8410, PKCS#8 version 1).
 const PKCS8_ED25519: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
@@ -160,7 +161,7 @@ struct RegisteredKey {
 impl RegisteredKey {
     fn log(&self, now: UnixTime, why: &str) {
         let now_ms = now.as_secs().saturating_mul(1000);
-        if self.log_lines.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms).is_ok() {
+        if self.log_lines.lock().take(now_ms).is_ok() {
             tracing::info!(why, "Refused a TLS client: {why}");
         }
     }

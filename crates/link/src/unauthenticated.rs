@@ -2,8 +2,9 @@
 //! fairly between network addresses: when all are taken, the address that holds most gives one up.
 
 use crate::refusal::LinkRefusal;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use vitals::origin::Origin;
 
@@ -50,7 +51,7 @@ impl UnauthenticatedConnections {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 
     /// A slot for a connection from `origin`; the oldest one of an address that holds more may be

@@ -7,6 +7,7 @@ use crate::board::VirtualBoard;
 use crate::scenario::Scenario;
 use device::frame::{LCD_COLUMNS, LCD_ROWS, LcdText, Message};
 use device::{Decoder, Down};
+use parking_lot::Mutex;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, read, write};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -16,8 +17,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use vitals::alarm::Priority;
@@ -129,7 +130,7 @@ impl RunningBoard {
     /// What it shows now.
     #[must_use]
     pub fn state(&self) -> BoardState {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.lock().clone()
     }
 
     /// Stops the board and gives its last state.
@@ -189,7 +190,7 @@ fn run(mut board: VirtualBoard, speed: u64, mut line: Line, orders: &Receiver<Or
 
 impl Line {
     fn note(&self, change: impl FnOnce(&mut BoardState)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.state.lock());
     }
 
     /// Writes one frame whole or, when the line is full, as far as it goes: a real line loses bytes

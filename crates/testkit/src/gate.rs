@@ -1,6 +1,6 @@
 //! A gate for threads.
 
-use std::sync::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex};
 
 /// Holds everybody while it is shut.
 #[derive(Default)]
@@ -11,16 +11,15 @@ pub struct Gate {
 
 impl Gate {
     pub fn shut(&self) {
-        *self.shut.lock().unwrap() = true;
+        *self.shut.lock() = true;
     }
 
     pub fn open(&self) {
-        *self.shut.lock().unwrap() = false;
+        *self.shut.lock() = false;
         self.opened.notify_all();
     }
 
     pub fn pass(&self) {
-        let shut = self.shut.lock().unwrap();
-        drop(self.opened.wait_while(shut, |shut| *shut).unwrap());
+        self.opened.wait_while(&mut self.shut.lock(), |shut| *shut);
     }
 }

@@ -6,10 +6,11 @@ mod contents;
 use crate::Dice;
 use contents::{Change, Contents};
 use durable::{Disk, DiskFile};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What becomes of the step at which the power goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,41 +180,41 @@ impl Lossy {
     /// Writes, cuts, syncs and changes of names so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
-        self.0.lock().unwrap().steps
+        self.0.lock().steps
     }
 
     /// Syncs among them.
     #[must_use]
     pub fn syncs(&self) -> u64 {
-        self.0.lock().unwrap().syncs
+        self.0.lock().syncs
     }
 
     /// The power goes with the step that comes `at` steps from here; 1 is the next one.
     pub fn crash_at(&self, at: u64, step: Step) {
-        let mut world = self.0.lock().unwrap();
+        let mut world = self.0.lock();
         world.crash = Some((world.steps + at, step));
     }
 
     /// The next write stops half way, as on a full disk.
     pub fn fail_next_write(&self) {
-        self.0.lock().unwrap().fail_write = true;
+        self.0.lock().fail_write = true;
     }
 
     /// The next sync of a file fails.
     pub fn fail_next_sync(&self) {
-        self.0.lock().unwrap().fail_sync = true;
+        self.0.lock().fail_sync = true;
     }
 
     /// Bytes of the longest last write that is not synced: each is a place at which it may tear.
     #[must_use]
     pub fn torn_max(&self) -> usize {
-        self.0.lock().unwrap().files.values().map(Contents::last_write_bytes).max().unwrap_or(0)
+        self.0.lock().files.values().map(Contents::last_write_bytes).max().unwrap_or(0)
     }
 
     /// The disk as the next start finds it.
     #[must_use]
     pub fn after_crash(&self, unsynced: Unsynced) -> Self {
-        let world = self.0.lock().unwrap();
+        let world = self.0.lock();
         let mut dice = Dice(if let Unsynced::Any(seed) = unsynced { seed } else { 0 });
         let names = world.names_after_crash(unsynced, &mut dice);
         let folders: BTreeSet<&Path> =
@@ -244,7 +245,7 @@ impl Lossy {
     /// What the file with this name in `/` holds.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Vec<u8> {
-        let world = self.0.lock().unwrap();
+        let world = self.0.lock();
         let id = world.file(&Path::new("/").join(name)).unwrap();
         world.files[&id].live().to_vec()
     }
@@ -254,7 +255,7 @@ impl Lossy {
     pub fn with(&self, name: &str, bytes: Option<Vec<u8>>) -> Self {
         let copy = self.after_crash(Unsynced::Kept);
         {
-            let mut world = copy.0.lock().unwrap();
+            let mut world = copy.0.lock();
             let node = bytes.map(|bytes| world.add(Contents::durable(bytes)));
             let change = [(Path::new("/").join(name), node)];
             let World { live, durable, .. } = &mut *world;
@@ -275,7 +276,7 @@ impl Disk for Lossy {
         above.reverse();
         for folder in above {
             {
-                let mut world = self.0.lock().unwrap();
+                let mut world = self.0.lock();
                 if world.live.contains_key(folder) {
                     continue;
                 }
@@ -287,20 +288,20 @@ impl Disk for Lossy {
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let world = self.0.lock().unwrap();
+        let world = self.0.lock();
         let inside = world.live.keys().filter(|path| path.parent() == Some(folder));
         Ok(inside.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect())
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let existing = { self.0.lock().unwrap().file(path) };
+        let existing = { self.0.lock().file(path) };
         let Ok(id) = existing else { return self.create_new(path) };
-        self.0.lock().unwrap().change(id, &Change::Cut(0))?;
+        self.0.lock().change(id, &Change::Cut(0))?;
         Ok(self.opened(id))
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let mut world = self.0.lock().unwrap();
+        let mut world = self.0.lock();
         if world.live.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -311,24 +312,24 @@ impl Disk for Lossy {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let id = self.0.lock().unwrap().file(path)?;
+        let id = self.0.lock().file(path)?;
         Ok(self.opened(id))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut world = self.0.lock().unwrap();
+        let mut world = self.0.lock();
         let id = world.file(from)?;
         world.name(vec![(from.to_owned(), None), (to.to_owned(), Some(Node::File(id)))])
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut world = self.0.lock().unwrap();
+        let mut world = self.0.lock();
         world.file(path)?;
         world.name(vec![(path.to_owned(), None)])
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        let mut world = self.0.lock().unwrap();
+        let mut world = self.0.lock();
         let (step, dies) = world.step()?;
         world.syncs += 1;
         if step == Step::Done {
@@ -351,18 +352,18 @@ struct LossyFile(Arc<Mutex<World>>, u64);
 
 impl DiskFile for LossyFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().files[&self.1].live().len() as u64)
+        Ok(self.0.lock().files[&self.1].live().len() as u64)
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        let world = self.0.lock().unwrap();
+        let world = self.0.lock();
         let found = world.files[&self.1].live().get(offset as usize..offset as usize + bytes.len());
         bytes.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut world = self.0.lock().unwrap();
+        let mut world = self.0.lock();
         if std::mem::take(&mut world.fail_write) {
             world.change(self.1, &Change::Write(offset, bytes[..bytes.len() / 2].to_vec()))?;
             return Err(io::ErrorKind::StorageFull.into());
@@ -371,11 +372,11 @@ impl DiskFile for LossyFile {
     }
 
     fn cut(&self, size: u64) -> io::Result<()> {
-        self.0.lock().unwrap().change(self.1, &Change::Cut(size))
+        self.0.lock().change(self.1, &Change::Cut(size))
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut world = self.0.lock().unwrap();
+        let mut world = self.0.lock();
         if std::mem::take(&mut world.fail_sync) {
             return Err(io::Error::other("the disk failed"));
         }

@@ -9,8 +9,8 @@ use crate::storage_words::{self, pack};
 use crate::trie::{self, Trie};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
 use vitals::eip712::{ConsentDomain, grant_id};
 use vitals::governance::{Motion, Proposal, Validator};
 use vitals::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PersonId, sha256};
@@ -119,7 +119,7 @@ impl MemoryLedger {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.state.lock()
     }
 
     /// A block with everything that waits.

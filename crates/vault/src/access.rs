@@ -10,7 +10,6 @@ use crate::vault::Vault;
 use crate::vault::content_keys::KeyCache;
 use crate::vault::patients::Patient;
 use crate::vault::streams::StreamRecord;
-use std::sync::PoisonError;
 use vitals::body::{AccessEntry, Body};
 use vitals::envelope::{ClockQuality, Envelope};
 use vitals::ids::{Class, GrantId, PatientId, PersonId};
@@ -333,7 +332,7 @@ impl Vault {
     /// fails must not blind it. False if the engine goes on like that.
     fn policy_agrees(&self, ledger: &dyn Ledger, entry: &AccessEntry) -> Result<bool, AccessError> {
         let engine = entry.reader.is_organisation() && entry.person.is_none();
-        let agreed = || self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        let agreed = || self.agreed.lock();
         let mut asked = true;
         for class in &entry.classes {
             let question = (entry.grant, *class);

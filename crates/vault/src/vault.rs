@@ -19,11 +19,11 @@ use consent_terms::TermsBook;
 use content_keys::KeyCache;
 use durable::{FolderLock, Os};
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use patients::{Patient, PatientBook};
 use redb::{Database, ReadableDatabase, TableDefinition};
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use streams::StreamBook;
 use vitals::cbor::{NotCanonical, Reader, Writer};
 use vitals::command::{Command, SignedCommand};
@@ -201,15 +201,15 @@ impl Vault {
     }
 
     pub(crate) fn books(&self) -> RwLockReadGuard<'_, Books> {
-        self.books.read().unwrap_or_else(PoisonError::into_inner)
+        self.books.read()
     }
 
     pub(crate) fn books_mut(&self) -> RwLockWriteGuard<'_, Books> {
-        self.books.write().unwrap_or_else(PoisonError::into_inner)
+        self.books.write()
     }
 
     pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changing.lock()
     }
 
     pub(crate) fn known_patient(&self, patient: PatientId) -> Result<Patient, VaultError> {
@@ -302,14 +302,14 @@ impl Vault {
             return if held == given { Ok(given) } else { Err(VaultError::OtherGenesis) };
         }
         self.tables.put(&[(Table::Organisation, ORG_GENESIS, document)])?;
-        *self.genesis.write().unwrap_or_else(PoisonError::into_inner) = Some((given, document.to_vec()));
+        *self.genesis.write() = Some((given, document.to_vec()));
         Ok(given)
     }
 
     /// The genesis document, once given.
     #[must_use]
     pub fn genesis_document(&self) -> Option<Vec<u8>> {
-        let genesis = self.genesis.read().unwrap_or_else(PoisonError::into_inner);
+        let genesis = self.genesis.read();
         genesis.as_ref().map(|(_, document)| document.clone())
     }
 
@@ -318,7 +318,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NoGenesis`] before [`Vault::put_genesis_document`].
     pub fn genesis(&self) -> Result<Genesis, VaultError> {
-        let genesis = self.genesis.read().unwrap_or_else(PoisonError::into_inner);
+        let genesis = self.genesis.read();
         genesis.as_ref().map(|(hash, _)| *hash).ok_or(VaultError::NoGenesis)
     }
 }

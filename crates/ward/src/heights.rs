@@ -2,7 +2,8 @@
 
 use host::clock;
 use operator::{Client, GetTip};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often a node is asked.
@@ -41,7 +42,7 @@ impl Heights {
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn note(&self, at: usize, height: Option<u64>) {

@@ -1,9 +1,10 @@
 //! How much one place, one session or one person may take, so that something is left for others.
 
 use clinic::Origin;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Connections at a time, of everybody.
 pub const CONNECTIONS_MAX: usize = 512;
@@ -21,10 +22,6 @@ pub const STREAMS_PER_SESSION_MAX: usize = 8;
 pub const STREAMS_PER_PLACE_MAX: usize = 48;
 /// Bundles written at a time: each holds a thread.
 pub const BUNDLES_MAX: usize = 4;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What each place may still ask for: when it will have regained everything, by a clock that never
 /// goes back.
@@ -48,7 +45,7 @@ impl Requests {
 
     /// Takes one; or the milliseconds after which to ask again.
     pub(crate) fn take(&self, place: Origin, now_ms: u64) -> Result<(), u64> {
-        let mut places = lock(&self.places);
+        let mut places = self.places.lock();
         if places.len() >= PLACES_MAX && !places.contains_key(&place) {
             places.retain(|_, at_ms| now_ms < *at_ms);
             if places.len() >= PLACES_MAX {
@@ -86,7 +83,7 @@ impl<K: Hash + Eq + Clone> Permits<K> {
 
     /// One more for this holder, if it may have one.
     pub(crate) fn take(&self, holder: K) -> Option<Permit<K>> {
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         let count = held.get(&holder).copied().unwrap_or(0);
         if count >= self.most {
             return None;
@@ -98,7 +95,7 @@ impl<K: Hash + Eq + Clone> Permits<K> {
 
 impl<K: Hash + Eq + Clone> Drop for Permit<K> {
     fn drop(&mut self) {
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         if let Some(count) = held.get_mut(&self.holder) {
             *count -= 1;
             if *count == 0 {
@@ -135,9 +132,9 @@ mod tests {
         for number in 0..3 * u32::try_from(PLACES_MAX).expect("small") {
             assert!(requests.take(place(number), 0).is_ok());
         }
-        assert_eq!(lock(&requests.places).len(), PLACES_MAX);
+        assert_eq!(requests.places.lock().len(), PLACES_MAX);
         assert!(requests.take(place(u32::MAX), 1_000_000).is_ok());
-        assert_eq!(lock(&requests.places).len(), 1, "who regained everything is forgotten");
+        assert_eq!(requests.places.lock().len(), 1, "who regained everything is forgotten");
     }
 
     #[test]
@@ -148,6 +145,6 @@ mod tests {
         drop(one);
         assert!(holds.take(1).is_some());
         drop(two);
-        assert!(lock(&holds.held).is_empty());
+        assert!(holds.held.lock().is_empty());
     }
 }

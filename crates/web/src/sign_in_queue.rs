@@ -5,8 +5,9 @@
 use crate::quota::{Permit, Permits};
 use clinic::Origin;
 use clinic::{PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX};
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -48,7 +49,7 @@ impl SignInQueue {
     }
 
     fn of(&self, place: Origin) -> Arc<Semaphore> {
-        let mut places = self.stretching_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.stretching_of.lock();
         // As many stay as sign in at a time, at most.
         places.retain(|_, semaphore| semaphore.strong_count() > 0);
         places.get(&place).and_then(Weak::upgrade).unwrap_or_else(|| {

@@ -5,7 +5,8 @@ use super::wake::Wake;
 use clinic::{Answer, Arrival, Clinic, MqttClass, StrongKeys};
 use host::clock;
 use link::{Busy, Ingress, LinkRefusal, RefusalReason, Registry, Reply, Sessions};
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use vitals::DeviceId;
 use vitals::ledger::{DeviceKind, Ledger};
 
@@ -48,7 +49,7 @@ impl LedgerRegistry {
     }
 
     fn is_strong(&self, key: &[u8; 32]) -> bool {
-        self.strong.lock().unwrap_or_else(PoisonError::into_inner).is_strong(*key)
+        self.strong.lock().is_strong(*key)
     }
 }
 

@@ -3,8 +3,8 @@
 
 use clinic::Arrival;
 use link::{Busy, LinkRefusal, Reply};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use vitals::cbor::Reader;
 use vitals::envelope::HEADER_BYTES_MAX;
 use vitals::ids::Class;
@@ -115,7 +115,7 @@ pub(super) struct Queue {
 
 impl Queue {
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock()
     }
 
     /// Lets the admission thread end once the queue is empty.
@@ -157,7 +157,7 @@ impl Queue {
             if *closed {
                 return None;
             }
-            lanes = self.filled.wait(lanes).unwrap_or_else(PoisonError::into_inner);
+            self.filled.wait(&mut lanes);
         }
     }
 }

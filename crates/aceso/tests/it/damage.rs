@@ -5,12 +5,12 @@
 use crate::crash::operator_client::OperatorClient;
 use crate::crash::roles::Role;
 use crate::support::{Folder, files, said, ward};
+use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use vitals::Genesis;
@@ -369,7 +369,7 @@ fn run(damages: &[Damage], files_max: usize, flips: u64, seed: u64) {
                     let Case { situation, kind, inside, damage, seed } = case;
                     let word = outcome.as_ref().map_or("BAD", |word| *word);
                     let allowed = promised.get(&((*kind).to_owned(), *situation)).and_then(|row| row.get(damage));
-                    let mut found = found.lock().unwrap();
+                    let mut found = found.lock();
                     let row = found.0.entry(((*kind).to_owned(), situation)).or_default();
                     row.entry(*damage).or_default().insert(word.to_owned());
                     if !allowed.is_some_and(|allowed| allowed.contains(word)) {
@@ -381,7 +381,7 @@ fn run(damages: &[Damage], files_max: usize, flips: u64, seed: u64) {
             });
         }
     });
-    let (table, wrong) = found.into_inner().unwrap();
+    let (table, wrong) = found.into_inner();
     print(&table);
     println!("{} damages of {} kinds of files", cases.len(), table.len().div_ceil(2));
     assert!(wrong.is_empty(), "not as docs/damage.md promises: {wrong:#?}");

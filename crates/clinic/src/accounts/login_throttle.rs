@@ -4,9 +4,8 @@
 //! wait anywhere else; a place that tries many logins waits as a whole; and whatever comes, only a few
 //! passwords are hashed at once. Time is an argument. Owns its lock.
 
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Mutex;
 use vitals::ids::{Hash, sha256};
 use vitals::origin::Origin;
 
@@ -176,7 +175,7 @@ impl LoginThrottle {
         from: Origin,
         now_ms: u64,
     ) -> Result<PasswordHash<'_>, SignInRefused> {
-        lock(&self.0).begin(login, from, now_ms)?;
+        self.0.lock().begin(login, from, now_ms)?;
         Ok(PasswordHash(self, from))
     }
 }
@@ -184,13 +183,13 @@ impl LoginThrottle {
 impl PasswordHash<'_> {
     /// The password was right.
     pub(crate) fn succeeded(&self, login: &str) {
-        lock(&self.0.0).right(login, self.1);
+        self.0.0.lock().right(login, self.1);
     }
 }
 
 impl Drop for PasswordHash<'_> {
     fn drop(&mut self) {
-        lock(&self.0.0).end(self.1);
+        self.0.0.lock().end(self.1);
     }
 }
 

@@ -2,9 +2,8 @@
 //! a session ends after idling or after a shift, whichever comes first. Owns its lock.
 
 use crate::errors::Denied;
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 use vitals::ids::{Hash, sha256};
 use vitals::ledger::Role;
 use vitals::{PatientId, PersonId};
@@ -160,22 +159,22 @@ pub(crate) struct Sessions(Mutex<Open>);
 impl Sessions {
     /// Opens a session whose token is `random`.
     pub(crate) fn open(&self, session: Session, random: &[u8; 32]) -> Token {
-        lock(&self.0).open(session, random)
+        self.0.lock().open(session, random)
     }
 
     /// The session of a token; being asked for keeps it from idling out.
     pub(crate) fn get(&self, token: &str, now_ms: u64) -> Option<Session> {
-        lock(&self.0).get(token, now_ms)
+        self.0.lock().get(token, now_ms)
     }
 
     /// Is the session with this id still open? Does not keep it from idling out.
     pub(crate) fn is_open(&self, id: &[u8; 16], now_ms: u64) -> bool {
-        lock(&self.0).is_open(id, now_ms)
+        self.0.lock().is_open(id, now_ms)
     }
 
     /// Somebody opened a patient's page.
     pub(crate) fn look(&self, session: &Session, patient: PatientId, now_ms: u64) -> Result<(), Denied> {
-        let mut open = lock(&self.0);
+        let mut open = self.0.lock();
         if !open.is_open(&session.id, now_ms) {
             return Err(Denied::SignedOut);
         }
@@ -190,7 +189,7 @@ impl Sessions {
         patient: PatientId,
         now_ms: u64,
     ) -> Result<(), Denied> {
-        let mut open = lock(&self.0);
+        let mut open = self.0.lock();
         if !open.is_open(&session.id, now_ms) {
             return Err(Denied::SignedOut);
         }
@@ -206,22 +205,22 @@ impl Sessions {
 
     /// A stream begins: counts as a look if it is the first, and otherwise only asks.
     pub(crate) fn begin_looking(&self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
-        lock(&self.0).begin_looking(id, patient, now_ms)
+        self.0.lock().begin_looking(id, patient, now_ms)
     }
 
     /// Has the session touched the patient's page lately?
     pub(crate) fn is_looking(&self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
-        lock(&self.0).is_looking(id, patient, now_ms)
+        self.0.lock().is_looking(id, patient, now_ms)
     }
 
     /// Ends a session; says which.
     pub(crate) fn close(&self, token: &str) -> Option<[u8; 16]> {
-        lock(&self.0).close(token)
+        self.0.lock().close(token)
     }
 
     /// Forgets sessions that ended; says which.
     pub(crate) fn sweep(&self, now_ms: u64) -> Vec<[u8; 16]> {
-        lock(&self.0).sweep(now_ms)
+        self.0.lock().sweep(now_ms)
     }
 }
 

@@ -1,9 +1,8 @@
 //! The device registry as this node knows it: read from the finalized view, kept while the view
 //! stands, and still answered from memory when the ledger does not.
 
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 use vitals::DeviceId;
 use vitals::ledger::{Device, Ledger};
 
@@ -49,7 +48,7 @@ impl Registry {
         height: u64,
         id: DeviceId,
     ) -> Result<Option<Device>, Unanswered> {
-        let known = lock(&self.kept).get(&id).cloned();
+        let known = self.kept.lock().get(&id).cloned();
         if let Some((at, device)) = &known
             && *at == height
         {
@@ -57,7 +56,7 @@ impl Registry {
         }
         match ledger.device(id) {
             Ok(Some(device)) => {
-                let mut kept = lock(&self.kept);
+                let mut kept = self.kept.lock();
                 if kept.len() >= KEPT_MAX {
                     kept.clear();
                 }
@@ -71,6 +70,6 @@ impl Registry {
 
     /// As [`StrongKeys::is_strong`].
     pub(crate) fn is_strong(&self, key: [u8; 32]) -> bool {
-        lock(&self.strong).is_strong(key)
+        self.strong.lock().is_strong(key)
     }
 }

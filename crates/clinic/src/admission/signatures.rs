@@ -1,7 +1,6 @@
 //! The signatures of a group of envelopes, checked together. Owns its lock.
 
-use crate::lock::lock;
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use vault::Entropy;
 use vitals::batch::{BatchVerifier, Claim};
 use vitals::envelope::Envelope;
@@ -20,6 +19,6 @@ impl Signatures {
                 Claim { key: *key, signature, message }
             })
             .collect();
-        lock(&self.0).check(&claims, &|out| entropy(out))
+        self.0.lock().check(&claims, &|out| entropy(out))
     }
 }

@@ -2,9 +2,8 @@
 //! nor the store is asked while it is held.
 
 use super::views::{FinalSince, ProofState};
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Mutex;
 use vitals::DeviceId;
 use vitals::ids::Hash;
 use vitals::ledger::{ActId, Outcome};
@@ -96,7 +95,7 @@ pub(crate) struct Anchoring(Mutex<State>);
 impl Anchoring {
     /// How far a leaf is vouched for.
     pub(crate) fn proof_state(&self, index: u64) -> ProofState {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         if index < state.final_size {
             let height = state.noted(index).map_or(0, |(block, _)| block.height);
             ProofState::Final { height }
@@ -109,16 +108,16 @@ impl Anchoring {
 
     /// The first anchor in memory that covers the leaf, and whether it was the first of all.
     pub(crate) fn noted(&self, index: u64) -> Option<(FinalSince, bool)> {
-        lock(&self.0).noted(index)
+        self.0.lock().noted(index)
     }
 
     pub(crate) fn sizes(&self) -> Sizes {
-        lock(&self.0).sizes()
+        self.0.lock().sizes()
     }
 
     /// Seal times of envelopes, by log index, ascending.
     pub(crate) fn sealed(&self, sealed: impl IntoIterator<Item = (u64, u64)>) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         for one in sealed {
             if state.unfinal.len() == UNFINAL_MAX {
                 state.unfinal.pop_front();
@@ -128,7 +127,7 @@ impl Anchoring {
     }
 
     pub(super) fn in_flight(&self) -> Option<InFlight> {
-        lock(&self.0).in_flight
+        self.0.lock().in_flight
     }
 
     /// What the ledger says of the anchor in flight. One that failed, or is not final after
@@ -141,7 +140,7 @@ impl Anchoring {
             Outcome::Refused { .. } | Outcome::Unknown => true,
         };
         if given_up {
-            let mut state = lock(&self.0);
+            let mut state = self.0.lock();
             if state.in_flight.is_some_and(|now| now.act == one.act) {
                 state.in_flight = None;
             }
@@ -150,7 +149,7 @@ impl Anchoring {
 
     /// The anchored size the ledger knows and the size to anchor, if it is time.
     pub(super) fn due(&self, size: u64, now_ms: u64) -> Option<(u64, u64)> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         if state.in_flight.is_some() {
             return None;
         }
@@ -160,7 +159,7 @@ impl Anchoring {
 
     /// An anchor was handed to the ledger; none if it did not take it.
     pub(super) fn handed_in(&self, one: Option<InFlight>, now_ms: u64) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         state.last_ms = Some(now_ms);
         if one.is_some() {
             state.in_flight = one;
@@ -169,7 +168,7 @@ impl Anchoring {
 
     /// An anchor is final. Gives when the envelopes were sealed that it covers first; nothing if it is not news.
     pub(super) fn finalized(&self, size: u64, block: FinalSince) -> Option<Vec<u64>> {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         if size <= state.final_size {
             return None;
         }
@@ -187,7 +186,7 @@ impl Anchoring {
 
     /// Gateways are owed proofs of these.
     pub(super) fn owe(&self, owed: impl IntoIterator<Item = (DeviceId, Owed)>) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         for (gateway, one) in owed {
             let owed = &mut state.gateways.entry(gateway).or_default().owed;
             if owed.len() < AWAITED_MAX {
@@ -198,7 +197,7 @@ impl Anchoring {
 
     /// Those of the gateways that are owed proofs of what is final, `most` of them.
     pub(super) fn due_for(&self, connected: &[DeviceId], most: usize) -> Vec<DeviceId> {
-        let state = lock(&self.0);
+        let state = self.0.lock();
         let has_due = |id: &&DeviceId| {
             let first = state.gateways.get(id).and_then(|one| one.owed.first());
             first.is_some_and(|owed| owed.index < state.final_size)
@@ -208,7 +207,7 @@ impl Anchoring {
 
     /// Takes what is owed to a gateway below this size of the log, `most` of it.
     pub(super) fn take_owed(&self, gateway: DeviceId, size: u64, most: usize) -> Vec<Owed> {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         let Some(gateway) = state.gateways.get_mut(&gateway) else { return Vec::new() };
         let due = gateway.owed.range(..Owed { index: size, envelope: [0; 32] });
         let owed: Vec<Owed> = due.take(most).copied().collect();
@@ -220,7 +219,7 @@ impl Anchoring {
 
     /// Proofs of these were handed over to a gateway.
     pub(super) fn handed_over(&self, gateway: DeviceId, owed: Vec<Owed>) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         let gateway = state.gateways.entry(gateway).or_default();
         for one in owed {
             if gateway.handed.len() == HANDED_MAX {
@@ -232,13 +231,13 @@ impl Anchoring {
 
     /// These could not be sent, or are not known to have arrived: they are owed again.
     pub(super) fn owe_again(&self, gateway: DeviceId, owed: Vec<Owed>) {
-        lock(&self.0).gateways.entry(gateway).or_default().owed.extend(owed);
+        self.0.lock().gateways.entry(gateway).or_default().owed.extend(owed);
     }
 
     /// What was handed over last may have been lost on the way: it is owed again. False for a gateway that
     /// nothing is known of yet.
     pub(super) fn connected(&self, gateway: DeviceId) -> bool {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         let known = state.gateways.contains_key(&gateway);
         let one = state.gateways.entry(gateway).or_default();
         let handed: Vec<Owed> = one.handed.drain(..).collect();

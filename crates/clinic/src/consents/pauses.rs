@@ -1,9 +1,8 @@
 //! Pauses: a patient is not watched for a while. The consent stands; every decision for monitoring is no
 //! until the pause is over, and then watching goes on by itself. Owns its lock.
 
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use vitals::PatientId;
 
 /// Longest pause.
@@ -45,12 +44,12 @@ impl Pauses {
 
     /// Begins one.
     pub(crate) fn begin(&self, patient: PatientId, until_ms: u64) {
-        lock(&self.0).until_ms.insert(patient, until_ms);
+        self.0.lock().until_ms.insert(patient, until_ms);
     }
 
     /// Ends one before its time. False if there is none.
     pub(crate) fn end(&self, patient: PatientId, now_ms: u64) -> bool {
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         let ended = kept.until_ms.remove(&patient).is_some();
         if ended {
             kept.over_ms.insert(patient, now_ms);
@@ -59,12 +58,12 @@ impl Pauses {
     }
 
     pub(crate) fn is_paused(&self, patient: PatientId) -> bool {
-        lock(&self.0).until_ms.contains_key(&patient)
+        self.0.lock().until_ms.contains_key(&patient)
     }
 
     /// Takes away those whose time is over; gives whose.
     pub(crate) fn end_those_over(&self, now_ms: u64) -> Vec<PatientId> {
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         let over: Vec<PatientId> = kept
             .until_ms
             .iter()
@@ -83,7 +82,7 @@ impl Pauses {
 
     /// A patient's pause, or one that is over since a short while.
     pub(crate) fn view(&self, patient: PatientId) -> Option<PauseView> {
-        let kept = lock(&self.0);
+        let kept = self.0.lock();
         let lasts = kept.until_ms.get(&patient).map(|until_ms| PauseView::Until { until_ms: *until_ms });
         lasts.or_else(|| kept.over_ms.get(&patient).map(|at_ms| PauseView::OverSince { at_ms: *at_ms }))
     }

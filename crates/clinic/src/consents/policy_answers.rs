@@ -2,9 +2,8 @@
 //! block and every ten seconds while somebody needs it, and one that is too old counts as silence.
 
 use super::policy::{PolicyAnswer, PolicyAnswers, Question};
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
 use vitals::GrantId;
 
 /// A policy is asked again after this long, and at every block.
@@ -50,7 +49,7 @@ pub(crate) struct PolicyBook(Mutex<HashMap<Question, KeptAnswer>>);
 impl PolicyBook {
     /// These answers are needed from now on; gives those that have to be asked (again).
     pub(crate) fn need(&self, questions: &[Question], height: u64, now_ms: u64) -> Vec<Question> {
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         note_need(&mut kept, questions, now_ms);
         let is_due = |question: &Question| kept.get(question).is_some_and(|said| said.is_due(height, now_ms));
         questions.iter().copied().filter(is_due).collect()
@@ -58,7 +57,7 @@ impl PolicyBook {
 
     /// What was said last; it is kept current from now on.
     pub(crate) fn answers(&self, questions: &[Question], now_ms: u64) -> PolicyAnswers {
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         note_need(&mut kept, questions, now_ms);
         let answer =
             |question: &Question| kept.get(question).map_or(PolicyAnswer::Silent, |said| said.answer(now_ms));
@@ -67,14 +66,14 @@ impl PolicyBook {
 
     /// Everything needed that has to be asked again. Forgets what nobody needs any more.
     pub(crate) fn due(&self, height: u64, now_ms: u64) -> Vec<Question> {
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         kept.retain(|_, said| now_ms.abs_diff(said.needed_ms) < NEEDED_MS);
         kept.iter().filter(|(_, said)| said.is_due(height, now_ms)).map(|(question, _)| *question).collect()
     }
 
     /// Keeps what was heard. True if any answer is another one than before.
     pub(crate) fn note(&self, heard: Vec<(Question, PolicyAnswer)>, height: u64, now_ms: u64) -> bool {
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         let mut changed = false;
         for (question, answer) in heard {
             if let Some(said) = kept.get_mut(&question) {
@@ -87,7 +86,7 @@ impl PolicyBook {
 
     /// How many policies that are needed now could not be asked.
     pub(crate) fn silent(&self, now_ms: u64) -> usize {
-        let kept = lock(&self.0);
+        let kept = self.0.lock();
         let silent = kept.iter().filter(|(_, said)| {
             said.asked.is_some()
                 && said.answer(now_ms) == PolicyAnswer::Silent

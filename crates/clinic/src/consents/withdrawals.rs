@@ -1,9 +1,8 @@
 //! Withdrawn consents on their way to the ledger. At this node they count at once; elsewhere from the
 //! block that holds them, so one that stays away raises a technical alarm. Owns its lock.
 
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use vitals::GrantId;
 
 /// A withdrawal that is not on the ledger after this many blocks is late.
@@ -37,27 +36,27 @@ impl Withdrawals {
 
     /// A consent is withdrawn: from now on it opens nothing here.
     pub(crate) fn withdraw(&self, grant: GrantId) {
-        lock(&self.0).withdrawn.insert(grant);
+        self.0.lock().withdrawn.insert(grant);
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> BTreeSet<GrantId> {
-        lock(&self.0).withdrawn.clone()
+        self.0.lock().withdrawn.clone()
     }
 
     /// The ledger is to hold this withdrawal from this height on.
     pub(crate) fn expect(&self, grant: GrantId, since_height: u64) {
-        lock(&self.0).under_way.entry(grant).or_insert(UnderWay { since_height, late: false });
+        self.0.lock().under_way.entry(grant).or_insert(UnderWay { since_height, late: false });
     }
 
     /// Those that the ledger does not hold yet.
     pub(crate) fn under_way(&self) -> Vec<GrantId> {
-        lock(&self.0).under_way.keys().copied().collect()
+        self.0.lock().under_way.keys().copied().collect()
     }
 
     /// Forgets those that arrived; gives how many became late at this height.
     pub(crate) fn settle(&self, arrived: &[GrantId], height: u64) -> u64 {
-        let mut kept = lock(&self.0);
+        let mut kept = self.0.lock();
         for grant in arrived {
             kept.under_way.remove(grant);
         }
@@ -73,11 +72,11 @@ impl Withdrawals {
 
     /// How many the ledger does not hold yet, and how many of them are late.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let kept = lock(&self.0);
+        let kept = self.0.lock();
         (kept.under_way.len(), kept.under_way.values().filter(|one| one.late).count())
     }
 
     pub(crate) fn is_late(&self, grant: GrantId) -> bool {
-        lock(&self.0).under_way.get(&grant).is_some_and(|one| one.late)
+        self.0.lock().under_way.get(&grant).is_some_and(|one| one.late)
     }
 }

@@ -4,9 +4,8 @@
 use super::deadlines::Deadlines;
 use super::leases::LeasePlan;
 use super::monitored_patient::{Fresh, MonitoredPatient};
-use crate::lock::lock;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vault::Entry;
 use vitals::{DeviceId, PatientId};
@@ -87,7 +86,7 @@ impl Monitoring {
         now_ms: u64,
         work: impl FnOnce(&mut MonitoredPatient) -> T,
     ) -> T {
-        lock(&self.beds).with(patient, now_ms, work)
+        self.beds.lock().with(patient, now_ms, work)
     }
 
     /// The same for a bed that must be there.
@@ -96,7 +95,7 @@ impl Monitoring {
         patient: PatientId,
         work: impl FnOnce(&mut MonitoredPatient) -> T,
     ) -> Option<T> {
-        lock(&self.beds).of(patient, work)
+        self.beds.lock().of(patient, work)
     }
 
     /// Something of every bed, in the order of patients.
@@ -104,14 +103,14 @@ impl Monitoring {
         &self,
         mut look: impl FnMut(PatientId, &MonitoredPatient) -> Option<T>,
     ) -> Vec<T> {
-        lock(&self.beds).by_patient.iter().filter_map(|(id, bed)| look(*id, bed)).collect()
+        self.beds.lock().by_patient.iter().filter_map(|(id, bed)| look(*id, bed)).collect()
     }
 
     /// Works on the beds that have something to do now.
     pub(super) fn with_due(&self, now_ms: u64, mut work: impl FnMut(PatientId, &mut MonitoredPatient)) {
-        let due = lock(&self.beds).due(|beds| &mut beds.ticks, now_ms);
+        let due = self.beds.lock().due(|beds| &mut beds.ticks, now_ms);
         for some in due.chunks(BEDS_AT_ONCE) {
-            let mut beds = lock(&self.beds);
+            let mut beds = self.beds.lock();
             for patient in some {
                 beds.with(*patient, now_ms, |bed| work(*patient, bed));
             }
@@ -120,22 +119,22 @@ impl Monitoring {
 
     /// When time alone will change something next, milliseconds; none while nothing can.
     pub(crate) fn next_due_ms(&self) -> Option<u64> {
-        lock(&self.beds).ticks.first_ms()
+        self.beds.lock().ticks.first_ms()
     }
 
     /// Beds with an order that is to be sent now.
     pub(crate) fn to_send(&self, now_ms: u64) -> Vec<PatientId> {
-        lock(&self.beds).due(|beds| &mut beds.sends, now_ms)
+        self.beds.lock().due(|beds| &mut beds.sends, now_ms)
     }
 
     /// Beds whose bedsides may not hold what they should.
     pub(crate) fn to_tend(&self, now_ms: u64) -> Vec<PatientId> {
-        lock(&self.beds).due(|beds| &mut beds.tends, now_ms)
+        self.beds.lock().due(|beds| &mut beds.tends, now_ms)
     }
 
     /// Takes what was admitted; the oldest is let go when too much waits. Gives how many were.
     pub(super) fn arrived(&self, fresh: Vec<Fresh>) -> usize {
-        let mut arrivals = lock(&self.arrivals);
+        let mut arrivals = self.arrivals.lock();
         arrivals.fresh.extend(fresh);
         let over = arrivals.fresh.len().saturating_sub(FRESH_LEN_MAX);
         arrivals.fresh.drain(..over).count()
@@ -143,18 +142,18 @@ impl Monitoring {
 
     /// A second branch of one of this patient's streams was refused.
     pub(crate) fn forked(&self, patient: PatientId) {
-        lock(&self.arrivals).forked.insert(patient);
+        self.arrivals.lock().forked.insert(patient);
     }
 
     pub(super) fn take_arrivals(&self) -> (Vec<PatientId>, Vec<Fresh>) {
-        let mut arrivals = lock(&self.arrivals);
+        let mut arrivals = self.arrivals.lock();
         let Arrivals { fresh, forked } = core::mem::take(&mut *arrivals);
         (forked.into_iter().collect(), fresh.into())
     }
 
     /// Notes alarm events that are to be written into the record.
     pub(super) fn to_write(&self, entries: Vec<Entry>) {
-        let mut unwritten = lock(&self.unwritten);
+        let mut unwritten = self.unwritten.lock();
         unwritten.extend(entries);
         let over = unwritten.len().saturating_sub(UNWRITTEN_LEN_MAX);
         unwritten.drain(..over);
@@ -163,14 +162,14 @@ impl Monitoring {
 
     /// Events that could not be written go back, before those that came meanwhile.
     pub(super) fn write_again(&self, entries: Vec<Entry>) {
-        let mut unwritten = lock(&self.unwritten);
+        let mut unwritten = self.unwritten.lock();
         for entry in entries.into_iter().rev() {
             unwritten.push_front(entry);
         }
     }
 
     pub(super) fn take_unwritten(&self, most: usize) -> Vec<Entry> {
-        let mut unwritten = lock(&self.unwritten);
+        let mut unwritten = self.unwritten.lock();
         let some = unwritten.len().min(most);
         unwritten.drain(..some).collect()
     }
@@ -182,6 +181,6 @@ impl Monitoring {
 
     /// Alarm events that wait for the disk, and those that were given up.
     pub(crate) fn unwritten(&self) -> (usize, u64) {
-        (lock(&self.unwritten).len(), self.unwritten_lost.load(Ordering::Relaxed))
+        (self.unwritten.lock().len(), self.unwritten_lost.load(Ordering::Relaxed))
     }
 }

@@ -9,11 +9,12 @@ use crate::{
 use bytes::Bytes;
 use commonware_parallel::Sequential;
 use futures::{FutureExt as _, Stream};
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, VecDeque},
     num::NonZeroU64,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{self, Poll},
 };
 use vitals::proof::{certificate::Certificate, header::BlockHeader};
@@ -30,7 +31,7 @@ impl TestMachine {
     }
 
     fn finalize(&self, block: &Digested<Block>) {
-        *self.0.lock().unwrap() = (block.inner().header().height, block.digest().0, BTreeSet::new());
+        *self.0.lock() = (block.inner().header().height, block.digest().0, BTreeSet::new());
     }
 }
 
@@ -54,16 +55,16 @@ impl StateMachine for TestMachine {
     }
 
     fn committed(&self) -> (u64, Hash) {
-        let state = self.0.lock().unwrap();
+        let state = self.0.lock();
         (state.0, state.1)
     }
 
     fn has_executed(&self, digest: &Hash) -> bool {
-        self.0.lock().unwrap().2.contains(digest)
+        self.0.lock().2.contains(digest)
     }
 
     fn check(&self, block: &Block, digest: Hash) -> Result<(), NotExecuted> {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.0.lock();
         let parent = block.header().parent;
         if parent != state.1 && !state.2.contains(&parent) {
             return Err(NotExecuted::Orphan);

@@ -4,10 +4,8 @@ use crate::{PrivateKey, PublicKey, Scheme};
 use commonware_consensus::types::Epoch;
 use commonware_cryptography::certificate::{Provider, Scoped};
 use commonware_utils::ordered::Set;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Which scheme signs and checks an epoch. Clones share everything.
 #[derive(Clone)]
@@ -26,7 +24,7 @@ impl Schemes {
     pub(super) fn enter(&self, epoch: Epoch, committee: Set<PublicKey>) -> Scheme {
         let scheme = Scheme::signer(&self.namespace, committee.clone(), self.me.clone())
             .unwrap_or_else(|| Scheme::verifier(&self.namespace, committee));
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.insert(epoch, Arc::new(scheme.clone()));
         // Blocks of the previous epoch may still arrive.
         known.retain(|known, _| known.next().next() >= epoch);
@@ -39,7 +37,7 @@ impl Provider for Schemes {
     type Scheme = Scheme;
 
     fn scoped(&self, epoch: Epoch) -> Option<Scoped<Scheme>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         known.get(&epoch).cloned().map(Scoped::scheme)
     }
 }

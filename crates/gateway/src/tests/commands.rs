@@ -206,12 +206,12 @@ async fn a_node_that_is_connected_and_answers_nothing_is_not_listening_either() 
     let (boards, paths, clock) = boards(&[Scenario::Healthy]);
     let (dir, home) = (paired(1), SimulatedNode::open().await);
     // "Try again" to everything is no answer.
-    home.state.behaviour.lock().unwrap().busy = usize::MAX;
+    home.state.behaviour.lock().busy = usize::MAX;
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("connected", || now(&counters.node_connections) > 0).await;
     until("the LCD", || first_line(&boards[0], "WARD NOT")).await;
-    home.state.behaviour.lock().unwrap().busy = 0;
+    home.state.behaviour.lock().busy = 0;
     until("it answers", || now(&counters.ward_not_listening) == 0).await;
     gateway.stop().await;
 }

@@ -30,7 +30,7 @@ fn says(board: &RunningBoard, text: &str) -> bool {
 /// The runs that wrote each stream, in what the home has stored.
 fn runs(home: &SimulatedNode) -> BTreeMap<StreamId, BTreeSet<[u8; 16]>> {
     let mut runs: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for header in &home.state.record.lock().unwrap().headers {
+    for header in &home.state.record.lock().headers {
         let header = Header::decode(header).unwrap();
         runs.entry(header.stream).or_default().insert(header.run);
     }
@@ -79,16 +79,16 @@ async fn a_restored_gateway_stops_sealing_says_so_and_watches_on() {
     assert_eq!(std::fs::read_dir(old.path().join("aside")).unwrap().count() as u64, aside);
 
     // The next start knows at once, and only asks again for each stream's first.
-    let refused = home.state.record.lock().unwrap().equivocations;
+    let refused = home.state.record.lock().equivocations;
     let gateway = Running::start(old.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     assert_eq!((now(&counters.streams_closed), now(&counters.envelopes_aside)), (2, aside));
-    until("asked", || home.state.record.lock().unwrap().equivocations == refused + 2).await;
+    until("asked", || home.state.record.lock().equivocations == refused + 2).await;
     let sampled = now(&counters.readings_sampled);
     until("readings", || now(&counters.readings_sampled) > sampled + 30).await;
     let third = gateway.stop().await;
     assert_eq!((third.envelopes_refused, third.envelopes_aside), (0, aside), "{third:?}");
-    let stored = home.state.record.lock().unwrap().next_seqs();
+    let stored = home.state.record.lock().next_seqs();
     let as_it_was = |(stream, next): (&String, &u64)| *next == 0 || stored[stream] >= *next;
     assert!(first.streams.iter().all(as_it_was));
 }
@@ -108,11 +108,11 @@ async fn two_gateways_with_one_key_one_branch_goes_on() {
     until("one is refused", || now(&one.streams_closed) + now(&other.streams_closed) >= 2).await;
     until("taken over", || now(&one.taken_over) > 0 && now(&other.taken_over) > 0).await;
     until("both beds say so", || boards.iter().all(|board| says(board, "TWO WRITERS"))).await;
-    let stored = home.state.record.lock().unwrap().stored();
-    until("the first goes on", || home.state.record.lock().unwrap().stored() > stored + 5).await;
+    let stored = home.state.record.lock().stored();
+    until("the first goes on", || home.state.record.lock().stored() > stored + 5).await;
     theirs.stop().await;
     ours.stop().await;
-    let record = home.state.record.lock().unwrap();
+    let record = home.state.record.lock();
     record.next_seqs();
     assert!(record.equivocations > 0);
 }
@@ -123,7 +123,7 @@ async fn what_the_node_refused_too_early_is_offered_again() {
         let (boards, paths, clock) = super::boards_at(40, &[Scenario::Healthy]);
         let (dir, home) = (paired(1), SimulatedNode::open().await);
         {
-            let mut behaviour = home.state.behaviour.lock().unwrap();
+            let mut behaviour = home.state.behaviour.lock();
             behaviour.refusal = Some(code);
             behaviour.refuse = [Class::Environment.code()].into();
         }
@@ -132,7 +132,7 @@ async fn what_the_node_refused_too_early_is_offered_again() {
         until("set aside", || now(&counters.envelopes_aside) > 0).await;
         let text = if code == RefusalReason::Conflict { "TWO WRITERS" } else { "NOT DELIVERED" };
         until("the LCD", || says(&boards[0], text)).await;
-        home.state.behaviour.lock().unwrap().refusal = None;
+        home.state.behaviour.lock().refusal = None;
         let (address, state) = home.close().await;
         let home = SimulatedNode::open_at(address, state).await;
         until("taken", || now(&counters.envelopes_aside) == 0).await;
@@ -140,7 +140,7 @@ async fn what_the_node_refused_too_early_is_offered_again() {
         let figures = gateway.stop().await;
         assert_eq!((figures.envelopes_pending, figures.proofs_checked), (0, figures.envelopes_sealed));
         assert_eq!(std::fs::read_dir(dir.path().join("aside")).unwrap().count(), 0);
-        let record = home.state.record.lock().unwrap();
+        let record = home.state.record.lock();
         assert_eq!(record.next_seqs(), figures.streams.into_iter().filter(|(_, next)| *next > 0).collect());
     }
 }
@@ -163,14 +163,14 @@ async fn a_full_outbox_is_said_at_the_bed_and_alarms_still_fit() {
 async fn a_gateway_that_drains_still_alarms_at_the_bed() {
     let (boards, paths, clock) = boards(&[Scenario::Tachycardia]);
     let (dir, home) = (paired(1), SimulatedNode::open().await);
-    home.state.behaviour.lock().unwrap().no_proofs = true;
+    home.state.behaviour.lock().no_proofs = true;
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("something to bring home", || now(&counters.receipts_checked) > 3).await;
     assert!(boards[0].state().buzzer_worst.is_none(), "not yet");
     let stopping = gateway.stopping();
     until("the buzzer", || boards[0].state().buzzer.is_some()).await;
-    home.state.behaviour.lock().unwrap().no_proofs = false;
+    home.state.behaviour.lock().no_proofs = false;
     assert_eq!(stopping.await.unwrap().unwrap().envelopes_pending, 0);
 }
 
@@ -178,7 +178,7 @@ async fn a_gateway_that_drains_still_alarms_at_the_bed() {
 async fn a_gateway_whose_clock_is_an_hour_off_learns_it_from_its_receipts() {
     let (boards, paths, clock) = boards(&[Scenario::Healthy]);
     let (dir, home) = (paired(1), SimulatedNode::open().await);
-    home.state.record.lock().unwrap().latest_ms = simulated_node::NOON_MS + 3_600_000;
+    home.state.record.lock().latest_ms = simulated_node::NOON_MS + 3_600_000;
     let gateway = Running::start(dir.path(), paths, home.address, clock, DRAIN);
     let counters = gateway.counters.clone();
     until("it knows", || now(&counters.clock_wrong) == 1).await;

@@ -18,7 +18,7 @@ async fn alarms_reach_lcd_and_buzzer_when_the_disk_takes_no_more() {
     let clock = clock(10);
     let board = RunningBoard::start(VirtualBoard::new(Scenario::Healthy, 1), 1, clock.clone()).unwrap();
     let (dir, home) = (paired(1), SimulatedNode::open().await);
-    home.state.behaviour.lock().unwrap().no_proofs = true;
+    home.state.behaviour.lock().no_proofs = true;
     let paths = vec![board.path().to_owned()];
     let limit = getrlimit(Resource::Fsize);
     setrlimit(Resource::Fsize, Rlimit { current: Some(12_000), ..limit }).unwrap();
@@ -33,13 +33,13 @@ async fn alarms_reach_lcd_and_buzzer_when_the_disk_takes_no_more() {
     assert!(matches!(gateway.end().await, Err(GatewayError::Journal(_))));
     // With room again it goes on where the journal stands, and nothing that was stored is lost.
     setrlimit(Resource::Fsize, limit).unwrap();
-    home.state.behaviour.lock().unwrap().no_proofs = false;
+    home.state.behaviour.lock().no_proofs = false;
     let again =
         Running::start(dir.path(), paths, home.address, clock, Some(std::time::Duration::from_secs(20)));
     let counters = again.counters.clone();
     until("it goes on", || counters.proofs_checked.load(Ordering::Relaxed) > 20).await;
     assert_eq!(again.stop().await.envelopes_pending, 0);
-    let record = home.state.record.lock().unwrap();
+    let record = home.state.record.lock();
     assert_eq!(record.equivocations, 0);
     assert!(!record.next_seqs().is_empty());
 }

@@ -7,11 +7,12 @@ use ed25519_zebra::{SigningKey, VerificationKey};
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeS, Serializable};
 use link::{Bounds, Busy, Endpoint, Ingress, RefusalReason, Registry, Reply, Sessions, Verdict, tls};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -135,7 +136,7 @@ pub fn entropy() -> Entropy {
     let state = Arc::new(Mutex::new(Instant::now()));
     let counter = Arc::new(std::sync::atomic::AtomicU64::new(std::process::id().into()));
     Arc::new(move |out: &mut [u8]| {
-        let since = state.lock().unwrap().elapsed().as_nanos();
+        let since = state.lock().elapsed().as_nanos();
         let n = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut block = [0; 32];
         for (at, byte) in out.iter_mut().enumerate() {
@@ -304,7 +305,7 @@ impl Registry for Anybody {
 
 impl Ingress for NodeState {
     fn offer(&self, from: DeviceId, alarm: bool, bytes: Vec<u8>, reply: Reply) -> Result<(), Busy> {
-        let mut behaviour = self.behaviour.lock().unwrap();
+        let mut behaviour = self.behaviour.lock();
         if behaviour.busy > 0 {
             behaviour.busy -= 1;
             return Err(Busy);
@@ -316,7 +317,7 @@ impl Ingress for NodeState {
             reply.send(Verdict::Refused { reason, sentence: "refused for the test".into() });
             return Ok(());
         }
-        let mut record = self.record.lock().unwrap();
+        let mut record = self.record.lock();
         let (hash, seq) = (envelope.hash(), envelope.header.seq);
         record.alarms += usize::from(alarm);
         record.arrivals.push(envelope.header.class);
@@ -359,7 +360,7 @@ impl Ingress for NodeState {
     }
 
     fn listening(&self, device: DeviceId) {
-        let mut record = self.record.lock().unwrap();
+        let mut record = self.record.lock();
         let known: Vec<Hash> = record.index.keys().copied().collect();
         record.pending.extend(known.into_iter().map(|hash| (device, hash)));
     }
@@ -388,8 +389,8 @@ impl NodeState {
 
     /// Anchors the log's head and sends every gateway its proofs.
     pub fn anchor(&self) {
-        let behaviour = self.behaviour.lock().unwrap();
-        let mut record = self.record.lock().unwrap();
+        let behaviour = self.behaviour.lock();
+        let mut record = self.record.lock();
         if behaviour.no_proofs || record.pending.is_empty() {
             return;
         }

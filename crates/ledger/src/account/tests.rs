@@ -85,7 +85,7 @@ fn outbox_forgets_what_is_final() {
     pool.committed(&ward.machine.view());
     // What is no record any more ends the reading, and makes the file too long.
     let torn = vec![0xff; usize::try_from(OUTBOX_BYTES_MAX).unwrap()];
-    account.outbox.lock().unwrap().file.append(&torn).unwrap();
+    account.outbox.lock().file.append(&torn).unwrap();
     account.submit(&gateway(2)).unwrap();
     assert_eq!(read_outbox(&ward.dir.path().join(FILE)).unwrap().len(), 1);
 }

@@ -10,6 +10,7 @@ use alloy_eips::Typed2718;
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
 use consensus::block::{BLOCK_BYTES_MAX, BLOCK_TXS_MAX, TX_BYTES_MAX, list_root};
+use parking_lot::RwLock;
 use revm::context::result::EVMError;
 use revm::context::{BlockEnv as EvmBlock, CfgEnv, TxEnv};
 use revm::database::states::bundle_state::BundleRetention;
@@ -18,7 +19,7 @@ use revm::database::{OriginalValuesKnown, State as Scratch};
 use revm::primitives::hardfork::SpecId;
 use revm::{Context, ExecuteCommitEvm, MainBuilder, MainContext};
 use std::collections::HashSet;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use vitals::ids::Hash;
 
 /// Most gas one transaction may ask for (EIP-7825).
@@ -130,12 +131,12 @@ const SENDERS_MAX: usize = 1 << 16;
 
 impl Senders {
     fn recover(&self, envelope: &TxEnvelope, hash: B256) -> Result<Address, InvalidTx> {
-        let known = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&hash).copied();
+        let known = self.0.read().get(&hash).copied();
         if let Some(sender) = known {
             return Ok(sender);
         }
         let sender = envelope.recover_signer().map_err(|_| InvalidTx::Signature)?;
-        let mut senders = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut senders = self.0.write();
         if senders.len() >= SENDERS_MAX {
             senders.clear();
         }
@@ -144,7 +145,7 @@ impl Senders {
     }
 
     pub(crate) fn forget(&self, hashes: impl IntoIterator<Item = Hash>) {
-        let mut senders = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut senders = self.0.write();
         for hash in hashes {
             senders.remove(&B256::from(hash));
         }

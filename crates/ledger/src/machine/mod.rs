@@ -37,8 +37,9 @@ use crate::contracts::Contracts;
 use crate::genesis::{self, GenesisError};
 use alloy_primitives::Address;
 use execute::{Rules, Senders};
+use parking_lot::{Mutex, RwLock};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use store::Store;
 use vitals::eip712::ConsentDomain;
 use vitals::ids::{Genesis, Hash};
@@ -190,7 +191,7 @@ impl Machine {
     /// The committed tip and its state: a consistent, cheap snapshot to read from.
     #[must_use]
     pub fn view(&self) -> View {
-        self.0.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.view.read().clone()
     }
 
     /// The committed tip.
@@ -248,7 +249,7 @@ impl Machine {
     /// # Errors
     /// As [`Self::commit`]; then none of them is committed.
     pub fn commit_all<T: AsRef<[u8]>>(&self, blocks: &[FinalBlock<'_, T>]) -> Result<(), MachineError> {
-        let _one_at_a_time = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.0.committing.lock();
         let mut blocks = blocks;
         while let Some((first, rest)) = blocks.split_first()
             && self.is_committed(first.header.height, &first.header.digest())?
@@ -264,7 +265,7 @@ impl Machine {
         }
         let state = self.0.store.append(blocks, view.state())?;
         let next = view.after(tip_of(last.header), state);
-        *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.0.view.write() = next;
         let hashes = blocks.iter().flat_map(|block| block.executed.hashes.iter().copied());
         self.0.rules.senders.forget(hashes);
         Ok(())
@@ -281,7 +282,7 @@ impl Machine {
         }
         let not_kept = StoreError::NotKept { height, kept: self.0.keep_states };
         // Locked so that nothing is pruned between the read and the pin.
-        let _no_commit = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _no_commit = self.0.committing.lock();
         let Some(header) = self.header(height)? else { return Err(not_kept) };
         let header = BlockHeader::decode(&header).map_err(|_| StoreError::Damaged("a header"))?;
         let state = self.0.store.state_at(height, header.state_root)?.ok_or(not_kept)?;

@@ -3,14 +3,14 @@
 
 use super::node::{Child, Kind, Node, StoredNode};
 use super::row;
-use crate::lock::lock;
 use alloy_primitives::map::HashMap;
 use alloy_primitives::{B256, keccak256};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use redb::{ReadOnlyTable, ReadableDatabase, TableDefinition};
 use revm::state::Bytecode;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 /// Number → row.
 pub(super) const NODES: TableDefinition<u64, &[u8]> = TableDefinition::new("nodes");
@@ -91,16 +91,16 @@ impl Nodes {
     pub(super) fn refresh(&self, database: &redb::Database) -> Result<(), redb::Error> {
         let tx = database.begin_read()?;
         let tables = Tables { nodes: tx.open_table(NODES)?, codes: tx.open_table(CODES)? };
-        *self.0.tables.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tables));
+        *self.0.tables.write() = Some(Arc::new(tables));
         Ok(())
     }
 
     fn tables(&self) -> Option<Arc<Tables>> {
-        self.0.tables.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.tables.read().clone()
     }
 
     fn shard(&self, id: u64) -> MutexGuard<'_, Generations<u64, Arc<Node>>> {
-        lock(&self.0.shards[usize::try_from(id % SHARDS as u64).unwrap_or(0)])
+        self.0.shards[usize::try_from(id % SHARDS as u64).unwrap_or(0)].lock()
     }
 
     pub(super) fn load(&self, far: &StoredNode) -> Result<Arc<Node>, NodeFault> {
@@ -136,7 +136,7 @@ impl Nodes {
     }
 
     pub(super) fn code(&self, hash: &B256) -> Result<Bytecode, NodeFault> {
-        if let Some(code) = lock(&self.0.codes).get(hash) {
+        if let Some(code) = self.0.codes.lock().get(hash) {
             return Ok(code);
         }
         let damaged = NodeFault::Code { hash: *hash };
@@ -148,7 +148,7 @@ impl Nodes {
         }
         let weight = ENTRY_BYTES + bytes.len() + bytes.len() / 8;
         let code = Bytecode::new_raw(bytes.into());
-        lock(&self.0.codes).insert(*hash, code.clone(), weight, CODE_CACHE_BYTES);
+        self.0.codes.lock().insert(*hash, code.clone(), weight, CODE_CACHE_BYTES);
         Ok(code)
     }
 
@@ -175,7 +175,7 @@ impl Nodes {
 
     /// Bytes of nodes remembered.
     pub(super) fn bytes(&self) -> usize {
-        self.0.shards.iter().map(|shard| lock(shard).bytes()).sum()
+        self.0.shards.iter().map(|shard| shard.lock().bytes()).sum()
     }
 }
 

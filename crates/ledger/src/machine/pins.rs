@@ -1,8 +1,8 @@
 //! Heights that are being read at: their nodes are kept until the last reader is done.
 
-use crate::lock::lock;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// The heights that are read at, and by how many. Clones share everything.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Pin {
 
 impl Pins {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
-        lock(&self.0)
+        self.0.lock()
     }
 
     pub(super) fn pin(&self, height: u64) -> Arc<Pin> {

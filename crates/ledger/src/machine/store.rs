@@ -15,9 +15,9 @@ use super::tables::{
 };
 use super::write_buffer;
 use alloy_primitives::B256;
+use parking_lot::Mutex;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, WriteTransaction};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use vitals::ids::{Genesis, Hash};
 use vitals::proof::header::{BlockHeader, digest};
 
@@ -106,7 +106,7 @@ impl Store {
             }
             let next =
                 number(&meta, "next node")?.ok_or(StoreError::Damaged("no number of the next node"))?;
-            self.writer.lock().unwrap_or_else(PoisonError::into_inner).next = next;
+            self.writer.lock().next = next;
             let headers = io!(tx.open_table(HEADERS))?;
             let (_, header) = io!(headers.last())?.ok_or(StoreError::Damaged("no header"))?;
             let header =
@@ -141,7 +141,7 @@ impl Store {
     /// Rebuilds the trie from the flat state.
     fn rebuild(&self, header: &BlockHeader) -> Result<Option<(u64, B256)>, StoreError> {
         tracing::warn!(height = header.height, "Rebuilding the state trie from the flat state");
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock();
         let mut next = writer.next;
         let mut root = None;
         self.write(|tx| {
@@ -167,7 +167,7 @@ impl Store {
         state: &State,
         flat: &Flat,
     ) -> Result<State, StoreError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock();
         let mut written = Written::new(writer.next);
         let trie = written.trie(state.accounts());
         self.write(|tx| {
@@ -199,7 +199,7 @@ impl Store {
             self.note_damage()?;
             return Err(fault.clone().into());
         }
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock();
         let mut written = Written::new(writer.next);
         let trie = written.trie(last.executed.after.state.accounts());
         let height = last.header.height;

@@ -4,9 +4,10 @@ use super::execute::Snapshot;
 use super::state::State;
 use crate::contracts::Contracts;
 use alloy_primitives::Address;
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::hash::Hash as Key;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use vitals::break_glass::{BreakGlassEntry, Policy};
 use vitals::governance::{Proposal, Validator};
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
@@ -248,14 +249,14 @@ impl<K: Key + Eq + Copy, V: Clone> Memory<K, V> {
         state: &State,
         read: impl FnOnce() -> Result<Option<V>, LedgerError>,
     ) -> Result<Option<V>, LedgerError> {
-        if let Some(known) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(known) = self.0.read().get(&key) {
             return Ok(known.clone());
         }
         let record = read()?;
         if let Some(fault) = state.fault() {
             return Err(LedgerError::Down(format!("the ledger state is damaged: {fault}")));
         }
-        let mut records = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut records = self.0.write();
         if records.len() >= RECORDS_MAX {
             records.clear();
         }

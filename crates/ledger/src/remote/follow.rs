@@ -4,11 +4,10 @@ use super::Inner;
 use super::network::{RemoteError, block, head};
 use super::rpc::{RpcError, bytes, field, hex_bytes, hex_quantity, quantity};
 use super::state_cache::StateUpdate;
-use crate::lock::lock;
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
 use serde_json::{Value, json};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use vitals::ids::Hash;
 use vitals::ledger::Outcome;
 
@@ -32,7 +31,7 @@ impl Inner {
     /// Sends every act that the network has not accepted yet, in the order of nonces.
     pub(super) async fn send(&self, round: u64) -> Result<(), RpcError> {
         const METHOD: &str = "eth_sendRawTransaction";
-        let waiting = lock(&self.acts).waiting();
+        let waiting = self.acts.lock().waiting();
         for (nonce, act) in waiting {
             if act.taken.is_some_and(|taken| round.saturating_sub(taken) < ROUNDS_BEFORE_AGAIN) {
                 continue;
@@ -43,7 +42,7 @@ impl Inner {
                 // Later nonces would have to wait for this one.
                 Err(why) => return Err(why),
             }
-            lock(&self.acts).taken(nonce, round);
+            self.acts.lock().taken(nonce, round);
         }
         Ok(())
     }
@@ -57,11 +56,11 @@ impl Inner {
         };
         let begun = tip.digest != [0; 32];
         let moved = height > tip.height || (!begun && height >= network.first_block);
-        let asked = lock(&self.acts).asked();
+        let asked = self.acts.lock().asked();
         if !moved {
             if !asked.is_empty() {
                 let receipts = self.receipts(&asked, tip.height).await?;
-                let mut acts = lock(&self.acts);
+                let mut acts = self.acts.lock();
                 for (id, outcome) in asked.into_iter().zip(receipts) {
                     outcome.settled().into_iter().for_each(|outcome| acts.settle(id, outcome));
                 }
@@ -85,7 +84,7 @@ impl Inner {
         let (contracts, sender) = (&self.contracts, self.address);
         let update =
             StateUpdate::read(&self.rpc, contracts, sender, network.log_blocks, after, &newest).await?;
-        let waiting = lock(&self.acts).waiting();
+        let waiting = self.acts.lock().waiting();
         let ids: Vec<Hash> = waiting.iter().map(|(_, act)| act.id).chain(asked.iter().copied()).collect();
         let mut statuses = self.receipts(&ids, height).await?;
         for (status, (nonce, act)) in statuses.iter_mut().zip(&waiting) {
@@ -110,8 +109,8 @@ impl Inner {
         }
         {
             // Both locks at once, or a nonce could be used twice in between.
-            let mut acts = lock(&self.acts);
-            let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+            let mut acts = self.acts.lock();
+            let mut cache = self.cache.write();
             for (id, status) in ids.into_iter().zip(statuses) {
                 status.settled().into_iter().for_each(|outcome| acts.settle(id, outcome));
             }

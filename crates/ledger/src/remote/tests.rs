@@ -65,7 +65,7 @@ impl Ward {
     }
 
     fn outcome(&self, id: Hash) -> Outcome {
-        lock(&self.inner.acts).outcome(&id)
+        self.inner.acts.lock().outcome(&id)
     }
 
     /// The same account, as another program would use it.
@@ -267,7 +267,7 @@ fn an_outbox_of_another_account_is_left_alone() {
     assert!(matches!(other, RemoteError::OtherOutbox(CHAIN_ID)), "{other}");
     // Its own account finds it as it was.
     let inner = Inner::new(folder.path(), network, &document, &SECRET).unwrap();
-    assert_eq!(lock(&inner.acts).waiting().len(), 1);
+    assert_eq!(inner.acts.lock().waiting().len(), 1);
     drop(anvil);
 }
 
@@ -288,7 +288,7 @@ fn a_network_that_is_away_takes_nothing_and_loses_nothing() {
     assert!(chain.organisation(OrgId::of(&RECORD_KEY)).unwrap().is_some(), "reads go on");
     drop(chain);
     let inner = Inner::new(folder.path(), network, &document, &SECRET).unwrap();
-    assert_eq!(lock(&inner.acts).waiting()[0].1.id, id);
+    assert_eq!(inner.acts.lock().waiting()[0].1.id, id);
 }
 
 #[test]

@@ -3,11 +3,10 @@
 
 use super::Replica;
 use crate::committee_changes::{CommitteeChangeError, CommitteeChanges};
-use crate::lock::lock;
 use crate::snapshot::{Offer, SnapshotRequest, read_changes, write_changes};
 use bytes::Bytes;
 use consensus::{ProtocolViolation, RequestResponse};
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use vitals::ids::Hash;
 use vitals::proof::{LedgerProof, certificate::Certificate, header::BlockHeader};
 
@@ -23,22 +22,22 @@ pub(super) struct ServedSnapshots(Mutex<Vec<(Offer, bool)>>);
 impl ServedSnapshots {
     /// Drops snapshots that are too old.
     pub(super) fn committed(&self, height: u64) {
-        lock(&self.0).retain(|(offer, _)| height.saturating_sub(offer.height()) <= SERVED_BLOCKS_MAX);
+        self.0.lock().retain(|(offer, _)| height.saturating_sub(offer.height()) <= SERVED_BLOCKS_MAX);
     }
 
     fn newest(&self) -> Option<Offer> {
-        lock(&self.0).last().map(|(offer, _)| offer.clone())
+        self.0.lock().last().map(|(offer, _)| offer.clone())
     }
 
     fn at(&self, height: u64) -> Option<Offer> {
-        let mut served = lock(&self.0);
+        let mut served = self.0.lock();
         let (offer, read) = served.iter_mut().find(|(offer, _)| offer.height() == height)?;
         *read = true;
         Some(offer.clone())
     }
 
     fn add(&self, offer: Offer) {
-        let mut served = lock(&self.0);
+        let mut served = self.0.lock();
         served.retain(|(_, read)| *read);
         for (_, read) in served.iter_mut() {
             *read = false;
@@ -78,11 +77,11 @@ impl Replica {
     /// it. The other validators are asked for it until one has it.
     #[must_use]
     pub fn gap(&self) -> Option<u64> {
-        *lock(&self.gap)
+        *self.gap.lock()
     }
 
     pub(super) fn record_gap(&self, height: u64) {
-        let mut gap = lock(&self.gap);
+        let mut gap = self.gap.lock();
         *gap = Some(gap.map_or(height, |gap| gap.min(height)));
     }
 
@@ -90,7 +89,7 @@ impl Replica {
     pub(super) fn update_gap(&self) {
         let Some(committee_changes) = &self.committee_changes else { return };
         let found = self.first_gap(committee_changes);
-        let before = std::mem::replace(&mut *lock(&self.gap), found);
+        let before = std::mem::replace(&mut *self.gap.lock(), found);
         match (before, found) {
             (None, Some(height)) => {
                 tracing::error!(height, "The certificate of the block that changed the committee is missing");

@@ -5,9 +5,9 @@ use super::errors::RpcRefusal;
 use super::logs::{LOG_BLOCKS_MAX, Span, Wanted};
 use super::params::{At, Params, Wrong, quantity};
 use super::{Backend, Caller, Session, logs, render};
+use parking_lot::MutexGuard;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
 use vitals::proof::header::digest;
 
 /// Most filters of all callers.
@@ -61,7 +61,7 @@ impl Filters {
 
 impl Backend {
     fn filters(&self) -> MutexGuard<'_, Filters> {
-        self.filters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.filters.lock()
     }
 }
 

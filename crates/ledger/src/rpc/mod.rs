@@ -29,8 +29,8 @@ use budget::WorkBudget;
 use errors::RpcRefusal;
 use filters::Filters;
 use params::Params;
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use std::sync::Mutex;
 
 /// Longest request, bytes: seven transactions of the longest kind, in hexadecimal.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;

@@ -3,13 +3,13 @@
 
 use super::{Head, SnapshotError, SnapshotRequest};
 use crate::Config;
-use crate::lock::lock;
 use crate::machine::snapshot::{Import, SnapshotError as StateError};
 use bytes::Bytes;
 use consensus::{ProtocolViolation, RequestResponse};
 use durable::{Disk as _, Os};
+use parking_lot::Mutex;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::sync::watch;
 use vitals::proof::genesis::GenesisDocument;
 use vitals::proof::{Finalized, Known, LedgerProof};
@@ -50,7 +50,7 @@ impl SnapshotFetch {
 
     /// How it ended, once.
     pub(crate) fn outcome(&self) -> Option<Result<Finalized, SnapshotError>> {
-        match &mut *lock(&self.stage) {
+        match &mut *self.stage.lock() {
             Stage::Over(how) => how.take().map(|how| *how),
             _ => None,
         }
@@ -106,7 +106,7 @@ impl SnapshotFetch {
 
 impl RequestResponse for SnapshotFetch {
     fn next_request(&self) -> Option<Bytes> {
-        let question = match &*lock(&self.stage) {
+        let question = match &*self.stage.lock() {
             Stage::Asking => SnapshotRequest::Head,
             Stage::Taking { head, import, .. } => {
                 SnapshotRequest::Chunk { height: head.header().height, place: import.place()? }
@@ -121,7 +121,7 @@ impl RequestResponse for SnapshotFetch {
     }
 
     fn receive_response(&self, question: &[u8], answer: &[u8]) -> Result<(), ProtocolViolation> {
-        let mut stage = lock(&self.stage);
+        let mut stage = self.stage.lock();
         match (&*stage, SnapshotRequest::decode(question)) {
             (Stage::Asking, Some(SnapshotRequest::Head)) => self.choose(&mut stage, answer),
             (Stage::Taking { .. }, Some(SnapshotRequest::Chunk { .. })) => self.push(&mut stage, answer),
@@ -130,7 +130,7 @@ impl RequestResponse for SnapshotFetch {
     }
 
     fn request_failed(&self, _question: &[u8]) {
-        let mut stage = lock(&self.stage);
+        let mut stage = self.stage.lock();
         if let Stage::Taking { misses, .. } = &mut *stage {
             *misses += 1;
             if *misses == MISSES_MAX {

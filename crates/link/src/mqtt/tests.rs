@@ -6,9 +6,10 @@ use crate::{
     Bounds, Busy, Endpoint, Ingress, LinkRefusal, RefusalReason, Registry, Reply, Sessions, Verdict,
 };
 use crate::{COMMAND_PAYLOAD_MAX, ConnectError, Event, Events, PublishError, Rejection, Uplink, tls};
+use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,7 +35,7 @@ struct Ledger(Mutex<HashSet<[u8; 32]>>);
 
 impl Registry for Ledger {
     fn admits(&self, key: &[u8; 32]) -> Result<DeviceId, String> {
-        match self.0.lock().unwrap().contains(key) {
+        match self.0.lock().contains(key) {
             true => Ok(DeviceId::of(key)),
             false => Err("the key is not registered".into()),
         }
@@ -59,7 +60,7 @@ impl Ingress for Admission {
     }
 
     fn turned_away(&self, why: LinkRefusal) {
-        self.refused.lock().unwrap().push(why);
+        self.refused.lock().push(why);
     }
 }
 
@@ -82,7 +83,7 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ledger = Arc::new(Ledger::default());
-        ledger.0.lock().unwrap().insert(public(GATEWAY));
+        ledger.0.lock().insert(public(GATEWAY));
         let (certificate, key) = tls::self_signed(&NODE).unwrap();
         let config = tls::server_config(certificate, key, ledger.clone()).unwrap();
         let (offer, admission) = mpsc::channel(100);
@@ -122,7 +123,7 @@ impl Node {
     }
 
     fn take_counted(&self, why: LinkRefusal) -> bool {
-        let mut refused = self.refused.lock().unwrap();
+        let mut refused = self.refused.lock();
         let at = refused.iter().position(|seen| *seen == why);
         at.map(|at| refused.remove(at)).is_some()
     }
@@ -381,7 +382,7 @@ async fn a_gateway_reconnects_and_takes_over_its_old_session() {
 async fn a_revoked_gateway_is_put_out() {
     let node = Node::start().await;
     let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
-    node.ledger.0.lock().unwrap().clear();
+    node.ledger.0.lock().clear();
     let why = closed(&mut events).await;
     assert!(why.contains("0x87") && why.contains("not registered"), "{why}");
     assert!(matches!(node.connect(GATEWAY).await, Err(ConnectError::NotAdmitted)));
@@ -425,7 +426,7 @@ async fn strangers_and_sleepers_hold_up_nobody() {
 async fn one_that_reads_nothing_is_closed_and_blocks_nobody() {
     let mut node =
         Node::bounded(Bounds { write_timeout: Duration::from_millis(200), ..Bounds::default() }).await;
-    node.ledger.0.lock().unwrap().insert(public([3; 32]));
+    node.ledger.0.lock().insert(public([3; 32]));
     // The events of the first are never read: its client stops reading the socket.
     let (_lazy, lazy_events) = node.connect(GATEWAY).await.unwrap();
     let (client, mut events) = node.connect([3; 32]).await.unwrap();

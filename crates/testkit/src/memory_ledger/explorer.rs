@@ -1,6 +1,7 @@
 //! The paper ledger laid open: one validator, one organisation, its acts as transactions.
 
 use super::{MemoryBlock, MemoryLedger, SENDER, State};
+use parking_lot::MutexGuard;
 use vitals::explorer::{
     Authorities, Authority, BLOCKS_MAX, Block, BlockLine, BlockQuery, Blocks, Deed, Explorer, Governance,
     Place, Proposal, SUMMARIES_MAX, TRANSACTIONS_MAX, Transaction, TransactionSummary, ValidatorHealth,
@@ -50,7 +51,7 @@ impl MemoryLedger {
         }
     }
 
-    fn open(&self) -> Result<std::sync::MutexGuard<'_, State>, LedgerError> {
+    fn open(&self) -> Result<MutexGuard<'_, State>, LedgerError> {
         let state = self.state();
         if state.down { Err(LedgerError::Down("unplugged".into())) } else { Ok(state) }
     }

@@ -26,11 +26,12 @@ pub use stream_index::GAPS_MAX;
 use durable::{AppendFile, DiskFile, Folder};
 use evidence::Evidence;
 use log_tree::{Block, Tree};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use segment::{FRAME_BYTES, Kind, SegmentHeader, file_name, put_frame};
 use segment_index::Row;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 use stream_index::{Entry, StreamIndex};
 use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope, Header, header_hash};
 use vitals::ids::{Genesis, Hash, StreamId};
@@ -252,11 +253,11 @@ impl Store {
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
         // A thread that panicked while holding a lock of ours only read or had finished one insert.
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read()
     }
 
     fn tail(&self) -> MutexGuard<'_, Tail> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tail.lock()
     }
 
     /// Stores a group with one write and one sync: durable when it returns. Answers stand in the
@@ -312,7 +313,7 @@ impl Store {
         tail.segment.append(&buffer)?;
         tail.segment.sync()?;
         let size = {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.write();
             for ((item, leaf), place) in fresh.iter().zip(places) {
                 tail.rows.push(row(item.header, place));
                 let added = state.add(item.header, item.header_bytes, *leaf, place);
@@ -369,7 +370,7 @@ impl Store {
             Ok(segment) => {
                 segment_index::seal(&self.folder, tail.segment.file(), self.genesis, &self.state, &tail.rows);
                 tail.rows.clear();
-                let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+                let mut state = self.state.write();
                 state.begin_segment();
                 drop(state);
                 tail.segment = segment;

@@ -6,7 +6,7 @@ use super::segment_index::{LEAF_BYTES, index_name};
 use super::{Corruption, State, Store, StoreError, segment};
 use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use vitals::ids::Hash;
 use vitals::log;
 
@@ -60,7 +60,7 @@ impl Store {
 
     fn block(&self, number: u64) -> Result<Arc<Block>, StoreError> {
         let held = {
-            let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut blocks = self.blocks.lock();
             let at = blocks.iter().position(|(held, _)| *held == number);
             at.map(|at| {
                 let held = blocks.remove(at);
@@ -73,7 +73,7 @@ impl Store {
             return Ok(block);
         }
         let block = Arc::new(self.read_block(number)?);
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut blocks = self.blocks.lock();
         if blocks.len() == BLOCKS_MAX {
             blocks.remove(0);
         }

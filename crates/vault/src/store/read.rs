@@ -5,7 +5,7 @@ use super::segment::{FRAME_BYTES, Kind, file_name, header_of, take_frame};
 use super::stream_index::StreamIndex;
 use super::{Corruption, Edge, Located, Store, StoreError, StreamHead, located};
 use durable::DiskFile;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use vitals::envelope::header_hash;
 use vitals::ids::{Genesis, Hash, StreamId};
 
@@ -171,7 +171,7 @@ impl Store {
     }
 
     pub(super) fn handle(&self, name: &str) -> std::io::Result<Arc<dyn DiskFile>> {
-        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handles = self.handles.lock();
         if let Some(at) = handles.iter().position(|(held, _)| held == name) {
             // The one used last stands last, so that the front is the one to drop.
             let held = handles.remove(at);

@@ -9,8 +9,8 @@ use super::segment_index::{self, Row, Span, index_name};
 use super::watermark::{self, LogPosition, Watermark};
 use super::{Bounds, Corruption, State, Store, StoreError, Tail, place, row};
 use durable::{AppendFile, DiskFile, Folder};
+use parking_lot::{Mutex, RwLock};
 use std::io;
-use std::sync::{Mutex, PoisonError, RwLock};
 use vitals::ids::Genesis;
 use vitals::log;
 
@@ -138,7 +138,7 @@ impl Store {
         for number in 0..=last {
             let file = folder.open(&file_name(number))?;
             let scanned = {
-                let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+                let mut state = state.write();
                 let indexed =
                     if number < last { indexed(&folder, &*file, number, genesis, &mut state)? } else { None };
                 match indexed {
@@ -172,7 +172,7 @@ impl Store {
                 segment_index::seal(&folder, &*file, genesis, &state, &scanned.rows);
             }
         }
-        let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let state = state.into_inner();
         if state.log.size() < durable.size {
             return Err(Corruption::at(file_name(last), 0, "the log is shorter than it was").into());
         }

@@ -24,9 +24,9 @@ use super::stream_index::{Entry, StreamIndex};
 use super::{FRESH_LEAVES_MIN, Segment, State};
 use crc32c::crc32c;
 use durable::{DiskFile, Folder};
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{PoisonError, RwLock};
 use vitals::envelope::HEADER_BYTES_MAX;
 use vitals::ids::{Genesis, Hash, StreamId};
 
@@ -328,10 +328,10 @@ pub(super) fn seal(
 ) {
     let leaves_at = {
         // Readers go on meanwhile; the only writer is who calls this.
-        let state = state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = state.read();
         write_index(folder, file, genesis, &state, rows)
     };
-    let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
+    let mut state = state.write();
     match leaves_at {
         Ok(leaves_at) => {
             if let Some(segment) = state.segments.last_mut() {

@@ -139,14 +139,14 @@ fn without_a_consent_that_covers_it_nothing_opens() {
     let late =
         scene.vault.log_access(&scene.store, &scene.ledger, scene.amira.id, entry(), NOW_MS + EPOCH_MS);
     assert!(matches!(late, Err(AccessError::Denied("the consent is not valid now"))));
-    scene.ledger.people.lock().unwrap().get_mut(&scene.doctor).unwrap().suspended_at_ms = 1;
+    scene.ledger.people.lock().get_mut(&scene.doctor).unwrap().suspended_at_ms = 1;
     refused(&scene, entry(), "suspended");
-    scene.ledger.people.lock().unwrap().remove(&scene.doctor);
+    scene.ledger.people.lock().remove(&scene.doctor);
     refused(&scene, entry(), "does not know the reader");
-    scene.ledger.grants.lock().unwrap().get_mut(&scene.grant).unwrap().revoked_at_ms = 1;
+    scene.ledger.grants.lock().get_mut(&scene.grant).unwrap().revoked_at_ms = 1;
     refused(&scene, entry(), "revoked");
-    scene.ledger.grants.lock().unwrap().get_mut(&scene.grant).unwrap().revoked_at_ms = 0;
-    scene.ledger.grants.lock().unwrap().get_mut(&scene.grant).unwrap().terms = [0; 32];
+    scene.ledger.grants.lock().get_mut(&scene.grant).unwrap().revoked_at_ms = 0;
+    scene.ledger.grants.lock().get_mut(&scene.grant).unwrap().terms = [0; 32];
     refused(&scene, entry(), "not the ones the patient signed");
 }
 
@@ -213,7 +213,7 @@ fn nobody_looks_in_the_organisations_name_without_their_own() {
     refused(&scene, AccessEntry { person: Some(scene.doctor), ..scene.reading() }, "once");
     let stranger = AccessEntry { person: Some(PersonId([9; 32])), ..entry.clone() };
     refused(&scene, stranger, "does not know the reader");
-    scene.ledger.people.lock().unwrap().get_mut(&scene.doctor).unwrap().suspended_at_ms = 1;
+    scene.ledger.people.lock().get_mut(&scene.doctor).unwrap().suspended_at_ms = 1;
     refused(&scene, entry, "suspended");
 }
 
@@ -222,7 +222,7 @@ fn a_policy_that_cannot_be_asked_stops_people_and_not_the_engine_it_agreed_to() 
     let (scene, ..) = bedside();
     let org = PersonId::of_organisation(scene.vault.org());
     let grant = scene.consent(org, Purpose::Monitoring, &[Class::Vitals]);
-    scene.ledger.grants.lock().unwrap().get_mut(&grant).unwrap().policy = Some([4; 20]);
+    scene.ledger.grants.lock().get_mut(&grant).unwrap().policy = Some([4; 20]);
     let engine = || AccessEntry {
         reader: org,
         purpose: Purpose::Monitoring,
@@ -235,7 +235,7 @@ fn a_policy_that_cannot_be_asked_stops_people_and_not_the_engine_it_agreed_to() 
         let (vault, amira) = (&scene.vault, scene.amira.id);
         vault.log_monitoring(&scene.store, &scene.ledger, amira, engine(), u64::MAX, NOW_MS)
     };
-    let says = |policy| *scene.ledger.policy.lock().unwrap() = policy;
+    let says = |policy| *scene.ledger.policy.lock() = policy;
     assert!(matches!(lease(), Err(AccessError::PolicySilent(_))), "it never agreed");
     says(Some(true));
     assert!(log(&scene, person.clone()).is_ok());

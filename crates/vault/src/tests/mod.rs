@@ -10,10 +10,11 @@ mod people;
 
 use crate::*;
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use vitals::body::{AccessEntry, Body};
 use vitals::envelope::{ClockQuality, Envelope, Header};
 use vitals::ids::{Class, DeviceId, Genesis, GrantId, Hash, OrgId, PatientId, PersonId, sha256};
@@ -63,16 +64,16 @@ impl Ledger for Paper {
         unreachable!("not asked by the vault")
     }
     fn person(&self, id: PersonId) -> Result<Option<Person>, LedgerError> {
-        Ok(self.people.lock().unwrap().get(&id).cloned())
+        Ok(self.people.lock().get(&id).cloned())
     }
     fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
         if self.down {
             return Err(LedgerError::Down("no ledger".into()));
         }
-        Ok(self.grants.lock().unwrap().get(&id).cloned())
+        Ok(self.grants.lock().get(&id).cloned())
     }
     fn policy_agrees(&self, _: GrantId, _: Class) -> Result<bool, LedgerError> {
-        self.policy.lock().unwrap().ok_or_else(|| LedgerError::Busy("the policy did not answer".into()))
+        self.policy.lock().ok_or_else(|| LedgerError::Busy("the policy did not answer".into()))
     }
     fn anchor(&self, _: OrgId) -> Result<Option<Anchor>, LedgerError> {
         unreachable!("not asked by the vault")
@@ -143,7 +144,7 @@ impl Scene {
             since_ms: 0,
             suspended_at_ms: 0,
         };
-        scene.ledger.people.lock().unwrap().insert(scene.doctor, doctor);
+        scene.ledger.people.lock().insert(scene.doctor, doctor);
         scene.grant = scene.consent(scene.doctor, Purpose::Treatment, &[Class::Vitals, Class::Profile]);
         scene
     }
@@ -160,7 +161,7 @@ impl Scene {
             revoked_at_ms: 0,
             policy: None,
         };
-        self.ledger.grants.lock().unwrap().insert(grant, on_ledger);
+        self.ledger.grants.lock().insert(grant, on_ledger);
         self.vault.put_terms(TermsRecord { grant, terms, grantee, patient: self.amira.id }).unwrap();
         grant
     }

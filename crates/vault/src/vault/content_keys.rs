@@ -4,8 +4,8 @@
 use crate::error::OpenError;
 use crate::vault::Vault;
 use crate::vault::streams::StreamRecord;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use vitals::envelope::Header;
 use vitals::ids::StreamId;
 use vitals::keys::{ChainKey, ContentKey, MessageKey};
@@ -27,7 +27,7 @@ pub(crate) struct KeyCache(Mutex<HashMap<StreamId, Held>>);
 
 impl KeyCache {
     fn held(&self) -> MutexGuard<'_, HashMap<StreamId, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn get(&self, header: &Header) -> Option<(MessageKey, [u8; 16])> {

@@ -1,6 +1,7 @@
 //! The real processes of a ward, started again whenever they are killed, and the hands that kill them.
 
 use crate::support::program;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
@@ -9,8 +10,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How long a role may take to say READY, on a machine that does other things too.
@@ -74,7 +75,7 @@ impl Role {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.state.lock()
     }
 
     fn run(&self) {
@@ -127,10 +128,8 @@ impl Role {
     }
 
     fn until(&self, within: Duration, what: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(self.state(), within, |state| !what(state) && !state.ended)
-            .unwrap();
+        let mut state = self.state();
+        self.changed.wait_while_for(&mut state, |state| !what(state) && !state.ended, within);
         state
     }
 

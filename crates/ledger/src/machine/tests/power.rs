@@ -4,6 +4,7 @@
 use super::super::store::Store;
 use super::keeping::audit;
 use super::*;
+use parking_lot::MutexGuard;
 use redb::{Database, StorageBackend};
 use std::io;
 
@@ -73,8 +74,8 @@ fn apply(change: &Change, len: usize, bytes: &mut Vec<u8>) {
 pub(crate) struct Lossy(Arc<Mutex<World>>);
 
 impl Lossy {
-    fn world(&self) -> std::sync::MutexGuard<'_, World> {
-        self.0.lock().unwrap()
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock()
     }
 
     /// The power goes at this step.

@@ -139,7 +139,7 @@ impl Three {
             let story = format!("height {height}, {step:?} of organisation {number}");
             let refusal = self.model.apply(sender, &act, height, time_ms).err();
             let id = remote.submit(&act).unwrap();
-            let (nonce, sent) = lock(&remote.acts).waiting().pop().unwrap();
+            let (nonce, sent) = remote.acts.lock().waiting().pop().unwrap();
             self.anvil.runtime.block_on(remote.send(0)).unwrap();
             let raw = self.ward.signed(number, nonce, &act);
             assert_eq!((sent.id, &sent.raw), (id, &raw), "the same transaction is sent to both");
@@ -167,7 +167,7 @@ impl Three {
             assert_eq!(quantity("", &theirs["status"]), Ok(ours.succeeded.into()), "{story}");
             assert_eq!(quantity("", &theirs["gasUsed"]), Ok(ours.gas), "{story}");
             assert_eq!(said(theirs), ours.logs, "{story}");
-            let outcome = lock(&self.remotes[usize::from(number)].inner.acts).outcome(&id);
+            let outcome = self.remotes[usize::from(number)].inner.acts.lock().outcome(&id);
             let expected = match refusal {
                 None => Outcome::Done { height },
                 Some(refusal) => Outcome::Refused { reason: refusal.to_string() },

@@ -1,9 +1,10 @@
 #![allow(clippy::disallowed_methods, reason = "a campaign says how long it took")]
 
 use super::*;
+use parking_lot::Mutex;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, atomic::AtomicU64, atomic::Ordering},
+    sync::{atomic::AtomicU64, atomic::Ordering},
     time::Instant,
 };
 
@@ -51,7 +52,7 @@ fn no_scenario_of_the_campaign_violates_an_invariant() {
                     }
                     let plan = Plan::draw(seed);
                     let result = run_catching_panics(&plan);
-                    let mut sum = sum.lock().unwrap();
+                    let mut sum = sum.lock();
                     match result {
                         Ok(result) => {
                             sum.0.blocks += result.blocks;
@@ -75,7 +76,7 @@ fn no_scenario_of_the_campaign_violates_an_invariant() {
             });
         }
     });
-    let (sum, scenarios, byzantine, violated) = sum.into_inner().unwrap();
+    let (sum, scenarios, byzantine, violated) = sum.into_inner();
     println!(
         "{scenarios} scenarios ({byzantine} with a Byzantine validator, convicted by {} pieces of evidence), {} simulated hours in {:?}: {} \
          blocks, {} transactions, {} certificates checked; healed within {} ms",

@@ -11,7 +11,7 @@ const CONNECT: &[u8] = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x14\x00\x00\x00";
 
 async fn node(bounds: Bounds) -> Node {
     let node = Node::bounded(bounds).await;
-    node.ledger.0.lock().unwrap().insert(public(OTHER));
+    node.ledger.0.lock().insert(public(OTHER));
     node
 }
 
@@ -119,7 +119,7 @@ async fn a_certificate_with_another_kind_of_key_is_refused_and_counted() {
             .unwrap();
     assert!(Client::connect(&node.address.to_string(), Arc::new(config), id(GATEWAY)).await.is_err());
     let seen = loop {
-        if let Some(why) = node.refused.lock().unwrap().pop() {
+        if let Some(why) = node.refused.lock().pop() {
             break why;
         }
         tokio::task::yield_now().await;
