@@ -3,6 +3,7 @@
 use super::orders::About;
 use crate::anchoring::EnvelopeRef;
 use crate::health::LedgerHealth;
+use core::cmp::Reverse;
 use vitals::alarm::{Condition, Limits, Priority, Side, Unwatched};
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, StreamId};
@@ -146,14 +147,17 @@ impl AlarmView {
         matches!(self.phase, AlarmPhase::Active | AlarmPhase::Acknowledged)
     }
 
-    /// The one order of alarms, on tiles, strips and in counts: what is wrong now before what is over, then
-    /// the more urgent, then what nobody has answered, then the older.
+    /// Its place among all alarms.
     #[must_use]
-    pub fn urgency(&self) -> (bool, core::cmp::Reverse<Priority>, bool, u64) {
+    pub fn urgency(&self) -> Urgency {
         let answered = self.phase != AlarmPhase::Active;
-        (!self.is_active(), core::cmp::Reverse(self.priority), answered, self.raised_at_ms)
+        (!self.is_active(), Reverse(self.priority), answered, self.raised_at_ms)
     }
 }
+
+/// The one order of alarms, on tiles, strips and in counts, ascending: what is wrong now before what is over,
+/// then the more urgent, then what nobody has answered, then the older.
+pub type Urgency = (bool, Reverse<Priority>, bool, u64);
 
 /// The state of a patient's equipment.
 #[derive(Clone, PartialEq, Eq)]
@@ -345,7 +349,7 @@ pub struct Wall {
     pub strip: Vec<AlarmView>,
     /// Gateways behind which every bed shown is silent.
     pub gateways: Vec<SilentGateway>,
-    /// Beds that are watched and whose values may not be shown now, by place, then id.
+    /// Beds whose values may not be shown now, by [`HiddenBed::urgency`], then by place and id.
     pub hidden: Vec<HiddenBed>,
     /// Beds that send data and that nobody watches.
     pub unwatched: Vec<UnwatchedBed>,
@@ -374,7 +378,7 @@ pub enum Hidden {
 pub struct HiddenAlarm {
     /// How urgent.
     pub priority: Priority,
-    /// Nobody has answered it, and nothing holds it back.
+    /// Nobody has answered it.
     pub rings: bool,
     /// The sound is off until then, milliseconds; in the past when it is on.
     pub silenced_until_ms: u64,
@@ -395,4 +399,17 @@ pub struct HiddenBed {
     pub watched: bool,
     /// The most urgent of its alarms; one that rings before one that somebody has answered.
     pub alarm: Option<HiddenAlarm>,
+}
+
+impl HiddenBed {
+    /// Its place among all alarms. Without an alarm it counts as a technical one: the first of them if nobody watches
+    /// the bed, else as one that is answered.
+    #[must_use]
+    pub fn urgency(&self) -> Urgency {
+        match self.alarm {
+            Some(alarm) => (false, Reverse(alarm.priority), !alarm.rings, alarm.raised_at_ms),
+            None if self.watched => (false, Reverse(Priority::Technical), true, u64::MAX),
+            None => (false, Reverse(Priority::Technical), false, 0),
+        }
+    }
 }

@@ -8,7 +8,6 @@ use crate::accounts::Session;
 use crate::clinic::Clinic;
 use crate::consents::{AccessRequest, Allowed, MONITORED};
 use crate::errors::{ClinicError, Denied};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use vault::{AccessError, MONITORING_BACK_MS, MonitoringLease, Patient};
 use vitals::PatientId;
@@ -45,7 +44,8 @@ impl Clinic {
         let known = self.monitoring.of(patient, |bed| {
             let alarm = |alarm: AlarmView| HiddenAlarm {
                 priority: alarm.priority,
-                rings: alarm.phase == AlarmPhase::Active && !alarm.inhibited,
+                // Also while its sensor is off: losing sight of a patient is no answer.
+                rings: alarm.phase == AlarmPhase::Active,
                 silenced_until_ms: alarm.silenced_until_ms,
                 raised_at_ms: alarm.raised_at_ms,
             };
@@ -67,9 +67,7 @@ impl Clinic {
         tiles.sort_by(|a, b| (&a.bed, a.patient).cmp(&(&b.bed, b.patient)));
         let mut hidden: Vec<HiddenBed> =
             hidden.iter().map(|(patient, why)| self.hidden_bed(*patient, *why)).collect();
-        // As in the strip: what is urgent first.
-        let rank = |bed: &HiddenBed| Reverse(bed.alarm.map(|alarm| (alarm.priority, alarm.rings)));
-        hidden.sort_by(|a, b| (rank(a), &a.place, a.patient).cmp(&(rank(b), &b.place, b.patient)));
+        hidden.sort_by(|a, b| (a.urgency(), &a.place, a.patient).cmp(&(b.urgency(), &b.place, b.patient)));
         let mut unwatched = self.monitoring.of_all(|patient, bed| bed.unwatched_view(patient));
         unwatched.sort_by(|a, b| (&a.place, a.patient).cmp(&(&b.place, b.patient)));
         let of_tiles = tiles.iter().flat_map(|tile| tile.alarms.clone());

@@ -38,6 +38,25 @@ fn of_beds_that_cannot_be_shown_the_one_with_the_worst_alarm_comes_first() {
 }
 
 #[test]
+fn the_alarm_of_a_bed_that_cannot_be_shown_rings_on_when_its_sensor_comes_off() {
+    let (mut ward, _, [mut gateway, _]) = scene();
+    ward.beats(&mut gateway, 1900, 12);
+    for _ in 0..12 {
+        ward.pass(1000);
+        let off = gateway.sensors[0].finger_off(ward.now_ms);
+        ward.carry(gateway.id(), &[off]);
+    }
+    ward.switches.full.store(true, Ordering::SeqCst);
+    let wall = ward.clinic.wall(&ward.as_("lee"), ward.now_ms).unwrap();
+    let alarm = wall.hidden[0].alarm.unwrap();
+    assert_eq!(
+        (alarm.priority, alarm.rings),
+        (Priority::High, true),
+        "as it does on every page that shows it"
+    );
+}
+
+#[test]
 fn the_entries_of_a_wall_are_written_with_one_sync() {
     let (ward, _, _) = scene();
     ward.clinic.write_alarm_events(ward.now_ms);

@@ -215,7 +215,7 @@ pub(crate) fn hidden_alarm(alarm: HiddenAlarm) -> &'static str {
     if alarm.rings {
         "Alarm at a bed that cannot be shown: go there now"
     } else {
-        "Alarm at a bed that cannot be shown; somebody has answered it, or it is on hold"
+        "Alarm at a bed that cannot be shown; somebody has answered it"
     }
 }
 

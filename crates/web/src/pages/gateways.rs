@@ -8,17 +8,17 @@ use crate::forms::{At, Posted};
 use crate::labels::name_and_place;
 use crate::time::Moment;
 use axum::extract::State;
-use clinic::views::{AlarmPhase, AlarmView, SilentGateway, Wall};
+use clinic::views::{AlarmPhase, AlarmView, SilentGateway, Urgency, Wall};
 use std::collections::BTreeSet;
 use vitals::PatientId;
 use vitals::alarm::Condition;
 use vitals::ledger::Role;
 
-/// The alarms of a wall in their order; those of beds behind a silent gateway as one, where the first of
-/// them stands.
+/// The alarms of a wall and its hidden beds, the most urgent first; the alarms of beds behind a silent gateway as
+/// one, where the first of them stands.
 pub(crate) fn cards(wall: &Wall, role: Role) -> Vec<AlarmCard> {
     let mut told = BTreeSet::new();
-    let card = |alarm: &AlarmView| {
+    let mut card = |alarm: &AlarmView| {
         if let Some(gateway) = behind(alarm, &wall.gateways) {
             return told.insert(gateway.gateway).then(|| gateway_card(gateway, wall, role));
         }
@@ -28,10 +28,12 @@ pub(crate) fn cards(wall: &Wall, role: Role) -> Vec<AlarmCard> {
         let tile = wall.tiles.iter().find(|tile| tile.patient == alarm.patient)?;
         Some(AlarmCard::of(alarm, tile, true, role, wall.at_ms))
     };
-    let mut shown: Vec<AlarmCard> = wall.strip.iter().filter_map(card).collect();
-    // Nothing is known of what a hidden bed rings for: it comes before all that can be judged from here.
-    shown.splice(0..0, wall.hidden.iter().map(AlarmCard::of_hidden));
-    shown
+    let of_strip = wall.strip.iter().filter_map(|alarm| Some((alarm.urgency(), card(alarm)?)));
+    let of_hidden = wall.hidden.iter().map(|bed| (bed.urgency(), AlarmCard::of_hidden(bed)));
+    let mut cards: Vec<(Urgency, AlarmCard)> = of_strip.collect();
+    cards.extend(of_hidden);
+    cards.sort_by_key(|(urgency, _)| *urgency);
+    cards.into_iter().map(|(_, card)| card).collect()
 }
 
 pub(crate) fn behind<'a>(alarm: &AlarmView, gateways: &'a [SilentGateway]) -> Option<&'a SilentGateway> {

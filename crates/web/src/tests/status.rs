@@ -1,6 +1,7 @@
 //! What pages say of a bed: nothing may look normal that is not known to be.
 
 use super::scene::Scene;
+use axum::http::StatusCode;
 use clinic::POLICY_RETRY_MS;
 use vitals::ids::Class;
 use vitals::ledger::Purpose;
@@ -134,10 +135,8 @@ async fn a_high_alarm_that_is_over_neither_hides_nor_outcounts_an_active_medium_
     assert!(wall.contains("1 over, not acknowledged") && !wall.contains("1 medium"), "{wall}");
 }
 
-#[tokio::test]
-async fn a_bed_hidden_by_a_silent_policy_is_an_alarm_on_every_page_and_nothing_looks_well() {
-    let mut scene = Scene::new();
-    scene.beats(720, 2);
+/// The policy of the consent under which the ward watches Amira agrees once, and then cannot be asked.
+fn hide_amira(scene: &mut Scene) {
     let own = scene.ward.clinic.own_page(&scene.ward.as_("amira"), scene.ward.now_ms).unwrap();
     let monitoring = own.grants.iter().find(|grant| grant.purpose == Purpose::Monitoring).unwrap().grant;
     scene.ward.ledger.put_under_policy(monitoring);
@@ -147,6 +146,13 @@ async fn a_bed_hidden_by_a_silent_policy_is_an_alarm_on_every_page_and_nothing_l
         scene.settle();
         scene.ward.clinic.refresh_policies(scene.ward.now_ms);
     }
+}
+
+#[tokio::test]
+async fn a_bed_hidden_by_a_silent_policy_is_an_alarm_on_every_page_and_nothing_looks_well() {
+    let mut scene = Scene::new();
+    scene.beats(720, 2);
+    hide_amira(&mut scene);
     let quiet = scene.page("/wall", "kim").await;
     assert!(quiet.contains("A bed cannot be shown") && quiet.contains("bed of amira"), "{quiet}");
     assert!(quiet.contains("data-active=\"false\"") && !quiet.contains("#i-check"), "{quiet}");
@@ -174,4 +180,38 @@ async fn an_alarm_that_nobody_answered_rings_on_every_page_when_its_sensor_comes
         let page = scene.page(path, "lee").await;
         assert!(page.contains(rings) && page.contains("look at the patient"), "{path}: {page}");
     }
+}
+
+#[tokio::test]
+async fn a_bed_that_cannot_be_shown_stands_among_the_alarms_by_its_urgency() {
+    let mut scene = Scene::new();
+    let carl = scene.ward.patient("carl");
+    scene.ward.block();
+    let mut second = scene.ward.gateway(2, &[carl]);
+    scene.beats(720, 2);
+    hide_amira(&mut scene);
+    let mut both = |scene: &mut Scene, amira, carl, seconds| {
+        for _ in 0..seconds {
+            scene.ward.pass(1000);
+            let at_ms = scene.ward.now_ms;
+            let bytes = scene.gateway.sensors[0].pulse(amira, at_ms);
+            scene.ward.carry(scene.gateway.id(), &[bytes]);
+            let bytes = second.sensors[0].pulse(carl, at_ms);
+            scene.ward.carry(second.id(), &[bytes]);
+        }
+        scene.settle();
+    };
+    let order = |wall: &str, first: &str, then: &str| {
+        let at = |text: &str| wall.find(text).unwrap_or_else(|| panic!("{text} is not on the wall: {wall}"));
+        assert!(at(first) < at(then), "{first} comes before {then}: {wall}");
+    };
+    let high = "Heart rate 190 ≥ 131";
+    both(&mut scene, 720, 1900, 13);
+    order(&scene.page("/wall", "lee").await, high, "A bed cannot be shown");
+    let answer = format!("/patients/{carl}/alarms/257/acknowledge");
+    assert_eq!(scene.post(&answer, "lee", &[]).await.status(), StatusCode::SEE_OTHER);
+    order(&scene.page("/wall", "lee").await, high, "A bed cannot be shown");
+    // Now the bed that cannot be shown has a high alarm that nobody has answered.
+    both(&mut scene, 1900, 1900, 13);
+    order(&scene.page("/wall", "lee").await, "Alarm at a bed that cannot be shown: go there now", high);
 }
