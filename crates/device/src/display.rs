@@ -117,6 +117,8 @@ pub enum Note {
     WardNotListening,
     /// The time of ordered limits is over.
     LimitsEnded,
+    /// What is measured is not recorded.
+    NotRecorded,
 }
 
 impl Note {
@@ -129,6 +131,7 @@ impl Note {
             Self::NewLimits => *b"new limits      ",
             Self::WardNotListening => *b"ward not hearing",
             Self::LimitsEnded => *b"limits ended    ",
+            Self::NotRecorded => *b"not recorded    ",
         }
     }
 }

@@ -133,6 +133,8 @@ pub struct Monitor {
     time_sent_at_ms: Option<u64>,
     /// When limits were ordered last.
     new_limits_at_ms: Option<u64>,
+    /// What is sampled is not recorded.
+    not_recorded: bool,
     pending: Vec<Action>,
 }
 
@@ -157,6 +159,7 @@ impl Monitor {
             buzzing: None,
             time_sent_at_ms: None,
             new_limits_at_ms: None,
+            not_recorded: false,
             pending: Vec::new(),
         }
     }
@@ -325,6 +328,7 @@ impl Monitor {
     fn note(&self, steady_ms: u64) -> Option<Note> {
         let mut notes: Vec<Note> = self.alarms.notes(steady_ms).into_iter().flatten().collect();
         let lately = |at_ms: u64| steady_ms.saturating_sub(at_ms) < NEW_LIMITS_MS;
+        notes.extend(self.not_recorded.then_some(Note::NotRecorded));
         notes.extend(self.new_limits_at_ms.filter(|at_ms| lately(*at_ms)).map(|_| Note::NewLimits));
         let turn = usize::try_from(steady_ms / TURN_MS).unwrap_or(0) % (notes.len() + 1);
         notes.get(turn.checked_sub(1)?).copied()
@@ -410,6 +414,12 @@ impl Monitor {
         if from_gateway.contains(&condition) {
             self.alarms.report(condition, wrong, steady_ms);
         }
+    }
+
+    /// Is what is sampled here not recorded? Then the LCD's second line says so, in turn with what else stands
+    /// there. The alarm is [`Condition::Gap`], which [`Self::report`] takes.
+    pub fn set_not_recorded(&mut self, is: bool) {
+        self.not_recorded = is;
     }
 
     /// Open alarms, worst first: condition, priority, and does it sound.

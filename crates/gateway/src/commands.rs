@@ -9,9 +9,11 @@ mod state_file;
 
 use crate::Entropy;
 use device::pairing::Identity;
+use durable::Folder;
 use state_file::State;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use vitals::alarm::Limits;
 use vitals::cbor::NotCanonical;
 use vitals::command::{Action, Command, Confirmation, Outcome, SignedCommand};
@@ -34,6 +36,13 @@ pub(crate) struct Ordered {
     pub(crate) until_ms: u64,
 }
 
+impl Ordered {
+    /// The limits that a command orders.
+    pub(crate) fn of(command: &Command, limits: Limits) -> Self {
+        Self { limits, seq: command.seq, command: command.hash(), until_ms: command.in_force_until_ms }
+    }
+}
+
 /// What one bedside knows of its commands.
 struct Bedside {
     sensor: Identity,
@@ -41,6 +50,8 @@ struct Bedside {
     alarms: Option<StreamId>,
     path: PathBuf,
     state: State,
+    /// The limits before the newest command.
+    limits_before: BTreeMap<Metric, Ordered>,
     /// When refusals were recorded, by the steady clock.
     refused_ms: Vec<u64>,
 }
@@ -60,6 +71,7 @@ pub(crate) enum Judged {
 
 /// The commands of all bedsides.
 pub(crate) struct Commands {
+    folder: Folder,
     genesis: Genesis,
     gateway: DeviceId,
     record_key: [u8; 32],
@@ -71,7 +83,7 @@ impl Commands {
     /// Reads what is kept of each bedside. A damaged file is logged and replaced: the bedside's own limits
     /// are the stricter ones, and commands from before now are refused.
     pub(crate) fn open(
-        dir: &Path,
+        folder: Folder,
         genesis: Genesis,
         gateway: DeviceId,
         record_key: [u8; 32],
@@ -81,24 +93,20 @@ impl Commands {
     ) -> io::Result<Self> {
         let mut all = Vec::new();
         for (n, (sensor, alarms)) in beds.into_iter().enumerate() {
-            let path = dir.join(format!("commands-{n:02}"));
-            let state = state_file::read(&path, &sensor)?.unwrap_or_else(|why| {
+            let path = folder.path(&format!("commands-{n:02}"));
+            let state = state_file::read(folder.disk(), &path, &sensor)?.unwrap_or_else(|why| {
                 tracing::error!(%why, board = n, "What was commanded at board {n} is unreadable: {why}; its own limits are in force");
                 State { not_before_ms: now_ms, ..State::default() }
             });
-            all.push(Bedside { sensor, alarms, path, state, refused_ms: Vec::new() });
+            let limits_before = state.limits.clone();
+            all.push(Bedside { sensor, alarms, path, state, limits_before, refused_ms: Vec::new() });
         }
-        Ok(Self { genesis, gateway, record_key, beds: all, entropy })
+        Ok(Self { folder, genesis, gateway, record_key, beds: all, entropy })
     }
 
     /// The limits ordered for a bed, over or not.
     pub(crate) fn ordered(&self, n: usize) -> impl Iterator<Item = &Ordered> {
         self.beds.get(n).into_iter().flat_map(|bed| bed.state.limits.values())
-    }
-
-    /// The command that ordered the limits of a metric.
-    pub(crate) fn ordered_of(&self, n: usize, metric: Metric) -> Option<Ordered> {
-        self.beds.get(n)?.state.limits.get(&metric).copied()
     }
 
     /// Decides about bytes from the node and makes durable that they were seen. `node_ms` is the node's
@@ -146,11 +154,28 @@ impl Commands {
         if command.at_ms > node_ms.saturating_add(AHEAD_MAX_MS) {
             return Err(Outcome::Ahead);
         }
-        // A command whose time to arrive is over, or that would be over at once, changes nothing.
-        if node_ms > command.deliver_by_ms || node_ms >= command.in_force_until_ms {
-            return Err(Outcome::TooLate);
+        if is_too_late(command, node_ms) { Err(Outcome::TooLate) } else { Ok(()) }
+    }
+
+    /// Decides again about a command that was to be taken: while that was made durable its time may have
+    /// run out, and then it is not carried out. What it ordered is taken back, before a restart can put it in
+    /// force; its number stays used.
+    pub(crate) fn expired(
+        &mut self,
+        n: usize,
+        command: &Command,
+        node_ms: u64,
+        now_ms: u64,
+        steady_ms: u64,
+    ) -> Option<Judged> {
+        let bed = self.beds.get_mut(n).filter(|_| is_too_late(command, node_ms))?;
+        bed.state.limits.clone_from(&bed.limits_before);
+        if let Err(why) =
+            state_file::write(self.folder.disk(), &bed.path, &bed.sensor, &bed.state, &self.entropy)
+        {
+            tracing::error!(%why, board = n, "That a command came too late is not kept: {why}");
         }
-        Ok(())
+        Some(self.refuse(n, command, Outcome::TooLate, now_ms, steady_ms))
     }
 
     /// Makes a command durable, before it is carried out.
@@ -159,12 +184,10 @@ impl Commands {
         let mut state = bed.state.clone();
         state.highest_seq = command.seq;
         if let Action::Limits(limits) = command.action {
-            let (seq, until_ms) = (command.seq, command.in_force_until_ms);
-            let ordered = Ordered { limits, seq, command: command.hash(), until_ms };
-            state.limits.insert(limits.metric, ordered);
+            state.limits.insert(limits.metric, Ordered::of(command, limits));
         }
-        state_file::write(&bed.path, &bed.sensor, &state, &self.entropy)?;
-        bed.state = state;
+        state_file::write(self.folder.disk(), &bed.path, &bed.sensor, &state, &self.entropy)?;
+        bed.limits_before = std::mem::replace(&mut bed.state, state).limits;
         Ok(())
     }
 
@@ -184,6 +207,11 @@ impl Commands {
         });
         Judged::Refused(n, outcome, recorded)
     }
+}
+
+/// A command whose time to arrive is over, or that would be over at once, changes nothing.
+fn is_too_late(command: &Command, node_ms: u64) -> bool {
+    node_ms > command.deliver_by_ms || node_ms >= command.in_force_until_ms
 }
 
 /// The confirmation of a command that is not in force.

@@ -56,6 +56,10 @@ counters! {
     readings_proven,
     /// Readings given up because they could not be stored.
     readings_lost,
+    /// Readings that wait to be sealed and stored.
+    readings_waiting,
+    /// 1 while what is sampled is not recorded: given up, or waiting for more than ten seconds.
+    not_recorded,
     /// Envelopes sealed and durable in the journal.
     envelopes_sealed,
     /// Publishes handed to the connection, repeats included.
@@ -94,6 +98,12 @@ counters! {
     alarms_raised,
     /// Alarm events of any kind.
     alarm_events,
+    /// Alarm events that wait to be sealed and stored.
+    alarm_events_waiting,
+    /// Alarm events that were not stored one by one, because a later one of their alarm waited in their place.
+    alarm_events_merged,
+    /// Alarm events given up because they could not be stored.
+    alarm_events_lost,
     /// Times a board came or came back.
     boards_connected,
     /// Times the node was reached.
@@ -147,6 +157,10 @@ fn push<T>(ring: &mut VecDeque<T>, value: T) {
         ring.pop_front();
     }
     ring.push_back(value);
+}
+
+pub(crate) fn note(counter: &AtomicU64, n: usize) {
+    counter.store(n as u64, Ordering::Relaxed);
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {

@@ -1,4 +1,4 @@
-//! The core's inputs: from the boards' serial lines, the connection to the node, the clock and the
+//! The bedside's inputs: from the boards' serial lines, the connection to the node, the clock and the
 //! process.
 
 use link::{Event, Uplink};

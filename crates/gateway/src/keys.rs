@@ -224,7 +224,7 @@ pub fn accept(dir: &Path, answer: &[u8], expected_record_key: Option<[u8; 32]>) 
             sensor.unwrap_chain(key, genesis).map_err(|why| KeyError::Unwrap { stream: key.stream, why })?;
         take(&mut streams, key, chain)?;
     }
-    write_streams(dir, &streams, newest)?;
+    write_streams(&Os, dir, &streams, newest)?;
     let path = keys.join(ANSWER);
     files::replace(&path, answer).map_err(file(&path))?;
     Ok(Paired {
@@ -277,6 +277,7 @@ fn read_answer(dir: &Path) -> Result<Option<PairingAnswer>, KeyError> {
 
 /// Replaces the streams' keys; what they were before is gone from the file.
 pub(crate) fn write_streams(
+    disk: &dyn Disk,
     dir: &Path,
     streams: &BTreeMap<StreamId, StreamState>,
     journal_newest: u32,
@@ -289,7 +290,7 @@ pub(crate) fn write_streams(
     }
     let path = keys_dir(dir).join(STREAMS);
     let body = Zeroizing::new(w.finish());
-    files::replace(&path, &body).map_err(file(&path))
+    files::replace_on(disk, &path, &body).map_err(file(&path))
 }
 
 /// Notes the chain keys that have stepped since; true if one has, and [`write_streams`] is due.

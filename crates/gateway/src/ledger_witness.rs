@@ -2,8 +2,10 @@
 //! one under the same genesis, is refused even if it is certified.
 
 use crate::files;
+use durable::Disk;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vitals::Genesis;
 use vitals::ledger::Anchor;
 use vitals::proof::genesis::GenesisDocument;
@@ -18,6 +20,7 @@ const WRITE_EVERY_MS: u64 = 10_000;
 /// A witness and its file.
 #[derive(Debug)]
 pub(crate) struct LedgerWitness {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     witness: Witness,
     /// The alarm that is in the file.
@@ -28,13 +31,13 @@ pub(crate) struct LedgerWitness {
 impl LedgerWitness {
     /// Reads what was seen before. A damaged file is logged and started again: monitoring does not stop for
     /// a file.
-    pub(crate) fn open(dir: &Path, genesis: Genesis) -> io::Result<Self> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, genesis: Genesis) -> io::Result<Self> {
         let path = dir.join(FILE);
         let decode = |bytes: Option<Vec<u8>>| match bytes {
             None => Ok(Witness::new(genesis)),
             Some(bytes) => Witness::decode(&bytes, genesis).map_err(|why| why.to_string()),
         };
-        let read = match files::read(&path) {
+        let read = match files::read_on(&*disk, &path) {
             Err(why) if why.kind() == io::ErrorKind::InvalidData => Err(why.to_string()),
             read => decode(read?),
         };
@@ -46,7 +49,7 @@ impl LedgerWitness {
         if let Some(alarm) = written {
             tracing::error!(%alarm, "Seen before the start: {alarm}");
         }
-        Ok(Self { path, witness, written, written_at_ms: None })
+        Ok(Self { disk, path, witness, written, written_at_ms: None })
     }
 
     pub(crate) fn alarm(&self) -> Option<Alarm> {
@@ -81,7 +84,7 @@ impl LedgerWitness {
             tracing::error!(%alarm, "Call your organisation and others on this ledger: {alarm}");
         }
         self.written_at_ms = Some(now_ms);
-        match files::replace(&self.path, &self.witness.encode()) {
+        match files::replace_on(&*self.disk, &self.path, &self.witness.encode()) {
             Ok(()) => self.written = alarm,
             Err(why) => tracing::error!(%why, "What was seen of the ledger is not kept: {why}"),
         }

@@ -5,13 +5,14 @@
 //! it is durable and in its log), *proven* (the log's head is in a finalized ledger state, checked
 //! here from the pinned genesis), *forgotten*. Only the gateway's own check moves it on.
 //!
-//! The core is one thread that owns monitors, sealers and journal; serial lines and the connection to the
-//! node are tokio tasks around it ([`link::Uplink`] is all it knows of the transport). Alarms reach LCD and
-//! buzzer without network or disk.
+//! Two threads: the *bedside* owns the monitors and drives LCD and buzzer; the *recorder* owns sealers,
+//! journal and the session with the node ([`link::Uplink`] is all it knows of the transport). Between them is
+//! a bounded queue. The recorder may wait for its disk for minutes; the bedside never waits. Serial lines and the
+//! connection to the node are tokio tasks around the two.
 
+mod bedside;
 mod commands;
 mod config;
-mod core;
 mod counters;
 mod files;
 mod input;
@@ -22,6 +23,8 @@ mod monitored_patient;
 mod node_connection;
 mod outbox;
 mod quarantine;
+mod recorder;
+mod recorder_queue;
 mod sealers;
 mod serial_line;
 mod tasks;
@@ -79,10 +82,9 @@ pub enum GatewayError {
 /// A gateway with its keys read and its journal open, not running yet.
 pub struct Gateway {
     config: Config,
-    clock: Clock,
-    entropy: Entropy,
     counters: Arc<Counters>,
-    core: core::Core,
+    bedside: bedside::Bedside,
+    recorder: recorder::Recorder,
     connection: node_connection::NodeConnection,
     _lock: durable::FolderLock,
 }
@@ -105,6 +107,16 @@ impl Gateway {
     /// Opens the data folder: takes its lock, reads keys and pairing, opens the journal and cuts a
     /// torn tail. Everything that was not proven will be sent again.
     pub fn open(config: Config, clock: Clock, entropy: Entropy) -> Result<Self, GatewayError> {
+        Self::open_on(Arc::new(durable::Os), config, clock, entropy)
+    }
+
+    /// [`Self::open`] on any disk.
+    pub(crate) fn open_on(
+        disk: Arc<dyn durable::Disk>,
+        config: Config,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, GatewayError> {
         config.check().map_err(GatewayError::Config)?;
         let lock = lock(&config.data_dir)?;
         let paired = keys::load(&config.data_dir, config.boards.len())?;
@@ -117,8 +129,19 @@ impl Gateway {
             entropy: entropy.clone(),
         };
         let counters = Arc::new(Counters::default());
-        let core = core::Core::open(&config, paired, clock.clone(), &entropy, counters.clone())?;
-        Ok(Self { config, clock, entropy, counters, core, connection, _lock: lock })
+        let queue = Arc::new(recorder_queue::RecorderQueue::new(clock()));
+        let recorder = recorder::Recorder::open(
+            &config,
+            paired,
+            disk,
+            clock.clone(),
+            &entropy,
+            counters.clone(),
+            queue.clone(),
+        )?;
+        let bedside =
+            bedside::Bedside::new(&config, recorder.ordered(), queue, clock.clone(), counters.clone());
+        Ok(Self { config, counters, bedside, recorder, connection, _lock: lock })
     }
 
     /// The live counters.
@@ -130,8 +153,8 @@ impl Gateway {
     /// Runs until `stop`. Then the boards are read no more, and if `drain` is given, what is sealed is
     /// brought home first, for at most that long. Gives the final figures.
     pub async fn run(self, stop: Stop, drain: Option<Duration>) -> Result<Summary, GatewayError> {
-        let Self { config, counters, core, connection, clock: _clock, entropy: _entropy, _lock } = self;
-        tasks::run(core, connection, &config.boards, config.baud, stop, drain).await?;
+        let Self { config, counters, bedside, recorder, connection, _lock } = self;
+        tasks::run(bedside, recorder, connection, &config.boards, config.baud, stop, drain).await?;
         Ok(counters.summary())
     }
 }

@@ -1,14 +1,10 @@
-//! One monitored patient: a board's monitor and the sealers of its sensor's streams. No I/O.
+//! One monitored patient: a board's monitor, and what its LCD and buzzer are told. No I/O.
 
 use device::frame::{LCD_COLUMNS, LcdText, Message};
-use device::{Action, Decoder, Down, Monitor, MonitorConfig, Sealed, Sealer, Up};
+use device::{Action, Decoder, Down, Monitor, MonitorConfig, Up};
+use vitals::Metric;
 use vitals::alarm::{AlarmEvent, Condition, Happening};
-use vitals::body::Body;
-use vitals::command::Confirmation;
-use vitals::envelope::ClockQuality;
-use vitals::ids::Class;
 use vitals::metric::Reading;
-use vitals::{Metric, StreamId};
 
 /// Shown in the last column of the first line while the node cannot be reached.
 const OFFLINE: u8 = b'!';
@@ -22,8 +18,6 @@ pub(crate) struct PollOutcome {
     pub(crate) alarms: Vec<AlarmEvent>,
     /// Metrics whose ordered limits have just ended.
     pub(crate) ended: Vec<Metric>,
-    /// What became of commands.
-    pub(crate) confirmations: Vec<Confirmation>,
 }
 
 impl PollOutcome {
@@ -36,27 +30,21 @@ pub(crate) struct MonitoredPatient {
     decoder: Decoder<Up>,
     bad_frames: u64,
     monitor: Monitor,
-    sealers: Vec<Sealer>,
     text: Option<LcdText>,
     offline: bool,
     heard: bool,
 }
 
 impl MonitoredPatient {
-    pub(crate) fn new(config: MonitorConfig, sealers: Vec<Sealer>) -> Self {
+    pub(crate) fn new(config: MonitorConfig) -> Self {
         Self {
             decoder: Decoder::new(),
             bad_frames: 0,
             monitor: Monitor::new(config),
-            sealers,
             text: None,
             offline: true,
             heard: false,
         }
-    }
-
-    pub(crate) fn sealers(&self) -> &[Sealer] {
-        &self.sealers
     }
 
     /// Takes bytes of the serial line; gives how many frames among them were invalid.
@@ -79,7 +67,7 @@ impl MonitoredPatient {
         &mut self.monitor
     }
 
-    /// What there is to do now. Does not seal: what the LCD and buzzer do never waits for that.
+    /// What there is to do now. What the LCD and buzzer do waits for nothing.
     pub(crate) fn poll(&mut self, offline: bool, now_ms: u64) -> PollOutcome {
         let mut polled = PollOutcome::default();
         let turned = std::mem::replace(&mut self.offline, offline) != offline;
@@ -104,55 +92,6 @@ impl MonitoredPatient {
             polled.down.extend(Down::Lcd { lines: mark(lines, offline) }.encode());
         }
         polled
-    }
-
-    /// Seals what was sampled: one envelope per class, alarms apart, nothing into a stream that is
-    /// `closed`. Gives how many readings and events could not be.
-    pub(crate) fn seal(
-        &mut self,
-        polled: PollOutcome,
-        clock: ClockQuality,
-        closed: impl Fn(&StreamId) -> bool,
-        out: &mut Vec<(bool, Sealed)>,
-    ) -> u64 {
-        let mut lost = 0;
-        let mut bodies = Vec::new();
-        if !polled.alarms.is_empty() {
-            bodies.push((Class::Alarms, Body::Alarms(polled.alarms)));
-        }
-        if !polled.confirmations.is_empty() {
-            bodies.push((Class::Alarms, Body::Confirmations(polled.confirmations)));
-        }
-        for class in [Class::Vitals, Class::Environment] {
-            let readings: Vec<Reading> = polled
-                .readings
-                .iter()
-                .filter(|reading| reading.metric.info().class == class)
-                .copied()
-                .collect();
-            if !readings.is_empty() {
-                bodies.push((class, Body::Readings(readings)));
-            }
-        }
-        for (class, body) in bodies {
-            let Some(sealer) = self.sealers.iter_mut().find(|sealer| sealer.class() == class) else {
-                tracing::warn!(class = class.word(), "No stream was paired for class {}", class.word());
-                lost += u64::from(body.count());
-                continue;
-            };
-            if closed(&sealer.stream()) {
-                lost += u64::from(body.count());
-                continue;
-            }
-            match sealer.seal(&body, clock) {
-                Ok(sealed) => out.push((class == Class::Alarms, sealed)),
-                Err(why) => {
-                    lost += u64::from(body.count());
-                    tracing::error!(%why, class = class.word(), "Could not seal: {why}");
-                }
-            }
-        }
-        lost
     }
 }
 

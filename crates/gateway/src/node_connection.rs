@@ -26,8 +26,8 @@ pub(crate) struct NodeConnection {
 }
 
 impl NodeConnection {
-    /// Connects, hands the session to the core, carries its events until it ends; again, until the core is
-    /// gone.
+    /// Connects, hands the session to the bedside, carries its events until it ends; again, until the
+    /// bedside is gone.
     pub(crate) async fn run(self, inputs: mpsc::Sender<Input>) {
         let mut pause_ms = PAUSE_MIN_MS;
         loop {

@@ -4,7 +4,7 @@
 mod evidence;
 mod rejected;
 
-use crate::counters::{Counters, add};
+use crate::counters::{Counters, add, note};
 use crate::journal::{Journal, JournalError, Kept, Place, Record};
 use crate::quarantine::{Quarantine, Quarantined};
 use device::Sealed;
@@ -176,9 +176,6 @@ impl Outbox {
     }
 
     fn count(&self) {
-        let note = |counter: &std::sync::atomic::AtomicU64, n: usize| {
-            counter.store(n as u64, std::sync::atomic::Ordering::Relaxed);
-        };
         note(&self.counters.envelopes_pending, self.pending());
         note(&self.counters.envelopes_aside, self.quarantined.len());
         note(

@@ -1,11 +1,12 @@
 //! Envelopes that the node refused for good, each in a file of its own, out of the journal. One that may
 //! have come too early is offered again; one that shows a second writer closes its stream.
 
-use durable::{Disk, Os};
+use durable::Disk;
 use link::Rejection;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vitals::StreamId;
 use vitals::envelope::Envelope;
 use vitals::ids::sha256;
@@ -57,14 +58,15 @@ impl Quarantined {
 /// The folder.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
 }
 
 impl Quarantine {
     /// Opens the folder and reads what is in it, by stream and number. A file that holds no envelope is
     /// logged and left alone.
-    pub(crate) fn open(dir: &Path) -> io::Result<(Self, Vec<(Quarantined, Envelope)>)> {
-        let folder = Self { dir: dir.to_owned() };
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<(Self, Vec<(Quarantined, Envelope)>)> {
+        let folder = Self { disk, dir: dir.to_owned() };
         let mut found = BTreeMap::new();
         let entries = match std::fs::read_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((folder, Vec::new())),
@@ -94,8 +96,8 @@ impl Quarantine {
     pub(crate) fn keep(&self, why: Rejection, bytes: &[u8], envelope: &Envelope) -> io::Result<Quarantined> {
         let name = format!("{}-{:02x}.envelope", hex::encode(&sha256(&[bytes])[..8]), code_of(why));
         let path = self.dir.join(name);
-        Os.make_folder(&self.dir)?;
-        durable::write(&Os, &path, bytes)?;
+        self.disk.make_folder(&self.dir)?;
+        durable::write(&*self.disk, &path, bytes)?;
         Ok(Quarantined { path, why, stream: envelope.header.stream, seq: envelope.header.seq })
     }
 }

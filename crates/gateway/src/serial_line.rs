@@ -32,7 +32,7 @@ fn open(path: &Path, baud: u32) -> io::Result<AsyncFd<File>> {
     AsyncFd::new(file)
 }
 
-/// Carries bytes between a serial line and the core until the core is gone.
+/// Carries bytes between a serial line and the bedside until that is gone.
 pub(crate) async fn serve(
     n: usize,
     path: PathBuf,
@@ -71,7 +71,7 @@ pub(crate) async fn serve(
     }
 }
 
-/// Carries bytes until the line fails, and says why; none when the core is gone.
+/// Carries bytes until the line fails, and says why; none when the bedside is gone.
 async fn transfer(
     n: usize,
     line: &AsyncFd<File>,

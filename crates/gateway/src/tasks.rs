@@ -1,31 +1,36 @@
-//! The core's thread and the tasks around it: serial lines, the connection to the node, the clock.
+//! The threads of bedside and recorder and the tasks around them: serial lines, the connection to the node, the clock.
 
-use crate::core::Core;
+use crate::bedside::Bedside;
 use crate::input::Input;
 use crate::node_connection::NodeConnection;
+use crate::recorder::Recorder;
 use crate::{GatewayError, Stop, serial_line};
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Inputs waiting for the core.
+/// Inputs waiting for the bedside.
 const INPUTS_MAX: usize = 1024;
-/// The core is woken this often when nothing happens.
+/// The bedside is woken this often when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Starts the core's thread and the tasks around it, and ends them when `stop` says so.
+/// Starts the threads and the tasks around them, and ends them when `stop` says so. The bedside goes on until
+/// the recorder has written what it was handed.
 pub(crate) async fn run(
-    core: Core,
+    bedside: Bedside,
+    recorder: Recorder,
     connection: NodeConnection,
     boards: &[PathBuf],
     baud: u32,
     mut stop: Stop,
     drain: Option<Duration>,
 ) -> Result<(), GatewayError> {
-    let (inputs, core_inputs) = mpsc::channel(INPUTS_MAX);
-    let (ended, mut end) = oneshot::channel();
+    let (inputs, bedside_inputs) = mpsc::channel(INPUTS_MAX);
+    let (recorder_ended, mut end) = oneshot::channel();
+    let (bedside_ended, bedside_end) = oneshot::channel();
     let mut tasks = JoinSet::new();
     let mut downs = Vec::with_capacity(boards.len());
     for (n, path) in boards.iter().enumerate() {
@@ -45,12 +50,13 @@ pub(crate) async fn run(
             }
         }
     });
-    let thread = std::thread::Builder::new()
-        .name("bedside".into())
-        .spawn(move || {
-            let _ = ended.send(core.run(core_inputs, downs));
-        })
-        .map_err(|source| GatewayError::Io { path: PathBuf::from("thread"), source })?;
+    let recorder = thread("recorder", move || {
+        let _ = recorder_ended.send(recorder.run());
+    })?;
+    let bedside = thread("bedside", move || {
+        bedside.run(bedside_inputs, downs);
+        let _ = bedside_ended.send(());
+    })?;
     let outcome = tokio::select! {
         outcome = &mut end => outcome,
         () = link::stopped(&mut stop) => {
@@ -65,8 +71,17 @@ pub(crate) async fn run(
         }
     };
     drop(inputs);
-    // The core's end closes every task's channel.
+    let watched = bedside_end.await;
+    // The bedside's end closes every task's channel.
     while tasks.join_next().await.is_some() {}
-    let _ = thread.join();
-    outcome.map_err(|_| GatewayError::Ended("bedside thread"))?
+    let _ = (recorder.join(), bedside.join());
+    watched.map_err(|_| GatewayError::Ended("bedside thread"))?;
+    outcome.map_err(|_| GatewayError::Ended("recorder thread"))?
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, GatewayError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(|source| GatewayError::Io { path: PathBuf::from("thread"), source })
 }

@@ -4,6 +4,7 @@
 mod commands;
 mod equivocation;
 mod full_disk;
+mod held_disk;
 mod ledger_witness;
 pub(crate) mod simulated_node;
 
@@ -230,6 +231,29 @@ async fn missing_receipts_are_asked_for_by_sending_again() {
     }
     until("receipts", || now(&counters.receipts_checked) > 3).await;
     assert_eq!(gateway.stop().await.envelopes_pending, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_signed_while_the_gateway_was_away_reaches_it_on_its_next_connection() {
+    let (_boards, paths, clock) = boards(&[Scenario::Healthy]);
+    let (dir, home) = (paired(1), SimulatedNode::open().await);
+    {
+        let mut behaviour = home.state.behaviour.lock();
+        (behaviour.no_receipts, behaviour.no_proofs) = (true, true);
+    }
+    let gateway = Running::start(dir.path(), paths, home.address, clock.clone(), None);
+    until("stored", || home.state.record.lock().stored() > 5).await;
+    assert_eq!(gateway.stop().await.receipts_checked, 0);
+    // At most so many are kept for one device.
+    let owed = (home.state.sign_receipts() as u64).min(64);
+    assert!(owed > 5);
+    // From now on the node answers no envelope: what comes is what it owed. And no board sends any more.
+    home.state.behaviour.lock().busy = usize::MAX;
+    let gateway = Running::start(dir.path(), vec![], home.address, clock, None);
+    let counters = gateway.counters.clone();
+    until("every receipt", || now(&counters.receipts_checked) == owed).await;
+    let figures = gateway.stop().await;
+    assert_eq!((figures.envelopes_acked, figures.receipts_failed), (0, 0), "{figures:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,9 +11,10 @@ use crate::verifier::Verifier;
 use crate::{Entropy, GatewayError};
 use device::seal::SealError;
 use device::{Sealed, Sealer};
-use durable::FolderLock;
+use durable::{FolderLock, Os};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vitals::body::Body;
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, Hash};
@@ -99,10 +100,10 @@ impl ThirdPartySealer {
             Journal::open(&dir.join("journal"), paired.gateway, paired.journal_newest, SEGMENT_BYTES)?;
         let path = dir.join(quarantine::FOLDER);
         let (folder, quarantined) =
-            Quarantine::open(&path).map_err(|source| GatewayError::Io { path, source })?;
+            Quarantine::open(Arc::new(Os), &path).map_err(|source| GatewayError::Io { path, source })?;
         let sensors =
             paired.sensors.iter().map(|sensor| sealers_of(&paired, sensor, &journal, entropy)).collect();
-        let verifier = Verifier::open(dir, paired.document, paired.record_key)
+        let verifier = Verifier::open(Arc::new(Os), dir, paired.document, paired.record_key)
             .map_err(|source| GatewayError::Io { path: dir.to_owned(), source })?;
         let mut author = Self {
             dir: dir.to_owned(),
@@ -222,7 +223,7 @@ impl ThirdPartySealer {
         let newest = self.outbox.journal().newest();
         let stepped = keys::note_steps(&mut self.streams, self.sensors.iter().flatten());
         if stepped || newest != self.journal_newest {
-            keys::write_streams(&self.dir, &self.streams, newest)?;
+            keys::write_streams(&Os, &self.dir, &self.streams, newest)?;
             self.journal_newest = newest;
         }
         Ok(())

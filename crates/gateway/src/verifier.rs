@@ -1,8 +1,10 @@
 //! Verifies receipts and proofs: the gateway relies on nothing else before it forgets an envelope.
 
 use crate::ledger_witness::LedgerWitness;
+use durable::Disk;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use vitals::ids::{Hash, OrgId};
 use vitals::ledger::Anchor;
 use vitals::log;
@@ -52,8 +54,13 @@ impl Claim {
 }
 
 impl Verifier {
-    pub(crate) fn open(dir: &Path, document: GenesisDocument, record_key: [u8; 32]) -> io::Result<Self> {
-        let witness = LedgerWitness::open(dir, document.hash())?;
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        document: GenesisDocument,
+        record_key: [u8; 32],
+    ) -> io::Result<Self> {
+        let witness = LedgerWitness::open(disk, dir, document.hash())?;
         Ok(Self { document, record_key, witness })
     }
 

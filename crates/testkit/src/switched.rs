@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub struct Switches {
     /// Writes fail as on a full disk.
     pub full: AtomicBool,
-    /// Syncs wait here.
+    /// Syncs wait here, those of folders too.
     pub sync: Gate,
     /// How many there were.
     pub syncs: AtomicU64,
@@ -71,6 +71,7 @@ impl Disk for Switched {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.switches.sync.pass();
         Os.sync_folder(folder)
     }
 }

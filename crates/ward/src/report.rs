@@ -28,6 +28,9 @@ pub(crate) struct GatewayFigures {
     /// Readings that could not be stored.
     #[serde(default)]
     pub(crate) readings_lost: u64,
+    /// Alarm events that could not be stored.
+    #[serde(default)]
+    pub(crate) alarm_events_lost: u64,
     /// 1 while the gateway's clock is far from the node's.
     #[serde(default)]
     pub(crate) clock_wrong: u64,
@@ -232,6 +235,9 @@ impl HospitalFigures {
         });
         problems.unless(gateway.readings_lost == 0, || {
             format!("{} readings could not be stored at the bed", gateway.readings_lost)
+        });
+        problems.unless(gateway.alarm_events_lost == 0, || {
+            format!("{} alarm events could not be stored at the bed", gateway.alarm_events_lost)
         });
         problems.unless(gateway.envelopes_refused + node.envelopes_refused == 0, || {
             format!("{} envelopes were refused", gateway.envelopes_refused.max(node.envelopes_refused))

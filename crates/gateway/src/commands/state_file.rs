@@ -3,6 +3,7 @@
 use super::{METRICS_MAX, Ordered};
 use crate::{Entropy, files};
 use device::pairing::Identity;
+use durable::Disk;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -52,8 +53,8 @@ impl State {
 
 /// The state in the file; the inner error says why it is not readable. A bedside without a file has had
 /// no commands.
-pub(super) fn read(path: &Path, sensor: &Identity) -> io::Result<Result<State, String>> {
-    let sealed = match files::read(path) {
+pub(super) fn read(disk: &dyn Disk, path: &Path, sensor: &Identity) -> io::Result<Result<State, String>> {
+    let sealed = match files::read_on(disk, path) {
         Ok(None) => return Ok(Ok(State::default())),
         Ok(Some(sealed)) => sealed,
         Err(why) if why.kind() == io::ErrorKind::InvalidData => return Ok(Err(why.to_string())),
@@ -66,8 +67,14 @@ pub(super) fn read(path: &Path, sensor: &Identity) -> io::Result<Result<State, S
 }
 
 /// Replaces the file.
-pub(super) fn write(path: &Path, sensor: &Identity, state: &State, entropy: &Entropy) -> io::Result<()> {
+pub(super) fn write(
+    disk: &dyn Disk,
+    path: &Path,
+    sensor: &Identity,
+    state: &State,
+    entropy: &Entropy,
+) -> io::Result<()> {
     let sealed = sensor.seal_for_self(INFO, &state.encode(), &mut |out| entropy(out));
     let sealed = sealed.ok_or_else(|| io::Error::other("the sensor's key seals nothing"))?;
-    files::replace(path, &sealed)
+    files::replace_on(disk, path, &sealed)
 }

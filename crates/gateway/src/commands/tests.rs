@@ -2,14 +2,21 @@
 
 use super::*;
 use crate::tests::simulated_node::{NOON_MS, RECORD, document, entropy, record_key};
+use durable::Os;
 use ed25519_zebra::SigningKey;
 use proptest::prelude::*;
+use std::path::Path;
+use std::sync::Arc;
 use vitals::alarm::{Condition, Priority};
 use vitals::ids::PatientId;
 use vitals::{Metric, PersonId};
 
 const PATIENT: PatientId = PatientId([4; 16]);
 const GATEWAY: DeviceId = DeviceId([9; 16]);
+
+fn ordered_of(commands: &Commands, n: usize, metric: Metric) -> Option<Ordered> {
+    commands.ordered(n).find(|ordered| ordered.limits.metric == metric).copied()
+}
 
 fn sensor(n: u8) -> Identity {
     Identity::from_seeds(&[n; 32], &[n; 32])
@@ -21,8 +28,9 @@ fn alarms_of(sensor: &Identity) -> Option<StreamId> {
 
 /// Two beds of one patient, so that only the sensor tells them apart.
 fn open(dir: &Path, now_ms: u64) -> Commands {
+    let folder = Folder::on(Arc::new(Os), dir);
     let beds = [1, 2].map(|n| (sensor(n), alarms_of(&sensor(n))));
-    Commands::open(dir, document().hash(), GATEWAY, record_key(), beds, entropy(), now_ms).unwrap()
+    Commands::open(folder, document().hash(), GATEWAY, record_key(), beds, entropy(), now_ms).unwrap()
 }
 
 fn pulse(above: i32) -> Action {
@@ -80,7 +88,7 @@ fn a_command_is_carried_out_once_at_the_bed_it_names() {
         Judged::Take(1, second),
         "each bed counts by itself"
     );
-    assert_eq!(commands.ordered_of(0, Metric::HeartRate).unwrap().seq, 5);
+    assert_eq!(ordered_of(&commands, 0, Metric::HeartRate).unwrap().seq, 5);
 }
 
 #[test]
@@ -90,7 +98,7 @@ fn what_was_seen_is_refused_after_a_restart_too_and_limits_are_still_known() {
     assert!(matches!(at(&mut open(dir.path(), NOON_MS), &captured, NOON_MS), Judged::Take(..)));
     let mut commands = open(dir.path(), NOON_MS + 1_000);
     assert_eq!(refusal(at(&mut commands, &captured, NOON_MS + 1_000)), Outcome::NotNewer);
-    let ordered = commands.ordered_of(0, Metric::HeartRate).unwrap();
+    let ordered = ordered_of(&commands, 0, Metric::HeartRate).unwrap();
     assert_eq!(Action::Limits(ordered.limits), pulse(1500));
     assert_eq!(ordered.until_ms, NOON_MS + 90_000);
     assert_eq!(commands.ordered(1).count(), 0);
@@ -130,6 +138,30 @@ fn whatever_is_wrong_with_a_command_is_named_and_changes_nothing() {
         Judged::Take(0, good),
         "and the good one is"
     );
+}
+
+#[test]
+fn a_command_whose_time_ran_out_at_a_slow_disk_is_refused_and_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut commands = open(dir.path(), NOON_MS);
+    let first = command(5, pulse(1500));
+    assert_eq!(at(&mut commands, &sign(first), NOON_MS), Judged::Take(0, first));
+    assert_eq!(commands.expired(0, &first, first.deliver_by_ms, NOON_MS, NOON_MS), None, "in time");
+    let second = command(6, pulse(1700));
+    assert_eq!(at(&mut commands, &sign(second), NOON_MS), Judged::Take(0, second));
+    let late_ms = second.deliver_by_ms + 1;
+    let Some(Judged::Refused(0, Outcome::TooLate, Some(told))) =
+        commands.expired(0, &second, late_ms, late_ms, late_ms)
+    else {
+        panic!()
+    };
+    assert_eq!((told.seq, told.command), (6, second.hash()));
+    // The limits of before hold, after a restart too, and the number is used.
+    for mut commands in [commands, open(dir.path(), NOON_MS)] {
+        assert_eq!(ordered_of(&commands, 0, Metric::HeartRate).unwrap().seq, 5);
+        let again = sign(Command { deliver_by_ms: late_ms + 1_000, ..second });
+        assert_eq!(refusal(at(&mut commands, &again, NOON_MS)), Outcome::NotNewer);
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn start(disk: &Lossy) -> Result<(Journal, Vec<Kept>), JournalError> {
     Journal::open_on(Arc::new(disk.clone()), Path::new("/gateway/journal"), GATEWAY, newest, SEGMENT_BYTES)
 }
 
-/// As the core does: after what was sealed is durable, before it is sent.
+/// As the recorder does: after what was sealed is durable, before it is sent.
 fn remember(disk: &Lossy, journal: &Journal) -> io::Result<()> {
     files::replace_on(disk, &newest_file(), &journal.newest().to_le_bytes())
 }

@@ -12,10 +12,10 @@ use vitals::command::{Action, Command, SignedCommand};
 use vitals::ids::{DeviceId, PatientId};
 use vitals::{Metric, PersonId};
 
-const FAST: Condition = Condition::Above(Metric::HeartRate);
+pub(super) const FAST: Condition = Condition::Above(Metric::HeartRate);
 
 /// The node's hand at one bed.
-struct Ward {
+pub(super) struct Ward {
     gateway: DeviceId,
     sensors: Vec<DeviceId>,
     clock: Clock,
@@ -23,13 +23,13 @@ struct Ward {
 }
 
 impl Ward {
-    fn of(dir: &Path, boards: usize, clock: &Clock) -> Self {
+    pub(super) fn of(dir: &Path, boards: usize, clock: &Clock) -> Self {
         let loaded = crate::keys::load(dir, boards).unwrap();
         let sensors = loaded.sensors.iter().map(device::pairing::Identity::id).collect();
         Self { gateway: loaded.gateway, sensors, clock: clock.clone(), seq: 0 }
     }
 
-    fn order(&mut self, action: Action, for_ms: u64) -> Command {
+    pub(super) fn order(&mut self, action: Action, for_ms: u64) -> Command {
         let at_ms = (self.clock)();
         self.seq += 1;
         Command {
@@ -52,19 +52,19 @@ fn sign(command: Command) -> Vec<u8> {
     SignedCommand { command, signature }.encode()
 }
 
-fn send(home: &SimulatedNode, command: Command) -> bool {
+pub(super) fn send(home: &SimulatedNode, command: Command) -> bool {
     home.state.command(command.gateway, sign(command))
 }
 
-fn second_line(board: &RunningBoard, text: &str) -> bool {
+pub(super) fn second_line(board: &RunningBoard, text: &str) -> bool {
     board.state().texts.iter().any(|lines| lines[1].contains(text))
 }
 
-fn first_line(board: &RunningBoard, text: &str) -> bool {
+pub(super) fn first_line(board: &RunningBoard, text: &str) -> bool {
     board.state().texts.iter().any(|lines| lines[0].contains(text))
 }
 
-fn answer(ward: &Ward) -> Action {
+pub(super) fn answer(ward: &Ward) -> Action {
     Action::Acknowledge { condition: FAST, priority: Priority::High, raised_at_ms: (ward.clock)() }
 }
 

@@ -5,7 +5,7 @@ use crate::verifier::{NotVerified, Verifier};
 use vitals::proof::witness::{Alarm, ROLLBACK_GRACE_MS};
 
 fn trust(dir: &tempfile::TempDir) -> Verifier {
-    Verifier::open(dir.path(), document(), record_key()).unwrap()
+    Verifier::open(std::sync::Arc::new(durable::Os), dir.path(), document(), record_key()).unwrap()
 }
 
 #[test]

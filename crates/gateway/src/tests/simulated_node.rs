@@ -184,7 +184,11 @@ impl Running {
     }
 
     pub fn run(config: Config, clock: Clock, drain: Option<Duration>) -> Self {
-        let gateway = Gateway::open(config, clock, entropy()).unwrap();
+        Self::go(Gateway::open(config, clock, entropy()).unwrap(), drain)
+    }
+
+    /// One that is open.
+    pub fn go(gateway: Gateway, drain: Option<Duration>) -> Self {
         let counters = gateway.counters();
         let (stop, stopped) = watch::channel(false);
         Self { counters, stop, task: tokio::spawn(gateway.run(stopped, drain)) }
@@ -199,10 +203,8 @@ impl Running {
         pending_max: usize,
     ) -> Self {
         let mut gateway = Gateway::open(config(dir, boards, node), clock, entropy()).unwrap();
-        gateway.core.bound(pending_max);
-        let counters = gateway.counters();
-        let (stop, stopped) = watch::channel(false);
-        Self { counters, stop, task: tokio::spawn(gateway.run(stopped, None)) }
+        gateway.recorder.bound(pending_max);
+        Self::go(gateway, None)
     }
 
     /// Told to stop, and still at it.
@@ -387,6 +389,27 @@ impl NodeState {
         self.sessions.send_command(gateway, bytes)
     }
 
+    /// Signs a receipt for each envelope that has no proof yet; says for how many.
+    pub fn sign_receipts(&self) -> usize {
+        let record = self.record.lock();
+        let pending: BTreeSet<(DeviceId, Hash)> = record.pending.iter().copied().collect();
+        for (from, hash) in &pending {
+            self.sessions.send_receipt(*from, receipt(&record, *hash, RECORD).encode());
+        }
+        pending.len()
+    }
+
+    /// Sends the receipts owed to gateways that are back, signed anew.
+    pub fn send_owed_receipts(&self) {
+        for (device, owed) in self.sessions.take_owed() {
+            let record = self.record.lock();
+            for bytes in owed {
+                let hash = Receipt::decode(&bytes).unwrap().envelope;
+                self.sessions.send_receipt(device, receipt(&record, hash, RECORD).encode());
+            }
+        }
+    }
+
     /// Anchors the log's head and sends every gateway its proofs.
     pub fn anchor(&self) {
         let behaviour = self.behaviour.lock();
@@ -537,6 +560,7 @@ impl SimulatedNode {
             async move {
                 loop {
                     tokio::time::sleep(Duration::from_millis(30)).await;
+                    state.send_owed_receipts();
                     state.anchor();
                 }
             }

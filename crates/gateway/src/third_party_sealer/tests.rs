@@ -93,7 +93,8 @@ fn nothing_is_sealed_by_hand_into_a_stream_another_hand_writes() {
     let sealed = author.seal(0, &[heart(720)], ClockQuality::Synced, NOON_MS).unwrap();
     author.close().unwrap();
     // The gateway was told by the node: another envelope has this number.
-    let (quarantine, _) = crate::quarantine::Quarantine::open(&dir.path().join("aside")).unwrap();
+    let (quarantine, _) =
+        crate::quarantine::Quarantine::open(Arc::new(Os), &dir.path().join("aside")).unwrap();
     let envelope = Envelope::decode(&sealed[0].bytes).unwrap();
     quarantine.keep(link::Rejection::Conflict, &sealed[0].bytes, &envelope).unwrap();
     let mut author = ThirdPartySealer::open(dir.path(), &entropy()).unwrap();

@@ -68,11 +68,12 @@ fn what_is_missing_and_what_another_hand_wrote_is_named() {
 
 #[test]
 fn a_refused_envelope_or_a_failed_proof_spoils_the_run() {
-    let spoils: [fn(&mut Report); 4] = [
+    let spoils: [fn(&mut Report); 5] = [
         |r| r.hospitals[0].node.envelopes_refused = 1,
         |r| r.hospitals[0].gateway.proofs_failed = 1,
         |r| r.hospitals[0].gateway.taken_over = 1,
         |r| r.hospitals[0].gateway.readings_lost = 1,
+        |r| r.hospitals[0].gateway.alarm_events_lost = 1,
     ];
     for spoil in spoils {
         let mut report = good();

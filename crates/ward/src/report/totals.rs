@@ -64,6 +64,7 @@ impl GatewayFigures {
         self.streams_closed += other.streams_closed;
         self.taken_over += other.taken_over;
         self.readings_lost += other.readings_lost;
+        self.alarm_events_lost += other.alarm_events_lost;
         self.clock_wrong = self.clock_wrong.max(other.clock_wrong);
         self.receipts_checked += other.receipts_checked;
         self.proofs_checked += other.proofs_checked;

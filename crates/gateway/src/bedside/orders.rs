@@ -1,7 +1,7 @@
-//! Commands from the ward: accepted or refused, carried out, confirmed. And a ward that does not answer.
+//! The ward's orders, carried out and confirmed. And a ward that does not answer.
 
-use super::Core;
-use crate::commands::{Judged, confirmation};
+use super::Bedside;
+use crate::commands::{Ordered, confirmation};
 use crate::counters::add;
 use device::{Answer, Answered};
 use link::{Event, Rejection};
@@ -10,72 +10,44 @@ use vitals::Metric;
 use vitals::command::{Action, Command, Confirmation, Outcome};
 
 /// Without an answer of the node for so long the bedside shows that the ward does not listen.
-pub(super) const SILENT_MS: u64 = 30_000;
+const SILENT_MS: u64 = 30_000;
 
-impl Core {
-    /// The node's time, as its receipts tell it.
-    fn node_ms(&self) -> u64 {
-        self.now_ms.saturating_add_signed(self.outbox.clock_off_ms())
-    }
-
+impl Bedside {
     /// A time of the node by this gateway's clock.
     fn here_ms(&self, node_ms: u64) -> u64 {
-        node_ms.saturating_add_signed(self.outbox.clock_off_ms().saturating_neg())
+        node_ms.saturating_add_signed(self.told.standing.clock_off_ms.saturating_neg())
     }
 
     /// Restores the limits that were ordered before this start.
     pub(super) fn restore_limits(&mut self) {
-        for n in 0..self.patients.len() {
-            let ordered: Vec<_> = self.commands.ordered(n).copied().collect();
-            for one in ordered {
-                let (until_ms, now_ms) = (self.here_ms(one.until_ms), self.now_ms);
-                self.patients[n].monitor().restore_limits(one.limits, until_ms, now_ms);
+        for (n, patient) in self.patients.iter_mut().enumerate() {
+            for one in &self.ordered[n] {
+                patient.monitor().restore_limits(one.limits, one.until_ms, self.now_ms);
             }
         }
     }
 
-    pub(super) fn handle_command(&mut self, bytes: &[u8]) {
-        // It could not confirm any more what it carried out now: the node asks again later.
-        if self.stopping.is_some() {
-            return;
-        }
-        let node_ms = self.node_ms();
-        let refused = |n: Option<usize>, outcome: &str| {
-            tracing::warn!(board = n, outcome, "A command was refused: {outcome}");
-        };
-        match self.commands.judge(bytes, node_ms, self.now_ms, self.steady_ms) {
-            Judged::Malformed(why) => {
-                add(&self.counters.commands_refused, 1);
-                refused(None, &why.to_string());
+    /// Carries out what the recorder has made durable.
+    pub(super) fn carry_out_orders(&mut self) {
+        for (n, command) in std::mem::take(&mut self.told.orders) {
+            // It could not be confirmed any more: the node asks again later.
+            if self.stopping || n >= self.patients.len() {
+                continue;
             }
-            Judged::OtherBedside(outcome) => {
-                add(&self.counters.commands_refused, 1);
-                refused(None, outcome.sentence());
-            }
-            Judged::Refused(n, outcome, told) => {
-                add(&self.counters.commands_refused, 1);
-                refused(Some(n), outcome.sentence());
-                self.confirmations.extend(told.map(|told| (n, told)));
-            }
-            Judged::Take(n, command) => {
-                let said = self.carry_out(n, &command, node_ms);
-                let counter = if said.outcome.is_refused() {
-                    &self.counters.commands_refused
-                } else {
-                    &self.counters.commands_taken
-                };
-                add(counter, 1);
-                tracing::info!(
-                    board = n,
-                    outcome = said.outcome.sentence(),
-                    "A command was heard at board {n}"
-                );
-                self.confirmations.push((n, said));
-            }
+            let said = self.carry_out(n, &command);
+            let counter = if said.outcome.is_refused() {
+                &self.counters.commands_refused
+            } else {
+                &self.counters.commands_taken
+            };
+            add(counter, 1);
+            tracing::info!(board = n, outcome = said.outcome.sentence(), "A command was heard at board {n}");
+            self.confirmations.push((n, said));
         }
     }
 
-    fn carry_out(&mut self, n: usize, command: &Command, node_ms: u64) -> Confirmation {
+    fn carry_out(&mut self, n: usize, command: &Command) -> Confirmation {
+        let node_ms = self.now_ms.saturating_add_signed(self.told.standing.clock_off_ms);
         let (now_ms, until_ms) = (self.now_ms, command.in_force_until_ms);
         let local_until_ms = self.here_ms(until_ms);
         let for_ms = until_ms.saturating_sub(node_ms);
@@ -106,6 +78,8 @@ impl Core {
                 monitor.order_limits(limits, local_until_ms, now_ms);
                 let in_force = monitor.limits_in_force(limits.metric);
                 let outcome = if in_force == Some(limits) { Outcome::InForce } else { Outcome::Narrowed };
+                self.ordered[n].retain(|ordered| ordered.limits.metric != limits.metric);
+                self.ordered[n].push(Ordered::of(command, limits));
                 // Sides that overlap cannot be written down; then every value is an alarm.
                 let limits = in_force.filter(vitals::alarm::Limits::in_order);
                 Confirmation { until_ms, limits, ..said(outcome) }
@@ -115,7 +89,7 @@ impl Core {
 
     /// The time of ordered limits is over: the confirmation that says so.
     pub(super) fn limits_ended(&mut self, n: usize, metric: Metric) -> Option<Confirmation> {
-        let ordered = self.commands.ordered_of(n, metric)?;
+        let ordered = self.ordered.get(n)?.iter().find(|ordered| ordered.limits.metric == metric)?;
         let in_force = self.patients.get_mut(n)?.monitor().limits_in_force(metric);
         tracing::warn!(board = n, "Limits ended at board {n}: the stricter ones are in force");
         Some(Confirmation {
@@ -140,9 +114,10 @@ impl Core {
         }
     }
 
-    /// Has the ward been silent for too long? While it is connected and owes no answer it may be.
+    /// Has the ward been silent for too long? While it is connected and owes no answer it may be. A recorder
+    /// that waits for its disk sends nothing, and cannot say what is owed: nobody hears of this bed then.
     pub(super) fn ward_is_silent(&mut self) -> bool {
-        if self.uplink.is_some() && !self.outbox.awaits_answers() {
+        if self.online && !self.told.standing.awaits_answers && !self.is_late() {
             self.answered_ms = self.steady_ms;
         }
         let silent = self.steady_ms.saturating_sub(self.answered_ms) >= SILENT_MS;
