@@ -6,7 +6,7 @@
 mod orders;
 
 use crate::commands::Ordered;
-use crate::counters::{Counters, add, note};
+use crate::counters::{Counters, add};
 use crate::input::Input;
 use crate::monitored_patient::{MonitoredPatient, PollOutcome};
 use crate::recorder_queue::{RecorderQueue, Sampled, Session, Told};
@@ -225,20 +225,18 @@ impl Bedside {
 
     fn hand_over(&mut self, sampled: Vec<Sampled>) {
         let readings: usize = sampled.iter().map(|sampled| sampled.readings.len()).sum();
-        let waiting = self.queue.put(sampled, self.now_ms, self.steady_ms);
+        let no_room = self.queue.put(sampled, self.now_ms, self.steady_ms);
         if readings > 0 {
-            self.dropping = waiting.readings_dropped > 0;
+            self.dropping = no_room.readings > 0;
         }
-        if waiting.alarm_events_merged > 0 {
+        if no_room.alarm_events > 0 {
             tracing::warn!(
-                merged = waiting.alarm_events_merged,
+                merged = no_room.alarm_events,
                 "So many alarm events wait for the disk that of each alarm only the last is kept"
             );
         }
-        add(&self.counters.readings_lost, waiting.readings_dropped as u64);
-        add(&self.counters.alarm_events_merged, waiting.alarm_events_merged as u64);
-        note(&self.counters.readings_waiting, waiting.readings);
-        note(&self.counters.alarm_events_waiting, waiting.alarm_events);
+        add(&self.counters.readings_lost, no_room.readings as u64);
+        add(&self.counters.alarm_events_merged, no_room.alarm_events as u64);
     }
 }
 

@@ -129,7 +129,7 @@ impl Gateway {
             entropy: entropy.clone(),
         };
         let counters = Arc::new(Counters::default());
-        let queue = Arc::new(recorder_queue::RecorderQueue::new(clock()));
+        let queue = Arc::new(recorder_queue::RecorderQueue::new(clock(), counters.clone()));
         let recorder = recorder::Recorder::open(
             &config,
             paired,

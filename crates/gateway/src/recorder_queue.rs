@@ -7,6 +7,7 @@
 //! - of the alarm events of one bed and condition the last one waits: none is given up,
 //! - what the node sent is given up, and its session begins anew: the node sends it again.
 
+use crate::counters::{Counters, note};
 use link::{Event, Uplink};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
@@ -106,15 +107,13 @@ pub(crate) struct Told {
     pub(crate) is_over: bool,
 }
 
-/// What waits, to be counted.
+/// What there was no room for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct NoRoom {
+    /// Readings that were given up.
     pub(crate) readings: usize,
-    pub(crate) alarm_events: usize,
-    /// Readings that were just given up.
-    pub(crate) readings_dropped: usize,
     /// Alarm events in whose place a later one of their bed and condition waits.
-    pub(crate) alarm_events_merged: usize,
+    pub(crate) alarm_events: usize,
 }
 
 #[derive(Debug)]
@@ -144,10 +143,10 @@ struct State {
 }
 
 /// The queue between one bedside thread and one recorder.
-#[derive(Debug)]
 pub(crate) struct RecorderQueue {
     state: Mutex<State>,
     changed: Condvar,
+    counters: Arc<Counters>,
 }
 
 fn bytes_of(event: &Event) -> usize {
@@ -159,17 +158,17 @@ fn bytes_of(event: &Event) -> usize {
 }
 
 impl State {
-    fn put(&mut self, mut sampled: Sampled) -> (usize, usize) {
-        let (mut dropped, mut merged) = (0, 0);
+    fn put(&mut self, mut sampled: Sampled, no_room: &mut NoRoom) {
         if self.readings + sampled.readings.len() > self.readings_max {
-            dropped = sampled.readings.len();
+            no_room.readings += sampled.readings.len();
             sampled.readings.clear();
         }
         // A later event must not overtake one that waits for its turn.
         if !self.last_events.is_empty() || self.alarm_events + sampled.alarms.len() > self.alarm_events_max {
             for event in sampled.alarms.drain(..) {
                 let key = (sampled.n, event.condition);
-                merged += usize::from(self.last_events.insert(key, (sampled.at_ms, event)).is_some());
+                let before = self.last_events.insert(key, (sampled.at_ms, event));
+                no_room.alarm_events += usize::from(before.is_some());
             }
         }
         self.readings += sampled.readings.len();
@@ -177,7 +176,11 @@ impl State {
         if !sampled.is_empty() {
             self.sampled.push_back(sampled);
         }
-        (dropped, merged)
+    }
+
+    fn note(&self, counters: &Counters) {
+        note(&counters.readings_waiting, self.readings);
+        note(&counters.alarm_events_waiting, self.alarm_events + self.last_events.len());
     }
 
     fn take_sampled(&mut self) -> Vec<Sampled> {
@@ -208,7 +211,7 @@ impl State {
 }
 
 impl RecorderQueue {
-    pub(crate) fn new(now_ms: u64) -> Self {
+    pub(crate) fn new(now_ms: u64, counters: Arc<Counters>) -> Self {
         let state = State {
             readings_max: READINGS_MAX,
             alarm_events_max: ALARM_EVENTS_MAX,
@@ -229,7 +232,7 @@ impl RecorderQueue {
             in_hand_ms: None,
             is_over: false,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), changed: Condvar::new(), counters }
     }
 
     /// Room for so many readings and alarm events only.
@@ -252,19 +255,16 @@ impl RecorderQueue {
     // The bedside's side.
 
     /// Hands over what was sampled at all beds, and the time. Wakes the recorder.
-    pub(crate) fn put(&self, sampled: Vec<Sampled>, now_ms: u64, steady_ms: u64) -> Waiting {
+    pub(crate) fn put(&self, sampled: Vec<Sampled>, now_ms: u64, steady_ms: u64) -> NoRoom {
         let mut state = self.state();
         (state.now_ms, state.steady_ms) = (now_ms, steady_ms);
-        let mut waiting = Waiting::default();
+        let mut no_room = NoRoom::default();
         for sampled in sampled {
-            let (dropped, merged) = state.put(sampled);
-            waiting.readings_dropped += dropped;
-            waiting.alarm_events_merged += merged;
+            state.put(sampled, &mut no_room);
         }
-        waiting.readings = state.readings;
-        waiting.alarm_events = state.alarm_events + state.last_events.len();
+        state.note(&self.counters);
         self.wake(state);
-        waiting
+        no_room
     }
 
     /// Hands over what the node sent.
@@ -321,6 +321,7 @@ impl RecorderQueue {
             self.changed.wait(&mut state);
         }
         let sampled = state.take_sampled();
+        state.note(&self.counters);
         state.in_hand_ms = sampled.first().map(|sampled| sampled.at_ms);
         let is_last = state.sampled.is_empty();
         state.woken = !is_last;
