@@ -21,6 +21,16 @@ use vitals::metric::Metric;
 /// Why nothing is done about an alarm that is not the one that was seen.
 const CHANGED: &str = "this alarm got worse or came back since you saw it: look again";
 
+/// Why an answer changes nothing: somebody gave one already, or the alarm is over.
+fn nothing_to_answer(answer: Option<(&str, u64)>, now_ms: u64) -> String {
+    let Some((name, at_ms)) = answer else {
+        return "there is nothing to answer: the alarm is over".into();
+    };
+    let ago_s = now_ms.saturating_sub(at_ms) / 1_000;
+    let ago = if ago_s < 120 { format!("{ago_s} s") } else { format!("{} min", ago_s / 60) };
+    format!("{name} answered this alarm already, {ago} ago")
+}
+
 impl Clinic {
     /// Answers an alarm: "seen, I am on it". Written into the record.
     ///
@@ -42,7 +52,7 @@ impl Clinic {
             patient,
             alarm,
             now_ms,
-            "there is nothing to answer: the alarm is closed or answered",
+            |bed| nothing_to_answer(bed.alarms.answer_to(condition), now_ms),
             |bed| bed.alarms.acknowledge(condition, session.person, &session.name, now_ms),
         )?;
         // As it stood when it was answered: worse than that is not answered at the bedside.
@@ -71,7 +81,7 @@ impl Clinic {
             patient,
             alarm,
             now_ms,
-            "there is no sound to turn off: the alarm does not sound",
+            |_| "there is no sound to turn off: the alarm does not sound".into(),
             |bed| bed.alarms.silence(condition, session.person, for_ms, now_ms),
         )?;
         let until_ms = now_ms.saturating_add(for_ms);
@@ -91,7 +101,7 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<AlarmView, ClinicError> {
         self.carer(session, patient, now_ms)?;
-        let nothing = "there is no silence to end: the alarm may sound";
+        let nothing = |_: &MonitoredPatient| "there is no silence to end: the alarm may sound".into();
         let view = self.act(patient, condition.into(), now_ms, nothing, |bed| {
             bed.alarms.end_silence(condition, session.person, now_ms)
         })?;
@@ -104,7 +114,7 @@ impl Clinic {
         patient: PatientId,
         alarm: AlarmRef,
         now_ms: u64,
-        nothing: &str,
+        nothing: impl FnOnce(&MonitoredPatient) -> String,
         act: impl FnOnce(&mut MonitoredPatient) -> Changes,
     ) -> Result<AlarmView, ClinicError> {
         let AlarmRef { condition, seen } = alarm;
@@ -112,14 +122,14 @@ impl Clinic {
             let now = bed.alarms.view(condition);
             // A lesser or an earlier alarm was seen, and not this one.
             if seen.zip(now).is_some_and(|(seen, now)| !seen.covers(&now)) {
-                return Err(CHANGED);
+                return Err(CHANGED.into());
             }
             let changes = act(bed);
-            let view = bed.alarms.view(condition).filter(|_| !changes.is_empty()).ok_or(nothing)?;
+            let view = bed.alarms.view(condition).filter(|_| !changes.is_empty());
+            let view = view.ok_or_else(|| nothing(bed))?;
             Ok((view, Effects::of_action(patient, bed, changes)))
         });
-        let (view, effects) =
-            acted.ok_or(Denied::NoSuchPatient)?.map_err(|why| ClinicError::Wrong(why.into()))?;
+        let (view, effects) = acted.ok_or(Denied::NoSuchPatient)?.map_err(ClinicError::Wrong)?;
         self.conclude(effects, now_ms);
         Ok(view)
     }

@@ -155,13 +155,28 @@ impl Clinic {
     /// After how long without anything fresh this patient's data is stale: three times the interval that
     /// the most frequent of the paired sensors announced, and never before [`STALE_MS`].
     pub(crate) fn stale_after_ms(&self, patient: PatientId) -> u64 {
-        let own = self.vault().author();
-        let streams = self.vault().streams_of(patient);
-        let authors = streams.iter().map(|record| record.author).filter(|author| *author != own);
-        // What cannot be read counts as every second: the stricter rule.
-        let interval = |author| self.vault().interval(author).ok().flatten().unwrap_or(INTERVAL_MS_MIN);
-        let most_often_ms = authors.map(interval).min().unwrap_or(INTERVAL_MS_MIN);
+        let most_often_ms = self.intervals_ms(patient, |_| true).min().unwrap_or(INTERVAL_MS_MIN);
         STALE_MS.max(most_often_ms.saturating_mul(STALE_INTERVALS))
+    }
+
+    /// After how long without a reading of vital signs they are missed: three times the interval that the slowest of
+    /// the sensors with a stream for them announced. None while no such sensor is paired.
+    pub(crate) fn vitals_missed_after_ms(&self, patient: PatientId) -> Option<u64> {
+        let slowest_ms = self.intervals_ms(patient, |class| class == Class::Vitals).max()?;
+        Some(slowest_ms.saturating_mul(STALE_INTERVALS))
+    }
+
+    /// What the sensors announced whose streams are of such a class, milliseconds.
+    fn intervals_ms(
+        &self,
+        patient: PatientId,
+        of_class: impl Fn(Class) -> bool,
+    ) -> impl Iterator<Item = u64> {
+        let own = self.vault().author();
+        let streams = self.vault().streams_of(patient).into_iter();
+        let streams = streams.filter(move |record| record.author != own && of_class(record.class));
+        // What cannot be read counts as every second: the stricter rule.
+        streams.map(|record| self.vault().interval(record.author).ok().flatten().unwrap_or(INTERVAL_MS_MIN))
     }
 
     /// Ends a device's trust. Without a last trusted sequence number, everything admitted so far

@@ -340,16 +340,30 @@ impl Sensor {
     }
 
     pub fn alarm(&mut self, happening: Happening, value: i32, at_ms: u64) -> Vec<u8> {
-        let event = AlarmEvent {
-            at_ms,
-            condition: Condition::Above(Metric::HeartRate),
-            episode: 1,
-            happening,
-            priority: Priority::High,
-            value,
-            by: PersonId([0; 32]),
-        };
+        self.alarm_of(Condition::Above(Metric::HeartRate), Priority::High, happening, value, at_ms)
+    }
+
+    pub fn alarm_of(
+        &mut self,
+        condition: Condition,
+        priority: Priority,
+        happening: Happening,
+        value: i32,
+        at_ms: u64,
+    ) -> Vec<u8> {
+        let by = PersonId([0; 32]);
+        let event = AlarmEvent { at_ms, condition, episode: 1, happening, priority, value, by };
         self.seal(Class::Alarms, &Body::Alarms(vec![event])).bytes
+    }
+
+    /// The bedside starts again: the streams go on under a new run.
+    pub fn restarted(&mut self, genesis: vitals::Genesis) {
+        let run = [self.runs; 16];
+        self.runs += 1;
+        for (class, sealer) in &mut self.sealers {
+            let (signing, state) = (self.identity.signing_key(), sealer.state().clone());
+            *sealer = Sealer::new(genesis, signing, sealer.stream(), *class, run, state);
+        }
     }
 }
 

@@ -2,24 +2,30 @@
 //! passing of time. One open episode per condition, whether the node or the bedside noticed first.
 
 mod answers;
+mod bedside;
 mod changes;
 mod episodes;
 mod replay;
 mod signal;
 mod state;
+mod unheard_vitals;
 
+pub(crate) use bedside::Source;
 pub(crate) use changes::Changes;
 pub(crate) use replay::Recorded;
 
 use crate::monitoring::clocks::Heard;
 use crate::monitoring::limits::PatientLimits;
 use crate::monitoring::staleness::STALE_MS;
+use bedside::BedsideEvents;
 use signal::{Seen, condition_of};
 use state::AlarmState;
 use std::collections::{BTreeMap, BTreeSet};
+use unheard_vitals::UnheardVitals;
 use vitals::PatientId;
-use vitals::alarm::{AlarmEvent, Condition, Happening, Limits, Priority, Side, State};
+use vitals::alarm::{Condition, Limits, Priority, Side, State};
 use vitals::body::LimitsChange;
+use vitals::ids::Class;
 use vitals::metric::{Absence, Metric, Reading, Sample};
 
 /// A forked stream counts as over when somebody has answered and the second branch has been quiet for this
@@ -31,6 +37,7 @@ const FORK_QUIET_MS: u64 = 10 * 60_000;
 pub(crate) struct PatientAlarms {
     patient: PatientId,
     states: BTreeMap<Condition, AlarmState>,
+    bedside: BedsideEvents,
     limits: PatientLimits,
     /// Limits at bedsides that have not taken these yet: the stricter count.
     elsewhere: BTreeMap<Metric, Limits>,
@@ -38,6 +45,7 @@ pub(crate) struct PatientAlarms {
     newest_ms: BTreeMap<Metric, u64>,
     absent: BTreeMap<Metric, Absence>,
     seen: Seen,
+    unheard: UnheardVitals,
     /// Metrics whose newest value is beyond a limit, whether that rings yet or not.
     beyond: BTreeSet<Metric>,
     /// When something fresh arrived last, by the node's clock.
@@ -58,11 +66,13 @@ impl PatientAlarms {
         Self {
             patient,
             states: BTreeMap::new(),
+            bedside: BedsideEvents::default(),
             limits: PatientLimits::adult(),
             elsewhere: BTreeMap::new(),
             newest_ms: BTreeMap::new(),
             absent: BTreeMap::new(),
             seen: Seen::default(),
+            unheard: UnheardVitals::expected_from(now_ms),
             beyond: BTreeSet::new(),
             fresh_ms: now_ms,
             stale_after_ms: STALE_MS,
@@ -98,6 +108,7 @@ impl PatientAlarms {
         self.watched = watched;
         if watched {
             self.fresh_ms = self.fresh_ms.max(now_ms);
+            self.unheard.heard_ms = self.unheard.heard_ms.max(now_ms);
         }
         self.inhibit();
     }
@@ -175,10 +186,14 @@ impl PatientAlarms {
             self.fresh_ms = now_ms;
             if self.stale {
                 self.stale = false;
+                self.unheard.heard_ms = now_ms;
                 let event = self.state(Condition::Stale).alarm.observe(None, true, 0, 0, now_ms);
                 changes.own(event);
                 self.inhibit();
             }
+        }
+        if fresh.iter().any(|reading| reading.metric.info().class == Class::Vitals) {
+            self.vitals_heard(now_ms, &mut changes);
         }
         for reading in &fresh {
             let newest = self.newest_ms.entry(reading.metric).or_insert(0);
@@ -231,41 +246,6 @@ impl PatientAlarms {
         }
     }
 
-    /// The bedside's own alarm events arrived. What it raises is raised here at once, as the same
-    /// episode; what it raised long ago stands in the record and raises nothing now.
-    pub(crate) fn events(&mut self, events: &[AlarmEvent], heard: Heard, now_ms: u64) -> Changes {
-        let mut changes = Changes::default();
-        for event in events {
-            if is_node_s_own(event.condition) {
-                continue;
-            }
-            let at_ms = heard.here(event.at_ms, now_ms);
-            match event.happening {
-                Happening::Raised | Happening::Worsened | Happening::Returned
-                    if heard.live && Self::is_fresh(at_ms, now_ms) =>
-                {
-                    let state = self.state(event.condition);
-                    // A value the node has not seen yet: until it has, the bedside's word counts.
-                    state.bedside = Some((event.priority, at_ms));
-                    state.own_over = false;
-                    changes.theirs(state.put(event.value, 0, now_ms));
-                }
-                Happening::Recovered | Happening::Closed => {
-                    let Some(state) = self.states.get_mut(&event.condition) else { continue };
-                    if state.bedside.is_some_and(|(_, since_ms)| since_ms <= at_ms) {
-                        state.bedside = None;
-                        if state.own.is_none() {
-                            state.own_over = true;
-                        }
-                        changes.theirs(state.put(event.value, 0, now_ms));
-                    }
-                }
-                _ => {}
-            }
-        }
-        changes
-    }
-
     /// Something of the equipment, or of watching itself, came (with the value of its events) or went.
     pub(crate) fn technical(&mut self, condition: Condition, open: Option<i32>, now_ms: u64) -> Changes {
         let mut changes = Changes::default();
@@ -292,13 +272,16 @@ impl PatientAlarms {
         let quiet = self.states.get(&Condition::Equivocation).filter(answered);
         let quiet = quiet.map(|_| self.forked_ms.saturating_add(FORK_QUIET_MS));
         let alarms = self.states.values().filter_map(|state| state.alarm.next_tick_ms());
-        alarms.chain(stale).chain(quiet).chain(self.limits.next_due_ms()).min()
+        let late = self.bedside.next_due_ms();
+        let of_time = [stale, quiet, late, self.vitals_due_ms(), self.limits.next_due_ms()];
+        alarms.chain(of_time.into_iter().flatten()).min()
     }
 
-    /// Time passes: data goes stale, unanswered high alarms escalate, limits come back.
+    /// Time passes: data goes stale, late alarms count, unanswered high alarms escalate, limits come back.
     pub(crate) fn tick(&mut self, now_ms: u64) -> Changes {
         let limits = self.limits.expire(now_ms);
         let mut changes = Changes { limits, ..Changes::default() };
+        changes.add(self.apply_late_if_due(now_ms));
         // After the node's clock was set back nothing was heard later than now.
         if self.fresh_ms > now_ms {
             self.fresh_ms = now_ms;
@@ -312,6 +295,7 @@ impl PatientAlarms {
                 self.state(Condition::Stale).alarm.observe(Some(Priority::Technical), false, 0, 0, now_ms);
             changes.own(event);
         }
+        changes.add(self.miss_vitals_if_due(now_ms));
         // A forked stream does not mend by itself: somebody answers, and the second branch is quiet for a
         // while. What it sends after that is a new episode.
         let quiet = now_ms.saturating_sub(self.forked_ms) >= FORK_QUIET_MS;

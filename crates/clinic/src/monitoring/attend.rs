@@ -1,7 +1,7 @@
 //! From an admitted envelope to a value on a page and an alarm: opened without a lock, applied to the
 //! bed under it, told, and queued for the record.
 
-use super::alarms::Changes;
+use super::alarms::{Changes, Source};
 use super::clocks::Heard;
 use super::events::LiveEvent;
 use super::monitored_patient::{Fresh, MonitoredPatient};
@@ -213,6 +213,9 @@ impl MonitoredPatient {
                 let wrong = self.clock_off_ms().is_some();
                 let changes = self.alarms.technical(Condition::Clock, wrong.then_some(0), now_ms);
                 effects.changes(patient, self, changes);
+                let here_ms = heard.here(header.last_ms, now_ms);
+                let changes = self.alarms.bedside_runs(Source::of(header), here_ms, now_ms);
+                effects.changes(patient, self, changes);
             }
         }
         match body {
@@ -232,7 +235,7 @@ impl MonitoredPatient {
                 effects.changes(patient, self, changes);
             }
             Some(Ok(Body::Alarms(events))) => {
-                let changes = self.alarms.events(&events, heard, now_ms);
+                let changes = self.alarms.events(&events, Source::of(header), heard, now_ms);
                 effects.changes(patient, self, changes);
             }
             Some(Ok(Body::Confirmations(words))) => {

@@ -1,7 +1,7 @@
 //! What a bed has to know before it is watched, from the record: profile, limits, the last two hours,
 //! and after a restart the alarms that were open. Read and opened without a lock.
 
-use super::alarms::Recorded;
+use super::alarms::{Recorded, Source};
 use super::clocks::Heard;
 use super::monitored_patient::MonitoredPatient;
 use super::recent::{RECENT_MS, Recent};
@@ -66,7 +66,7 @@ impl Clinic {
                     Ok(Body::Alarms(events)) if !restored => {
                         let name = |by| self.vault().account_of(by).map(|account| account.name);
                         read.alarms.extend(events.into_iter().map(|event| {
-                            (located.index, Recorded { event, by_bedside: false, name: name(event.by) })
+                            (located.index, Recorded { event, bedside: None, name: name(event.by) })
                         }));
                     }
                     Ok(Body::Command(signed)) if !restored => read.orders.push(signed),
@@ -105,7 +105,8 @@ impl Clinic {
             let Ok(envelope) = Envelope::decode(&bytes) else { continue };
             match self.vault().open_monitored(lease, &envelope, now_ms) {
                 Ok(Body::Alarms(events)) => {
-                    let recorded = |event| Recorded { event, by_bedside: true, name: None };
+                    let bedside = Some(Source::of(&envelope.header));
+                    let recorded = |event| Recorded { event, bedside, name: None };
                     alarms.extend(events.into_iter().map(|event| (located.index, recorded(event))));
                 }
                 Ok(Body::Confirmations(words)) => said.extend(words),

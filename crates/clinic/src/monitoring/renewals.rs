@@ -77,6 +77,7 @@ impl Clinic {
         let streams = self.vault().streams_of(patient.id);
         let expected = streams.iter().any(|record| record.author != own);
         let stale_after_ms = self.stale_after_ms(patient.id);
+        let vitals_missed_after_ms = self.vitals_missed_after_ms(patient.id);
         let name = self.vault().account_of(patient.person).map(|account| account.name);
         let record = self.vault().bed(patient.id);
         let missing: Vec<_> =
@@ -89,6 +90,7 @@ impl Clinic {
             }
             bed.expected = expected;
             bed.alarms.expect_within(stale_after_ms);
+            bed.alarms.expect_vitals_within(vitals_missed_after_ms);
             bed.ended = record.ended;
             if bed.name.is_empty() {
                 bed.name = name.unwrap_or_default();

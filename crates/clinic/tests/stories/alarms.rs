@@ -43,8 +43,9 @@ fn a_racing_heart_is_raised_once_answered_and_closed() {
     let lee = ward.as_("lee");
     let answered = ward.clinic.acknowledge(&lee, amira, FAST, ward.now_ms).unwrap();
     assert_eq!((answered.phase, answered.owner.as_deref()), (AlarmPhase::Acknowledged, Some("lee")));
-    let twice = ward.clinic.acknowledge(&lee, amira, FAST, ward.now_ms);
-    assert!(matches!(twice, Err(ClinicError::Wrong(_))), "already answered");
+    let twice = ward.clinic.acknowledge(&lee, amira, FAST, ward.now_ms + 40_000);
+    let Err(ClinicError::Wrong(why)) = twice else { panic!("already answered") };
+    assert_eq!(why, "lee answered this alarm already, 40 s ago");
     ward.beats(&mut gateway, 720, 2);
     assert!(conditions(&ward).is_empty());
     let story = history(&mut ward, amira);
@@ -102,7 +103,6 @@ fn no_vital_alarm_is_raised_on_stale_data() {
     let mut gateway = ward.gateway(1, &[amira]);
     ward.beats(&mut gateway, 720, 3);
     let backlog: Vec<_> = (0..60).map(|n| gateway.sensors[0].pulse(1900, ward.now_ms + 1000 * n)).collect();
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1900, ward.now_ms + 10_000);
     ward.pass(14_000);
     assert!(conditions(&ward).is_empty());
     ward.pass(2_000);
@@ -111,7 +111,7 @@ fn no_vital_alarm_is_raised_on_stale_data() {
     ward.pass(300_000);
     let answers = ward.carry(gateway.id(), &backlog);
     assert_eq!(answers.len(), 60);
-    ward.carry(gateway.id(), &[raised]);
+    ward.pass(2_000);
     assert_eq!(conditions(&ward), [Condition::Stale], "late data goes into the record and raises nothing");
     ward.beats(&mut gateway, 720, 1);
     assert!(conditions(&ward).is_empty(), "fresh data ends it");
@@ -216,6 +216,33 @@ fn a_sensor_that_warms_up_without_end_is_told() {
     assert_eq!(conditions(&ward), [OFF]);
     ward.beats(&mut gateway, 720, 2);
     assert!(conditions(&ward).is_empty());
+}
+
+#[test]
+fn vital_signs_that_were_never_heard_or_fall_silent_are_missed_while_the_room_is_heard() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    let room = |ward: &mut Ward, gateway: &mut Gateway, seconds: u64| {
+        for _ in 0..seconds {
+            ward.pass(1000);
+            let bytes = gateway.sensors[0].room(215, ward.now_ms);
+            ward.carry(gateway.id(), &[bytes]);
+        }
+    };
+    room(&mut ward, &mut gateway, 28);
+    assert!(conditions(&ward).is_empty(), "not long enough yet");
+    room(&mut ward, &mut gateway, 4);
+    assert_eq!(conditions(&ward), [OFF], "never heard");
+    ward.beats(&mut gateway, 720, 1);
+    assert!(conditions(&ward).is_empty());
+    room(&mut ward, &mut gateway, 32);
+    assert_eq!(conditions(&ward), [OFF], "heard before");
+    let mut ward = ward.reopened();
+    ward.beats(&mut gateway, 720, 2);
+    assert!(conditions(&ward).is_empty());
+    let mut ward = ward.reopened();
+    room(&mut ward, &mut gateway, 32);
+    assert_eq!(conditions(&ward), [OFF], "never heard since the node started");
 }
 
 #[test]

@@ -107,13 +107,25 @@ fn what_sat_in_the_journal_of_a_slow_clock_raises_nothing() {
     let behind = ward.now_ms.saturating_add_signed(-HOUR_MS);
     let backlog: Vec<_> =
         (1..600).map(|second| gateway.sensors[0].pulse(1900, behind + 1_000 * second)).collect();
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1900, behind + 10_000);
     ward.pass(620_000);
-    ward.carry(gateway.id(), &[raised]);
     ward.carry(gateway.id(), &backlog);
     assert_eq!(conditions(&ward), [Condition::Clock, Condition::Stale]);
     ward.beats_off(&mut gateway, 720, 1, HOUR_MS);
     assert_eq!(conditions(&ward), [Condition::Clock], "live again");
+}
+
+#[test]
+fn an_alarm_that_stands_in_the_journal_of_a_slow_clock_is_told_with_the_node_s_time() {
+    let (mut ward, _, mut gateway) = scene();
+    ward.beats_off(&mut gateway, 720, 20, HOUR_MS);
+    let began_ms = ward.now_ms + 10_000;
+    let behind_ms = began_ms.saturating_add_signed(-HOUR_MS);
+    let raised = gateway.sensors[0].alarm(Happening::Raised, 1900, behind_ms);
+    ward.pass(620_000);
+    ward.carry(gateway.id(), &[raised]);
+    ward.pass(2_000);
+    let told = alarms(&ward).into_iter().find(|alarm| alarm.condition == FAST).expect("it stands");
+    assert_eq!((told.phase, told.raised_at_ms), (AlarmPhase::Active, began_ms));
 }
 
 #[test]

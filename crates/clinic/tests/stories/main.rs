@@ -14,6 +14,7 @@ mod full_disk;
 mod halts;
 mod hostile;
 mod intervals;
+mod late_alarms;
 mod limits;
 mod orders;
 mod pauses;

@@ -18,10 +18,17 @@ impl PatientAlarms {
             let event = state.alarm.acknowledge(by, now_ms);
             if event.is_some() {
                 state.owner = Some(name.to_owned());
+                state.answered_ms = now_ms;
             }
             changes.own(event);
         }
         changes
+    }
+
+    /// Who answered the last episode of a condition, and when, milliseconds; none while nobody did.
+    pub(crate) fn answer_to(&self, condition: Condition) -> Option<(&str, u64)> {
+        let state = self.states.get(&condition)?;
+        Some((state.owner.as_deref()?, state.answered_ms))
     }
 
     /// Somebody turns the sound off for a while.

@@ -3,6 +3,7 @@
 //! The events of the node and of the bedside, in the order in which they were admitted, are put to
 //! the same machines at their own times. What somebody has answered stays answered.
 
+use super::bedside::Source;
 use super::state::AlarmState;
 use super::{PatientAlarms, is_node_s_own};
 use std::collections::BTreeMap;
@@ -14,20 +15,10 @@ use vitals::metric::{Metric, Sample};
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
     pub(crate) event: AlarmEvent,
-    /// Did the bedside write it, or the node?
-    pub(crate) by_bedside: bool,
+    /// The bedside that wrote it; none if the node did.
+    pub(crate) bedside: Option<Source>,
     /// The name of the person who did it.
     pub(crate) name: Option<String>,
-}
-
-/// What the events tell of one condition besides its machine.
-#[derive(Debug, Default, Clone, Copy)]
-struct Replayed {
-    /// The node wrote something about this episode. One that only a bedside raised may have sat in a
-    /// journal and raised nothing here: if it still stands, the node's own evaluation raises it.
-    by_node: bool,
-    /// The bedside called it over while the node's own opinion is not known to have changed.
-    over_at_bedside: bool,
 }
 
 impl PatientAlarms {
@@ -38,20 +29,22 @@ impl PatientAlarms {
         newest: impl Fn(Metric) -> Option<Sample>,
         now_ms: u64,
     ) {
-        let mut told: BTreeMap<Condition, Replayed> = BTreeMap::new();
+        // Conditions that a bedside called over while the node's own opinion is not known to have changed.
+        let mut over_at_bedside: BTreeMap<Condition, bool> = BTreeMap::new();
         for one in recorded {
             let condition = one.event.condition;
-            if one.by_bedside && is_node_s_own(condition) {
-                continue;
+            if let Some(source) = one.bedside {
+                if is_node_s_own(condition) {
+                    continue;
+                }
+                self.bedside.note(&one.event, source, one.event.at_ms.min(now_ms));
             }
             let state = self.states.entry(condition).or_insert_with(|| AlarmState::new(condition));
-            let told = told.entry(condition).or_default();
-            state.relive(one, told, now_ms);
-            if !state.alarm.is_open() {
-                *told = Replayed::default();
-            }
+            let over = over_at_bedside.entry(condition).or_default();
+            state.relive(one, over, now_ms);
+            *over &= state.alarm.is_open();
         }
-        for (condition, told) in told {
+        for (condition, over_at_bedside) in over_at_bedside {
             let Some(state) = self.states.get_mut(&condition) else { continue };
             let limits = condition.metric().and_then(|metric| self.limits.of(metric));
             let side = match condition {
@@ -63,14 +56,9 @@ impl PatientAlarms {
                 let Sample::Measured(value) = newest(condition.metric()?)? else { return None };
                 Some(limits?.recovered(side?, value))
             };
-            if told.over_at_bedside && over() == Some(true) {
+            if over_at_bedside && over() == Some(true) {
                 state.says(None, true, now_ms);
                 state.put(state.alarm.value(), 0, now_ms);
-            }
-            if state.alarm.is_open() && !told.by_node {
-                (state.own, state.bedside, state.own_over) = (None, None, true);
-                state.put(state.alarm.value(), 0, now_ms);
-                state.alarm.acknowledge(PersonId([0; 32]), now_ms);
             }
         }
         self.stale = self.states.get(&Condition::Stale).is_some_and(|state| state.alarm.is_open());
@@ -79,23 +67,27 @@ impl PatientAlarms {
 }
 
 impl AlarmState {
-    fn relive(&mut self, one: &Recorded, told: &mut Replayed, now_ms: u64) {
+    fn relive(&mut self, one: &Recorded, over_at_bedside: &mut bool, now_ms: u64) {
         let event = &one.event;
         let at_ms = event.at_ms.min(now_ms);
         match event.happening {
             Happening::Raised | Happening::Worsened | Happening::Returned => {
-                if one.by_bedside {
+                if one.bedside.is_some() {
                     self.bedside = Some((event.priority, at_ms));
                 } else {
                     self.own = Some(event.priority);
                 }
                 self.own_over = false;
-                told.over_at_bedside = false;
+                *over_at_bedside = false;
                 self.put(event.value, 0, at_ms);
+                if one.bedside.is_none() && event.happening == Happening::Returned {
+                    self.ring_again(at_ms);
+                }
             }
             Happening::Acknowledged => {
                 if self.alarm.acknowledge(event.by, at_ms).is_some() {
                     self.owner.clone_from(&one.name);
+                    self.answered_ms = at_ms;
                 }
             }
             Happening::Silenced => {
@@ -107,13 +99,13 @@ impl AlarmState {
                 self.alarm.end_silence(event.by, at_ms);
             }
             Happening::Escalated => self.escalated += u8::from(self.alarm.tick(at_ms).is_some()),
-            Happening::Recovered | Happening::Closed if one.by_bedside => {
+            Happening::Recovered | Happening::Closed if one.bedside.is_some() => {
                 self.bedside = None;
                 if self.own.is_none() {
                     self.own_over = true;
                     self.put(event.value, 0, at_ms);
                 }
-                told.over_at_bedside = true;
+                *over_at_bedside = true;
             }
             Happening::Recovered | Happening::Closed => {
                 (self.own, self.bedside, self.own_over) = (None, None, true);
@@ -124,6 +116,5 @@ impl AlarmState {
                 }
             }
         }
-        told.by_node |= !one.by_bedside;
     }
 }

@@ -11,6 +11,8 @@ const BEDSIDE_HOLD_MS: u64 = 60_000;
 pub(super) struct AlarmState {
     pub(super) alarm: Alarm,
     pub(super) owner: Option<String>,
+    /// When the owner answered.
+    pub(super) answered_ms: u64,
     pub(super) escalated: u8,
     /// What the node's own evaluation says.
     pub(super) own: Option<Priority>,
@@ -25,6 +27,7 @@ impl AlarmState {
         Self {
             alarm: Alarm::new(condition),
             owner: None,
+            answered_ms: 0,
             escalated: 0,
             own: None,
             own_over: true,
@@ -44,6 +47,36 @@ impl AlarmState {
         let violated = self.own.max(held.map(|(priority, _)| priority));
         let over = self.own_over && held.is_none();
         let event = self.alarm.observe(violated, over, value, persistence_ms, at_ms);
+        self.follow(event)
+    }
+
+    /// One observation put to the machine, whatever node and bedside say now.
+    pub(super) fn observe(
+        &mut self,
+        violated: Option<Priority>,
+        value: i32,
+        at_ms: u64,
+    ) -> Option<AlarmEvent> {
+        let event = self.alarm.observe(violated, violated.is_none(), value, 0, at_ms);
+        self.follow(event)
+    }
+
+    /// The bedside calls its episode over.
+    pub(super) fn bedside_over(&mut self, value: i32, at_ms: u64) -> Option<AlarmEvent> {
+        self.bedside = None;
+        if self.own.is_none() {
+            self.own_over = true;
+        }
+        self.put(value, 0, at_ms)
+    }
+
+    /// What was answered was over and came back: the answer was not for this.
+    pub(super) fn ring_again(&mut self, at_ms: u64) -> Option<AlarmEvent> {
+        let event = self.alarm.end_answer(at_ms);
+        self.follow(event)
+    }
+
+    fn follow(&mut self, event: Option<AlarmEvent>) -> Option<AlarmEvent> {
         if event.is_some_and(|e| !matches!(e.happening, Happening::Acknowledged | Happening::Recovered)) {
             self.owner = None;
             self.escalated = 0;
