@@ -23,6 +23,8 @@ const ALARM_EVENTS_MAX: usize = 50_000;
 /// What the node sent and the recorder has not looked at yet: events, and bytes of their content, at most.
 const NODE_EVENTS_MAX: usize = 4_096;
 const NODE_BYTES_MAX: usize = 8 << 20;
+/// With nothing new the recorder is woken this often, for what falls due by time.
+const WAKE_EVERY_MS: u64 = 50;
 /// Polls that the recorder takes at once: one group, with one sync.
 const POLLS_AT_ONCE_MAX: usize = 256;
 
@@ -133,8 +135,9 @@ struct State {
     event_bytes: usize,
     events_dropped: bool,
     stop: Option<bool>,
-    /// Something has happened since the recorder looked.
+    /// Something has happened since the recorder looked, and when it was woken last, by the steady clock.
     woken: bool,
+    woken_at_ms: u64,
     orders: Vec<(usize, Command)>,
     standing: Standing,
     /// When the oldest was sampled of what the recorder has in hand.
@@ -227,6 +230,7 @@ impl RecorderQueue {
             events_dropped: false,
             stop: None,
             woken: false,
+            woken_at_ms: now_ms,
             orders: Vec::new(),
             standing: Standing::default(),
             in_hand_ms: None,
@@ -248,22 +252,27 @@ impl RecorderQueue {
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         state.woken = true;
+        state.woken_at_ms = state.steady_ms;
         drop(state);
         self.changed.notify_one();
     }
 
     // The bedside's side.
 
-    /// Hands over what was sampled at all beds, and the time. Wakes the recorder.
+    /// Hands over what was sampled at all beds, and the time.
     pub(crate) fn put(&self, sampled: Vec<Sampled>, now_ms: u64, steady_ms: u64) -> NoRoom {
         let mut state = self.state();
         (state.now_ms, state.steady_ms) = (now_ms, steady_ms);
         let mut no_room = NoRoom::default();
+        let is_due = steady_ms.saturating_sub(state.woken_at_ms) >= WAKE_EVERY_MS
+            || sampled.iter().any(|sampled| !sampled.is_empty());
         for sampled in sampled {
             state.put(sampled, &mut no_room);
         }
         state.note(&self.counters);
-        self.wake(state);
+        if is_due {
+            self.wake(state);
+        }
         no_room
     }
 

@@ -56,7 +56,7 @@ fn what_waits_is_taken_in_order_and_once() {
     let of_first = taken.iter().filter(|sampled| sampled.n == 0);
     assert!(of_first.map(|sampled| sampled.at_ms).eq(0..1_000));
     assert_eq!(waiting(&queue), (0, 0));
-    queue.put(Vec::new(), 1_000, 1_000);
+    queue.put(Vec::new(), 1_100, 1_100);
     assert!(drain(&queue).is_empty());
 }
 
