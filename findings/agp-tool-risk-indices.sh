@@ -16,8 +16,10 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 python3 -m venv py
-py/bin/pip install --no-compile --quiet --disable-pip-version-check \
-    agp-tool==0.1.0.7 cgmpy==0.6.0 numpy==2.4.6
+# Only what the two packages import: their table readers for other formats are left out.
+py/bin/pip install --no-compile --quiet --disable-pip-version-check --no-deps \
+    agp-tool==0.1.0.7 cgmpy==0.6.0 numpy==2.4.6 pandas==3.1.1 matplotlib==3.11.2 seaborn==0.13.2 \
+    fpdf2 pillow contourpy cycler fonttools kiwisolver packaging pyparsing python-dateutil six defusedxml
 
 cat >risk.py <<'PY'
 import math
