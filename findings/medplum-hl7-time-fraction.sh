@@ -6,7 +6,7 @@
 # Found: parseHl7DateTime takes the digits after the point for a count of milliseconds (".5" is
 # 5 ms, ".9999" is ten seconds), and where minutes or seconds are left out it takes the zone's
 # digits for them ("2026032901+0200" gains 20 seconds, "20260329+0200" gains 20 minutes).
-# Why it matters: monitors stamp waveforms and alarms with one or two decimals. Samples come out
+# Why it matters: senders that write one or two decimals are within the standard. Samples come out
 # in another order than they were taken, or up to ten seconds late, and no error is raised.
 # Instead: split the text by the standard's grammar, pad the fraction to the right with zeros.
 set -euo pipefail
@@ -79,7 +79,10 @@ paste -d' ' second.txt <(cut -d' ' -f2 medplum.txt) |
     done
 
 got() { awk -v t="$1" '$1 == t {print $2}' medplum.txt; }
-[ "$(got 20260329013000.300+0000)" = 2026-03-29T01:30:00.300Z ] || { echo "finding gone: it does not read the plain case any more"; exit 1; }
+[ "$(got 20260329013000.300+0000)" = 2026-03-29T01:30:00.300Z ] || {
+    echo 'finding gone: the plain case is read otherwise now'
+    exit 1
+}
 if [ "$(got 20260329013000.5+0000)" = 2026-03-29T01:30:00.005Z ] &&
     [ "$(got 20260329013000.9999+0000)" = 2026-03-29T01:30:09.999Z ] &&
     [ "$(got 2026032901+0200)" = 2026-03-28T23:00:20.000Z ]; then
