@@ -582,7 +582,7 @@ class AlarmEvent(NamedTuple):
     at: int
     condition: int
     episode: int
-    happening: int
+    event_kind: int
     priority: int
     value: int
     by: bytes

@@ -12,7 +12,7 @@ use crate::monitoring::{
 use vault::{Entry, Patient};
 use vitals::PatientId;
 use vitals::alarm::{Condition, Limits};
-use vitals::body::{Body, ChangeTold, LimitsChange, TEXT_BYTES_MAX};
+use vitals::body::{Body, LimitsChange, LimitsChangeDetails, TEXT_BYTES_MAX};
 use vitals::envelope::ClockQuality;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
@@ -166,8 +166,9 @@ impl Clinic {
         }
         let before = self.in_force(patient, limits.metric).unwrap_or(*limits);
         let until_ms = for_ms.map(|ms| now_ms + ms);
-        let told = ChangeTold { before, reason: reason.into(), until_ms };
-        let change = LimitsChange { at_ms: now_ms, by: session.person, limits: *limits, told: Some(told) };
+        let details = LimitsChangeDetails { before, reason: reason.into(), until_ms };
+        let change =
+            LimitsChange { at_ms: now_ms, by: session.person, limits: *limits, details: Some(details) };
         self.change_limits(session, patient, change, now_ms)
     }
 
@@ -187,8 +188,9 @@ impl Clinic {
         let (Some(limits), Some(before)) = (standing, self.in_force(patient, metric)) else {
             return Err(ClinicError::Wrong("these limits are not changed for a while".into()));
         };
-        let told = ChangeTold { before, reason: "turned on again before its time".into(), until_ms: None };
-        let change = LimitsChange { at_ms: now_ms, by: session.person, limits, told: Some(told) };
+        let details =
+            LimitsChangeDetails { before, reason: "turned on again before its time".into(), until_ms: None };
+        let change = LimitsChange { at_ms: now_ms, by: session.person, limits, details: Some(details) };
         self.change_limits(session, patient, change, now_ms)
     }
 

@@ -1,10 +1,10 @@
-//! Why the clinic said no. Whose move it is stands in the sentence.
+//! Why the clinic refused or failed. Each message says who has to act.
 
 use vault::{AccessError, StoreError, VaultError, WriteError};
 use vitals::ids::Class;
 use vitals::ledger::{LedgerError, Role};
 
-/// Policy said no. Nothing was read.
+/// Access is denied. Nothing was read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// Nobody is signed in, or the session ended.
@@ -52,7 +52,7 @@ pub enum Denied {
     /// The terms kept here are not those the ledger holds a commitment to.
     #[error("the terms kept for this consent are not those the patient signed: the vault must be checked")]
     TermsDiffer,
-    /// The consent's policy says no.
+    /// The consent's policy refuses.
     #[error("the policy of the patient's consent does not agree that the class {} is opened now", .class.word())]
     PolicyRefuses {
         /// The first class it refuses.
@@ -90,7 +90,7 @@ pub enum Denied {
 /// Why an action did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum ClinicError {
-    /// Policy said no.
+    /// Access is denied.
     #[error(transparent)]
     Denied(#[from] Denied),
     /// The request is wrong, and why.

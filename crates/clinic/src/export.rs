@@ -1,5 +1,5 @@
-//! A bundle for somebody who trusts no node: sealed envelopes with everything needed to check them
-//! offline. Nothing is opened for it, so it leaves no access entry; it goes to the patient whose
+//! The export bundle, which can be checked without trust in any node: sealed envelopes with everything needed to
+//! check them offline. Nothing is opened for it, so it leaves no access entry; it goes to the patient whose
 //! record it is, and to the administrator.
 
 use crate::accounts::Session;

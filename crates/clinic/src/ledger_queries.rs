@@ -19,10 +19,10 @@ impl Clinic {
     pub fn ledger_blocks(
         &self,
         session: &Session,
-        asked: &BlockQuery,
+        query: &BlockQuery,
         now_ms: u64,
     ) -> Result<Blocks, ClinicError> {
-        Ok(self.explorer(session, now_ms)?.blocks(asked)?)
+        Ok(self.explorer(session, now_ms)?.blocks(query)?)
     }
 
     /// One block with its transactions from the `first` on; nothing if there is none at this height.

@@ -3,7 +3,7 @@
 use device::frame::{LCD_COLUMNS, LcdText, Message};
 use device::{Action, Decoder, Down, Monitor, MonitorConfig, Up};
 use vitals::Metric;
-use vitals::alarm::{AlarmEvent, Condition, Happening};
+use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition};
 use vitals::metric::Reading;
 
 /// Shown in the last column of the first line while the node cannot be reached.
@@ -22,7 +22,7 @@ pub(crate) struct PollOutcome {
 
 impl PollOutcome {
     pub(crate) fn raised(&self) -> u64 {
-        self.alarms.iter().filter(|event| event.happening == Happening::Raised).count() as u64
+        self.alarms.iter().filter(|event| event.kind == AlarmEventKind::Raised).count() as u64
     }
 }
 

@@ -13,7 +13,7 @@ use testkit::MemoryLedger;
 use testkit::switched::{Switched, Switches};
 use vault::store::Bounds;
 use vault::{Costs, Entropy, Store, Vault};
-use vitals::alarm::{AlarmEvent, Condition, Happening, Priority};
+use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition, Priority};
 use vitals::body::Body;
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, sha256};
@@ -339,20 +339,20 @@ impl Sensor {
         self.readings(Class::Environment, vec![Reading { metric: Metric::AmbientTemperature, at_ms, sample }])
     }
 
-    pub fn alarm(&mut self, happening: Happening, value: i32, at_ms: u64) -> Vec<u8> {
-        self.alarm_of(Condition::Above(Metric::HeartRate), Priority::High, happening, value, at_ms)
+    pub fn alarm(&mut self, kind: AlarmEventKind, value: i32, at_ms: u64) -> Vec<u8> {
+        self.alarm_of(Condition::Above(Metric::HeartRate), Priority::High, kind, value, at_ms)
     }
 
     pub fn alarm_of(
         &mut self,
         condition: Condition,
         priority: Priority,
-        happening: Happening,
+        kind: AlarmEventKind,
         value: i32,
         at_ms: u64,
     ) -> Vec<u8> {
         let by = PersonId([0; 32]);
-        let event = AlarmEvent { at_ms, condition, episode: 1, happening, priority, value, by };
+        let event = AlarmEvent { at_ms, condition, episode: 1, kind, priority, value, by };
         self.seal(Class::Alarms, &Body::Alarms(vec![event])).bytes
     }
 

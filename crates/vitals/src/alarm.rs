@@ -188,7 +188,7 @@ impl Condition {
 /// What happened to an alarm; each is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Happening {
+pub enum AlarmEventKind {
     /// A new episode began.
     Raised = 1,
     /// The same episode got a worse priority: acknowledgement and silence are void.
@@ -210,8 +210,8 @@ pub enum Happening {
     SilenceEnded = 9,
 }
 
-impl Happening {
-    /// The happening with this wire code.
+impl AlarmEventKind {
+    /// The kind with this wire code.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         [
@@ -226,7 +226,7 @@ impl Happening {
             Self::SilenceEnded,
         ]
         .into_iter()
-        .find(|happening| *happening as u8 == code)
+        .find(|kind| *kind as u8 == code)
     }
 }
 
@@ -240,7 +240,7 @@ pub struct AlarmEvent {
     /// Counts the episodes of this condition at this author.
     pub episode: u32,
     /// What happened.
-    pub happening: Happening,
+    pub kind: AlarmEventKind,
     /// How urgent the episode is now.
     pub priority: Priority,
     /// The value that decided it, raw units; 0 where no value decides.
@@ -256,7 +256,7 @@ impl fmt::Debug for AlarmEvent {
             .field("at_ms", &self.at_ms)
             .field("condition", &self.condition)
             .field("episode", &self.episode)
-            .field("happening", &self.happening)
+            .field("kind", &self.kind)
             .field("priority", &self.priority)
             .finish_non_exhaustive()
     }
@@ -266,7 +266,7 @@ impl AlarmEvent {
     /// Writes the event.
     pub fn write(&self, w: &mut Writer) {
         w.array(7).uint(self.at_ms).uint(u64::from(self.condition.code()));
-        w.uint(u64::from(self.episode)).uint(self.happening as u64);
+        w.uint(u64::from(self.episode)).uint(self.kind as u64);
         w.uint(self.priority as u64).int(i64::from(self.value)).bytes(&self.by.0);
     }
 
@@ -277,7 +277,7 @@ impl AlarmEvent {
             at_ms: r.uint()?,
             condition: Condition::read(r)?,
             episode: r.u32()?,
-            happening: Happening::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)?,
+            kind: AlarmEventKind::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)?,
             priority: Priority::from_code(r.u8()?).ok_or(NotCanonical::Unexpected)?,
             value: i32::try_from(r.int()?).map_err(|_| NotCanonical::TooLong)?,
             by: PersonId(r.fixed()?),

@@ -24,7 +24,7 @@ const ACCESS: u64 = 3;
 const PROFILE: u64 = 4;
 const LIMITS: u64 = 5;
 /// A change of limits that says what it replaces, why, and until when.
-const LIMITS_TOLD: u64 = 8;
+const LIMITS_WITH_DETAILS: u64 = 8;
 const DISMISSAL: u64 = 12;
 /// Items of an access entry whose reader is who looked.
 const ACCESS_BY_READER: u8 = 10;
@@ -86,12 +86,12 @@ pub struct LimitsChange {
     /// The limits from now on.
     pub limits: Limits,
     /// What they replace and why. None in changes of older builds.
-    pub told: Option<ChangeTold>,
+    pub details: Option<LimitsChangeDetails>,
 }
 
 /// What a change of limits says of itself.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ChangeTold {
+pub struct LimitsChangeDetails {
     /// The limits that were in force before, of the same metric.
     pub before: Limits,
     /// Why they were changed; never empty.
@@ -102,9 +102,9 @@ pub struct ChangeTold {
 }
 
 // A reason is free text about a patient.
-impl fmt::Debug for ChangeTold {
+impl fmt::Debug for LimitsChangeDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChangeTold").field("until_ms", &self.until_ms).finish_non_exhaustive()
+        f.debug_struct("LimitsChangeDetails").field("until_ms", &self.until_ms).finish_non_exhaustive()
     }
 }
 
@@ -112,7 +112,7 @@ impl LimitsChange {
     /// When the limits from before come back, if they do by themselves.
     #[must_use]
     pub fn until_ms(&self) -> Option<u64> {
-        self.told.as_ref().and_then(|told| told.until_ms)
+        self.details.as_ref().and_then(|details| details.until_ms)
     }
 }
 
@@ -261,16 +261,16 @@ impl Body {
                 w.array(4).uint(PROFILE).uint(profile.at_ms).text(&profile.name).text(&profile.bed);
             }
             Self::Limits(change) => {
-                match &change.told {
+                match &change.details {
                     None => w.array(4).uint(LIMITS),
-                    Some(_) => w.array(7).uint(LIMITS_TOLD),
+                    Some(_) => w.array(7).uint(LIMITS_WITH_DETAILS),
                 };
                 w.uint(change.at_ms).bytes(&change.by.0);
                 change.limits.write(&mut w);
-                if let Some(told) = &change.told {
-                    told.before.write(&mut w);
-                    w.text(&told.reason).array(usize::from(told.until_ms.is_some()));
-                    if let Some(until_ms) = told.until_ms {
+                if let Some(details) = &change.details {
+                    details.before.write(&mut w);
+                    w.text(&details.reason).array(usize::from(details.until_ms.is_some()));
+                    if let Some(until_ms) = details.until_ms {
                         w.uint(until_ms);
                     }
                 }
@@ -304,7 +304,7 @@ impl Body {
             READINGS | ALARMS | COMMAND | CONFIRMATIONS => items == 2,
             ACCESS => [ACCESS_BY_READER, ACCESS_BY_PERSON].map(u64::from).contains(&items),
             PROFILE | LIMITS => items == 4,
-            LIMITS_TOLD => items == 7,
+            LIMITS_WITH_DETAILS => items == 7,
             DISMISSAL => items == 5,
             _ => false,
         };
@@ -326,7 +326,7 @@ impl Body {
                 at_ms: r.uint()?,
                 by: PersonId(r.fixed()?),
                 limits: Limits::read(&mut r)?,
-                told: None,
+                details: None,
             }),
             DISMISSAL => Self::Dismissal(Dismissal {
                 at_ms: r.uint()?,
@@ -354,7 +354,7 @@ fn read_change(r: &mut Reader<'_>) -> Result<LimitsChange, NotCanonical> {
     if until_ms.is_some_and(|until_ms| until_ms <= at_ms) {
         return Err(NotCanonical::Order);
     }
-    Ok(LimitsChange { at_ms, by, limits, told: Some(ChangeTold { before, reason, until_ms }) })
+    Ok(LimitsChange { at_ms, by, limits, details: Some(LimitsChangeDetails { before, reason, until_ms }) })
 }
 
 fn read_access(r: &mut Reader<'_>, by_person: bool) -> Result<AccessEntry, NotCanonical> {

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::navigation::Navigation;
-use crate::quota::{BUNDLES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PLACE_MAX, Permit, Permits, Requests};
+use crate::quota::{BUNDLES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PLACE_MAX, Permit, PermitPool, Requests};
 use crate::quota::{STREAMS_PER_PLACE_MAX, STREAMS_PER_SESSION_MAX};
 use crate::refusals::{Reason, Refusals};
 use crate::server::{ConnectionPolicy, Timeouts};
@@ -56,11 +56,11 @@ struct Inner {
     /// Counts milliseconds that never go back.
     started: Instant,
     requests: Requests,
-    connections: Permits<Origin>,
-    streams_of: Permits<[u8; 16]>,
-    streams_to: Permits<Origin>,
+    connections: PermitPool<Origin>,
+    streams_of: PermitPool<[u8; 16]>,
+    streams_to: PermitPool<Origin>,
     bundles: Arc<Semaphore>,
-    bundles_of: Permits<PersonId>,
+    bundles_of: PermitPool<PersonId>,
     sign_ins: SignInQueue,
     /// True once the server stops: live streams end, so that stopping does not wait for them.
     closing: watch::Sender<bool>,
@@ -84,11 +84,11 @@ impl App {
             refusals: Refusals::default(),
             started: Instant::now(),
             requests: Requests::default(),
-            connections: Permits::new(CONNECTIONS_PER_PLACE_MAX),
-            streams_of: Permits::new(STREAMS_PER_SESSION_MAX),
-            streams_to: Permits::new(STREAMS_PER_PLACE_MAX),
+            connections: PermitPool::new(CONNECTIONS_PER_PLACE_MAX),
+            streams_of: PermitPool::new(STREAMS_PER_SESSION_MAX),
+            streams_to: PermitPool::new(STREAMS_PER_PLACE_MAX),
             bundles: Arc::new(Semaphore::new(BUNDLES_MAX)),
-            bundles_of: Permits::new(1),
+            bundles_of: PermitPool::new(1),
             sign_ins: SignInQueue::new(SIGN_IN_WAIT),
             closing: watch::Sender::new(false),
         }))
@@ -187,11 +187,11 @@ impl App {
         &self.0.streams
     }
 
-    pub(crate) fn streams_of(&self) -> &Permits<[u8; 16]> {
+    pub(crate) fn streams_of(&self) -> &PermitPool<[u8; 16]> {
         &self.0.streams_of
     }
 
-    pub(crate) fn streams_to(&self) -> &Permits<Origin> {
+    pub(crate) fn streams_to(&self) -> &PermitPool<Origin> {
         &self.0.streams_to
     }
 
@@ -205,7 +205,7 @@ impl App {
         &self.0.bundles
     }
 
-    pub(crate) fn bundles_of(&self) -> &Permits<PersonId> {
+    pub(crate) fn bundles_of(&self) -> &PermitPool<PersonId> {
         &self.0.bundles_of
     }
 

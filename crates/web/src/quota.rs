@@ -65,7 +65,7 @@ impl Requests {
 }
 
 /// Things held at a time, so many for each holder.
-pub(crate) struct Permits<K: Hash + Eq + Clone> {
+pub(crate) struct PermitPool<K: Hash + Eq + Clone> {
     held: Arc<Mutex<HashMap<K, usize>>>,
     most: usize,
 }
@@ -76,7 +76,7 @@ pub(crate) struct Permit<K: Hash + Eq + Clone> {
     holder: K,
 }
 
-impl<K: Hash + Eq + Clone> Permits<K> {
+impl<K: Hash + Eq + Clone> PermitPool<K> {
     pub(crate) fn new(most: usize) -> Self {
         Self { held: Arc::default(), most }
     }
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_can_be_held_again_and_nothing_stays_behind() {
-        let holds = Permits::new(2);
+        let holds = PermitPool::new(2);
         let (one, two) = (holds.take(1), holds.take(1));
         assert!(one.is_some() && two.is_some() && holds.take(1).is_none() && holds.take(2).is_some());
         drop(one);

@@ -5,7 +5,7 @@
 //! otherwise; a page of another origin is let in only if the operator named it.
 
 use crate::client_address;
-use crate::quota::{Permit, Permits, Requests};
+use crate::quota::{Permit, PermitPool, Requests};
 use crate::refusals::{Reason, Refusals};
 use crate::server::{self, ADDRESS_BYTES_MAX, ANSWER_WITHIN, ConnectionPolicy, HEAD_BYTES_MAX, Timeouts};
 use axum::Router;
@@ -85,7 +85,7 @@ struct Inner {
     settings: Settings,
     started: Instant,
     requests: Requests,
-    connections: Permits<Origin>,
+    connections: PermitPool<Origin>,
     turns: Arc<Semaphore>,
     on_their_way: Arc<Semaphore>,
     refusals: Refusals,
@@ -106,7 +106,7 @@ impl Rpc {
             settings,
             started: Instant::now(),
             requests: Requests::new(REQUESTS_MAX, REQUEST_MS),
-            connections: Permits::new(CONNECTIONS_PER_PLACE_MAX),
+            connections: PermitPool::new(CONNECTIONS_PER_PLACE_MAX),
             turns: Arc::new(Semaphore::new(ANSWERS_MAX)),
             on_their_way: Arc::new(Semaphore::new(ANSWER_KILOBYTES_MAX)),
             refusals: Refusals::default(),
@@ -185,14 +185,14 @@ fn router(rpc: Rpc) -> Router {
 }
 
 /// Why a request is not answered.
-struct No {
+struct Rejection {
     status: StatusCode,
     reason: Reason,
     code: i32,
     why: &'static str,
 }
 
-impl No {
+impl Rejection {
     const fn new(status: StatusCode, reason: Reason, code: i32, why: &'static str) -> Self {
         Self { status, reason, code, why }
     }
@@ -245,47 +245,48 @@ fn json(status: StatusCode, body: Body) -> Response {
     response
 }
 
-async fn answer(rpc: &Rpc, request: Request, known_origin: bool) -> Result<Response, No> {
+async fn answer(rpc: &Rpc, request: Request, known_origin: bool) -> Result<Response, Rejection> {
     let settings = &rpc.0.settings;
     let place = client_address::origin(request.extensions(), request.headers(), settings.behind_proxy);
     bounded(rpc, &request, place)?;
     let headers = request.headers();
     if headers.contains_key(header::ORIGIN) && !known_origin {
         let why = "pages of this origin may not ask here: the operator names those that may";
-        return Err(No::new(StatusCode::FORBIDDEN, Reason::Foreign, -32000, why));
+        return Err(Rejection::new(StatusCode::FORBIDDEN, Reason::Foreign, -32000, why));
     }
     if request.method() == Method::OPTIONS && known_origin {
         return Ok(preflight());
     }
     if request.method() != Method::POST {
         let why = "JSON-RPC is asked with POST";
-        return Err(No::new(StatusCode::METHOD_NOT_ALLOWED, Reason::Method, -32600, why));
+        return Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, Reason::Method, -32600, why));
     }
     if request.uri().path() != "/" {
         let why = "JSON-RPC is asked at the address /";
-        return Err(No::new(StatusCode::NOT_FOUND, Reason::NotFound, -32600, why));
+        return Err(Rejection::new(StatusCode::NOT_FOUND, Reason::NotFound, -32600, why));
     }
     if !admitted(settings.token.as_ref(), headers) {
         let why = "a token is needed: send the header Authorization: Bearer TOKEN; the operator has the token's file";
-        return Err(No::new(StatusCode::UNAUTHORIZED, Reason::Token, -32000, why));
+        return Err(Rejection::new(StatusCode::UNAUTHORIZED, Reason::Token, -32000, why));
     }
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     // A browser asks leave before it sends this media type from another origin.
     if !media.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json") {
         let why = "the content type must be application/json";
-        return Err(No::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Reason::Form, -32600, why));
+        return Err(Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Reason::Form, -32600, why));
     }
     let body = read(rpc, request).await?;
-    let answer = tokio::time::timeout(ANSWER_WITHIN, in_turn(rpc.clone(), place, body)).await;
+    let answer = tokio::time::timeout(ANSWER_WITHIN, answer_queued(rpc.clone(), place, body)).await;
     let busy = || {
         let why = "the node is busy: try again";
-        No::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, -32005, why)
+        Rejection::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, -32005, why)
     };
     answer.map_err(|_| busy())?
 }
 
-fn bounded(rpc: &Rpc, request: &Request, place: Origin) -> Result<(), No> {
-    let long = |why| No::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Reason::HeadTooLong, -32600, why);
+fn bounded(rpc: &Rpc, request: &Request, place: Origin) -> Result<(), Rejection> {
+    let long =
+        |why| Rejection::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Reason::HeadTooLong, -32600, why);
     if request.uri().path_and_query().map_or(0, |path| path.as_str().len()) > ADDRESS_BYTES_MAX {
         return Err(long("the address is too long"));
     }
@@ -295,7 +296,7 @@ fn bounded(rpc: &Rpc, request: &Request, place: Origin) -> Result<(), No> {
     }
     rpc.request_allowed(place).map_err(|_| {
         let why = "too many requests from one place: ask more slowly, or in batches";
-        No::new(StatusCode::TOO_MANY_REQUESTS, Reason::Requests, -32005, why)
+        Rejection::new(StatusCode::TOO_MANY_REQUESTS, Reason::Requests, -32005, why)
     })
 }
 
@@ -320,16 +321,17 @@ fn preflight() -> Response {
     response
 }
 
-async fn read(rpc: &Rpc, request: Request) -> Result<Vec<u8>, No> {
+async fn read(rpc: &Rpc, request: Request) -> Result<Vec<u8>, Rejection> {
     let gather = async {
         let mut body = Vec::new();
         let mut pieces = request.into_body().into_data_stream();
         while let Some(piece) = pieces.next().await {
-            let broken = |_| No::new(StatusCode::BAD_REQUEST, Reason::Form, -32600, "the request broke off");
+            let broken =
+                |_| Rejection::new(StatusCode::BAD_REQUEST, Reason::Form, -32600, "the request broke off");
             let piece = piece.map_err(broken)?;
             if body.len() + piece.len() > BODY_BYTES_MAX {
                 let why = "the request is too long";
-                return Err(No::new(StatusCode::PAYLOAD_TOO_LARGE, Reason::BodyTooLong, -32600, why));
+                return Err(Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, Reason::BodyTooLong, -32600, why));
             }
             body.extend_from_slice(&piece);
         }
@@ -337,16 +339,16 @@ async fn read(rpc: &Rpc, request: Request) -> Result<Vec<u8>, No> {
     };
     let slow = |_| {
         let why = "the request did not arrive in time";
-        No::new(StatusCode::REQUEST_TIMEOUT, Reason::SlowBody, -32600, why)
+        Rejection::new(StatusCode::REQUEST_TIMEOUT, Reason::SlowBody, -32600, why)
     };
     tokio::time::timeout(rpc.0.settings.timeouts.form, gather).await.map_err(slow)?
 }
 
 /// Waits for a turn, then answers off the event loop.
-async fn in_turn(rpc: Rpc, place: Origin, body: Vec<u8>) -> Result<Response, No> {
+async fn answer_queued(rpc: Rpc, place: Origin, body: Vec<u8>) -> Result<Response, Rejection> {
     let failed = || {
         let why = "the node failed at this request";
-        No::new(StatusCode::INTERNAL_SERVER_ERROR, Reason::Failed, -32603, why)
+        Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, Reason::Failed, -32603, why)
     };
     let turn = rpc.0.turns.clone().acquire_owned().await.map_err(|_| failed())?;
     let answer = rpc.0.answer.clone();

@@ -2,7 +2,7 @@
 //! time, and fewer of one place. Who comes meanwhile waits for a moment: at the change of shifts a whole
 //! ward signs in at once, often from behind one address, and nobody should type a right password twice.
 
-use crate::quota::{Permit, Permits};
+use crate::quota::{Permit, PermitPool};
 use clinic::Origin;
 use clinic::{PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX};
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ pub const SIGN_IN_WAIT: Duration = Duration::from_secs(10);
 /// Who is signing in, and who waits for it.
 pub(crate) struct SignInQueue {
     here: Arc<Semaphore>,
-    here_of: Permits<Origin>,
+    here_of: PermitPool<Origin>,
     stretching: Arc<Semaphore>,
     /// Of the places that are signing in now; not held across anything.
     stretching_of: Mutex<HashMap<Origin, Weak<Semaphore>>>,
@@ -41,7 +41,7 @@ impl SignInQueue {
     pub(crate) fn new(within: Duration) -> Self {
         Self {
             here: Arc::new(Semaphore::new(SIGN_INS_MAX)),
-            here_of: Permits::new(SIGN_INS_PER_PLACE_MAX),
+            here_of: PermitPool::new(SIGN_INS_PER_PLACE_MAX),
             stretching: Arc::new(Semaphore::new(PASSWORD_HASHES_MAX)),
             stretching_of: Mutex::default(),
             within,

@@ -1,8 +1,8 @@
 //! Wrong passwords: who has to wait before the next attempt, and how many passwords are hashed at a time.
 //!
-//! A wait is laid upon a login *as tried from one place*, so that a stranger who guesses makes nobody
-//! wait anywhere else; a place that tries many logins waits as a whole; and whatever comes, only a few
-//! passwords are hashed at once. Time is an argument. Owns its lock.
+//! A delay applies to a login *as tried from one place*, so that guessing from one place delays nobody
+//! anywhere else. A place that tries many logins is delayed as a whole. Only a few passwords are hashed at
+//! once. Time is an argument. Owns its lock.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;

@@ -113,7 +113,7 @@ impl Open {
         self.looked.insert((id, patient), now_ms);
     }
 
-    /// A stream begins: counts as a look if it is the first, and otherwise only asks.
+    /// A stream begins. The first one counts as a look at the page; later ones only check that the page is still open.
     fn begin_looking(&mut self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
         self.looked.entry((id, patient)).or_insert(now_ms);
         self.is_looking(id, patient, now_ms)
@@ -203,7 +203,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// A stream begins: counts as a look if it is the first, and otherwise only asks.
+    /// A stream begins. The first one counts as a look at the page; later ones only check that the page is still open.
     pub(crate) fn begin_looking(&self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
         self.0.lock().begin_looking(id, patient, now_ms)
     }

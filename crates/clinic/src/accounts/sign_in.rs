@@ -8,7 +8,7 @@ use vitals::PatientId;
 use vitals::origin::Origin;
 
 impl Clinic {
-    /// Signs somebody in at the operator's own door. Slow on purpose (Argon2id): call it off the threads
+    /// Signs somebody in from this machine ([`Origin::HERE`]). Slow on purpose (Argon2id): call it off the threads
     /// that serve others.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl Clinic {
         self.sign_in_from(Origin::HERE, login, password, now_ms)
     }
 
-    /// Signs somebody in who asks from elsewhere. Wrong tries make that place wait, and no other.
+    /// Signs somebody in from `from`. Wrong passwords delay the next attempts from that place, and no other.
     ///
     /// # Errors
     /// As [`Clinic::sign_in`].

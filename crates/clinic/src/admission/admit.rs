@@ -185,7 +185,7 @@ impl Clinic {
     ) -> Result<Option<Refusal>, Halted> {
         let (stream, seq) = (envelope.header.stream, envelope.header.seq);
         let halted = |why: StoreError| Halted(why.to_string());
-        // The same header as a stored one was told apart before; here only the group can repeat it.
+        // Repeats of stored headers were sorted out before: here only an envelope of the same group can repeat it.
         let taken = match group.get(&(stream, seq)) {
             Some((first, _)) => *first != hash,
             None => self.store().locate(stream, seq).is_some(),

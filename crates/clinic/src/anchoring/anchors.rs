@@ -74,7 +74,7 @@ impl Clinic {
         self.anchoring.due(self.store().size(), now_ms)
     }
 
-    /// Reads the finalized anchor and tells everybody if it moved.
+    /// Reads the finalized anchor, and sends an event if it moved.
     pub(crate) fn note_anchor(&self, now_ms: u64) {
         let Ok(Some(anchor)) = self.ledger().anchor(self.org()) else { return };
         let tip = self.ledger().tip();

@@ -1,9 +1,9 @@
-//! Since when an envelope is final: the block whose anchor covered it first. Later anchors cover it too,
-//! and say nothing about it.
+//! Since when an envelope is final: since the block whose anchor covered it first. Later anchors cover it too, but
+//! their time is not the answer.
 
 use super::views::FinalSince;
 use crate::clinic::Clinic;
-use vitals::explorer::{BlockQuery, Deed, Explorer};
+use vitals::explorer::{BlockQuery, Explorer, TxAction};
 use vitals::ledger::{Act, Outcome};
 
 /// Most questions to the ledger for one answer: halving a hundred million blocks takes 27.
@@ -99,8 +99,8 @@ impl Search<'_> {
         loop {
             let block = self.explorer.block(height, first).ok()??;
             let told = block.transactions.len();
-            let sizes = block.transactions.into_iter().filter_map(|one| match (one.deed, one.outcome) {
-                (Deed::Act(Act::Anchor { size, .. }), Outcome::Done { .. })
+            let sizes = block.transactions.into_iter().filter_map(|one| match (one.action, one.outcome) {
+                (TxAction::Act(Act::Anchor { size, .. }), Outcome::Done { .. })
                     if one.org == Some(self.clinic.org()) =>
                 {
                     Some(size)

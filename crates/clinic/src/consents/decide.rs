@@ -27,7 +27,7 @@ impl Clinic {
     }
 
     /// The decision every exit passes, with everything this node and its ledger view know. It asks the
-    /// policies of consents where the last answer is too old, and waits for the ledger's word: never
+    /// policies of consents where the last answer is too old, and waits for the ledger: never
     /// call it on an async worker or under a lock.
     pub(crate) fn decide(&self, ask: &AccessRequest<'_>, now_ms: u64) -> Result<Permit, Denied> {
         self.judge(ask, Asking::Now, now_ms, policy::decide)
@@ -58,7 +58,7 @@ impl Clinic {
     }
 
     /// May the alarm engine go on under the consent it holds? True if only on its last decision, because
-    /// the policy could not be asked: say so loudly. Waits for nothing.
+    /// the policy could not be asked: the caller must report that. Waits for nothing.
     pub(crate) fn decide_held(
         &self,
         patient: &Patient,

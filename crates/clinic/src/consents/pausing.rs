@@ -12,7 +12,7 @@ use vitals::ledger::{Purpose, Role};
 /// Shortest.
 pub const PAUSE_MS_MIN: u64 = 60_000;
 impl Clinic {
-    /// Nobody watches this patient for a while: at most [`PAUSE_MS_MAX`]. No consent is touched.
+    /// Pauses monitoring of this patient for at most [`PAUSE_MS_MAX`]. No consent is touched.
     ///
     /// # Errors
     /// [`ClinicError::Denied`] for anybody but the patient; [`ClinicError::Wrong`] for a pause that is

@@ -68,7 +68,7 @@ pub(crate) struct Consent {
     pub withdrawn_here: bool,
 }
 
-/// What the policy contract of a consent says of one class.
+/// The answer of a consent's policy contract for one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PolicyAnswer {
     /// The class may be opened now.
@@ -82,7 +82,7 @@ pub(crate) enum PolicyAnswer {
 /// One question to a policy: may this class be opened under this consent now?
 pub(crate) type Question = (GrantId, Class);
 
-/// What policies said. What is not in it was not said.
+/// Answers of policies. What is not in it is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct PolicyAnswers(BTreeMap<Question, PolicyAnswer>);
 
@@ -93,14 +93,14 @@ impl FromIterator<(Question, PolicyAnswer)> for PolicyAnswers {
 }
 
 impl PolicyAnswers {
-    /// What was said.
+    /// The answer for one class of a consent; silent if it is not known.
     #[must_use]
     pub(crate) fn of(&self, grant: GrantId, class: Class) -> PolicyAnswer {
         self.0.get(&(grant, class)).copied().unwrap_or(PolicyAnswer::Silent)
     }
 
     /// What could not be asked counts as it was decided last. For the alarm engine alone: a network that
-    /// fails must not blind it. A policy that says no is obeyed.
+    /// fails must not end monitoring. A policy that refuses is obeyed.
     #[must_use]
     pub(crate) fn keeping(mut self, held: GrantId, classes: &[Class]) -> Self {
         for class in classes {

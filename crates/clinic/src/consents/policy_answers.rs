@@ -1,4 +1,4 @@
-//! What the policy contracts of consents said. Each answer carries its time: it is asked again at every
+//! Answers of the policy contracts of consents. Each answer carries its time: it is asked again at every
 //! block and every ten seconds while somebody needs it, and one that is too old counts as silence.
 
 use super::policy::{PolicyAnswer, PolicyAnswers, Question};
@@ -21,14 +21,14 @@ const ANSWERS_MAX: usize = 65_536;
 struct KeptAnswer {
     answer: PolicyAnswer,
     /// When it was asked last and at which height; not at all yet.
-    asked: Option<(u64, u64)>,
+    queried: Option<(u64, u64)>,
     needed_ms: u64,
 }
 
 impl KeptAnswer {
     /// Has it to be asked (again)?
     fn is_due(&self, height: u64, now_ms: u64) -> bool {
-        let Some((asked_ms, asked_at)) = self.asked else { return true };
+        let Some((asked_ms, asked_at)) = self.queried else { return true };
         let age_ms = now_ms.abs_diff(asked_ms);
         match self.answer {
             PolicyAnswer::Silent => age_ms >= POLICY_RETRY_MS,
@@ -37,7 +37,8 @@ impl KeptAnswer {
     }
 
     fn answer(&self, now_ms: u64) -> PolicyAnswer {
-        let young = self.asked.is_some_and(|(asked_ms, _)| now_ms.abs_diff(asked_ms) <= POLICY_ANSWER_MS_MAX);
+        let young =
+            self.queried.is_some_and(|(asked_ms, _)| now_ms.abs_diff(asked_ms) <= POLICY_ANSWER_MS_MAX);
         if young { self.answer } else { PolicyAnswer::Silent }
     }
 }
@@ -77,8 +78,8 @@ impl PolicyBook {
         let mut changed = false;
         for (question, answer) in heard {
             if let Some(said) = kept.get_mut(&question) {
-                changed |= said.asked.is_some() && said.answer != answer;
-                (said.answer, said.asked) = (answer, Some((now_ms, height)));
+                changed |= said.queried.is_some() && said.answer != answer;
+                (said.answer, said.queried) = (answer, Some((now_ms, height)));
             }
         }
         changed
@@ -88,7 +89,7 @@ impl PolicyBook {
     pub(crate) fn silent(&self, now_ms: u64) -> usize {
         let kept = self.0.lock();
         let silent = kept.iter().filter(|(_, said)| {
-            said.asked.is_some()
+            said.queried.is_some()
                 && said.answer(now_ms) == PolicyAnswer::Silent
                 && now_ms.abs_diff(said.needed_ms) < NEEDED_MS
         });
@@ -102,7 +103,7 @@ fn note_need(kept: &mut HashMap<Question, KeptAnswer>, questions: &[Question], n
         if let Some(said) = kept.get_mut(question) {
             said.needed_ms = now_ms;
         } else if kept.len() < ANSWERS_MAX {
-            let said = KeptAnswer { answer: PolicyAnswer::Silent, asked: None, needed_ms: now_ms };
+            let said = KeptAnswer { answer: PolicyAnswer::Silent, queried: None, needed_ms: now_ms };
             kept.insert(*question, said);
         }
     }

@@ -45,7 +45,7 @@ impl Clinic {
         }
     }
 
-    /// Forgets what has arrived, and says aloud what is late.
+    /// Forgets what has arrived, and logs what is late.
     pub(crate) fn watch_withdrawals(&self) {
         let waiting = self.withdrawals.under_way();
         if waiting.is_empty() {

@@ -18,7 +18,7 @@ use crate::monitoring::clocks::Heard;
 use crate::monitoring::limits::PatientLimits;
 use crate::monitoring::staleness::STALE_MS;
 use bedside::BedsideEvents;
-use signal::{Seen, condition_of};
+use signal::{SignalTimes, condition_of};
 use state::AlarmState;
 use std::collections::{BTreeMap, BTreeSet};
 use unheard_vitals::UnheardVitals;
@@ -44,7 +44,7 @@ pub(crate) struct PatientAlarms {
     /// Newest reading of each metric that was evaluated.
     newest_ms: BTreeMap<Metric, u64>,
     absent: BTreeMap<Metric, Absence>,
-    seen: Seen,
+    signal_times: SignalTimes,
     unheard: UnheardVitals,
     /// Metrics whose newest value is beyond a limit, whether that rings yet or not.
     beyond: BTreeSet<Metric>,
@@ -71,7 +71,7 @@ impl PatientAlarms {
             elsewhere: BTreeMap::new(),
             newest_ms: BTreeMap::new(),
             absent: BTreeMap::new(),
-            seen: Seen::default(),
+            signal_times: SignalTimes::default(),
             unheard: UnheardVitals::expected_from(now_ms),
             beyond: BTreeSet::new(),
             fresh_ms: now_ms,
@@ -209,9 +209,10 @@ impl PatientAlarms {
     fn evaluate(&mut self, reading: &Reading, changes: &mut Changes) {
         let (metric, at_ms) = (reading.metric, reading.at_ms);
         match reading.sample {
-            Sample::Absent(Absence::WarmingUp) if !self.seen.is_long_without_value(metric, at_ms) => {}
+            Sample::Absent(Absence::WarmingUp) if !self.signal_times.is_long_without_value(metric, at_ms) => {
+            }
             Sample::Absent(why) => {
-                self.seen.lost(metric, at_ms);
+                self.signal_times.lost(metric, at_ms);
                 if self.absent.insert(metric, why) != Some(why) {
                     self.inhibit();
                     changes.changed.push(condition_of(why, metric));

@@ -11,7 +11,7 @@ pub struct Announcements {
     pub to_the_ward_ms: [u64; 3],
 }
 
-/// The patient is told first: only they can let the ward go on.
+/// The patient is told first: only the patient can renew the consent.
 pub const WATCH_ENDS: Announcements = Announcements {
     to_the_patient_ms: 7 * 24 * HOUR_MS,
     to_the_ward_ms: [3 * 24 * HOUR_MS, 24 * HOUR_MS, HOUR_MS],

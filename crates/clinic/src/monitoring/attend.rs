@@ -1,5 +1,5 @@
 //! From an admitted envelope to a value on a page and an alarm: opened without a lock, applied to the
-//! bed under it, told, and queued for the record.
+//! bed under it, sent to subscribers, and queued for the record.
 
 use super::alarms::{Changes, Source};
 use super::clocks::Heard;
@@ -30,7 +30,7 @@ pub(crate) struct Effects {
     unreadable: u64,
 }
 
-/// An event as a bed knows it: how far an envelope is vouched for is looked up when it is told.
+/// An event before it is sent: the proof state of its envelope is looked up then.
 enum Event {
     Ready(LiveEvent),
     Readings {
@@ -82,7 +82,7 @@ impl Effects {
     }
 }
 
-/// An arrival, opened if somebody may look.
+/// An arrival, opened if a lease allows it.
 struct Opened {
     fresh: Fresh,
     /// Already judged when it came, if it waited.
@@ -99,7 +99,7 @@ impl Clinic {
         }
     }
 
-    /// Looks at everything admitted since the last call: opens it, watches it, tells it. Waits for
+    /// Processes everything admitted since the last call: opens it, evaluates alarms, sends events. Waits for
     /// neither disk nor ledger. Call it from one thread, right after the answers of
     /// [`Clinic::admit`] are on their way.
     pub fn attend(&self, now_ms: u64) {
@@ -120,7 +120,7 @@ impl Clinic {
         }
     }
 
-    /// What came before somebody watched is looked at now.
+    /// Processes what arrived before the bed was monitored.
     pub(super) fn attend_waiting(&self, now_ms: u64) {
         let waiting: Vec<PatientId> = self
             .monitoring
@@ -154,7 +154,7 @@ impl Clinic {
         self.conclude(effects, now_ms);
     }
 
-    /// Tells, counts, and queues for the record what was noticed. Waits for no disk: an alarm that
+    /// Sends events, counts them, and queues alarm events for the record. Waits for no disk: an alarm that
     /// cannot be recorded is still an alarm.
     pub(crate) fn conclude(&self, effects: Effects, now_ms: u64) {
         let Effects { entries, events, latencies_ms, sealed, raised, unreadable } = effects;
@@ -239,7 +239,7 @@ impl MonitoredPatient {
                 effects.changes(patient, self, changes);
             }
             Some(Ok(Body::Confirmations(words))) => {
-                self.told(header.author, &words, now_ms);
+                self.confirmed(header.author, &words, now_ms);
                 effects.changed(patient);
             }
             // A sensor writes nothing else; what it is not allowed to show is not looked at.

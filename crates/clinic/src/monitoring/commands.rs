@@ -1,5 +1,5 @@
-//! Orders to the bedsides: made of what people do, written into the record, sent, renewed, and what the
-//! bedside says of them.
+//! Orders to the bedsides: made from what people do, written into the record, sent, renewed, and confirmed by
+//! the bedside.
 
 use super::events::LiveEvent;
 use super::monitored_patient::MonitoredPatient;
@@ -68,14 +68,14 @@ impl Clinic {
     pub(crate) fn orders_for(
         &self,
         patient: PatientId,
-        asked: OrderRequest,
+        request: OrderRequest,
         now_ms: u64,
     ) -> Vec<SignedCommand> {
         let bedsides = self.bedsides(patient);
         self.monitoring.of(patient, |bed| bed.orders.sensors_are(bedsides.clone(), now_ms));
         bedsides
             .into_iter()
-            .filter_map(|(sensor, gateway)| self.order(patient, sensor, gateway, asked, now_ms))
+            .filter_map(|(sensor, gateway)| self.order(patient, sensor, gateway, request, now_ms))
             .collect()
     }
 
@@ -84,15 +84,15 @@ impl Clinic {
         patient: PatientId,
         bedside: DeviceId,
         gateway: DeviceId,
-        asked: OrderRequest,
+        request: OrderRequest,
         now_ms: u64,
     ) -> Option<SignedCommand> {
-        let mut action = asked.action;
+        let mut action = request.action;
         if let Action::Acknowledge { raised_at_ms, .. } = &mut action {
             *raised_at_ms = (*raised_at_ms).min(now_ms);
         }
         let longest_ms = now_ms.saturating_add(action.force_ms_max());
-        let in_force_until_ms = asked.until_ms.map_or(longest_ms, |until_ms| until_ms.min(longest_ms));
+        let in_force_until_ms = request.until_ms.map_or(longest_ms, |until_ms| until_ms.min(longest_ms));
         let deliver_by_ms = match action {
             Action::Acknowledge { .. } => in_force_until_ms.min(now_ms.saturating_add(ANSWER_WITHIN_MS)),
             _ => in_force_until_ms,
@@ -107,7 +107,7 @@ impl Clinic {
             at_ms: now_ms,
             deliver_by_ms,
             in_force_until_ms,
-            by: asked.by,
+            by: request.by,
             action,
         };
         command.is_bounded().then(|| self.vault().sign_command(command))
@@ -120,7 +120,7 @@ impl Clinic {
         orders.iter().map(entry).collect()
     }
 
-    /// Hands orders to the way down.
+    /// Queues orders for the gateways.
     pub(crate) fn send_orders(&self, patient: PatientId, orders: Vec<SignedCommand>) {
         if orders.is_empty() {
             return;
@@ -134,8 +134,8 @@ impl Clinic {
 
     /// Asks the bedsides for an answer or a pause. It does not wait for the disk: what an order does is
     /// recorded by the bedside too.
-    pub(crate) fn ask_bedsides(&self, patient: PatientId, asked: OrderRequest, now_ms: u64) {
-        let orders = self.orders_for(patient, asked, now_ms);
+    pub(crate) fn ask_bedsides(&self, patient: PatientId, request: OrderRequest, now_ms: u64) {
+        let orders = self.orders_for(patient, request, now_ms);
         if orders.is_empty() {
             return;
         }
@@ -186,8 +186,8 @@ impl Clinic {
             let missing = self.monitoring.of(patient, |bed| bed.tend_orders(now_ms));
             for (sensor, gateway, limits, until_ms) in missing.unwrap_or_default() {
                 // No new decision: the node renews what somebody asked for.
-                let asked = OrderRequest::limits(limits, Some(until_ms), PersonId([0; 32]));
-                let order = self.order(patient, sensor, gateway, asked, now_ms);
+                let request = OrderRequest::limits(limits, Some(until_ms), PersonId([0; 32]));
+                let order = self.order(patient, sensor, gateway, request, now_ms);
                 self.send_orders(patient, order.into_iter().collect());
             }
         }
@@ -234,13 +234,13 @@ impl MonitoredPatient {
         self.alarms.limits_elsewhere(elsewhere);
     }
 
-    /// The bedside says what became of orders. Pure.
-    pub(crate) fn told(&mut self, sensor: DeviceId, words: &[Confirmation], now_ms: u64) {
+    /// The bedside confirms or refuses orders. Pure.
+    pub(crate) fn confirmed(&mut self, sensor: DeviceId, words: &[Confirmation], now_ms: u64) {
         self.orders.confirmed(sensor, words, now_ms);
         self.weigh_limits();
     }
 
-    /// After a restart: the orders that stand in the record, and what the bedsides said of them.
+    /// After a restart: the orders that stand in the record, and the confirmations of the bedsides.
     pub(crate) fn orders_read_back(
         &mut self,
         orders: Vec<SignedCommand>,
@@ -261,7 +261,7 @@ impl MonitoredPatient {
             let seen_ms = self.heard_ms.get(&command.bedside).copied();
             let away_after_ms = self.alarms.stale_after_ms();
             let away = seen_ms.is_none_or(|seen_ms| now_ms.saturating_sub(seen_ms) > away_after_ms);
-            let state = match order.told.map(|told| told.outcome) {
+            let state = match order.answer.map(|answer| answer.outcome) {
                 None if now_ms > command.deliver_by_ms => OrderState::Undelivered,
                 None => OrderState::Asked { away_since_ms: away.then_some(seen_ms) },
                 Some(Outcome::InForce) => OrderState::InForce,
@@ -275,9 +275,9 @@ impl MonitoredPatient {
                 ends: matches!(command.action, Action::EndSilence { .. }),
                 state,
                 asked_at_ms: command.at_ms,
-                told_at_ms: order.told.map(|told| told.at_ms),
+                answered_at_ms: order.answer.map(|answer| answer.at_ms),
                 until_ms: command.in_force_until_ms,
-                limits: order.told.and_then(|told| told.limits),
+                limits: order.answer.and_then(|answer| answer.limits),
             }
         };
         self.orders.all().map(view).collect()

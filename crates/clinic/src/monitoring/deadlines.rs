@@ -9,7 +9,7 @@ use vitals::PatientId;
 pub(super) struct Deadlines {
     of: BTreeMap<PatientId, u64>,
     by_time: BTreeSet<(u64, PatientId)>,
-    /// When somebody looked last: a clock that goes back makes every bed look again.
+    /// When the deadlines were read last: after a clock was set back every bed is due.
     looked_ms: u64,
 }
 

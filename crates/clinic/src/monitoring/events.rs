@@ -1,4 +1,4 @@
-//! What happens now, told to everybody who follows.
+//! Live events, and how subscribers get them.
 
 use super::views::{AlarmView, HiddenBed, UnwatchedBed};
 use crate::anchoring::EnvelopeRef;
@@ -64,7 +64,7 @@ pub enum LiveEvent {
     },
 }
 
-/// Tells events to everybody who listens. Waits for nobody.
+/// Broadcasts events to all subscribers. Never waits.
 #[derive(Debug)]
 pub(crate) struct Events(Sender<Arc<LiveEvent>>);
 
@@ -81,7 +81,7 @@ impl Events {
     }
 
     pub(crate) fn tell(&self, event: LiveEvent) {
-        // Nobody listening is no fault.
+        // No subscriber is no error.
         let _ = self.0.send(Arc::new(event));
     }
 }

@@ -66,7 +66,7 @@ impl Clinic {
         for alarm in unanswered {
             match self.acknowledge(session, alarm.patient, Condition::Stale, now_ms) {
                 Ok(_) => answered += 1,
-                // Data came back meanwhile, or somebody else was quicker.
+                // Data came back meanwhile, or another person answered first.
                 Err(ClinicError::Wrong(_)) => {}
                 Err(why) => return Err(why),
             }

@@ -63,7 +63,7 @@ pub(crate) enum Watching {
         /// Since when.
         since_ms: u64,
         /// When and how far it was asked last.
-        asked: Option<(u64, DecidedAt)>,
+        last_query: Option<(u64, DecidedAt)>,
     },
     /// The engine does.
     Yes(Box<UnderLease>),
@@ -113,7 +113,7 @@ impl UnderLease {
 
 impl Watching {
     pub(super) fn starting(now_ms: u64) -> Self {
-        Self::No { why: Unwatched::Starting, since_ms: now_ms, asked: None }
+        Self::No { why: Unwatched::Starting, since_ms: now_ms, last_query: None }
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -128,12 +128,12 @@ impl Watching {
     }
 
     /// Nobody watches any more; where nobody did before, the time since when stays.
-    pub(super) fn stop(&mut self, why: Unwatched, asked: Option<(u64, DecidedAt)>, now_ms: u64) {
+    pub(super) fn stop(&mut self, why: Unwatched, last_query: Option<(u64, DecidedAt)>, now_ms: u64) {
         let since_ms = match self {
             Self::No { since_ms, .. } => *since_ms,
             Self::Yes(_) => now_ms,
         };
-        *self = Self::No { why, since_ms, asked };
+        *self = Self::No { why, since_ms, last_query };
     }
 
     /// A lease that has run out is no lease. True if that is so from now on.
@@ -147,7 +147,7 @@ impl Watching {
             } else {
                 Unwatched::NotRecorded
             };
-            *self = Self::No { why, since_ms: until_ms, asked: None };
+            *self = Self::No { why, since_ms: until_ms, last_query: None };
         }
         over
     }
@@ -200,8 +200,9 @@ impl Watching {
     /// What has to be asked about this bed now, if anything.
     pub(super) fn asks(&self, restored: bool, now: DecidedAt, now_ms: u64) -> Option<LeaseQuestion> {
         match self {
-            Self::No { asked, .. } => {
-                let again = asked.is_none_or(|(at_ms, at)| at != now || now_ms.abs_diff(at_ms) >= RETRY_MS);
+            Self::No { last_query, .. } => {
+                let again =
+                    last_query.is_none_or(|(at_ms, at)| at != now || now_ms.abs_diff(at_ms) >= RETRY_MS);
                 again.then_some(LeaseQuestion::Begin { restored })
             }
             Self::Yes(watch) if self.renews_ms().is_some_and(|at_ms| now_ms >= at_ms) => {
@@ -215,7 +216,7 @@ impl Watching {
 
 /// A question about one bed.
 pub(super) enum LeaseQuestion {
-    /// Nobody watches: may we? `restored` once the alarms of the time before were read back.
+    /// The bed is not monitored: may monitoring begin? `restored` once the alarms from before were read back.
     Begin { restored: bool },
     /// The lease is old.
     Renew(Arc<MonitoringLease>),

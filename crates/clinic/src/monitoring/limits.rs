@@ -5,7 +5,7 @@ use super::views::{LimitsBack, TemporaryLimits};
 use std::collections::BTreeMap;
 use vitals::PersonId;
 use vitals::alarm::Limits;
-use vitals::body::{ChangeTold, LimitsChange};
+use vitals::body::{LimitsChange, LimitsChangeDetails};
 use vitals::metric::Metric;
 
 /// Longest time for which an alarm may be off, or limits may be changed for a while.
@@ -76,7 +76,7 @@ impl PatientLimits {
     /// gives the same.
     pub(crate) fn apply(&mut self, change: &LimitsChange, name: &str) {
         let metric = change.limits.metric;
-        match (change.until_ms(), &change.told) {
+        match (change.until_ms(), &change.details) {
             (Some(until_ms), Some(told)) => {
                 let standing = self.temporary.get(&metric).map(|temporary| temporary.back);
                 let back = standing.or_else(|| self.now.get(&metric).copied()).unwrap_or(told.before);
@@ -115,8 +115,13 @@ impl PatientLimits {
         let changes: Vec<LimitsChange> = over
             .filter_map(|(metric, temporary)| {
                 let before = *self.now.get(metric)?;
-                let told = ChangeTold { before, reason: OVER.into(), until_ms: None };
-                Some(LimitsChange { at_ms: now_ms, by: NOBODY, limits: temporary.back, told: Some(told) })
+                let details = LimitsChangeDetails { before, reason: OVER.into(), until_ms: None };
+                Some(LimitsChange {
+                    at_ms: now_ms,
+                    by: NOBODY,
+                    limits: temporary.back,
+                    details: Some(details),
+                })
             })
             .collect();
         changes.iter().for_each(|change| self.apply(change, ""));
@@ -174,8 +179,8 @@ mod tests {
     }
 
     fn change(at_ms: u64, limits: Limits, before: Limits, until_ms: Option<u64>) -> LimitsChange {
-        let told = ChangeTold { before, reason: "stress test".into(), until_ms };
-        LimitsChange { at_ms, by: PersonId([7; 32]), limits, told: Some(told) }
+        let details = LimitsChangeDetails { before, reason: "stress test".into(), until_ms };
+        LimitsChange { at_ms, by: PersonId([7; 32]), limits, details: Some(details) }
     }
 
     fn limits_of(all: &PatientLimits) -> Limits {
@@ -193,7 +198,11 @@ mod tests {
         let back = all.expire(2 * HOUR_MS);
         assert_eq!(back.len(), 1);
         assert_eq!((back[0].limits, back[0].by), (high_from(1400), NOBODY));
-        assert_eq!(back[0].told.as_ref().map(|told| told.before), Some(high_from(1700)), "old and new value");
+        assert_eq!(
+            back[0].details.as_ref().map(|told| told.before),
+            Some(high_from(1700)),
+            "old and new value"
+        );
         assert_eq!(limits_of(&all), high_from(1400));
         assert!(all.temporary().is_empty() && all.expire(3 * HOUR_MS).is_empty(), "told once");
     }

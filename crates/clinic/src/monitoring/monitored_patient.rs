@@ -9,7 +9,7 @@ use super::views::{AlarmPhase, Missing, Technical, Tile, UnwatchedBed, ValueNow}
 use crate::anchoring::{EnvelopeRef, ProofState};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use vault::{MonitoringLease, WatchEnd};
+use vault::{MonitoringEnd, MonitoringLease};
 use vitals::alarm::{Condition, Unwatched};
 use vitals::envelope::{ClockQuality, Envelope, Header};
 use vitals::ids::{Class, StreamId};
@@ -49,7 +49,7 @@ pub(crate) struct MonitoredPatient {
     pub(crate) name: String,
     pub(crate) place: String,
     pub(crate) clock: ClockQuality,
-    /// Is anything paired with the patient? Nobody waits for data before.
+    /// Is a sensor paired with the patient? Without one no data is expected.
     pub(crate) expected: bool,
     pub(super) missing: BTreeMap<StreamId, Missing>,
     /// What was asked of the bedsides.
@@ -61,9 +61,9 @@ pub(crate) struct MonitoredPatient {
     /// Are the alarms read back that were open when the node stopped?
     pub(super) restored: bool,
     pub(super) watching: Watching,
-    /// Somebody answers for nobody watching.
-    pub(super) ended: Option<WatchEnd>,
-    /// Came while nobody watched: with what the arrival says of its clock.
+    /// A clinician's answer for the bed not being monitored.
+    pub(super) ended: Option<MonitoringEnd>,
+    /// Arrivals from while the bed was not monitored, each with what is known of its clock.
     waiting: VecDeque<(Fresh, Heard)>,
 }
 
@@ -104,7 +104,7 @@ impl MonitoredPatient {
         }
     }
 
-    /// Is nobody watching, and nobody answering for that?
+    /// Is the bed not monitored, without a clinician's answer for that?
     pub(crate) fn is_alarming_unwatched(&self) -> bool {
         self.unwatched().is_some() && self.ended.is_none()
     }
@@ -186,9 +186,9 @@ impl MonitoredPatient {
         self.watching.renews_ms()
     }
 
-    /// Keeps an arrival until somebody watches.
+    /// Keeps an arrival until the bed is monitored.
     pub(super) fn wait(&mut self, fresh: Fresh, heard: Heard) {
-        // Where the patient said no, nothing is kept for later.
+        // Where the patient has refused monitoring, nothing is kept for later.
         if let Watching::No {
             why: Unwatched::Withdrawn | Unwatched::ConsentEnded | Unwatched::Paused, ..
         } = self.watching

@@ -64,7 +64,7 @@ pub(crate) struct BedsideAnswer {
 pub(crate) struct Order {
     pub(crate) signed: SignedCommand,
     hash: Hash,
-    pub(crate) told: Option<BedsideAnswer>,
+    pub(crate) answer: Option<BedsideAnswer>,
     /// The connection took it at least once.
     sent: bool,
     /// When to send it next.
@@ -73,7 +73,7 @@ pub(crate) struct Order {
 
 impl Order {
     fn new(signed: SignedCommand) -> Self {
-        Self { hash: signed.command.hash(), signed, told: None, sent: false, send_at_ms: 0 }
+        Self { hash: signed.command.hash(), signed, answer: None, sent: false, send_at_ms: 0 }
     }
 
     pub(crate) fn command(&self) -> &Command {
@@ -82,11 +82,11 @@ impl Order {
 
     /// Did the bedside take it?
     pub(crate) fn is_taken(&self) -> bool {
-        self.told.is_some_and(|told| !told.outcome.is_refused())
+        self.answer.is_some_and(|answer| !answer.outcome.is_refused())
     }
 
     fn waits(&self, now_ms: u64) -> bool {
-        self.told.is_none() && now_ms <= self.command().deliver_by_ms
+        self.answer.is_none() && now_ms <= self.command().deliver_by_ms
     }
 
     /// From when on these limits have to be asked for again, which are wanted until their time or without an
@@ -97,15 +97,15 @@ impl Order {
             return Some(0);
         }
         let in_force_until_ms = command.in_force_until_ms;
-        match self.told {
+        match self.answer {
             None => Some(command.deliver_by_ms.saturating_add(1)),
-            Some(told) if told.outcome.is_refused() => Some(told.at_ms.saturating_add(REFUSED_MS)),
+            Some(answer) if answer.outcome.is_refused() => Some(answer.at_ms.saturating_add(REFUSED_MS)),
             Some(_) if until_ms.is_some_and(|until_ms| until_ms <= in_force_until_ms) => None,
-            Some(told) => {
+            Some(answer) => {
                 // No order may last longer than that: sooner, a new one would not be longer.
                 let longer_ms = (in_force_until_ms + 1).saturating_sub(LIMITS_MS_MAX);
                 let short_ms = (in_force_until_ms + 1).saturating_sub(RENEW_MS);
-                Some(if told.outcome == Outcome::Ended { longer_ms } else { longer_ms.max(short_ms) })
+                Some(if answer.outcome == Outcome::Ended { longer_ms } else { longer_ms.max(short_ms) })
             }
         }
     }
@@ -157,7 +157,7 @@ impl Orders {
             if order.is_taken() && word.outcome.is_refused() {
                 continue;
             }
-            order.told = Some(BedsideAnswer { outcome: word.outcome, limits: word.limits, at_ms: now_ms });
+            order.answer = Some(BedsideAnswer { outcome: word.outcome, limits: word.limits, at_ms: now_ms });
             if let Action::Limits(limits) = order.command().action {
                 let own = Limits::adult(limits.metric);
                 let held = match word.outcome {
@@ -267,7 +267,7 @@ impl Orders {
     pub(crate) fn next_send_ms(&self) -> Option<u64> {
         let of_sensor = |orders: &BTreeMap<About, Order>| {
             let waits =
-                |order: &&Order| order.told.is_none() && order.send_at_ms <= order.command().deliver_by_ms;
+                |order: &&Order| order.answer.is_none() && order.send_at_ms <= order.command().deliver_by_ms;
             let mut waiting: Vec<&Order> = orders.values().filter(waits).collect();
             waiting.sort_by_key(|order| order.command().seq);
             // Behind one that the connection did not take, none goes sooner than that one.
@@ -289,7 +289,7 @@ impl Orders {
     pub(crate) fn park(&mut self, connected: &dyn Fn(DeviceId) -> bool, now_ms: u64) {
         for order in self.of.values_mut().flat_map(BTreeMap::values_mut) {
             let command = &order.signed.command;
-            if order.told.is_some() || order.send_at_ms > now_ms {
+            if order.answer.is_some() || order.send_at_ms > now_ms {
                 continue;
             }
             if now_ms > command.deliver_by_ms {

@@ -26,7 +26,7 @@ pub(super) struct ReadBack {
     profile: Option<Profile>,
     /// With their place in the log, which is the order in which they count.
     alarms: Vec<(u64, Recorded)>,
-    /// Orders to the bedsides, and what these said of them.
+    /// Orders to the bedsides, and their confirmations.
     orders: Vec<SignedCommand>,
     words: Vec<(DeviceId, Vec<Confirmation>)>,
 }
@@ -144,7 +144,7 @@ impl MonitoredPatient {
         self.alarms.watched(true, now_ms);
     }
 
-    /// Nobody watches any more: what was seen is forgotten, and what was alarming is held.
+    /// Monitoring has stopped: recent values are dropped, and open alarms are held.
     pub(super) fn stopped(&mut self) {
         self.recent = Recent::default();
         self.alarms.watched(false, 0);

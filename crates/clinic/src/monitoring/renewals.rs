@@ -85,7 +85,7 @@ impl Clinic {
         let mut effects = Effects::default();
         self.monitoring.with(patient.id, now_ms, |bed| {
             if expected && !bed.expected && !bed.watching.is_on() {
-                // Nobody is late who was only now given something to wait for.
+                // Before this pairing no data was expected: nothing is overdue yet.
                 bed.watching = Watching::starting(now_ms);
             }
             bed.expected = expected;
@@ -171,8 +171,8 @@ impl Clinic {
         }
         self.conclude(effects, now_ms);
         for id in &begun {
-            // Somebody watches again: the answer for nobody watching is over.
-            if let Err(why) = self.vault().put_watch_end(*id, None) {
+            // The bed is monitored again: the clinician's answer for the time without is over.
+            if let Err(why) = self.vault().put_monitoring_end(*id, None) {
                 tracing::warn!(reason = %why, "An answer for an unwatched bed could not be taken back");
             }
         }
@@ -197,7 +197,7 @@ impl Clinic {
                 }
                 // The policy could not be asked: renewed as it was, by the hour, each on record.
                 Ok(true) => kept = Some(Allowed { permit: Permit { grant }, classes: classes.clone() }),
-                // A ledger that does not answer does not blind the engine: the last decision stands.
+                // While the ledger does not answer, the last decision stands and monitoring goes on.
                 Err(Denied::LedgerDown) if checks => {
                     return LeaseAnswer::LeaseDecision(LeaseDecision::Unknown);
                 }
@@ -307,7 +307,7 @@ impl Clinic {
             purpose: Purpose::Monitoring,
             grant: allowed.permit.grant,
             classes: allowed.classes.clone(),
-            // Whatever time a bedside clock claims: the engine looks at what arrives.
+            // The span is open: bedside clocks may be wrong, and the engine opens whatever arrives.
             span_ms: (0, TIME_MAX_MS),
             session: ENGINE_SESSION,
             person: None,

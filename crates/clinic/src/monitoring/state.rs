@@ -58,7 +58,7 @@ impl MonitoredPatients {
         self.of(patient, work).expect("made above")
     }
 
-    /// Whatever is done with a bed, its deadlines are those it has afterwards.
+    /// Works on a bed, and updates its deadlines afterwards.
     fn of<T>(&mut self, patient: PatientId, work: impl FnOnce(&mut MonitoredPatient) -> T) -> Option<T> {
         let bed = self.by_patient.get_mut(&patient)?;
         let done = work(bed);
@@ -132,7 +132,7 @@ impl Monitoring {
         self.beds.lock().due(|beds| &mut beds.tends, now_ms)
     }
 
-    /// Takes what was admitted; the oldest is let go when too much waits. Gives how many were.
+    /// Takes what was admitted. Drops the oldest when too much waits, and gives how many were dropped.
     pub(super) fn arrived(&self, fresh: Vec<Fresh>) -> usize {
         let mut arrivals = self.arrivals.lock();
         arrivals.fresh.extend(fresh);

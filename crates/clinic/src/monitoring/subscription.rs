@@ -38,7 +38,7 @@ pub struct Subscription {
     heard: Vec<Arc<LiveEvent>>,
     /// Events were missed: everything is to be looked at again.
     missed: bool,
-    /// The node tells nothing any more.
+    /// The node has stopped sending events.
     over: bool,
     /// Patients who withdrew or are hidden or shown again, not told yet.
     gone: Vec<PatientId>,
@@ -97,7 +97,7 @@ impl Clinic {
             let patient = self.patient(patient).map_err(|why| self.denied(why))?;
             self.trace(session, &patient, purpose, now_ms)?
         };
-        // A stream that is opened again by itself is nobody looking.
+        // A stream that reconnects by itself does not count as a person looking.
         if !self.sessions.begin_looking(session.id, patient, now_ms) {
             return Err(self.denied(Denied::LeftAlone));
         }
@@ -181,7 +181,7 @@ impl Subscription {
     /// What happened since, as this session may see it now.
     ///
     /// # Errors
-    /// Why the stream has to close; say so to the reader and close it.
+    /// Why the stream has to close; show that to the reader and close it.
     pub fn take(&mut self, now_ms: u64) -> Result<Vec<Arc<LiveEvent>>, Denied> {
         loop {
             match self.events.try_recv() {
@@ -199,7 +199,7 @@ impl Subscription {
         }
         self.check(now_ms)?;
         let heard = core::mem::take(&mut self.heard);
-        // Too slow to be told everything: told to look again.
+        // The subscriber fell behind and missed events: it has to read the tiles again.
         let again =
             if core::mem::take(&mut self.missed) { self.scope.keys().copied().collect() } else { Vec::new() };
         let changed = core::mem::take(&mut self.gone).into_iter().chain(again);
@@ -224,7 +224,7 @@ impl Subscription {
         if !moved && now_ms.abs_diff(self.checked.2) < CHECK_MS {
             return Ok(());
         }
-        // Also who watches nobody yet must not go on once suspended.
+        // A suspended person's stream ends even if it shows no patient yet.
         match self.clinic.enrolled(&self.session, now_ms) {
             Ok(()) | Err(Denied::LedgerDown) => {}
             Err(why) => return Err(why),

@@ -5,7 +5,7 @@ use super::views::UnwatchedBed;
 use crate::accounts::Session;
 use crate::clinic::Clinic;
 use crate::errors::ClinicError;
-use vault::{Entry, WatchEnd};
+use vault::{Entry, MonitoringEnd};
 use vitals::PatientId;
 use vitals::alarm::Condition;
 use vitals::body::{Body, Dismissal, TEXT_BYTES_MAX};
@@ -64,13 +64,13 @@ impl Clinic {
         // On record before the alarm ends.
         self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
         self.stats.authored(1);
-        let end = WatchEnd {
+        let end = MonitoringEnd {
             at_ms: now_ms,
             by: session.person,
             by_name: session.name.clone(),
             reason: reason.into(),
         };
-        self.vault().put_watch_end(patient.id, Some(end.clone()))?;
+        self.vault().put_monitoring_end(patient.id, Some(end.clone()))?;
         let mut effects = Effects::default();
         self.monitoring.with(patient.id, now_ms, |bed| {
             if bed.is_alarming_unwatched() {

@@ -135,7 +135,7 @@ impl From<Condition> for AlarmRef {
 }
 
 impl AlarmView {
-    /// What whoever looks at it now has seen.
+    /// What a person who sees this view has seen of the alarm.
     #[must_use]
     pub fn seen(&self) -> SeenAlarm {
         SeenAlarm { priority: self.priority, active_since_ms: self.active_since_ms }
@@ -268,7 +268,7 @@ pub struct OrderView {
     /// When it was asked for, milliseconds.
     pub asked_at_ms: u64,
     /// When the bedside's word came, milliseconds.
-    pub told_at_ms: Option<u64>,
+    pub answered_at_ms: Option<u64>,
     /// In force until this time, milliseconds.
     pub until_ms: u64,
     /// The limits in force at the bedside, as it said last.

@@ -4,7 +4,7 @@ use clinic::views::{AlarmPhase, AlarmSource, AlarmView};
 use clinic::{ChartRequest, ClinicError, Denied, LimitsOrder};
 use testward::{Gateway, NOON_MS, Ward, denied};
 use vitals::PatientId;
-use vitals::alarm::{Condition, Happening, Limits, Priority};
+use vitals::alarm::{AlarmEventKind, Condition, Limits, Priority};
 use vitals::ids::Class;
 use vitals::ledger::Purpose;
 use vitals::metric::{Absence, Metric};
@@ -20,12 +20,12 @@ fn conditions(ward: &Ward) -> Vec<Condition> {
     open(ward).iter().map(|alarm| alarm.condition).collect()
 }
 
-fn history(ward: &mut Ward, patient: PatientId) -> Vec<(Happening, AlarmSource, Option<String>)> {
+fn history(ward: &mut Ward, patient: PatientId) -> Vec<(AlarmEventKind, AlarmSource, Option<String>)> {
     let span_ms = (NOON_MS, ward.now_ms);
     let classes = vec![Class::Vitals, Class::Alarms];
     let ask = ChartRequest { patient, purpose: Purpose::Own, classes, span_ms, make_do: false };
     let chart = ward.clinic.open_chart(&ward.as_("amira"), &ask, ward.now_ms).unwrap();
-    chart.alarms.into_iter().map(|mark| (mark.event.happening, mark.source, mark.by)).collect()
+    chart.alarms.into_iter().map(|mark| (mark.event.kind, mark.source, mark.by)).collect()
 }
 
 #[test]
@@ -49,8 +49,8 @@ fn a_racing_heart_is_raised_once_answered_and_closed() {
     ward.beats(&mut gateway, 720, 2);
     assert!(conditions(&ward).is_empty());
     let story = history(&mut ward, amira);
-    let happenings: Vec<_> = story.iter().map(|(happening, ..)| *happening).collect();
-    assert_eq!(happenings, [Happening::Raised, Happening::Acknowledged, Happening::Closed]);
+    let kinds: Vec<_> = story.iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(kinds, [AlarmEventKind::Raised, AlarmEventKind::Acknowledged, AlarmEventKind::Closed]);
     assert_eq!(story[1].2.as_deref(), Some("lee"), "who answered is in the record");
     assert_eq!(ward.clinic.counters().alarms_raised, 1);
 }
@@ -60,7 +60,7 @@ fn bedside_and_node_share_one_episode() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);
     ward.beats(&mut gateway, 1400, 3);
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1400, ward.now_ms);
+    let raised = gateway.sensors[0].alarm(AlarmEventKind::Raised, 1400, ward.now_ms);
     ward.carry(gateway.id(), &[raised]);
     assert_eq!(conditions(&ward), [FAST], "at once, on the bedside's word");
     ward.beats(&mut gateway, 1400, 20);
@@ -70,15 +70,15 @@ fn bedside_and_node_share_one_episode() {
     ward.clinic.acknowledge(&lee, amira, FAST, ward.now_ms).unwrap();
     ward.beats(&mut gateway, 720, 3);
     assert_eq!(conditions(&ward), [FAST], "the bedside has not called it over yet");
-    let closed = gateway.sensors[0].alarm(Happening::Closed, 720, ward.now_ms);
+    let closed = gateway.sensors[0].alarm(AlarmEventKind::Closed, 720, ward.now_ms);
     ward.carry(gateway.id(), &[closed]);
     assert!(conditions(&ward).is_empty());
     let sources: Vec<_> = history(&mut ward, amira).into_iter().map(|(what, who, _)| (what, who)).collect();
     let bedside = AlarmSource::Bedside;
     let expected = [
-        (Happening::Raised, bedside),
-        (Happening::Acknowledged, AlarmSource::Node),
-        (Happening::Closed, bedside),
+        (AlarmEventKind::Raised, bedside),
+        (AlarmEventKind::Acknowledged, AlarmSource::Node),
+        (AlarmEventKind::Closed, bedside),
     ];
     assert_eq!(sources, expected, "each written once, by whoever noticed");
 }
@@ -88,7 +88,7 @@ fn a_bedside_that_forgot_its_alarm_does_not_hold_it_open_forever() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);
     ward.beats(&mut gateway, 1400, 2);
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1400, ward.now_ms);
+    let raised = gateway.sensors[0].alarm(AlarmEventKind::Raised, 1400, ward.now_ms);
     ward.carry(gateway.id(), &[raised]);
     ward.clinic.acknowledge(&ward.as_("lee"), amira, FAST, ward.now_ms).unwrap();
     ward.beats(&mut gateway, 720, 59);
@@ -117,7 +117,10 @@ fn no_vital_alarm_is_raised_on_stale_data() {
     assert!(conditions(&ward).is_empty(), "fresh data ends it");
     let story = history(&mut ward, amira);
     assert_eq!(
-        story.iter().filter(|(what, who, _)| (*what, *who) == (Happening::Raised, AlarmSource::Node)).count(),
+        story
+            .iter()
+            .filter(|(what, who, _)| (*what, *who) == (AlarmEventKind::Raised, AlarmSource::Node))
+            .count(),
         1
     );
 }
@@ -300,7 +303,7 @@ fn an_unanswered_high_alarm_escalates_and_a_silenced_one_stays_unanswered() {
     ward.clinic.acknowledge(&lee, amira, FAST, ward.now_ms).unwrap();
     ward.beats(&mut gateway, 1400, 100);
     let story = history(&mut ward, amira);
-    let steps = story.iter().filter(|(what, ..)| *what == Happening::Escalated).count();
+    let steps = story.iter().filter(|(what, ..)| *what == AlarmEventKind::Escalated).count();
     assert_eq!(steps, 3, "each step is in the record, none after the answer");
 }
 
@@ -318,7 +321,7 @@ fn an_answer_that_was_lost_with_the_node_is_claimed_nowhere_and_it_rings_again()
     assert_eq!((alarms[0].condition, alarms[0].phase), (FAST, AlarmPhase::Active), "it rings again");
     assert_eq!((alarms[0].owner.as_deref(), alarms[0].silenced_until_ms), (None, 0));
     let story = history(&mut ward, amira);
-    assert_eq!(story.iter().map(|(what, ..)| *what).collect::<Vec<_>>(), [Happening::Raised]);
+    assert_eq!(story.iter().map(|(what, ..)| *what).collect::<Vec<_>>(), [AlarmEventKind::Raised]);
     ward.clinic.acknowledge(&ward.as_("lee"), amira, FAST, ward.now_ms).unwrap();
     ward.clinic.write_alarm_events(ward.now_ms);
     let mut ward = ward.killed();
@@ -326,7 +329,7 @@ fn an_answer_that_was_lost_with_the_node_is_claimed_nowhere_and_it_rings_again()
     let story = history(&mut ward, amira);
     assert_eq!(
         story.last().map(|(what, _, by)| (*what, by.as_deref())),
-        Some((Happening::Acknowledged, Some("lee")))
+        Some((AlarmEventKind::Acknowledged, Some("lee")))
     );
 }
 

@@ -3,7 +3,7 @@
 use clinic::Verdict;
 use clinic::views::{AlarmPhase, AlarmView, Tile};
 use testward::{Gateway, NOON_MS, Ward, refusal};
-use vitals::alarm::{Condition, Happening};
+use vitals::alarm::{AlarmEventKind, Condition};
 use vitals::envelope::Envelope;
 use vitals::ids::Class;
 use vitals::metric::{Metric, Sample};
@@ -120,7 +120,7 @@ fn an_alarm_that_stands_in_the_journal_of_a_slow_clock_is_told_with_the_node_s_t
     ward.beats_off(&mut gateway, 720, 20, HOUR_MS);
     let began_ms = ward.now_ms + 10_000;
     let behind_ms = began_ms.saturating_add_signed(-HOUR_MS);
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1900, behind_ms);
+    let raised = gateway.sensors[0].alarm(AlarmEventKind::Raised, 1900, behind_ms);
     ward.pass(620_000);
     ward.carry(gateway.id(), &[raised]);
     ward.pass(2_000);
@@ -197,14 +197,14 @@ fn an_acknowledged_alarm_does_not_ring_anew_after_a_restart() {
 fn an_alarm_that_the_bedside_raised_and_somebody_answered_is_restored_too() {
     let (mut ward, amira, mut gateway) = scene();
     ward.beats(&mut gateway, 1400, 3);
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1400, ward.now_ms);
+    let raised = gateway.sensors[0].alarm(AlarmEventKind::Raised, 1400, ward.now_ms);
     ward.carry(gateway.id(), &[raised]);
     ward.clinic.acknowledge(&ward.as_("lee"), amira, FAST, ward.now_ms).unwrap();
     let mut ward = ward.reopened();
     ward.beats(&mut gateway, 1400, 15);
     assert_eq!(alarms(&ward)[0].phase, AlarmPhase::Acknowledged);
     ward.beats(&mut gateway, 720, 2);
-    let closed = gateway.sensors[0].alarm(Happening::Closed, 720, ward.now_ms);
+    let closed = gateway.sensors[0].alarm(AlarmEventKind::Closed, 720, ward.now_ms);
     ward.carry(gateway.id(), &[closed]);
     assert!(conditions(&ward).is_empty());
     assert!(conditions(&ward.reopened()).is_empty());

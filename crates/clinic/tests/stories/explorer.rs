@@ -51,7 +51,7 @@ fn a_consent_is_found_in_its_block_and_by_its_name() {
     assert!(line.summaries.len() <= SUMMARIES_MAX);
     assert!(line.summaries.iter().any(|told| told.words == "relayed a consent"));
     let block = ward.clinic.ledger_block(&admin, line.height, 0, now_ms).unwrap().unwrap();
-    let consent = block.transactions.iter().find(|one| one.deed.words() == "relayed a consent").unwrap();
+    let consent = block.transactions.iter().find(|one| one.action.words() == "relayed a consent").unwrap();
     assert_eq!(consent.outcome, Outcome::Done { height: line.height });
     let found = ward.clinic.ledger_transaction(&admin, &consent.id, now_ms).unwrap();
     assert_eq!(found.as_ref(), Some(consent));

@@ -32,7 +32,7 @@ const RENEWED_AT_ONCE_MAX: usize = 3;
 
 /// What the observer knows of one bed.
 #[derive(Default)]
-struct Seen {
+struct ObservedBed {
     /// The newest reading that a page was told.
     told_ms: u64,
     /// Is the alarm about nobody watching open?
@@ -43,7 +43,7 @@ struct Seen {
     consents: Vec<(u64, u64)>,
 }
 
-impl Seen {
+impl ObservedBed {
     fn consented(&self, at_ms: u64) -> bool {
         self.consents.iter().any(|(from_ms, until_ms)| (*from_ms..*until_ms).contains(&at_ms))
     }
@@ -51,7 +51,7 @@ impl Seen {
 
 struct Observer {
     events: Receiver<Arc<LiveEvent>>,
-    beds: BTreeMap<PatientId, Seen>,
+    beds: BTreeMap<PatientId, ObservedBed>,
     /// While the disk is full, leases may run out: then an alarm is right, and silence is not.
     disk_full: bool,
     complaints: BTreeSet<String>,
@@ -143,7 +143,7 @@ fn renewals(ward: &Ward, patients: &[PatientId]) -> BTreeMap<u64, usize> {
 }
 
 /// What a patient does, and when, in hours from the start.
-enum Deed {
+enum Step {
     Withdraw,
     LetWatch { days: u64 },
     DiskFull(bool),
@@ -151,34 +151,34 @@ enum Deed {
 
 /// Patients by number: some let it end, some renew in time or late, some withdraw and come back; one
 /// night the disk is full.
-fn script(beds: usize) -> Vec<(u64, usize, Deed)> {
-    let mut deeds = Vec::new();
+fn script(beds: usize) -> Vec<(u64, usize, Step)> {
+    let mut steps = Vec::new();
     for bed in 0..beds {
         match bed % 4 {
-            0 => deeds.push((27 * 24 + 5, bed, Deed::LetWatch { days: 30 })),
-            1 => deeds.push((31 * 24 + 7, bed, Deed::LetWatch { days: 20 })),
+            0 => steps.push((27 * 24 + 5, bed, Step::LetWatch { days: 30 })),
+            1 => steps.push((31 * 24 + 7, bed, Step::LetWatch { days: 20 })),
             2 => {
-                deeds.push((9 * 24 + 3, bed, Deed::Withdraw));
-                deeds.push((10 * 24 + 9, bed, Deed::LetWatch { days: 25 }));
+                steps.push((9 * 24 + 3, bed, Step::Withdraw));
+                steps.push((10 * 24 + 9, bed, Step::LetWatch { days: 25 }));
             }
             _ => {}
         }
     }
-    deeds.push((20 * 24, 0, Deed::DiskFull(true)));
-    deeds.push((20 * 24 + 10, 0, Deed::DiskFull(false)));
-    deeds.sort_by_key(|(hour, ..)| *hour);
-    deeds
+    steps.push((20 * 24, 0, Step::DiskFull(true)));
+    steps.push((20 * 24 + 10, 0, Step::DiskFull(false)));
+    steps.sort_by_key(|(hour, ..)| *hour);
+    steps
 }
 
 /// A few days: each patient withdraws, comes back for four days, and lets that end.
-fn short(beds: usize) -> Vec<(u64, usize, Deed)> {
-    let withdraw = (0..beds).map(|bed| (5, bed, Deed::Withdraw));
-    let come_back = (0..beds).map(|bed| (6 + bed as u64, bed, Deed::LetWatch { days: 4 }));
+fn short(beds: usize) -> Vec<(u64, usize, Step)> {
+    let withdraw = (0..beds).map(|bed| (5, bed, Step::Withdraw));
+    let come_back = (0..beds).map(|bed| (6 + bed as u64, bed, Step::LetWatch { days: 4 }));
     withdraw.chain(come_back).collect()
 }
 
 /// Tells a story of `beds` beds over `days` days; gives the complaints.
-fn told(beds: usize, days: u64, plan: LeasePlan, deeds: Vec<(u64, usize, Deed)>) -> BTreeSet<String> {
+fn told(beds: usize, days: u64, plan: LeasePlan, steps: Vec<(u64, usize, Step)>) -> BTreeSet<String> {
     // In memory, where the machine has such a folder: syncs cost nothing there.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -199,19 +199,19 @@ fn told(beds: usize, days: u64, plan: LeasePlan, deeds: Vec<(u64, usize, Deed)>)
     for patient in &patients {
         observer.beds.entry(*patient).or_default().consents.push((start_ms - 1, start_ms + 30 * DAY_MS));
     }
-    let together: BTreeSet<u64> = deeds.iter().map(|(hour, ..)| *hour).collect();
-    let mut deeds = deeds.into_iter().peekable();
+    let together: BTreeSet<u64> = steps.iter().map(|(hour, ..)| *hour).collect();
+    let mut steps = steps.into_iter().peekable();
     let mut expiries: BTreeSet<(u64, usize)> = (0..beds).map(|bed| (start_ms + 30 * DAY_MS, bed)).collect();
     // What every bed does next.
     let mut next_ms: Vec<u64> = (0..beds).map(|bed| start_ms + 1_000 + 700 * bed as u64).collect();
     let mut block_ms = start_ms;
     let end_ms = start_ms + days * DAY_MS;
     while ward.now_ms < end_ms {
-        let deed_ms = deeds.peek().map_or(u64::MAX, |(hour, ..)| start_ms + hour * HOUR_MS);
+        let step_ms = steps.peek().map_or(u64::MAX, |(hour, ..)| start_ms + hour * HOUR_MS);
         let expiry_ms = expiries.first().map_or(u64::MAX, |(at_ms, _)| *at_ms);
         let deadline_ms = ward.clinic.next_deadline_ms().unwrap_or(u64::MAX).max(ward.now_ms + 1);
         let sends_ms = next_ms.iter().min().copied().unwrap_or(u64::MAX);
-        ward.now_ms = deed_ms.min(expiry_ms).min(deadline_ms).min(sends_ms).max(ward.now_ms);
+        ward.now_ms = step_ms.min(expiry_ms).min(deadline_ms).min(sends_ms).max(ward.now_ms);
         let now_ms = ward.now_ms;
         if now_ms >= block_ms + HOUR_MS {
             block_ms = now_ms;
@@ -219,9 +219,9 @@ fn told(beds: usize, days: u64, plan: LeasePlan, deeds: Vec<(u64, usize, Deed)>)
             // The recorder is late by up to an hour, and nobody notices.
             ward.clinic.write_alarm_events(now_ms);
         }
-        while deeds.peek().is_some_and(|(hour, ..)| start_ms + hour * HOUR_MS <= now_ms) {
-            let (_, bed, deed) = deeds.next().unwrap();
-            act(&mut ward, &mut observer, &names[bed], patients[bed], &deed, &mut expiries, bed);
+        while steps.peek().is_some_and(|(hour, ..)| start_ms + hour * HOUR_MS <= now_ms) {
+            let (_, bed, step) = steps.next().unwrap();
+            act(&mut ward, &mut observer, &names[bed], patients[bed], &step, &mut expiries, bed);
             block_ms = now_ms;
         }
         let now_ms = ward.now_ms;
@@ -262,7 +262,7 @@ fn act(
     observer: &mut Observer,
     name: &str,
     patient: PatientId,
-    deed: &Deed,
+    step: &Step,
     expiries: &mut BTreeSet<(u64, usize)>,
     bed: usize,
 ) {
@@ -270,12 +270,12 @@ fn act(
     // Nobody signs anything on an old view of the ledger.
     ward.ledger.block(now_ms);
     let session = || ward.clinic.sign_in(name, "secret", now_ms).unwrap().1;
-    match deed {
-        Deed::DiskFull(full) => {
+    match step {
+        Step::DiskFull(full) => {
             ward.switches.full.store(*full, Ordering::SeqCst);
             observer.disk_full = *full;
         }
-        Deed::Withdraw => {
+        Step::Withdraw => {
             let own = session();
             let grants = ward.clinic.own_consents(&own, now_ms).unwrap();
             let monitoring = grants.iter().find(|grant| grant.purpose == Purpose::Monitoring).unwrap();
@@ -288,7 +288,7 @@ fn act(
             ward.clinic.tick(now_ms);
             ward.now_ms += 1_000;
         }
-        Deed::LetWatch { days } => {
+        Step::LetWatch { days } => {
             ward.clinic.let_ward_watch(&session(), days * DAY_MS, now_ms).unwrap();
             ward.ledger.block(now_ms);
             ward.clinic.tick(now_ms);

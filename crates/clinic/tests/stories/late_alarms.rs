@@ -7,7 +7,7 @@ use std::sync::Arc;
 use testward::{Gateway, NOON_MS, Ward};
 use tokio::sync::broadcast::Receiver;
 use vitals::PatientId;
-use vitals::alarm::{Condition, Happening, Priority};
+use vitals::alarm::{AlarmEventKind, Condition, Priority};
 use vitals::ids::Class;
 use vitals::ledger::Purpose;
 use vitals::metric::Metric;
@@ -46,20 +46,20 @@ fn rang(events: &mut Receiver<Arc<LiveEvent>>, condition: Condition) -> usize {
     events.filter(|event| rings(Arc::clone(event))).count()
 }
 
-fn history(ward: &Ward, patient: PatientId) -> Vec<(Happening, AlarmSource)> {
+fn history(ward: &Ward, patient: PatientId) -> Vec<(AlarmEventKind, AlarmSource)> {
     let span_ms = (NOON_MS, ward.now_ms);
     let classes = vec![Class::Vitals, Class::Alarms];
     let ask = ChartRequest { patient, purpose: Purpose::Own, classes, span_ms, make_do: false };
     let chart = ward.clinic.open_chart(&ward.as_("amira"), &ask, ward.now_ms).unwrap();
     let marks = chart.alarms.into_iter().filter(|mark| mark.event.condition == FAST);
-    marks.map(|mark| (mark.event.happening, mark.source)).collect()
+    marks.map(|mark| (mark.event.kind, mark.source)).collect()
 }
 
 #[test]
 fn an_alarm_that_the_bedside_still_holds_rings_when_its_word_comes_late() {
     let (mut ward, amira, mut gateway) = scene();
     let began_ms = ward.now_ms + 10_000;
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1900, began_ms);
+    let raised = gateway.sensors[0].alarm(AlarmEventKind::Raised, 1900, began_ms);
     ward.pass(20_000);
     ward.pass(40_000);
     ward.carry(gateway.id(), &[raised]);
@@ -70,7 +70,7 @@ fn an_alarm_that_the_bedside_still_holds_rings_when_its_word_comes_late() {
     assert_eq!(ward.clinic.counters().alarms_raised, 2, "it and the lost connection");
     ward.clinic.acknowledge(&ward.as_("lee"), amira, FAST, ward.now_ms).unwrap();
     assert_eq!(alarm(&ward, FAST).unwrap().phase, AlarmPhase::Acknowledged);
-    let over = gateway.sensors[0].alarm(Happening::Recovered, 720, ward.now_ms);
+    let over = gateway.sensors[0].alarm(AlarmEventKind::Recovered, 720, ward.now_ms);
     ward.carry(gateway.id(), &[over]);
     assert_eq!(alarm(&ward, FAST), None);
 }
@@ -80,10 +80,10 @@ fn an_alarm_that_began_and_ended_unheard_stands_as_over_and_rings_nobody() {
     let (mut ward, amira, mut gateway) = scene();
     let (began_ms, over_ms) = (ward.now_ms + 5_000, ward.now_ms + 30_000);
     let sensor = &mut gateway.sensors[0];
-    let raised = sensor.alarm(Happening::Raised, 1900, began_ms);
-    let over = sensor.alarm(Happening::Recovered, 720, over_ms);
+    let raised = sensor.alarm(AlarmEventKind::Raised, 1900, began_ms);
+    let over = sensor.alarm(AlarmEventKind::Recovered, 720, over_ms);
     let low = Condition::Above(Metric::Co2);
-    let low = [(Happening::Raised, 2100, began_ms), (Happening::Closed, 1000, over_ms)]
+    let low = [(AlarmEventKind::Raised, 2100, began_ms), (AlarmEventKind::Closed, 1000, over_ms)]
         .map(|(what, value, at_ms)| sensor.alarm_of(low, Priority::Low, what, value, at_ms));
     let mut events = ward.clinic.observer().events();
     ward.pass(60_000);
@@ -98,7 +98,10 @@ fn an_alarm_that_began_and_ended_unheard_stands_as_over_and_rings_nobody() {
     assert_eq!((alarms[0].condition, alarms[0].phase), (FAST, AlarmPhase::Recovered));
     assert_eq!((alarms[0].raised_at_ms, alarms[0].priority), (began_ms, Priority::High));
     let bedside = AlarmSource::Bedside;
-    assert_eq!(history(&ward, amira), [(Happening::Raised, bedside), (Happening::Recovered, bedside)]);
+    assert_eq!(
+        history(&ward, amira),
+        [(AlarmEventKind::Raised, bedside), (AlarmEventKind::Recovered, bedside)]
+    );
     let ward = ward.reopened();
     assert_eq!(alarm(&ward, FAST).map(|alarm| alarm.phase), Some(AlarmPhase::Recovered), "still unanswered");
     ward.clinic.acknowledge(&ward.as_("lee"), amira, FAST, ward.now_ms).unwrap();
@@ -113,12 +116,12 @@ fn an_hour_of_late_alarms_is_one_entry_and_rings_only_for_what_stands() {
         let mut backlog = Vec::new();
         for minute in 1..60 {
             let at_ms = start_ms + minute * 60_000;
-            backlog.push(gateway.sensors[0].alarm(Happening::Raised, 1900, at_ms));
-            backlog.push(gateway.sensors[0].alarm(Happening::Recovered, 720, at_ms + 20_000));
+            backlog.push(gateway.sensors[0].alarm(AlarmEventKind::Raised, 1900, at_ms));
+            backlog.push(gateway.sensors[0].alarm(AlarmEventKind::Recovered, 720, at_ms + 20_000));
         }
         let last_ms = start_ms + 3_590_000;
         if stands {
-            backlog.push(gateway.sensors[0].alarm(Happening::Raised, 1950, last_ms));
+            backlog.push(gateway.sensors[0].alarm(AlarmEventKind::Raised, 1950, last_ms));
         }
         ward.pass(3_600_000 + 20_000);
         let mut events = ward.clinic.observer().events();
@@ -142,8 +145,9 @@ fn an_hour_of_late_alarms_is_one_entry_and_rings_only_for_what_stands() {
 fn a_backlog_that_does_not_end_holds_no_alarm_back() {
     let (mut ward, _, mut gateway) = scene();
     let began_ms = ward.now_ms + 1_000;
-    let backlog: Vec<_> =
-        (0..40).map(|n| gateway.sensors[0].alarm(Happening::Raised, 1900 + n, began_ms + 1_000)).collect();
+    let backlog: Vec<_> = (0..40)
+        .map(|n| gateway.sensors[0].alarm(AlarmEventKind::Raised, 1900 + n, began_ms + 1_000))
+        .collect();
     ward.pass(300_000);
     for (step, one) in backlog.into_iter().enumerate() {
         ward.carry(gateway.id(), &[one]);
@@ -157,7 +161,7 @@ fn a_backlog_that_does_not_end_holds_no_alarm_back() {
 #[test]
 fn what_a_bedside_still_holds_rings_again_after_a_restart_of_the_node() {
     let (mut ward, _, mut gateway) = scene();
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1400, ward.now_ms);
+    let raised = gateway.sensors[0].alarm(AlarmEventKind::Raised, 1400, ward.now_ms);
     ward.carry(gateway.id(), &[raised]);
     let before = alarm(&ward, FAST).unwrap();
     assert_eq!(before.phase, AlarmPhase::Active, "by the bedside’s word alone");
@@ -166,7 +170,7 @@ fn what_a_bedside_still_holds_rings_again_after_a_restart_of_the_node() {
     // Still late when the node stopped: nobody had been told.
     let worse_ms = ward.now_ms + 10_000;
     let co2 = Condition::Above(Metric::Co2);
-    let late = gateway.sensors[0].alarm_of(co2, Priority::Medium, Happening::Raised, 9_000, worse_ms);
+    let late = gateway.sensors[0].alarm_of(co2, Priority::Medium, AlarmEventKind::Raised, 9_000, worse_ms);
     ward.pass(60_000);
     ward.carry(gateway.id(), &[late]);
     let mut ward = ward.killed();
@@ -183,7 +187,7 @@ fn a_bedside_that_started_again_holds_none_of_its_technical_alarms() {
     for restart_of_the_node in [false, true] {
         let (mut ward, _, mut gateway) = scene();
         let technical = Priority::Technical;
-        let raised = gateway.sensors[0].alarm_of(SILENT, technical, Happening::Raised, 0, ward.now_ms);
+        let raised = gateway.sensors[0].alarm_of(SILENT, technical, AlarmEventKind::Raised, 0, ward.now_ms);
         ward.pass(60_000);
         ward.carry(gateway.id(), &[raised]);
         settle(&mut ward);
@@ -206,16 +210,16 @@ fn an_answer_from_before_the_outage_is_none_to_what_came_back_during_it() {
     for stands in [true, false] {
         let (mut ward, amira, mut gateway) = scene();
         ward.beats(&mut gateway, 1400, 12);
-        let raised = gateway.sensors[0].alarm(Happening::Raised, 1400, ward.now_ms);
+        let raised = gateway.sensors[0].alarm(AlarmEventKind::Raised, 1400, ward.now_ms);
         ward.carry(gateway.id(), &[raised]);
         ward.clinic.acknowledge(&ward.as_("lee"), amira, FAST, ward.now_ms).unwrap();
         let back_ms = ward.now_ms + 30_000;
         let mut late = vec![
-            gateway.sensors[0].alarm(Happening::Closed, 720, ward.now_ms + 10_000),
-            gateway.sensors[0].alarm(Happening::Raised, 1900, back_ms),
+            gateway.sensors[0].alarm(AlarmEventKind::Closed, 720, ward.now_ms + 10_000),
+            gateway.sensors[0].alarm(AlarmEventKind::Raised, 1900, back_ms),
         ];
         if !stands {
-            late.push(gateway.sensors[0].alarm(Happening::Recovered, 720, back_ms + 10_000));
+            late.push(gateway.sensors[0].alarm(AlarmEventKind::Recovered, 720, back_ms + 10_000));
         }
         ward.pass(60_000);
         ward.carry(gateway.id(), &late);
@@ -234,11 +238,14 @@ fn an_answer_at_the_bedside_holds_for_an_episode_that_is_told_late() {
     let (mut ward, amira, mut gateway) = scene();
     ward.beats(&mut gateway, 1400, 12);
     ward.clinic.acknowledge(&ward.as_("lee"), amira, FAST, ward.now_ms).unwrap();
-    let late: Vec<_> =
-        [(Happening::Raised, 500), (Happening::Acknowledged, 2_000), (Happening::Closed, 20_000)]
-            .into_iter()
-            .map(|(what, after_ms)| gateway.sensors[0].alarm(what, 1400, ward.now_ms + after_ms))
-            .collect();
+    let late: Vec<_> = [
+        (AlarmEventKind::Raised, 500),
+        (AlarmEventKind::Acknowledged, 2_000),
+        (AlarmEventKind::Closed, 20_000),
+    ]
+    .into_iter()
+    .map(|(what, after_ms)| gateway.sensors[0].alarm(what, 1400, ward.now_ms + after_ms))
+    .collect();
     ward.pass(60_000);
     ward.carry(gateway.id(), &late);
     settle(&mut ward);
@@ -249,9 +256,9 @@ fn an_answer_at_the_bedside_holds_for_an_episode_that_is_told_late() {
 #[test]
 fn an_old_event_that_fills_a_gap_rings_for_nothing_that_is_over() {
     let (mut ward, _, mut gateway) = scene();
-    let raised = gateway.sensors[0].alarm(Happening::Raised, 1900, ward.now_ms);
+    let raised = gateway.sensors[0].alarm(AlarmEventKind::Raised, 1900, ward.now_ms);
     ward.pass(10_000);
-    let over = gateway.sensors[0].alarm(Happening::Recovered, 720, ward.now_ms);
+    let over = gateway.sensors[0].alarm(AlarmEventKind::Recovered, 720, ward.now_ms);
     ward.carry(gateway.id(), &[over]);
     let mut events = ward.clinic.observer().events();
     ward.pass(30_000);

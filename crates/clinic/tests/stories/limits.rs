@@ -94,11 +94,11 @@ fn an_alarm_that_is_off_comes_back_loudly_when_its_time_is_over() {
     let history = chart(&ward, amira).limits;
     let [off, back] = history.as_slice() else { panic!("two changes stand in the record") };
     assert_eq!(off.by.as_deref(), Some("lee"));
-    let why = off.change.told.as_ref().unwrap();
+    let why = off.change.details.as_ref().unwrap();
     assert_eq!((why.before, off.change.limits), (usual(), high_off(None).limits), "old and new value");
     assert_eq!((why.reason.as_str(), why.until_ms), ("stress test", Some(off_at_ms + WHILE_MS)));
     assert_eq!((back.by.clone(), back.change.limits), (None, usual()), "by nobody");
-    assert_eq!(back.change.told.as_ref().unwrap().before, high_off(None).limits);
+    assert_eq!(back.change.details.as_ref().unwrap().before, high_off(None).limits);
     ward.beats(&mut gateway, 1400, 12);
     let alarms = tile(&ward).alarms;
     assert_eq!(
@@ -182,7 +182,7 @@ fn what_is_wrong_now_comes_before_what_is_over() {
 
 #[test]
 fn a_silence_is_ended_and_given_again_after_the_answer_and_both_are_recorded() {
-    use vitals::alarm::Happening::{Acknowledged, Raised, SilenceEnded, Silenced};
+    use vitals::alarm::AlarmEventKind::{Acknowledged, Raised, SilenceEnded, Silenced};
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);
     ward.beats(&mut gateway, 1400, 12);
@@ -197,7 +197,7 @@ fn a_silence_is_ended_and_given_again_after_the_answer_and_both_are_recorded() {
     assert_eq!(after.phase, AlarmPhase::Acknowledged);
     drop(clinic);
     ward.pass(4000);
-    let told: Vec<_> = chart(&ward, amira).alarms.iter().map(|mark| mark.event.happening).collect();
+    let told: Vec<_> = chart(&ward, amira).alarms.iter().map(|mark| mark.event.kind).collect();
     assert_eq!(told, [Raised, Silenced, SilenceEnded, Acknowledged, Silenced]);
     // After a restart it is as it was.
     let ward = ward.reopened();

@@ -3,7 +3,7 @@ mod unread;
 
 use super::*;
 use alloc::vec;
-use vitals::alarm::Happening;
+use vitals::alarm::AlarmEventKind;
 
 const START_MS: u64 = 1_790_000_000_500;
 
@@ -51,11 +51,11 @@ impl Bed {
         self
     }
 
-    fn events(&self) -> Vec<(Condition, Happening)> {
+    fn events(&self) -> Vec<(Condition, AlarmEventKind)> {
         self.done
             .iter()
             .filter_map(|action| match action {
-                Action::Alarm(event) => Some((event.condition, event.happening)),
+                Action::Alarm(event) => Some((event.condition, event.kind)),
                 _ => None,
             })
             .collect()
@@ -115,17 +115,17 @@ fn one_reading_per_metric_and_second_and_none_of_what_is_not_fitted() {
 fn a_fever_is_raised_after_its_persistence_and_stays_until_answered() {
     let mut bed = Bed::with_temperature(3950);
     assert_eq!(bed.seconds(14, true).events(), vec![]);
-    assert_eq!(bed.seconds(4, true).events(), vec![(FEVER, Happening::Raised)]);
+    assert_eq!(bed.seconds(4, true).events(), vec![(FEVER, AlarmEventKind::Raised)]);
     assert_eq!(bed.buzzer(), Some(Priority::Medium));
     assert_eq!(bed.lcd(), ["**TEMP HIGH     ", "now 39.5 C      "]);
     bed.temperature = Some(3700);
     bed.seconds(3, true);
-    assert_eq!(bed.events()[1..], [(FEVER, Happening::Recovered)]);
+    assert_eq!(bed.events()[1..], [(FEVER, AlarmEventKind::Recovered)]);
     assert_eq!(bed.buzzer(), None);
     assert!(bed.lcd()[0].starts_with("**TEMP HIGH"));
     assert!(bed.monitor.acknowledge(FEVER, SOMEBODY, bed.now_ms));
     bed.seconds(1, true);
-    assert_eq!(bed.events()[2..], [(FEVER, Happening::Closed)]);
+    assert_eq!(bed.events()[2..], [(FEVER, AlarmEventKind::Closed)]);
     assert_eq!(bed.lcd()[0], "-- bpm  37.0 C  ");
 }
 
@@ -145,14 +145,14 @@ fn a_sensor_that_comes_off_is_a_technical_alarm_and_holds_the_fever_back() {
     bed.seconds(10, true);
     bed.temperature = None;
     bed.seconds(8, true);
-    assert_eq!(bed.events(), vec![(OFF, Happening::Raised)]);
+    assert_eq!(bed.events(), vec![(OFF, AlarmEventKind::Raised)]);
     assert_eq!(bed.lcd(), ["TEMP ?          ", "check the sensor"]);
     assert_eq!(bed.readings().last().unwrap().sample, Sample::Absent(Absence::SensorOff));
     bed.temperature = Some(3950);
     bed.seconds(10, true);
-    assert_eq!(bed.events()[1..], [(OFF, Happening::Closed)]);
+    assert_eq!(bed.events()[1..], [(OFF, AlarmEventKind::Closed)]);
     bed.seconds(8, true);
-    assert_eq!(bed.events()[2..], [(FEVER, Happening::Raised)]);
+    assert_eq!(bed.events()[2..], [(FEVER, AlarmEventKind::Raised)]);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn an_open_alarm_does_not_recover_by_losing_its_sensor() {
     bed.seconds(20, true);
     bed.temperature = None;
     bed.seconds(20, true);
-    assert_eq!(bed.events(), vec![(FEVER, Happening::Raised), (OFF, Happening::Raised)]);
+    assert_eq!(bed.events(), vec![(FEVER, AlarmEventKind::Raised), (OFF, AlarmEventKind::Raised)]);
     bed.temperature = Some(3950);
     bed.seconds(5, true);
     assert_eq!(bed.buzzer(), Some(Priority::Medium));
@@ -172,13 +172,13 @@ fn a_board_that_falls_silent_is_stale_and_its_last_value_is_not_repeated() {
     let mut bed = Bed::with_temperature(3680);
     bed.seconds(10, true);
     bed.seconds(20, false);
-    assert_eq!(bed.events(), vec![(Condition::Stale, Happening::Raised)]);
+    assert_eq!(bed.events(), vec![(Condition::Stale, AlarmEventKind::Raised)]);
     let measured = bed.readings().iter().filter(|r| matches!(r.sample, Sample::Measured(_))).count();
     assert!(measured <= 13, "{measured} values from 10 s of data");
     assert!(bed.readings().len() <= 16, "no readings from a board that is gone");
     assert_eq!(bed.lcd(), ["NO DATA         ", "check the board "]);
     bed.seconds(5, true);
-    assert_eq!(bed.events()[1..], [(Condition::Stale, Happening::Closed)]);
+    assert_eq!(bed.events()[1..], [(Condition::Stale, AlarmEventKind::Closed)]);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn no_fever_is_raised_on_stale_data() {
     let mut bed = Bed::with_temperature(3950);
     bed.seconds(10, true);
     bed.seconds(60, false);
-    assert_eq!(bed.events(), vec![(Condition::Stale, Happening::Raised)]);
+    assert_eq!(bed.events(), vec![(Condition::Stale, AlarmEventKind::Raised)]);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_clock_that_leaps_raises_nothing_and_one_that_goes_back_delays_nothing() {
     assert_eq!(bed.seconds(3, true).events(), vec![]);
     bed.now_ms -= 7_200_000;
     bed.seconds(14, true);
-    assert_eq!(bed.events(), vec![(FEVER, Happening::Raised)]);
+    assert_eq!(bed.events(), vec![(FEVER, AlarmEventKind::Raised)]);
     let Some(Action::Alarm(event)) = bed.done.iter().find(|action| matches!(action, Action::Alarm(_))) else {
         panic!("raised above")
     };
@@ -211,7 +211,7 @@ fn the_bedside_button_quietens_but_does_not_answer() {
     bed.counter += 1;
     bed.monitor.on_frame(Up::Button { counter: bed.counter, board_ms: 0 }, bed.now_ms);
     bed.seconds(10, true);
-    assert_eq!(bed.events()[1..], [(FEVER, Happening::Silenced)]);
+    assert_eq!(bed.events()[1..], [(FEVER, AlarmEventKind::Silenced)]);
     assert_eq!(bed.buzzer(), None);
     assert!(bed.lcd()[0].starts_with("**TEMP HIGH"));
     bed.seconds(115, true);
@@ -240,7 +240,7 @@ fn an_impossible_value_is_a_fault_and_not_a_measurement() {
     let mut bed = Bed::with_temperature(9999);
     bed.seconds(30, true);
     assert!(bed.readings().iter().all(|r| r.sample == Sample::Absent(Absence::OutOfRange)));
-    assert_eq!(bed.events(), vec![(OFF, Happening::Raised)]);
+    assert_eq!(bed.events(), vec![(OFF, AlarmEventKind::Raised)]);
 }
 
 #[test]
@@ -252,7 +252,10 @@ fn what_the_node_refused_is_shown_at_the_bed() {
     assert_eq!(bed.lcd(), ["NOT DELIVERED   ", "call technician "]);
     bed.monitor.report(Condition::Gap, false, bed.now_ms);
     bed.seconds(1, true);
-    assert_eq!(bed.events(), vec![(Condition::Gap, Happening::Raised), (Condition::Gap, Happening::Closed)]);
+    assert_eq!(
+        bed.events(),
+        vec![(Condition::Gap, AlarmEventKind::Raised), (Condition::Gap, AlarmEventKind::Closed)]
+    );
 }
 
 #[test]
@@ -337,12 +340,12 @@ fn a_rate_no_pulse_can_be_seen_at_is_told_as_such() {
     let pulse: Vec<Sample> = bed.readings().iter().filter(of).map(|it| it.sample).collect();
     assert!(pulse.len() > 50 && pulse.iter().all(|it| *it == Sample::Absent(Absence::RateNotSupported)));
     let told = Condition::RateNotSupported(Metric::HeartRate);
-    assert_eq!(bed.events(), vec![(told, Happening::Raised)], "and nothing else is said of it");
+    assert_eq!(bed.events(), vec![(told, AlarmEventKind::Raised)], "and nothing else is said of it");
     assert_eq!(bed.lcd(), ["PULSE SAMPLING  ", "rate unsupported"]);
     assert_eq!(bed.buzzer(), Some(Priority::Technical));
     bed.monitor.on_frame(Up::Hello { rate_mhz: 100_000, board: 1 }, bed.now_ms);
     bed.counter += 1;
     bed.monitor.on_frame(Up::Ppg { counter: bed.counter, board_ms: 0, samples: vec![1] }, bed.now_ms);
     bed.seconds(1, true);
-    assert_eq!(bed.events().last(), Some(&(told, Happening::Closed)));
+    assert_eq!(bed.events().last(), Some(&(told, AlarmEventKind::Closed)));
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use vitals::alarm::{Happening, Priority};
+use vitals::alarm::{AlarmEventKind, Priority};
 use vitals::metric::Sample;
 use vitals::{Metric, PersonId};
 
@@ -11,9 +11,9 @@ fn reading(at_ms: u64) -> Reading {
     Reading { metric: Metric::HeartRate, at_ms, sample: Sample::Measured(720) }
 }
 
-fn event(at_ms: u64, condition: Condition, happening: Happening) -> AlarmEvent {
+fn event(at_ms: u64, condition: Condition, kind: AlarmEventKind) -> AlarmEvent {
     let (episode, priority, value, by) = (1, Priority::High, 0, PersonId([0; 32]));
-    AlarmEvent { at_ms, condition, episode, happening, priority, value, by }
+    AlarmEvent { at_ms, condition, episode, kind, priority, value, by }
 }
 
 fn sampled(n: usize, at_ms: u64, readings: usize, alarms: Vec<AlarmEvent>) -> Sampled {
@@ -48,7 +48,7 @@ fn drain(queue: &RecorderQueue) -> Vec<Sampled> {
 fn what_waits_is_taken_in_order_and_once() {
     let queue = queue(10_000, 10_000);
     for at_ms in 0..1_000 {
-        let happened = vec![event(at_ms, FAST, Happening::Raised)];
+        let happened = vec![event(at_ms, FAST, AlarmEventKind::Raised)];
         queue.put(vec![sampled(0, at_ms, 2, happened), sampled(1, at_ms, 1, vec![])], at_ms, at_ms);
     }
     let taken = drain(&queue);
@@ -65,14 +65,14 @@ fn without_room_new_readings_are_given_up_and_no_alarm_is() {
     let queue = queue(10, 4);
     let mut dropped = 0;
     for at_ms in 0..8 {
-        let happened = vec![event(at_ms, FAST, Happening::Raised)];
+        let happened = vec![event(at_ms, FAST, AlarmEventKind::Raised)];
         dropped += queue.put(vec![sampled(0, at_ms, 4, happened)], at_ms, at_ms).readings;
         let (readings, alarm_events) = waiting(&queue);
         assert!(readings <= 10 && alarm_events <= 4 + 1);
     }
     assert_eq!(dropped, 6 * 4, "two polls of four fit");
-    queue.put(vec![sampled(1, 8, 0, vec![event(8, Condition::Stale, Happening::Raised)])], 8, 8);
-    queue.put(vec![sampled(0, 9, 0, vec![event(9, FAST, Happening::Closed)])], 9, 9);
+    queue.put(vec![sampled(1, 8, 0, vec![event(8, Condition::Stale, AlarmEventKind::Raised)])], 8, 8);
+    queue.put(vec![sampled(0, 9, 0, vec![event(9, FAST, AlarmEventKind::Closed)])], 9, 9);
     let taken = drain(&queue);
     assert_eq!(taken.iter().map(|sampled| sampled.readings.len()).sum::<usize>(), 8);
     let events: Vec<_> = taken
@@ -82,9 +82,9 @@ fn without_room_new_readings_are_given_up_and_no_alarm_is() {
     // The first four, and then of each bed and condition the last, in the order of their times.
     let first: Vec<_> = (0..4).map(|at_ms| (0, FAST, at_ms)).collect();
     assert_eq!(events, [first, vec![(1, Condition::Stale, 8), (0, FAST, 9)]].concat());
-    assert_eq!(taken.last().unwrap().alarms[0].happening, Happening::Closed, "as it stands now");
+    assert_eq!(taken.last().unwrap().alarms[0].kind, AlarmEventKind::Closed, "as it stands now");
     // There is room again.
-    let no_room = queue.put(vec![sampled(0, 10, 4, vec![event(10, FAST, Happening::Raised)])], 10, 10);
+    let no_room = queue.put(vec![sampled(0, 10, 4, vec![event(10, FAST, AlarmEventKind::Raised)])], 10, 10);
     assert_eq!((no_room, waiting(&queue)), (NoRoom::default(), (4, 1)));
 }
 
@@ -92,7 +92,7 @@ fn without_room_new_readings_are_given_up_and_no_alarm_is() {
 fn an_event_overtakes_none_that_waits_for_its_turn() {
     let queue = queue(10_000, POLLS_AT_ONCE_MAX + 10);
     let put = |at_ms: u64| {
-        let happened = vec![event(at_ms, FAST, Happening::Raised)];
+        let happened = vec![event(at_ms, FAST, AlarmEventKind::Raised)];
         queue.put(vec![sampled(0, at_ms, 0, happened)], at_ms, at_ms);
     };
     let full = POLLS_AT_ONCE_MAX as u64 + 10;

@@ -7,7 +7,7 @@ use crate::contracts::bindings::{
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::SolCall;
 use vitals::break_glass::{BreakGlass, SignedBreakGlass, Verdict};
-use vitals::explorer::Deed;
+use vitals::explorer::TxAction;
 use vitals::governance::Motion;
 use vitals::ids::{DeviceId, GrantId, OrgId, PersonId};
 use vitals::ledger::{Act, ConsentMessage, DeviceKind, RevokeReason, Role, SignedGrant};
@@ -19,25 +19,29 @@ use vitals::proof::contracts::{
 pub(super) struct DecodedCall {
     pub(super) contract: Option<&'static str>,
     pub(super) function: Option<&'static str>,
-    pub(super) deed: Deed,
+    pub(super) action: TxAction,
 }
 
 /// What a transaction to this account with this input asks for.
 pub(super) fn decode_call(contracts: &Contracts, to: Option<Address>, input: &[u8]) -> DecodedCall {
     let Some(to) = to else {
-        return DecodedCall { contract: None, function: None, deed: Deed::Deploy { bytes: input.len() } };
+        return DecodedCall {
+            contract: None,
+            function: None,
+            action: TxAction::Deploy { bytes: input.len() },
+        };
     };
     let selector = input.first_chunk().copied();
     let (contract, function) = named(contracts, to, selector).unzip();
     let function = function.flatten();
-    let deed = act(contracts, to, input).map_or_else(
-        || Deed::Call {
+    let action = act(contracts, to, input).map_or_else(
+        || TxAction::Call {
             contract: contract.map_or_else(|| format!("contract {to:#x}"), str::to_owned),
             function: function.map(str::to_owned),
         },
-        Deed::Act,
+        TxAction::Act,
     );
-    DecodedCall { contract, function, deed }
+    DecodedCall { contract, function, action }
 }
 
 /// Names a function by its selector.

@@ -106,7 +106,7 @@ impl<'a> ChainExplorer<'a> {
         TransactionSummary {
             org: self.view.sends_for(parsed.sender),
             sender: parsed.sender.into(),
-            words: call.deed.words(),
+            words: call.action.words(),
         }
     }
 
@@ -204,7 +204,7 @@ impl<'a> ChainExplorer<'a> {
             gas_limit: envelope.gas_limit(),
             gas_used: receipt.map(|receipt| receipt.gas),
             bytes: raw.len(),
-            deed: call.deed,
+            action: call.action,
             outcome,
         })
     }

@@ -6,7 +6,7 @@ use crate::account;
 use crate::contracts::Contracts;
 use crate::machine::tests::{Ward, consent, enrol, gateway, grant, org, person, sensor};
 use vitals::break_glass::{BreakGlass, SignedBreakGlass, Verdict};
-use vitals::explorer::Deed;
+use vitals::explorer::TxAction;
 use vitals::governance::Motion;
 use vitals::ids::DeviceId;
 use vitals::ledger::{Act, RevokeReason, Role};
@@ -78,7 +78,7 @@ fn every_act_is_read_back_from_its_calldata() {
     for act in acts.into_iter().chain(motions.map(Act::Propose)) {
         let (to, input) = contracts.call(org(0), &act);
         let call = decode::decode_call(&contracts, Some(to), &input);
-        assert_eq!(call.deed, Deed::Act(act));
+        assert_eq!(call.action, TxAction::Act(act));
         assert!(call.contract.is_some() && call.function.is_some());
     }
 }
@@ -90,11 +90,11 @@ fn calls_that_are_no_acts_are_named_as_far_as_they_are_known() {
     let (to, mut input) = contracts.call(org(0), &anchor(5));
     input.truncate(40);
     let cut = decode::decode_call(&contracts, Some(to), &input);
-    assert_eq!(cut.deed.words(), "called anchor of Anchors");
+    assert_eq!(cut.action.words(), "called anchor of Anchors");
     let strange = decode::decode_call(&contracts, Some(Address::from([0xee; 20])), &[1, 2]);
-    assert!(strange.deed.words().starts_with("called contract 0xeeee"), "{}", strange.deed.words());
+    assert!(strange.action.words().starts_with("called contract 0xeeee"), "{}", strange.action.words());
     assert_eq!((strange.contract, strange.function), (None, None));
-    assert_eq!(decode::decode_call(&contracts, None, &[0; 1000]).deed, Deed::Deploy { bytes: 1000 });
+    assert_eq!(decode::decode_call(&contracts, None, &[0; 1000]).action, TxAction::Deploy { bytes: 1000 });
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_waiting_transaction_is_found_and_waits() {
     let explorer = ChainExplorer::new(&ward.machine, &pool, 128);
     let waiting = explorer.transaction(&name).unwrap().unwrap();
     assert_eq!((waiting.place, waiting.outcome, waiting.gas_used), (None, Outcome::Pending, None));
-    assert_eq!(waiting.deed, Deed::Act(anchor(10)));
+    assert_eq!(waiting.action, TxAction::Act(anchor(10)));
     assert_eq!(waiting.sender, account::address_of(&crate::machine::tests::secret(0)).unwrap());
 }
 

@@ -2,7 +2,7 @@
 
 use super::budget;
 use super::errors::RpcRefusal;
-use super::params::{At, Params, address, call, list, slot};
+use super::params::{BlockSelector, Params, address, call, list, slot};
 use super::{Session, render};
 use crate::machine::{Call, Called, StoreError, TX_GAS_MAX, View};
 use alloy_primitives::{U256, hex};
@@ -23,8 +23,8 @@ impl Session<'_> {
         let machine = &self.backend.machine;
         let at = params.block(position)?;
         let height = match at {
-            At::Tip | At::Pending => return Ok(machine.view()),
-            At::Height(_) | At::Digest(_) => self.backend.height(at)?,
+            BlockSelector::Tip | BlockSelector::Pending => return Ok(machine.view()),
+            BlockSelector::Height(_) | BlockSelector::Digest(_) => self.backend.height(at)?,
         };
         let height = height.ok_or_else(|| RpcRefusal::not_found("there is no such block"))?;
         match machine.view_at(height) {
@@ -41,7 +41,7 @@ impl Session<'_> {
 
     pub(super) fn transaction_count(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let who = params.most(2)?.get(0, "address", address)?;
-        if params.block(1)? == At::Pending {
+        if params.block(1)? == BlockSelector::Pending {
             return Ok(render::quantity(self.backend.pool.next_nonce(who)));
         }
         Ok(render::quantity(self.view(&params, 1)?.nonce(who)))

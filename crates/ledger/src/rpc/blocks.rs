@@ -2,7 +2,7 @@
 
 use super::budget::{self, WorkBudget};
 use super::errors::RpcRefusal;
-use super::params::{At, Params, flag, hash, quantity};
+use super::params::{BlockSelector, Params, flag, hash, quantity};
 use super::render::{self, Block, Place, Transaction};
 use super::{Backend, Session};
 use crate::machine::{BLOCK_GAS_MAX, Receipt, StoreError};
@@ -16,13 +16,15 @@ const PERCENTILES_MAX: usize = 100;
 
 impl Backend {
     /// The height of a block there is.
-    pub(super) fn height(&self, at: At) -> Result<Option<u64>, RpcRefusal> {
+    pub(super) fn height(&self, at: BlockSelector) -> Result<Option<u64>, RpcRefusal> {
         let tip = self.machine.tip().height;
         Ok(match at {
-            At::Tip | At::Pending => Some(tip),
-            At::Height(height) => Some(height).filter(|height| *height <= tip),
+            BlockSelector::Tip | BlockSelector::Pending => Some(tip),
+            BlockSelector::Height(height) => Some(height).filter(|height| *height <= tip),
             // A block is stored a moment before it is seen.
-            At::Digest(digest) => self.machine.height_of(&digest.0)?.filter(|height| *height <= tip),
+            BlockSelector::Digest(digest) => {
+                self.machine.height_of(&digest.0)?.filter(|height| *height <= tip)
+            }
         })
     }
 

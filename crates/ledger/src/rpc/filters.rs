@@ -3,7 +3,7 @@
 use super::budget;
 use super::errors::RpcRefusal;
 use super::logs::{LOG_BLOCKS_MAX, Span, Wanted};
-use super::params::{At, Params, Wrong, quantity};
+use super::params::{BlockSelector, Params, Wrong, quantity};
 use super::{Backend, Caller, Session, logs, render};
 use parking_lot::MutexGuard;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ impl Session<'_> {
     pub(super) fn filter_changes(&mut self, params: Params<'_>) -> Result<Value, RpcRefusal> {
         let (id, filter) = self.filter(&params.most(1)?)?;
         let mut last = self.backend.machine.tip().height;
-        if let Kind::Logs(_, Span::Range(_, At::Height(to))) = filter.kind {
+        if let Kind::Logs(_, Span::Range(_, BlockSelector::Height(to))) = filter.kind {
             last = last.min(to);
         }
         last = last.min(filter.next.saturating_add(LOG_BLOCKS_MAX - 1));

@@ -2,7 +2,7 @@
 
 use super::budget::{self, WorkBudget};
 use super::errors::RpcRefusal;
-use super::params::{At, Params, Wrong, address, at, field, hash, list};
+use super::params::{BlockSelector, Params, Wrong, address, at, field, hash, list};
 use super::render::{Place, show_log};
 use super::{Backend, Session};
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Log, keccak256};
@@ -29,7 +29,7 @@ pub(super) struct Wanted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Span {
     /// From one to another, each the newest if left out.
-    Range(At, At),
+    Range(BlockSelector, BlockSelector),
     /// This one.
     Block(B256),
 }
@@ -80,7 +80,7 @@ impl Span {
     pub(super) fn read(object: &Map<String, Value>) -> Result<Self, Wrong> {
         let (from, to) = (field(object, "fromBlock", at)?, field(object, "toBlock", at)?);
         match field(object, "blockHash", hash)? {
-            None => Ok(Self::Range(from.unwrap_or(At::Tip), to.unwrap_or(At::Tip))),
+            None => Ok(Self::Range(from.unwrap_or(BlockSelector::Tip), to.unwrap_or(BlockSelector::Tip))),
             Some(digest) if from.is_none() && to.is_none() => Ok(Self::Block(digest)),
             Some(_) => Err(Wrong("has blockHash beside fromBlock or toBlock".into())),
         }
@@ -99,21 +99,23 @@ impl Backend {
         let tip = self.machine.tip().height;
         let (from, to) = match span {
             Span::Block(digest) => {
-                let height = self.height(At::Digest(digest))?;
+                let height = self.height(BlockSelector::Digest(digest))?;
                 let height = height.ok_or_else(|| RpcRefusal::not_found("there is no such block"))?;
                 (height, height)
             }
             Span::Range(from, to) => {
                 let height = |at| match at {
-                    At::Height(height) => Ok(height),
-                    At::Tip | At::Pending => Ok(tip),
-                    At::Digest(_) => Err(RpcRefusal::params("fromBlock and toBlock are heights or tags")),
+                    BlockSelector::Height(height) => Ok(height),
+                    BlockSelector::Tip | BlockSelector::Pending => Ok(tip),
+                    BlockSelector::Digest(_) => {
+                        Err(RpcRefusal::params("fromBlock and toBlock are heights or tags"))
+                    }
                 };
                 (height(from)?, height(to)?)
             }
         };
         // The tip may have moved past a toBlock that was the newest a moment ago: that is no mistake.
-        if from > to && matches!(span, Span::Range(At::Height(_), At::Height(_))) {
+        if from > to && matches!(span, Span::Range(BlockSelector::Height(_), BlockSelector::Height(_))) {
             return Err(RpcRefusal::params(format!("fromBlock {from} is after toBlock {to}")));
         }
         let to = to.min(tip);

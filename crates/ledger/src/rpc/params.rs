@@ -11,7 +11,7 @@ const ACCESS_MAX: usize = 256;
 
 /// Which block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
+pub(super) enum BlockSelector {
     /// The newest.
     Tip,
     /// The newest, and what waits on top of it, where that matters.
@@ -74,9 +74,9 @@ impl<'a> Params<'a> {
     }
 
     /// Which block; the newest if it is left out.
-    pub(super) fn block(&self, position: usize) -> Result<At, RpcRefusal> {
+    pub(super) fn block(&self, position: usize) -> Result<BlockSelector, RpcRefusal> {
         match self.maybe(position) {
-            None => Ok(At::Tip),
+            None => Ok(BlockSelector::Tip),
             Some(_) => self.get(position, "block", at),
         }
     }
@@ -165,21 +165,21 @@ pub(super) fn flag(value: &Value) -> Result<bool, Wrong> {
 }
 
 /// Which block: a tag, a height, a digest, or an object with one of the two (EIP-1898).
-pub(super) fn at(value: &Value) -> Result<At, Wrong> {
+pub(super) fn at(value: &Value) -> Result<BlockSelector, Wrong> {
     if let Value::Object(object) = value {
         return match (object.get("blockNumber"), object.get("blockHash")) {
-            (Some(height), None) => quantity(height).map(At::Height),
-            (None, Some(digest)) => hash(digest).map(At::Digest),
+            (Some(height), None) => quantity(height).map(BlockSelector::Height),
+            (None, Some(digest)) => hash(digest).map(BlockSelector::Digest),
             _ => wrong("must have either blockNumber or blockHash"),
         };
     }
     match text(value)? {
-        "latest" | "safe" | "finalized" => Ok(At::Tip),
-        "pending" => Ok(At::Pending),
-        "earliest" => Ok(At::Height(0)),
-        digest if digest.len() == 66 => hash(value).map(At::Digest),
+        "latest" | "safe" | "finalized" => Ok(BlockSelector::Tip),
+        "pending" => Ok(BlockSelector::Pending),
+        "earliest" => Ok(BlockSelector::Height(0)),
+        digest if digest.len() == 66 => hash(value).map(BlockSelector::Digest),
         _ => match quantity(value) {
-            Ok(height) => Ok(At::Height(height)),
+            Ok(height) => Ok(BlockSelector::Height(height)),
             Err(Wrong(_)) => {
                 wrong("is neither a height, a digest nor one of latest, safe, finalized, pending, earliest")
             }

@@ -1,7 +1,7 @@
 use super::*;
 use device::{Action, BeatDetector, Down, Monitor, MonitorConfig};
 use vitals::Metric;
-use vitals::alarm::{AlarmEvent, Condition, Happening, Priority};
+use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition, Priority};
 use vitals::metric::{Reading, Sample};
 
 const NOON_MS: u64 = 12 * 3_600_000;
@@ -39,7 +39,7 @@ fn last(actions: &[Action], metric: Metric) -> Sample {
 fn raised(actions: &[Action]) -> Vec<(Condition, Priority)> {
     let raised = actions.iter().filter_map(|action| match action {
         Action::Alarm(AlarmEvent {
-            happening: Happening::Raised | Happening::Worsened,
+            kind: AlarmEventKind::Raised | AlarmEventKind::Worsened,
             condition,
             priority,
             ..
@@ -160,18 +160,18 @@ fn twenty_seconds_of_tachycardia_are_alarmed_and_recover() {
         let script = "at 20 s: tachycardia for 20 s".parse().unwrap();
         let config = BoardConfig { seed, script, time_of_day_ms: NOON_MS, ..BoardConfig::default() };
         let actions = watched(&mut VirtualBoard::with(config), 80);
-        let events: Vec<(Happening, Priority)> = actions
+        let events: Vec<(AlarmEventKind, Priority)> = actions
             .iter()
             .filter_map(|action| match action {
                 Action::Alarm(event) if event.condition == Condition::Above(Metric::HeartRate) => {
-                    Some((event.happening, event.priority))
+                    Some((event.kind, event.priority))
                 }
                 _ => None,
             })
             .collect();
-        assert_eq!(events.first().map(|(happening, _)| *happening), Some(Happening::Raised), "seed {seed}");
+        assert_eq!(events.first().map(|(kind, _)| *kind), Some(AlarmEventKind::Raised), "seed {seed}");
         assert!(events.iter().any(|(_, priority)| *priority >= Priority::Medium), "seed {seed}: {events:?}");
-        assert_eq!(events.last().map(|(happening, _)| *happening), Some(Happening::Recovered), "seed {seed}");
+        assert_eq!(events.last().map(|(kind, _)| *kind), Some(AlarmEventKind::Recovered), "seed {seed}");
     }
 }
 

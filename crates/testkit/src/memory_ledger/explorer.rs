@@ -3,8 +3,8 @@
 use super::{MemoryBlock, MemoryLedger, SENDER, State};
 use parking_lot::MutexGuard;
 use vitals::explorer::{
-    Authorities, Authority, BLOCKS_MAX, Block, BlockLine, BlockQuery, Blocks, Deed, Explorer, Governance,
-    Place, Proposal, SUMMARIES_MAX, TRANSACTIONS_MAX, Transaction, TransactionSummary, ValidatorHealth,
+    Authorities, Authority, BLOCKS_MAX, Block, BlockLine, BlockQuery, Blocks, Explorer, Governance, Place,
+    Proposal, SUMMARIES_MAX, TRANSACTIONS_MAX, Transaction, TransactionSummary, TxAction, ValidatorHealth,
 };
 use vitals::ids::{Hash, OrgId};
 use vitals::ledger::{Act, LedgerError, Outcome};
@@ -18,7 +18,7 @@ impl MemoryLedger {
         let told = |(_, act): &(Hash, Act)| TransactionSummary {
             org: Some(self.org()),
             sender: SENDER,
-            words: Deed::Act(act.clone()).words(),
+            words: TxAction::Act(act.clone()).words(),
         };
         BlockLine {
             height: block.height,
@@ -46,7 +46,7 @@ impl MemoryLedger {
             gas_limit: 1 << 24,
             gas_used: place.map(|_| 21_000),
             bytes: 180,
-            deed: Deed::Act(act.clone()),
+            action: TxAction::Act(act.clone()),
             outcome: state.outcomes.get(id).cloned().unwrap_or(Outcome::Unknown),
         }
     }

@@ -14,7 +14,7 @@ const VERSION: u64 = 1;
 
 /// Somebody took note that nobody watches, and said why that is right.
 #[derive(Clone, PartialEq, Eq)]
-pub struct WatchEnd {
+pub struct MonitoringEnd {
     /// When, milliseconds.
     pub at_ms: u64,
     /// Who.
@@ -25,9 +25,9 @@ pub struct WatchEnd {
     pub reason: String,
 }
 
-impl std::fmt::Debug for WatchEnd {
+impl std::fmt::Debug for MonitoringEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WatchEnd").field("at_ms", &self.at_ms).finish_non_exhaustive()
+        f.debug_struct("MonitoringEnd").field("at_ms", &self.at_ms).finish_non_exhaustive()
     }
 }
 
@@ -37,7 +37,7 @@ pub struct BedRecord {
     /// Its place, e.g. `Ward 3, bed 7`; empty while unknown.
     pub place: String,
     /// Set while nobody watches and somebody answers for that.
-    pub ended: Option<WatchEnd>,
+    pub ended: Option<MonitoringEnd>,
 }
 
 impl std::fmt::Debug for BedRecord {
@@ -71,7 +71,7 @@ fn read(row: &[u8]) -> Result<(PatientId, BedRecord), NotCanonical> {
     let place = r.text(TEXT_BYTES_MAX)?.into();
     let ended = match r.any_array()? {
         0 => None,
-        4 => Some(WatchEnd {
+        4 => Some(MonitoringEnd {
             at_ms: r.uint()?,
             by: PersonId(r.fixed()?),
             by_name: r.text(TEXT_BYTES_MAX)?.into(),
@@ -102,7 +102,11 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::put_bed_place`].
-    pub fn put_watch_end(&self, patient: PatientId, ended: Option<WatchEnd>) -> Result<(), VaultError> {
+    pub fn put_monitoring_end(
+        &self,
+        patient: PatientId,
+        ended: Option<MonitoringEnd>,
+    ) -> Result<(), VaultError> {
         self.change_bed(patient, |bed| bed.ended = ended)
     }
 
@@ -115,7 +119,7 @@ impl Vault {
             return Ok(());
         }
         let fits = |text: &str| text.len() <= TEXT_BYTES_MAX;
-        let end_fits = |end: &WatchEnd| fits(&end.by_name) && fits(&end.reason);
+        let end_fits = |end: &MonitoringEnd| fits(&end.by_name) && fits(&end.reason);
         if !fits(&bed.place) || !bed.ended.as_ref().is_none_or(end_fits) {
             return Err(VaultError::Unfit("a text about a bed is at most 256 bytes long"));
         }
@@ -135,7 +139,7 @@ mod tests {
         fn a_bed_is_read_back_as_it_was_written(
             place in "\\PC{0,40}", ended in proptest::option::of((0u64..1 << 50, "\\PC{0,20}", "\\PC{0,40}")),
         ) {
-            let ended = ended.map(|(at_ms, by_name, reason)| WatchEnd { at_ms, by: PersonId([7; 32]), by_name, reason });
+            let ended = ended.map(|(at_ms, by_name, reason)| MonitoringEnd { at_ms, by: PersonId([7; 32]), by_name, reason });
             let (patient, bed) = (PatientId([3; 16]), BedRecord { place, ended });
             prop_assert_eq!(read(&encode(patient, &bed)), Ok((patient, bed)));
         }

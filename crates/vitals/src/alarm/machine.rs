@@ -1,6 +1,6 @@
 //! The machine of one condition.
 
-use super::{AlarmEvent, Condition, Happening, Priority};
+use super::{AlarmEvent, AlarmEventKind, Condition, Priority};
 use crate::ids::PersonId;
 use core::fmt;
 
@@ -150,20 +150,20 @@ impl Alarm {
         self.state == State::Active && !self.is_silenced(now_ms)
     }
 
-    fn event(&self, now_ms: u64, happening: Happening, by: PersonId) -> AlarmEvent {
+    fn event(&self, now_ms: u64, kind: AlarmEventKind, by: PersonId) -> AlarmEvent {
         AlarmEvent {
             at_ms: now_ms,
             condition: self.condition,
             episode: self.episode,
-            happening,
+            kind,
             priority: self.priority,
             value: self.value,
             by,
         }
     }
 
-    fn machine(&self, now_ms: u64, happening: Happening) -> AlarmEvent {
-        self.event(now_ms, happening, PersonId([0; 32]))
+    fn machine(&self, now_ms: u64, kind: AlarmEventKind) -> AlarmEvent {
+        self.event(now_ms, kind, PersonId([0; 32]))
     }
 
     /// A technical alarm holds this one back (or lets go): nothing is raised on stale or absent
@@ -225,13 +225,13 @@ impl Alarm {
                     self.worsen(priority, now_ms);
                 }
                 self.value = value;
-                Some(self.machine(now_ms, Happening::Returned))
+                Some(self.machine(now_ms, AlarmEventKind::Returned))
             }
             (State::Active, None) if recovered => {
                 self.worse_since_ms = None;
                 if self.latches() {
                     self.state = State::Recovered;
-                    Some(self.machine(now_ms, Happening::Recovered))
+                    Some(self.machine(now_ms, AlarmEventKind::Recovered))
                 } else {
                     Some(self.close(now_ms, PersonId([0; 32])))
                 }
@@ -273,7 +273,7 @@ impl Alarm {
         self.silenced_ms = (0, 0);
         self.escalated = 0;
         self.worse_since_ms = None;
-        Some(self.machine(now_ms, Happening::Raised))
+        Some(self.machine(now_ms, AlarmEventKind::Raised))
     }
 
     fn observe_open(
@@ -296,7 +296,7 @@ impl Alarm {
         self.state = State::Active;
         self.value = value;
         self.worsen(priority, now_ms);
-        Some(self.machine(now_ms, Happening::Worsened))
+        Some(self.machine(now_ms, AlarmEventKind::Worsened))
     }
 
     /// A worse priority: silence ends, and escalation starts again.
@@ -310,7 +310,7 @@ impl Alarm {
     }
 
     fn close(&mut self, now_ms: u64, by: PersonId) -> AlarmEvent {
-        let event = self.event(now_ms, Happening::Closed, by);
+        let event = self.event(now_ms, AlarmEventKind::Closed, by);
         self.state = State::Normal;
         self.silenced_ms = (0, 0);
         self.worse_since_ms = None;
@@ -322,7 +322,7 @@ impl Alarm {
         match self.state {
             State::Active => {
                 self.state = State::Acknowledged;
-                Some(self.event(now_ms, Happening::Acknowledged, by))
+                Some(self.event(now_ms, AlarmEventKind::Acknowledged, by))
             }
             State::Recovered => Some(self.close(now_ms, by)),
             State::Normal | State::Pending { .. } | State::Acknowledged => None,
@@ -336,7 +336,7 @@ impl Alarm {
             return None;
         }
         self.silenced_ms = (now_ms, now_ms.saturating_add(for_ms.min(SILENCE_MAX_MS)));
-        Some(self.event(now_ms, Happening::Silenced, by))
+        Some(self.event(now_ms, AlarmEventKind::Silenced, by))
     }
 
     /// Somebody turns the sound on again before the silence is over.
@@ -345,7 +345,7 @@ impl Alarm {
             return None;
         }
         self.silenced_ms = (0, 0);
-        Some(self.event(now_ms, Happening::SilenceEnded, by))
+        Some(self.event(now_ms, AlarmEventKind::SilenceEnded, by))
     }
 
     /// When [`Alarm::tick`] has something to do next, milliseconds; none while only an observation or
@@ -369,7 +369,7 @@ impl Alarm {
         self.active_since_ms = now_ms;
         self.silenced_ms = (0, 0);
         self.escalated = 0;
-        Some(self.machine(now_ms, Happening::Returned))
+        Some(self.machine(now_ms, AlarmEventKind::Returned))
     }
 
     /// Time passes: an unanswered high alarm escalates, step by step. The event's value is the step.
@@ -387,7 +387,7 @@ impl Alarm {
             return None;
         }
         self.escalated += 1;
-        let mut event = self.machine(now_ms, Happening::Escalated);
+        let mut event = self.machine(now_ms, AlarmEventKind::Escalated);
         event.value = i32::from(self.escalated);
         Some(event)
     }

@@ -9,7 +9,7 @@ const HIGH: Condition = Condition::Above(Metric::HeartRate);
 fn raised(priority: Priority, now_ms: u64) -> Alarm {
     let mut alarm = Alarm::new(HIGH);
     let event = alarm.observe(Some(priority), false, 1400, 0, now_ms).unwrap();
-    assert_eq!((event.happening, event.episode), (Happening::Raised, 1));
+    assert_eq!((event.kind, event.episode), (AlarmEventKind::Raised, 1));
     alarm
 }
 
@@ -29,7 +29,7 @@ fn a_pause_of_the_sound_can_be_ended_and_only_a_pause() {
     assert_eq!(alarm.end_silence(NURSE, 10), None, "it sounds");
     alarm.silence(NURSE, 60_000, 10).unwrap();
     assert!(!alarm.sounds(20));
-    assert_eq!(alarm.end_silence(NURSE, 20).unwrap().happening, Happening::SilenceEnded);
+    assert_eq!(alarm.end_silence(NURSE, 20).unwrap().kind, AlarmEventKind::SilenceEnded);
     assert!(alarm.sounds(20));
     alarm.silence(NURSE, 60_000, 30).unwrap();
     assert_eq!(alarm.end_silence(NURSE, 70_000), None, "the pause was over by itself");
@@ -41,7 +41,7 @@ fn an_answer_whose_time_is_over_rings_again_while_the_violation_stands() {
     assert_eq!(alarm.end_answer(10), None, "nobody has answered");
     alarm.acknowledge(NURSE, 10).unwrap();
     let event = alarm.end_answer(50_000).unwrap();
-    assert_eq!((event.happening, event.episode), (Happening::Returned, 1));
+    assert_eq!((event.kind, event.episode), (AlarmEventKind::Returned, 1));
     assert!(alarm.sounds(50_000));
     assert_eq!(alarm.tick(109_999), None, "escalation starts again");
     assert!(alarm.tick(110_000).is_some());
@@ -58,7 +58,7 @@ fn a_clock_set_back_delays_no_alarm_beyond_its_persistence() {
     assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, HOUR_MS), None);
     assert_eq!(alarm.observe(Some(Priority::High), false, 1400, 10_000, 1_000), None);
     let worse = alarm.observe(Some(Priority::High), false, 1400, 10_000, 11_000).unwrap();
-    assert_eq!(worse.happening, Happening::Worsened);
+    assert_eq!(worse.kind, AlarmEventKind::Worsened);
 }
 
 #[test]
@@ -78,13 +78,13 @@ fn returning_worse_breaks_the_silence() {
     let mut alarm = raised(Priority::Medium, 0);
     alarm.silence(NURSE, 120_000, 1_000).unwrap();
     let over = alarm.observe(None, true, 800, 0, 2_000).unwrap();
-    assert_eq!(over.happening, Happening::Recovered);
+    assert_eq!(over.kind, AlarmEventKind::Recovered);
     let same = alarm.observe(Some(Priority::Medium), false, 1200, 0, 3_000).unwrap();
-    assert_eq!(same.happening, Happening::Returned);
+    assert_eq!(same.kind, AlarmEventKind::Returned);
     assert!(!alarm.sounds(3_000), "the same again stays silenced");
     alarm.observe(None, true, 800, 0, 4_000).unwrap();
     let worse = alarm.observe(Some(Priority::High), false, 1400, 0, 5_000).unwrap();
-    assert_eq!((worse.happening, worse.priority), (Happening::Returned, Priority::High));
+    assert_eq!((worse.kind, worse.priority), (AlarmEventKind::Returned, Priority::High));
     assert!(alarm.sounds(5_000));
 }
 
@@ -94,12 +94,12 @@ fn a_silence_is_ended_early_and_given_after_an_answer() {
     assert_eq!(alarm.end_silence(NURSE, 500), None, "there is none");
     alarm.silence(NURSE, 120_000, 1_000).unwrap();
     let ended = alarm.end_silence(NURSE, 2_000).unwrap();
-    assert_eq!((ended.happening, ended.by), (Happening::SilenceEnded, NURSE));
+    assert_eq!((ended.kind, ended.by), (AlarmEventKind::SilenceEnded, NURSE));
     assert!(alarm.sounds(2_000), "it rings again at once");
     assert_eq!(alarm.end_silence(NURSE, 2_001), None, "ended once");
     alarm.acknowledge(NURSE, 3_000).unwrap();
     let after = alarm.silence(NURSE, 60_000, 4_000).unwrap();
-    assert_eq!((after.happening, alarm.state()), (Happening::Silenced, State::Acknowledged));
+    assert_eq!((after.kind, alarm.state()), (AlarmEventKind::Silenced, State::Acknowledged));
     assert!(alarm.is_silenced(63_999) && !alarm.is_silenced(64_000));
     assert!(alarm.end_silence(NURSE, 10_000).is_some() && !alarm.is_silenced(10_000));
 }
@@ -129,7 +129,7 @@ fn an_acknowledgement_is_an_answer_and_a_silence_is_not() {
     let mut alarm = raised(Priority::High, 0);
     alarm.silence(NURSE, 60_000, 0).unwrap();
     assert_eq!(alarm.state(), State::Active);
-    assert_eq!(alarm.tick(60_000).unwrap().happening, Happening::Escalated, "nobody has answered");
+    assert_eq!(alarm.tick(60_000).unwrap().kind, AlarmEventKind::Escalated, "nobody has answered");
     alarm.acknowledge(NURSE, 61_000).unwrap();
     assert_eq!((alarm.state(), alarm.sounds(61_000)), (State::Acknowledged, false));
     assert_eq!(alarm.tick(1_000_000), None);
@@ -139,12 +139,12 @@ fn an_acknowledgement_is_an_answer_and_a_silence_is_not() {
 #[test]
 fn an_unanswered_alarm_stays_until_somebody_answers() {
     let mut alarm = raised(Priority::High, 0);
-    assert_eq!(alarm.observe(None, true, 800, 0, 1_000).unwrap().happening, Happening::Recovered);
+    assert_eq!(alarm.observe(None, true, 800, 0, 1_000).unwrap().kind, AlarmEventKind::Recovered);
     assert!(alarm.is_open());
     let closed = alarm.acknowledge(NURSE, 2_000).unwrap();
-    assert_eq!((closed.happening, closed.by), (Happening::Closed, NURSE));
+    assert_eq!((closed.kind, closed.by), (AlarmEventKind::Closed, NURSE));
     let mut low = raised(Priority::Low, 0);
-    assert_eq!(low.observe(None, true, 800, 0, 1_000).unwrap().happening, Happening::Closed);
+    assert_eq!(low.observe(None, true, 800, 0, 1_000).unwrap().kind, AlarmEventKind::Closed);
 }
 
 #[test]
@@ -251,8 +251,8 @@ proptest! {
                 prop_assert_eq!(alarm.is_open(), open, "an episode opens or closes without an event");
                 continue;
             };
-            match event.happening {
-                Happening::Raised => {
+            match event.kind {
+                AlarmEventKind::Raised => {
                     prop_assert!(!open, "two open episodes of one condition");
                     prop_assert!(!inhibited, "raised while inhibited");
                     prop_assert_eq!(event.episode, episode + 1);
@@ -261,24 +261,24 @@ proptest! {
                     prop_assert!(alarm.sounds(now_ms));
                     (open, episode) = (true, event.episode);
                 }
-                Happening::Worsened => {
+                AlarmEventKind::Worsened => {
                     prop_assert!(open && !inhibited);
                     prop_assert!(event.priority > before.priority());
                     prop_assert!(alarm.sounds(now_ms), "a worse one breaks silence and acknowledgement");
                 }
-                Happening::Returned => {
+                AlarmEventKind::Returned => {
                     prop_assert!(open && !inhibited && before.state() == State::Recovered);
                     prop_assert!(event.priority == before.priority() || alarm.sounds(now_ms));
                 }
-                Happening::Closed => {
+                AlarmEventKind::Closed => {
                     prop_assert!(open);
                     open = false;
                 }
-                Happening::Recovered => prop_assert!(open && before.state() == State::Active),
-                Happening::Acknowledged
-                | Happening::Silenced
-                | Happening::SilenceEnded
-                | Happening::Escalated => prop_assert!(open),
+                AlarmEventKind::Recovered => prop_assert!(open && before.state() == State::Active),
+                AlarmEventKind::Acknowledged
+                | AlarmEventKind::Silenced
+                | AlarmEventKind::SilenceEnded
+                | AlarmEventKind::Escalated => prop_assert!(open),
             }
             prop_assert_eq!(event.episode, episode);
             prop_assert_eq!(alarm.is_open(), open);

@@ -150,14 +150,14 @@ pub struct Transaction {
     /// Its length in bytes.
     pub bytes: usize,
     /// What it asked for.
-    pub deed: Deed,
+    pub action: TxAction,
     /// What became of it.
     pub outcome: Outcome,
 }
 
 /// What a transaction asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
+pub enum TxAction {
     /// One of the acts an organisation's node sends.
     Act(Act),
     /// A call of a contract that is none of them.
@@ -174,7 +174,7 @@ pub enum Deed {
     },
 }
 
-impl Deed {
+impl TxAction {
     /// What the sender did, to stand behind its name: "anchored its log of 1 204 leaves".
     #[must_use]
     pub fn words(&self) -> String {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use testkit::fixture::NOON_MS;
 use testkit::golden;
 use vitals::alarm::{AlarmEvent, Condition, Limits};
-use vitals::alarm::{Happening, Priority};
+use vitals::alarm::{AlarmEventKind, Priority};
 use vitals::body::*;
 use vitals::cbor::NotCanonical;
 use vitals::envelope::COUNT_MAX;
@@ -55,7 +55,7 @@ fn bodies_are_golden() {
         at_ms: NOON_MS,
         condition: Condition::Above(Metric::HeartRate),
         episode: 3,
-        happening: Happening::Raised,
+        kind: AlarmEventKind::Raised,
         priority: Priority::High,
         value: 1342,
         by: PersonId([0; 32]),
@@ -66,7 +66,7 @@ fn bodies_are_golden() {
         at_ms: NOON_MS,
         by: PersonId([0x21; 32]),
         limits: Limits::adult(Metric::HeartRate).unwrap(),
-        told: None,
+        details: None,
     });
     let access = Body::Access(entry(vec![Class::Vitals, Class::Alarms]));
     let dismissal = Body::Dismissal(Dismissal {
@@ -97,7 +97,7 @@ fn off_for_an_hour() -> LimitsChange {
         at_ms: NOON_MS,
         by: PersonId([0x21; 32]),
         limits: Limits { above: [None; 3], ..before },
-        told: Some(ChangeTold {
+        details: Some(LimitsChangeDetails {
             before,
             reason: String::from("stress test in the ward’s gym"),
             until_ms: Some(NOON_MS + 3_600_000),
@@ -111,11 +111,11 @@ fn a_change_of_limits_says_what_it_replaces_why_and_until_when() {
     let bytes = Body::Limits(change.clone()).encode(NOON_MS);
     golden!("body_limits_v2", bytes);
     assert_eq!(Body::decode(&bytes, NOON_MS), Ok(Body::Limits(change.clone())));
-    let told = |change: fn(&mut LimitsChange, &mut ChangeTold)| {
+    let told = |change: fn(&mut LimitsChange, &mut LimitsChangeDetails)| {
         let mut all = off_for_an_hour();
-        let mut told = all.told.take().unwrap();
+        let mut told = all.details.take().unwrap();
         change(&mut all, &mut told);
-        all.told = Some(told);
+        all.details = Some(told);
         Body::decode(&Body::Limits(all).encode(NOON_MS), NOON_MS)
     };
     assert!(told(|_, told| told.until_ms = None).is_ok(), "for good");
@@ -138,7 +138,7 @@ fn the_end_of_a_silence_is_golden() {
         at_ms: NOON_MS,
         condition: Condition::Above(Metric::HeartRate),
         episode: 3,
-        happening: Happening::SilenceEnded,
+        kind: AlarmEventKind::SilenceEnded,
         priority: Priority::High,
         value: 1342,
         by: PersonId([0x21; 32]),
@@ -161,7 +161,7 @@ fn an_unsteady_pulse_and_a_poor_signal_are_golden() {
         at_ms: NOON_MS,
         condition,
         episode: 1,
-        happening: Happening::Raised,
+        kind: AlarmEventKind::Raised,
         priority,
         value: 0,
         by: PersonId([0; 32]),
@@ -184,7 +184,7 @@ fn a_sampling_rate_that_is_not_supported_is_golden() {
         at_ms: NOON_MS,
         condition: Condition::RateNotSupported(Metric::HeartRate),
         episode: 1,
-        happening: Happening::Raised,
+        kind: AlarmEventKind::Raised,
         priority: Priority::Technical,
         value: 0,
         by: PersonId([0; 32]),

@@ -7,7 +7,7 @@ use crate::labels;
 use crate::time::Moment;
 use clinic::views::{AlarmMark, AlarmSource, Chart, LimitsMark};
 use vitals::Metric;
-use vitals::alarm::{Condition, Happening, Limits, Priority, Side};
+use vitals::alarm::{AlarmEventKind, Condition, Limits, Priority, Side};
 
 /// Most lines of history on a page; the newest are shown.
 const LINES_MAX: usize = 40;
@@ -56,19 +56,19 @@ pub(crate) fn episodes(chart: &Chart) -> Vec<Episode> {
         let known = open
             .iter()
             .position(|(source, episode)| *source == mark.source && episode.condition == event.condition);
-        match (event.happening, known) {
-            (Happening::Closed | Happening::Recovered, Some(at)) => {
+        match (event.kind, known) {
+            (AlarmEventKind::Closed | AlarmEventKind::Recovered, Some(at)) => {
                 let (_, mut episode) = open.swap_remove(at);
                 episode.until_ms = event.at_ms;
                 found.push(episode);
             }
-            (Happening::Closed | Happening::Recovered, None) => {}
+            (AlarmEventKind::Closed | AlarmEventKind::Recovered, None) => {}
             (_, Some(at)) if event.priority > open[at].1.priority => {
                 open[at].1.priority = event.priority;
                 open[at].1.value = event.value;
             }
             (_, Some(_)) => {}
-            (Happening::Raised | Happening::Returned | Happening::Worsened, None) => {
+            (AlarmEventKind::Raised | AlarmEventKind::Returned | AlarmEventKind::Worsened, None) => {
                 let until_ms = chart.span_ms.1;
                 open.push((
                     mark.source,
@@ -135,7 +135,7 @@ fn limits_at(chart: &Chart, metric: Metric, at_ms: u64) -> Option<&Limits> {
     let next = changes().find(|change| change.at_ms > at_ms);
     let last = changes().rfind(|change| change.at_ms <= at_ms).map(|change| &change.limits);
     match next {
-        Some(next) => next.told.as_ref().map(|told| &told.before).or(last),
+        Some(next) => next.details.as_ref().map(|told| &told.before).or(last),
         // The charts of pages end now.
         None => last.or_else(|| chart.now.limits.iter().find(|limits| limits.metric == metric)),
     }
@@ -172,15 +172,15 @@ fn alarm_line(mark: &AlarmMark, chart: &Chart) -> HistoryLine {
         stars: event.priority.stars(),
         word: format::capital(event.priority.word()),
         at: Moment(event.at_ms),
-        what: match event.happening {
-            Happening::Raised | Happening::Returned | Happening::Worsened => {
-                format!("{}: {}.", happening(event.happening), told(mark, chart))
+        what: match event.kind {
+            AlarmEventKind::Raised | AlarmEventKind::Returned | AlarmEventKind::Worsened => {
+                format!("{}: {}.", event_words(event.kind), told(mark, chart))
             }
-            Happening::Escalated => {
+            AlarmEventKind::Escalated => {
                 let what = format::capital(&labels::condition(event.condition));
                 format!("{what}: nobody answered{}.", labels::unanswered(event.value))
             }
-            _ => format!("{}: {}.", happening(event.happening), labels::condition(event.condition)),
+            _ => format!("{}: {}.", event_words(event.kind), labels::condition(event.condition)),
         },
         by: match (&mark.by, mark.source) {
             (Some(name), _) => format!("by {name}"),
@@ -200,7 +200,7 @@ fn limits_line(mark: &LimitsMark) -> HistoryLine {
     } else {
         format!("Alarm turned off: {}", labels::turned_off(metric, &off))
     };
-    let what = match &change.told {
+    let what = match &change.details {
         None => format!(
             "{head}. In force from then on: {}.",
             labels::limits_range(&change.limits).unwrap_or_else(|| "no alarm".into())
@@ -223,16 +223,16 @@ fn limits_line(mark: &LimitsMark) -> HistoryLine {
     }
 }
 
-fn happening(happening: Happening) -> &'static str {
-    match happening {
-        Happening::Raised => "Raised",
-        Happening::Worsened => "Got worse",
-        Happening::Acknowledged => "Acknowledged",
-        Happening::Silenced => "Sound off for a while",
-        Happening::SilenceEnded => "Sound on again",
-        Happening::Recovered => "Back in limits",
-        Happening::Returned => "Came back",
-        Happening::Closed => "Over",
-        Happening::Escalated => "Not answered",
+fn event_words(kind: AlarmEventKind) -> &'static str {
+    match kind {
+        AlarmEventKind::Raised => "Raised",
+        AlarmEventKind::Worsened => "Got worse",
+        AlarmEventKind::Acknowledged => "Acknowledged",
+        AlarmEventKind::Silenced => "Sound off for a while",
+        AlarmEventKind::SilenceEnded => "Sound on again",
+        AlarmEventKind::Recovered => "Back in limits",
+        AlarmEventKind::Returned => "Came back",
+        AlarmEventKind::Closed => "Over",
+        AlarmEventKind::Escalated => "Not answered",
     }
 }

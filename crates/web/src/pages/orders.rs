@@ -38,7 +38,7 @@ fn asked(order: &OrderView) -> String {
 
 fn mark(order: &OrderView) -> Mark {
     let what = asked(order);
-    let told = Moment(order.told_at_ms.unwrap_or(order.asked_at_ms));
+    let told = Moment(order.answered_at_ms.unwrap_or(order.asked_at_ms));
     let line = |icon, text: String, at| Mark { icon, text, at };
     match order.state {
         OrderState::Asked { away_since_ms: None } => line(
@@ -94,8 +94,16 @@ mod tests {
     use vitals::command::Outcome;
 
     fn order(about: About, state: OrderState) -> OrderView {
-        let told_at_ms = Some(2_000);
-        OrderView { about, ends: false, state, asked_at_ms: 1_000, told_at_ms, until_ms: 9_000, limits: None }
+        let answered_at_ms = Some(2_000);
+        OrderView {
+            about,
+            ends: false,
+            state,
+            asked_at_ms: 1_000,
+            answered_at_ms,
+            until_ms: 9_000,
+            limits: None,
+        }
     }
 
     #[test]

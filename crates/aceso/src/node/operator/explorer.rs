@@ -100,7 +100,7 @@ fn transaction(one: &explorer::Transaction) -> Transaction {
         Outcome::Pending => ("waiting", None),
         Outcome::Unknown => ("unknown", None),
     };
-    let particulars = one.deed.particulars().into_iter();
+    let particulars = one.action.particulars().into_iter();
     Transaction {
         id: hex(one.id),
         height: one.place.map(|at| at.height),
@@ -111,7 +111,7 @@ fn transaction(one: &explorer::Transaction) -> Transaction {
         to: one.to.map(hex),
         contract: one.contract.clone(),
         function: one.function.clone(),
-        words: one.deed.words(),
+        words: one.action.words(),
         particulars: particulars.map(|(label, text)| (label.to_owned(), text)).collect(),
         outcome: outcome.to_owned(),
         reason,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use vitals::alarm::{AlarmEvent, Condition, Happening, Priority};
+use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition, Priority};
 use vitals::body::Body;
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, Hash, OrgId};
@@ -346,7 +346,7 @@ fn raised(at_ms: u64) -> AlarmEvent {
         at_ms,
         condition: Condition::Gap,
         episode: 1,
-        happening: Happening::Raised,
+        kind: AlarmEventKind::Raised,
         priority: Priority::Low,
         value: 0,
         by: PersonId([0; 32]),

@@ -8,7 +8,7 @@ use super::{Changes, PatientAlarms, is_node_s_own};
 use crate::monitoring::clocks::Heard;
 use std::collections::BTreeMap;
 use vitals::DeviceId;
-use vitals::alarm::{AlarmEvent, Condition, Happening, Priority, State};
+use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition, Priority, State};
 use vitals::envelope::Header;
 
 /// Late events count once none has come for this long.
@@ -103,9 +103,9 @@ impl BedsideEvents {
 
     /// Notes an event that was read or applied; one that is older than another known one is not the last word.
     pub(super) fn note(&mut self, event: &AlarmEvent, source: Source, at_ms: u64) {
-        let stands = match event.happening {
-            Happening::Raised | Happening::Worsened | Happening::Returned => true,
-            Happening::Recovered | Happening::Closed => false,
+        let stands = match event.kind {
+            AlarmEventKind::Raised | AlarmEventKind::Worsened | AlarmEventKind::Returned => true,
+            AlarmEventKind::Recovered | AlarmEventKind::Closed => false,
             _ => return,
         };
         let Source { author, seq, run } = source;
@@ -120,22 +120,24 @@ impl BedsideEvents {
         let late = self.late.entry((event.condition, source.author)).or_default();
         let AlarmEvent { priority, value, .. } = *event;
         let begun = Episode { priority, value, since_ms: at_ms, answered: false };
-        match (event.happening, newer) {
+        match (event.kind, newer) {
             // It filled a gap: what came after it in the stream is known.
-            (Happening::Raised | Happening::Worsened | Happening::Returned, Some(newer)) if !newer.stands => {
+            (AlarmEventKind::Raised | AlarmEventKind::Worsened | AlarmEventKind::Returned, Some(newer))
+                if !newer.stands =>
+            {
                 late.end(begun, newer.at_ms);
             }
-            (Happening::Raised | Happening::Worsened | Happening::Returned, None) => {
+            (AlarmEventKind::Raised | AlarmEventKind::Worsened | AlarmEventKind::Returned, None) => {
                 let since_ms = late.stands.map_or(at_ms, |before| before.since_ms);
                 late.stands = Some(Episode { since_ms, ..begun });
             }
-            (Happening::Recovered | Happening::Closed, None) => {
+            (AlarmEventKind::Recovered | AlarmEventKind::Closed, None) => {
                 if let Some(episode) = late.stands.take() {
                     late.end(episode, at_ms);
                 }
                 late.over_ms = Some(at_ms);
             }
-            (Happening::Acknowledged, None) => {
+            (AlarmEventKind::Acknowledged, None) => {
                 if let Some(episode) = &mut late.stands {
                     episode.answered = true;
                 }
@@ -190,8 +192,8 @@ impl PatientAlarms {
 
     /// An event that arrived in time.
     fn apply(&mut self, event: &AlarmEvent, at_ms: u64, now_ms: u64) -> Option<AlarmEvent> {
-        match event.happening {
-            Happening::Raised | Happening::Worsened | Happening::Returned => {
+        match event.kind {
+            AlarmEventKind::Raised | AlarmEventKind::Worsened | AlarmEventKind::Returned => {
                 self.by_bedside(event.condition, |state| {
                     // A value the node has not seen yet: until it has, the bedside's word counts.
                     state.bedside = Some((event.priority, at_ms));
@@ -199,7 +201,7 @@ impl PatientAlarms {
                     state.put(event.value, 0, now_ms)
                 })
             }
-            Happening::Recovered | Happening::Closed => {
+            AlarmEventKind::Recovered | AlarmEventKind::Closed => {
                 let bedside = self.states.get(&event.condition)?.bedside;
                 bedside.filter(|(_, since_ms)| *since_ms <= at_ms)?;
                 self.by_bedside(event.condition, |state| state.bedside_over(event.value, now_ms))

@@ -1,6 +1,6 @@
 //! What one step of the engine brought about.
 
-use vitals::alarm::{AlarmEvent, Condition, Happening};
+use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition};
 use vitals::body::LimitsChange;
 
 /// What one patient's engine noticed: to be recorded and shown.
@@ -28,7 +28,7 @@ impl Changes {
     pub(super) fn theirs(&mut self, event: Option<AlarmEvent>) {
         if let Some(event) = event {
             self.changed.push(event.condition);
-            self.raised += u64::from(event.happening == Happening::Raised);
+            self.raised += u64::from(event.kind == AlarmEventKind::Raised);
         }
     }
 

@@ -8,7 +8,7 @@ use super::state::AlarmState;
 use super::{PatientAlarms, is_node_s_own};
 use std::collections::BTreeMap;
 use vitals::PersonId;
-use vitals::alarm::{AlarmEvent, Condition, Happening, SILENCE_MAX_MS, Side};
+use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition, SILENCE_MAX_MS, Side};
 use vitals::metric::{Metric, Sample};
 
 /// One alarm event of the record.
@@ -70,8 +70,8 @@ impl AlarmState {
     fn relive(&mut self, one: &Recorded, over_at_bedside: &mut bool, now_ms: u64) {
         let event = &one.event;
         let at_ms = event.at_ms.min(now_ms);
-        match event.happening {
-            Happening::Raised | Happening::Worsened | Happening::Returned => {
+        match event.kind {
+            AlarmEventKind::Raised | AlarmEventKind::Worsened | AlarmEventKind::Returned => {
                 if one.bedside.is_some() {
                     self.bedside = Some((event.priority, at_ms));
                 } else {
@@ -80,26 +80,26 @@ impl AlarmState {
                 self.own_over = false;
                 *over_at_bedside = false;
                 self.put(event.value, 0, at_ms);
-                if one.bedside.is_none() && event.happening == Happening::Returned {
+                if one.bedside.is_none() && event.kind == AlarmEventKind::Returned {
                     self.ring_again(at_ms);
                 }
             }
-            Happening::Acknowledged => {
+            AlarmEventKind::Acknowledged => {
                 if self.alarm.acknowledge(event.by, at_ms).is_some() {
                     self.owner.clone_from(&one.name);
                     self.answered_ms = at_ms;
                 }
             }
-            Happening::Silenced => {
+            AlarmEventKind::Silenced => {
                 // For how long is not written: what is silenced longer than it was asked for rings
                 // again at most this much later.
                 self.alarm.silence(event.by, SILENCE_MAX_MS, at_ms);
             }
-            Happening::SilenceEnded => {
+            AlarmEventKind::SilenceEnded => {
                 self.alarm.end_silence(event.by, at_ms);
             }
-            Happening::Escalated => self.escalated += u8::from(self.alarm.tick(at_ms).is_some()),
-            Happening::Recovered | Happening::Closed if one.bedside.is_some() => {
+            AlarmEventKind::Escalated => self.escalated += u8::from(self.alarm.tick(at_ms).is_some()),
+            AlarmEventKind::Recovered | AlarmEventKind::Closed if one.bedside.is_some() => {
                 self.bedside = None;
                 if self.own.is_none() {
                     self.own_over = true;
@@ -107,7 +107,7 @@ impl AlarmState {
                 }
                 *over_at_bedside = true;
             }
-            Happening::Recovered | Happening::Closed => {
+            AlarmEventKind::Recovered | AlarmEventKind::Closed => {
                 (self.own, self.bedside, self.own_over) = (None, None, true);
                 if event.by == PersonId([0; 32]) {
                     self.put(event.value, 0, at_ms);

@@ -22,14 +22,14 @@ const WARMING_UP_MS: u64 = 30_000;
 
 /// When values were seen, by the node's clock.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct SignalTimes {
     /// Since when there has been none.
     lost_ms: BTreeMap<Metric, u64>,
     /// When one came last, or the sensor was heard first.
     valued_ms: BTreeMap<Metric, u64>,
 }
 
-impl Seen {
+impl SignalTimes {
     /// There is no value now.
     pub(super) fn lost(&mut self, metric: Metric, at_ms: u64) {
         self.lost_ms.entry(metric).or_insert(at_ms);
@@ -52,7 +52,7 @@ impl PatientAlarms {
     /// A value came: what was on its way to become an alarm before the signal was lost still counts, the
     /// time in which nothing was seen does not.
     pub(super) fn count_what_was_seen(&mut self, metric: Metric, at_ms: u64) {
-        let unseen_ms = self.seen.found(metric, at_ms);
+        let unseen_ms = self.signal_times.found(metric, at_ms);
         if unseen_ms <= INTERRUPTED_MS {
             return;
         }

@@ -1,6 +1,6 @@
 //! The state of one condition: two opinions, one episode.
 
-use vitals::alarm::{Alarm, AlarmEvent, Condition, Happening, Priority};
+use vitals::alarm::{Alarm, AlarmEvent, AlarmEventKind, Condition, Priority};
 
 /// An episode the bedside has not called over is held open at most this long after the node itself
 /// sees the value back within limits: the bedside may have restarted and forgotten it.
@@ -77,7 +77,8 @@ impl AlarmState {
     }
 
     fn follow(&mut self, event: Option<AlarmEvent>) -> Option<AlarmEvent> {
-        if event.is_some_and(|e| !matches!(e.happening, Happening::Acknowledged | Happening::Recovered)) {
+        if event.is_some_and(|e| !matches!(e.kind, AlarmEventKind::Acknowledged | AlarmEventKind::Recovered))
+        {
             self.owner = None;
             self.escalated = 0;
         }

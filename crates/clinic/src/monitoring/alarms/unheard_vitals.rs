@@ -16,7 +16,7 @@ pub(super) struct UnheardVitals {
     /// When a reading of them was fresh last, or was expected from then on.
     pub(super) heard_ms: u64,
     /// The condition that says so now.
-    told: Option<Condition>,
+    raised: Option<Condition>,
 }
 
 impl UnheardVitals {
@@ -34,7 +34,7 @@ impl PatientAlarms {
 
     /// When they will be missed, milliseconds. Where nothing at all arrives, the data is stale instead.
     pub(super) fn vitals_due_ms(&self) -> Option<u64> {
-        let waits = !self.stale && self.unheard.told.is_none();
+        let waits = !self.stale && self.unheard.raised.is_none();
         self.unheard.after_ms.filter(|_| waits).map(|after_ms| self.unheard.heard_ms.saturating_add(after_ms))
     }
 
@@ -46,7 +46,7 @@ impl PatientAlarms {
             let of_vitals = self.newest_ms.iter().filter(|(metric, _)| metric.info().class == Class::Vitals);
             let last = of_vitals.max_by_key(|(_, at_ms)| **at_ms).map(|(metric, _)| *metric);
             let condition = Condition::SensorOff(last.unwrap_or(Metric::HeartRate));
-            self.unheard.told = Some(condition);
+            self.unheard.raised = Some(condition);
             let state = self.state(condition);
             state.says(Some(Priority::Technical), false, now_ms);
             changes.own(state.put(0, 0, now_ms));
@@ -57,7 +57,7 @@ impl PatientAlarms {
     /// A fresh reading of vital signs, whatever it says.
     pub(super) fn vitals_heard(&mut self, now_ms: u64, changes: &mut Changes) {
         self.unheard.heard_ms = now_ms;
-        if let Some(condition) = self.unheard.told.take() {
+        if let Some(condition) = self.unheard.raised.take() {
             let state = self.state(condition);
             state.says(None, true, now_ms);
             changes.own(state.put(0, 0, now_ms));

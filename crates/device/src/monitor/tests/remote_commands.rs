@@ -59,7 +59,7 @@ fn an_answer_holds_for_its_time_and_what_still_stands_rings_again() {
     assert_eq!(bed.buzzer(), None);
     bed.seconds(4, true);
     assert_eq!(bed.buzzer(), Some(Priority::Medium));
-    assert_eq!(bed.events().last(), Some(&(FEVER, Happening::Returned)));
+    assert_eq!(bed.events().last(), Some(&(FEVER, AlarmEventKind::Returned)));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_pause_is_said_and_ended_by_time_by_order_and_by_the_button() {
     bed.press();
     bed.seconds(1, true);
     assert_eq!(bed.buzzer(), Some(Priority::Medium), "the button breaks the pause");
-    assert_eq!(bed.events().last(), Some(&(FEVER, Happening::SilenceEnded)));
+    assert_eq!(bed.events().last(), Some(&(FEVER, AlarmEventKind::SilenceEnded)));
 }
 
 #[test]
@@ -107,18 +107,18 @@ fn ordered_limits_hold_for_their_time_and_end_loudly_with_the_stricter_ones() {
     assert_eq!(bed.events(), vec![], "39.5 is within the ordered limits");
     bed.seconds(2, true);
     assert!(bed.done.contains(&Action::LimitsEnded(Metric::BodyTemperature)));
-    assert_eq!(bed.events(), vec![(Condition::LimitsEnded, Happening::Raised)]);
+    assert_eq!(bed.events(), vec![(Condition::LimitsEnded, AlarmEventKind::Raised)]);
     assert_eq!(bed.lcd()[0], "LIMITS ENDED    ");
     assert_eq!(bed.buzzer(), Some(Priority::Technical), "an ending is heard");
     bed.seconds(20, true);
-    assert_eq!(bed.events().last(), Some(&(FEVER, Happening::Raised)), "the bed's own limits are back");
+    assert_eq!(bed.events().last(), Some(&(FEVER, AlarmEventKind::Raised)), "the bed's own limits are back");
     assert!(bed.second_lines(10).contains(&"limits ended    ".into()), "the patient first, and still said");
     // Below 34.0 only the ordered limits alarm high, below 35.0 the bed's own: the stricter counts.
     let strict = bed.monitor.limits_in_force(Metric::BodyTemperature).unwrap();
     assert_eq!(strict, Limits::adult(Metric::BodyTemperature).unwrap().stricter(&wide()));
     bed.monitor.order_limits(wide(), bed.now_ms + MINUTE_MS, bed.now_ms);
     bed.seconds(1, true);
-    assert!(bed.events().contains(&(Condition::LimitsEnded, Happening::Closed)), "others were ordered");
+    assert!(bed.events().contains(&(Condition::LimitsEnded, AlarmEventKind::Closed)), "others were ordered");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn nobody_gets_below_the_floor_from_afar() {
     let off = Limits { above: [None; 3], below: [None; 3], persistence_ms: 600_000, ..wide() };
     bed.monitor.order_limits(off, bed.now_ms + 10 * MINUTE_MS, bed.now_ms);
     bed.seconds(20, true);
-    assert_eq!(bed.events(), vec![(FEVER, Happening::Raised)]);
+    assert_eq!(bed.events(), vec![(FEVER, AlarmEventKind::Raised)]);
     assert_eq!(bed.buzzer(), Some(Priority::High), "switched off from afar, and it rings at the floor");
 }
 

@@ -80,7 +80,7 @@ fn a_sensor_that_comes_off_and_back_without_end_is_told() {
             finger.bpm = Some(80);
             finger.seconds(on);
         }
-        let told = finger.bed.events().iter().any(|(_, happening)| *happening == Happening::Raised);
+        let told = finger.bed.events().iter().any(|(_, kind)| *kind == AlarmEventKind::Raised);
         let pulse = finger.bed.readings().into_iter().filter(|it| it.metric == PULSE);
         let (mut without, mut longest) = (0, 0);
         for reading in pulse {
@@ -104,7 +104,7 @@ fn a_line_that_loses_frames_is_told_or_the_pulse_is_shown() {
     for every in [3, 5, 10, 20, 30, 50] {
         let mut finger = Finger::of(150);
         finger.tenths(900, |tenth| tenth % every == 0);
-        let told = finger.bed.events().iter().any(|(_, happening)| *happening == Happening::Raised);
+        let told = finger.bed.events().iter().any(|(_, kind)| *kind == AlarmEventKind::Raised);
         let measured =
             finger.bed.readings().iter().filter(|it| matches!(it.sample, Sample::Measured(_))).count();
         assert!(told, "each {every}th frame lost: {measured} values and no alarm");
@@ -147,7 +147,7 @@ fn an_answer_given_while_it_was_over_does_not_quieten_what_came_back() {
     bed.seconds(20, true);
     bed.temperature = Some(3700);
     bed.seconds(10, true);
-    assert_eq!(bed.events().last(), Some(&(FEVER, Happening::Recovered)));
+    assert_eq!(bed.events().last(), Some(&(FEVER, AlarmEventKind::Recovered)));
     bed.temperature = Some(3950);
     bed.seconds(3, true);
     assert_eq!(bed.buzzer(), Some(Priority::Medium));

@@ -8,7 +8,7 @@ use crate::{Action, Down, Monitor, MonitorConfig, Up};
 use std::vec::Vec;
 use std::{format, println};
 use vitals::Metric;
-use vitals::alarm::{Condition, Happening, Limits, Priority, Side};
+use vitals::alarm::{AlarmEventKind, Condition, Limits, Priority, Side};
 use vitals::metric::{Reading, Sample};
 
 const START_MS: u64 = 1_790_000_000_000;
@@ -18,7 +18,7 @@ const POOR: Condition = Condition::PoorSignal(Metric::HeartRate);
 
 /// What a bed says, second by second of its signal.
 struct Told {
-    alarms: Vec<(f64, Condition, Happening, Priority)>,
+    alarms: Vec<(f64, Condition, AlarmEventKind, Priority)>,
     /// What sounds at the end.
     buzzer: Option<Priority>,
     readings: Vec<(f64, Sample)>,
@@ -42,7 +42,7 @@ fn bed(samples: &[u16], hz: u32, limits: Option<Limits>) -> Told {
         for action in monitor.poll(now_ms) {
             match action {
                 Action::Alarm(event) => {
-                    told.alarms.push((at_s, event.condition, event.happening, event.priority));
+                    told.alarms.push((at_s, event.condition, event.kind, event.priority));
                 }
                 Action::Readings(readings) => {
                     told.readings.extend(readings.iter().map(|reading: &Reading| (at_s, reading.sample)));
@@ -78,7 +78,7 @@ fn a_heart_that_falls_rings_within_its_time() {
                 samples.extend(heart(to, hz, 60.0, seed + 10));
                 let told = bed(&samples, hz, limits);
                 let scene = format!("{from} to {to} at {hz} Hz, heart {seed}: {:?}", told.alarms);
-                let raised = told.alarms.iter().find(|it| (it.1, it.2) == (SLOW, Happening::Raised));
+                let raised = told.alarms.iter().find(|it| (it.1, it.2) == (SLOW, AlarmEventKind::Raised));
                 let Some((at_s, .., said)) = raised else { panic!("{scene}") };
                 assert_eq!(*said, priority, "{scene}");
                 assert!(*at_s > 40.0, "not before it fell: {scene}");
@@ -110,8 +110,8 @@ fn a_pulse_that_stops_is_told_in_seconds_and_never_shown_as_well() {
             let told = bed(&samples, hz, None);
             let scene = format!("{name} at {hz} Hz: {:?}", told.alarms);
             let first = told.alarms.iter().find(|it| it.0 > 40.0);
-            let Some((at_s, condition, happening, _)) = first else { panic!("{scene}") };
-            assert_eq!(*happening, Happening::Raised, "{scene}");
+            let Some((at_s, condition, kind, _)) = first else { panic!("{scene}") };
+            assert_eq!(*kind, AlarmEventKind::Raised, "{scene}");
             assert!([OFF, POOR].contains(condition) && at_s - 40.0 <= within_s, "{scene}");
             let limits = Limits::adult(Metric::HeartRate).unwrap();
             let well = |sample: &Sample| match sample {
@@ -132,8 +132,8 @@ fn an_alarm_that_rings_is_not_ended_by_a_pulse_that_stops() {
         let mut samples = heart(36.0, 50, 60.0, 1);
         samples.extend(Signal { wander, noise, seconds: 120.0, ..Signal::of(36.0, 50.0, 3) }.stopped());
         let told = bed(&samples, 50, None);
-        let over = |it: &&(f64, Condition, Happening, Priority)| {
-            it.1 == SLOW && [Happening::Recovered, Happening::Closed].contains(&it.2)
+        let over = |it: &&(f64, Condition, AlarmEventKind, Priority)| {
+            it.1 == SLOW && [AlarmEventKind::Recovered, AlarmEventKind::Closed].contains(&it.2)
         };
         assert_eq!(told.alarms.iter().filter(over).count(), 0, "{:?}", told.alarms);
         assert_eq!(told.buzzer, Some(Priority::High), "{:?}", told.alarms);

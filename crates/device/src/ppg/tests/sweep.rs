@@ -9,7 +9,7 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, println};
 use vitals::Metric;
-use vitals::alarm::{Condition, Happening};
+use vitals::alarm::{AlarmEventKind, Condition};
 use vitals::metric::{Absence, Sample};
 
 const SAMPLING_HZ: [f64; 9] = [15.0, 16.0, 18.0, 20.0, 25.0, 30.0, 50.0, 100.0, 250.0];
@@ -210,7 +210,7 @@ fn a_rate_that_halves_or_doubles_is_shown_only_when_it_has_lasted() {
 }
 
 /// What a monitor says of the pulse's upper limit while it gets this signal, ten frames a second.
-fn upper_limit(samples: &[u16], rate_mhz: u32) -> Vec<Happening> {
+fn upper_limit(samples: &[u16], rate_mhz: u32) -> Vec<AlarmEventKind> {
     let mut monitor = Monitor::new(MonitorConfig::default());
     let start_ms = 1_790_000_000_000;
     monitor.on_frame(Up::Hello { rate_mhz, board: 1 }, start_ms);
@@ -222,7 +222,7 @@ fn upper_limit(samples: &[u16], rate_mhz: u32) -> Vec<Happening> {
         monitor.on_frame(frame, now_ms);
         happened.extend(monitor.poll(now_ms).into_iter().filter_map(|action| match action {
             Action::Alarm(event) if event.condition == Condition::Above(Metric::HeartRate) => {
-                Some(event.happening)
+                Some(event.kind)
             }
             _ => None,
         }));
@@ -238,9 +238,9 @@ fn an_alarm_of_a_racing_heart_is_never_over_while_it_races_whatever_the_hand_doe
                 let heart = Signal { wander: 1.0, seconds: 180.0, ..Signal::of(bpm, hz, seed) };
                 let happened = upper_limit(&heart.samples(disturbance), heart.rate_mhz());
                 let scene = format!("{bpm}/min at {hz} Hz, {disturbance:?}, seed {seed}: {happened:?}");
-                assert_eq!(happened.first(), Some(&Happening::Raised), "{scene}");
-                let over = [Happening::Recovered, Happening::Closed];
-                assert!(!happened.iter().any(|happening| over.contains(happening)), "{scene}");
+                assert_eq!(happened.first(), Some(&AlarmEventKind::Raised), "{scene}");
+                let over = [AlarmEventKind::Recovered, AlarmEventKind::Closed];
+                assert!(!happened.iter().any(|kind| over.contains(kind)), "{scene}");
             }
         }
     }
@@ -253,11 +253,11 @@ fn a_racing_heart_that_cannot_be_read_any_more_keeps_its_alarm() {
     let mut chance = Chance(3);
     samples.extend((0..12_000).map(|_| chance.between(19_000.0, 22_000.0) as u16));
     let happened = upper_limit(&samples, 100_000);
-    assert!(!happened.contains(&Happening::Recovered) && !happened.contains(&Happening::Closed));
+    assert!(!happened.contains(&AlarmEventKind::Recovered) && !happened.contains(&AlarmEventKind::Closed));
     assert!(
-        happened.contains(&Happening::Escalated),
+        happened.contains(&AlarmEventKind::Escalated),
         "two minutes unanswered, and not held back: {happened:?}"
     );
     samples.extend(Signal { seconds: 40.0, ..Signal::of(72.0, 100.0, 2) }.samples(Disturbance::Nothing));
-    assert_eq!(upper_limit(&samples, 100_000).last(), Some(&Happening::Recovered));
+    assert_eq!(upper_limit(&samples, 100_000).last(), Some(&AlarmEventKind::Recovered));
 }

@@ -51,7 +51,7 @@ impl TransactionLine {
             id: format::hex(&one.id),
             short: format::short_hex(&one.id),
             org: OrgMark::sending(app, one.org, &one.sender),
-            words: one.deed.words(),
+            words: one.action.words(),
             verdict: Verdict::of(&one.outcome),
         }
     }
@@ -189,10 +189,10 @@ pub(crate) async fn transaction(State(app): State<App>, At(id): At<String>, call
     Ok(app.render(&TransactionPage {
         layout: Layout::of(&app, &caller, HERE),
         org,
-        words: one.deed.words(),
+        words: one.action.words(),
         verdict: Verdict::of(&one.outcome),
         place: one.place.map(|at| (at.height, format::count(at.height), Moment(at.time_ms))),
-        particulars: one.deed.particulars(),
+        particulars: one.action.particulars(),
         facts: vec![
             ("name", format::hex(&one.id)),
             ("calls", called),
