@@ -558,6 +558,7 @@ READINGS, ALARM_EVENTS, ACCESS_ENTRY, PROFILE_ENTRY, LIMITS, COMMAND_ISSUED, CON
 LIMITS_CHANGE = 8
 DISMISSAL = 12
 CLASS_OF_METRIC = {1: VITALS, 2: VITALS, **{metric: ENVIRONMENT for metric in range(3, 10)}}
+METRICS = len(CLASS_OF_METRIC)
 I32 = (-(2**31), 2**31 - 1)
 
 
@@ -678,7 +679,7 @@ class Confirmations(NamedTuple):
     confirmations: tuple
 
 
-metric = integer(1, 9)
+metric = one_of(*(integer(code, code) for code in CLASS_OF_METRIC))
 body_text = text(TEXT_BYTES_MAX)
 _condition = one_of(
     integer(0x101, 0x109),
@@ -700,7 +701,7 @@ _access = (
 _outcome = one_of(integer(1, 4), integer(16, 24))
 _body = {
     READINGS: record(
-        Readings, uint, array(record(Column, metric, integer(1, COUNT_MAX), blob(0, BODY_BYTES_MAX)), 1, 9)
+        Readings, uint, array(record(Column, metric, integer(1, COUNT_MAX), blob(0, BODY_BYTES_MAX)), 1, METRICS)
     ),
     ALARM_EVENTS: record(
         AlarmEvents,

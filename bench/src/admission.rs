@@ -3,11 +3,11 @@
 
 use crate::bedside::{self, Gateway};
 use crate::generator::{self, Line, Pace, Run};
+use crate::hospital::Ward;
 use crate::node::Node;
-use crate::paper::Ward;
 use crate::peers::{self, Peers};
+use crate::plain::Plain;
 use crate::primitives::{self, Floor};
-use crate::served::plain::Plain;
 use crate::table::{Row, thousands};
 use crate::{Scale, clock};
 use anyhow::{Context, Result, ensure};

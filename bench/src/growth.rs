@@ -3,7 +3,7 @@
 
 use crate::bedside::{self, Gateway};
 use crate::clock;
-use crate::paper::Ward;
+use crate::hospital::{self, Ward};
 use crate::table::{Row, thousands};
 use anyhow::{Context, Result};
 use clinic::{Arrival, Verdict};
@@ -108,7 +108,7 @@ pub(crate) fn child(patients: usize, envelopes: usize) -> Result<()> {
     let began = clock::instant();
     ward.clinic.tick(clock::now_ms());
     let tick_ms = began.elapsed().as_secs_f64() * 1e3;
-    ward.ledger.block(clock::now_ms());
+    hospital::block(&ward.ledger, clock::now_ms());
     let began = clock::instant();
     ward.clinic.tick(clock::now_ms());
     let block_tick_ms = began.elapsed().as_secs_f64() * 1e3;

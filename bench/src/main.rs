@@ -6,10 +6,11 @@ mod bedside;
 mod clock;
 mod generator;
 mod growth;
+mod hospital;
 mod ledger;
 mod node;
-mod paper;
 mod peers;
+mod plain;
 mod primitives;
 mod table;
 mod wardrun;
@@ -17,18 +18,6 @@ mod wardrun;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use table::Row;
-
-/// The node's own queue and admission loop, measured as they are, and the harness around them.
-#[path = "../../crates/aceso/src/node"]
-mod served {
-    #[allow(dead_code, reason = "the bench needs a part of it")]
-    mod ingest;
-    #[path = "../../../../bench/src/plain.rs"]
-    pub(crate) mod plain;
-    #[allow(dead_code, reason = "the bench needs a part of it")]
-    mod queue;
-    mod wake;
-}
 
 /// How much of everything.
 #[derive(Debug, Clone, Copy)]

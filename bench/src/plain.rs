@@ -1,13 +1,11 @@
 //! The same node without TLS, in this process: the node's own queue, admission loop and sessions over
 //! loopback TCP. Only a bench can do this; a node listens with TLS alone.
 
-use super::ingest::{self, QueueIngress};
-use super::queue::Queue;
-use super::wake::Wake;
 use crate::bedside::Gateway;
 use crate::clock;
 use crate::generator::Line;
-use crate::paper::Ward;
+use crate::hospital::Ward;
+use admission_queue::{Queue, QueueIngress, Wake, admit_until_closed};
 use anyhow::Result;
 use link::{Bounds, Endpoint, Registry, Sessions};
 use std::sync::Arc;
@@ -46,7 +44,7 @@ impl Plain {
             let (queue, clinic, sessions, wake) =
                 (queue.clone(), ward.clinic.clone(), sessions.clone(), wake.clone());
             std::thread::Builder::new().name("admission".to_owned()).spawn(move || {
-                if let Err(why) = ingest::admit_until_closed(&queue, &clinic, &sessions, &wake) {
+                if let Err(why) = admit_until_closed(&queue, &clinic, &sessions, &wake, clock::now_ms) {
                     tracing::error!(%why, "Admission halted");
                 }
             })?
@@ -60,7 +58,7 @@ impl Plain {
                 }
             })?
         };
-        let ingress = Arc::new(QueueIngress { queue: queue.clone(), clinic: ward.clinic.clone(), wake });
+        let ingress = Arc::new(QueueIngress::new(queue.clone(), ward.clinic.clone(), wake));
         let endpoint = Endpoint::new(ingress, Arc::new(AnyGateway), sessions, Bounds::default());
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?.to_string();

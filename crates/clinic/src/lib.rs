@@ -102,7 +102,7 @@ pub use admission::{Answer, Arrival, Halted, MqttClass, Refusal, StrongKeys, Ver
 pub use anchoring::Outgoing;
 pub use charts::{ACCESS_SHOWN_MAX, ChartRequest, POINTS_MAX, SPAN_MAX_MS};
 pub use clinic::Clinic;
-pub use consents::policy::{CLOCK_SLACK_MS, VIEW_AGE_MAX_MS};
+pub use consents::policy::{CLOCK_SLACK_MS, VIEW_AGE_MAX_MS, purposes};
 pub use consents::{
     GRANT_MS_MAX, GrantRequest, LATE_BLOCKS, MONITORED, PAUSE_MS_MAX, PAUSE_MS_MIN, POLICY_ANSWER_MS_MAX,
     POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS, RELAY_MS,
@@ -115,6 +115,6 @@ pub use monitoring::{
 };
 pub use observer::Observer;
 pub use pairing::{MONITORING_GRANT_MS, Paired};
-pub use stats::{Counters, Latency};
+pub use stats::{Counters, LATENCY_CLASSES_MS, Latency};
 pub use vault::{Entropy, MONITORING_BACK_MS};
 pub use vitals::origin::Origin;

@@ -5,10 +5,11 @@ use crate::anchoring::{FinalSince, ProofState};
 use crate::charts::AccessView;
 use crate::clinic::Clinic;
 use crate::consents::AccessRequest;
+use crate::consents::policy::purposes;
 use crate::errors::{ClinicError, Denied};
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, Hash};
-use vitals::ledger::{Fact, Purpose, Role};
+use vitals::ledger::{Fact, Role};
 use vitals::proof::certificate::Certificate;
 use vitals::proof::header::BlockHeader;
 use vitals::{DeviceId, PatientId};
@@ -76,8 +77,7 @@ impl Clinic {
         index: u64,
         now_ms: u64,
     ) -> Result<EnvelopeProof, ClinicError> {
-        let everybody = [Role::Patient, Role::Clinician, Role::Administrator, Role::Family, Role::Auditor];
-        self.require(session, &everybody, now_ms).map_err(|why| self.denied(why))?;
+        self.require(session, Role::NAMED, now_ms).map_err(|why| self.denied(why))?;
         let nothing = || self.denied(Denied::NoSuchPatient);
         let bytes = self.store().read_index(index)?.ok_or_else(nothing)?;
         let envelope = self.envelope(index)?.ok_or_else(nothing)?;
@@ -123,12 +123,7 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<(), Denied> {
         let patient = self.patient(patient)?;
-        let purposes: &[Purpose] = match session.role {
-            Role::Patient => &[Purpose::Own],
-            Role::Clinician => &[Purpose::Treatment, Purpose::Monitoring],
-            Role::Family => &[Purpose::Family],
-            Role::Administrator | Role::Auditor | Role::Other(_) => &[],
-        };
+        let purposes = purposes(session.role);
         let purpose = purposes.first().copied().ok_or(Denied::NoConsent)?;
         let classes = &[class];
         let ask =

@@ -8,7 +8,12 @@ const STEPS: u64 = 8;
 /// Buckets: up to 2^24 ms, more than four hours.
 const BUCKETS: usize = 24 * 8;
 
-/// Percentiles of a latency, milliseconds, within 1/8 of their value.
+/// Upper bounds, inclusive, of the classes in which a [`Latency`] is counted, milliseconds: from what an alarm may take
+/// to the hour that a gateway was cut off.
+pub const LATENCY_CLASSES_MS: [u64; 14] =
+    [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 3_600_000];
+
+/// A latency: percentiles, milliseconds, within 1/8 of their value, and how many values lie in each class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Latency {
     /// How many were measured.
@@ -19,6 +24,11 @@ pub struct Latency {
     pub p99_ms: u64,
     /// The slowest.
     pub max_ms: u64,
+    /// All of them added up.
+    pub sum_ms: u64,
+    /// How many lie in each class of [`LATENCY_CLASSES_MS`], without those of the classes before; the last counts
+    /// what lies beyond.
+    pub in_class: [u64; LATENCY_CLASSES_MS.len() + 1],
 }
 
 /// What this node counted since it started.
@@ -149,11 +159,13 @@ pub(crate) struct Histogram {
     buckets: Vec<u64>,
     count: u64,
     max_ms: u64,
+    sum_ms: u64,
+    in_class: [u64; LATENCY_CLASSES_MS.len() + 1],
 }
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self { buckets: vec![0; BUCKETS], count: 0, max_ms: 0 }
+        Self { buckets: vec![0; BUCKETS], count: 0, max_ms: 0, sum_ms: 0, in_class: Default::default() }
     }
 
     pub(crate) fn add(&mut self, value_ms: u64) {
@@ -161,6 +173,8 @@ impl Histogram {
         self.buckets[at] += 1;
         self.count += 1;
         self.max_ms = self.max_ms.max(value_ms);
+        self.sum_ms = self.sum_ms.saturating_add(value_ms);
+        self.in_class[LATENCY_CLASSES_MS.partition_point(|upper| *upper < value_ms)] += 1;
     }
 
     fn percentile(&self, percent: u64) -> u64 {
@@ -184,6 +198,8 @@ impl Histogram {
             p50_ms: self.percentile(50),
             p99_ms: self.percentile(99),
             max_ms: self.max_ms,
+            sum_ms: self.sum_ms,
+            in_class: self.in_class,
         }
     }
 }
@@ -230,6 +246,19 @@ mod tests {
             let at = bucket(value);
             assert!(upper(at) >= value && (at == 0 || upper(at - 1) < value), "{value}");
         }
+    }
+
+    #[test]
+    fn every_value_is_counted_in_one_class_and_a_bound_belongs_to_its_class() {
+        let mut histogram = Histogram::new();
+        let values = [0, 10, 11, 25, 3_600_000, 3_600_001, u64::MAX / 2];
+        values.into_iter().for_each(|value| histogram.add(value));
+        let latency = histogram.latency();
+        let mut wanted = [0; LATENCY_CLASSES_MS.len() + 1];
+        (wanted[0], wanted[1], wanted[13], wanted[14]) = (2, 2, 1, 2);
+        assert_eq!(latency.in_class, wanted);
+        assert_eq!((latency.count, latency.sum_ms), (7, values.into_iter().sum()));
+        assert!(LATENCY_CLASSES_MS.is_sorted());
     }
 
     #[test]

@@ -76,21 +76,6 @@ impl core::fmt::Display for SampleText {
     }
 }
 
-/// Short words for the LCD.
-fn word(metric: Metric) -> &'static str {
-    match metric {
-        Metric::HeartRate => "PULSE",
-        Metric::BodyTemperature => "TEMP",
-        Metric::AmbientTemperature => "ROOM TEMP",
-        Metric::RelativeHumidity => "HUMIDITY",
-        Metric::Pm25 => "PM2.5",
-        Metric::Pm10 => "PM10",
-        Metric::Co2 => "CO2",
-        Metric::Tvoc => "TVOC",
-        Metric::Aqi => "AIR",
-    }
-}
-
 /// The alarm the LCD shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlarmDisplay {
@@ -158,7 +143,7 @@ pub fn alarm_text(alarm: &AlarmDisplay) -> LcdText {
     };
     // A line never fails: what does not fit is cut.
     let _ = match metric {
-        Some(metric) => write!(first, "{}{} {side}", alarm.priority.stars(), word(metric)),
+        Some(metric) => write!(first, "{}{} {side}", alarm.priority.stars(), metric.info().lcd),
         None => write!(first, "{side}"),
     };
     if alarm.others > 0 {

@@ -14,6 +14,65 @@ fn unsynced(any: u64) -> impl Iterator<Item = Unsynced> {
 }
 
 #[test]
+fn every_disk_does_what_is_asked_of_a_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    for testkit::EmptyDisk { name, disk, folder } in testkit::disks(folder.path()) {
+        let path = |name: &str| folder.join(name);
+        let names = || {
+            let mut names = disk.names(&folder).unwrap();
+            names.sort();
+            names
+        };
+        let kind = |done: std::io::Result<()>| done.unwrap_err().kind();
+        assert!(names().is_empty(), "{name}");
+        disk.make_folder(&folder).unwrap();
+
+        let file = disk.create_new(&path("a")).unwrap();
+        assert_eq!(kind(disk.create_new(&path("a")).map(drop)), ErrorKind::AlreadyExists, "{name}");
+        file.write_at(b"heart", 0).unwrap();
+        file.write_at(b"rate", 8).unwrap();
+        file.sync().unwrap();
+        let mut whole = [1; 12];
+        disk.open(&path("a")).unwrap().read_at(&mut whole, 0).unwrap();
+        assert_eq!(&whole, b"heart\0\0\0rate", "{name}: a gap is zeros");
+        assert_eq!(file.size().unwrap(), 12, "{name}");
+        assert_eq!(kind(file.read_at(&mut [0; 2], 11)), ErrorKind::UnexpectedEof, "{name}");
+        file.cut(5).unwrap();
+        assert_eq!(disk.open(&path("a")).unwrap().size().unwrap(), 5, "{name}");
+
+        disk.create(&path("b")).unwrap().write_at(b"second", 0).unwrap();
+        assert_eq!(names(), ["a", "b"], "{name}");
+        disk.rename(&path("b"), &path("a")).unwrap();
+        assert_eq!(durable::read(&*disk, &path("a")).unwrap().unwrap(), b"second", "{name}: in its place");
+        assert_eq!(names(), ["a"], "{name}");
+        disk.create(&path("a")).unwrap();
+        assert_eq!(durable::read(&*disk, &path("a")).unwrap().unwrap(), b"", "{name}: made empty");
+
+        disk.remove(&path("a")).unwrap();
+        disk.sync_folder(&folder).unwrap();
+        assert_eq!(kind(disk.remove(&path("a"))), ErrorKind::NotFound, "{name}");
+        assert_eq!(kind(disk.open(&path("a")).map(drop)), ErrorKind::NotFound, "{name}");
+    }
+}
+
+#[test]
+fn every_disk_carries_files_that_are_replaced_and_appended_to() {
+    let folder = tempfile::tempdir().unwrap();
+    for testkit::EmptyDisk { name, disk, folder } in testkit::disks(folder.path()) {
+        let key = folder.join("key");
+        durable::replace(&*disk, &key, b"old").unwrap();
+        durable::replace(&*disk, &key, b"new").unwrap();
+        assert_eq!(durable::read(&*disk, &key).unwrap().unwrap(), b"new", "{name}");
+        let mut log = AppendFile::new(durable::write_new(&*disk, &folder.join("log"), b"head").unwrap(), 4);
+        for entry in [b" one", b" two"] {
+            log.append(entry).unwrap();
+            log.sync().unwrap();
+        }
+        assert_eq!(durable::read(&*disk, &folder.join("log")).unwrap().unwrap(), b"head one two", "{name}");
+    }
+}
+
+#[test]
 fn a_replaced_file_is_the_old_one_or_the_new_one() {
     let path = Path::new("/a/b/file.key");
     let (old, new) = (vec![1; 1500], vec![2; 900]);

@@ -14,6 +14,8 @@ pub mod ingress;
 pub mod mqtt;
 pub mod refusal;
 pub mod server_certificate;
+#[cfg(test)]
+pub(crate) mod session_contract;
 pub mod sessions;
 pub mod tls;
 mod unauthenticated;

@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "a test names what it uses; the words stand where a name does not say it")]
 
 mod dice;
+mod disks;
 pub mod fixture;
 mod gate;
 pub mod golden;
@@ -18,5 +19,6 @@ pub mod switched;
 pub mod trie;
 
 pub use dice::Dice;
+pub use disks::{EmptyDisk, disks};
 pub use gate::Gate;
 pub use memory_ledger::MemoryLedger;

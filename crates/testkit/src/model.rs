@@ -102,7 +102,7 @@ impl LedgerModel {
             Act::Enrol { person, role, signer, vault_kept } => {
                 let org = self.sending(sender)?;
                 refuse_if(person.is_organisation(), Refusal::PersonIdReserved)?;
-                refuse_if(matches!(role, Role::Other(_)), Refusal::RoleUnknown)?;
+                refuse_if(!role.is_founding(), Refusal::RoleUnknown)?;
                 let length_ok = (SIGNER_BYTES_MIN..=SIGNER_BYTES_MAX).contains(&signer.len());
                 refuse_if(!length_ok, Refusal::SignerLengthWrong)?;
                 refuse_if(self.people.contains_key(person), Refusal::PersonAlreadyEnrolled)?;

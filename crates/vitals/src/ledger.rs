@@ -2,6 +2,7 @@
 //! implements it in memory, with a model of the contracts, for tests.
 
 pub mod explorer;
+mod role;
 
 use crate::break_glass::{SignedBreakGlass, Verdict};
 use crate::governance::Motion;
@@ -10,6 +11,7 @@ use crate::proof::LedgerProof;
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::fmt;
 use explorer::Explorer;
+pub use role::Role;
 
 /// Shortest ERC-7913 signer.
 pub const SIGNER_BYTES_MIN: usize = 20;
@@ -88,66 +90,6 @@ pub struct Device {
     pub since_ms: u64,
     /// Set once trust has ended.
     pub revoked: Option<Revocation>,
-}
-
-/// What a person is on the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Holds the consents of their own record.
-    Patient,
-    /// Treats patients.
-    Clinician,
-    /// Runs accounts, devices and policies.
-    Administrator,
-    /// Follows a relative.
-    Family,
-    /// Verifies, opens nothing.
-    Auditor,
-    /// A role that was defined on the ledger after its founding, by its code: 6 to 255. What does not name
-    /// it allows it nothing.
-    Other(u8),
-}
-
-impl Role {
-    /// The wire code: 1 to 5 for the roles of every ledger.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Patient => 1,
-            Self::Clinician => 2,
-            Self::Administrator => 3,
-            Self::Family => 4,
-            Self::Auditor => 5,
-            Self::Other(code) => code,
-        }
-    }
-
-    /// The role with this wire code; zero is none.
-    #[must_use]
-    pub fn from_code(code: u8) -> Option<Self> {
-        match code {
-            0 => None,
-            1 => Some(Self::Patient),
-            2 => Some(Self::Clinician),
-            3 => Some(Self::Administrator),
-            4 => Some(Self::Family),
-            5 => Some(Self::Auditor),
-            code => Some(Self::Other(code)),
-        }
-    }
-
-    /// What pages and messages call it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Patient => "patient",
-            Self::Clinician => "clinician",
-            Self::Administrator => "administrator",
-            Self::Family => "family",
-            Self::Auditor => "auditor",
-            Self::Other(_) => "other role",
-        }
-    }
 }
 
 /// A person as the directory holds them: no name, no birth date.

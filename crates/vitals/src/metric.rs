@@ -24,6 +24,28 @@ pub struct MetricInfo {
     pub class: Class,
     /// Raw values outside are a sensor fault, not a measurement.
     pub plausible: (i32, i32),
+    /// Raw values that the axis of a chart always shows: a fixed range keeps small changes small.
+    pub axis: (i32, i32),
+    /// Word for the LCD of a board: ASCII, at most 10 characters.
+    pub lcd: &'static str,
+    /// Units that a SenML record (RFC 8428) may name; the first is SenML's own.
+    pub senml_units: &'static [&'static str],
+    /// Limits for an adult, raw units; none where no value raises an alarm.
+    pub limits: Option<AdultLimits>,
+}
+
+/// Limits of a metric for an adult, from the NEWS2 bands where these name it (our mapping to priorities).
+/// See [`crate::alarm::Limits`], which they become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdultLimits {
+    /// A value at or above is an alarm of low, medium, high priority; ascending.
+    pub above: [Option<i32>; 3],
+    /// A value at or below is an alarm of low, medium, high priority; descending.
+    pub below: [Option<i32>; 3],
+    /// A raised alarm recovers only this far inside its lowest limit.
+    pub hysteresis: i32,
+    /// Milliseconds for which a value must lie beyond a limit before the alarm is raised.
+    pub persistence_ms: u64,
 }
 
 macro_rules! metrics {
@@ -48,23 +70,174 @@ macro_rules! metrics {
 
 metrics! {
     /// Heart rate from photoplethysmography, tenths of a beat per minute.
-    HeartRate = 1 { name: "heart_rate", label: "Heart rate", unit: "bpm", ucum: "/min", loinc: Some("8867-4"), mdc: Some(149_530), decimals: 1, class: Class::Vitals, plausible: (150, 3000) }
+    HeartRate = 1 {
+        name: "heart_rate",
+        label: "Heart rate",
+        unit: "bpm",
+        ucum: "/min",
+        loinc: Some("8867-4"),
+        mdc: Some(149_530),
+        decimals: 1,
+        class: Class::Vitals,
+        plausible: (150, 3000),
+        axis: (400, 1400),
+        lcd: "PULSE",
+        senml_units: &["beat/min", "/min", "bpm"],
+        limits: Some(AdultLimits {
+            above: [Some(910), Some(1110), Some(1310)],
+            below: [None, Some(500), Some(400)],
+            hysteresis: 20,
+            persistence_ms: 10_000,
+        }),
+    }
     /// Body temperature, hundredths of a degree Celsius.
-    BodyTemperature = 2 { name: "body_temperature", label: "Temperature", unit: "°C", ucum: "Cel", loinc: Some("8310-5"), mdc: Some(150_364), decimals: 2, class: Class::Vitals, plausible: (2500, 4500) }
+    BodyTemperature = 2 {
+        name: "body_temperature",
+        label: "Temperature",
+        unit: "°C",
+        ucum: "Cel",
+        loinc: Some("8310-5"),
+        mdc: Some(150_364),
+        decimals: 2,
+        class: Class::Vitals,
+        plausible: (2500, 4500),
+        axis: (3500, 4000),
+        lcd: "TEMP",
+        senml_units: &["Cel"],
+        limits: Some(AdultLimits {
+            above: [Some(3810), Some(3910), None],
+            below: [Some(3600), None, Some(3500)],
+            hysteresis: 20,
+            persistence_ms: 15_000,
+        }),
+    }
     /// Room temperature, tenths of a degree Celsius.
-    AmbientTemperature = 3 { name: "ambient_temperature", label: "Room temperature", unit: "°C", ucum: "Cel", loinc: Some("60832-3"), mdc: Some(188_508), decimals: 1, class: Class::Environment, plausible: (-400, 850) }
+    AmbientTemperature = 3 {
+        name: "ambient_temperature",
+        label: "Room temperature",
+        unit: "°C",
+        ucum: "Cel",
+        loinc: Some("60832-3"),
+        mdc: Some(188_508),
+        decimals: 1,
+        class: Class::Environment,
+        plausible: (-400, 850),
+        axis: (150, 320),
+        lcd: "ROOM TEMP",
+        senml_units: &["Cel"],
+        limits: Some(AdultLimits {
+            above: [Some(300), None, None],
+            below: [Some(160), None, None],
+            hysteresis: 5,
+            persistence_ms: 60_000,
+        }),
+    }
     /// Relative humidity, tenths of a percent.
-    RelativeHumidity = 4 { name: "relative_humidity", label: "Humidity", unit: "%", ucum: "%", loinc: None, mdc: None, decimals: 1, class: Class::Environment, plausible: (0, 1000) }
+    RelativeHumidity = 4 {
+        name: "relative_humidity",
+        label: "Humidity",
+        unit: "%",
+        ucum: "%",
+        loinc: None,
+        mdc: None,
+        decimals: 1,
+        class: Class::Environment,
+        plausible: (0, 1000),
+        axis: (200, 800),
+        lcd: "HUMIDITY",
+        senml_units: &["%RH", "%"],
+        limits: None,
+    }
     /// Fine particles, tenths of a microgram per cubic metre.
-    Pm25 = 5 { name: "pm2_5", label: "PM2.5", unit: "µg/m³", ucum: "ug/m3", loinc: None, mdc: None, decimals: 1, class: Class::Environment, plausible: (0, 50_000) }
+    Pm25 = 5 {
+        name: "pm2_5",
+        label: "PM2.5",
+        unit: "µg/m³",
+        ucum: "ug/m3",
+        loinc: None,
+        mdc: None,
+        decimals: 1,
+        class: Class::Environment,
+        plausible: (0, 50_000),
+        axis: (0, 600),
+        lcd: "PM2.5",
+        senml_units: &["ug/m3"],
+        limits: Some(AdultLimits {
+            above: [Some(554), Some(1254), None],
+            below: [None; 3],
+            hysteresis: 20,
+            persistence_ms: 15_000,
+        }),
+    }
     /// Coarse particles, tenths of a microgram per cubic metre.
-    Pm10 = 6 { name: "pm10", label: "PM10", unit: "µg/m³", ucum: "ug/m3", loinc: None, mdc: None, decimals: 1, class: Class::Environment, plausible: (0, 60_000) }
+    Pm10 = 6 {
+        name: "pm10",
+        label: "PM10",
+        unit: "µg/m³",
+        ucum: "ug/m3",
+        loinc: None,
+        mdc: None,
+        decimals: 1,
+        class: Class::Environment,
+        plausible: (0, 60_000),
+        axis: (0, 1000),
+        lcd: "PM10",
+        senml_units: &["ug/m3"],
+        limits: None,
+    }
     /// Carbon dioxide, parts per million.
-    Co2 = 7 { name: "co2", label: "CO₂", unit: "ppm", ucum: "[ppm]", loinc: None, mdc: None, decimals: 0, class: Class::Environment, plausible: (0, 40_000) }
+    Co2 = 7 {
+        name: "co2",
+        label: "CO₂",
+        unit: "ppm",
+        ucum: "[ppm]",
+        loinc: None,
+        mdc: None,
+        decimals: 0,
+        class: Class::Environment,
+        plausible: (0, 40_000),
+        axis: (400, 2200),
+        lcd: "CO2",
+        senml_units: &["ppm"],
+        limits: Some(AdultLimits {
+            above: [Some(2000), None, None],
+            below: [None; 3],
+            hysteresis: 100,
+            persistence_ms: 60_000,
+        }),
+    }
     /// Total volatile organic compounds, parts per billion.
-    Tvoc = 8 { name: "tvoc", label: "TVOC", unit: "ppb", ucum: "[ppb]", loinc: None, mdc: None, decimals: 0, class: Class::Environment, plausible: (0, 65_000) }
+    Tvoc = 8 {
+        name: "tvoc",
+        label: "TVOC",
+        unit: "ppb",
+        ucum: "[ppb]",
+        loinc: None,
+        mdc: None,
+        decimals: 0,
+        class: Class::Environment,
+        plausible: (0, 65_000),
+        axis: (0, 600),
+        lcd: "TVOC",
+        senml_units: &["ppb"],
+        limits: None,
+    }
     /// Air quality index from PM2.5, US EPA table of May 2024.
-    Aqi = 9 { name: "aqi", label: "Air quality", unit: "AQI", ucum: "{AQI}", loinc: None, mdc: None, decimals: 0, class: Class::Environment, plausible: (0, 1000) }
+    Aqi = 9 {
+        name: "aqi",
+        label: "Air quality",
+        unit: "AQI",
+        ucum: "{AQI}",
+        loinc: None,
+        mdc: None,
+        decimals: 0,
+        class: Class::Environment,
+        plausible: (0, 1000),
+        axis: (0, 200),
+        lcd: "AIR",
+        senml_units: &["1", "{AQI}"],
+        limits: None,
+    }
 }
 
 impl Metric {
@@ -184,6 +357,23 @@ mod tests {
             assert!(metric.info().plausible.0 < metric.info().plausible.1);
         }
         assert_eq!(Metric::from_code(0), None);
+    }
+
+    #[test]
+    fn words_for_the_lcd_fit_beside_the_side_of_an_alarm() {
+        for metric in Metric::ALL {
+            let word = metric.info().lcd;
+            assert!((1..=10).contains(&word.len()) && word.is_ascii(), "{word}");
+        }
+    }
+
+    #[test]
+    fn axes_show_plausible_values_and_units_are_named() {
+        for metric in Metric::ALL {
+            let (axis, plausible) = (metric.info().axis, metric.info().plausible);
+            assert!(plausible.0 <= axis.0 && axis.0 < axis.1 && axis.1 <= plausible.1, "{metric:?}");
+            assert!(!metric.info().senml_units.is_empty(), "{metric:?}");
+        }
     }
 
     #[test]

@@ -84,21 +84,10 @@ pub fn thin(points: &[Point], bucket_ms: u64) -> Vec<Bucket> {
     buckets
 }
 
-/// The lowest and highest value an axis shows, raw units: a usual range, widened to hold the data.
-/// A fixed range keeps small changes small.
+/// The lowest and highest value an axis shows, raw units: the metric's own range, widened to hold the data.
 #[must_use]
 pub fn axis(metric: Metric, lowest: i32, highest: i32) -> (i32, i32) {
-    let (low, high) = match metric {
-        Metric::HeartRate => (400, 1400),
-        Metric::BodyTemperature => (3500, 4000),
-        Metric::AmbientTemperature => (150, 320),
-        Metric::RelativeHumidity => (200, 800),
-        Metric::Pm25 => (0, 600),
-        Metric::Pm10 => (0, 1000),
-        Metric::Co2 => (400, 2200),
-        Metric::Tvoc => (0, 600),
-        Metric::Aqi => (0, 200),
-    };
+    let (low, high) = metric.info().axis;
     (low.min(lowest), high.max(highest))
 }
 

@@ -9,13 +9,13 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clinic::views::LedgerHealth;
-use clinic::{Counters, Latency};
+use clinic::{Counters, LATENCY_CLASSES_MS, Latency};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -93,14 +93,18 @@ fn counters_by<'a>(
     Ok(())
 }
 
-fn latency(encoder: &mut DescriptorEncoder, name: &str, help: &str, latency: Latency) -> fmt::Result {
-    let family = format!("{name}_milliseconds");
-    let mut quantiles = encoder.encode_descriptor(&family, help, None, MetricType::Gauge)?;
-    for (quantile, value) in [("0.5", latency.p50_ms), ("0.99", latency.p99_ms), ("1", latency.max_ms)] {
-        ConstGauge::new(value).encode(quantiles.encode_family(&[("quantile", quantile)])?)?;
-    }
-    let count = format!("{name}_milliseconds_count");
-    gauge(encoder, &count, "How many of them were measured.", latency.count)
+/// A histogram in seconds.
+fn latency(encoder: &mut DescriptorEncoder, name: &str, help: &str, latency: &Latency) -> fmt::Result {
+    let upper_s = LATENCY_CLASSES_MS.iter().map(|ms| seconds(*ms)).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = upper_s.zip(latency.in_class).collect();
+    let unit = Unit::Seconds;
+    let mut family = encoder.encode_descriptor(name, help, Some(&unit), MetricType::Histogram)?;
+    family.encode_histogram::<NoLabelSet>(seconds(latency.sum_ms), latency.count, &buckets, None)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a sum that long is exact enough")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
 }
 
 impl Collector for Snapshot {
@@ -180,9 +184,9 @@ impl Collector for Snapshot {
         let refusals = app.refusals().map(|(reason, count)| (reason.word(), count));
         let help = "Requests and connections refused, by reason.";
         counters_by(encoder, "requests_refused", help, "reason", refusals)?;
-        latency(encoder, "seal_to_live", "From sealing to the live view.", counters.seal_to_live)?;
+        latency(encoder, "seal_to_live", "From sealing to the live view.", &counters.seal_to_live)?;
         let help = "From sealing to the finalized anchor.";
-        latency(encoder, "seal_to_final", help, counters.seal_to_final)
+        latency(encoder, "seal_to_final", help, &counters.seal_to_final)
     }
 }
 

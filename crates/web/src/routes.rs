@@ -38,6 +38,12 @@ impl Route {
     const fn in_menu(self, label: &'static str, roles: &'static [Role]) -> Self {
         Self { menu: Some((label, roles)), ..self }
     }
+
+    /// The roles whose menu has this page; none where no menu has it, or all have.
+    #[must_use]
+    pub fn menu_roles(&self) -> &'static [Role] {
+        self.menu.map_or(&[], |(_, roles)| roles)
+    }
 }
 
 /// Every role, also one that a later contract brings.

@@ -1,6 +1,6 @@
 //! `aceso checkpoint`: makes, signs and shows checkpoints, for people who verify without trusting a node.
 
-use super::ask::ask_as;
+use super::ask::SignIn;
 use super::verify;
 use anyhow::{Context, Result, anyhow};
 use operator::SignCheckpoint;
@@ -23,15 +23,8 @@ enum Step {
     Sign {
         /// The checkpoint.
         file: PathBuf,
-        /// The node's data folder.
-        #[arg(long)]
-        data_dir: PathBuf,
-        /// An administrator's login.
-        #[arg(long)]
-        login: String,
-        /// File whose first line is the administrator's password.
-        #[arg(long)]
-        password_file: PathBuf,
+        #[command(flatten)]
+        sign_in: SignIn,
     },
     /// Say what a checkpoint vouches for, and who signed it.
     Show {
@@ -58,14 +51,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 writeln!(out, "            {}", hex::encode(key))?;
             }
         }
-        Step::Sign { file, data_dir, login, password_file } => {
+        Step::Sign { file, sign_in } => {
             let given = match file.exists() {
                 false => None,
                 true => Some(verify::read_checkpoint(file).map_err(|why| anyhow!(why))?),
             };
             let checkpoint = given.map(|checkpoint| hex::encode(checkpoint.encode()));
-            let signed =
-                ask_as(data_dir, login, password_file, |token| SignCheckpoint { token, checkpoint })?;
+            let signed = sign_in.ask(|token| SignCheckpoint { token, checkpoint })?;
             std::fs::write(file, hex::decode(signed.checkpoint)?)
                 .with_context(|| format!("writing {}", file.display()))?;
         }

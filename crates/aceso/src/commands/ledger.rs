@@ -3,26 +3,18 @@
 
 mod render;
 
-use super::ask::ask_as;
-use crate::config;
+use super::ask::SignIn;
 use anyhow::Result;
 use host::clock;
 use operator::{LedgerQuery, QueryLedger};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Look into the ledger of a running node.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("login", |login| login.help("An administrator's or auditor's login")))]
 pub(crate) struct Options {
-    /// The node's configuration.
-    #[arg(long)]
-    config: PathBuf,
-    /// An administrator's or auditor's login.
-    #[arg(long)]
-    login: String,
-    /// File whose first line is that person's password.
-    #[arg(long)]
-    password_file: PathBuf,
+    #[command(flatten)]
+    sign_in: SignIn,
     /// The answer as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -82,10 +74,8 @@ impl From<Query> for LedgerQuery {
 /// Runs it.
 #[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
-    let Options { config, login, password_file, json, query } = options;
-    let data_dir = config::read_node(&config)?.data_dir;
-    let found =
-        ask_as(&data_dir, &login, &password_file, |token| QueryLedger { token, query: query.into() })?;
+    let Options { sign_in, json, query } = options;
+    let found = sign_in.ask(|token| QueryLedger { token, query: query.into() })?;
     if json {
         // Through a value: its fields are sorted by name, as they always were.
         println!("{}", serde_json::to_string_pretty(&serde_json::to_value(found)?)?);

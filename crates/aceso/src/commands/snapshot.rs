@@ -1,6 +1,6 @@
 //! `aceso snapshot`: the state of an epoch's end, carried to a node that joins late.
 
-use super::ask::ask_as;
+use super::ask::SignIn;
 use super::verify;
 use crate::config;
 use crate::node::snapshot_import;
@@ -25,15 +25,8 @@ enum Step {
     Export {
         /// The file; one that is there is replaced.
         file: PathBuf,
-        /// The node's data folder.
-        #[arg(long)]
-        data_dir: PathBuf,
-        /// An administrator's login.
-        #[arg(long)]
-        login: String,
-        /// File whose first line is the administrator's password.
-        #[arg(long)]
-        password_file: PathBuf,
+        #[command(flatten)]
+        sign_in: SignIn,
     },
     /// Begin the ledger of a node that joined and was never started (or whose key was renewed) with such a
     /// file, whoever it comes from: everything in it is checked.
@@ -70,9 +63,9 @@ struct Begin {
 #[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let (begin, file) = match options.step {
-        Step::Export { file, data_dir, login, password_file } => {
+        Step::Export { file, sign_in } => {
             let file = std::path::absolute(file).context("the file's place")?;
-            let written = ask_as(&data_dir, &login, &password_file, |token| WriteSnapshot { token, file })?;
+            let written = sign_in.ask(|token| WriteSnapshot { token, file })?;
             println!("The state after block {}: {} bytes", written.height, written.bytes);
             return Ok(ExitCode::SUCCESS);
         }

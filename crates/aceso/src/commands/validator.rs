@@ -1,11 +1,11 @@
 //! `aceso validator`: an authority's own commands. All but `renew` talk to the running node through the
 //! operator API (decision 003); what changes the ledger needs an administrator's sign-in there.
 
-use super::ask::{ask, ask_as};
+use super::ask::{SignIn, ask};
 use crate::card::Card;
 use crate::{config, node};
 use anyhow::{Context, Result};
-use operator::{Authorities, Call, Change, GetAuthorities, ProposalStatus, Propose, Vote};
+use operator::{Authorities, Change, GetAuthorities, ProposalStatus, Propose, Vote};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ pub(crate) enum Validator {
     /// Propose a change to the other authorities.
     Propose {
         #[command(flatten)]
-        who: Who,
+        sign_in: SignIn,
         #[command(flatten)]
         what: Box<What>,
         /// Where the validator listens, host:port; with --add and --replace.
@@ -40,7 +40,7 @@ pub(crate) enum Validator {
     /// Vote for a proposal. There is no vote against: a proposal without enough votes ends after a week.
     Vote {
         #[command(flatten)]
-        who: Who,
+        sign_in: SignIn,
         /// Its number.
         proposal: u64,
     },
@@ -50,20 +50,6 @@ pub(crate) enum Validator {
         #[arg(long)]
         config: PathBuf,
     },
-}
-
-/// Who asks, at which node.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Who {
-    /// The node's configuration.
-    #[arg(long)]
-    config: PathBuf,
-    /// An administrator's login.
-    #[arg(long)]
-    login: String,
-    /// File whose first line is that administrator's password.
-    #[arg(long)]
-    password_file: PathBuf,
 }
 
 /// What is proposed; exactly one.
@@ -108,13 +94,13 @@ pub(crate) fn run(step: Validator) -> Result<ExitCode> {
                 status(&said)
             }
         }
-        Validator::Propose { who, what, address, organisation, by } => {
+        Validator::Propose { sign_in, what, address, organisation, by } => {
             let change = change(*what, address, organisation, by)?;
             change.motion()?;
-            print_proposal(&ask_as_person(&who, |token| Propose { token, change })?);
+            print_proposal(&sign_in.ask(|token| Propose { token, change })?);
         }
-        Validator::Vote { who, proposal } => {
-            print_proposal(&ask_as_person(&who, |token| Vote { token, proposal })?);
+        Validator::Vote { sign_in, proposal } => {
+            print_proposal(&sign_in.ask(|token| Vote { token, proposal })?);
         }
         Validator::Renew { config } => renew(&config)?,
     }
@@ -149,10 +135,6 @@ fn change(
         return Ok(Change::AdmitOrganisation { record_key, sender });
     }
     Ok(Change::RemoveOrganisation { organisation: expel.context("nothing is proposed")? })
-}
-
-fn ask_as_person<C: Call>(who: &Who, call: impl FnOnce(String) -> C) -> Result<C::Answer> {
-    ask_as(&config::read_node(&who.config)?.data_dir, &who.login, &who.password_file, call)
 }
 
 fn print_proposal(proposal: &ProposalStatus) {

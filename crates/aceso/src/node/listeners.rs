@@ -1,6 +1,7 @@
-//! The TCP ports of a node.
+//! The ports of a node.
 
 mod kept_ports;
+mod transports;
 
 use super::founding::EmbeddedLedger;
 use super::rpc;
@@ -11,10 +12,11 @@ use clinic::ClinicError;
 use kept_ports::KeptPorts;
 use operator::NodeReady;
 use tokio::net::TcpListener;
+use transports::Transports;
 
 /// Bound, and not answered yet.
 pub(super) struct Listeners {
-    pub(super) mqtt: TcpListener,
+    pub(super) transports: Transports,
     pub(super) web: TcpListener,
     /// Only a node with a ledger in its own process has one, if it is configured.
     pub(super) rpc: Option<(TcpListener, web::rpc::Rpc)>,
@@ -24,7 +26,7 @@ impl Listeners {
     /// Binds the configured addresses.
     pub(super) async fn bind(config: &NodeConfig, embedded: Option<&EmbeddedLedger>) -> Result<Self> {
         let mut kept = KeptPorts::read(&config.data_dir);
-        let mqtt = kept.bind("mqtt", config.mqtt).await?;
+        let transports = Transports::bind(config, &mut kept).await?;
         let web = kept.bind("web", config.web).await?;
         let rpc = match &config.rpc {
             None => None,
@@ -35,7 +37,7 @@ impl Listeners {
             }
         };
         kept.save().context("keeping the chosen ports")?;
-        Ok(Self { mqtt, web, rpc })
+        Ok(Self { transports, web, rpc })
     }
 
     /// What the node announces once all are answered.
@@ -43,7 +45,7 @@ impl Listeners {
         let rpc = self.rpc.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
         Ok(NodeReady {
             web: self.web.local_addr()?.to_string(),
-            mqtt: self.mqtt.local_addr()?.to_string(),
+            mqtt: self.transports.mqtt()?.to_string(),
             rpc: rpc.map(|address| address.to_string()),
             genesis: storage.document.hash().to_string(),
             org: storage.vault.org().to_string(),

@@ -1,7 +1,7 @@
 //! The maintenance thread: keeps the leases under which the node watches, hands anchors to the ledger and proofs to
 //! the gateways. All of it may wait for ledger and disk; no alarm waits for it.
 
-use super::wake::Wake;
+use admission_queue::Wake;
 use clinic::Clinic;
 use host::clock;
 use ledger::Chain;

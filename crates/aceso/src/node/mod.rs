@@ -7,19 +7,16 @@ mod checkpoint;
 pub(crate) mod data_folder;
 mod endpoint;
 pub(crate) mod founding;
-mod ingest;
 mod key_share;
 mod listeners;
 mod maintenance;
 pub(crate) mod membership;
 mod operator;
-mod queue;
 mod remote_chain;
 mod rpc;
 pub(crate) mod snapshot_import;
 mod stalled_ledger;
 mod storage;
-mod wake;
 mod workers;
 
 use crate::clean_shutdown;
@@ -28,8 +25,7 @@ use ::operator::SOCKET;
 use anyhow::{Context, Result};
 use clinic::Clinic;
 use host::{clock, process};
-use ingest::LedgerRegistry;
-use link::{Bounds, Endpoint, Sessions};
+use link::Sessions;
 use listeners::Listeners;
 use operator::Operator;
 use std::path::Path;
@@ -77,17 +73,11 @@ async fn serve(config: &NodeConfig, storage: &Storage) -> Result<()> {
     let ready = listeners.ready(config, storage)?;
 
     let (stop, stopping) = watch::channel(false);
-    let Listeners { mqtt, web, rpc } = listeners;
+    let Listeners { transports, web, rpc } = listeners;
     let (rpc, shown_on_pages) = rpc.map_or((None, None), |(listener, port)| {
         (Some(tokio::spawn(rpc::serve(listener, port.clone(), stopping.clone()))), Some(port))
     });
-    let registry = Arc::new(LedgerRegistry::new(ledger.clone()));
-    let (certificate, key) = link::tls::self_signed(storage.vault.record_key_seed().expose())
-        .context("making the node's certificate")?;
-    let tls =
-        Arc::new(link::tls::server_config(certificate, key, registry.clone()).context("setting up TLS")?);
-    let endpoint = Endpoint::new(ingress, registry, sessions, Bounds::default());
-    let mqtt = tokio::spawn(link::mqtt::serve(mqtt, tls, endpoint, stopping.clone()));
+    let gateways = transports.serve(storage, ingress, sessions, &stopping)?;
     let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, shown_on_pages), stopping));
     follow_ledger(config, storage, &clinic, &workers);
     serve_operator(config, storage, &clinic)?;
@@ -97,7 +87,7 @@ async fn serve(config: &NodeConfig, storage: &Storage) -> Result<()> {
     process::announce("READY", &ready)?;
     let outcome = until_stopped(asked_to_stop, failures).await;
     let _ = stop.send(true);
-    close([Some(mqtt), Some(pages), rpc]).await;
+    close(gateways.into_iter().chain([pages]).chain(rpc)).await;
     tokio::task::spawn_blocking(|| workers.end()).await?;
     outcome
 }
@@ -138,8 +128,8 @@ async fn until_stopped(asked_to_stop: impl Future<Output = ()>, failures: Failur
     }
 }
 
-async fn close<const N: usize>(services: [Option<JoinHandle<()>>; N]) {
-    for service in services.into_iter().flatten() {
+async fn close(services: impl IntoIterator<Item = JoinHandle<()>>) {
+    for service in services {
         let _ = tokio::time::timeout(CLOSE_WITHIN, service).await;
     }
 }

@@ -8,10 +8,8 @@
 //! | `maintenance` | leases, anchors, acts, proofs to gateways | ledger and disk |
 //! | `policies` | asks the policies of consents again | the ledger |
 
-use super::ingest::{self, QueueIngress};
 use super::maintenance;
-use super::queue::Queue;
-use super::wake::Wake;
+use admission_queue::{Queue, QueueIngress, Wake, admit_until_closed};
 use anyhow::Result;
 use clinic::Clinic;
 use host::clock;
@@ -84,7 +82,7 @@ impl Workers {
             let (queue, clinic, sessions, wake) =
                 (queue.clone(), clinic.clone(), sessions.clone(), wake.clone());
             std::thread::Builder::new().name("admission".to_owned()).spawn(move || {
-                if let Err(why) = ingest::admit_until_closed(&queue, &clinic, &sessions, &wake) {
+                if let Err(why) = admit_until_closed(&queue, &clinic, &sessions, &wake, clock::now_ms) {
                     tracing::error!(%why, "Admission halted: {why}");
                     let _ = halted.send(why.to_string());
                 }
@@ -109,8 +107,7 @@ impl Workers {
         )?;
         let (clinic_, over_) = (clinic.clone(), over.clone());
         let policies = thread("policies", Box::new(move || maintenance::ask_policies(&clinic_, &over_)))?;
-        let ingress =
-            Arc::new(QueueIngress { queue: queue.clone(), clinic: clinic.clone(), wake: wake.clone() });
+        let ingress = Arc::new(QueueIngress::new(queue.clone(), clinic.clone(), wake.clone()));
         let failures = Failures { halt, ends };
         let threads =
             Self { queue, admission, monitoring, maintenance, recorder, policies, wake, record, over };

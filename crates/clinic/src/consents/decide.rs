@@ -172,6 +172,12 @@ impl Clinic {
         self.enrolled(session, now_ms)
     }
 
+    /// Signed in with a role that may read, and on the ledger in it.
+    pub(crate) fn require_reader(&self, session: &Session, now_ms: u64) -> Result<(), Denied> {
+        let own = [session.role];
+        self.require(session, if policy::may_read(session.role) { &own } else { &[] }, now_ms)
+    }
+
     /// Signed in with such a role. Enough for withdrawing a consent, which must work while the ledger is
     /// down and for people who were suspended; not enough for anything else.
     pub(crate) fn signed_in(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), Denied> {

@@ -1,5 +1,6 @@
 //! Consents: given and withdrawn by their patient, each an act handed to the ledger.
 
+use super::policy::may_read_for;
 use super::views::{GrantState, GrantView};
 use crate::accounts::Session;
 use crate::acts::Ticket;
@@ -69,11 +70,15 @@ impl Clinic {
                 wrong("an organisation is given consent for monitoring only")
             };
         }
-        let person = self.ledger().person(request.grantee)?;
-        match (person.map(|person| person.role), request.purpose) {
-            (Some(Role::Clinician), Purpose::Treatment) | (Some(Role::Family), Purpose::Family) => Ok(()),
-            (None, _) => wrong("nobody with this id is on the ledger yet"),
-            _ => wrong("clinicians are given consent for treatment, relatives for following"),
+        let Some(person) = self.ledger().person(request.grantee)? else {
+            return wrong("nobody with this id is on the ledger yet");
+        };
+        // Monitoring is the organisation's, and a patient's own reading needs no consent.
+        let personal = matches!(request.purpose, Purpose::Treatment | Purpose::Family);
+        if personal && may_read_for(person.role, request.purpose) {
+            Ok(())
+        } else {
+            wrong("clinicians are given consent for treatment, relatives for following")
         }
     }
 

@@ -285,15 +285,30 @@ fn rank(consent: &Consent) -> (bool, u64) {
     (consent.grant.policy.is_none(), consent.grant.until_ms)
 }
 
-/// Which role may ask for which purpose at all. Auditing opens no content.
+/// The purposes for which a role asks, the usual one first. Auditing opens no content.
+#[must_use]
+pub fn purposes(role: Role) -> &'static [Purpose] {
+    match role {
+        Role::Clinician => &[Purpose::Treatment, Purpose::Monitoring],
+        Role::Family => &[Purpose::Family],
+        Role::Auditor => &[Purpose::Audit],
+        Role::Patient => &[Purpose::Own],
+        Role::Administrator | Role::Other(_) => &[],
+    }
+}
+
+/// May this role read content for this purpose at all?
+pub(crate) fn may_read_for(role: Role, purpose: Purpose) -> bool {
+    purpose != Purpose::Audit && purposes(role).contains(&purpose)
+}
+
+/// May this role read content for any purpose?
+pub(crate) fn may_read(role: Role) -> bool {
+    purposes(role).iter().any(|purpose| may_read_for(role, *purpose))
+}
+
 fn role_allows(role: Role, purpose: Purpose) -> Result<(), Denied> {
-    let allowed = matches!(
-        (role, purpose),
-        (Role::Clinician, Purpose::Treatment | Purpose::Monitoring)
-            | (Role::Family, Purpose::Family)
-            | (Role::Patient, Purpose::Own)
-    );
-    if allowed { Ok(()) } else { Err(Denied::Role { role }) }
+    if may_read_for(role, purpose) { Ok(()) } else { Err(Denied::Role { role }) }
 }
 
 /// Is the reader on the ledger, in this role, of this organisation, and not suspended?

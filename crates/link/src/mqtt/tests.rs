@@ -2,112 +2,62 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::{Client, MqttRefusal, RECEIVE_MAXIMUM, serve};
-use crate::{
-    Bounds, Busy, Endpoint, Ingress, LinkRefusal, RefusalReason, Registry, Reply, Sessions, Verdict,
-};
-use crate::{COMMAND_PAYLOAD_MAX, ConnectError, Event, Events, PublishError, Rejection, Uplink, tls};
-use parking_lot::Mutex;
-use std::collections::HashSet;
+use crate::session_contract::{GATEWAY, Ledger, NODE, Node, Transport, id, public, session_contract};
+use crate::{Bounds, ConnectError, Endpoint, Event, Events, LinkRefusal, Stop, Uplink, Verdict, tls};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use vitals::DeviceId;
 
 mod hostile;
 
-const NODE: [u8; 32] = [1; 32];
-const GATEWAY: [u8; 32] = [2; 32];
+struct Mqtt;
 
-fn public(seed: [u8; 32]) -> [u8; 32] {
-    ed25519_zebra::VerificationKey::from(&ed25519_zebra::SigningKey::from(seed)).into()
-}
+impl Transport for Mqtt {
+    type Client = Client;
 
-fn id(seed: [u8; 32]) -> DeviceId {
-    DeviceId::of(&public(seed))
-}
+    async fn serve(
+        registry: Arc<Ledger>,
+        endpoint: Arc<Endpoint>,
+        stop: Stop,
+    ) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (certificate, key) = tls::self_signed(&NODE).unwrap();
+        let config = tls::server_config(certificate, key, registry).unwrap();
+        (address, tokio::spawn(serve(listener, Arc::new(config), endpoint, stop)))
+    }
 
-#[derive(Default)]
-struct Ledger(Mutex<HashSet<[u8; 32]>>);
-
-impl Registry for Ledger {
-    fn admits(&self, key: &[u8; 32]) -> Result<DeviceId, String> {
-        match self.0.lock().contains(key) {
-            true => Ok(DeviceId::of(key)),
-            false => Err("the key is not registered".into()),
-        }
+    async fn connect(address: SocketAddr, seed: [u8; 32]) -> Result<(Client, Events), ConnectError> {
+        connect_pinning(address, seed, public(NODE)).await
     }
 }
 
-struct Offered {
-    from: DeviceId,
-    alarm: bool,
-    bytes: Vec<u8>,
-    reply: Reply,
-}
+session_contract!(Mqtt);
 
-struct Admission {
-    offers: mpsc::Sender<Offered>,
-    refused: Arc<Mutex<Vec<LinkRefusal>>>,
-}
-
-impl Ingress for Admission {
-    fn offer(&self, from: DeviceId, alarm: bool, bytes: Vec<u8>, reply: Reply) -> Result<(), Busy> {
-        self.offers.try_send(Offered { from, alarm, bytes, reply }).map_err(|_| Busy)
-    }
-
-    fn turned_away(&self, why: LinkRefusal) {
-        self.refused.lock().push(why);
-    }
-}
-
-struct Node {
+async fn connect_pinning(
     address: SocketAddr,
-    ledger: Arc<Ledger>,
-    sessions: Arc<Sessions>,
-    admission: mpsc::Receiver<Offered>,
-    refused: Arc<Mutex<Vec<LinkRefusal>>>,
-    stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    seed: [u8; 32],
+    pinned: [u8; 32],
+) -> Result<(Client, Events), ConnectError> {
+    let (certificate, key) = tls::self_signed(&seed).unwrap();
+    let config = tls::client_config(certificate, key, pinned).unwrap();
+    Client::connect(&address.to_string(), Arc::new(config), id(seed)).await
 }
 
 impl Node {
     async fn start() -> Self {
-        Self::bounded(Bounds { registry_every: Duration::from_millis(20), ..Bounds::default() }).await
+        Self::quick::<Mqtt>().await
     }
 
     async fn bounded(bounds: Bounds) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let ledger = Arc::new(Ledger::default());
-        ledger.0.lock().insert(public(GATEWAY));
-        let (certificate, key) = tls::self_signed(&NODE).unwrap();
-        let config = tls::server_config(certificate, key, ledger.clone()).unwrap();
-        let (offer, admission) = mpsc::channel(100);
-        let (stop, stopped) = watch::channel(false);
-        let refused = Arc::default();
-        let sessions = Arc::new(Sessions::new());
-        let ingress = Arc::new(Admission { offers: offer, refused: Arc::clone(&refused) });
-        let endpoint = Endpoint::new(ingress, ledger.clone(), sessions.clone(), bounds);
-        let serving = tokio::spawn(serve(listener, Arc::new(config), endpoint, stopped));
-        Self { address, ledger, sessions, admission, refused, stop, serving }
+        Self::within::<Mqtt>(bounds).await
     }
 
     async fn connect(&self, seed: [u8; 32]) -> Result<(Client, Events), ConnectError> {
-        self.connect_pinning(seed, public(NODE)).await
-    }
-
-    async fn connect_pinning(
-        &self,
-        seed: [u8; 32],
-        pinned: [u8; 32],
-    ) -> Result<(Client, Events), ConnectError> {
-        let (certificate, key) = tls::self_signed(&seed).unwrap();
-        let config = tls::client_config(certificate, key, pinned).unwrap();
-        Client::connect(&self.address.to_string(), Arc::new(config), id(seed)).await
+        Mqtt::connect(self.address, seed).await
     }
 }
 
@@ -139,35 +89,9 @@ async fn closed(events: &mut Events) -> String {
 }
 
 #[tokio::test]
-async fn an_envelope_travels_and_is_acknowledged_after_its_verdict() {
-    let mut node = Node::start().await;
-    let (client, mut events) = node.connect(GATEWAY).await.unwrap();
-    assert_eq!(node.sessions.connected(), [id(GATEWAY)]);
-    let sent = client.publish(true, b"sealed".to_vec()).unwrap();
-    let offered = node.admission.recv().await.unwrap();
-    assert_eq!(
-        (offered.from, offered.alarm, offered.bytes.as_slice()),
-        (id(GATEWAY), true, b"sealed".as_slice())
-    );
-    assert_eq!(events.try_next(), None);
-    assert_eq!(client.room(), usize::from(RECEIVE_MAXIMUM) - 1);
-    offered.reply.send(Verdict::Admitted);
-    assert_eq!(events.next().await, Some(Event::Acked { id: sent }));
-    assert_eq!(client.room(), usize::from(RECEIVE_MAXIMUM));
-}
-
-#[tokio::test]
-async fn an_unregistered_key_is_not_admitted() {
-    let node = Node::start().await;
-    let refused = node.connect([3; 32]).await.unwrap_err();
-    assert!(matches!(refused, ConnectError::NotAdmitted), "{refused}");
-    assert_eq!(node.sessions.connected(), []);
-}
-
-#[tokio::test]
 async fn a_node_without_the_pinned_key_gets_nothing() {
     let mut node = Node::start().await;
-    let refused = node.connect_pinning(GATEWAY, public([9; 32])).await.unwrap_err();
+    let refused = connect_pinning(node.address, GATEWAY, public([9; 32])).await.unwrap_err();
     assert!(matches!(refused, ConnectError::NotThePinnedNode), "{refused}");
     assert!(node.admission.try_recv().is_err());
 }
@@ -274,108 +198,11 @@ async fn tls_1_2_and_clients_without_certificate_are_refused() {
 }
 
 #[tokio::test]
-async fn refusals_carry_code_and_sentence() {
-    let mut node = Node::start().await;
-    let (client, mut events) = node.connect(GATEWAY).await.unwrap();
-    let sent = client.publish(false, vec![1]).unwrap();
-    let sentence = "the header names an unknown class".to_owned();
-    let reason = RefusalReason::PayloadInvalid;
-    node.admission.recv().await.unwrap().reply.send(Verdict::Refused { reason, sentence: sentence.clone() });
-    assert_eq!(
-        events.next().await,
-        Some(Event::Refused { id: sent, why: Rejection::PayloadInvalid, sentence })
-    );
-    // A reply that is lost says "try again", so that the window is not held for ever.
-    let sent = client.publish(false, vec![1]).unwrap();
-    drop(node.admission.recv().await.unwrap());
-    assert!(
-        matches!(events.next().await, Some(Event::Refused { id, why: Rejection::Busy, .. }) if id == sent)
-    );
-}
-
-#[tokio::test]
-async fn a_full_queue_says_try_again() {
-    let mut node = Node::start().await;
-    node.admission.close();
-    let (client, mut events) = node.connect(GATEWAY).await.unwrap();
-    client.publish(false, vec![1]).unwrap();
-    assert!(matches!(events.next().await, Some(Event::Refused { why: Rejection::Busy, .. })));
-}
-
-#[tokio::test]
-async fn the_window_is_kept_and_opens_again() {
-    let mut node = Node::start().await;
-    let (client, mut events) = node.connect(GATEWAY).await.unwrap();
-    for _ in 0..RECEIVE_MAXIMUM {
-        client.publish(false, vec![0; 60_000]).unwrap();
-    }
-    assert_eq!(client.publish(false, vec![1]), Err(PublishError::Full));
-    assert_eq!(client.publish(false, vec![0; 100_000]), Err(PublishError::TooLong));
-    node.admission.recv().await.unwrap().reply.send(Verdict::Admitted);
-    events.next().await.unwrap();
-    client.publish(false, vec![1]).unwrap();
-}
-
-#[tokio::test]
-async fn receipts_and_proofs_are_delivered_to_who_listens() {
+async fn a_gateway_that_was_taken_over_is_told_by_code() {
     let node = Node::start().await;
-    let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
-    node.sessions.send_receipt(id(GATEWAY), b"receipt".to_vec());
-    assert_eq!(events.next().await, Some(Event::Receipt(b"receipt".to_vec())));
-    assert!(node.sessions.send_proof(id(GATEWAY), vec![7; 800_000]));
-    assert_eq!(events.next().await, Some(Event::Proof(vec![7; 800_000])));
-    assert!(!node.sessions.send_proof(id([3; 32]), vec![]));
-}
-
-#[tokio::test]
-async fn a_receipt_nobody_was_there_for_reaches_the_device_in_its_next_session() {
-    let node = Node::start().await;
-    node.sessions.send_receipt(id(GATEWAY), b"early".to_vec());
-    assert!(node.sessions.take_owed().is_empty(), "it cannot be reached yet");
-    let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
-    let owed = loop {
-        if let Some(owed) = node.sessions.take_owed().pop() {
-            break owed;
-        }
-        tokio::task::yield_now().await;
-    };
-    assert_eq!(owed, (id(GATEWAY), vec![b"early".to_vec()]));
-    node.sessions.send_receipt(id(GATEWAY), b"signed again".to_vec());
-    assert_eq!(events.next().await, Some(Event::Receipt(b"signed again".to_vec())));
-}
-
-#[tokio::test]
-async fn commands_go_down_to_their_gateway_in_order_and_too_long_ones_do_not() {
-    let node = Node::start().await;
-    assert!(!node.sessions.send_command(id(GATEWAY), vec![1]), "not connected");
-    let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
-    assert!(!node.sessions.send_command(id(GATEWAY), vec![0; COMMAND_PAYLOAD_MAX + 1]));
-    for n in 0..5 {
-        assert!(node.sessions.send_command(id(GATEWAY), vec![n; COMMAND_PAYLOAD_MAX]));
-    }
-    for n in 0..5 {
-        assert_eq!(events.next().await, Some(Event::Command(vec![n; COMMAND_PAYLOAD_MAX])));
-    }
-}
-
-#[tokio::test]
-async fn a_gateway_reconnects_and_takes_over_its_old_session() {
-    let mut node = Node::start().await;
-    let (old, mut old_events) = node.connect(GATEWAY).await.unwrap();
-    let (client, mut events) = node.connect(GATEWAY).await.unwrap();
-    let last = loop {
-        match old_events.next().await.unwrap() {
-            Event::Closed { taken_over, why } => break (taken_over, why),
-            _ => continue,
-        }
-    };
-    assert!(last.0 && last.1.contains("0x8e"), "{last:?}");
-    assert_eq!(old_events.next().await, None);
-    assert!(old.publish(false, vec![1]).is_err());
-    assert_eq!(node.sessions.connected(), [id(GATEWAY)]);
-    let sent = client.publish(false, vec![2]).unwrap();
-    node.admission.recv().await.unwrap().reply.send(Verdict::Admitted);
-    assert_eq!(events.next().await, Some(Event::Acked { id: sent }));
+    let (_old, mut old_events) = node.connect(GATEWAY).await.unwrap();
+    let _new = node.connect(GATEWAY).await.unwrap();
+    assert!(closed(&mut old_events).await.contains("0x8e"));
 }
 
 #[tokio::test]
@@ -386,14 +213,6 @@ async fn a_revoked_gateway_is_put_out() {
     let why = closed(&mut events).await;
     assert!(why.contains("0x87") && why.contains("not registered"), "{why}");
     assert!(matches!(node.connect(GATEWAY).await, Err(ConnectError::NotAdmitted)));
-}
-
-#[tokio::test]
-async fn the_node_can_expel_a_device_at_once() {
-    let node = Node::bounded(Bounds { registry_every: Duration::from_secs(600), ..Bounds::default() }).await;
-    let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
-    node.sessions.expel(id(GATEWAY), "revoked: stolen".into());
-    assert!(closed(&mut events).await.contains("revoked: stolen"));
 }
 
 #[tokio::test]
@@ -443,25 +262,26 @@ async fn one_that_reads_nothing_is_closed_and_blocks_nobody() {
 }
 
 #[tokio::test]
-async fn stopping_says_goodbye_and_ends() {
-    let mut node = Node::start().await;
+async fn stopping_is_told_by_code() {
+    let node = Node::start().await;
     let (_client, mut events) = node.connect(GATEWAY).await.unwrap();
     node.stop.send(true).unwrap();
-    let why = closed(&mut events).await;
-    assert!(why.contains("0x8b"), "{why}");
-    (&mut node.serving).await.unwrap();
-    assert!(matches!(node.connect_pinning(GATEWAY, public(NODE)).await, Err(ConnectError::Unreachable(_))));
+    assert!(closed(&mut events).await.contains("0x8b"));
 }
 
 #[tokio::test]
-async fn a_client_that_is_dropped_leaves() {
+async fn the_window_is_the_receive_maximum() {
+    let node = Node::start().await;
+    let (client, _events) = node.connect(GATEWAY).await.unwrap();
+    assert_eq!(client.room(), usize::from(RECEIVE_MAXIMUM));
+}
+
+#[tokio::test]
+async fn a_client_that_is_dropped_says_goodbye() {
     let node = Node::start().await;
     let (client, mut events) = node.connect(GATEWAY).await.unwrap();
     drop(client);
     assert!(closed(&mut events).await.contains("goodbye"));
-    while !node.sessions.connected().is_empty() {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[test]

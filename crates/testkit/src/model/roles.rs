@@ -26,7 +26,7 @@ impl LedgerModel {
         let assigned = self.roles.assignments.get(&(person.org, id));
         let counts = assigned
             .filter(|role| self.roles.defined.get(role).is_some_and(|(_, base)| *base == person.role));
-        let role = counts.map_or(person.role, |role| Role::Other(*role));
+        let role = counts.and_then(|role| Role::from_code(*role)).unwrap_or(person.role);
         Some(Person { role, ..person })
     }
 
@@ -39,8 +39,8 @@ impl LedgerModel {
     ) -> Result<(), Refusal> {
         let seated = self.authorities.seated();
         refuse_if(!seated.contains(&org), Refusal::NotSeated)?;
-        refuse_if(role <= Role::Auditor.code(), Refusal::RoleReserved)?;
-        refuse_if(matches!(base, Role::Other(_)), Refusal::BaseUnknown)?;
+        refuse_if(role <= Role::FOUNDING_MAX, Refusal::RoleReserved)?;
+        refuse_if(!base.is_founding(), Refusal::BaseUnknown)?;
         refuse_if(name == [0; 32], Refusal::RoleNameMissing)?;
         refuse_if(self.roles.defined.contains_key(&role), Refusal::RoleKnown)?;
         let votes = self.roles.supporters.entry((role, name, base.code())).or_default();

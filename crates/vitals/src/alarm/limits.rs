@@ -2,7 +2,7 @@
 
 use super::Priority;
 use crate::cbor::{NotCanonical, Reader, Writer};
-use crate::metric::Metric;
+use crate::metric::{AdultLimits, Metric};
 use alloc::vec::Vec;
 
 /// Limits of one metric: a threshold per priority and side, in raw units of the metric.
@@ -26,24 +26,11 @@ const THRESHOLDS: usize = 6;
 pub const PERSISTENCE_MAX_MS: u64 = 600_000;
 
 impl Limits {
-    /// Adult defaults from the NEWS2 bands (our mapping to priorities); none for metrics without one.
+    /// Adult defaults, from the metric's entry; none for metrics without one.
     #[must_use]
     pub fn adult(metric: Metric) -> Option<Self> {
-        let limits = |above, below, hysteresis, persistence_ms| {
-            Some(Self { metric, above, below, hysteresis, persistence_ms })
-        };
-        match metric {
-            Metric::HeartRate => {
-                limits([Some(910), Some(1110), Some(1310)], [None, Some(500), Some(400)], 20, 10_000)
-            }
-            Metric::BodyTemperature => {
-                limits([Some(3810), Some(3910), None], [Some(3600), None, Some(3500)], 20, 15_000)
-            }
-            Metric::AmbientTemperature => limits([Some(300), None, None], [Some(160), None, None], 5, 60_000),
-            Metric::Co2 => limits([Some(2000), None, None], [None; 3], 100, 60_000),
-            Metric::Pm25 => limits([Some(554), Some(1254), None], [None; 3], 20, 15_000),
-            _ => None,
-        }
+        let AdultLimits { above, below, hysteresis, persistence_ms } = metric.info().limits?;
+        Some(Self { metric, above, below, hysteresis, persistence_ms })
     }
 
     /// The worst priority the value violates on this side.

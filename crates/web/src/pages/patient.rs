@@ -19,7 +19,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
 use clinic::views::{Chart, Tile};
-use clinic::{ChartRequest, ClinicError, Denied};
+use clinic::{ChartRequest, ClinicError, Denied, purposes};
 use vitals::PatientId;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
@@ -76,18 +76,6 @@ struct PatientPage {
     unreadable: u32,
     saved: Option<&'static str>,
     problem: Option<String>,
-}
-
-/// The purposes a role may read for, the usual one first.
-#[must_use]
-pub(crate) fn purposes(role: Role) -> &'static [Purpose] {
-    match role {
-        Role::Clinician => &[Purpose::Treatment, Purpose::Monitoring],
-        Role::Family => &[Purpose::Family],
-        Role::Auditor => &[Purpose::Audit],
-        Role::Patient => &[Purpose::Own],
-        Role::Administrator | Role::Other(_) => &[],
-    }
 }
 
 /// The purpose an address names, if the role may read for it; the usual one if it names none. Another is

@@ -16,7 +16,7 @@ mod live;
 mod monitoring_consent;
 mod random;
 mod routes;
-mod scene;
+pub(crate) mod scene;
 mod status;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};

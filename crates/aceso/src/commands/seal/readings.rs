@@ -44,7 +44,7 @@ impl fmt::Display for NotAReading {
                 f,
                 "{}: write a plain decimal number in {}, or one of {}",
                 metric.info().name,
-                units(*metric)[0],
+                metric.info().senml_units[0],
                 REASONS.map(|(word, _)| word).join(", ")
             ),
             Self::Implausible(metric) => {
@@ -55,11 +55,11 @@ impl fmt::Display for NotAReading {
                     metric.info().name,
                     metric.in_unit(low),
                     metric.in_unit(high),
-                    units(*metric)[0]
+                    metric.info().senml_units[0]
                 )
             }
             Self::Unit(metric) => {
-                write!(f, "{} is given in {}", metric.info().name, units(*metric).join(" or "))
+                write!(f, "{} is given in {}", metric.info().name, metric.info().senml_units.join(" or "))
             }
             Self::Time(field) => write!(f, "{field}: the time is before 1970 or after 2200"),
             Self::Senml(what) => write!(f, "not a SenML pack: {what}"),
@@ -75,19 +75,6 @@ impl std::error::Error for NotAReading {}
 
 fn metrics() -> String {
     Metric::ALL.iter().map(|metric| metric.info().name).collect::<Vec<_>>().join(", ")
-}
-
-/// Units a record may name; the first is SenML's own.
-fn units(metric: Metric) -> &'static [&'static str] {
-    match metric {
-        Metric::HeartRate => &["beat/min", "/min", "bpm"],
-        Metric::BodyTemperature | Metric::AmbientTemperature => &["Cel"],
-        Metric::RelativeHumidity => &["%RH", "%"],
-        Metric::Pm25 | Metric::Pm10 => &["ug/m3"],
-        Metric::Co2 => &["ppm"],
-        Metric::Tvoc => &["ppb"],
-        Metric::Aqi => &["1", "{AQI}"],
-    }
 }
 
 fn metric(name: &str) -> Result<Metric, NotAReading> {
@@ -182,7 +169,7 @@ pub(super) fn pack(json: &[u8], source: Source) -> Result<Vec<Reading>, NotARead
         let name = format!("{base_name}{}", record.n.unwrap_or_default());
         let metric = metric(name.rsplit([':', '/']).next().unwrap_or_default())?;
         let unit = record.u.as_ref().or(base_unit.as_ref());
-        if unit.is_some_and(|unit| !units(metric).contains(&unit.as_str())) {
+        if unit.is_some_and(|unit| !metric.info().senml_units.contains(&unit.as_str())) {
             return Err(NotAReading::Unit(metric));
         }
         let sample = match (&record.v, &record.vs) {
@@ -308,7 +295,7 @@ mod tests {
             let row = format!(
                 "| `{}` | {} | {} | {} | {} |",
                 metric.info().name,
-                units(*metric)[0],
+                metric.info().senml_units[0],
                 metric.in_unit(low),
                 metric.in_unit(high),
                 metric.in_unit(1)

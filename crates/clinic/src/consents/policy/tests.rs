@@ -131,6 +131,40 @@ fn suspended_or_unknown_readers_open_nothing() {
     assert_eq!(given(&request, Some(&person), &consents, 0), Err(Denied::NotEnrolled));
 }
 
+/// What each role reads for, where a consent (or, for one's own record, none) allows it.
+const READS_FOR: &[(Role, &[Purpose])] = &[
+    (Role::Patient, &[Purpose::Own]),
+    (Role::Clinician, &[Purpose::Treatment, Purpose::Monitoring]),
+    (Role::Administrator, &[]),
+    (Role::Family, &[Purpose::Family]),
+    (Role::Auditor, &[]),
+];
+
+#[test]
+fn each_role_reads_for_its_own_purposes_and_no_other() {
+    let named: Vec<Role> = READS_FOR.iter().map(|(role, _)| *role).collect();
+    assert_eq!(named, Role::NAMED, "every named role has a row");
+    let every = [Purpose::Treatment, Purpose::Monitoring, Purpose::Family, Purpose::Own, Purpose::Audit];
+    for (role, reads_for) in READS_FOR.iter().copied().chain([(Role::Other(200), &[][..])]) {
+        assert_eq!(may_read(role), !reads_for.is_empty(), "{role:?}");
+        for purpose in every {
+            let person = Person { role, ..lee(HOME).1 };
+            let reader = Reader::Person { person: DR_LEE, role, org: HOME };
+            let grantee =
+                if purpose == Purpose::Monitoring { PersonId::of_organisation(HOME) } else { DR_LEE };
+            let patient = if purpose == Purpose::Own { DR_LEE } else { AMIRA };
+            let consents = [consent(grantee, purpose, &[Class::Vitals])];
+            let request = Request { reader, patient, purpose, classes: &[Class::Vitals], from_ms: NOW };
+            let decided = given(&request, Some(&person), &consents, 0);
+            if reads_for.contains(&purpose) {
+                assert!(decided.is_ok(), "{role:?} for {purpose:?}: {decided:?}");
+            } else {
+                assert_eq!(decided, Err(Denied::Role { role }), "{role:?} for {purpose:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn patients_open_their_own_record_only() {
     let person = Person {

@@ -101,7 +101,7 @@ fn a_running_ledger_gets_a_role_and_what_held_before_still_holds() {
 
     let view = ward.machine.view();
     let nurse = view.person(person(9)).unwrap().unwrap();
-    assert_eq!((nurse.role, nurse.role.code(), nurse.org), (Role::Other(NURSE), NURSE, org(0)));
+    assert_eq!((nurse.role, nurse.role.code(), nurse.org), (Role::from_code(NURSE).unwrap(), NURSE, org(0)));
     assert_eq!(Some(nurse), model.person(person(9)));
     // The old people and the old consent stand as they stood.
     for number in [1, 2] {
@@ -142,7 +142,7 @@ fn a_role_counts_only_from_the_home_organisation_and_under_its_base() {
     assert_eq!([1, 2].map(|one| model.person(person(one)).unwrap().role), roles(&ward));
     let late = ward.act(0, &Act::AssignRole { person: person(1), role: NURSE });
     assert_eq!(late, Outcome::Refused { reason: Refusal::PersonAlreadyEnrolled.to_string() });
-    let direct = ward.act(0, &enrol(&domain, 3, Role::Other(NURSE)));
+    let direct = ward.act(0, &enrol(&domain, 3, Role::from_code(NURSE).unwrap()));
     assert_eq!(direct, Outcome::Refused { reason: Refusal::RoleUnknown.to_string() });
 }
 

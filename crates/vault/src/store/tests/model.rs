@@ -77,41 +77,61 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(one, 1..40)
 }
 
+/// Makes a store in a folder and tries these moves on it, opening it again in between.
+fn try_on(folder: impl Fn() -> Folder, moves: Vec<Move>) {
+    let mut store = Store::create_on(folder(), GENESIS, TINY).unwrap();
+    let mut model = Model::default();
+    for one in moves {
+        match one {
+            Move::Append(items) => {
+                let group: Vec<_> = items
+                    .iter()
+                    .map(|(number, seq, first, len, variant)| {
+                        envelope(*number, *seq, *first, first + len, *variant)
+                    })
+                    .collect();
+                let answers = append(&store, &group).unwrap();
+                let wanted: Vec<_> = items
+                    .iter()
+                    .zip(group)
+                    .map(|((number, ..), (envelope, bytes))| model.append(*number, envelope, bytes))
+                    .collect();
+                assert_eq!(answers, wanted);
+            }
+            Move::Restart => {
+                drop(store);
+                store = Store::open_on(folder(), GENESIS, TINY).unwrap();
+                model.check(&store);
+            }
+            Move::Find(number, from_ms, to_ms) => {
+                let found: Vec<_> =
+                    store.find(stream(number), from_ms, to_ms).iter().map(|found| found.seq).collect();
+                assert_eq!(found, model.find(number, from_ms, to_ms));
+            }
+        }
+    }
+    model.check(&store);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_is_a_list_of_envelopes_each_stored_once(moves in moves()) {
         let world = Lossy::default();
-        let mut store = Store::create_on(records(&world), GENESIS, TINY).unwrap();
-        let mut model = Model::default();
-        for one in moves {
-            match one {
-                Move::Append(items) => {
-                    let group: Vec<_> = items
-                        .iter()
-                        .map(|(number, seq, first, len, variant)| envelope(*number, *seq, *first, first + len, *variant))
-                        .collect();
-                    let answers = append(&store, &group).unwrap();
-                    let wanted: Vec<_> = items
-                        .iter()
-                        .zip(group)
-                        .map(|((number, ..), (envelope, bytes))| model.append(*number, envelope, bytes))
-                        .collect();
-                    prop_assert_eq!(answers, wanted);
-                }
-                Move::Restart => {
-                    drop(store);
-                    store = Store::open_on(records(&world), GENESIS, TINY).unwrap();
-                    model.check(&store);
-                }
-                Move::Find(number, from_ms, to_ms) => {
-                    let found: Vec<_> =
-                        store.find(stream(number), from_ms, to_ms).iter().map(|found| found.seq).collect();
-                    prop_assert_eq!(found, model.find(number, from_ms, to_ms));
-                }
-            }
+        try_on(|| records(&world), moves);
+    }
+}
+
+proptest! {
+    // Few: the operating system's disk syncs.
+    #![proptest_config(ProptestConfig { cases: 10, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_disk_carries_the_store(moves in moves()) {
+        let folder = tempfile::tempdir().unwrap();
+        for testkit::EmptyDisk { disk, folder, .. } in testkit::disks(folder.path()) {
+            try_on(|| Folder::on(disk.clone(), &folder), moves.clone());
         }
-        model.check(&store);
     }
 }

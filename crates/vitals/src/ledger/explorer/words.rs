@@ -3,24 +3,13 @@
 use crate::break_glass::Verdict;
 use crate::governance::Motion;
 use crate::ids::OrgId;
-use crate::ledger::{Act, DeviceKind, RevokeReason, Role, SignedGrant};
+use crate::ledger::{Act, DeviceKind, RevokeReason, SignedGrant};
 use alloc::{format, string::String, vec::Vec};
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Patient => "a patient",
-        Role::Clinician => "a clinician",
-        Role::Administrator => "an administrator",
-        Role::Family => "a relative",
-        Role::Auditor => "an auditor",
-        Role::Other(_) => "a person with another role",
-    }
-}
 
 /// What the sender did.
 pub(super) fn of(act: &Act) -> String {
     match act {
-        Act::Enrol { role: of, .. } => format!("enrolled {}", role(*of)),
+        Act::Enrol { role: of, .. } => format!("enrolled {}", of.phrase()),
         Act::Register { kind: DeviceKind::Sensor, .. } => "registered a sensor".into(),
         Act::Register { kind: DeviceKind::Gateway, .. } => "registered a gateway".into(),
         Act::Revoke { reason: RevokeReason::Retired, .. } => "retired a device".into(),
@@ -80,7 +69,7 @@ pub(super) fn particulars(act: &Act) -> Vec<(&'static str, String)> {
             Vec::from([("policy", plain_name(name)), ("contract", hex(contract))])
         }
         Act::SupportRole { name, base, .. } => {
-            Vec::from([("name", plain_name(name)), ("enrolled as", role(*base).into())])
+            Vec::from([("name", plain_name(name)), ("enrolled as", base.phrase().into())])
         }
         Act::AssignRole { person, .. } => Vec::from([("person", format!("{person}"))]),
         Act::WithdrawPolicy { contract } => Vec::from([("contract", hex(contract))]),

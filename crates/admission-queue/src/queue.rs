@@ -22,9 +22,13 @@ const VERSION: u64 = 1;
 /// Most envelopes verified and synced as one group.
 const GROUP_MAX: usize = 1024;
 
-pub(super) struct Waiting {
-    pub(super) arrival: Arrival,
-    pub(super) reply: Reply,
+/// One envelope that waits. Its reply, dropped unanswered, says "try again".
+#[derive(Debug)]
+pub struct Waiting {
+    /// The envelope, and the gateway it came from.
+    pub arrival: Arrival,
+    /// Where its verdict goes.
+    pub reply: Reply,
 }
 
 /// One lane: a line per gateway, served in turn.
@@ -106,11 +110,17 @@ struct Lanes {
     closed: bool,
 }
 
-/// What waits for admission.
+/// What waits for admission: at most 8192 envelopes or 64 MiB in each of its two lanes, alarms and all others.
 #[derive(Default)]
-pub(super) struct Queue {
+pub struct Queue {
     lanes: Mutex<Lanes>,
     filled: Condvar,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Queue")
+    }
 }
 
 impl Queue {
@@ -118,15 +128,18 @@ impl Queue {
         self.lanes.lock()
     }
 
-    /// Lets the admission thread end once the queue is empty.
-    pub(super) fn close(&self) {
+    /// Takes nothing in any more, and lets the admission thread end once the queue is empty.
+    pub fn close(&self) {
         self.lanes().closed = true;
         self.filled.notify_all();
     }
 
     /// Takes one in. What asks for a place among the alarms and is none waits with the others, and the
-    /// answer says so.
-    pub(super) fn push(&self, alarm: bool, waiting: Waiting) -> Result<Option<LinkRefusal>, Busy> {
+    /// answer says so. So it does when another envelope had to give way.
+    ///
+    /// # Errors
+    /// [`Busy`] when its lane is full, its gateway has its share there already, or the queue is closed.
+    pub fn push(&self, alarm: bool, waiting: Waiting) -> Result<Option<LinkRefusal>, Busy> {
         let is_alarm = alarm && claims_alarms(&waiting.arrival.bytes);
         let mut lanes = self.lanes();
         if lanes.closed {
@@ -144,8 +157,9 @@ impl Queue {
         Ok((alarm && !is_alarm).then_some(LinkRefusal::NotAnAlarm))
     }
 
-    /// The next to be admitted together; none when the queue is closed and empty.
-    pub(super) fn next_group(&self) -> Option<Vec<Waiting>> {
+    /// The next to be admitted together, at most 1024; waits for the first. None when the queue is closed and
+    /// empty.
+    pub fn next_group(&self) -> Option<Vec<Waiting>> {
         let mut lanes = self.lanes();
         loop {
             let Lanes { alarms, others, closed } = &mut *lanes;

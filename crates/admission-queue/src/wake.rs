@@ -3,27 +3,28 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Wakes them. A full channel means that one is awake already.
-#[derive(Clone)]
-pub(super) struct Wake {
+#[derive(Debug, Clone)]
+pub struct Wake {
     monitoring: SyncSender<()>,
     maintenance: SyncSender<()>,
 }
 
 impl Wake {
     /// With what monitoring and maintenance wait for, in this order.
-    pub(super) fn new() -> (Self, Receiver<()>, Receiver<()>) {
+    #[must_use]
+    pub fn new() -> (Self, Receiver<()>, Receiver<()>) {
         let ((monitoring, to_watch), (maintenance, to_keep)) = (sync_channel(1), sync_channel(1));
         (Self { monitoring, maintenance }, to_watch, to_keep)
     }
 
     /// Something was admitted.
-    pub(super) fn admitted(&self) {
+    pub fn admitted(&self) {
         let _ = self.monitoring.try_send(());
         let _ = self.maintenance.try_send(());
     }
 
     /// The ledger moved, or a gateway waits for proofs.
-    pub(super) fn moved(&self) {
+    pub fn moved(&self) {
         let _ = self.maintenance.try_send(());
     }
 }

@@ -1,20 +1,32 @@
 //! The admission thread: verifies and syncs group after group, alarms first.
 
-use super::queue::{Queue, Waiting};
-use super::wake::Wake;
-use clinic::{Answer, Arrival, Clinic, MqttClass, StrongKeys};
-use host::clock;
-use link::{Busy, Ingress, LinkRefusal, RefusalReason, Registry, Reply, Sessions};
-use parking_lot::Mutex;
+use crate::queue::{Queue, Waiting};
+use crate::wake::Wake;
+use clinic::{Answer, Arrival, Clinic, MqttClass};
+use link::{Busy, Ingress, LinkRefusal, RefusalReason, Reply, Sessions};
 use std::sync::Arc;
 use vitals::DeviceId;
-use vitals::ledger::{DeviceKind, Ledger};
 
-/// Where MQTT sessions hand in what they received.
-pub(super) struct QueueIngress {
-    pub(super) queue: Arc<Queue>,
-    pub(super) clinic: Arc<Clinic>,
-    pub(super) wake: Wake,
+/// Where the sessions of gateways hand in what they received.
+pub struct QueueIngress {
+    queue: Arc<Queue>,
+    clinic: Arc<Clinic>,
+    wake: Wake,
+}
+
+impl QueueIngress {
+    /// Hands in to `queue`; `clinic` counts what was refused and who connected, and `wake` says that a gateway
+    /// can be reached.
+    #[must_use]
+    pub fn new(queue: Arc<Queue>, clinic: Arc<Clinic>, wake: Wake) -> Self {
+        Self { queue, clinic, wake }
+    }
+}
+
+impl std::fmt::Debug for QueueIngress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("QueueIngress")
+    }
 }
 
 impl Ingress for QueueIngress {
@@ -36,44 +48,6 @@ impl Ingress for QueueIngress {
     }
 }
 
-/// Looks gateways up in the ledger's registry.
-pub(super) struct LedgerRegistry {
-    ledger: Arc<dyn Ledger>,
-    /// Remembered: every session looks every few seconds.
-    strong: Mutex<StrongKeys>,
-}
-
-impl LedgerRegistry {
-    pub(super) fn new(ledger: Arc<dyn Ledger>) -> Self {
-        Self { ledger, strong: Mutex::default() }
-    }
-
-    fn is_strong(&self, key: &[u8; 32]) -> bool {
-        self.strong.lock().is_strong(*key)
-    }
-}
-
-impl Registry for LedgerRegistry {
-    fn admits(&self, key: &[u8; 32]) -> Result<DeviceId, String> {
-        let id = DeviceId::of(key);
-        let device = self
-            .ledger
-            .device(id)
-            .map_err(|why| format!("device {id} cannot be looked up: {why}"))?
-            .ok_or_else(|| format!("device {id} is not registered on this ledger; pair it first"))?;
-        if device.kind != DeviceKind::Gateway {
-            return Err(format!("device {id} is a sensor; only its gateway connects"));
-        }
-        if device.revoked.is_some() {
-            return Err(format!("device {id} was revoked"));
-        }
-        if device.key != *key || !self.is_strong(key) {
-            return Err(format!("the key of device {id} is weak; pair it with a new one"));
-        }
-        Ok(id)
-    }
-}
-
 fn verdict(answer: &Answer) -> link::Verdict {
     match &answer.verdict {
         clinic::Verdict::Admitted { .. } => link::Verdict::Admitted,
@@ -90,21 +64,23 @@ fn verdict(answer: &Answer) -> link::Verdict {
     }
 }
 
-/// Admits until the queue is closed and empty, or the record cannot be trusted any more.
+/// Admits until the queue is closed and empty, or the record cannot be trusted any more. `now_ms` is asked for
+/// the time of each group, milliseconds since 1970.
 ///
 /// # Errors
 /// The sentence of the halt: the node must stop.
-pub(super) fn admit_until_closed(
+pub fn admit_until_closed(
     queue: &Queue,
     clinic: &Clinic,
     sessions: &Sessions,
     wake: &Wake,
+    now_ms: impl Fn() -> u64,
 ) -> Result<(), clinic::Halted> {
     while let Some(group) = queue.next_group() {
         let (arrivals, replies): (Vec<Arrival>, Vec<Reply>) =
             group.into_iter().map(|waiting| (waiting.arrival, waiting.reply)).unzip();
         // On a halt the replies drop unanswered, which tells the devices to keep what they have.
-        let answers = clinic.admit(&arrivals, clock::now_ms())?;
+        let answers = clinic.admit(&arrivals, now_ms())?;
         for ((arrival, reply), answer) in arrivals.iter().zip(replies).zip(answers) {
             reply.send(verdict(&answer));
             if let Some(receipt) = answer.receipt {
