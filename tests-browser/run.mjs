@@ -54,7 +54,7 @@ async function visit(settings = {}) {
   const context = await browser.newContext({ viewport: SIZES[1], colorScheme: 'dark', timezoneId: 'Europe/Berlin', ignoreHTTPSErrors: true, ...settings });
   const page = await context.newPage();
   page.on('pageerror', (why) => complaints.push(`script error: ${why.message}`));
-  page.on('console', (line) => { if (line.type() === 'error' && !/status of 40[014]|status of 422|htmx:(sendAbort|afterRequest)/.test(line.text())) complaints.push(`console: ${line.text()}`); });
+  page.on('console', (line) => { if (line.type() === 'error' && !/status of 40[014]|status of 422|htmx:(sendAbort|sendError|afterRequest)/.test(line.text())) complaints.push(`console: ${line.text()}`); });
   page.on('request', (request) => { if (!request.url().startsWith(url) && !request.url().startsWith('data:')) foreign.add(request.url()); });
   return { context, page };
 }
@@ -157,12 +157,21 @@ try {
     const unanswered = '.alarm.unacked:has(form[action$="/acknowledge"])';
     must((await doctor.page.locator(unanswered).count()) > 0, 'an alarm that nobody answered has a button for it');
     const key = await doctor.page.locator(unanswered).first().getAttribute('id');
-    await doctor.page.locator(`#${key} form[action$="/acknowledge"] button`).click();
+    const acknowledge = doctor.page.locator(`#${key} form[action$="/acknowledge"] button`);
+    const undone = doctor.page.locator('#undone');
+    await doctor.page.route('**/acknowledge', (route) => route.abort());
+    await acknowledge.click();
+    await undone.waitFor({ timeout: CHANGE_WAIT_MS });
+    must(/did not reach the server/.test(await undone.innerText()), 'an acknowledgement that did not reach the server is reported');
+    await doctor.page.unroute('**/acknowledge');
+    await acknowledge.click();
     await doctor.page.waitForFunction(
       ([id, owner]) => document.getElementById(id)?.textContent.includes(`· owner ${owner}`),
       [key, logins.doctor.name || ''], { timeout: CHANGE_WAIT_MS },
     );
     said('an acknowledged alarm shows its owner');
+    await undone.waitFor({ state: 'hidden', timeout: CHANGE_WAIT_MS });
+    said('and the report goes once it has arrived');
     if (options['alarm-clear']) await run(options['alarm-clear']);
   }
 
@@ -201,7 +210,8 @@ try {
     await page.goto(`${url}/wall`);
     await page.waitForSelector('.tile [data-value]');
     await page.waitForSelector('#lost:not([hidden])', { timeout: 40_000 });
-    must((await page.locator('.tile .v.stale').count()) > 0, 'a lost connection is told, and old values are struck through');
+    const struck = await page.locator('.tile .v:not([data-at-ms="0"])').evaluateAll((found) => found.map((cell) => cell.classList.contains('stale')));
+    must(struck.length > 0 && struck.every(Boolean), 'a lost connection is told, and old values are struck through');
     await page.screenshot({ path: join(options.out, 'wall-lost.png') });
     await context.unroute('**/live?*');
     await page.waitForSelector('#lost', { state: 'hidden', timeout: 40_000 });
@@ -244,7 +254,7 @@ try {
     must(!/\d+ (s|min) ago/.test(text.join(' ')) && /at \d\d:\d\d:\d\d UTC/.test(text.join(' ')), 'without JavaScript: values say when they were measured, not an age that stands still');
     await plain.page.screenshot({ path: join(options.out, 'patient-nojs.png'), fullPage: true });
     await plain.page.goto(`${url}/wall`);
-    must((await plain.page.locator('head meta[http-equiv=refresh]').count()) === 1, 'without JavaScript: the wall is loaded anew by itself');
+    must((await plain.page.locator('head meta[http-equiv=refresh][content="15"]').count()) === 1, 'without JavaScript: the wall reloads itself every 15 seconds');
     await plain.page.screenshot({ path: join(options.out, 'wall-nojs.png'), fullPage: true });
     await plain.context.close();
   };

@@ -247,8 +247,10 @@ try {
       must((await next.title()).startsWith('Connection lost'), 'and in the title');
       const button = next.locator('.alarm form[action$="/acknowledge"] button').first();
       must((await button.getAttribute('aria-disabled')) === 'true', 'Acknowledge says that it does nothing');
+      const sent = [];
+      next.on('request', (request) => { if (request.method() === 'POST') sent.push(request.url()); });
       await button.click({ force: true });
-      must(/nothing was sent/.test(await next.locator('#undone').innerText()), 'and does nothing');
+      must(/nothing was sent/.test(await next.locator('#undone').innerText()) && sent.length === 0, 'and sends nothing');
       await looks(next, 'lost');
     } finally {
       await run(options['go-command']);
@@ -278,6 +280,14 @@ try {
     await closed.waitForFunction(() => document.querySelectorAll('#alarms .alarm').length > 0, null, { timeout: WAIT_MS });
     await looks(closed, 'record-closed');
   }
+
+  // One page signs out: the end of the session covers all of them.
+  const record = await page(open[0]);
+  await record.waitForFunction(() => globalThis.aceso.page.lines > 3 && document.querySelector('#now'), null, { timeout: WAIT_MS });
+  await help2.click('form[action="/sign-out"] button');
+  for (const tab of [record, next]) await tab.waitForSelector('#ended:not([hidden])', { timeout: WAIT_MS });
+  must((await record.locator('#now, .pt, canvas').count()) === 0 && (await next.locator('.tile, .alarm').count()) === 0, 'the end of the session covers every page');
+  must(/no alarm rings here any more/.test(await next.locator('#silent').innerText()), 'and says that no alarm rings any more');
 
   await run(options['alarm-clear']);
   must(complaints.length === 0, `no script error${complaints.length ? `: ${complaints.join('; ')}` : ''}`);

@@ -197,6 +197,27 @@ fn monitoring_opens_until_its_lease_ends() {
 }
 
 #[test]
+fn people_who_monitor_look_back_two_hours_and_the_engine_further() {
+    let (scene, ..) = bedside();
+    let org = PersonId::of_organisation(scene.vault.org());
+    let grant = scene.consent(org, Purpose::Monitoring, &[Class::Vitals]);
+    let back = |person, back_ms| AccessEntry {
+        reader: org,
+        purpose: Purpose::Monitoring,
+        grant,
+        person,
+        span_ms: (NOW_MS - back_ms, NOW_MS),
+        ..scene.reading()
+    };
+    assert!(log(&scene, back(Some(scene.doctor), MONITORING_BACK_MS)).is_ok());
+    refused(&scene, back(Some(scene.doctor), MONITORING_BACK_MS + 1), "the last two hours");
+    let engine = AccessEntry { session: ENGINE_SESSION, ..back(None, 24 * 3_600_000) };
+    let lease =
+        scene.vault.log_monitoring(&scene.store, &scene.ledger, scene.amira.id, engine, u64::MAX, NOW_MS);
+    assert!(lease.is_ok());
+}
+
+#[test]
 fn nobody_looks_in_the_organisations_name_without_their_own() {
     let (scene, ..) = bedside();
     let org = PersonId::of_organisation(scene.vault.org());

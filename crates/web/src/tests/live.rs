@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vitals::ledger::Purpose;
 
-/// Longest a test waits for an event; a working stream takes milliseconds, or one check.
-const WAIT: Duration = Duration::from_secs(15);
+/// Longest a test waits for an event. A strip alone is rendered every twenty beats: ten seconds on an idle machine.
+const WAIT: Duration = Duration::from_secs(60);
 
 struct Stream(BodyDataStream, String);
 
@@ -23,6 +23,11 @@ impl Stream {
 
     /// The data of the next event of this name; none when the stream ends first.
     async fn until(&mut self, name: &str) -> Option<String> {
+        let found = tokio::time::timeout(WAIT, self.next_of(name)).await;
+        found.unwrap_or_else(|_| panic!("no event {name} in {WAIT:?}"))
+    }
+
+    async fn next_of(&mut self, name: &str) -> Option<String> {
         loop {
             if let Some(end) = self.1.find("\n\n") {
                 let event = self.1[..end].to_string();
@@ -33,8 +38,8 @@ impl Stream {
                 }
                 continue;
             }
-            let piece = tokio::time::timeout(WAIT, self.0.next()).await.expect("the stream says something");
-            self.1.push_str(core::str::from_utf8(&piece?.unwrap()).unwrap());
+            let piece = self.0.next().await?.unwrap();
+            self.1.push_str(core::str::from_utf8(&piece).unwrap());
         }
     }
 }
@@ -58,6 +63,21 @@ async fn the_wall_is_told_values_alarms_and_proofs() {
     }
     let tile = stream.until("tile").await.unwrap();
     assert!(tile.contains("tile high") && tile.contains("bed of amira"), "{tile}");
+    // How far values are proven comes as a size of the log, that marks on the page are compared with.
+    let proven = |proof: &str| {
+        let proof: serde_json::Value = serde_json::from_str(proof).unwrap();
+        proof["final"].as_u64().unwrap()
+    };
+    let before = proven(&stream.until("proof").await.unwrap());
+    scene.beats(1400, 2);
+    scene.ward.anchor();
+    let after = loop {
+        let size = proven(&stream.until("proof").await.unwrap());
+        if size != before {
+            break size;
+        }
+    };
+    assert!(after > before, "{after} after {before}");
 }
 
 #[tokio::test]
@@ -100,10 +120,13 @@ async fn one_stream_carries_the_wall_and_every_open_record() {
     let mut stream = Stream::open(&scene, &format!("/live?with=wall,{topic},{none}"), "lee").await;
     let closed = stream.until("closed").await.unwrap();
     assert!(closed.contains(&none) && closed.contains("may not see"), "{closed}");
+    assert!(stream.until("ward").await.unwrap().contains("bed of amira"), "the tiles of the wall");
+    assert!(stream.until("now").await.unwrap().contains(&topic), "and the record");
     scene.beats(1400, 13);
+    assert!(stream.until("strip").await.unwrap().contains("High, 1 alarm"));
+    assert!(stream.until("tile").await.unwrap().contains("tile high"));
     let part = stream.until("now").await.unwrap();
     assert!(part.contains(&topic) && part.contains("/acknowledge"), "{part}");
-    assert!(stream.until("strip").await.is_some());
     let absent = "00112233445566778899aabbccddeeff-treatment";
     let mut stream = Stream::open(&scene, &format!("/live?with={absent}"), "lee").await;
     let unknown = stream.until("closed").await.unwrap();

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use clinic::POLICY_RETRY_MS;
 use vitals::ids::Class;
 use vitals::ledger::Purpose;
-use vitals::metric::{Metric, Reading, Sample};
+use vitals::metric::{Absence, Metric, Reading, Sample};
 
 /// One second after the other, each with a heart rate and a temperature.
 fn pulse_and_warmth(scene: &mut Scene, pulse: i32, warmth: i32, seconds: u64) {
@@ -61,6 +61,53 @@ async fn a_lost_signal_is_never_called_in_limits() {
         assert!(page.to_lowercase().contains("no signal"), "{path}");
         for untrue in ["In limits", "in your limits", "#i-check\"/></svg> No alarm"] {
             assert!(!page.contains(untrue), "{path} says {untrue}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn why_there_is_no_pulse_is_said_in_its_own_words_with_what_to_do() {
+    let reasons = [
+        (
+            Absence::SensorOff,
+            "off",
+            "Sensor off: heart rate",
+            "look at the patient first, then at the sensor",
+        ),
+        (
+            Absence::Noisy,
+            "poor signal",
+            "Poor signal: heart rate",
+            "look at the patient first, then keep the hand still",
+        ),
+        (Absence::Unsteady, "unsteady", "No steady pulse", "look at the patient, feel the pulse"),
+        (
+            Absence::RateNotSupported,
+            "not supported",
+            "Sampling rate not supported: heart rate",
+            "set the board to 15 to 400 samples a second",
+        ),
+    ];
+    for (why, value, alarm, advice) in reasons {
+        let mut scene = Scene::new();
+        scene.beats(720, 3);
+        for _ in 0..25 {
+            scene.ward.pass(1000);
+            let bytes = scene.gateway.sensors[0].no_pulse(why, scene.ward.now_ms);
+            scene.ward.carry(scene.gateway.id(), &[bytes]);
+        }
+        scene.settle();
+        for path in ["/wall".into(), format!("/patients/{}", scene.amira)] {
+            let page = scene.page(&path, "lee").await;
+            for words in [&format!("<b data-value>{value}</b>"), alarm, advice] {
+                assert!(page.contains(words), "{why:?}, {path}: no {words}: {page}");
+            }
+            for (other, _, alarm, advice) in reasons.into_iter().filter(|(other, ..)| *other != why) {
+                assert!(
+                    !page.contains(alarm) && !page.contains(advice),
+                    "{why:?} is called {other:?}: {page}"
+                );
+            }
         }
     }
 }

@@ -200,6 +200,29 @@ fn the_engine_reads_under_the_monitoring_consent_alone() {
     assert_eq!(engine(Purpose::Treatment, &treatment), Err(Denied::NoConsent));
 }
 
+#[test]
+fn a_role_that_no_rule_names_opens_nothing_whatever_is_consented() {
+    const PURPOSES: [Purpose; 5] =
+        [Purpose::Treatment, Purpose::Monitoring, Purpose::Family, Purpose::Own, Purpose::Audit];
+    let decided = |role, purpose| {
+        let (_, person) = lee(HOME);
+        let person = Person { role, ..person };
+        let reader = Reader::Person { person: AMIRA, role, org: HOME };
+        let consents = [AMIRA, PersonId::of_organisation(HOME)]
+            .map(|grantee| consent(grantee, purpose, &[Class::Vitals]));
+        let request = Request { reader, patient: AMIRA, purpose, classes: &[Class::Vitals], from_ms: NOW };
+        given(&request, Some(&person), &consents, 0)
+    };
+    for purpose in PURPOSES {
+        for role in [Role::Other(6), Role::Other(7), Role::Other(255)] {
+            assert_eq!(decided(role, purpose), Err(Denied::Role { role }), "{purpose:?}");
+        }
+        let named = [Role::Clinician, Role::Family, Role::Patient];
+        let opens = named.into_iter().filter(|role| decided(*role, purpose).is_ok()).count();
+        assert_eq!(opens, usize::from(purpose != Purpose::Audit), "one of the named roles may: {purpose:?}");
+    }
+}
+
 fn under_policy(id: u8, classes: &[Class]) -> Consent {
     let mut one = consent(DR_LEE, Purpose::Treatment, classes);
     (one.id, one.grant.policy) = (GrantId([id; 32]), Some([0x44; 20]));

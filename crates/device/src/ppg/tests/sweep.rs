@@ -109,6 +109,29 @@ fn a_rate_is_right_or_absent_at_every_sampling_rate() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
+/// Six intervals at 16 a minute take 23 seconds: from second 40 on the rate is shown.
+#[test]
+fn a_very_slow_heart_is_counted() {
+    let mut failed = Vec::new();
+    for hz in SAMPLING_HZ.into_iter().filter(|hz| *hz >= 20.0) {
+        for bpm in [16.0, 18.0, 20.0] {
+            let (mut due, mut right) = (0, 0);
+            for seed in 0..6 {
+                let heart = Signal { seconds: 90.0, ..Signal::of(bpm, hz, seed) };
+                for sample in &shown(&heart.samples(Disturbance::Nothing), heart.rate_mhz())[40..] {
+                    due += 1;
+                    right += usize::from(off(*sample, bpm).is_some_and(|off| off <= 1.0));
+                }
+            }
+            println!("{hz} Hz, {bpm}/min: right in {right} of {due} seconds");
+            if right * 100 < due * 95 {
+                failed.push(format!("{hz} Hz, {bpm}/min: {right} of {due}"));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
 /// The sharper the pulse the sooner too few samples make it look like another: what can't be told is
 /// not told.
 #[test]
