@@ -38,13 +38,13 @@ export async function signIn(page, url, who) {
   await page.fill('#password', who.password);
   const posted = page.waitForResponse((answer) => answer.request().method() === 'POST' && new URL(answer.url()).pathname === '/sign-in');
   const [answer] = await Promise.all([posted, page.click('main button[type=submit]')]);
-  // A refusal is told at once and in its own words, not as an address that never came.
+  // Report a refusal at once with its text, not as a redirect that never comes.
   if (answer.status() !== 303) throw new Error(`${who.login} is refused with ${answer.status()}: ${await page.locator('#problem').innerText()}`);
   await page.waitForURL((to) => !to.pathname.startsWith('/sign-in'));
 }
 
 // A browser without shared workers, whose pages each hold a live connection of their own: only those can be cut
-// by a check. What the worker does when its connection is cut stands in tabs.mjs.
+// by a check. tabs.mjs checks what the worker does when its connection is cut.
 export async function ownLine(context) {
   await context.addInitScript(() => { delete window.SharedWorker; });
 }

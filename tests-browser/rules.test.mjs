@@ -6,7 +6,7 @@ import '../crates/web/assets/line.js';
 
 const { rules, Line, Hub } = globalThis.aceso;
 
-// A clock that tests move, and connections that say what tests say.
+// A clock that tests move, and connections whose events tests send.
 const scene = () => {
   const at = { mono: 0, wall: 1_000_000 };
   const clock = () => ({ ...at });
@@ -45,7 +45,7 @@ test('the strip keeps its order while somebody points at it', () => {
   assert.equal(rules.held(false, 0), false);
 });
 
-test('the worst alarm that is neither silenced nor answered rings, and a lost line does', () => {
+test('the worst alarm that is neither silenced nor answered rings, and a lost connection rings', () => {
   const alarm = (priority, active = true, silencedMs = 0) => ({ priority, active, silencedMs });
   assert.equal(rules.worst([alarm('low'), alarm('high'), alarm('medium')], 5, false), 'high');
   assert.equal(rules.worst([alarm('high', true, 10), alarm('medium')], 5, false), 'medium');
@@ -87,7 +87,7 @@ test('a curve has a hole wherever nothing was measured', () => {
   assert.deepEqual(means(), [70, 70, null, 70], 'nothing at all for six seconds');
 });
 
-test('a silent line is lost within two seconds, whether it is cut, asleep or held back', () => {
+test('a silent connection is lost within two seconds, whether it is cut, asleep or held back', () => {
   const { at, clock, pass, sources, connect, open } = scene();
   const line = new Line('/live', connect, () => {}, clock);
   line.want('');
@@ -105,7 +105,7 @@ test('a silent line is lost within two seconds, whether it is cut, asleep or hel
   sources[0].say('beat');
   at.wall += 3_600_000; // asleep: only the wall clock went on
   assert.equal(line.watch().live, false);
-  assert.equal(open().length, 2, 'and made anew at once');
+  assert.equal(open().length, 2, 'and opened again at once');
   sources[1].say('beat');
   assert.equal(line.watch().live, true);
   assert.deepEqual(open(), [sources[1]], 'one remains');
@@ -113,21 +113,21 @@ test('a silent line is lost within two seconds, whether it is cut, asleep or hel
 
 test('another set of pages is followed without a moment of silence, and a refusal is tried again', () => {
   const { clock, pass, sources, connect, open } = scene();
-  const told = [];
-  const line = new Line('/live', connect, (name) => told.push(name), clock);
+  const names = [];
+  const line = new Line('/live', connect, (name) => names.push(name), clock);
   line.want('wall');
   sources[0].say('beat');
   line.want('a-treatment,wall');
   sources[0].say('alarm');
-  assert.equal(open().length, 2, 'the old one speaks until the new one does');
+  assert.equal(open().length, 2, 'the old one goes on until the new one sends an event');
   sources[1].say('beat');
   assert.deepEqual(open(), [sources[1]]);
-  assert.deepEqual(told, ['beat', 'alarm', 'beat']);
+  assert.deepEqual(names, ['beat', 'alarm', 'beat']);
   assert.equal(sources[1].address, '/live?with=a-treatment,wall');
   sources[1].say('error');
   pass(500);
   line.watch();
-  assert.equal(open().length, 1, 'made anew');
+  assert.equal(open().length, 1, 'opened again');
   sources[2].say('error');
   pass(500);
   line.watch();
@@ -170,7 +170,7 @@ test('twelve pages share one connection, and each gets what it shows', () => {
   assert.equal(sources.at(-1).address.includes('p3-'), true, 'seen again');
 });
 
-test('a page that was frozen is forgotten, and is told everything when it says hello again', () => {
+test('a frozen page is dropped, and gets everything when it registers again', () => {
   const { clock, pass, sources, connect } = scene();
   const hub = new Hub(connect, false, clock);
   const frozen = window(hub, 'wall', { running: true });
@@ -187,7 +187,7 @@ test('a page that was frozen is forgotten, and is told everything when it says h
   assert.deepEqual(frozen.names().slice(-1), ['strip']);
 });
 
-test('when the ringing window closes another rings at once, and none is told when none can', () => {
+test('when the ringing window closes another rings at once, and each knows when none can', () => {
   const { clock, sources, connect } = scene();
   const hub = new Hub(connect, false, clock);
   const first = window(hub, 'wall', { running: true });

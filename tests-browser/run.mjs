@@ -5,7 +5,7 @@
 //
 // FILE.json: {"doctor":{"login":"…","password":"…"},"patient":{…},"administrator":{…}}
 // The alarm's CMD must make an alarm begin for a patient on the wall; it may end at once or stay. The
-// stall's must stop the ledger and let it go on; without it, the page is told what it would hear.
+// stall's must stop the ledger and let it go on; without it, this script sends the page the events of a stall.
 // Every check prints a line; the status is 1 if one fails.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -116,7 +116,7 @@ try {
     await page.fill('#password', 'certainly wrong');
     await page.click('main button[type=submit]');
     await page.waitForSelector('[role=alert] b');
-    must(/wrong|wait/i.test(await page.locator('#problem').innerText()), 'a wrong password is told in a sentence');
+    must(/wrong|wait/i.test(await page.locator('#problem').innerText()), 'a wrong password is explained in a sentence');
     await context.close();
   }
 
@@ -128,7 +128,7 @@ try {
   must((await doctor.page.locator('.tile').count()) > 0, 'patients are on the wall');
   await changes(doctor.page, '.tile [data-value]', 'wall');
   await doctor.page.waitForSelector('.proof[data-steps="3"]', { timeout: ALARM_WAIT_MS, state: 'attached' })
-    .then(() => said('wall: a value becomes final before one’s eyes'), () => must(false, 'wall: a value becomes final'));
+    .then(() => said('wall: a value becomes final while the page is open'), () => must(false, 'wall: a value becomes final'));
 
   if (options['alarm-command']) {
     // Watches for alarms that are not there yet, and notes the moment each is painted.
@@ -143,12 +143,12 @@ try {
         look();
       });
     });
-    const told = run(options['alarm-command']);
+    const running = run(options['alarm-command']);
     const alarm = await Promise.race([
       doctor.page.evaluate(() => window.seenAlarm),
       new Promise((_, no) => { setTimeout(() => no(new Error('no alarm came to the wall')), ALARM_WAIT_MS).unref(); }),
     ]);
-    await Promise.race([told, new Promise((go) => { setTimeout(go, 1000).unref(); })]);
+    await Promise.race([running, new Promise((go) => { setTimeout(go, 1000).unref(); })]);
     const late = alarm.shown - alarm.raised;
     must(late < ALARM_WITHIN_MS, `wall: an alarm (${alarm.priority}) is shown ${late} ms after it was raised`);
     if (alarm.priority === 'high') must(alarm.shout.length > 0, 'a high alarm is announced to screen readers at once');
@@ -201,7 +201,7 @@ try {
   const walled = await patient.page.request.get(`${url}/wall`);
   must(walled.status() === 404, 'the patient finds no wall');
 
-  // A silent line is told, and struck through.
+  // A lost connection is reported, and old values are struck through.
   const lost = async () => {
     const { context, page } = await visit();
     await ownLine(context);
@@ -211,7 +211,7 @@ try {
     await page.waitForSelector('.tile [data-value]');
     await page.waitForSelector('#lost:not([hidden])', { timeout: 40_000 });
     const struck = await page.locator('.tile .v:not([data-at-ms="0"])').evaluateAll((found) => found.map((cell) => cell.classList.contains('stale')));
-    must(struck.length > 0 && struck.every(Boolean), 'a lost connection is told, and old values are struck through');
+    must(struck.length > 0 && struck.every(Boolean), 'a lost connection is reported, and old values are struck through');
     await page.screenshot({ path: join(options.out, 'wall-lost.png') });
     await context.unroute('**/live?*');
     await page.waitForSelector('#lost', { state: 'hidden', timeout: 40_000 });
@@ -219,7 +219,7 @@ try {
     await context.close();
   };
 
-  // An open page hears that the ledger stands still, and that it moves again, without being loaded anew.
+  // An open page shows that the ledger stands still, and that it moves again, without a reload.
   const halted = async () => {
     const { context, page } = await visit({ viewport: SIZES[0] });
     await ownLine(context);
@@ -272,18 +272,18 @@ try {
         localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage.getItem(key)), ...change }));
       }, change);
     };
-    const told = (id) => page.waitForSelector(`${id}:not([hidden])`, { timeout: CHANGE_WAIT_MS });
+    const shown = (id) => page.waitForSelector(`${id}:not([hidden])`, { timeout: CHANGE_WAIT_MS });
     await page.reload();
     await page.waitForFunction(() => {
       const key = Object.keys(localStorage).find((key) => key.startsWith('aceso.witness.'));
       return JSON.parse(localStorage.getItem(key)).height >= Number(document.body.dataset.height);
     });
-    must(await page.locator('#behind').isHidden() && await page.locator('#split').isHidden(), 'a ledger that goes on alarms no witness');
+    must(await page.locator('#behind').isHidden() && await page.locator('#split').isHidden(), 'while the ledger goes on there is no warning');
     const before = await page.evaluate(() => ({ height: Number(document.body.dataset.height), digest: document.body.dataset.digest }));
     await remember({ height: 900_000_000 });
     await page.goto(`${url}/help`);
-    await told('#behind');
-    must((await page.locator('#behind').innerText()).includes('900,000,000'), 'a ledger that ends before what was seen is told, with the block');
+    await shown('#behind');
+    must((await page.locator('#behind').innerText()).includes('900,000,000'), 'a ledger that ends before the block seen is reported, with that block');
     await page.screenshot({ path: join(options.out, 'ledger-behind.png') });
     await accessible(page, 'ledger behind');
     await remember(before);
@@ -292,16 +292,16 @@ try {
       const key = Object.keys(localStorage).find((key) => key.startsWith('aceso.witness.'));
       return JSON.parse(localStorage.getItem(key)).height > before.height;
     }, before);
-    must(await page.locator('#behind').isHidden() && await page.locator('#split').isHidden(), 'a node that has caught up is told of no more');
+    must(await page.locator('#behind').isHidden() && await page.locator('#split').isHidden(), 'a node that has caught up is no longer reported');
     await remember({ ...before, digest: 'ab'.repeat(32) });
     await page.goto(`${url}/wall`);
-    await told('#split');
-    must((await page.locator('#split').innerText()).includes('abababab…abababab'), 'another block in place of the one seen is told, with both digests');
+    await shown('#split');
+    must((await page.locator('#split').innerText()).includes('abababab…abababab'), 'another block in place of the one seen is reported, with both digests');
     await page.screenshot({ path: join(options.out, 'ledger-split.png') });
     await accessible(page, 'ledger split');
     await page.goto(`${url}/help`);
-    await told('#split');
-    said('a ledger with two pasts is told on every page from then on');
+    await shown('#split');
+    said('a ledger with two pasts is reported on every page from then on');
     await context.close();
   };
 
@@ -344,7 +344,7 @@ try {
   await browser.close();
 }
 
-// What the live stream would say of the ledger, in its place: a stall takes a minute to be one.
+// Stands in for the live stream: a real stall is noticed only after a minute.
 async function hears(page, context, stale) {
   await context.unroute('**/live?*');
   await context.route('**/live?*', (route) => {
@@ -355,7 +355,7 @@ async function hears(page, context, stale) {
   if (stale) await page.reload();
 }
 
-// A proposal is shown in full before anything is sent, wrong ones lead back, and leaving changes nothing.
+// A proposal is shown in full before anything is sent, a wrong one leads back, and Cancel changes nothing.
 async function proposal(page) {
   const fill = async (key, endpoint) => {
     await page.goto(`${url}/ledger/authorities`);
@@ -366,7 +366,7 @@ async function proposal(page) {
   };
   const key = 'ab'.repeat(32);
   await fill('no key', 'ledger.hospital.example:9000');
-  must(/64 hexadecimal digits/.test(await page.locator('main').innerText()), 'a wrong proposal is told what is wrong with it');
+  must(/64 hexadecimal digits/.test(await page.locator('main').innerText()), 'a wrong proposal comes back with what is wrong');
   await page.click('main a:has-text("Back to Authorities")');
   must(new URL(page.url()).pathname === '/ledger/authorities', 'and leads back to where it was made');
   for (const viewport of SIZES) {
@@ -381,7 +381,7 @@ async function proposal(page) {
   const text = await page.locator('main').innerText();
   must(/Propose this change\?/.test(text) && text.includes(key) && text.includes('north-valley'), 'a proposal is shown in full before it is sent');
   await page.click('main a:has-text("Cancel")');
-  must(!(await page.locator('main').innerText()).includes(key.slice(0, 6)), 'left alone, nothing is proposed');
+  must(!(await page.locator('main').innerText()).includes(key.slice(0, 6)), 'after Cancel nothing is proposed');
 }
 
 // The first patient of the wall whose record the doctor may open.

@@ -6,9 +6,9 @@
 // The alarm's CMD makes a high alarm begin at a patient on the wall, the warning's a lesser one at another
 // patient. The stop's holds the serving process up (SIGSTOP), so that its connections stay open and say
 // nothing. What is real here: the ward, the browser, its shared worker, its audio graph and its autoplay
-// rule. What is acted: a headless page is always in sight and is never frozen by the browser. That a tab is
-// out of sight for six minutes is told to the page, and its clock is moved; a frozen tab is one whose scripts
-// are stopped by a debugger, in a process of its own.
+// rule. What is simulated: a headless page is always visible and never frozen by the browser. For a tab that is
+// out of sight for six minutes the script sets the page's visibility and moves its clock; a frozen tab is one
+// whose scripts are stopped by a debugger, in a process of its own.
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +34,7 @@ let checks = 0;
 const must = (holds, text) => { if (!holds) throw new Error(text); checks += 1; console.log(`ok ${checks} tabs: ${text}`); };
 const run = (command) => new Promise((done, no) => { execFile('/bin/sh', ['-c', command], (why, out) => (why ? no(why) : done(out))); });
 
-// Hears what a page plays, and notes when each alarm is painted.
+// Records what a page plays, and when each alarm is painted.
 const ears = () => {
   const Real = window.AudioContext;
   window.heardContexts = [];
@@ -132,7 +132,7 @@ try {
   await wall.waitForSelector('.tile [data-value]');
   await wall.waitForFunction(() => globalThis.aceso.page.running, null, { timeout: WAIT_MS });
   must((await sound(wall)) === 'Turn alarm sound off', 'the choice outlives going to another page and back');
-  // Two more tabs were touched by their reader, so that the browser lets them ring.
+  // Two more tabs are clicked, so that the browser lets them ring.
   for (const tab of [charts[0], charts[1]]) {
     await tab.mouse.click(720, 500);
     await tab.waitForFunction(() => globalThis.aceso.page.running, null, { timeout: WAIT_MS });
@@ -226,7 +226,7 @@ try {
   tabs.push(next);
 
   // No window that may ring is left: the rest say so. (A page that the check has asked something may ring, as
-  // if somebody had touched it: Help is opened anew.)
+  // if somebody had touched it: Help is opened again.)
   for (const tab of tabs.filter((each) => each !== next)) await tab.close();
   const help2 = await page('/help');
   tabs = [next, help2];
@@ -243,7 +243,7 @@ try {
     await run(options['stop-command']);
     try {
       const said = await Promise.all(tabs.map((tab) => tab.waitForFunction(() => window.silentFor, null, { timeout: WAIT_MS, polling: 100 }).then((ms) => ms.jsonValue())));
-      must(Math.max(...said) <= WITHIN_MS + 600, `a silent line is told in every tab: after ${said.join(', ')} ms of silence`);
+      must(Math.max(...said) <= WITHIN_MS + 600, `a silent connection is reported in every tab: after ${said.join(', ')} ms of silence`);
       must((await next.title()).startsWith('Connection lost'), 'and in the title');
       const button = next.locator('.alarm form[action$="/acknowledge"] button').first();
       must((await button.getAttribute('aria-disabled')) === 'true', 'Acknowledge says that it does nothing');

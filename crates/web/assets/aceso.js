@@ -105,14 +105,14 @@
   const title = document.title.slice(dataset.alarmTitle ? dataset.alarmTitle.length + 3 : 0);
   let alarmTitle = dataset.alarmTitle;
   let state = { live: true, heldBack: false };
-  let heard = moment(); // the hub's last sign of life
-  let alive = moment(); // the server's
+  let heard = moment(); // last message of the hub
+  let alive = moment(); // last beat of the server
   let ended = false;
   let quiet = false;
   let topic = dataset.topic || '';
   let port = null;
   const hidden = () => document.visibilityState === 'hidden';
-  // `lines` counts what the server said; `rings` is the hub's word that this window rings.
+  // `lines` counts events of the server; `rings` is true while the hub lets this window ring.
   const page = { running: false, rings: false, lines: 0, lost: () => quiet, ended: () => ended, alive: () => alive.wall, now, moment };
 
   const ACTS = '.alarm .acts button, .limitform button';
@@ -226,7 +226,7 @@
       listen(worker.port);
     } catch { lone(); }
   };
-  // The hub forgets a page that was frozen, and a worker may have been ended: say hello again.
+  // The hub drops a page that was frozen, and a worker may have ended: register again.
   let again = moment();
   const revive = () => {
     if (!port || ended || rules.since(heard, moment()) < rules.QUIET_MS || rules.since(again, moment()) < 1000) return;
@@ -235,7 +235,7 @@
     else hello();
   };
 
-  // --- acts need a connection -------------------------------------------------------------------
+  // --- actions need a connection -------------------------------------------------------------------
   const undone = (words) => { text(one('#undone-why'), words); one('#undone').hidden = false; };
   document.addEventListener('submit', (event) => {
     if (!quiet || !event.target.matches('.alarm .acts form, .limitform')) return;
@@ -243,10 +243,10 @@
     event.stopImmediatePropagation();
     undone('There is no connection: nothing was sent.');
   }, true);
-  for (const name of ['htmx:sendError', 'htmx:timeout']) document.addEventListener(name, () => undone('It did not reach the server.'));
+  for (const name of ['htmx:sendError', 'htmx:timeout']) document.addEventListener(name, () => undone('The request did not reach the server.'));
   document.addEventListener('htmx:responseError', (event) => {
     if (event.detail.xhr.status === 401) window.location.reload();
-    else undone('The server did not do it.');
+    else undone('The server did not carry it out.');
   });
   document.addEventListener('htmx:afterRequest', (event) => { if (event.detail.successful && one('#undone')) one('#undone').hidden = true; });
 
@@ -276,7 +276,7 @@
   // --- start ------------------------------------------------------------------------------------
   const settle = (root) => { localise(root); proveAll(); watch(); };
   Object.assign(globalThis.aceso, { page, settle });
-  // After settling: until then htmx lends a new element the attributes of the one it replaces.
+  // After settling: until then a new element has the attributes of the one that htmx replaced.
   document.addEventListener('htmx:afterSettle', (event) => {
     settle(document);
     tell('drawn', event.detail && event.detail.elt);
@@ -289,6 +289,6 @@
   setInterval(() => { revive(); leave(); watch(); }, 500);
   tell('drawn', document);
   addEventListener('pagehide', () => say({ bye: true }));
-  // A page from the back/forward cache shows what was: it is made anew.
+  // A page from the back/forward cache shows old values: it is loaded again.
   addEventListener('pageshow', (event) => { if (event.persisted) { for (const node of all('#now, #ward, #strip, .pt, .two')) node.hidden = true; window.location.reload(); } });
 })();

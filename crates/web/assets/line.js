@@ -1,28 +1,28 @@
-// The one live connection of a browser, and the hub that shares it among its pages. Runs in a shared
-// worker; where there is none, each page runs it for itself and gives the connection back while hidden.
+// The one live connection of a browser, and the hub that shares it among its pages. Runs in a shared worker;
+// where there is none, each page runs it for itself and closes its connection while hidden.
 'use strict';
 (() => {
   const { rules } = globalThis.aceso;
   const TOPICS_MAX = 24; // as the server
-  const FORGET_MS = 10000; // a page that does not answer for so long is frozen or gone; it says hello again
-  const AWAY_MS = 5000; // a page out of sight for so long gives back what only it shows
+  const FORGET_MS = 10000; // a page that does not answer for this long is frozen or gone; when it wakes it registers again
+  const AWAY_MS = 5000; // a page hidden for this long gives up the topic that only it shows
   const NAMES = ['beat', 'proof', 'strip', 'alarm', 'values', 'tile', 'ward', 'now', 'closed', 'ended'];
   const FOR_ALL = ['beat', 'proof', 'strip', 'alarm', 'ended'];
   const moment = () => ({ mono: performance.now(), wall: Date.now() });
 
-  // `connect(address)` gives an EventSource, `tell(name, data)` takes what it says.
+  // `connect(address)` returns an EventSource, `tell(name, data)` gets its events.
   class Line {
     constructor(address, connect, tell, clock = moment) {
       Object.assign(this, { address, connect, tell, clock });
       this.topics = '';
-      this.current = null; // says something
-      this.next = null; // was opened, and has not said anything yet
+      this.current = null; // has sent an event
+      this.next = null; // was opened, no event yet
       this.heard = clock();
       this.over = false;
-      this.paused = false; // nobody looks: opened again when somebody does
+      this.paused = false; // closed while no page is visible
     }
 
-    // Follows these topics: the new connection speaks before the old one goes.
+    // Follows these topics: the old connection is closed at the first event of the new one.
     want(topics) {
       if (topics === this.topics && (this.current || this.next)) return;
       this.topics = topics;
@@ -40,7 +40,7 @@
       source.addEventListener('open', () => { attempt.answered = true; });
       // The browser would try again by itself, but not after a refusal, and not soon.
       source.addEventListener('error', () => this.failed(attempt));
-      for (const name of NAMES) source.addEventListener(name, (message) => this.hear(attempt, name, message.data));
+      for (const name of NAMES) source.addEventListener(name, (message) => this.receive(attempt, name, message.data));
     }
 
     failed(attempt) {
@@ -49,7 +49,7 @@
       attempt.failed = true;
     }
 
-    hear(attempt, name, text) {
+    receive(attempt, name, text) {
       if (attempt === this.next) {
         if (this.current) this.current.source.close();
         this.current = attempt;
@@ -69,7 +69,7 @@
       this.next = null;
     }
 
-    // Twice a second: what is to be said of the connection. Makes it anew when it is silent.
+    // Called twice a second: the state of the connection. Opens it again when it is silent.
     watch() {
       const now = this.clock();
       const quiet = rules.since(this.heard, now);
@@ -85,13 +85,13 @@
     }
   }
 
-  // Shares one line among pages. Each page's port says { hello: { topic, rendered } }, then { here } after
+  // Shares one connection among pages. Each page's port sends { hello: { topic, rendered } }, then { here } after
   // every tick, and { bye }.
   class Hub {
     constructor(connect, lone = false, clock = moment) {
       Object.assign(this, { connect, lone, clock });
       this.pages = new Map();
-      this.kept = new Map(); // newest of each drawn part, for a page that comes in between
+      this.kept = new Map(); // newest of each rendered part, for a page that joins later
       this.line = null;
       this.rings = null;
       this.ended = null;
@@ -99,10 +99,10 @@
     }
 
     add(port) {
-      port.onmessage = ({ data }) => this.said(port, data);
+      port.onmessage = ({ data }) => this.receive(port, data);
     }
 
-    said(port, data) {
+    receive(port, data) {
       if (data.bye) { this.pages.delete(port); this.settle(); return; }
       if (data.hello) this.hello(port, data.hello);
       const page = this.pages.get(port);
@@ -122,14 +122,14 @@
         this.pages.set(port, { id: this.count, running: false, hiddenMs: 0 });
       }
       Object.assign(this.pages.get(port), { topic, heard: this.clock() });
-      if (!this.line) this.line = new Line(address, this.connect, (name, detail) => this.tell(name, detail), this.clock);
+      if (!this.line) this.line = new Line(address, this.connect, (name, detail) => this.publish(name, detail), this.clock);
       if (this.ended) { port.postMessage({ name: 'ended', detail: this.ended }); return; }
       for (const [, { name, detail }] of this.kept) {
         if (detail.now > rendered && this.concerns(this.pages.get(port), name, detail)) port.postMessage({ name, detail });
       }
     }
 
-    // Opens what the pages in sight show, and elects who rings.
+    // Follows what the visible pages show, and chooses the page that rings.
     settle() {
       if (!this.line) return;
       const pages = [...this.pages.values()];
@@ -168,7 +168,7 @@
       return FOR_ALL.includes(name) || (page.topic === detail.t && !this.away(page));
     }
 
-    tell(name, detail) {
+    publish(name, detail) {
       if (name === 'ended') this.ended = detail;
       if (name === 'strip') this.kept.set(name, { name, detail });
       if (['ward', 'tile', 'now'].includes(name)) {

@@ -1,15 +1,15 @@
-// What the pages' scripts decide, without a page: node tests it (tests-browser/rules.test.mjs), pages
-// and the worker load it. Moments are { mono, wall }: milliseconds of a clock that never goes back but
+// Decisions of the pages' scripts that need no page: pages and the worker load this file, node tests it
+// (tests-browser/rules.test.mjs). Moments are { mono, wall }: milliseconds of a clock that never goes back but
 // may stand still while a computer sleeps, and of one that goes on but may be set.
 'use strict';
 (() => {
-  const QUIET_MS = 1500; // three beats; looked at twice a second, so that two seconds of silence are told
-  const REOPEN_MS = 4000; // a connection that says nothing for so long is made anew
-  const UNHEARD_MS = 3000; // a window that does not answer for so long does not ring
-  const HIDDEN_MS = 60000; // a window nobody has seen for so long leaves ringing to one that is seen
-  const HOLD_MS = 10000; // the strip keeps its order so long after the pointer last moved in it
+  const QUIET_MS = 1500; // three beats; checked twice a second, so that silence is shown within two seconds
+  const REOPEN_MS = 4000; // a connection without any event for this long is opened again
+  const UNHEARD_MS = 3000; // a window that does not answer for this long does not ring
+  const HIDDEN_MS = 60000; // a window hidden for this long leaves ringing to a visible one
+  const HOLD_MS = 10000; // the strip keeps its order for this long after the pointer last moved in it
   const IDLE_MS = 15 * 60000; // as the clinic's own rule
-  const STAY_MS = 60000; // at most so often the server is told that somebody is there
+  const STAY_MS = 60000; // shortest time between two messages to the server that somebody is there
   const ORDER = ['high', 'medium', 'low', 'tech'];
   // Modelled on IEC 60601-1-8: bursts of ten, three and one pulses.
   const PATTERNS = {
@@ -19,7 +19,7 @@
     tech: { pulses: [0], tone: 392, every: 25000 },
   };
 
-  // The longer of both clocks: neither sleep nor a set clock hides a silence.
+  // The longer time by either clock: neither sleep nor a clock that was set hides a silence.
   const since = (then, now) => Math.max(0, now.mono - then.mono, now.wall - then.wall);
 
   // The order of the strip. While somebody points at it nothing moves: what is over keeps its place, and
@@ -29,8 +29,8 @@
     const kept = shown.map((key) => ({ key, gone: !incoming.includes(key) }));
     return [...kept, ...incoming.filter((key) => !shown.includes(key)).map((key) => ({ key, gone: false }))];
   };
-  // Does an alarm belong into the strip of a page on which `mine` (or nobody: null) has a place of their own?
-  // A gateway's alarm is no patient's, and belongs everywhere.
+  // Does an alarm belong in the strip of a page that shows the alarms of `mine` (null: of nobody) elsewhere?
+  // A gateway's alarm has no patient, and belongs everywhere.
   const elsewhere = (patient, mine) => mine === null || patient !== mine;
   const held = (inside, movedMsAgo) => inside && movedMsAgo < HOLD_MS;
 
@@ -47,9 +47,9 @@
     return msAgo >= PATTERNS[priority].every;
   };
 
-  // Which window rings: one at most. `windows` are { id, running, unheardMs, hiddenMs } in the order they
-  // came. The one that rings goes on, unless it can't, does not answer, or has long been out of sight
-  // while another is seen.
+  // Which window rings: one at most. `windows` are { id, running, unheardMs, hiddenMs } in the order of opening.
+  // The one that rings goes on, unless it can't, does not answer, or has been hidden for long while another is
+  // visible.
   const ringer = (windows, current) => {
     const able = windows.filter((one) => one.running && one.unheardMs < UNHEARD_MS);
     const seen = able.find((one) => one.hiddenMs === 0);
@@ -60,7 +60,7 @@
   };
 
   // A curve's columns with a hole (null) wherever nothing was measured: `rows` are { at, min, mean, max,
-  // broken }, broken when something said "no value" since the row before.
+  // broken }, broken if there was a "no value" since the row before.
   const columns = (rows, gapMs, scale) => {
     const xs = [], lows = [], means = [], highs = [];
     let before = null;

@@ -1,6 +1,6 @@
 // Sound. It is off until somebody turns it on: browsers ask for that, and so do quiet rooms. The choice
 // holds for the session, in all windows of the browser; the hub (line.js) says which one of them rings.
-// Whoever chose sound and cannot be heard is told.
+// If sound is on and no window can ring, each says so.
 'use strict';
 (() => {
   const { rules, page } = globalThis.aceso;
@@ -13,7 +13,7 @@
   const banner = one('#silent');
   const again = one('#sound-again');
 
-  // Without a memory (private windows may refuse one) the choice holds for this page.
+  // Without storage (private windows may refuse it) the choice holds for this page.
   let chosen = false;
   const remember = (on) => {
     chosen = on;
@@ -26,7 +26,7 @@
 
   let audio = null;
   let tick = { you: false, rings: false };
-  let silentSince = null; // nobody rings, though somebody asked for it
+  let silentSince = null; // no window rings although sound is on
   const running = () => Boolean(chosen && audio && audio.state === 'running');
 
   const say = () => {
@@ -52,7 +52,7 @@
       audio = new AudioContext();
       audio.addEventListener('statechange', () => { say(); page.here(); });
     }
-    // Browsers refuse this until somebody touches the page: then it stays suspended, and is told.
+    // Browsers refuse this until somebody touches the page: then it stays suspended, and the page says so.
     if (audio.state !== 'running') audio.resume().then(say, say);
     say();
   };
@@ -93,7 +93,7 @@
     }
   };
   const ring = () => {
-    // A window that was frozen rings only once the hub says again that it is its turn.
+    // A window that was frozen rings only once the hub gives it the turn again.
     if (!tick.you || !running()) { last = null; cut(); return; }
     const worst = rules.worst(page.alarms(), page.now(), page.lost());
     if (!rules.due(worst, last, rang ? rules.since(rang, page.moment()) : Infinity)) { if (!worst) { last = null; cut(); } return; }

@@ -1,5 +1,5 @@
-// Puts what the stream brings into the page: the alarm strip, tiles, a patient's newest values. The
-// server has drawn all of it for this session; it is parsed, never run, and nothing else is asked for.
+// Puts what the stream brings into the page: the alarm strip, tiles, a patient's newest values. The server has
+// rendered all of it for this session; it is parsed, never executed, and causes no further request.
 'use strict';
 (() => {
   const { rules, page, settle, moment } = globalThis.aceso;
@@ -7,9 +7,9 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
   const parse = (html) => document.adoptNode(new DOMParser().parseFromString(html, 'text/html').body.firstElementChild);
-  const sources = new WeakMap(); // the markup an alarm was drawn from: what has not changed is left alone
+  const sources = new WeakMap(); // the markup of each alarm: one that has not changed is not replaced
 
-  // Puts a new part in place of an old one; whoever was on a button stays on it.
+  // Replaces an old part by a new one. The focus stays on its button.
   const replace = (old, fresh) => {
     const at = old.contains(document.activeElement) ? document.activeElement.id : '';
     old.replaceWith(fresh);
@@ -17,7 +17,7 @@
     if (at) { const same = document.getElementById(at); if (same) same.focus({ preventScroll: true }); }
   };
 
-  // --- who points where -------------------------------------------------------------------------
+  // --- the pointer -------------------------------------------------------------------------
   let pointed = null;
   let moved = moment();
   const point = (node) => { pointed = node instanceof Element ? node.closest('.alarms') : null; if (pointed) moved = moment(); };
@@ -74,7 +74,7 @@
     return fresh;
   };
 
-  let last = null; // the newest strip, to be put in order once nobody points at it
+  let last = null; // the newest strip, to be sorted once the pointer is away
   let waits = false;
   const strip = () => {
     const section = one('#alarms');

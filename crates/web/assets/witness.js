@@ -1,13 +1,13 @@
-// The browser is a witness of its own: it remembers the newest block it saw of this ledger, asks for
-// that block again, and says loudly when the ledger ends before it or shows another one in its place.
-// It believes no node, it only compares: whoever shows two pasts to one browser is caught.
+// Compares the ledger with what this browser saw before: remembers the newest block it saw, asks for that block
+// again, and warns when the ledger ends before it or has another block in its place. A node that shows two
+// different pasts to one browser is found out.
 'use strict';
 (() => {
   const { ledger } = document.body.dataset;
   const AGAIN_MS = 60000; // a page that stays open asks again this often
   const key = `aceso.witness.${ledger}`;
   const one = (selector, root = document) => root.querySelector(selector);
-  // Without a memory (private windows may refuse one) there is nothing to compare.
+  // Without storage (private windows may refuse it) there is nothing to compare.
   const read = () => { try { return JSON.parse(localStorage.getItem(key)) || {}; } catch { return {}; } };
   const write = (seen) => { try { localStorage.setItem(key, JSON.stringify(seen)); } catch { /* as above */ } };
   const moment = (ms) => {
@@ -36,7 +36,7 @@
   let asked = 0;
   const saw = async (height, digest) => {
     let seen = read();
-    // For ever: somebody has to find out.
+    // The warning stays for ever: somebody has to find the cause.
     if (whole(seen) && seen.other) { split(seen); return; }
     const newer = () => write({ height, digest, at: Date.now() });
     if (!whole(seen)) { newer(); return; }
@@ -60,10 +60,10 @@
       split(seen);
       return;
     }
-    // Another page of this browser may have seen more meanwhile, or two pasts: that is not written over.
-    const meanwhile = read();
-    if (whole(meanwhile) && meanwhile.other) { split(meanwhile); return; }
-    if (height > (meanwhile.height || 0)) newer();
+    // Another page of this browser may have seen a newer block by now, or two pasts: do not overwrite that.
+    const latest = read();
+    if (whole(latest) && latest.other) { split(latest); return; }
+    if (height > (latest.height || 0)) newer();
   };
 
   saw(Number(document.body.dataset.height), document.body.dataset.digest);

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::navigation::Navigation;
-use crate::quota::{BUNDLES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_PLACE_MAX, Permit, PermitPool, Requests};
-use crate::quota::{STREAMS_PER_PLACE_MAX, STREAMS_PER_SESSION_MAX};
+use crate::quota::{BUNDLES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_NETWORK_MAX, Permit, PermitPool, Requests};
+use crate::quota::{STREAMS_PER_NETWORK_MAX, STREAMS_PER_SESSION_MAX};
 use crate::refusals::{Reason, Refusals};
 use crate::server::{ConnectionPolicy, Timeouts};
 use crate::sign_in_queue::{SIGN_IN_WAIT, SignInQueue};
@@ -19,16 +19,16 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use vitals::PersonId;
 
-/// Milliseconds since 1970, handed in.
+/// Gives the time, milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// Most live streams at once; a further one is asked to try again.
+/// Most live streams at once; a further one is refused and may try again.
 pub const STREAMS_MAX: usize = 256;
 
 /// Upper bounds of the buckets in which the durations of requests are counted, seconds.
 const REQUEST_BUCKETS_S: [f64; 9] = [0.001, 0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0];
 
-/// What the server is told at start.
+/// Settings of the server.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The organisation's name, shown on every page.
@@ -36,11 +36,11 @@ pub struct Settings {
     /// True when browsers reach this server over TLS only: cookies become `Secure`.
     pub behind_tls: bool,
     /// True when a proxy on this machine stands in front and adds `X-Forwarded-For`: its last entry then
-    /// says who asks. Without a proxy anybody could write that header, and it is not read.
+    /// names the client. Without a proxy anybody could write that header, and it is not read.
     pub behind_proxy: bool,
-    /// Times within which connections have to do their part.
+    /// Timeouts of connections.
     pub timeouts: Timeouts,
-    /// The JSON-RPC port beside the pages, if there is one: its counters stand among the metrics.
+    /// The JSON-RPC port beside the pages, if there is one: its counters are part of the metrics.
     pub rpc: Option<crate::rpc::Rpc>,
 }
 
@@ -53,7 +53,7 @@ struct Inner {
     served: AtomicU64,
     request_durations: Histogram,
     refusals: Refusals,
-    /// Counts milliseconds that never go back.
+    /// Start of a clock that never goes back.
     started: Instant,
     requests: Requests,
     connections: PermitPool<Origin>,
@@ -84,9 +84,9 @@ impl App {
             refusals: Refusals::default(),
             started: Instant::now(),
             requests: Requests::default(),
-            connections: PermitPool::new(CONNECTIONS_PER_PLACE_MAX),
+            connections: PermitPool::new(CONNECTIONS_PER_NETWORK_MAX),
             streams_of: PermitPool::new(STREAMS_PER_SESSION_MAX),
-            streams_to: PermitPool::new(STREAMS_PER_PLACE_MAX),
+            streams_to: PermitPool::new(STREAMS_PER_NETWORK_MAX),
             bundles: Arc::new(Semaphore::new(BUNDLES_MAX)),
             bundles_of: PermitPool::new(1),
             sign_ins: SignInQueue::new(SIGN_IN_WAIT),
@@ -105,7 +105,7 @@ impl App {
         (self.0.clock)()
     }
 
-    /// What the server was told at start.
+    /// The settings given at start.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.settings
@@ -130,7 +130,7 @@ impl App {
     /// The same for calls that the clinic may refuse.
     ///
     /// # Errors
-    /// The clinic's refusal, as the caller is to be told of it.
+    /// The clinic's refusal, as the caller may see it.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         call: impl FnOnce(&Arc<Clinic>, u64) -> Result<T, ClinicError> + Send + 'static,
@@ -177,7 +177,7 @@ impl App {
         self.0.refusals.counts()
     }
 
-    /// One request or connection more from this network; or the milliseconds after which to ask again.
+    /// Counts a request or connection of this network; refused with the milliseconds after which to try again.
     pub(crate) fn request_allowed(&self, from: Origin) -> Result<(), u64> {
         let now_ms = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.requests.take(from, now_ms)
@@ -221,7 +221,7 @@ impl ConnectionPolicy for App {
         self.settings().timeouts
     }
 
-    /// A permit for a connection from this address, if it may have one. The proxy in front needs none.
+    /// A permit for a connection from this address, if it may have one. A proxy in front needs none.
     fn connection_permit(&self, peer: IpAddr) -> Option<Option<Permit<Origin>>> {
         if self.0.settings.behind_proxy && peer.is_loopback() {
             return Some(None);

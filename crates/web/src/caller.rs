@@ -41,7 +41,7 @@ pub fn no_cookie(behind_tls: bool) -> String {
 /// How a request names its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Credential {
-    /// Sent by a browser with every request, also with one that another site made: a post needs more.
+    /// Sent by a browser with every request, also with one that another site caused: a post needs a token as well.
     Cookie,
     /// Sent by a program on purpose.
     Bearer,
@@ -124,7 +124,7 @@ impl Caller {
         mark
     }
 
-    /// Names the session to the pages of its browser, which share one stream and one sound.
+    /// Names the session for the pages of its browser, which share one stream and one sound.
     #[must_use]
     pub(crate) fn browser_mark(&self) -> String {
         let mut mark = self.derived(b"aceso/page/v1/browser");

@@ -29,15 +29,15 @@ pub struct Bucket {
     pub count: u32,
     /// The newest envelope in it: position in the chart's list.
     pub envelope: u32,
-    /// Something said "no value" between the stretch before and this one.
+    /// There was a "no value" between the bucket before and this one.
     pub broken: bool,
 }
 
 /// Samples that are expected this often may miss two in a row before the curve breaks.
 const INTERVALS_JOINED: u64 = 3;
 
-/// Values further apart than this are not joined: three times as far as is usual for the device, and no
-/// nearer than neighbouring buckets.
+/// Values further apart than this are not joined: three times the device's usual interval, and at least the
+/// distance of neighbouring buckets.
 #[must_use]
 pub fn gap_ms(points: &[Point], bucket_ms: u64) -> u64 {
     let mut apart: Vec<u64> = points

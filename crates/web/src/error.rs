@@ -27,13 +27,13 @@ pub(crate) struct Details {
     pub(crate) text: String,
     /// Address and name of the page one came from, where that is not the first one.
     pub(crate) back: Option<(&'static str, &'static str)>,
-    /// Further ways on.
+    /// Further links.
     pub(crate) ways: Vec<(String, &'static str)>,
     /// The page shows the alarms of the ward, which leaves an access entry.
     pub(crate) with_ward: bool,
 }
 
-/// What a handler gives.
+/// What a handler returns.
 pub(crate) type Answer = Result<Response, Error>;
 
 impl Error {
@@ -68,13 +68,13 @@ impl Error {
         self
     }
 
-    /// The same with a way back.
+    /// The same with a link back.
     pub(crate) fn back(mut self, href: &'static str, label: &'static str) -> Self {
         self.0.back = Some((href, label));
         self
     }
 
-    /// Nothing there, or nothing the asker may know of: both look the same.
+    /// Not there, or the caller may not know of it: both look the same.
     pub(crate) fn not_found() -> Self {
         Self::new(
             Reason::NotFound,
@@ -86,7 +86,7 @@ impl Error {
         )
     }
 
-    /// A bed of this person's own wall, whose record they may not open.
+    /// A bed on this person's own wall, whose record they may not open.
     pub(crate) fn record_closed(place: &str, patient: PatientId) -> Self {
         let text = format!(
             "You may not open the record of {place}: no consent of this patient lets you read it. \
@@ -121,7 +121,7 @@ impl Error {
         )
     }
 
-    /// A post that no page of ours made for this session.
+    /// A post that did not come from one of our pages of this session.
     pub(crate) fn cross_site() -> Self {
         Self::new(
             Reason::Foreign,
@@ -252,7 +252,7 @@ impl Error {
         .retry_after(5)
     }
 
-    /// The server's own fault; its cause stands in the operator's log, never on a page.
+    /// The server failed; the cause is in the operator's log, never on a page.
     pub(crate) fn failed() -> Self {
         Self::new(
             Reason::Failed,
@@ -289,10 +289,10 @@ impl From<ClinicError> for Error {
             ClinicError::Denied(why) => why.into(),
             ClinicError::Wrong(why) => Self::wrong(&sentence(&why)),
             ClinicError::Elsewhere => Self::other_ledger(sentence(&why.to_string())),
-            // Asking again would not help.
+            // Trying again would not help.
             ClinicError::Ledger(LedgerError::Refused(why)) => Self::wrong(&sentence(&why)),
             ClinicError::Ledger(why) => Self::waiting(sentence(&why.to_string())),
-            // The vault or the store failed: their words are for the operator's log.
+            // The vault or the store failed: the details are for the operator's log.
             _ => Self::failed(),
         }
     }

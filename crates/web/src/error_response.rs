@@ -19,7 +19,7 @@ use serde::Serialize;
 /// Longest address that signing in leads back to, bytes as written.
 const NEXT_BYTES_MAX: usize = crate::server::ADDRESS_BYTES_MAX / 2;
 
-/// What a client takes.
+/// The format that a client accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Page,
@@ -102,7 +102,7 @@ pub(crate) async fn render(app: &App, parts: &Parts, response: Response) -> Resp
         caller => caller,
     };
     let mut rendered = rendered(app, parts, caller.as_ref(), error.details());
-    // What the router itself said beside the status, such as the methods an address takes.
+    // Headers that the router set, such as the methods that an address allows.
     for (name, value) in response.headers() {
         if !rendered.headers().contains_key(name) && *name != header::CONTENT_LENGTH {
             rendered.headers_mut().insert(name.clone(), value.clone());
@@ -111,7 +111,7 @@ pub(crate) async fn render(app: &App, parts: &Parts, response: Response) -> Resp
     rendered
 }
 
-/// A refusal given before anybody looked who is asking.
+/// A refusal given before the caller was looked up.
 pub(crate) fn anonymous(app: &App, parts: &Parts, error: &Error) -> Response {
     rendered(app, parts, None, error.details())
 }

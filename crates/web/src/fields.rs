@@ -1,11 +1,11 @@
-//! Fields of forms and queries. Read strictly: the site's own pages send nothing odd, and a field that was guessed
-//! at could change what nobody meant to change.
+//! Fields of forms and queries. Read strictly: the site's own pages send nothing unusual, and guessing at a field
+//! could change what nobody meant to change.
 
 use std::collections::BTreeMap;
 
 /// Most fields of a form or an address.
 pub const FIELDS_MAX: usize = 32;
-/// Longest name of a field that is told back.
+/// Longest name of a field that an error message repeats.
 const NAME_BYTES_MAX: usize = 32;
 
 /// Fields by name.
@@ -14,7 +14,7 @@ pub type Fields = BTreeMap<String, String>;
 /// What is wrong with fields, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
-    /// A percent sign without two hexadecimal digits, or bytes that are no UTF-8.
+    /// A percent sign without two hexadecimal digits, or bytes that are not UTF-8.
     #[error("A field is not encoded as pages encode it.")]
     Coding,
     /// A control character.
@@ -34,8 +34,8 @@ pub enum FieldError {
     TooMany,
 }
 
-/// A field's name, as far as it is safe and short enough to be told back.
-fn told(name: &str) -> String {
+/// A field's name, if it is safe and short enough to be repeated.
+fn shortened(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let short = !name.is_empty() && name.len() <= NAME_BYTES_MAX;
     if short && name.chars().all(plain) { format!("“{name}”") } else { "with an odd name".into() }
@@ -70,13 +70,13 @@ pub fn read(text: &[u8]) -> Result<Fields, FieldError> {
         let (name, value) =
             (decode(name).ok_or(FieldError::Coding)?, decode(value).ok_or(FieldError::Coding)?);
         if name.chars().chain(value.chars()).any(char::is_control) {
-            return Err(FieldError::Control(told(&name)));
+            return Err(FieldError::Control(shortened(&name)));
         }
         if fields.len() == FIELDS_MAX {
             return Err(FieldError::TooMany);
         }
         if fields.contains_key(&name) {
-            return Err(FieldError::Twice(told(&name)));
+            return Err(FieldError::Twice(shortened(&name)));
         }
         fields.insert(name, value);
     }
@@ -87,7 +87,7 @@ pub fn read(text: &[u8]) -> Result<Fields, FieldError> {
 pub(crate) fn fit(fields: &Fields, form: &[&'static str]) -> Result<(), FieldError> {
     let named = |field: &str| form.iter().any(|known| known.trim_end_matches('?') == field);
     if let Some(name) = fields.keys().find(|name| !named(name)) {
-        return Err(FieldError::Unknown(told(name)));
+        return Err(FieldError::Unknown(shortened(name)));
     }
     match form.iter().find(|name| !name.ends_with('?') && !fields.contains_key(**name)) {
         Some(name) => Err(FieldError::Missing(name)),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_page_of_ours_sends_is_named() {
+    fn a_field_that_no_page_sends_is_named() {
         for (text, why) in [
             (&b"a=%"[..], FieldError::Coding),
             (b"a=%4", FieldError::Coding),

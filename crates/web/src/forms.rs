@@ -113,7 +113,7 @@ impl FromRequest<App> for Posted {
 
 impl Posted {
     /// The form has these fields beside its token, and no other; those with a question mark may be left
-    /// out. Every handler says so first.
+    /// out. Every handler checks this first.
     pub(crate) fn fits(&self, form: &[&'static str]) -> Result<(), Error> {
         let form: Vec<&'static str> = form.iter().copied().chain(["csrf?"]).collect();
         fit(&self.fields, &form).map_err(|why| Error::form(&why))
@@ -132,8 +132,7 @@ impl Posted {
     }
 }
 
-/// The question of an address. Fields that no page of ours knows are left alone: mails and portals add
-/// their own.
+/// The query of an address. Fields that no page of ours knows are ignored: mails and portals add their own.
 pub(crate) struct Query(Fields);
 
 impl Query {
@@ -151,7 +150,7 @@ impl FromRequestParts<App> for Query {
     }
 }
 
-/// Places in an address; what cannot be decoded is simply not there.
+/// Parts of an address; one that cannot be decoded is not found.
 pub(crate) struct At<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for At<T> {

@@ -7,7 +7,7 @@ use vitals::ids::Class;
 use vitals::ledger::Purpose;
 use vitals::metric::{Absence, Metric};
 
-/// Where a value is going.
+/// The direction of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trend {
     /// Rising.
@@ -65,7 +65,7 @@ pub fn alarm(condition: Condition, raw: i32, limit: Option<i32>) -> String {
             Some(limit) if beyond(sign, raw, limit) => {
                 format!("{} {} {sign} {}{unit}", info.label, value(metric, raw), value(metric, limit))
             }
-            // Better than the alarm's priority says, and not yet over.
+            // The value is better than the alarm's priority says, and the alarm not over yet.
             Some(limit) => {
                 format!("{} {}{unit}, was {sign} {}", info.label, value(metric, raw), value(metric, limit))
             }
@@ -132,7 +132,7 @@ fn beyond(sign: &str, raw: i32, limit: i32) -> bool {
     if sign == "≥" { raw >= limit } else { raw <= limit }
 }
 
-/// For how long nobody has answered, by the step of an alarm's event; nobody else is called at a step.
+/// For how long nobody has answered, by the step of the event. No step calls anybody.
 #[must_use]
 pub fn unanswered(step: i32) -> &'static str {
     match step {
@@ -281,7 +281,7 @@ pub fn purpose_word(purpose: Purpose) -> &'static str {
     }
 }
 
-/// Name and place, with words where the consent covers neither.
+/// Name and place, or words for them where the consent does not cover them.
 #[must_use]
 pub fn name_and_place(tile: &Tile) -> (String, String) {
     let name = if tile.name.is_empty() { "Name not shown".into() } else { tile.name.clone() };
@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_nobody_answers_nobody_is_said_to_be_told() {
+    fn an_unanswered_alarm_never_claims_that_anybody_was_called() {
         assert_eq!([1, 2, 3, 4].map(unanswered), [" for 1 minute", " for 3 minutes", " for 5 minutes", ""]);
         let help = include_str!("../templates/pages/help.html");
         assert!(!help.contains("people are told") && help.contains("It calls nobody"));

@@ -30,24 +30,24 @@ pub(crate) struct Layout {
     pub(crate) now: Moment,
     /// What the page follows live beside the alarm strip: names of topics.
     pub(crate) live: Option<String>,
-    /// Names the session to the pages of one browser.
+    /// Names the session for the pages of one browser.
     pub(crate) mark: String,
     /// The alarms of all beds, on every page of a clinician.
     pub(crate) strip: Option<AlarmsPart>,
-    /// They could not be told.
-    pub(crate) blind: bool,
+    /// The alarms could not be read.
+    pub(crate) alarms_unknown: bool,
     /// What stands before the title while there are alarms.
     pub(crate) alarm_title: String,
     /// The wall itself: all alarms are shown, and it reloads without scripts.
     pub(crate) is_wall: bool,
     pub(crate) halt: Halt,
-    /// What the browser is asked to remember; only of somebody signed in, at a node that keeps blocks.
+    /// What the browser remembers; only for somebody signed in, at a node that keeps blocks.
     pub(crate) head: Option<Head>,
     /// Withdrawn consents that should have been on the ledger long ago.
     pub(crate) late: usize,
 }
 
-/// The newest block, for a browser that is its own witness.
+/// The newest block, for the browser that compares it with the one it saw before (`assets/witness.js`).
 pub(crate) struct Head {
     /// Of the genesis document: which ledger.
     pub(crate) ledger: String,
@@ -88,7 +88,7 @@ impl Layout {
             Ward::Known(wall) => Some(&**wall),
             Ward::Unknown | Ward::NotAsked => None,
         });
-        // Whose consent it is, is nobody else's business; that there is one, is the staff's.
+        // Staff may know that there is such a withdrawal, not whose it is.
         let staff = caller.is_some_and(|caller| {
             matches!(caller.session.role, Role::Administrator | Role::Auditor | Role::Clinician)
         });
@@ -103,7 +103,7 @@ impl Layout {
             now: Moment(app.now_ms()),
             live: caller.filter(|caller| caller.session.role == Role::Clinician).map(|_| String::new()),
             mark: caller.map(Caller::browser_mark).unwrap_or_default(),
-            blind: caller.is_some_and(|caller| matches!(caller.ward, Ward::Unknown)),
+            alarms_unknown: caller.is_some_and(|caller| matches!(caller.ward, Ward::Unknown)),
             alarm_title: ward.map(alarms::title).unwrap_or_default(),
             strip: caller.and_then(|caller| match &caller.ward {
                 Ward::Known(wall) => Some(alarms::strip(wall, caller, None)),

@@ -2,7 +2,7 @@
 //!
 //! A page is a document first: it is rendered on the server, works without scripts, and one address
 //! gives the full page or, to htmx, its fragment. The pages decide nothing: handlers ask the [`clinic::Clinic`],
-//! which decides anew at every call, and every call names the session.
+//! which decides again at every call, and every call names the session.
 //!
 //! | file | what it holds |
 //! |---|---|

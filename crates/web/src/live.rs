@@ -1,10 +1,10 @@
-//! The live stream (Server-Sent Events): what happens now, to whoever may see it. One address, `/live`,
+//! The live stream (Server-Sent Events): what happens now, for those who may see it. One address, `/live`,
 //! carries everything that the pages of one browser show: the alarm strip of all beds to every
 //! clinician, the wall's tiles, and the records whose pages are open. A browser holds one of them,
 //! however many pages it has (`assets/line.js`).
 //!
-//! Everything that is seen or heard travels in the event itself, drawn for this session: nothing hangs
-//! on a second request. [`feed`] decides and draws, on a thread that may wait; this file waits.
+//! Everything that is shown or sounded is in the event itself, rendered for this session: nothing depends
+//! on a second request. [`feed`] decides and renders, on a thread that may wait; this file waits.
 
 mod feed;
 
@@ -32,7 +32,7 @@ use vitals::ledger::Role;
 
 /// The address.
 pub(crate) const ADDRESS: &str = "/live";
-/// How often a stream beats and asks whether it may go on. A page that hears nothing for two seconds says
+/// How often a stream sends a beat and checks that it may go on. A page that gets nothing for two seconds says
 /// that its connection is lost (`assets/rules.js`), so three beats in a row must fail.
 pub const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// Most records that one stream follows.
@@ -64,7 +64,7 @@ fn topics(caller: &Caller, text: &str) -> Result<Vec<Topic>, Error> {
 }
 
 struct Flow {
-    /// Away while it decides and draws on another thread.
+    /// None while it works on another thread.
     feed: Option<Box<Feed>>,
     tick: Interval,
     ready: VecDeque<Event>,
@@ -73,7 +73,7 @@ struct Flow {
     /// Held while the stream is open: bounds how many there are.
     _permit: OwnedSemaphorePermit,
     _of_session: Permit<[u8; 16]>,
-    _to_place: Permit<Origin>,
+    _to_network: Permit<Origin>,
 }
 
 impl Flow {
@@ -90,15 +90,15 @@ impl Flow {
             let ticked = tokio::select! {
                 () = feed.wait() => false,
                 _ = self.tick.tick() => true,
-                // The node stops: the browser will ask again, and say so until it is answered.
+                // The node stops: the browser connects again, and shows a lost connection until then.
                 _ = closing.wait_for(|closing| *closing) => return None,
             };
-            // Decisions and drawings take locks: never on a thread that serves others.
+            // Deciding and rendering take locks: never on a thread that serves others.
             let work = tokio::task::spawn_blocking(move || {
                 let step = feed.step(ticked);
                 (feed, step)
             });
-            // A step that panics is our fault: the stream ends, and the browser asks again.
+            // If a step panics, the stream ends and the browser connects again.
             let (feed, step) = work.await.ok()?;
             self.feed = Some(feed);
             let Step { events, ended } = step;
@@ -119,7 +119,7 @@ fn unbuffered(response: Response) -> Response {
     response
 }
 
-/// What a stream without a living session says: scripts cannot read a refusal's status.
+/// The answer to a stream without a session: an event, for scripts cannot read the status of a refused stream.
 pub(crate) fn signed_out() -> Response {
     let ended = stream::iter([Ok::<_, Infallible>(feed::ended("Your session has ended."))]);
     refusals::mark(unbuffered(Sse::new(ended).into_response()), Reason::SignedOut)
@@ -137,9 +137,9 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
         .await?;
     let busy = Error::too_many_streams;
     let of_session = app.streams_of().take(caller.session.id).ok_or_else(busy)?;
-    let to_place = app.streams_to().take(caller.origin).ok_or_else(busy)?;
+    let to_network = app.streams_to().take(caller.origin).ok_or_else(busy)?;
     let permit = app.streams().clone().try_acquire_owned().map_err(|_| busy())?;
-    // The first tick comes at once: it draws everything that may have changed since the page was made.
+    // The first tick comes at once: it renders everything that may have changed since the page was made.
     let mut tick = tokio::time::interval(BEAT_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let flow = Flow {
@@ -150,7 +150,7 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
         closing: app.closing(),
         _permit: permit,
         _of_session: of_session,
-        _to_place: to_place,
+        _to_network: to_network,
     };
     Ok(unbuffered(Sse::new(events(flow)).into_response()))
 }

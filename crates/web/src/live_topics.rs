@@ -16,7 +16,7 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
-    /// As in an address.
+    /// Its name in an address.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Wall => WALL.into(),

@@ -114,7 +114,7 @@ impl Collector for Snapshot {
         for line in counter_lines(counters) {
             let help = format!("{}.", line.words);
             if line.name == "withdrawals_late" {
-                // A gauge of this name stands below, and a counter's family may not share it.
+                // There is a gauge of this name below, and a counter's family may not share it.
                 gauge(encoder, "withdrawals_late_total", &help, line.value)?;
             } else {
                 counter(encoder, line.name, &help, line.value)?;
@@ -238,7 +238,7 @@ pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
 pub(crate) async fn health(State(app): State<App>) -> Response {
     let health = app.clinic().health(app.now_ms());
     if health.looks_not_recorded {
-        let why = "the record of who looks cannot be written: monitoring goes on, new walls show no values\n";
+        let why = "the access log cannot be written: monitoring goes on, new walls show no values\n";
         (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
     } else if health.stale {
         (

@@ -17,7 +17,7 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use tokio::time::Instant;
 
-/// Nothing inline, nothing from elsewhere, nobody may frame us.
+/// Nothing inline, nothing from another origin, no frames.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; \
      worker-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
 
@@ -46,7 +46,7 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
                 let response = next.run(Request::from_parts(parts.clone(), body)).await;
                 error_response::render(&app, &parts, response).await
             };
-            // A handler that panics is our fault; its caller is told so, and everybody else goes on.
+            // If a handler panics, its caller gets an error and everybody else goes on.
             match tokio::time::timeout(ANSWER_WITHIN, AssertUnwindSafe(answer).catch_unwind()).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(_)) => refused(Error::failed()),

@@ -1,4 +1,4 @@
-//! How much one place, one session or one person may take, so that something is left for others.
+//! How much one network, one session or one person may use, so that something is left for others.
 
 use clinic::Origin;
 use parking_lot::Mutex;
@@ -6,27 +6,27 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Connections at a time, of everybody.
+/// Most connections at a time.
 pub const CONNECTIONS_MAX: usize = 512;
-/// Connections at a time from one place. A proxy in front is no place.
-pub const CONNECTIONS_PER_PLACE_MAX: usize = 64;
-/// Requests and connections one place may begin in a row.
+/// Most connections at a time from one network. A proxy in front does not count as one.
+pub const CONNECTIONS_PER_NETWORK_MAX: usize = 64;
+/// Requests and connections that one network may begin in a burst.
 pub const REQUESTS_MAX: u64 = 400;
-/// A place regains one of them in this time, milliseconds: 50 a second.
+/// A network regains one of them in this time, milliseconds: 50 a second.
 pub const REQUEST_MS: u64 = 20;
-/// Most places remembered; a place is forgotten once it has regained everything.
-pub const PLACES_MAX: usize = 4096;
-/// Live streams of one session.
+/// Most networks remembered; one is forgotten once it has regained everything.
+pub const NETWORKS_MAX: usize = 4096;
+/// Most live streams of one session.
 pub const STREAMS_PER_SESSION_MAX: usize = 8;
-/// Live streams to one place.
-pub const STREAMS_PER_PLACE_MAX: usize = 48;
-/// Bundles written at a time: each holds a thread.
+/// Most live streams to one network.
+pub const STREAMS_PER_NETWORK_MAX: usize = 48;
+/// Most bundles written at a time: each uses a thread.
 pub const BUNDLES_MAX: usize = 4;
 
-/// What each place may still ask for: when it will have regained everything, by a clock that never
-/// goes back.
+/// What each network may still ask for, kept as the time at which it will have regained everything, by a clock
+/// that never goes back.
 pub(crate) struct Requests {
-    places: Mutex<HashMap<Origin, u64>>,
+    networks: Mutex<HashMap<Origin, u64>>,
     most: u64,
     each_ms: u64,
 }
@@ -38,22 +38,22 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// So many in a row, one regained in so many milliseconds.
+    /// A burst of `most`, and one regained every `each_ms` milliseconds.
     pub(crate) fn new(most: u64, each_ms: u64) -> Self {
-        Self { places: Mutex::default(), most, each_ms }
+        Self { networks: Mutex::default(), most, each_ms }
     }
 
-    /// Takes one; or the milliseconds after which to ask again.
-    pub(crate) fn take(&self, place: Origin, now_ms: u64) -> Result<(), u64> {
-        let mut places = self.places.lock();
-        if places.len() >= PLACES_MAX && !places.contains_key(&place) {
-            places.retain(|_, at_ms| now_ms < *at_ms);
-            if places.len() >= PLACES_MAX {
-                let nearest = places.iter().min_by_key(|(_, at_ms)| **at_ms).map(|(place, _)| *place);
-                nearest.map(|place| places.remove(&place));
+    /// Takes one; else the milliseconds after which to try again.
+    pub(crate) fn take(&self, network: Origin, now_ms: u64) -> Result<(), u64> {
+        let mut networks = self.networks.lock();
+        if networks.len() >= NETWORKS_MAX && !networks.contains_key(&network) {
+            networks.retain(|_, at_ms| now_ms < *at_ms);
+            if networks.len() >= NETWORKS_MAX {
+                let nearest = networks.iter().min_by_key(|(_, at_ms)| **at_ms).map(|(network, _)| *network);
+                nearest.map(|network| networks.remove(&network));
             }
         }
-        let at_ms = places.entry(place).or_insert(now_ms);
+        let at_ms = networks.entry(network).or_insert(now_ms);
         let regained_ms = now_ms.max(*at_ms) + self.each_ms;
         let free_ms = regained_ms.saturating_sub(self.most * self.each_ms);
         if now_ms < free_ms {
@@ -64,13 +64,13 @@ impl Requests {
     }
 }
 
-/// Things held at a time, so many for each holder.
+/// At most `most` permits at a time for each holder.
 pub(crate) struct PermitPool<K: Hash + Eq + Clone> {
     held: Arc<Mutex<HashMap<K, usize>>>,
     most: usize,
 }
 
-/// One thing held; given back when dropped.
+/// One permit; given back when dropped.
 pub(crate) struct Permit<K: Hash + Eq + Clone> {
     held: Arc<Mutex<HashMap<K, usize>>>,
     holder: K,
@@ -81,7 +81,7 @@ impl<K: Hash + Eq + Clone> PermitPool<K> {
         Self { held: Arc::default(), most }
     }
 
-    /// One more for this holder, if it may have one.
+    /// One more permit for this holder, if it may have one.
     pub(crate) fn take(&self, holder: K) -> Option<Permit<K>> {
         let mut held = self.held.lock();
         let count = held.get(&holder).copied().unwrap_or(0);
@@ -110,35 +110,35 @@ mod tests {
     use super::*;
     use core::net::{IpAddr, Ipv4Addr};
 
-    fn place(number: u32) -> Origin {
+    fn network(number: u32) -> Origin {
         Origin::of(IpAddr::V4(Ipv4Addr::from(number)))
     }
 
     #[test]
-    fn a_place_may_ask_in_bursts_and_regains_what_it_took() {
+    fn a_network_may_send_a_burst_and_regains_what_it_used() {
         let requests = Requests::default();
         let answered =
-            |now_ms| (0..10_000).filter(|_| requests.take(place(1), now_ms).is_ok()).count() as u64;
+            |now_ms| (0..10_000).filter(|_| requests.take(network(1), now_ms).is_ok()).count() as u64;
         assert_eq!(answered(0), REQUESTS_MAX);
-        assert_eq!(requests.take(place(1), 0), Err(REQUEST_MS));
-        assert!(requests.take(place(2), 0).is_ok(), "another place is not concerned");
+        assert_eq!(requests.take(network(1), 0), Err(REQUEST_MS));
+        assert!(requests.take(network(2), 0).is_ok(), "another network is not affected");
         assert_eq!(answered(10 * REQUEST_MS), 10);
         assert_eq!(answered(1_000_000), REQUESTS_MAX);
     }
 
     #[test]
-    fn memory_for_places_is_bounded() {
+    fn memory_for_networks_is_bounded() {
         let requests = Requests::default();
-        for number in 0..3 * u32::try_from(PLACES_MAX).expect("small") {
-            assert!(requests.take(place(number), 0).is_ok());
+        for number in 0..3 * u32::try_from(NETWORKS_MAX).expect("small") {
+            assert!(requests.take(network(number), 0).is_ok());
         }
-        assert_eq!(requests.places.lock().len(), PLACES_MAX);
-        assert!(requests.take(place(u32::MAX), 1_000_000).is_ok());
-        assert_eq!(requests.places.lock().len(), 1, "who regained everything is forgotten");
+        assert_eq!(requests.networks.lock().len(), NETWORKS_MAX);
+        assert!(requests.take(network(u32::MAX), 1_000_000).is_ok());
+        assert_eq!(requests.networks.lock().len(), 1, "a network that regained everything is forgotten");
     }
 
     #[test]
-    fn what_is_given_back_can_be_held_again_and_nothing_stays_behind() {
+    fn a_permit_that_is_given_back_can_be_taken_again_and_leaves_no_entry() {
         let holds = PermitPool::new(2);
         let (one, two) = (holds.take(1), holds.take(1));
         assert!(one.is_some() && two.is_some() && holds.take(1).is_none() && holds.take(2).is_some());

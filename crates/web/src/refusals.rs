@@ -23,7 +23,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Nothing there, or nothing the asker may know of.
+    /// Not there, or the caller may not know of it.
     NotFound = "not_found",
     /// The address does not take this method.
     Method = "method",
@@ -31,13 +31,13 @@ reasons! {
     SignedOut = "signed_out",
     /// A JSON-RPC request without the token.
     Token = "token",
-    /// A post that no page of ours made for this session.
+    /// A post that did not come from one of our pages of this session.
     Foreign = "foreign_post",
-    /// A form that is none of ours: media type, coding, a field missing, unknown or sent twice.
+    /// Not a form of ours: wrong media type or coding, a field missing, unknown or sent twice.
     Form = "form",
-    /// An address whose question cannot be read.
+    /// An address whose query cannot be read.
     Query = "query",
-    /// What was asked for makes no sense, and changes nothing.
+    /// The request makes no sense, and changes nothing.
     Wrong = "wrong",
     /// A body over its bound.
     BodyTooLong = "body_too_long",
@@ -49,21 +49,21 @@ reasons! {
     SlowHead = "slow_head",
     /// A connection that does not speak HTTP.
     NotHttp = "not_http",
-    /// A reader that takes nothing in.
+    /// A client that does not read its answer.
     SlowReader = "slow_reader",
-    /// More requests from one place than it may make.
+    /// More requests from one network than it may make.
     Requests = "requests",
-    /// More connections than there may be, from one place or at all.
+    /// Too many connections, from one network or in all.
     Connections = "connections",
-    /// More live streams than there may be, of one session, from one place or at all.
+    /// Too many live streams, of one session, from one network or in all.
     Streams = "streams",
-    /// More bundles at a time than there may be.
+    /// Too many bundles at a time.
     Bundles = "bundles",
     /// A wrong login or password.
     SignIn = "sign_in",
     /// Signing in again too soon.
     SignInWait = "sign_in_wait",
-    /// More people signing in than the node takes at a time.
+    /// Too many people signing in at a time.
     SignInBusy = "sign_in_busy",
     /// The node cannot answer now.
     Unavailable = "unavailable",

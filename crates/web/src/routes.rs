@@ -33,8 +33,8 @@ impl Route {
         Self { method: "POST", path, handler, menu: None }
     }
 
-    /// The same in the menu of these roles (none named: of all), under this name. Rows further up come first; the first one is the
-    /// page that the role begins with.
+    /// The same, also in the menu of these roles (of all roles if none is named) under this name. The menu has the
+    /// order of the rows; its first entry is the role's first page.
     const fn in_menu(self, label: &'static str, roles: &'static [Role]) -> Self {
         Self { menu: Some((label, roles)), ..self }
     }
@@ -46,7 +46,7 @@ impl Route {
     }
 }
 
-/// Every role, also one that a later contract brings.
+/// Every role, also one that a later contract adds.
 const EVERYBODY: &[Role] = &[];
 
 /// The table.

@@ -1,7 +1,7 @@
-//! The ledger's JSON-RPC port: who may ask, how much and how fast. What is answered is a closure's
-//! matter: this crate knows no ledger.
+//! The ledger's JSON-RPC port: who may ask, how much and how fast. A closure gives the answers: this crate knows
+//! no ledger.
 //!
-//! One address, one method (POST), one media type. A token is asked for unless the operator said
+//! One address, one method (POST), one media type. A token is required unless the operator said
 //! otherwise; a page of another origin is let in only if the operator named it.
 
 use crate::client_address;
@@ -27,15 +27,15 @@ use tokio::time::Instant;
 
 /// Longest request, bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
-/// Connections at a time, of everybody.
+/// Most connections at a time.
 pub const CONNECTIONS_MAX: usize = 128;
-/// Connections at a time from one place. A proxy in front is no place.
-pub const CONNECTIONS_PER_PLACE_MAX: usize = 64;
-/// Requests and connections one place may begin in a row.
+/// Most connections at a time from one network. A proxy in front does not count as one.
+pub const CONNECTIONS_PER_NETWORK_MAX: usize = 64;
+/// Requests and connections that one network may begin in a burst.
 pub const REQUESTS_MAX: u64 = 2_000;
-/// A place regains one of them in this time, milliseconds: 500 a second.
+/// A network regains one of them in this time, milliseconds: 500 a second.
 pub const REQUEST_MS: u64 = 2;
-/// Requests answered at a time: each takes a core, and monitoring needs them too.
+/// Most requests answered at a time: each takes a core, and monitoring needs cores too.
 pub const ANSWERS_MAX: usize = 2;
 /// Kilobytes of long answers that are on their way at a time.
 pub const ANSWER_KILOBYTES_MAX: usize = 64 * 1024;
@@ -46,7 +46,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// How long a browser may remember what it may ask, seconds.
 const PREFLIGHT_S: &str = "600";
 
-/// Answers the bytes of one request that comes from this place. May block.
+/// Answers the bytes of one request from this network. May block.
 pub type Answer = Arc<dyn Fn(Origin, &[u8]) -> Vec<u8> + Send + Sync>;
 
 /// A secret that opens the port.
@@ -76,7 +76,7 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// As for the pages: a proxy on this machine adds `X-Forwarded-For`.
     pub behind_proxy: bool,
-    /// Times within which connections have to do their part.
+    /// Timeouts of connections.
     pub timeouts: Timeouts,
 }
 
@@ -98,7 +98,7 @@ struct Inner {
 pub struct Rpc(Arc<Inner>);
 
 impl Rpc {
-    /// A port that answers so.
+    /// A port with this answer and these settings.
     #[must_use]
     pub fn new(answer: Answer, settings: Settings) -> Self {
         Self(Arc::new(Inner {
@@ -106,7 +106,7 @@ impl Rpc {
             settings,
             started: Instant::now(),
             requests: Requests::new(REQUESTS_MAX, REQUEST_MS),
-            connections: PermitPool::new(CONNECTIONS_PER_PLACE_MAX),
+            connections: PermitPool::new(CONNECTIONS_PER_NETWORK_MAX),
             turns: Arc::new(Semaphore::new(ANSWERS_MAX)),
             on_their_way: Arc::new(Semaphore::new(ANSWER_KILOBYTES_MAX)),
             refusals: Refusals::default(),
@@ -120,15 +120,15 @@ impl Rpc {
         self.0.refusals.counts()
     }
 
-    /// Requests answered, also by an error of the ledger's.
+    /// Requests answered, also with an error of the ledger.
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.0.answered.load(Ordering::Relaxed)
     }
 
-    fn request_allowed(&self, place: Origin) -> Result<(), u64> {
+    fn request_allowed(&self, network: Origin) -> Result<(), u64> {
         let now_ms = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.requests.take(place, now_ms)
+        self.0.requests.take(network, now_ms)
     }
 }
 
@@ -149,9 +149,9 @@ impl ConnectionPolicy for Rpc {
         if self.0.settings.behind_proxy && peer.is_loopback() {
             return Some(None);
         }
-        let place = Origin::of(peer);
-        self.request_allowed(place).ok()?;
-        self.0.connections.take(place).map(Some)
+        let network = Origin::of(peer);
+        self.request_allowed(network).ok()?;
+        self.0.connections.take(network).map(Some)
     }
 
     fn refused(&self, reason: Reason) {
@@ -247,8 +247,8 @@ fn json(status: StatusCode, body: Body) -> Response {
 
 async fn answer(rpc: &Rpc, request: Request, known_origin: bool) -> Result<Response, Rejection> {
     let settings = &rpc.0.settings;
-    let place = client_address::origin(request.extensions(), request.headers(), settings.behind_proxy);
-    bounded(rpc, &request, place)?;
+    let network = client_address::origin(request.extensions(), request.headers(), settings.behind_proxy);
+    bounded(rpc, &request, network)?;
     let headers = request.headers();
     if headers.contains_key(header::ORIGIN) && !known_origin {
         let why = "pages of this origin may not ask here: the operator names those that may";
@@ -270,13 +270,13 @@ async fn answer(rpc: &Rpc, request: Request, known_origin: bool) -> Result<Respo
         return Err(Rejection::new(StatusCode::UNAUTHORIZED, Reason::Token, -32000, why));
     }
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    // A browser asks leave before it sends this media type from another origin.
+    // A browser asks (preflight) before it sends this media type from another origin.
     if !media.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json") {
         let why = "the content type must be application/json";
         return Err(Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Reason::Form, -32600, why));
     }
     let body = read(rpc, request).await?;
-    let answer = tokio::time::timeout(ANSWER_WITHIN, answer_queued(rpc.clone(), place, body)).await;
+    let answer = tokio::time::timeout(ANSWER_WITHIN, answer_queued(rpc.clone(), network, body)).await;
     let busy = || {
         let why = "the node is busy: try again";
         Rejection::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, -32005, why)
@@ -284,7 +284,7 @@ async fn answer(rpc: &Rpc, request: Request, known_origin: bool) -> Result<Respo
     answer.map_err(|_| busy())?
 }
 
-fn bounded(rpc: &Rpc, request: &Request, place: Origin) -> Result<(), Rejection> {
+fn bounded(rpc: &Rpc, request: &Request, network: Origin) -> Result<(), Rejection> {
     let long =
         |why| Rejection::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Reason::HeadTooLong, -32600, why);
     if request.uri().path_and_query().map_or(0, |path| path.as_str().len()) > ADDRESS_BYTES_MAX {
@@ -294,8 +294,8 @@ fn bounded(rpc: &Rpc, request: &Request, place: Origin) -> Result<(), Rejection>
     if head > HEAD_BYTES_MAX {
         return Err(long("the headers are too long"));
     }
-    rpc.request_allowed(place).map_err(|_| {
-        let why = "too many requests from one place: ask more slowly, or in batches";
+    rpc.request_allowed(network).map_err(|_| {
+        let why = "too many requests from one network: ask more slowly, or in batches";
         Rejection::new(StatusCode::TOO_MANY_REQUESTS, Reason::Requests, -32005, why)
     })
 }
@@ -345,7 +345,7 @@ async fn read(rpc: &Rpc, request: Request) -> Result<Vec<u8>, Rejection> {
 }
 
 /// Waits for a turn, then answers off the event loop.
-async fn answer_queued(rpc: Rpc, place: Origin, body: Vec<u8>) -> Result<Response, Rejection> {
+async fn answer_queued(rpc: Rpc, network: Origin, body: Vec<u8>) -> Result<Response, Rejection> {
     let failed = || {
         let why = "the node failed at this request";
         Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, Reason::Failed, -32603, why)
@@ -353,9 +353,9 @@ async fn answer_queued(rpc: Rpc, place: Origin, body: Vec<u8>) -> Result<Respons
     let turn = rpc.0.turns.clone().acquire_owned().await.map_err(|_| failed())?;
     let answer = rpc.0.answer.clone();
     let answered = tokio::task::spawn_blocking(move || {
-        // Kept to the end, also when whoever asked has been sent away.
+        // Held to the end, also when the client has been refused meanwhile.
         let _turn = turn;
-        answer(place, &body)
+        answer(network, &body)
     });
     let answered = answered.await.map_err(|_| failed())?;
     rpc.0.answered.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Connections: who gets one, for how long it may keep us waiting, and how it ends.
+//! Connections: who gets one, how long the server waits for it, and how it ends.
 //!
 //! `axum::serve` bounds none of this: it sets no timer, so a head may take for ever, and it takes every
 //! connection there is.
@@ -26,11 +26,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
 
-/// A request's head has this long to arrive, and an idle connection this long to say something.
+/// Longest time for the head of a request to arrive, also on an idle connection.
 pub const HEAD_WITHIN: Duration = Duration::from_secs(15);
-/// A reader has this long to take in anything of what is sent to it.
+/// Longest time in which a client reads nothing of what is sent to it.
 pub const TAKEN_WITHIN: Duration = Duration::from_secs(30);
-/// A form has this long to arrive.
+/// Longest time for a form to arrive.
 pub const FORM_WITHIN: Duration = Duration::from_secs(5);
 /// Longest an answer may take to begin.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -42,15 +42,15 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const HEADERS_MAX: usize = 100;
 /// Bytes of a head that are read at all; beyond [`HEAD_BYTES_MAX`] the answer is a refusal.
 pub const HEAD_BYTES_READ_MAX: usize = 64 * 1024;
-/// Pause after the system had no connection to give (no file handle left, say).
+/// Pause after the system could not accept a connection (no file handle left, say).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
-/// Times within which a connection has to do its part.
+/// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// For a whole head.
     pub head: Duration,
-    /// For taking in anything of an answer.
+    /// For reading anything of an answer.
     pub taken: Duration,
     /// For a whole form.
     pub form: Duration,
@@ -62,14 +62,14 @@ impl Default for Timeouts {
     }
 }
 
-/// Who stands behind a door: decides about connections and counts those refused.
+/// Decides about connections and counts those refused.
 pub(crate) trait ConnectionPolicy: Clone + Send + Sync + 'static {
     /// Most connections at a time.
     const CONNECTIONS_MAX: usize;
 
     fn timeouts(&self) -> Timeouts;
 
-    /// A place for a connection from this address, or none.
+    /// A permit for a connection from this address, or none.
     fn connection_permit(&self, peer: IpAddr) -> Option<Option<Permit<Origin>>>;
 
     fn refused(&self, reason: Reason);
@@ -80,7 +80,7 @@ pub(crate) trait ConnectionPolicy: Clone + Send + Sync + 'static {
     fn close(&self);
 }
 
-/// Serves `router` in the name of `app`.
+/// Serves `router` under the policy of `app`.
 pub(crate) async fn accept<H: ConnectionPolicy>(
     listener: TcpListener,
     app: H,
@@ -103,7 +103,7 @@ pub(crate) async fn accept<H: ConnectionPolicy>(
         let connection_permit =
             if open.len() < H::CONNECTIONS_MAX { app.connection_permit(address.ip()) } else { None };
         let Some(connection_permit) = connection_permit else {
-            // Closed without a word: a word would cost more than the flood that asks for it.
+            // Closed without an answer: an answer costs more than the connection.
             app.refused(Reason::Connections);
             continue;
         };
@@ -174,7 +174,7 @@ fn timed_out(why: &hyper::Error) -> bool {
     false
 }
 
-/// A connection that is given up when its other end takes nothing in for a while.
+/// A connection that is closed when its other end reads nothing for a while.
 struct WriteTimeout {
     stream: TcpStream,
     within: Duration,

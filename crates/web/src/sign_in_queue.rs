@@ -1,6 +1,6 @@
-//! Signing in, in turn. Stretching a password takes memory and a core, so only a few are stretched at a
-//! time, and fewer of one place. Who comes meanwhile waits for a moment: at the change of shifts a whole
-//! ward signs in at once, often from behind one address, and nobody should type a right password twice.
+//! The queue of sign-ins. Hashing a password takes memory and a core, so only a few are hashed at a time, and
+//! fewer from one network. The others wait: at the change of shifts a whole ward signs in at once, often from
+//! one address, and nobody should have to type a correct password twice.
 
 use crate::quota::{Permit, PermitPool};
 use clinic::Origin;
@@ -11,71 +11,71 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Sign-ins at a time, those that wait among them; a further one is told to try again.
+/// Most sign-ins at a time, waiting ones included; a further one is refused and may try again.
 pub const SIGN_INS_MAX: usize = 64;
-/// Most of them for one place, so that a stranger who guesses cannot take all.
-pub const SIGN_INS_PER_PLACE_MAX: usize = 32;
-/// How long one waits for the turn.
+/// Most of them from one network, so that somebody who guesses passwords cannot take all.
+pub const SIGN_INS_PER_NETWORK_MAX: usize = 32;
+/// Longest wait for a turn.
 pub const SIGN_IN_WAIT: Duration = Duration::from_secs(10);
 
-/// Who is signing in, and who waits for it.
+/// Sign-ins under way and waiting.
 pub(crate) struct SignInQueue {
-    here: Arc<Semaphore>,
-    here_of: PermitPool<Origin>,
-    stretching: Arc<Semaphore>,
-    /// Of the places that are signing in now; not held across anything.
-    stretching_of: Mutex<HashMap<Origin, Weak<Semaphore>>>,
+    queued: Arc<Semaphore>,
+    queued_of: PermitPool<Origin>,
+    hashing: Arc<Semaphore>,
+    /// One semaphore for each network that signs in now. The lock is not held across anything.
+    hashing_of: Mutex<HashMap<Origin, Weak<Semaphore>>>,
     within: Duration,
 }
 
-/// One's turn; the next one's when dropped. Goes along with the stretching itself, which does not end
-/// when the asker goes away.
+/// A turn. Dropping it gives it to the next in the queue. It moves into the task that hashes, which does not end
+/// when the client disconnects.
 pub(crate) struct SignInPermit {
-    _stretching: OwnedSemaphorePermit,
-    _stretching_of: OwnedSemaphorePermit,
-    _here_of: Permit<Origin>,
-    _here: OwnedSemaphorePermit,
+    _hashing: OwnedSemaphorePermit,
+    _hashing_of: OwnedSemaphorePermit,
+    _queued_of: Permit<Origin>,
+    _queued: OwnedSemaphorePermit,
 }
 
 impl SignInQueue {
     pub(crate) fn new(within: Duration) -> Self {
         Self {
-            here: Arc::new(Semaphore::new(SIGN_INS_MAX)),
-            here_of: PermitPool::new(SIGN_INS_PER_PLACE_MAX),
-            stretching: Arc::new(Semaphore::new(PASSWORD_HASHES_MAX)),
-            stretching_of: Mutex::default(),
+            queued: Arc::new(Semaphore::new(SIGN_INS_MAX)),
+            queued_of: PermitPool::new(SIGN_INS_PER_NETWORK_MAX),
+            hashing: Arc::new(Semaphore::new(PASSWORD_HASHES_MAX)),
+            hashing_of: Mutex::default(),
             within,
         }
     }
 
-    fn of(&self, place: Origin) -> Arc<Semaphore> {
-        let mut places = self.stretching_of.lock();
-        // As many stay as sign in at a time, at most.
-        places.retain(|_, semaphore| semaphore.strong_count() > 0);
-        places.get(&place).and_then(Weak::upgrade).unwrap_or_else(|| {
+    fn of(&self, network: Origin) -> Arc<Semaphore> {
+        let mut networks = self.hashing_of.lock();
+        // Keeps only networks that sign in now.
+        networks.retain(|_, semaphore| semaphore.strong_count() > 0);
+        networks.get(&network).and_then(Weak::upgrade).unwrap_or_else(|| {
             let fresh = Arc::new(Semaphore::new(PASSWORD_HASHES_PER_ORIGIN_MAX));
-            places.insert(place, Arc::downgrade(&fresh));
+            networks.insert(network, Arc::downgrade(&fresh));
             fresh
         })
     }
 
-    /// Waits for one's turn; nothing if too many wait already, or it took too long.
-    pub(crate) async fn take(&self, place: Origin) -> Option<SignInPermit> {
-        let here = self.here.clone().try_acquire_owned().ok()?;
-        let here_of = self.here_of.take(place)?;
-        let of = self.of(place);
+    /// Waits for a turn; none if the queue is full or the wait is too long.
+    pub(crate) async fn take(&self, network: Origin) -> Option<SignInPermit> {
+        let queued = self.queued.clone().try_acquire_owned().ok()?;
+        let queued_of = self.queued_of.take(network)?;
+        let of = self.of(network);
         let permit = async {
-            // The place's first: who waits behind the own place must not hold what others could use.
-            let stretching_of = of.acquire_owned().await.ok()?;
-            let stretching = self.stretching.clone().acquire_owned().await.ok()?;
-            Some((stretching, stretching_of))
+            // The network's own permit first: a sign-in that waits for its network must not hold what others could use.
+            let hashing_of = of.acquire_owned().await.ok()?;
+            let hashing = self.hashing.clone().acquire_owned().await.ok()?;
+            Some((hashing, hashing_of))
         };
-        let (stretching, stretching_of) = tokio::time::timeout(self.within, permit).await.ok()??;
+        let (hashing, hashing_of) = tokio::time::timeout(self.within, permit).await.ok()??;
         Some(SignInPermit {
-            _stretching: stretching,
-            _stretching_of: stretching_of,
-            _here_of: here_of,
-            _here: here,
+            _hashing: hashing,
+            _hashing_of: hashing_of,
+            _queued_of: queued_of,
+            _queued: queued,
         })
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    fn place(last: u8) -> Origin {
+    fn network(last: u8) -> Origin {
         Origin::of(IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)))
     }
 
@@ -98,64 +98,64 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_meanwhile_waits_and_another_place_does_not() {
+    async fn a_sign_in_over_the_limit_waits_and_one_from_another_network_does_not() {
         let turns = SignInQueue::new(SIGN_IN_WAIT);
         let mut held = Vec::new();
         for _ in 0..PASSWORD_HASHES_PER_ORIGIN_MAX {
-            held.push(turns.take(place(1)).await.expect("free"));
+            held.push(turns.take(network(1)).await.expect("free"));
         }
-        let mut third = pin!(turns.take(place(1)));
-        assert!(look(third.as_mut()).is_pending(), "two of one place at a time");
-        let elsewhere = turns.take(place(2)).await;
-        assert!(elsewhere.is_some(), "another place does not wait behind it");
+        let mut third = pin!(turns.take(network(1)));
+        assert!(look(third.as_mut()).is_pending(), "two from one network at a time");
+        let other = turns.take(network(2)).await;
+        assert!(other.is_some(), "another network does not wait behind it");
         held.pop();
         assert!(matches!(look(third.as_mut()), Poll::Ready(Some(_))), "its turn has come");
     }
 
     #[tokio::test]
-    async fn never_more_are_stretched_at_a_time_than_there_is_room_for() {
+    async fn no_more_passwords_are_hashed_at_a_time_than_allowed() {
         let turns = SignInQueue::new(SIGN_IN_WAIT);
         let mut held = Vec::new();
         for last in 0..u8::try_from(PASSWORD_HASHES_MAX).expect("small") {
-            held.push(turns.take(place(last)).await.expect("free"));
+            held.push(turns.take(network(last)).await.expect("free"));
         }
-        let mut next = pin!(turns.take(place(99)));
+        let mut next = pin!(turns.take(network(99)));
         assert!(look(next.as_mut()).is_pending());
         held.pop();
         assert!(matches!(look(next.as_mut()), Poll::Ready(Some(_))));
     }
 
     #[tokio::test]
-    async fn the_line_is_bounded_for_a_place_and_for_all_and_nobody_who_left_stays_in_it() {
+    async fn the_queue_is_bounded_for_each_network_and_for_all_and_forgets_who_left() {
         let turns = SignInQueue::new(SIGN_IN_WAIT);
         let flood = || {
             let mut line: Vec<_> =
-                (0..SIGN_INS_PER_PLACE_MAX).map(|_| Box::pin(turns.take(place(66)))).collect();
+                (0..SIGN_INS_PER_NETWORK_MAX).map(|_| Box::pin(turns.take(network(66)))).collect();
             let ready: Vec<_> = line.iter_mut().map(|one| look(one.as_mut())).collect();
             assert_eq!(ready.iter().filter(|one| one.is_ready()).count(), PASSWORD_HASHES_PER_ORIGIN_MAX);
             (line, ready)
         };
         {
             let _flood = flood();
-            assert!(turns.take(place(66)).await.is_none(), "this place has no more room in the line");
-            assert!(turns.take(place(1)).await.is_some(), "another has");
+            assert!(turns.take(network(66)).await.is_none(), "this network has no more room in the queue");
+            assert!(turns.take(network(1)).await.is_some(), "another has");
         }
-        // All of them went away: the whole line is free again.
+        // All of them left: the whole queue is free again.
         let _flood = flood();
-        assert!(turns.of(place(66)).available_permits() == 0);
+        assert!(turns.of(network(66)).available_permits() == 0);
     }
 
     #[tokio::test]
-    async fn who_waits_too_long_is_told_so() {
+    async fn a_sign_in_that_waits_too_long_is_refused() {
         let turns = SignInQueue::new(Duration::from_millis(20));
         let mut held = Vec::new();
         for _ in 0..PASSWORD_HASHES_PER_ORIGIN_MAX {
-            held.push(turns.take(place(1)).await.expect("free"));
+            held.push(turns.take(network(1)).await.expect("free"));
         }
-        assert!(turns.take(place(1)).await.is_none());
+        assert!(turns.take(network(1)).await.is_none());
         held.clear();
-        assert!(turns.take(place(1)).await.is_some());
-        assert_eq!(turns.stretching.available_permits(), PASSWORD_HASHES_MAX, "nothing stays behind");
-        assert_eq!(turns.here.available_permits(), SIGN_INS_MAX);
+        assert!(turns.take(network(1)).await.is_some());
+        assert_eq!(turns.hashing.available_permits(), PASSWORD_HASHES_MAX, "nothing stays behind");
+        assert_eq!(turns.queued.available_permits(), SIGN_INS_MAX);
     }
 }

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_rounded_down() {
+    fn the_time_left_is_rounded_down() {
         assert_eq!(left(3 * 86_400_000 - 1), "2 days");
         assert_eq!(left(47 * 3_600_000), "47 hours");
         assert_eq!(left(119 * 60_000), "119 minutes");

@@ -1,4 +1,4 @@
-//! What every page needs to know of a request, whoever sent it: colours, address, how htmx asked; and cookies.
+//! What every page needs to know of a request, signed in or not: colours, address, how htmx asked; and cookies.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;

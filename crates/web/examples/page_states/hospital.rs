@@ -107,7 +107,7 @@ impl Hospital {
         self.sessions[login].clone()
     }
 
-    /// Somebody signs in anew: sessions end after a while.
+    /// Signs somebody in again: sessions end after a while.
     pub(crate) fn sign_in_again(&mut self) {
         for (login, session) in &mut self.sessions {
             *session = self.ward.clinic.sign_in(login, PASSWORD, self.ward.now_ms).unwrap().1;

@@ -1,4 +1,4 @@
-//! What one stream says: decides at every event and every beat whether it may go on, and draws what
+//! The content of one stream: decides at every event and every beat whether it may go on, and renders what
 //! changed. Runs on a thread that may wait for a lock.
 
 use crate::app::App;
@@ -27,7 +27,7 @@ use vitals::alarm::Priority;
 use vitals::ledger::{Purpose, Role};
 use vitals::metric::Sample;
 
-/// Beats after which everything is decided and drawn anew: who newly consents to monitoring appears.
+/// Beats after which everything is decided and rendered again: patients who have just consented appear.
 const RENEW_BEATS: u32 = 20;
 
 /// Readings of one envelope: `r` holds `[metric, at_ms, raw or null, why it is null or null]`, the reason
@@ -54,7 +54,7 @@ struct Alarm {
     now: u64,
     text: String,
     place: String,
-    /// Said aloud at once; empty for all but new high alarms.
+    /// Announced by screen readers at once; empty for all but new high alarms.
     shout: String,
 }
 
@@ -68,7 +68,7 @@ struct Strip {
     counts: String,
 }
 
-/// A part of a page, drawn anew.
+/// A part of a page, rendered again.
 #[derive(Serialize)]
 struct Drawn<'a> {
     t: &'a str,
@@ -106,7 +106,7 @@ struct Ended<'a> {
     why: &'a str,
 }
 
-/// What one step brought about.
+/// The result of one step.
 #[derive(Default)]
 pub(super) struct Step {
     pub(super) events: Vec<Event>,
@@ -125,7 +125,7 @@ impl Step {
 }
 
 fn event(name: &str, data: &impl Serialize) -> Option<Event> {
-    // Our own small structs always serialise; an event that did not would only be missed.
+    // Our own small structs always serialise; an event that did not would be left out.
     Event::default().event(name).json_data(data).ok()
 }
 
@@ -134,7 +134,7 @@ pub(super) fn ended(why: &str) -> Event {
     event("ended", &Ended { why }).unwrap_or_default()
 }
 
-/// Somebody who may not know of a patient learns nothing from the reason either.
+/// The reason as it is shown. It reveals nothing about a patient of whom the reader may not know.
 fn reason(why: &Denied) -> String {
     match why {
         Denied::SignedOut => "Your session has ended.".into(),
@@ -147,7 +147,7 @@ fn reason(why: &Denied) -> String {
     }
 }
 
-/// What one decision covers.
+/// One subscription of the stream, under a decision of its own.
 struct Source {
     following: Subscription,
     of: Of,
@@ -160,12 +160,12 @@ enum Of {
     Record { topic: String, patient: PatientId, own: bool },
 }
 
-/// One stream's standing orders.
+/// What one stream follows.
 pub(super) struct Feed {
     app: App,
     caller: Caller,
     sources: Vec<Source>,
-    /// Topics that were refused, not told yet.
+    /// Topics that were refused, with the reason; not sent yet.
     refused: Vec<(String, String)>,
     beats: u32,
 }
@@ -225,7 +225,7 @@ impl Feed {
         select_all(self.sources.iter_mut().map(|source| Box::pin(source.following.wait()))).await;
     }
 
-    /// Decides, and draws what changed.
+    /// Decides, and renders what changed.
     pub(super) fn step(&mut self, beats: bool) -> Step {
         let now_ms = self.app.now_ms();
         let mut step = Step::default();
@@ -245,7 +245,7 @@ impl Feed {
                 Ok(events) => {
                     for event in events {
                         watching |= matches!(&*event, LiveEvent::Watching { .. });
-                        told(&mut step, source, at == 0, &event, &mut dirty, now_ms);
+                        send(&mut step, source, at == 0, &event, &mut dirty, now_ms);
                     }
                 }
                 Err(why) => match &source.of {
@@ -263,7 +263,7 @@ impl Feed {
         for at in closed.into_iter().rev() {
             self.sources.remove(at);
         }
-        // A bed that begins or ceases to be watched changes who stands on the wall.
+        // When watching of a bed begins or ends, the beds on the wall change.
         let renew = renew || watching;
         if renew {
             self.renew(&mut step, now_ms);
@@ -288,7 +288,7 @@ impl Feed {
         step.push("proof", &Proof { anchored, finalized, height });
     }
 
-    /// Decides on the ward anew. A wall that is looked at stays signed in, up to the session's absolute
+    /// Decides on the ward again. A wall that is looked at stays signed in, up to the session's absolute
     /// end; a page beside it does not keep the session.
     fn renew(&mut self, step: &mut Step, now_ms: u64) {
         let clinic = self.app.clinic().clone();
@@ -299,13 +299,13 @@ impl Feed {
             match again.and_then(|()| clinic.follow_wall(&self.caller.session, now_ms)) {
                 Ok(following) => source.following = following,
                 Err(ClinicError::Denied(why)) if of_session(&why) => step.end(&reason(&why)),
-                // What was decided before goes on: it is decided again at every beat.
+                // The earlier decision goes on: it is checked again at every beat.
                 Err(_) => {}
             }
         }
     }
 
-    /// Draws what concerns these patients, or everything.
+    /// Renders what concerns these patients, or everything.
     fn draw(&self, step: &mut Step, source: &Source, only: Option<&BTreeSet<PatientId>>, now: u64) {
         match &source.of {
             Of::Ward { tiles } => {
@@ -339,7 +339,7 @@ impl Feed {
         let t = WALL;
         let shown = |patient: &PatientId| wall.tiles.iter().find(|tile| tile.patient == *patient);
         match only {
-            // Everybody is still there: only what changed.
+            // All of them are still on the wall: only their tiles.
             Some(only) if only.iter().all(|patient| shown(patient).is_some()) => {
                 for tile in only.iter().filter_map(shown) {
                     if let Ok(html) = wall::tile(tile, now).render() {
@@ -364,13 +364,13 @@ impl Feed {
     }
 }
 
-/// Does the reason concern everything this session sees?
+/// Does the reason end the whole session?
 fn of_session(why: &Denied) -> bool {
     matches!(why, Denied::SignedOut | Denied::NotEnrolled)
 }
 
-/// Tells an event, and notes whom to draw again.
-fn told(
+/// Sends an event, and notes the patients to render again.
+fn send(
     step: &mut Step,
     source: &Source,
     first: bool,
@@ -385,7 +385,7 @@ fn told(
                 Of::Ward { tiles: true } => WALL,
                 Of::Record { topic, .. } => topic,
             };
-            // The page tells ages: it needs the times of this node's clock.
+            // The page shows ages: it needs times of this node's clock.
             let here = |at_ms: u64| at_ms.saturating_add_signed(*offset_ms).min(now);
             let value = |sample| match sample {
                 Sample::Measured(value) => (Some(value), None),

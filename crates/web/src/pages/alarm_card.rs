@@ -14,7 +14,7 @@ pub(crate) struct AlarmCard {
     pub(crate) active: bool,
     pub(crate) silenced_until_ms: u64,
     pub(crate) key: String,
-    /// Address under which something is done about it.
+    /// Address to which its buttons post; empty without buttons.
     pub(crate) action: String,
     pub(crate) patient: String,
     pub(crate) code: u16,
@@ -24,11 +24,11 @@ pub(crate) struct AlarmCard {
     pub(crate) word: String,
     pub(crate) what: String,
     pub(crate) place: String,
-    /// Where the place leads to; empty for nowhere.
+    /// Address behind the place; empty for none.
     pub(crate) href: String,
     /// Since when; zero where that is not known.
     pub(crate) raised: Moment,
-    /// What is seen here, sent with what is done about it: a worse or later one is not answered by it.
+    /// Priority and time shown here, sent with each action: a worse or later alarm is not answered by it.
     pub(crate) seen: String,
     pub(crate) owner: Option<String>,
     pub(crate) silenced_until: Option<Moment>,
@@ -74,7 +74,7 @@ pub(crate) fn what(alarm: &AlarmView, tile: &Tile) -> String {
 }
 
 impl AlarmCard {
-    /// A bed that cannot be shown: no more than sends somebody there, and nobody can answer it from here.
+    /// A bed that cannot be shown: no more than is needed to go there. It cannot be answered from here.
     pub(crate) fn of_hidden(bed: &HiddenBed) -> Self {
         let priority = bed.alarm.map_or(Priority::Technical, |alarm| alarm.priority);
         let (what, note) = match (bed.alarm, bed.watched) {
@@ -110,7 +110,7 @@ impl AlarmCard {
         }
     }
 
-    /// How an alarm is told, on the wall (`linked`) or on its patient's page.
+    /// An alarm on the wall (`linked`) or on its patient's page.
     pub(crate) fn of(alarm: &AlarmView, tile: &Tile, linked: bool, role: Role, now_ms: u64) -> Self {
         let text = what(alarm, tile);
         let over = alarm.phase == AlarmPhase::Recovered;
@@ -184,12 +184,12 @@ fn note(alarm: &AlarmView) -> &'static str {
             Condition::RateNotSupported(_) => {
                 "nobody counts this pulse: set the board to 15 to 400 samples a second, or take another one"
             }
-            _ => "alarms of vital signs are on hold until it is back",
+            _ => "no new alarm of vital signs until it is back",
         },
         _ if matches!(alarm.condition, Condition::Unsteady(_)) => {
             "the beats are seen but come unevenly: look at the patient, feel the pulse; no rate until then"
         }
-        // Shown and nothing else: nobody is called from here.
+        // This is only shown: nobody is called.
         (AlarmPhase::Active, Priority::High, 1) => "nobody has answered for 1 minute",
         (AlarmPhase::Active, Priority::High, 2) => "nobody has answered for 3 minutes",
         (AlarmPhase::Active, Priority::High, 3..) => "nobody has answered for 5 minutes",
@@ -197,20 +197,20 @@ fn note(alarm: &AlarmView) -> &'static str {
     }
 }
 
-/// What is seen of an alarm, for a form.
+/// What a form sends about the alarm that is seen.
 fn seen(alarm: &AlarmView) -> String {
     let seen = alarm.seen();
     format!("{}.{}", seen.priority as u8, seen.active_since_ms)
 }
 
-/// As [`AlarmCard::seen`] says it; none for anything else.
+/// Reads [`AlarmCard::seen`]; none for anything else.
 pub(crate) fn read_seen(text: &str) -> Option<SeenAlarm> {
     let (priority, since) = text.split_once('.')?;
     let priority = Priority::from_code(priority.parse().ok()?)?;
     Some(SeenAlarm { priority, active_since_ms: since.parse().ok()? })
 }
 
-/// What is said of the alarm of a bed that cannot be shown.
+/// The text of an alarm at a bed that cannot be shown.
 pub(crate) fn hidden_alarm(alarm: HiddenAlarm) -> &'static str {
     if alarm.rings {
         "Alarm at a bed that cannot be shown: go there now"
@@ -221,8 +221,8 @@ pub(crate) fn hidden_alarm(alarm: HiddenAlarm) -> &'static str {
 
 fn why_hidden(why: Hidden) -> &'static str {
     match why {
-        Hidden::PolicySilent => "the policy of its patient’s consent could not be asked",
-        Hidden::NotRecorded => "the record of who looks cannot be written: call the operator",
+        Hidden::PolicySilent => "a rule of its patient’s consent could not be checked",
+        Hidden::NotRecorded => "the access log cannot be written: call the operator",
         Hidden::LedgerDown => "the ledger does not answer",
     }
 }

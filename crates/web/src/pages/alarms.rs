@@ -22,7 +22,7 @@ pub(crate) struct AlarmsPart {
     pub(crate) id: &'static str,
     pub(crate) label: &'static str,
     pub(crate) alarms: Vec<AlarmCard>,
-    /// What is said while there is none.
+    /// The text while there is none.
     pub(crate) no_alarms: String,
     /// Is everything known to be in its limits?
     pub(crate) well: bool,
@@ -58,7 +58,7 @@ pub(crate) fn strip(wall: &Wall, caller: &Caller, except: Option<PatientId>) -> 
     }
 }
 
-/// The strip of a page that has read nothing: the live stream fills it in.
+/// The strip of a page that has not read the ward: the live stream fills it in.
 pub(crate) fn not_asked() -> AlarmsPart {
     AlarmsPart {
         id: "alarms",
@@ -71,7 +71,7 @@ pub(crate) fn not_asked() -> AlarmsPart {
     }
 }
 
-/// What stands before a page's title while there are alarms, so that a tab nobody looks at tells them.
+/// What stands before a page's title while there are alarms, so that they are seen on a tab in the background.
 #[must_use]
 pub(crate) fn title(wall: &Wall) -> String {
     let open = || wall.strip.iter().filter(|alarm| alarm.is_active());

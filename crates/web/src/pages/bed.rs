@@ -13,14 +13,14 @@ use vitals::alarm::{Condition, Limits, Priority};
 use vitals::envelope::ClockQuality;
 use vitals::metric::{Metric, Sample};
 
-/// A change is told against the value this long ago.
+/// A change is measured against the value this long ago.
 const TREND_MS: u64 = 15 * 60_000;
-/// And not before this much is known.
+/// No change is shown before this much is known.
 const TREND_MIN_MS: u64 = 60_000;
 /// Height of a small curve.
 const SPARK_HEIGHT: f64 = 40.0;
 
-/// The quiet mark that says how far a value is vouched for.
+/// The mark that says how far the proof of a value has come.
 #[derive(Clone)]
 pub(crate) struct ProofMark {
     pub(crate) href: String,

@@ -1,4 +1,4 @@
-//! Twenty silent beds behind one gateway are one alarm: of the gateway.
+//! Silent beds behind one gateway are shown as one alarm, that of the gateway.
 
 use super::alarm_card::AlarmCard;
 use crate::app::App;
@@ -17,10 +17,10 @@ use vitals::ledger::Role;
 /// The alarms of a wall and its hidden beds, the most urgent first; the alarms of beds behind a silent gateway as
 /// one, where the first of them stands.
 pub(crate) fn cards(wall: &Wall, role: Role) -> Vec<AlarmCard> {
-    let mut told = BTreeSet::new();
+    let mut shown = BTreeSet::new();
     let mut card = |alarm: &AlarmView| {
         if let Some(gateway) = behind(alarm, &wall.gateways) {
-            return told.insert(gateway.gateway).then(|| gateway_card(gateway, wall, role));
+            return shown.insert(gateway.gateway).then(|| gateway_card(gateway, wall, role));
         }
         if let Some(bed) = wall.unwatched.iter().find(|bed| bed.alarm.as_ref() == Some(alarm)) {
             return Some(AlarmCard::of_unwatched(bed, alarm));
@@ -67,9 +67,8 @@ fn gateway_card(silent: &SilentGateway, wall: &Wall, role: Role) -> AlarmCard {
         seen: String::new(),
         owner: (!unanswered).then(|| format::joined(owners.into_iter())),
         silenced_until: None,
-        note:
-            "alarms of vital signs are on hold until it is back: look after these beds, and check the gateway"
-                .into(),
+        note: "no new alarm of vital signs until it is back: look after these beds, and check the gateway"
+            .into(),
         unanswered,
         over: false,
         answerable: role == Role::Clinician,

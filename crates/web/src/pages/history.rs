@@ -128,7 +128,7 @@ pub(crate) fn lines(chart: &Chart) -> Vec<HistoryLine> {
     lines
 }
 
-/// The limits of a metric that were in force at a time of the chart, as the record tells: what the next
+/// The limits of a metric that were in force at a time of the chart, from the record: what the next
 /// change replaced, or what the last one set. None where an old record does not say.
 fn limits_at(chart: &Chart, metric: Metric, at_ms: u64) -> Option<&Limits> {
     let changes = || chart.limits.iter().map(|mark| &mark.change).filter(|c| c.limits.metric == metric);
@@ -142,7 +142,7 @@ fn limits_at(chart: &Chart, metric: Metric, at_ms: u64) -> Option<&Limits> {
 }
 
 /// An alarm with the limit that its value was beyond at that time.
-fn told(mark: &AlarmMark, chart: &Chart) -> String {
+fn with_limit(mark: &AlarmMark, chart: &Chart) -> String {
     let event = mark.event;
     let side = match event.condition {
         Condition::Above(_) => Side::Above,
@@ -174,7 +174,7 @@ fn alarm_line(mark: &AlarmMark, chart: &Chart) -> HistoryLine {
         at: Moment(event.at_ms),
         what: match event.kind {
             AlarmEventKind::Raised | AlarmEventKind::Returned | AlarmEventKind::Worsened => {
-                format!("{}: {}.", event_words(event.kind), told(mark, chart))
+                format!("{}: {}.", event_words(event.kind), with_limit(mark, chart))
             }
             AlarmEventKind::Escalated => {
                 let what = format::capital(&labels::condition(event.condition));

@@ -20,7 +20,7 @@ const FIELDS: [(&str, Priority); 6] = [
     ("below_high", Priority::High),
 ];
 
-/// The form: a field that is missing would switch an alarm off that nobody meant to switch off.
+/// Fields of the form, all required but those with a question mark: a missing one would turn an alarm off by accident.
 pub(super) const FIELDS_OF_FORM: [&str; 11] = [
     "metric",
     "for?",
@@ -35,7 +35,7 @@ pub(super) const FIELDS_OF_FORM: [&str; 11] = [
     "off?",
 ];
 
-/// For how long limits may be changed: minutes, and how that is said.
+/// For how long limits may be changed: minutes, and the label.
 const DURATIONS: [(u64, &str); 7] = [
     (15, "15 minutes"),
     (30, "30 minutes"),
@@ -45,7 +45,7 @@ const DURATIONS: [(u64, &str); 7] = [
     (480, "8 hours"),
     (720, "12 hours"),
 ];
-/// How long an alarm is off if nobody says otherwise, minutes.
+/// How long an alarm is off unless something else is chosen, minutes.
 const OFF_MINUTES: u64 = 60;
 
 /// One field of the form.
@@ -109,7 +109,7 @@ impl LimitsForm {
         let metric = limits.metric;
         let info = metric.info();
         let entered = entered.filter(|fields| fields.get("metric").is_some_and(|name| name == info.name));
-        let told = |name: &str| entered.and_then(|fields| fields.get(name).cloned());
+        let entered_in = |name: &str| entered.and_then(|fields| fields.get(name).cloned());
         let values = limits.above.iter().chain(&limits.below);
         let field = |((name, priority), value): ((&'static str, Priority), &Option<i32>)| LimitField {
             name,
@@ -118,7 +118,7 @@ impl LimitsForm {
             stars: priority.stars(),
             word: format::capital(priority.word()),
             side: if name.starts_with("above") { "at or above" } else { "at or below" },
-            value: told(name).unwrap_or_else(|| {
+            value: entered_in(name).unwrap_or_else(|| {
                 value.map_or_else(String::new, |raw| format::value(metric, raw).replace('−', "-"))
             }),
         };
@@ -142,8 +142,8 @@ impl LimitsForm {
             open: entered.is_some(),
             persistence: time::age(limits.persistence_ms),
             fields: FIELDS.into_iter().zip(values).map(field).collect(),
-            reason: told("reason").unwrap_or_default(),
-            durations: durations(&told("minutes").unwrap_or_default(), question.is_some()),
+            reason: entered_in("reason").unwrap_or_default(),
+            durations: durations(&entered_in("minutes").unwrap_or_default(), question.is_some()),
             question,
             for_a_while: temporary.map(|temporary| ForAWhile {
                 off: !temporary.off.is_empty(),
@@ -222,7 +222,7 @@ pub(crate) fn read(metric: Metric, fields: &Fields, before: &Limits) -> Result<L
     }
 }
 
-/// A decimal number in the metric's unit, as raw units; none beyond what its sensor can say.
+/// A decimal number in the metric's unit, as raw units; none outside the range of its sensor.
 fn raw(metric: Metric, text: &str) -> Option<i32> {
     let text = text.replace(',', ".").replace('−', "-");
     let (sign, digits) = text.strip_prefix('-').map_or((1, text.as_str()), |rest| (-1, rest));

@@ -23,11 +23,11 @@ use vitals::{Metric, PersonId};
 
 /// The reader's name in the entries of the node's own alarm engine.
 const ALARM_ENGINE: &str = "alarm engine";
-/// Lines of the access log that are shown at first, what belongs together in one of them.
+/// Lines of the access log that are shown at first; entries that belong together are one line.
 const LINES: usize = 20;
-/// Readings by one reader for one reason this close together are told in one line.
+/// Entries of one reader for one reason this close together are one line.
 const TOGETHER_MS: u64 = 10 * 60_000;
-/// Lines among which such a one is looked for.
+/// Newest lines that are searched for one to join.
 const KINDS_MAX: usize = 16;
 
 struct Card {
@@ -45,7 +45,7 @@ struct Card {
 pub(crate) struct MeNowPart {
     bed: BedView,
     lead: String,
-    /// Does that say that all is well? Then it says so only while the page is connected.
+    /// Does it say that all is well? Then it is shown only while the page is connected.
     well: bool,
     alarms: Vec<AlarmCard>,
     cards: Vec<Card>,
@@ -84,7 +84,7 @@ struct MePage {
     watch: WatchCard,
     access: Vec<AccessLine>,
     more: usize,
-    /// Some lines tell of several readings: each can be seen by itself.
+    /// Some lines stand for several entries: each can be listed by itself.
     together: bool,
     /// There may be older entries than the node shows at once.
     older: bool,
@@ -288,7 +288,7 @@ fn consent_line(grant: &GrantView) -> ConsentLine {
             GrantState::Future => format!("Begins on {}", Moment(grant.from_ms).date()),
             GrantState::Live => format!("In force since {}", Moment(grant.from_ms).date()),
             GrantState::Ended => "Has ended".into(),
-            GrantState::Withdrawn => "Revoked by you".into(),
+            GrantState::Withdrawn => "Withdrawn by you".into(),
         },
         live: matches!(grant.state, GrantState::Live | GrantState::Future | GrantState::Pending),
         late: grant.late,
@@ -321,7 +321,7 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
     let own = app
         .ask(move |clinic, now_ms| {
             let own = clinic.own_page(&session, now_ms)?;
-            // Somebody looks: the live stream of this page may go on from here.
+            // Somebody is looking: the live stream of this page may go on.
             clinic.record_opened(&session, own.now.patient, now_ms)?;
             Ok(own)
         })

@@ -1,4 +1,4 @@
-//! What each page says. Templates in `templates/pages` say how.
+//! The content of each page; its form is in `templates/pages`.
 
 pub(crate) mod admin;
 pub(crate) mod alarm_card;
@@ -36,7 +36,7 @@ use std::str::FromStr;
 use vitals::PatientId;
 use vitals::alarm::Condition;
 
-/// Sends everybody to their own first page.
+/// Redirects to the first page of the caller's role.
 pub(crate) async fn home(State(app): State<App>, caller: Caller) -> Redirect {
     Redirect::to(app.navigation().home(caller.session.role))
 }
@@ -76,8 +76,8 @@ pub(crate) fn condition(text: &str) -> Result<Condition, Error> {
     named(text).and_then(Condition::from_code).ok_or_else(Error::not_found)
 }
 
-/// What a post gives to htmx (a sign that the page should look again) or to a plain browser (the
-/// page it came from).
+/// The answer to a post: an empty one for htmx (the live stream shows the change), a redirect to the page it came
+/// from for a plain browser.
 pub(crate) fn done(posted: &Posted, otherwise: &str) -> Answer {
     if posted.caller.visit.htmx.fragment {
         return Ok((StatusCode::NO_CONTENT, [("hx-trigger", "ward:changed")]).into_response());

@@ -1,4 +1,4 @@
-//! Whether the ward watches a patient: what the patient is told of it, how it is ended, and the way back.
+//! Whether the ward watches a patient: what the patient sees of it, how to end it, and how to begin again.
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -15,9 +15,9 @@ use clinic::views::{GrantState, GrantView, OwnPage, PauseView};
 use vitals::GrantId;
 use vitals::ledger::Purpose;
 
-/// What a form says that has been asked.
+/// The value of the field that confirms.
 const YES: &str = "yes";
-/// For how long the ward may be let watch: days, and how that is said.
+/// For how long the ward may watch: days, and the label.
 const DAYS: [(u64, &str); 3] = [(7, "7 days"), (30, "30 days"), (90, "90 days")];
 /// The one that is chosen unless another is.
 const DAYS_USUAL: u64 = 30;
@@ -76,7 +76,7 @@ pub(crate) struct WatchCard {
     pub(crate) at: Option<Moment>,
     /// Is there something to do about it? Then the card stands out.
     pub(crate) urgent: bool,
-    /// How long one may choose, where the ward can be let watch (on).
+    /// The choices of how long, where the patient can let the ward watch (on).
     pub(crate) days: Vec<Days>,
     pub(crate) button: &'static str,
     /// Set while the patient's pause lasts.
@@ -113,7 +113,7 @@ impl WatchCard {
                             time::left(left_ms)
                         )
                     } else {
-                        format!("Your care team is called when a value is beyond its limits. Your consent lasts until {date}.{went_on}")
+                        format!("Your ward gets an alarm when a value is beyond its limits. Your consent lasts until {date}.{went_on}")
                     },
                     at,
                     urgent: soon,
@@ -126,7 +126,7 @@ impl WatchCard {
                 csrf,
                 on: false,
                 title: "Watching is about to begin",
-                sentence: "Your consent is on its way. Until it has arrived nobody is called when your values are bad.".into(),
+                sentence: "Your consent is on its way. Until then nobody is called when your values are bad.".into(),
                 at: None,
                 urgent: false,
                 days: Vec::new(),
@@ -198,7 +198,7 @@ pub(crate) async fn ask(State(app): State<App>, At(grant): At<String>, caller: C
     }))
 }
 
-/// Withdraws one of the caller's own consents, which was asked.
+/// Withdraws one of the caller's own consents, after the question was confirmed.
 pub(crate) async fn revoke(State(app): State<App>, At(grant): At<String>, posted: Posted) -> Answer {
     posted.fits(&["confirm"])?;
     let grant = grant_id(&grant)?;
@@ -211,7 +211,7 @@ pub(crate) async fn revoke(State(app): State<App>, At(grant): At<String>, posted
     Ok(Redirect::to(&format!("/me?revoked={}", posted.caller.done())).into_response())
 }
 
-/// The way back, and its renewal: a new consent to be watched.
+/// Begins watching again, or renews it: a new consent to be watched.
 pub(crate) async fn begin(State(app): State<App>, posted: Posted) -> Answer {
     posted.fits(&["days"])?;
     let days = DAYS.iter().map(|(days, _)| *days).find(|days| days.to_string() == posted.field("days"));

@@ -10,10 +10,10 @@ use vitals::alarm::Condition;
 
 /// One line per order that says something: limits always, answers and pauses while their alarm is open.
 pub(crate) fn marks(tile: &Tile) -> impl Iterator<Item = Mark> {
-    tile.orders.iter().filter(|order| is_told(order, tile)).map(mark)
+    tile.orders.iter().filter(|order| is_shown(order, tile)).map(mark)
 }
 
-fn is_told(order: &OrderView, tile: &Tile) -> bool {
+fn is_shown(order: &OrderView, tile: &Tile) -> bool {
     let open = |condition: Condition| {
         let of = |alarm: &&clinic::views::AlarmView| alarm.condition == condition;
         tile.alarms.iter().find(of).is_some_and(|alarm| alarm.phase != AlarmPhase::Closed)
@@ -38,7 +38,7 @@ fn asked(order: &OrderView) -> String {
 
 fn mark(order: &OrderView) -> Mark {
     let what = asked(order);
-    let told = Moment(order.answered_at_ms.unwrap_or(order.asked_at_ms));
+    let at = Moment(order.answered_at_ms.unwrap_or(order.asked_at_ms));
     let line = |icon, text: String, at| Mark { icon, text, at };
     match order.state {
         OrderState::Asked { away_since_ms: None } => line(
@@ -58,26 +58,26 @@ fn mark(order: &OrderView) -> Mark {
             About::Pause(_) if !order.ends => {
                 line("mute", format!("{what}: in force at the bedside until"), Moment(order.until_ms))
             }
-            _ => line("bell", format!("{what}: in force at the bedside since"), told),
+            _ => line("bell", format!("{what}: in force at the bedside since"), at),
         },
         OrderState::Narrowed => line(
             "shield",
             format!("{what}: in force at the bedside, no wider than the bedside allows, since"),
-            told,
+            at,
         ),
         OrderState::Ended => line(
             "bell",
             format!("{what}: ended at the bedside, which rings by the stricter limits since"),
-            told,
+            at,
         ),
-        OrderState::Nothing => line("bell", format!("{what}: the bedside had no such alarm"), told),
+        OrderState::Nothing => line("bell", format!("{what}: the bedside had no such alarm"), at),
         OrderState::Refused(why) => {
             let was = if matches!(order.about, About::Limits(_)) {
                 "; its old limits hold"
             } else {
                 "; it rings on"
             };
-            line("x", format!("{what}: {}{was}", why.sentence()), told)
+            line("x", format!("{what}: {}{was}", why.sentence()), at)
         }
         OrderState::Undelivered => line(
             "x",

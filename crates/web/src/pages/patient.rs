@@ -107,7 +107,7 @@ pub(crate) async fn open(
             let classes = CLASSES.to_vec();
             let request = ChartRequest { patient, purpose, classes, span_ms, make_do: true };
             let chart = clinic.open_chart(&session, &request, now_ms)?;
-            // Somebody looks: the live stream of this page may go on from here.
+            // Somebody is looking: the live stream of this page may go on.
             clinic.record_opened(&session, patient, now_ms)?;
             Ok::<_, ClinicError>(chart)
         })
@@ -134,7 +134,7 @@ fn of_consent(why: &Denied) -> bool {
     )
 }
 
-/// What somebody is told who may not open a bed of their own wall: that it is there is no secret to them.
+/// The refusal for a bed on the caller's own wall whose record they may not open: they know that it is there.
 async fn bed_of_the_wall(app: &App, caller: &Caller, patient: PatientId) -> Option<Error> {
     let session = caller.session.clone();
     let watches = app.run(move |clinic, now_ms| clinic.may_watch(&session, patient, now_ms)).await.ok()?;
@@ -147,7 +147,7 @@ async fn bed_of_the_wall(app: &App, caller: &Caller, patient: PatientId) -> Opti
     Some(Error::record_closed(&format!("{place} · {name}"), patient))
 }
 
-/// Somebody uses the open page: its live stream goes on. Says nothing of pages that are not open.
+/// Somebody uses the open page: its live stream goes on. Has no effect on pages that are not open.
 pub(crate) async fn stay(State(app): State<App>, At(patient): At<String>, posted: Posted) -> Answer {
     posted.fits(&[])?;
     let id = super::patient_id(&patient)?;

@@ -1,4 +1,4 @@
-//! What is known of a bed now, while no alarm stands: nothing may look normal that is not known to be.
+//! The state of a bed without an open alarm: nothing may look normal that is not known to be.
 
 use crate::format;
 use crate::labels;
@@ -7,13 +7,13 @@ use clinic::views::{Tile, ValueNow};
 use vitals::alarm::{Limits, Side};
 use vitals::metric::{Absence, Metric, Sample};
 
-/// A mark on a tile: icon, stars, word, always all three.
+/// A mark on a tile: icon, stars and word.
 pub(crate) struct Chip {
     pub(crate) style: &'static str,
     pub(crate) icon: &'static str,
     pub(crate) stars: &'static str,
     pub(crate) word: String,
-    /// Does it say that all is well? Then it says so only while the page is connected.
+    /// Does it say that all is well? Then it is shown only while the page is connected.
     pub(crate) well: bool,
 }
 
@@ -25,14 +25,14 @@ pub(crate) struct Mark {
     pub(crate) at: Moment,
 }
 
-/// The worst that is to be said of a bed without an open alarm, and of which values.
+/// The worst that is known of a bed without an open alarm, and the values concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Status {
     /// Nothing was ever measured.
     Waiting,
     /// Nothing fresh comes from the bedside.
     NoData,
-    /// The consent covers no alarms: what is in limits and what is not cannot be told.
+    /// The consent covers no alarms: whether values are in limits may not be shown.
     NotShown,
     /// A value is beyond a limit, not long enough yet to ring; or its sensor is still settling.
     Checking(Vec<Metric>),
@@ -46,7 +46,7 @@ pub(crate) enum Status {
     InLimits,
 }
 
-/// What one watched value says.
+/// The state of one watched value.
 #[derive(PartialEq, Eq)]
 enum Said {
     InLimits,
@@ -131,7 +131,7 @@ impl Status {
         Chip { style, icon, stars: "", word: word.into(), well: self.is_well() }
     }
 
-    /// Of which values that is said; nothing where the mark says it all.
+    /// The values concerned; none where the mark says it all.
     pub(crate) fn line(&self) -> Option<String> {
         match self {
             Self::Checking(metrics) => Some(format!("Checking {}", named(metrics))),
@@ -157,7 +157,7 @@ impl Status {
         }
     }
 
-    /// What it means, to the patient.
+    /// What it means, for the patient.
     pub(crate) fn lead(&self) -> String {
         match self {
             Self::Waiting => "Your device has not sent a value yet.".into(),

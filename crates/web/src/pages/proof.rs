@@ -143,7 +143,7 @@ fn steps(proof: &EnvelopeProof, hospital: &str, genesis: &str) -> Vec<Step> {
             }),
         },
         Step {
-            title: "Rooted",
+            title: "In this ledger",
             done: anchored.is_some(),
             at: None,
             text: "The block belongs to the ledger with this name. Compare it with the one you noted down."

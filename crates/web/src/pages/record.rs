@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 /// Pieces that may wait for a slow reader.
 const PIECES_WAITING_MAX: usize = 64;
-/// A reader has this long to take in the next piece; a bundle holds a thread meanwhile.
+/// Longest time for a client to read the next piece; a bundle uses a thread all the while.
 pub(crate) const PIECE_WITHIN: Duration = Duration::from_secs(20);
 /// And this long for all of it.
 pub(crate) const BUNDLE_WITHIN: Duration = Duration::from_secs(15 * 60);
@@ -51,7 +51,7 @@ pub(crate) async fn download(State(app): State<App>, caller: Caller) -> Answer {
             clinic.export(&session, Scope::Patient(own), now_ms, sink)
         };
         if let Err(why) = export(&mut sink) {
-            // Nobody may be listening any more; then nobody needs to know.
+            // The client may be gone; then nobody needs to know.
             let _heard = pieces.try_send(Err(why));
         }
     });

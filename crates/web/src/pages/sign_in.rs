@@ -17,7 +17,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use clinic::{Origin, Session, SignInRefused};
 
-/// Longest login and password, bytes; longer ones belong to nobody.
+/// Longest login and password, bytes; longer ones are wrong.
 const LOGIN_BYTES_MAX: usize = 200;
 const PASSWORD_BYTES_MAX: usize = 1000;
 /// When to try again if too many people are signing in, seconds.
@@ -89,7 +89,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
     Ok(response)
 }
 
-/// Tries them in turn.
+/// Tries them when it is their turn.
 async fn try_password(
     app: &App,
     from: Origin,

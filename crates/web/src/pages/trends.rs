@@ -101,7 +101,7 @@ struct Plot {
     broken: bool,
     /// Lowest and highest raw value of the axis.
     axis: String,
-    /// What a reader who cannot see the curve is told.
+    /// The text for readers who cannot see the curve.
     spoken: String,
     span: String,
     drawing: Drawing,
@@ -256,7 +256,7 @@ fn limits_data(limits: &Limits) -> String {
     side("above", limits.above).chain(side("below", limits.below)).collect::<Vec<_>>().join(";")
 }
 
-/// The mark of the least vouched-for of two.
+/// Of two values, the mark of the one whose proof has come less far.
 fn weakest(one: &EnvelopeRef, other: &EnvelopeRef) -> EnvelopeRef {
     let rank = |envelope: &EnvelopeRef| match envelope.proof {
         ProofState::Received => 0,

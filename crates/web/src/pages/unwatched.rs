@@ -51,7 +51,7 @@ fn place_of(bed: &UnwatchedBed) -> String {
     }
 }
 
-/// What whoever stands at the bed can do.
+/// What to do at the bed.
 fn advice(why: Unwatched) -> &'static str {
     match why {
         Unwatched::Starting => "This takes a few seconds. If it lasts, tell the operator.",
@@ -97,7 +97,7 @@ struct UnwatchedPage {
     layout: Layout,
     bed: UnwatchedCard,
     csrf: String,
-    /// Why what was entered does not do.
+    /// Why the reason that was entered is not accepted.
     problem: Option<String>,
     entered: String,
 }

@@ -44,7 +44,7 @@ struct WallPage {
     ward: WardPart,
 }
 
-/// How many beds have which alarm as their worst; what is over counts apart.
+/// How many beds have which alarm as their worst; alarms that are over are counted apart.
 fn worst(tiles: &[Tile]) -> Vec<(usize, String)> {
     let beds = |wanted: &dyn Fn(Option<&AlarmView>) -> bool| {
         tiles.iter().filter(|tile| wanted(tile.alarms.first())).count()
@@ -66,7 +66,7 @@ fn worst(tiles: &[Tile]) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// One bed, drawn anew.
+/// The tile of one bed.
 pub(crate) fn tile(tile: &Tile, now_ms: u64) -> TilePart {
     TilePart { bed: BedView::for_wall(tile, now_ms) }
 }

@@ -17,7 +17,7 @@ fn settings() -> Settings {
     Settings { token, origins, behind_proxy: false, timeouts }
 }
 
-/// A port that says what it heard.
+/// A port that answers with the request.
 fn echo(settings: Settings) -> Rpc {
     Rpc::new(Arc::new(|_, heard: &[u8]| heard.to_vec()), settings)
 }
@@ -39,7 +39,7 @@ async fn ask(rpc: &Rpc, request: HttpRequest<Body>) -> (StatusCode, HashMap<Stri
 }
 
 #[tokio::test]
-async fn only_who_has_the_token_is_answered() {
+async fn only_requests_with_the_token_are_answered() {
     let rpc = echo(settings());
     let (status, headers, body) = ask(&rpc, post().body(Body::from("hello")).unwrap()).await;
     assert_eq!((status, body.as_slice()), (StatusCode::OK, &b"hello"[..]));
@@ -76,8 +76,8 @@ async fn only_who_has_the_token_is_answered() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_is_let_in_only_by_name() {
-    // Even where no token is asked for.
+async fn a_page_of_another_origin_may_ask_only_if_it_is_named() {
+    // Even where no token is required.
     let rpc = echo(Settings { token: None, ..settings() });
     for origin in ["https://evil.example", "null", "https://wallet.example.evil", "http://wallet.example"] {
         let (status, headers, _) =
@@ -91,13 +91,13 @@ async fn a_page_of_another_origin_is_let_in_only_by_name() {
     let preflight = HttpRequest::options("/").header("origin", WALLET).body(Body::empty()).unwrap();
     let (status, headers, _) = ask(&rpc, preflight).await;
     assert_eq!((status, headers["access-control-allow-methods"].as_str()), (StatusCode::NO_CONTENT, "POST"));
-    // What a page can send without asking leave is no request.
+    // What a page can send without a preflight is refused.
     let plain = HttpRequest::post("/").header("content-type", "text/plain").body(Body::from("1")).unwrap();
     assert_eq!(ask(&rpc, plain).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
 #[tokio::test]
-async fn other_methods_addresses_and_too_much_are_refused() {
+async fn other_methods_other_addresses_and_requests_over_a_bound_are_refused() {
     let rpc = echo(settings());
     let get = HttpRequest::get("/").body(Body::empty()).unwrap();
     assert_eq!(ask(&rpc, get).await.0, StatusCode::METHOD_NOT_ALLOWED);
@@ -119,7 +119,7 @@ async fn other_methods_addresses_and_too_much_are_refused() {
 }
 
 #[tokio::test]
-async fn a_place_that_floods_is_told_to_wait() {
+async fn a_network_that_floods_the_port_has_to_wait() {
     let rpc = echo(settings());
     let mut last = StatusCode::OK;
     for _ in 0..2 * REQUESTS_MAX {
@@ -132,10 +132,10 @@ async fn a_place_that_floods_is_told_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn few_are_answered_at_a_time_and_a_failure_is_one_answer() {
+async fn few_requests_run_at_a_time_and_a_panic_fails_only_its_own() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (seen, peak) = (now.clone(), most.clone());
-    // Each waits until as many as may be are answered at once.
+    // Each waits until as many as allowed are answered at once.
     let together = Barrier::new(ANSWERS_MAX);
     let answer = move |_, heard: &[u8]| {
         assert_ne!(heard, b"boom");

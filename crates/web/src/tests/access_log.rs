@@ -2,7 +2,7 @@
 
 use super::scene::Scene;
 
-/// The part of the page that tells who read.
+/// The part of the page that lists who read.
 fn readers(page: &str) -> &str {
     let from = page.find("id=\"access\"").unwrap();
     &page[from..from + page[from..].find("</ul>").unwrap()]
@@ -25,7 +25,7 @@ async fn two_doctors_at_the_wall_are_two_lines_of_the_access_log() {
 }
 
 #[tokio::test]
-async fn looks_of_one_session_are_told_together_and_can_be_seen_one_by_one() {
+async fn entries_of_one_session_are_one_line_and_can_be_listed_one_by_one() {
     let mut scene = Scene::new();
     scene.beats(720, 3);
     let chart = format!("/patients/{}", scene.amira);
@@ -57,7 +57,7 @@ async fn looks_of_one_session_are_told_together_and_can_be_seen_one_by_one() {
 }
 
 #[tokio::test]
-async fn the_proof_of_a_look_says_who_looked_at_what() {
+async fn the_proof_page_of_an_access_entry_says_who_looked_at_what() {
     let mut scene = Scene::new();
     scene.beats(720, 3);
     scene.page("/wall", "kim").await;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const FORM: &str = "application/x-www-form-urlencoded";
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"];
 
-/// Texts that are no number, no word of ours, or no text at all.
+/// Texts that are not a number, not a known word, or not text at all.
 const ODD: [&str; 14] = [
     "-1",
     "+1",
@@ -59,7 +59,7 @@ async fn a_method_an_address_does_not_take_is_named() {
 }
 
 #[tokio::test]
-async fn without_a_living_session_nothing_is_told_and_nothing_done() {
+async fn without_a_session_nothing_is_shown_and_nothing_done() {
     let (scene, mut tried) = Attempts::on(scene()).await;
     let dead = scene.ward.clinic.sign_in("kim", "secret", scene.ward.now_ms).unwrap().0;
     scene.ward.clinic.sign_out(dead.expose());
@@ -80,7 +80,7 @@ async fn without_a_living_session_nothing_is_told_and_nothing_done() {
         for cookie in &cookies {
             for (name, value, wanted) in [
                 ("accept", "text/html", 303),
-                // A live stream says it in its own words: scripts cannot read a refusal.
+                // A live stream answers with an event: scripts cannot read the status.
                 ("accept", "text/event-stream", if route.path == "/live" { 200 } else { 401 }),
                 ("hx-request", "true", 401),
             ] {
@@ -102,7 +102,7 @@ async fn without_a_living_session_nothing_is_told_and_nothing_done() {
 }
 
 #[tokio::test]
-async fn what_is_somebody_else_s_is_not_there() {
+async fn what_belongs_to_somebody_else_is_not_found() {
     let (scene, mut tried) = Attempts::on(scene()).await;
     for route in routes().iter().filter(|route| !route.open && !route.everybody) {
         for who in CALLERS.into_iter().filter(|who| !who.is_empty() && !route.may.contains(who)) {
@@ -285,7 +285,7 @@ async fn a_field_of_the_wrong_kind_is_refused() {
 }
 
 #[tokio::test]
-async fn a_post_from_elsewhere_changes_nothing() {
+async fn a_post_from_another_site_changes_nothing() {
     let (scene, mut tried) = Attempts::on(scene()).await;
     let ours = format!("http://{HOST}");
     for route in routes().iter().filter(|route| route.takes == Takes::Post) {
@@ -324,7 +324,7 @@ async fn a_post_from_elsewhere_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_answered_so() {
+async fn a_query_that_makes_no_sense_is_refused() {
     let (scene, mut tried) = Attempts::on(scene()).await;
     for route in routes().iter().filter(|route| route.asked) {
         let path = route.address(&scene);
@@ -396,7 +396,7 @@ async fn what_is_over_its_bound_is_refused_at_every_address() {
 }
 
 #[tokio::test]
-async fn nobody_climbs_out_of_the_assets() {
+async fn no_path_leads_out_of_the_assets() {
     let (scene, mut tried) = Attempts::on(scene()).await;
     let all = routes();
     let route = all.iter().find(|route| route.path.starts_with("/assets")).unwrap();

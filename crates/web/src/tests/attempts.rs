@@ -26,15 +26,15 @@ impl Takes {
 pub(crate) struct Route {
     pub(crate) path: &'static str,
     pub(crate) takes: Takes,
-    /// Who asks properly.
+    /// Who may use it.
     pub(crate) who: &'static str,
-    /// Everybody for whom it does not look as if it were not there.
+    /// Everybody for whom it is not a page that is not found.
     pub(crate) may: &'static [&'static str],
     /// Needs no session.
     pub(crate) open: bool,
     /// Needs a session of any kind.
     pub(crate) everybody: bool,
-    /// Reads the question of its address.
+    /// Reads the query of its address.
     pub(crate) asked: bool,
     fields: &'static [(&'static str, &'static str)],
     pub(crate) optional: &'static [&'static str],
@@ -294,7 +294,7 @@ impl Attempts {
             if !page.starts_with("<!doctype html>") || !page.contains("<h1") {
                 no("is no page of ours");
             }
-            // The page of a form that did not fit is the asker's own page.
+            // The page of a form that did not fit is the caller's own page.
             if status != 422 {
                 for (name, id) in [("amira", scene.amira.to_string()), ("alert(1)", scene.bela.to_string())] {
                     let own = who == Some(if name == "amira" { "amira" } else { "bela" });

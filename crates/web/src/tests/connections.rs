@@ -1,4 +1,4 @@
-//! Connections: the slow, the many and the deaf get nothing, and nobody else notices.
+//! Connections: clients that are slow, too many or do not read are closed, and nobody else notices.
 
 use super::scene::{Scene, encode};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use web::quota::{CONNECTIONS_PER_PLACE_MAX, REQUESTS_MAX, STREAMS_PER_SESSION_MAX};
+use web::quota::{CONNECTIONS_PER_NETWORK_MAX, REQUESTS_MAX, STREAMS_PER_SESSION_MAX};
 use web::refusals::Reason;
 use web::server::Timeouts;
 
@@ -91,7 +91,7 @@ async fn until(stream: &mut TcpStream, wanted: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_head_that_drips_is_not_waited_for() {
+async fn a_request_head_that_arrives_byte_by_byte_is_not_waited_for() {
     let served = Served::new().await;
     let mut silent = served.connect(STRANGER).await;
     let mut drip = served.connect(STRANGER).await;
@@ -111,13 +111,13 @@ async fn a_head_that_drips_is_not_waited_for() {
         _ = read.read_to_end(&mut all) => {}
         () = dripping => {}
     }
-    assert!(begun.elapsed() < 10 * BRIEF, "each byte does not buy more time");
+    assert!(begun.elapsed() < 10 * BRIEF, "a byte does not extend the time");
     assert_eq!(rest(&mut silent).await, "");
     assert!(served.counted(Reason::SlowHead) >= 2);
 }
 
 #[tokio::test]
-async fn a_form_that_drips_is_told_so_and_changes_nothing() {
+async fn a_form_that_arrives_too_slowly_is_refused() {
     let served = Served::new().await;
     let form = "Origin: http://ward.example\r\nContent-Type: application/x-www-form-urlencoded\r\n";
     for length in ["Content-Length: 100\r\n", "Transfer-Encoding: chunked\r\n"] {
@@ -130,7 +130,7 @@ async fn a_form_that_drips_is_told_so_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_or_too_long_ends_the_connection() {
+async fn what_is_not_http_or_too_long_ends_the_connection() {
     let served = Served::new().await;
     for (bytes, status) in [
         ("\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03".to_string(), "400"),
@@ -145,7 +145,7 @@ async fn what_is_no_http_or_too_long_ends_the_connection() {
         let first = answer.lines().next().unwrap_or("");
         // A connection that is cut while it still sends may lose the status.
         assert!(first.is_empty() || first.contains(status), "{first}");
-        assert!(!answer.contains("\r\n\r\n<"), "nothing is told");
+        assert!(!answer.contains("\r\n\r\n<"), "no page");
     }
     assert!(served.counted(Reason::NotHttp) >= 4 && served.counted(Reason::HeadTooLong) >= 1);
     let long =
@@ -160,7 +160,7 @@ async fn a_flood_of_connections_leaves_room_for_others() {
     // On a busy machine the first connections would end by a brief timeout before the last ones come.
     let served = Served::with(Timeouts::default()).await;
     let mut flood = Vec::new();
-    for _ in 0..CONNECTIONS_PER_PLACE_MAX + 20 {
+    for _ in 0..CONNECTIONS_PER_NETWORK_MAX + 20 {
         let mut stream = served.connect(STRANGER).await;
         let live = served.head("GET", "/live", "kim", "");
         let _ = stream.write_all(live.as_bytes()).await;
@@ -168,7 +168,7 @@ async fn a_flood_of_connections_leaves_room_for_others() {
     }
     assert!(served.get(WARD, "/wall", "lee").await.starts_with("HTTP/1.1 200"), "the ward goes on");
     let mut refused = 0;
-    for stream in flood.iter_mut().skip(CONNECTIONS_PER_PLACE_MAX) {
+    for stream in flood.iter_mut().skip(CONNECTIONS_PER_NETWORK_MAX) {
         refused += u32::from(rest(stream).await.is_empty());
     }
     assert_eq!((refused, served.counted(Reason::Connections)), (20, 20));
@@ -223,7 +223,7 @@ async fn live_pages_and_alarms_go_on_under_a_flood_of_requests() {
 }
 
 #[tokio::test]
-async fn a_session_has_so_many_live_pages_and_no_more() {
+async fn a_session_has_a_bounded_number_of_live_pages() {
     let served = Served::new().await;
     let mut open = Vec::new();
     for _ in 0..STREAMS_PER_SESSION_MAX {
@@ -241,18 +241,18 @@ async fn a_session_has_so_many_live_pages_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_nothing_in_is_given_up() {
+async fn a_client_that_reads_nothing_is_disconnected() {
     let served = Served::new().await;
-    let mut deaf = served.connect(STRANGER).await;
+    let mut client = served.connect(STRANGER).await;
     let all = served.head("GET", web::assets::href("htmx.js"), "", "").repeat(350);
-    let _ = tokio::time::timeout(WAIT, deaf.write_all(all.as_bytes())).await;
+    let _ = tokio::time::timeout(WAIT, client.write_all(all.as_bytes())).await;
     let counted = async {
         let mut every = tokio::time::interval(BRIEF / 10);
         while served.counted(Reason::SlowReader) == 0 {
             every.tick().await;
         }
     };
-    tokio::time::timeout(WAIT, counted).await.expect("given up");
+    tokio::time::timeout(WAIT, counted).await.expect("disconnected in time");
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn a_stranger_who_guesses_passwords_locks_nobody_out() {
 }
 
 #[tokio::test]
-async fn counters_are_for_this_machine() {
+async fn metrics_are_served_to_this_machine_only() {
     let served = Served::new().await;
     let counters = served.get(WARD, "/metrics", "").await;
     assert!(counters.contains("aceso_requests_refused_total{reason=\"not_found\"} 0"), "{counters}");

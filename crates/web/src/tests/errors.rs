@@ -4,7 +4,7 @@ use super::scene::{HOST, Scene, goes_to, text};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 
-/// A request of a program: no cookie, and what it takes.
+/// A request of a program: no cookie, and an `Accept` header.
 fn program(method: &str, path: &str, token: &str, accept: &str) -> axum::http::request::Builder {
     let request = Request::builder().method(method).uri(path).header(header::HOST, HOST);
     let request = if token.is_empty() {
@@ -53,7 +53,7 @@ async fn a_refusal_is_a_page_a_problem_or_an_operation_outcome_by_what_was_asked
         (&"error".into(), &"not-found".into())
     );
 
-    // A program that is not signed in is told so, and how; a browser is sent to sign in.
+    // A program that is not signed in learns so and how; a browser is redirected to sign in.
     let (status, _, asks_for, _) = refused("/wall", "", "application/json").await;
     assert_eq!((status, asks_for.as_str()), (StatusCode::UNAUTHORIZED, "Bearer"));
     let (status, ..) = refused("/wall", "", "").await;
@@ -86,14 +86,14 @@ async fn a_program_names_its_session_by_a_bearer_token_and_needs_no_form_token()
     // Somebody who may not, and nobody at all.
     assert_eq!(scene.send(post(scene.token("fay"))).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(scene.send(post(&"0".repeat(64))).await.status(), StatusCode::UNAUTHORIZED);
-    // A wrong token is not made up for by a good cookie beside it.
+    // A good cookie beside a wrong token does not help.
     let both = scene
         .request("GET", "/wall", "lee")
         .header(header::AUTHORIZATION, format!("Bearer {}", "0".repeat(64)))
         .body(Body::empty())
         .unwrap();
     assert_eq!(scene.send(both).await.status(), StatusCode::SEE_OTHER);
-    // A cookie without the form's token changes nothing, wherever the post comes from.
+    // A cookie without the form's token changes nothing, from whatever page the post comes.
     let silence = format!("/patients/{}/alarms/257/silence", scene.amira);
     let cookie = scene.form(&silence, "lee").body(Body::from("back=/wall")).unwrap();
     assert_eq!(scene.send(cookie).await.status(), StatusCode::FORBIDDEN);

@@ -37,7 +37,7 @@ async fn a_wrong_password_says_nothing_about_the_login_and_soon_has_to_wait() {
 }
 
 #[tokio::test]
-async fn a_whole_ward_signs_in_at_once_and_nobody_is_sent_away() {
+async fn a_whole_ward_signs_in_at_once_and_nobody_is_refused() {
     let scene = Scene::new();
     let everybody = (0..24).map(|_| scene.post("/sign-in", "", &[("login", "lee"), ("password", "secret")]));
     let answers = futures::future::join_all(everybody).await;
@@ -151,7 +151,7 @@ async fn a_revoked_consent_hides_the_record_at_once() {
     let page = text(closed).await;
     assert!(!page.contains("class=\"plot\"") && !page.contains("id=\"now\""), "{page}");
     scene.settle();
-    assert!(scene.page("/me", "amira").await.contains("Revoked by you"));
+    assert!(scene.page("/me", "amira").await.contains("Withdrawn by you"));
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn a_silent_bed_beside_others_that_are_heard_is_an_alarm_of_its_own() {
     let alarms = strip(&wall);
     assert_eq!(alarms.matches("<li ").count(), 2, "{alarms}");
     assert!(!alarms.contains("Gateway"), "{alarms}");
-    // The last one falls silent as well: now it is the gateway. It is heard again: no alarm is left over.
+    // The last one falls silent as well: now it is the gateway. All send again: no alarm is left.
     pass(&mut scene, &mut second, &[], 17);
     assert_eq!(strip(&scene.page("/wall", "lee").await).matches("<li ").count(), 1);
     pass(&mut scene, &mut second, &[0, 1, 2], 2);

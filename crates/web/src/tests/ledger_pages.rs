@@ -128,7 +128,7 @@ async fn a_page_names_the_newest_block_and_its_browser_may_ask_for_one_it_saw() 
 }
 
 #[tokio::test]
-async fn a_late_withdrawal_is_told_to_staff_and_to_its_patient() {
+async fn a_late_withdrawal_is_shown_to_staff_and_to_its_patient() {
     let mut scene = Scene::new();
     scene.beats(720, 3);
     scene.ward.ledger.set_deaf(true);
@@ -196,7 +196,7 @@ async fn an_administrator_proposes_and_votes_after_being_asked_twice() {
     let done = scene.post("/ledger/proposals", "admin", GOOD_PROPOSAL).await;
     assert_eq!((done.status(), scene.ward.ledger.submitted()), (StatusCode::SEE_OTHER, before + 1));
 
-    // A key that is none: saying it again would not help, and the page says so.
+    // Not a key: trying again would not help, and the page says so.
     let zeros = "0".repeat(64);
     let keyless: Vec<_> = GOOD_PROPOSAL
         .iter()

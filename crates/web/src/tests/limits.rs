@@ -75,7 +75,7 @@ async fn an_alarm_is_turned_off_only_after_a_question_and_shows_a_crossed_bell()
         assert!(page.contains("Alarm off: high heart rate, by lee (agreed on the round), until"), "{path}");
         assert!(!page.contains("In limits") && !page.contains("in your limits"), "{path}");
     }
-    // A heart that races raises nothing, and is still not called well.
+    // A fast heart raises nothing, and is still not called well.
     scene.beats(1400, 13);
     let wall = scene.page("/wall", "lee").await;
     assert!(!wall.contains("≥ 131") && !wall.contains("In limits") && wall.contains("Alarm off"), "{wall}");
@@ -126,7 +126,7 @@ async fn an_old_line_keeps_the_words_of_its_time() {
         assert!(page.contains(line), "{page}");
         assert!(!page.contains("Raised: Heart rate high: 142"), "{page}");
     }
-    // What happens later is told with the limits of later.
+    // What happens later is shown with the limits of that time.
     scene.post(&format!("{limits}/back"), "lee", &[("metric", "heart_rate")]).await;
     scene.beats(1750, 13);
     let page = scene.page(&patient, "lee").await;
@@ -165,7 +165,7 @@ fn silenced_until_ms(page: &str) -> u64 {
     at.split('"').next().and_then(|number| number.parse().ok()).expect("a moment")
 }
 
-/// The first form's word of what it has seen.
+/// The field `seen` of the first form.
 fn seen(page: &str) -> &str {
     let (_, rest) = page.split_once("name=\"seen\" value=\"").unwrap_or_else(|| panic!("no form: {page}"));
     rest.split_once('"').unwrap().0

@@ -45,7 +45,7 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn the_wall_is_told_values_alarms_and_proofs() {
+async fn the_wall_s_stream_carries_values_alarms_and_proofs() {
     let mut scene = Scene::new();
     scene.beats(720, 1);
     let mut stream = Stream::open(&scene, "/live?with=wall", "lee").await;
@@ -56,7 +56,7 @@ async fn the_wall_is_told_values_alarms_and_proofs() {
     assert!(values.contains(&scene.amira.to_string()) && values.contains("1400"), "{values}");
     let alarm = stream.until("alarm").await.unwrap();
     assert!(alarm.contains("High alarm. Heart rate 140 ≥ 131. bed of amira · amira"), "{alarm}");
-    // All that is painted and rung comes in the event itself.
+    // All that is shown and sounded is in the event itself.
     let strip = stream.until("strip").await.unwrap();
     for part in ["/acknowledge", "data-priority=\\\"high\\\"", "data-active=\\\"true\\\"", "High, 1 alarm"] {
         assert!(strip.contains(part), "{part}: {strip}");
@@ -81,7 +81,7 @@ async fn the_wall_is_told_values_alarms_and_proofs() {
 }
 
 #[tokio::test]
-async fn every_page_of_a_clinician_is_told_the_alarms_of_all_beds() {
+async fn every_page_of_a_clinician_shows_the_alarms_of_all_beds() {
     let mut scene = Scene::new();
     scene.beats(1400, 13);
     let (patient, proof) = (format!("/patients/{}", scene.amira), "/proof/0");
@@ -93,7 +93,7 @@ async fn every_page_of_a_clinician_is_told_the_alarms_of_all_beds() {
         assert!(page.contains("id=\"alarms\"") && page.contains("Heart rate 140 ≥ 131"), "{path} as {who}");
         assert!(page.contains("data-live=\"/live\""), "{path} as {who}: the stream follows");
     }
-    // A page that refuses something reads nothing; the stream brings the alarms.
+    // The page of a refusal reads nothing; the stream brings the alarms.
     let absent = text(scene.get("/nothing-here", "lee").await).await;
     assert!(absent.contains("data-live=\"/live\"") && absent.contains("id=\"alarms\""));
     assert!(!absent.contains("140 ≥ 131") && absent.contains("not shown here yet"));
@@ -101,7 +101,7 @@ async fn every_page_of_a_clinician_is_told_the_alarms_of_all_beds() {
     let page = scene.page(&patient, "lee").await;
     assert!(page.contains("<title>High, 1 alarm – ") && page.contains("No alarm at another bed"));
     assert_eq!(page.matches("Heart rate 140 ≥ 131</p>").count(), 1, "no alarm twice");
-    // Nobody else is told of other people's alarms.
+    // Nobody else sees other people's alarms.
     for (path, who) in
         [("/help", ""), ("/help", "bela"), ("/me", "amira"), ("/help", "admin"), ("/help", "fay")]
     {
@@ -115,7 +115,7 @@ async fn one_stream_carries_the_wall_and_every_open_record() {
     let mut scene = Scene::new();
     scene.beats(720, 1);
     let topic = format!("{}-treatment", scene.amira);
-    // A record that one may not see closes by itself; what else the stream carries goes on.
+    // A record that the reader may not see closes; the rest of the stream goes on.
     let none = format!("{}-treatment", scene.bela);
     let mut stream = Stream::open(&scene, &format!("/live?with=wall,{topic},{none}"), "lee").await;
     let closed = stream.until("closed").await.unwrap();
@@ -137,7 +137,7 @@ async fn one_stream_carries_the_wall_and_every_open_record() {
 }
 
 #[tokio::test]
-async fn a_stream_without_a_living_session_says_so_in_its_own_words() {
+async fn a_stream_without_a_session_ends_with_an_event_that_says_so() {
     let scene = Scene::new();
     let request = scene.request("GET", "/live", "").header(header::ACCEPT, "text/event-stream");
     let response = scene.send(request.body(axum::body::Body::empty()).unwrap()).await;
@@ -173,7 +173,7 @@ async fn a_record_left_alone_closes_and_the_alarms_go_on() {
     assert_eq!(scene.post(&stay, "lee", &[]).await.status(), StatusCode::NOT_FOUND, "too late to stay");
     scene.page(&patient, "lee").await;
     let mut stream = Stream::open(&scene, &format!("/live?with={topic}"), "lee").await;
-    assert!(stream.until("now").await.unwrap().contains(&topic), "opened again by hand");
+    assert!(stream.until("now").await.unwrap().contains(&topic), "somebody opened it again");
     assert_eq!(scene.post(&stay, "lee", &[]).await.status(), StatusCode::SEE_OTHER);
 }
 
@@ -186,7 +186,7 @@ async fn a_wall_keeps_its_session_and_a_strip_alone_does_not() {
     strip.until("strip").await.unwrap();
     let late = scene.ward.now_ms + clinic::IDLE_MS - 1000;
     scene.now.store(late, std::sync::atomic::Ordering::SeqCst);
-    // Decided anew within ten seconds.
+    // Decided again within ten seconds.
     assert!(wall.until("ward").await.is_some());
     scene.now.store(late + 2000, std::sync::atomic::Ordering::SeqCst);
     assert!(strip.until("ended").await.unwrap().contains("session"));
@@ -236,7 +236,7 @@ async fn a_stream_closes_when_the_consent_is_withdrawn() {
     stream.until("beat").await.unwrap();
     let revoke = format!("/me/consents/{}/revoke", scene.consent);
     assert_eq!(scene.post(&revoke, "amira", &[("confirm", "yes")]).await.status(), StatusCode::SEE_OTHER);
-    let why = stream.until("closed").await.expect("the reader is told why");
+    let why = stream.until("closed").await.expect("the reader learns why");
     assert!(why.contains("consent") && why.contains(&topic), "{why}");
     // Nothing of the record follows; the alarms of the ward go on.
     scene.beats(1400, 13);
@@ -320,7 +320,7 @@ async fn a_wall_that_cannot_be_recorded_names_its_beds_and_is_a_fault_of_the_nod
     scene.beats(1900, 13);
     scene.ward.switches.full.store(true, Ordering::SeqCst);
     let wall = scene.page("/wall", "kim").await;
-    for part in ["the record of who looks cannot be written", "data-priority=\"high\"", "bed of amira"] {
+    for part in ["the access log cannot be written", "data-priority=\"high\"", "bed of amira"] {
         assert!(wall.contains(part), "{part}");
     }
     assert!(!wall.contains("190") && wall.contains("<title>High, 1 alarm – "));

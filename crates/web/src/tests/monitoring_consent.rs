@@ -1,4 +1,4 @@
-//! Whether the ward watches a patient, as the patient is told and decides it.
+//! Whether the ward watches a patient, as the patient sees and decides it.
 
 use super::scene::{Scene, goes_to, text};
 use axum::http::StatusCode;
@@ -36,7 +36,7 @@ async fn ending_the_ward_s_watching_is_asked_and_says_that_nobody_will_be_called
     for who in ["bela", "lee", "admin", "fay", "ada"] {
         assert_eq!(scene.get(&revoke, who).await.status(), StatusCode::NOT_FOUND, "{who}");
     }
-    // Another consent is asked in other words.
+    // The question about another consent has other words.
     let other = scene.page(&format!("/me/consents/{}/revoke", scene.consent), "amira").await;
     assert!(other.contains("Withdraw the consent to lee?") && !other.contains("Nobody will be called"));
 }
@@ -121,7 +121,7 @@ async fn a_pause_is_offered_instead_of_an_end_and_watching_goes_on_by_itself() {
     let me = scene.page("/me", "amira").await;
     assert!(me.contains("Your ward watches you") && me.contains("Your pause is over"), "{me}");
     assert!(scene.page("/wall", "lee").await.contains(">72</b>"));
-    // Ended by hand.
+    // Ended early by the patient.
     scene.post("/me/pause", "amira", &[("minutes", "60")]).await;
     assert!(scene.page("/me", "amira").await.contains("action=\"/me/resume\""));
     assert_eq!(scene.post("/me/resume", "amira", &[]).await.status(), StatusCode::SEE_OTHER);

@@ -1,4 +1,4 @@
-//! Requests thrown together at random never make the node fail, and never tell of another patient.
+//! Random requests never make the node fail, and never show another patient.
 
 use super::attempts::routes;
 use super::scene::{CALLERS, HOST, Scene};
@@ -183,7 +183,7 @@ fn built(scene: &Scene, random: &Random) -> Option<Request<Body>> {
 
 #[allow(clippy::print_stdout, reason = "how much was tried belongs into the report")]
 #[test]
-fn random_requests_break_nothing_and_tell_of_nobody_else() {
+fn random_requests_break_nothing_and_show_no_other_patient() {
     let mut scene = Scene::new();
     scene.beats(1400, 13);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

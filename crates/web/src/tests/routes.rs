@@ -75,7 +75,7 @@ async fn nobody_learns_whether_a_patient_exists() {
 }
 
 #[tokio::test]
-async fn a_dead_session_signs_in_first_and_comes_back() {
+async fn without_a_session_a_page_leads_to_sign_in_and_back() {
     let scene = Scene::new();
     let response = scene.get("/wall", "").await;
     assert_eq!(goes_to(&response), "/sign-in?next=%2f%77%61%6c%6c");

@@ -1,5 +1,5 @@
-//! One line sets the scene: a ward with two patients, one of them watched and treated, and every
-//! answer checked for what all answers must have.
+//! The scene of these tests: a ward with two patients, one of them watched and treated. Every answer is checked
+//! for the headers that all answers must have.
 
 use axum::Router;
 use axum::body::Body;
@@ -32,7 +32,7 @@ pub(crate) struct Scene {
     tokens: BTreeMap<&'static str, String>,
 }
 
-/// Everybody who may ask, and nobody.
+/// Everybody with a login, and nobody (the empty name).
 pub(crate) const CALLERS: [&str; 8] = ["", "lee", "kim", "amira", "bela", "admin", "fay", "ada"];
 
 impl Scene {

@@ -29,7 +29,7 @@ fn without_signal(scene: &mut Scene, seconds: u64) {
     scene.settle();
 }
 
-/// The pages that tell of Amira, to whom.
+/// The pages that show Amira, and for whom.
 fn pages(scene: &Scene) -> [(String, &'static str); 3] {
     [("/wall".into(), "lee"), (format!("/patients/{}", scene.amira), "lee"), ("/me".into(), "amira")]
 }
@@ -117,7 +117,7 @@ async fn an_old_value_beside_fresh_ones_is_not_known() {
     let mut scene = Scene::new();
     pulse_and_warmth(&mut scene, 720, 3680, 2);
     assert!(scene.page("/wall", "lee").await.contains("In limits"));
-    // The temperature says nothing any more; the heart rate goes on.
+    // No temperature arrives any more; the heart rate goes on.
     scene.beats(720, 20);
     let wall = scene.page("/wall", "lee").await;
     assert!(wall.contains("Not known") && wall.contains("No fresh value of temperature"), "{wall}");
@@ -150,14 +150,14 @@ async fn a_value_is_old_by_the_rate_that_its_sensor_announced() {
 }
 
 #[tokio::test]
-async fn what_is_well_is_taken_back_when_the_line_is_lost() {
+async fn in_limits_is_not_shown_while_the_connection_is_lost() {
     let mut scene = Scene::new();
     scene.beats(720, 2);
     let wall = scene.page("/wall", "lee").await;
     assert!(wall.contains("chip ok if-live") && wall.contains("chip flag if-lost"), "{wall}");
     let own = scene.page("/me", "amira").await;
     assert!(own.contains("class=\"lead if-live\"") && own.contains("class=\"lead if-lost\""), "{own}");
-    // The style sheet shows the one or the other; what only the live page knows stays out of the markup.
+    // The style sheet shows one or the other, by the connection.
     let sheet = include_str!("../../assets/aceso.css");
     assert!(sheet.contains(".if-lost{display:none}") && sheet.contains(".lost-line .if-live"));
 }

@@ -133,10 +133,10 @@ struct Seen {
     digest: Option<String>,
 }
 
-/// What a page can remember: the largest number its language tells apart from the next.
+/// The largest height a page can remember: the largest integer that JavaScript represents exactly.
 const HEIGHT_MAX: u64 = (1 << 53) - 1;
 
-/// `/ledger/heads/{height}`: what a page that remembers this height holds against what it saw.
+/// `/ledger/heads/{height}`: for a page that remembers this height and compares it with what it saw.
 pub(crate) async fn head(State(app): State<App>, At(height): At<String>, caller: Caller) -> Answer {
     let height =
         crate::pages::named(&height).filter(|height| *height <= HEIGHT_MAX).ok_or_else(Error::not_found)?;

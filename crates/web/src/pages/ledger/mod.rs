@@ -68,7 +68,7 @@ impl KeyMark {
     }
 }
 
-struct ToldLine {
+struct SummaryLine {
     org: OrgMark,
     words: String,
 }
@@ -80,7 +80,7 @@ struct Line {
     at: Moment,
     leader: KeyMark,
     skipped: Option<String>,
-    told: Vec<ToldLine>,
+    summaries: Vec<SummaryLine>,
     more: usize,
     /// How many blocks without transactions stand here, and the oldest of them.
     quiet: Option<(usize, u64, String)>,
@@ -116,9 +116,9 @@ fn skipped(views: u64) -> Option<String> {
 }
 
 fn lines(app: &App, blocks: &[BlockLine]) -> Vec<Line> {
-    let told = |told: &TransactionSummary| ToldLine {
-        org: OrgMark::sending(app, told.org, &told.sender),
-        words: told.words.clone(),
+    let line = |summary: &TransactionSummary| SummaryLine {
+        org: OrgMark::sending(app, summary.org, &summary.sender),
+        words: summary.words.clone(),
     };
     let mut lines: Vec<Line> = Vec::new();
     for block in blocks {
@@ -134,7 +134,7 @@ fn lines(app: &App, blocks: &[BlockLine]) -> Vec<Line> {
                 at: Moment(block.time_ms),
                 leader: KeyMark::of(app, &block.leader, block.leader_org),
                 skipped: skipped(block.skipped),
-                told: block.summaries.iter().map(told).collect(),
+                summaries: block.summaries.iter().map(line).collect(),
                 more: block.transactions.saturating_sub(block.summaries.len()),
                 quiet: quiet.then(|| (1, block.height, format::count(block.height))),
             }),
@@ -219,7 +219,7 @@ async fn search(
     let found = if find.chars().count() > FIND_CHARS_MAX { None } else { understood(find) };
     match found {
         None => {
-            // Whoever may not look hears that first.
+            // A caller who may not look is refused first.
             app.ask(move |clinic, now_ms| clinic.ledger_governance(&session, now_ms)).await?;
             let why = "Search for a height (digits), a transaction (64 hexadecimal digits) or an organisation (32).";
             Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, why.into())))

@@ -31,7 +31,7 @@ struct ConfirmPage {
     button: &'static str,
 }
 
-/// Asks the clinic whether this person may decide here at all, before anything else is told.
+/// Asks the clinic whether this person may decide here at all, before anything else is shown.
 async fn may_govern(app: &App, posted: &Posted) -> Result<(), Error> {
     let session = posted.caller.session.clone();
     app.ask(move |clinic, now_ms| clinic.may_govern(&session, now_ms)).await
@@ -127,7 +127,7 @@ pub(crate) async fn vote(State(app): State<App>, At(id): At<String>, posted: Pos
 
 fn layout(app: &App, posted: &Posted) -> Layout {
     let mut layout = Layout::of(app, &posted.caller, HERE);
-    // A post cannot be gone back to by an address.
+    // The answer to a post has no address to go back to.
     layout.path = "/ledger/authorities".into();
     layout
 }
