@@ -1,5 +1,6 @@
 //! How much one network, one session or one person may use, so that something is left for others.
 
+use ::quota::{Buckets, Rate};
 use clinic::Origin;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -11,10 +12,11 @@ pub const CONNECTIONS_MAX: usize = 512;
 /// Most connections at a time from one network. A proxy in front does not count as one.
 pub const CONNECTIONS_PER_NETWORK_MAX: usize = 64;
 /// Requests and connections that one network may begin in a burst.
-pub const REQUESTS_MAX: u64 = 400;
+pub const REQUESTS_MAX: u32 = 400;
 /// A network regains one of them in this time, milliseconds: 50 a second.
-pub const REQUEST_MS: u64 = 20;
-/// Most networks remembered; one is forgotten once it has regained everything.
+pub const REQUEST_MS: u32 = 20;
+/// Most networks kept apart; one is dropped once it has regained everything. While so many have not, further
+/// networks share what one may take.
 pub const NETWORKS_MAX: usize = 4096;
 /// Most live streams of one session.
 pub const STREAMS_PER_SESSION_MAX: usize = 8;
@@ -23,44 +25,24 @@ pub const STREAMS_PER_NETWORK_MAX: usize = 48;
 /// Most bundles written at a time: each uses a thread.
 pub const BUNDLES_MAX: usize = 4;
 
-/// What each network may still ask for, kept as the time at which it will have regained everything, by a clock
-/// that never goes back.
-pub(crate) struct Requests {
-    networks: Mutex<HashMap<Origin, u64>>,
-    most: u64,
-    each_ms: u64,
-}
+/// What each network may still ask for. Time is that of a clock that never goes back, milliseconds.
+pub(crate) struct Requests(Mutex<Buckets<Origin>>);
 
 impl Default for Requests {
     fn default() -> Self {
-        Self::new(REQUESTS_MAX, REQUEST_MS)
+        Self::new(Rate::one_in(REQUESTS_MAX, REQUEST_MS))
     }
 }
 
 impl Requests {
-    /// A burst of `most`, and one regained every `each_ms` milliseconds.
-    pub(crate) fn new(most: u64, each_ms: u64) -> Self {
-        Self { networks: Mutex::default(), most, each_ms }
+    /// Full buckets of this rate, of which at most [`NETWORKS_MAX`] are kept apart.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self(Mutex::new(Buckets::new(rate, NETWORKS_MAX)))
     }
 
     /// Takes one; else the milliseconds after which to try again.
     pub(crate) fn take(&self, network: Origin, now_ms: u64) -> Result<(), u64> {
-        let mut networks = self.networks.lock();
-        if networks.len() >= NETWORKS_MAX && !networks.contains_key(&network) {
-            networks.retain(|_, at_ms| now_ms < *at_ms);
-            if networks.len() >= NETWORKS_MAX {
-                let nearest = networks.iter().min_by_key(|(_, at_ms)| **at_ms).map(|(network, _)| *network);
-                nearest.map(|network| networks.remove(&network));
-            }
-        }
-        let at_ms = networks.entry(network).or_insert(now_ms);
-        let regained_ms = now_ms.max(*at_ms) + self.each_ms;
-        let free_ms = regained_ms.saturating_sub(self.most * self.each_ms);
-        if now_ms < free_ms {
-            return Err(free_ms - now_ms);
-        }
-        *at_ms = regained_ms;
-        Ok(())
+        self.0.lock().take(network, now_ms)
     }
 }
 
@@ -117,24 +99,26 @@ mod tests {
     #[test]
     fn a_network_may_send_a_burst_and_regains_what_it_used() {
         let requests = Requests::default();
-        let answered =
-            |now_ms| (0..10_000).filter(|_| requests.take(network(1), now_ms).is_ok()).count() as u64;
-        assert_eq!(answered(0), REQUESTS_MAX);
-        assert_eq!(requests.take(network(1), 0), Err(REQUEST_MS));
+        let answered = |now_ms| (0..10_000).filter(|_| requests.take(network(1), now_ms).is_ok()).count();
+        assert_eq!(answered(0), REQUESTS_MAX as usize);
+        assert_eq!(requests.take(network(1), 0), Err(REQUEST_MS.into()));
         assert!(requests.take(network(2), 0).is_ok(), "another network is not affected");
-        assert_eq!(answered(10 * REQUEST_MS), 10);
-        assert_eq!(answered(1_000_000), REQUESTS_MAX);
+        assert_eq!(answered(10 * u64::from(REQUEST_MS)), 10);
+        assert_eq!(answered(1_000_000), REQUESTS_MAX as usize);
     }
 
     #[test]
     fn memory_for_networks_is_bounded() {
         let requests = Requests::default();
-        for number in 0..3 * u32::try_from(NETWORKS_MAX).expect("small") {
+        let networks = u32::try_from(NETWORKS_MAX).expect("small");
+        for number in 0..networks {
             assert!(requests.take(network(number), 0).is_ok());
         }
-        assert_eq!(requests.networks.lock().len(), NETWORKS_MAX);
+        let beyond = (networks..3 * networks).filter(|number| requests.take(network(*number), 0).is_ok());
+        assert_eq!(beyond.count(), REQUESTS_MAX as usize, "further networks share what one may take");
+        assert_eq!(requests.0.lock().len(), NETWORKS_MAX);
         assert!(requests.take(network(u32::MAX), 1_000_000).is_ok());
-        assert_eq!(requests.networks.lock().len(), 1, "a network that regained everything is forgotten");
+        assert_eq!(requests.0.lock().len(), 1, "a network that regained everything is forgotten");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::client_address;
 use crate::quota::{Permit, PermitPool, Requests};
 use crate::refusals::{Reason, Refusals};
 use crate::server::{self, ADDRESS_BYTES_MAX, ANSWER_WITHIN, ConnectionPolicy, HEAD_BYTES_MAX, Timeouts};
+use ::quota::Rate;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -32,9 +33,9 @@ pub const CONNECTIONS_MAX: usize = 128;
 /// Most connections at a time from one network. A proxy in front does not count as one.
 pub const CONNECTIONS_PER_NETWORK_MAX: usize = 64;
 /// Requests and connections that one network may begin in a burst.
-pub const REQUESTS_MAX: u64 = 2_000;
+pub const REQUESTS_MAX: u32 = 2_000;
 /// A network regains one of them in this time, milliseconds: 500 a second.
-pub const REQUEST_MS: u64 = 2;
+pub const REQUEST_MS: u32 = 2;
 /// Most requests answered at a time: each takes a core, and monitoring needs cores too.
 pub const ANSWERS_MAX: usize = 2;
 /// Kilobytes of long answers that are on their way at a time.
@@ -105,7 +106,7 @@ impl Rpc {
             answer,
             settings,
             started: Instant::now(),
-            requests: Requests::new(REQUESTS_MAX, REQUEST_MS),
+            requests: Requests::new(Rate::one_in(REQUESTS_MAX, REQUEST_MS)),
             connections: PermitPool::new(CONNECTIONS_PER_NETWORK_MAX),
             turns: Arc::new(Semaphore::new(ANSWERS_MAX)),
             on_their_way: Arc::new(Semaphore::new(ANSWER_KILOBYTES_MAX)),
