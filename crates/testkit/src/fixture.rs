@@ -2,9 +2,8 @@
 //! deterministic, for tests and golden files.
 
 pub mod committees;
+mod proofs;
 
-use crate::storage_words::{self, pack};
-use crate::trie::{self, Trie};
 use ed25519_zebra::{SigningKey, VerificationKey};
 use std::collections::BTreeMap;
 use vitals::bundle::{BundleWriter, Counts, Opening, Sealed};
@@ -12,13 +11,11 @@ use vitals::cose::{self, Domain};
 use vitals::envelope::{ClockQuality, Envelope, Header};
 use vitals::ids::{Class, DeviceId, Genesis, Hash, OrgId, PatientId, StreamId, binding, sha256};
 use vitals::keys::ChainKey;
-use vitals::ledger::{Device, DeviceKind, Fact, Revocation};
+use vitals::ledger::{Device, DeviceKind, Revocation};
 use vitals::log::{self, MerkleLog};
-use vitals::proof::certificate::{self, Certificate};
-use vitals::proof::contracts::{self, Word};
+use vitals::proof::Certified;
+use vitals::proof::contracts;
 use vitals::proof::genesis::{Founder, GenesisDocument, Predeploy};
-use vitals::proof::header::BlockHeader;
-use vitals::proof::{AccountProof, Certified, LedgerProof, SlotProof};
 use vitals::receipt::{Receipt, SignedHead, TreeHead};
 
 /// 2026-11-22 12:00:00 UTC.
@@ -272,116 +269,6 @@ impl Ward {
     pub fn revoke(&mut self, n: usize, revocation: Revocation) {
         let id = self.sensor_id(n);
         self.devices.get_mut(&id).unwrap().revoked = Some(revocation);
-    }
-
-    fn storage(&self, contract: &str) -> Trie {
-        let mut storage = Trie::default();
-        let mut put = |slot: &Word, word: Word| {
-            if word != [0; 32] {
-                storage.insert(slot, trie::integer(&word));
-            }
-        };
-        let org = self.org();
-        match contract {
-            contracts::DIRECTORY => {
-                let slots = contracts::organisation_slots(org);
-                let mut word = [0; 32];
-                pack(&mut word, 0, &[0x5e; 20]);
-                pack(&mut word, 20, &self.document.time_ms.to_be_bytes());
-                pack(&mut word, 28, &[u8::from(self.org_active)]);
-                put(&slots[0], public(&self.record));
-                put(&slots[1], word);
-            }
-            contracts::DEVICES => {
-                for (id, device) in &self.devices {
-                    let slots = contracts::device_slots(*id);
-                    for (slot, word) in slots.iter().zip(storage_words::device(device)) {
-                        put(slot, word);
-                    }
-                }
-            }
-            contracts::ANCHORS if self.log.size() > 0 => {
-                let slots = contracts::anchor_slots(org);
-                let mut word = [0; 32];
-                pack(&mut word, 0, &self.log.size().to_be_bytes());
-                pack(&mut word, 8, &40u64.to_be_bytes());
-                put(&slots[0], self.log.root());
-                put(&slots[1], word);
-            }
-            _ => {}
-        }
-        storage
-    }
-
-    fn state(&self) -> Trie {
-        let mut state = Trie::default();
-        for contract in &self.document.contracts {
-            let root = self.storage(&contract.name).root();
-            let account = [
-                trie::string(&[1]),
-                trie::string(&[]),
-                trie::string(&root),
-                trie::string(&seed(&contract.name, 1)),
-            ];
-            state.insert(&contract.address, trie::list(&account));
-        }
-        state
-    }
-
-    pub fn block(&self, height: u64) -> BlockHeader {
-        BlockHeader {
-            epoch: height / self.document.epoch_blocks,
-            view: height + 2,
-            leader: self.document.committee[0],
-            parent_view: height + 1,
-            parent: seed("parent", height),
-            height,
-            time_ms: NOON_MS + 60_000 + height,
-            state_root: self.state().root(),
-            transactions_root: seed("transactions", height),
-            receipts_root: seed("receipts", height),
-            extra: [0; 32],
-            committee: vec![],
-        }
-    }
-
-    /// A bare quorum of `committee` makes a header final.
-    pub fn certify(&self, header: &BlockHeader, committee: &[SigningKey]) -> Certificate {
-        let (epoch, view, parent_view) = (header.epoch, header.view, header.parent_view);
-        let message = certificate::message(self.genesis(), epoch, view, parent_view, &header.digest());
-        let signatures = (0u16..).zip(committee).take(certificate::quorum(committee.len()));
-        let signatures = signatures.map(|(place, key)| (place, key.sign(&message).to_bytes())).collect();
-        Certificate { epoch, view, parent_view, signatures }
-    }
-
-    /// Proves facts at a height, signed by a bare quorum.
-    pub fn prove(&self, facts: &[Fact], height: u64) -> LedgerProof {
-        let header = self.block(height);
-        let certificate = self.certify(&header, &self.standing);
-        let state = self.state();
-        let accounts = facts.iter().map(|fact| {
-            let contract = contracts::contract_of(*fact);
-            let address = self.document.address(contract).unwrap();
-            let storage = self.storage(contract);
-            let slots = contracts::slots_of(*fact);
-            let slots = slots.into_iter().map(|slot| SlotProof { key: slot, nodes: storage.prove(&slot) });
-            AccountProof { address, nodes: state.prove(&address), slots: slots.collect() }
-        });
-        LedgerProof {
-            changes: (self.document.version() == 2).then(|| self.changes.clone()),
-            accounts: accounts.collect(),
-            header: header.encode(),
-            certificate: certificate.encode(),
-        }
-    }
-
-    /// The facts a bundle's first proof shows.
-    pub fn facts(&self) -> Vec<Fact> {
-        let org = self.org();
-        [Fact::Organisation(org), Fact::Anchor(org)]
-            .into_iter()
-            .chain(self.devices.keys().map(|id| Fact::Device(*id)))
-            .collect()
     }
 
     /// A bundle of everything admitted, every third envelope without its receipt.

@@ -13,6 +13,7 @@ mod read;
 mod recovery;
 mod segment;
 mod segment_index;
+mod state;
 mod stream_index;
 #[cfg(test)]
 mod tests;
@@ -25,15 +26,15 @@ pub use stream_index::GAPS_MAX;
 
 use durable::{AppendFile, DiskFile, Folder};
 use evidence::Evidence;
-use log_tree::{Block, Tree};
+use log_tree::Block;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use segment::{FRAME_BYTES, Kind, SegmentHeader, file_name, put_frame};
 use segment_index::Row;
+use state::{Place, State, place};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use stream_index::{Entry, StreamIndex};
-use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope, Header, header_hash};
+use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope, Header};
 use vitals::ids::{Genesis, Hash, StreamId};
 use vitals::log;
 use watermark::{LogPosition, Watermark};
@@ -116,89 +117,6 @@ pub struct Located {
     pub first_ms: u64,
     /// Latest time it claims, milliseconds.
     pub last_ms: u64,
-}
-
-/// Where a frame stands.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    segment: u32,
-    offset: u32,
-    /// Bytes of the envelope.
-    len: u32,
-}
-
-/// Where the frames of one segment stand.
-struct Segment {
-    first_index: u64,
-    /// In log order.
-    offsets: Vec<u32>,
-    /// Where the next frame will stand.
-    end: u32,
-    /// Where its leaves begin in its index file; nothing if it has none.
-    leaves_at: Option<u64>,
-}
-
-/// What readers see: only what is durable.
-#[derive(Default)]
-struct State {
-    log: Tree,
-    /// By number.
-    segments: Vec<Segment>,
-    streams: HashMap<StreamId, StreamIndex>,
-}
-
-impl State {
-    /// Adds an envelope; nothing, and no change, if its sequence number is taken.
-    fn add(&mut self, header: &Header, header_bytes: &[u8], leaf: Hash, place: Place) -> Option<u64> {
-        let stream = self.streams.entry(header.stream).or_default();
-        if stream.get(header.seq).is_some() {
-            return None;
-        }
-        if stream.last_seq().is_none_or(|last| header.seq > last) {
-            stream.last_header.clear();
-            stream.last_header.extend_from_slice(header_bytes);
-        }
-        let index = self.log.push(leaf);
-        if let Some(segment) = self.segments.last_mut() {
-            segment.offsets.push(place.offset);
-            segment.end = place.offset + FRAME_LEN + place.len;
-        }
-        stream.insert(header.seq, Entry { index, first_ms: header.first_ms, last_ms: header.last_ms });
-        Some(index)
-    }
-
-    fn head(&self, stream: StreamId) -> Option<StreamHead> {
-        let index = self.streams.get(&stream)?;
-        Some(StreamHead {
-            last_seq: index.last_seq()?,
-            last_hash: header_hash(&index.last_header),
-            latest_ms: index.latest_ms,
-            count: index.count,
-        })
-    }
-
-    fn begin_segment(&mut self) {
-        self.segments.push(Segment {
-            first_index: self.log.size(),
-            offsets: Vec::new(),
-            end: segment::HEADER_LEN,
-            leaves_at: None,
-        });
-    }
-
-    fn place(&self, index: u64) -> Option<Place> {
-        let number = self.segments.partition_point(|segment| segment.first_index <= index).checked_sub(1)?;
-        let segment = &self.segments[number];
-        let at = usize::try_from(index - segment.first_index).ok()?;
-        let offset = *segment.offsets.get(at)?;
-        let end = segment.offsets.get(at + 1).copied().unwrap_or(segment.end);
-        let number = u32::try_from(number).ok()?;
-        Some(Place { segment: number, offset, len: end - offset - FRAME_LEN })
-    }
-}
-
-fn located(seq: u64, entry: Entry) -> Located {
-    Located { seq, index: entry.index, first_ms: entry.first_ms, last_ms: entry.last_ms }
 }
 
 /// The end of the log, where the one writer works.
@@ -391,10 +309,6 @@ impl Store {
 /// What each envelope of a group is; those to be stored, with their leaves.
 type Judged<'g, 'a> = (Vec<Appended>, Vec<(&'g Admitted<'a>, Hash)>);
 
-/// [`FRAME_BYTES`], where offsets are kept.
-const FRAME_LEN: u32 = 9;
-const _: () = assert!(FRAME_LEN as usize == FRAME_BYTES, "one length, two types");
-
 fn row(header: &Header, place: Place) -> Row {
     let Header { stream, seq, first_ms, last_ms, .. } = *header;
     Row { stream, offset: place.offset, len: place.len, seq, first_ms, last_ms }
@@ -415,14 +329,5 @@ impl Tail {
             size,
             evidence_bytes: self.evidence.bytes(),
         });
-    }
-}
-
-fn place(number: u64, offset: u64, len: usize) -> Place {
-    const FITS: &str = "a segment is shorter than 4 GiB and there are fewer than 2^32 of them";
-    Place {
-        segment: u32::try_from(number).expect(FITS),
-        offset: u32::try_from(offset).expect(FITS),
-        len: u32::try_from(len).expect("an envelope is at most ENVELOPE_BYTES_MAX long"),
     }
 }

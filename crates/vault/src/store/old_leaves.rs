@@ -3,7 +3,8 @@
 use super::log_tree::{BLOCK_LEN, Block, Blocks, NotHere, Tree};
 use super::segment::file_name;
 use super::segment_index::{LEAF_BYTES, index_name};
-use super::{Corruption, State, Store, StoreError, segment};
+use super::state::State;
+use super::{Corruption, Store, StoreError, segment};
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;

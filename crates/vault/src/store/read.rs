@@ -2,8 +2,9 @@
 //! see only what is durable, and never wait for the disk that the writer waits for.
 
 use super::segment::{FRAME_BYTES, Kind, file_name, header_of, take_frame};
+use super::state::located;
 use super::stream_index::StreamIndex;
-use super::{Corruption, Edge, Located, Store, StoreError, StreamHead, located};
+use super::{Corruption, Edge, Located, Store, StoreError, StreamHead};
 use durable::DiskFile;
 use std::sync::Arc;
 use vitals::envelope::header_hash;

@@ -6,8 +6,9 @@ use super::segment::{
     FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, SegmentHeader, file_name, header_of, number_of, take_frame,
 };
 use super::segment_index::{self, Row, Span, index_name};
+use super::state::{State, place};
 use super::watermark::{self, LogPosition, Watermark};
-use super::{Bounds, Corruption, State, Store, StoreError, Tail, place, row};
+use super::{Bounds, Corruption, Store, StoreError, Tail, row};
 use durable::{AppendFile, DiskFile, Folder};
 use parking_lot::{Mutex, RwLock};
 use std::io;

@@ -18,10 +18,11 @@
 //! | 4 | CRC-32C of everything before |
 //! | 32 × envelopes | leaf hashes |
 
+use super::FRESH_LEAVES_MIN;
 use super::log_tree::BLOCK_LEN;
 use super::segment::{FRAME_BYTES, Kind, header_of, take_frame};
+use super::state::{Segment, State};
 use super::stream_index::{Entry, StreamIndex};
-use super::{FRESH_LEAVES_MIN, Segment, State};
 use crc32c::crc32c;
 use durable::{DiskFile, Folder};
 use parking_lot::RwLock;

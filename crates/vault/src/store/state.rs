@@ -1,0 +1,112 @@
+//! What readers of the store see: where each envelope stands, the log's tree and the streams. Only what is
+//! durable.
+
+use super::log_tree::Tree;
+use super::segment::{self, FRAME_BYTES};
+use super::stream_index::{Entry, StreamIndex};
+use super::{Located, StreamHead};
+use std::collections::HashMap;
+use vitals::envelope::{Header, header_hash};
+use vitals::ids::{Hash, StreamId};
+
+/// Where a frame stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) segment: u32,
+    pub(super) offset: u32,
+    /// Bytes of the envelope.
+    pub(super) len: u32,
+}
+
+/// Where the frames of one segment stand.
+pub(super) struct Segment {
+    pub(super) first_index: u64,
+    /// In log order.
+    pub(super) offsets: Vec<u32>,
+    /// Where the next frame will stand.
+    pub(super) end: u32,
+    /// Where its leaves begin in its index file; nothing if it has none.
+    pub(super) leaves_at: Option<u64>,
+}
+
+/// What readers see: only what is durable.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) log: Tree,
+    /// By number.
+    pub(super) segments: Vec<Segment>,
+    pub(super) streams: HashMap<StreamId, StreamIndex>,
+}
+
+impl State {
+    /// Adds an envelope; nothing, and no change, if its sequence number is taken.
+    pub(super) fn add(
+        &mut self,
+        header: &Header,
+        header_bytes: &[u8],
+        leaf: Hash,
+        place: Place,
+    ) -> Option<u64> {
+        let stream = self.streams.entry(header.stream).or_default();
+        if stream.get(header.seq).is_some() {
+            return None;
+        }
+        if stream.last_seq().is_none_or(|last| header.seq > last) {
+            stream.last_header.clear();
+            stream.last_header.extend_from_slice(header_bytes);
+        }
+        let index = self.log.push(leaf);
+        if let Some(segment) = self.segments.last_mut() {
+            segment.offsets.push(place.offset);
+            segment.end = place.offset + FRAME_LEN + place.len;
+        }
+        stream.insert(header.seq, Entry { index, first_ms: header.first_ms, last_ms: header.last_ms });
+        Some(index)
+    }
+
+    pub(super) fn head(&self, stream: StreamId) -> Option<StreamHead> {
+        let index = self.streams.get(&stream)?;
+        Some(StreamHead {
+            last_seq: index.last_seq()?,
+            last_hash: header_hash(&index.last_header),
+            latest_ms: index.latest_ms,
+            count: index.count,
+        })
+    }
+
+    pub(super) fn begin_segment(&mut self) {
+        self.segments.push(Segment {
+            first_index: self.log.size(),
+            offsets: Vec::new(),
+            end: segment::HEADER_LEN,
+            leaves_at: None,
+        });
+    }
+
+    pub(super) fn place(&self, index: u64) -> Option<Place> {
+        let number = self.segments.partition_point(|segment| segment.first_index <= index).checked_sub(1)?;
+        let segment = &self.segments[number];
+        let at = usize::try_from(index - segment.first_index).ok()?;
+        let offset = *segment.offsets.get(at)?;
+        let end = segment.offsets.get(at + 1).copied().unwrap_or(segment.end);
+        let number = u32::try_from(number).ok()?;
+        Some(Place { segment: number, offset, len: end - offset - FRAME_LEN })
+    }
+}
+
+pub(super) fn located(seq: u64, entry: Entry) -> Located {
+    Located { seq, index: entry.index, first_ms: entry.first_ms, last_ms: entry.last_ms }
+}
+
+/// [`FRAME_BYTES`], where offsets are kept.
+const FRAME_LEN: u32 = 9;
+const _: () = assert!(FRAME_LEN as usize == FRAME_BYTES, "one length, two types");
+
+pub(super) fn place(number: u64, offset: u64, len: usize) -> Place {
+    const FITS: &str = "a segment is shorter than 4 GiB and there are fewer than 2^32 of them";
+    Place {
+        segment: u32::try_from(number).expect(FITS),
+        offset: u32::try_from(offset).expect(FITS),
+        len: u32::try_from(len).expect("an envelope is at most ENVELOPE_BYTES_MAX long"),
+    }
+}
