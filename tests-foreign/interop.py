@@ -134,15 +134,25 @@ def redelivery(checks, device, v5):
         body = raw.text(device.up) + b"\x00\x01" + (b"\0" if v5 else b"") + envelope
         line.send(3, 8 | 2, body)
         line.publish(device.up, after, packet_id=2)
-        heard = [line.read() for _ in range(4)]
-        acks = [(one.id, one.code) for one in heard if one.kind == raw.PUBACK]
-        places = [cbor.decode(one.payload)[1] for one in heard if one.kind == raw.PUBLISH]
-        checks.should(acks == [(1, 0), (2, 0)] and len(places) == 2, f"{word(v5)}: what had no acknowledgement is taken again with DUP, in order")
-    key = bytes.fromhex(device.ward.record_key)
-    receipts = [one.payload for one in heard if one.kind == raw.PUBLISH]
-    indices = {cbor.decode(one)[2] for one in receipts}
-    good = all(cbor.receipt_is_for(r, e, key) for r, e in zip(receipts, (envelope, after)))
-    checks.should(good and len(indices) == 2, f"{word(v5)}: the log holds each once, at places {sorted(indices)}")
+        # The receipt for what the last connection sent may be delivered here as well: the first one then comes twice.
+        key = bytes.fromhex(device.ward.record_key)
+        acks, places, strangers = [], [set(), set()], 0
+        for _ in range(5):
+            one = line.read()
+            if one is None:
+                break
+            if one.kind == raw.PUBACK:
+                acks.append((one.id, one.code))
+            elif one.kind == raw.PUBLISH:
+                whose = [cbor.receipt_is_for(one.payload, sent, key) for sent in (envelope, after)]
+                strangers += sum(whose) != 1
+                for own, found in zip(whose, places):
+                    found |= {cbor.decode(one.payload)[2]} if own else set()
+            if len(acks) == 2 and all(places):
+                break
+        checks.should(acks == [(1, 0), (2, 0)], f"{word(v5)}: what had no acknowledgement is taken again with DUP, in order")
+    once = not strangers and all(len(one) == 1 for one in places) and places[0] != places[1]
+    checks.should(once, f"{word(v5)}: the log holds each once, at places {sorted(places[0] | places[1])}")
 
 
 def sessions(checks, device, v5):
