@@ -4,6 +4,7 @@ takes envelopes and is no broker, written anew. docs/integrate.md says which app
     interop.py BINARY
 """
 
+import itertools
 import sys
 import tempfile
 import time
@@ -146,8 +147,8 @@ def redelivery(checks, device, v5):
             elif one.kind == raw.PUBLISH:
                 whose = [cbor.receipt_is_for(one.payload, sent, key) for sent in (envelope, after)]
                 strangers += sum(whose) != 1
-                for own, found in zip(whose, places):
-                    found |= {cbor.decode(one.payload)[2]} if own else set()
+                for found in itertools.compress(places, whose):
+                    found.add(cbor.decode(one.payload)[2])
             if len(acks) == 2 and all(places):
                 break
         checks.should(acks == [(1, 0), (2, 0)], f"{word(v5)}: what had no acknowledgement is taken again with DUP, in order")

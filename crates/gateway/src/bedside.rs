@@ -9,7 +9,7 @@ use crate::commands::Ordered;
 use crate::counters::{Counters, add};
 use crate::input::Input;
 use crate::monitored_patient::{MonitoredPatient, PollOutcome};
-use crate::recorder_queue::{RecorderQueue, Sampled, Session, Told};
+use crate::recorder_queue::{RecorderQueue, Sampled, Session, Summary};
 use crate::{Clock, Config};
 use device::MonitorConfig;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) struct Bedside {
     /// What became of commands, by bed.
     confirmations: Vec<(usize, Confirmation)>,
     queue: Arc<RecorderQueue>,
-    told: Told,
+    summary: Summary,
     clock: Clock,
     counters: Arc<Counters>,
     /// A session with the node is open.
@@ -68,7 +68,7 @@ impl Bedside {
             ordered,
             confirmations: Vec::new(),
             queue,
-            told: Told::default(),
+            summary: Summary::default(),
             clock,
             counters,
             online: false,
@@ -98,8 +98,8 @@ impl Bedside {
                 let Ok(input) = inputs.try_recv() else { break };
                 self.handle(input);
             }
-            self.told = self.queue.told();
-            if self.told.is_over {
+            self.summary = self.queue.take_summary();
+            if self.summary.is_over {
                 break;
             }
             self.carry_out_orders();
@@ -149,10 +149,10 @@ impl Bedside {
         }
     }
 
-    /// Is what was sampled not recorded: given up, or waiting for too long?
-    fn is_not_recorded(&self) -> bool {
+    /// Is what was sampled not recorded: given up, or waiting for too long? Logs and counts when that changes.
+    fn update_not_recorded(&self) -> bool {
         let late = self.is_late();
-        let is = self.told.standing.losing || self.dropping || late;
+        let is = self.summary.standing.losing || self.dropping || late;
         let before = self.counters.not_recorded.swap(u64::from(is), Ordering::Relaxed);
         match (before, is) {
             (0, true) => tracing::error!(late, "What is sampled is not recorded; alarms at the bed go on"),
@@ -163,7 +163,7 @@ impl Bedside {
     }
 
     fn is_late(&self) -> bool {
-        self.told.oldest_ms.is_some_and(|at_ms| self.steady_ms.saturating_sub(at_ms) >= LATE_MS)
+        self.summary.oldest_ms.is_some_and(|at_ms| self.steady_ms.saturating_sub(at_ms) >= LATE_MS)
     }
 
     /// Reports to each monitor what the board cannot know: what stands between its readings and the record.
@@ -171,8 +171,8 @@ impl Bedside {
         let recently = |at_ms: &u64| self.steady_ms.saturating_sub(*at_ms) < TAKEN_OVER_MS;
         let taken_over = self.taken_over_ms.filter(recently).is_some();
         let silent = self.ward_is_silent();
-        let not_recorded = self.is_not_recorded();
-        let standing = &self.told.standing;
+        let not_recorded = self.update_not_recorded();
+        let standing = &self.summary.standing;
         for (n, patient) in self.patients.iter_mut().enumerate() {
             let streams = standing.beds.get(n).copied().unwrap_or_default();
             let forked = streams.forked || taken_over || standing.ledger_split;

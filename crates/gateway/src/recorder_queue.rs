@@ -97,9 +97,9 @@ pub(crate) struct Work {
     pub(crate) is_last: bool,
 }
 
-/// What the bedside is told.
+/// How recording stands, and what the bedside has to do.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Summary {
     pub(crate) standing: Standing,
     /// Commands to be carried out now; that they were seen is durable.
     pub(crate) orders: Vec<(usize, Command)>,
@@ -311,9 +311,9 @@ impl RecorderQueue {
     }
 
     /// How recording stands, and what was ordered since this was last asked.
-    pub(crate) fn told(&self) -> Told {
+    pub(crate) fn take_summary(&self) -> Summary {
         let mut state = self.state();
-        Told {
+        Summary {
             standing: state.standing.clone(),
             orders: std::mem::take(&mut state.orders),
             oldest_ms: state.oldest_ms(),

@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(back.len(), 1);
         assert_eq!((back[0].limits, back[0].by), (high_from(1400), NOBODY));
         assert_eq!(
-            back[0].details.as_ref().map(|told| told.before),
+            back[0].details.as_ref().map(|details| details.before),
             Some(high_from(1700)),
             "old and new value"
         );

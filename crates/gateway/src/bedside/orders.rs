@@ -15,7 +15,7 @@ const SILENT_MS: u64 = 30_000;
 impl Bedside {
     /// A time of the node by this gateway's clock.
     fn here_ms(&self, node_ms: u64) -> u64 {
-        node_ms.saturating_add_signed(self.told.standing.clock_off_ms.saturating_neg())
+        node_ms.saturating_add_signed(self.summary.standing.clock_off_ms.saturating_neg())
     }
 
     /// Restores the limits that were ordered before this start.
@@ -29,7 +29,7 @@ impl Bedside {
 
     /// Carries out what the recorder has made durable.
     pub(super) fn carry_out_orders(&mut self) {
-        for (n, command) in std::mem::take(&mut self.told.orders) {
+        for (n, command) in std::mem::take(&mut self.summary.orders) {
             // It could not be confirmed any more: the node asks again later.
             if self.stopping || n >= self.patients.len() {
                 continue;
@@ -47,7 +47,7 @@ impl Bedside {
     }
 
     fn carry_out(&mut self, n: usize, command: &Command) -> Confirmation {
-        let node_ms = self.now_ms.saturating_add_signed(self.told.standing.clock_off_ms);
+        let node_ms = self.now_ms.saturating_add_signed(self.summary.standing.clock_off_ms);
         let (now_ms, until_ms) = (self.now_ms, command.in_force_until_ms);
         let local_until_ms = self.here_ms(until_ms);
         let for_ms = until_ms.saturating_sub(node_ms);
@@ -117,7 +117,7 @@ impl Bedside {
     /// Has the ward been silent for too long? While it is connected and owes no answer it may be. A recorder
     /// that waits for its disk sends nothing, and cannot say what is owed: nobody hears of this bed then.
     pub(super) fn ward_is_silent(&mut self) -> bool {
-        if self.online && !self.told.standing.awaits_answers && !self.is_late() {
+        if self.online && !self.summary.standing.awaits_answers && !self.is_late() {
             self.answered_ms = self.steady_ms;
         }
         let silent = self.steady_ms.saturating_sub(self.answered_ms) >= SILENT_MS;

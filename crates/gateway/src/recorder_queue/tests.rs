@@ -108,14 +108,14 @@ fn an_event_overtakes_none_that_waits_for_its_turn() {
 #[test]
 fn the_age_of_what_is_not_recorded_counts_what_the_recorder_has_in_hand() {
     let queue = queue(10, 10);
-    assert_eq!(queue.told().oldest_ms, None);
+    assert_eq!(queue.take_summary().oldest_ms, None);
     queue.put(vec![sampled(0, 5, 1, vec![])], 5, 5);
-    assert_eq!(queue.told().oldest_ms, Some(5));
+    assert_eq!(queue.take_summary().oldest_ms, Some(5));
     assert_eq!(queue.take().sampled.len(), 1);
     queue.put(vec![sampled(0, 6, 1, vec![])], 6, 6);
-    assert_eq!(queue.told().oldest_ms, Some(5), "taken is not recorded");
+    assert_eq!(queue.take_summary().oldest_ms, Some(5), "taken is not recorded");
     queue.done(Standing::default());
-    assert_eq!(queue.told().oldest_ms, Some(6));
+    assert_eq!(queue.take_summary().oldest_ms, Some(6));
 }
 
 #[test]

@@ -131,6 +131,9 @@ fn suspended_or_unknown_readers_open_nothing() {
     assert_eq!(given(&request, Some(&person), &consents, 0), Err(Denied::NotEnrolled));
 }
 
+const EVERY_PURPOSE: [Purpose; 5] =
+    [Purpose::Treatment, Purpose::Monitoring, Purpose::Family, Purpose::Own, Purpose::Audit];
+
 /// What each role reads for, where a consent (or, for one's own record, none) allows it.
 const READS_FOR: &[(Role, &[Purpose])] = &[
     (Role::Patient, &[Purpose::Own]),
@@ -144,10 +147,9 @@ const READS_FOR: &[(Role, &[Purpose])] = &[
 fn each_role_reads_for_its_own_purposes_and_no_other() {
     let named: Vec<Role> = READS_FOR.iter().map(|(role, _)| *role).collect();
     assert_eq!(named, Role::NAMED, "every named role has a row");
-    let every = [Purpose::Treatment, Purpose::Monitoring, Purpose::Family, Purpose::Own, Purpose::Audit];
     for (role, reads_for) in READS_FOR.iter().copied().chain([(Role::Other(200), &[][..])]) {
         assert_eq!(may_read(role), !reads_for.is_empty(), "{role:?}");
-        for purpose in every {
+        for purpose in EVERY_PURPOSE {
             let person = Person { role, ..lee(HOME).1 };
             let reader = Reader::Person { person: DR_LEE, role, org: HOME };
             let grantee =
@@ -202,8 +204,6 @@ fn the_engine_reads_under_the_monitoring_consent_alone() {
 
 #[test]
 fn a_role_that_no_rule_names_opens_nothing_whatever_is_consented() {
-    const PURPOSES: [Purpose; 5] =
-        [Purpose::Treatment, Purpose::Monitoring, Purpose::Family, Purpose::Own, Purpose::Audit];
     let decided = |role, purpose| {
         let (_, person) = lee(HOME);
         let person = Person { role, ..person };
@@ -213,7 +213,7 @@ fn a_role_that_no_rule_names_opens_nothing_whatever_is_consented() {
         let request = Request { reader, patient: AMIRA, purpose, classes: &[Class::Vitals], from_ms: NOW };
         given(&request, Some(&person), &consents, 0)
     };
-    for purpose in PURPOSES {
+    for purpose in EVERY_PURPOSE {
         for role in [Role::Other(6), Role::Other(7), Role::Other(255)] {
             assert_eq!(decided(role, purpose), Err(Denied::Role { role }), "{purpose:?}");
         }
