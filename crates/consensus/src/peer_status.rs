@@ -13,7 +13,6 @@ use commonware_runtime::Clock;
 use commonware_utils::ordered::Set;
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::BTreeMap, sync::Arc};
-use vitals::explorer::short;
 
 /// Most peers whose status is kept.
 const PEERS_REMEMBERED_MAX: usize = 1024;
@@ -107,7 +106,7 @@ impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for ObservingBlocker<E
     fn block(&mut self, peer: PublicKey) -> Feedback {
         self.peer_statuses.dropped(&peer, now_ms(&*self.clock));
         tracing::warn!(
-            validator = %short(peer.as_ref()),
+            validator = %peer,
             "Blocked a validator that violated the protocol"
         );
         self.inner.block(peer)

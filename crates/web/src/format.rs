@@ -1,6 +1,5 @@
 //! How numbers, lists and identifiers are written on a page.
 
-pub use vitals::ledger::explorer::{count, hex, short as short_hex};
 use vitals::metric::Metric;
 
 /// Decimals a page shows; records keep all of them.
@@ -77,6 +76,36 @@ pub fn sentence(clause: &str) -> String {
         text.push('.');
     }
     text
+}
+
+/// A count with thin spaces: `1 204`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    let digits = format!("{number}");
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.chars().enumerate() {
+        if place != 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes as lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The two ends of a long hexadecimal text: `9c1e4a…40b2`.
+#[must_use]
+pub fn short_hex(bytes: &[u8]) -> String {
+    let text = hex(bytes);
+    match text.len() {
+        0..=12 => text,
+        len => format!("{}…{}", &text[..6], &text[len - 4..]),
+    }
 }
 
 #[cfg(test)]

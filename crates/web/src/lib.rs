@@ -35,6 +35,7 @@ pub mod format;
 pub mod forms;
 pub mod labels;
 mod layout;
+pub mod ledger_text;
 pub mod live;
 mod live_topics;
 mod metrics;

@@ -106,7 +106,7 @@ impl<'a> ChainExplorer<'a> {
         TransactionSummary {
             org: self.view.sends_for(parsed.sender),
             sender: parsed.sender.into(),
-            words: call.action.words(),
+            action: call.action,
         }
     }
 

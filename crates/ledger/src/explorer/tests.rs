@@ -90,9 +90,14 @@ fn calls_that_are_no_acts_are_named_as_far_as_they_are_known() {
     let (to, mut input) = contracts.call(org(0), &anchor(5));
     input.truncate(40);
     let cut = decode::decode_call(&contracts, Some(to), &input);
-    assert_eq!(cut.action.words(), "called anchor of Anchors");
+    let anchor = TxAction::Call { contract: "Anchors".into(), function: Some("anchor".into()) };
+    assert_eq!(cut.action, anchor);
     let strange = decode::decode_call(&contracts, Some(Address::from([0xee; 20])), &[1, 2]);
-    assert!(strange.action.words().starts_with("called contract 0xeeee"), "{}", strange.action.words());
+    assert!(
+        matches!(&strange.action, TxAction::Call { contract, function: None } if contract.starts_with("contract 0xeeee")),
+        "{:?}",
+        strange.action
+    );
     assert_eq!((strange.contract, strange.function), (None, None));
     assert_eq!(decode::decode_call(&contracts, None, &[0; 1000]).action, TxAction::Deploy { bytes: 1000 });
 }
@@ -106,7 +111,7 @@ fn blocks_are_listed_newest_first_and_page_by_page() {
     let first = through(&ward, |explorer| explorer.blocks(&all(2))).unwrap();
     let heights = |blocks: &Blocks| blocks.blocks.iter().map(|line| line.height).collect::<Vec<_>>();
     assert_eq!((heights(&first), first.next), (vec![3, 2], Some(2)));
-    assert_eq!(first.blocks[0].summaries[0].words, "anchored its log of 20 leaves");
+    assert_eq!(first.blocks[0].summaries[0].action, TxAction::Act(anchor(20)));
     assert_eq!(first.blocks[0].summaries[0].org, Some(org(1)));
     let rest = BlockQuery { before: first.next, ..all(10) };
     let rest = through(&ward, |explorer| explorer.blocks(&rest)).unwrap();
@@ -159,12 +164,11 @@ fn a_waiting_transaction_is_found_and_waits() {
 fn validators_proposals_and_turns_are_read_from_the_state() {
     let mut ward = Ward::with(2);
     let seat = Motion::AddValidator { key: [0x77; 32], org: org(0), endpoint: "new.example:9000".into() };
-    ward.done(0, &Act::Propose(seat));
+    ward.done(0, &Act::Propose(seat.clone()));
     let (authorities, proposals) =
         through(&ward, |explorer| (explorer.authorities().unwrap(), explorer.proposals().unwrap()));
     assert_eq!(authorities.committee, ward.document.committee);
-    assert_eq!(proposals[0].id, 1);
-    assert!(proposals[0].words.starts_with("seat validator 777777…7777"), "{}", proposals[0].words);
+    assert_eq!((proposals[0].id, &proposals[0].motion), (1, &seat));
     // One organisation is seated: its own vote carries it out.
     let one = &proposals[0];
     assert_eq!((&one.votes[..], one.needed, one.acts_from_epoch), (&[org(0)][..], 1, Some(2)));

@@ -18,7 +18,7 @@ impl MemoryLedger {
         let told = |(_, act): &(Hash, Act)| TransactionSummary {
             org: Some(self.org()),
             sender: SENDER,
-            words: TxAction::Act(act.clone()).words(),
+            action: TxAction::Act(act.clone()),
         };
         BlockLine {
             height: block.height,

@@ -1,23 +1,21 @@
-//! The ledger laid open for administrators and auditors: blocks, what their transactions did in plain
-//! words, who agrees on them, and how those are.
+//! The ledger as administrators and auditors see it: blocks, what their transactions did, who agrees on
+//! them, and how those validators are. Data only: what is shown of it is written by `web::ledger_text`.
 //!
 //! Nothing here holds a name: people, organisations and devices are ids, as on the ledger itself. Every
 //! answer is bounded, whatever is asked.
 
 mod validator_health;
-mod words;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
-use crate::governance;
+use crate::governance::{self, Motion};
 use crate::ids::{Hash, OrgId};
 use crate::ledger::{Act, LedgerError, Outcome};
-use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 pub use validator_health::{HEARD_WITHIN_MS, Turn, ValidatorHealth, turns};
-pub use words::{count, hex, motion, motion_particulars, short};
 
 /// Most blocks in one answer.
 pub const BLOCKS_MAX: usize = 100;
@@ -87,7 +85,7 @@ pub struct TransactionSummary {
     /// The account that signed it.
     pub sender: [u8; 20],
     /// What it asked for.
-    pub words: String,
+    pub action: TxAction,
 }
 
 /// One block.
@@ -174,28 +172,6 @@ pub enum TxAction {
     },
 }
 
-impl TxAction {
-    /// What the sender did, to stand behind its name: "anchored its log of 1 204 leaves".
-    #[must_use]
-    pub fn words(&self) -> String {
-        match self {
-            Self::Act(act) => words::of(act),
-            Self::Call { contract, function: Some(function) } => format!("called {function} of {contract}"),
-            Self::Call { contract, function: None } => format!("called {contract}"),
-            Self::Deploy { bytes } => format!("deployed a contract of {} bytes", count(*bytes as u64)),
-        }
-    }
-
-    /// Its particulars, as label and text. No hash is cut short.
-    #[must_use]
-    pub fn particulars(&self) -> Vec<(&'static str, String)> {
-        match self {
-            Self::Act(act) => words::particulars(act),
-            Self::Call { .. } | Self::Deploy { .. } => Vec::new(),
-        }
-    }
-}
-
 /// Who agrees on blocks, now and next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Authorities {
@@ -269,10 +245,8 @@ impl From<governance::Validator> for Authority {
 pub struct Proposal {
     /// Counts from 1.
     pub id: u64,
-    /// What it would do, as a clause without a subject: "seat validator 9c1e4a…40b2 of 3fa0…".
-    pub words: String,
-    /// Its particulars, as label and text. No hash is cut short.
-    pub particulars: Vec<(&'static str, String)>,
+    /// What it would do.
+    pub motion: Motion,
     /// Who proposed it.
     pub proposer: OrgId,
     /// Block time of the proposal, milliseconds.
@@ -298,8 +272,7 @@ impl Proposal {
         let votes: Vec<OrgId> = one.votes.iter().copied().filter(|org| seated.contains(org)).collect();
         Self {
             id: one.id,
-            words: motion(&one.motion),
-            particulars: motion_particulars(&one.motion),
+            motion: one.motion.clone(),
             proposer: one.proposer,
             proposed_at_ms: one.proposed_at_ms,
             until_ms: one.proposed_at_ms.saturating_add(governance::PROPOSAL_AGE_MS_MAX),
@@ -326,18 +299,6 @@ pub enum Conflict {
     Finalize,
     /// To skip a view, and to make a block of it final.
     NullifyFinalize,
-}
-
-impl Conflict {
-    /// What the validator did.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Notarize => "voted for two blocks in one view",
-            Self::Finalize => "voted to make two blocks of one view final",
-            Self::NullifyFinalize => "voted to skip a view and to make a block of it final",
-        }
-    }
 }
 
 /// Two signed votes of one validator that no honest one casts.

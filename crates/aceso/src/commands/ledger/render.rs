@@ -5,7 +5,7 @@ use operator::{
     Transaction, ValidatorHealth,
 };
 use std::fmt::Write;
-use vitals::explorer::count;
+use web::format::count;
 
 /// The answer as lines.
 pub(super) fn text(answer: &LedgerAnswer, now_ms: u64) -> String {

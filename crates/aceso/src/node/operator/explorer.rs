@@ -11,6 +11,7 @@ use operator::{
 use vitals::OrgId;
 use vitals::explorer;
 use vitals::ledger::Outcome;
+use web::ledger_text;
 
 impl Operator {
     pub(super) fn query_ledger(&self, call: &QueryLedger, now_ms: u64) -> Result<LedgerAnswer> {
@@ -64,7 +65,7 @@ fn summary(line: &explorer::BlockLine) -> BlockSummary {
     let told = |told: &explorer::TransactionSummary| Summary {
         organisation: org(told.org),
         sender: hex(told.sender),
-        words: told.words.clone(),
+        words: ledger_text::action(&told.action),
     };
     BlockSummary {
         height: line.height,
@@ -100,7 +101,7 @@ fn transaction(one: &explorer::Transaction) -> Transaction {
         Outcome::Pending => ("waiting", None),
         Outcome::Unknown => ("unknown", None),
     };
-    let particulars = one.action.particulars().into_iter();
+    let particulars = ledger_text::action_particulars(&one.action).into_iter();
     Transaction {
         id: hex(one.id),
         height: one.place.map(|at| at.height),
@@ -111,7 +112,7 @@ fn transaction(one: &explorer::Transaction) -> Transaction {
         to: one.to.map(hex),
         contract: one.contract.clone(),
         function: one.function.clone(),
-        words: one.action.words(),
+        words: ledger_text::action(&one.action),
         particulars: particulars.map(|(label, text)| (label.to_owned(), text)).collect(),
         outcome: outcome.to_owned(),
         reason,
@@ -148,7 +149,7 @@ fn proposal(one: &explorer::Proposal) -> GovernanceProposal {
     let orgs = |orgs: &[OrgId]| orgs.iter().map(ToString::to_string).collect();
     GovernanceProposal {
         id: one.id,
-        words: one.words.clone(),
+        words: ledger_text::motion(&one.motion),
         proposer: one.proposer.to_string(),
         proposed_at_ms: one.proposed_at_ms,
         until_ms: one.until_ms,
@@ -165,7 +166,7 @@ fn evidence(one: &explorer::Evidence) -> Evidence {
         organisation: org(one.org),
         epoch: one.epoch,
         view: one.view,
-        words: one.conflict.words().to_owned(),
+        words: ledger_text::conflict(one.conflict).to_owned(),
         votes: hex(one.votes),
     }
 }

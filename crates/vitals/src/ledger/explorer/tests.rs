@@ -1,37 +1,5 @@
 use super::validator_health::SKIPPED_TURNS_MAX;
 use super::*;
-use crate::governance::Motion;
-use crate::ids::{GrantId, PersonId};
-use crate::ledger::Role;
-use alloc::vec;
-
-#[test]
-fn deeds_are_told_without_names_and_in_words() {
-    let anchored = |size| TxAction::Act(Act::Anchor { size, root: [7; 32], consistency: vec![] });
-    assert_eq!(anchored(1_204).words(), "anchored its log of 1\u{202f}204 leaves");
-    assert_eq!(anchored(1).words(), "anchored its log of 1 leaf");
-    let enrol =
-        Act::Enrol { person: PersonId([2; 32]), role: Role::Auditor, signer: vec![], vault_kept: true };
-    assert_eq!(TxAction::Act(enrol.clone()).words(), "enrolled an auditor");
-    assert!(TxAction::Act(enrol).particulars().contains(&("signing key", "kept by the vault".into())));
-    let withdrawn = TxAction::Act(Act::RevokeGrant { grant: GrantId([3; 32]), signature: vec![] });
-    assert_eq!(withdrawn.particulars(), vec![("consent", "03".repeat(32))]);
-    let unknown = TxAction::Call { contract: "Directory".into(), function: Some("suspend".into()) };
-    assert_eq!(unknown.words(), "called suspend of Directory");
-    assert_eq!(TxAction::Deploy { bytes: 4096 }.words(), "deployed a contract of 4\u{202f}096 bytes");
-}
-
-#[test]
-fn motions_are_told_with_the_ends_of_their_ids_and_whole_in_their_particulars() {
-    let seat = Motion::AddValidator { key: [0xab; 32], org: OrgId([1; 16]), endpoint: "node:9000".into() };
-    let told = TxAction::Act(Act::Propose(seat));
-    assert_eq!(told.words(), "proposed to seat validator ababab…abab of organisation 010101…0101");
-    let whole = told.particulars();
-    assert!(
-        whole.contains(&("validator", "ab".repeat(32))) && whole.contains(&("found at", "node:9000".into()))
-    );
-    assert_eq!(TxAction::Act(Act::Vote { proposal: 9 }).words(), "voted for proposal 9");
-}
 
 #[test]
 fn turns_tell_who_led_and_whose_turn_was_skipped() {

@@ -7,6 +7,7 @@ use crate::error::Answer;
 use crate::format;
 use crate::forms::Query;
 use crate::layout::Layout;
+use crate::ledger_text;
 use crate::time::{self, Moment};
 use askama::Template;
 use axum::extract::State;
@@ -158,8 +159,8 @@ fn proposal(app: &App, one: &Proposal, tip_ms: u64, governs: bool) -> ProposalCa
     };
     ProposalCard {
         id: one.id,
-        words: format::capital(&one.words),
-        particulars: one.particulars.clone(),
+        words: format::capital(&ledger_text::motion(&one.motion)),
+        particulars: ledger_text::motion_particulars(&one.motion),
         proposer: OrgMark::of(app, one.proposer),
         at: Moment(one.proposed_at_ms),
         until: Moment(one.until_ms),
@@ -176,7 +177,7 @@ fn proposal(app: &App, one: &Proposal, tip_ms: u64, governs: bool) -> ProposalCa
 fn evidence(app: &App, one: &Evidence) -> EvidenceLine {
     EvidenceLine {
         mark: KeyMark::of(app, &one.validator, one.org),
-        words: one.conflict.words(),
+        words: ledger_text::conflict(one.conflict),
         round: format!("epoch {}, view {}", format::count(one.epoch), format::count(one.view)),
         votes: format::hex(&one.votes),
     }

@@ -7,6 +7,7 @@ use crate::error::{Answer, Error};
 use crate::format;
 use crate::forms::{At, Query};
 use crate::layout::Layout;
+use crate::ledger_text;
 use crate::time::{self, Moment};
 use askama::Template;
 use axum::Json;
@@ -51,7 +52,7 @@ impl TransactionLine {
             id: format::hex(&one.id),
             short: format::short_hex(&one.id),
             org: OrgMark::sending(app, one.org, &one.sender),
-            words: one.action.words(),
+            words: ledger_text::action(&one.action),
             verdict: Verdict::of(&one.outcome),
         }
     }
@@ -189,10 +190,10 @@ pub(crate) async fn transaction(State(app): State<App>, At(id): At<String>, call
     Ok(app.render(&TransactionPage {
         layout: Layout::of(&app, &caller, HERE),
         org,
-        words: one.action.words(),
+        words: ledger_text::action(&one.action),
         verdict: Verdict::of(&one.outcome),
         place: one.place.map(|at| (at.height, format::count(at.height), Moment(at.time_ms))),
-        particulars: one.action.particulars(),
+        particulars: ledger_text::action_particulars(&one.action),
         facts: vec![
             ("name", format::hex(&one.id)),
             ("calls", called),

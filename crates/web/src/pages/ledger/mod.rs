@@ -10,6 +10,7 @@ use crate::error::{Answer, Error};
 use crate::format;
 use crate::forms::Query;
 use crate::layout::Layout;
+use crate::ledger_text;
 use crate::refusals;
 use crate::refusals::Reason;
 use crate::time::{self, Moment};
@@ -118,7 +119,7 @@ fn skipped(views: u64) -> Option<String> {
 fn lines(app: &App, blocks: &[BlockLine]) -> Vec<Line> {
     let line = |summary: &TransactionSummary| SummaryLine {
         org: OrgMark::sending(app, summary.org, &summary.sender),
-        words: summary.words.clone(),
+        words: ledger_text::action(&summary.action),
     };
     let mut lines: Vec<Line> = Vec::new();
     for block in blocks {

@@ -7,10 +7,10 @@ use crate::error::{Answer, Error};
 use crate::format;
 use crate::forms::{At, Posted};
 use crate::layout::Layout;
+use crate::ledger_text;
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use vitals::explorer::{motion, motion_particulars};
 use vitals::governance::{Motion, is_endpoint};
 
 /// What the second post says.
@@ -87,8 +87,8 @@ pub(crate) async fn propose(State(app): State<App>, posted: Posted) -> Answer {
     Ok(app.render(&ConfirmPage {
         layout: layout(&app, &posted),
         question: "Propose this change?",
-        sentence: format!("{}.", format::capital(&motion(&wanted))),
-        particulars: motion_particulars(&wanted),
+        sentence: format!("{}.", format::capital(&ledger_text::motion(&wanted))),
+        particulars: ledger_text::motion_particulars(&wanted),
         effect: EFFECT,
         action: "/ledger/proposals".into(),
         fields: ["change", "key", "organisation", "endpoint"].map(field).into(),
@@ -116,8 +116,8 @@ pub(crate) async fn vote(State(app): State<App>, At(id): At<String>, posted: Pos
     Ok(app.render(&ConfirmPage {
         layout: layout(&app, &posted),
         question: "Vote for this proposal?",
-        sentence: format!("{}.", format::capital(&proposal.words)),
-        particulars: proposal.particulars,
+        sentence: format!("{}.", format::capital(&ledger_text::motion(&proposal.motion))),
+        particulars: ledger_text::motion_particulars(&proposal.motion),
         effect: EFFECT,
         action: format!("/ledger/proposals/{id}/vote"),
         fields: Vec::new(),

@@ -1,13 +1,44 @@
-//! Acts and proposals in words. No person is named, and no hash is cut short but in a sentence.
+//! What is on the ledger, as text: acts, proposals and evidence, for pages and for the command line. No person
+//! is named. Hashes are shortened in sentences only; particulars show them whole.
 
-use crate::break_glass::Verdict;
-use crate::governance::Motion;
-use crate::ids::OrgId;
-use crate::ledger::{Act, DeviceKind, RevokeReason, SignedGrant};
-use alloc::{format, string::String, vec::Vec};
+use crate::format::{count, hex, short_hex};
+use vitals::break_glass::Verdict;
+use vitals::explorer::{Conflict, TxAction};
+use vitals::governance::Motion;
+use vitals::ids::OrgId;
+use vitals::ledger::{Act, DeviceKind, RevokeReason, SignedGrant};
 
-/// What the sender did.
-pub(super) fn of(act: &Act) -> String {
+/// What the sender did, to stand behind its name: "anchored its log of 1 204 leaves".
+#[must_use]
+pub fn action(action: &TxAction) -> String {
+    match action {
+        TxAction::Act(done) => act(done),
+        TxAction::Call { contract, function: Some(function) } => format!("called {function} of {contract}"),
+        TxAction::Call { contract, function: None } => format!("called {contract}"),
+        TxAction::Deploy { bytes } => format!("deployed a contract of {} bytes", count(*bytes as u64)),
+    }
+}
+
+/// Its particulars, as label and text. No hash is shortened.
+#[must_use]
+pub fn action_particulars(action: &TxAction) -> Vec<(&'static str, String)> {
+    match action {
+        TxAction::Act(done) => act_particulars(done),
+        TxAction::Call { .. } | TxAction::Deploy { .. } => Vec::new(),
+    }
+}
+
+/// What two votes that contradict each other did.
+#[must_use]
+pub fn conflict(conflict: Conflict) -> &'static str {
+    match conflict {
+        Conflict::Notarize => "voted for two blocks in one view",
+        Conflict::Finalize => "voted to make two blocks of one view final",
+        Conflict::NullifyFinalize => "voted to skip a view and to make a block of it final",
+    }
+}
+
+fn act(act: &Act) -> String {
     match act {
         Act::Enrol { role: of, .. } => format!("enrolled {}", of.phrase()),
         Act::Register { kind: DeviceKind::Sensor, .. } => "registered a sensor".into(),
@@ -39,8 +70,7 @@ pub(super) fn of(act: &Act) -> String {
     }
 }
 
-/// An act's particulars.
-pub(super) fn particulars(act: &Act) -> Vec<(&'static str, String)> {
+fn act_particulars(act: &Act) -> Vec<(&'static str, String)> {
     match act {
         Act::Enrol { person, vault_kept, .. } => Vec::from([
             ("person", format!("{person}")),
@@ -61,9 +91,9 @@ pub(super) fn particulars(act: &Act) -> Vec<(&'static str, String)> {
         Act::Vote { .. } | Act::Settle { .. } => Vec::new(),
         Act::Suspend { person } => Vec::from([("person", format!("{person}"))]),
         Act::GrantUnder { signed, policy } => {
-            let mut told = grant(signed);
-            told.push(("policy", hex(policy)));
-            told
+            let mut particulars = grant(signed);
+            particulars.push(("policy", hex(policy)));
+            particulars
         }
         Act::AddPolicy { name, contract } => {
             Vec::from([("policy", plain_name(name)), ("contract", hex(contract))])
@@ -75,13 +105,13 @@ pub(super) fn particulars(act: &Act) -> Vec<(&'static str, String)> {
         Act::WithdrawPolicy { contract } => Vec::from([("contract", hex(contract))]),
         Act::BreakGlass(signed) => {
             let message = &signed.message;
-            let mut told = Vec::from([
+            let mut particulars = Vec::from([
                 ("patient", format!("{}", message.patient)),
                 ("clinician", format!("{}", message.clinician)),
                 ("reason (commitment)", hex(&message.reason)),
             ]);
-            told.extend(message.second.map(|second| ("second clinician", format!("{second}"))));
-            told
+            particulars.extend(message.second.map(|second| ("second clinician", format!("{second}"))));
+            particulars
         }
         Act::Review { entry, auditor, remark, .. } => Vec::from([
             ("entry", hex(entry)),
@@ -113,25 +143,25 @@ fn place(endpoint: &str) -> String {
     if endpoint.is_empty() { "nowhere".into() } else { endpoint.into() }
 }
 
-/// What a proposal would do, as a clause without a subject.
+/// What a proposal would do, as a clause without a subject: "seat validator 9c1e4a…40b2 of 3fa0…".
 #[must_use]
 pub fn motion(motion: &Motion) -> String {
     match motion {
         Motion::AddValidator { key, org, .. } => {
-            format!("seat validator {} of organisation {}", short(key), short(&org.0))
+            format!("seat validator {} of organisation {}", short_hex(key), short_hex(&org.0))
         }
-        Motion::RemoveValidator { key } => format!("unseat validator {}", short(key)),
+        Motion::RemoveValidator { key } => format!("unseat validator {}", short_hex(key)),
         Motion::ReplaceKey { old, new, .. } => {
-            format!("let validator {} go on as {}", short(old), short(new))
+            format!("let validator {} go on as {}", short_hex(old), short_hex(new))
         }
         Motion::AdmitOrganisation { record_key, .. } => {
-            format!("admit organisation {}", short(&OrgId::of(record_key).0))
+            format!("admit organisation {}", short_hex(&OrgId::of(record_key).0))
         }
-        Motion::RemoveOrganisation { org } => format!("expel organisation {}", short(&org.0)),
+        Motion::RemoveOrganisation { org } => format!("expel organisation {}", short_hex(&org.0)),
     }
 }
 
-/// A proposal's particulars, as label and text. No hash is cut short.
+/// A proposal's particulars, as label and text. No hash is shortened.
 #[must_use]
 pub fn motion_particulars(motion: &Motion) -> Vec<(&'static str, String)> {
     match motion {
@@ -153,32 +183,41 @@ pub fn motion_particulars(motion: &Motion) -> Vec<(&'static str, String)> {
     }
 }
 
-/// A count with thin spaces: `1 204`.
-#[must_use]
-pub fn count(number: u64) -> String {
-    let digits = format!("{number}");
-    let mut out = String::with_capacity(digits.len() * 2);
-    for (place, digit) in digits.chars().enumerate() {
-        if place != 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitals::ids::{GrantId, PersonId};
+    use vitals::ledger::Role;
+
+    #[test]
+    fn an_action_is_described_without_names() {
+        let anchored = |size| TxAction::Act(Act::Anchor { size, root: [7; 32], consistency: vec![] });
+        assert_eq!(action(&anchored(1_204)), "anchored its log of 1\u{202f}204 leaves");
+        assert_eq!(action(&anchored(1)), "anchored its log of 1 leaf");
+        let enrol =
+            Act::Enrol { person: PersonId([2; 32]), role: Role::Auditor, signer: vec![], vault_kept: true };
+        assert_eq!(action(&TxAction::Act(enrol.clone())), "enrolled an auditor");
+        assert!(
+            action_particulars(&TxAction::Act(enrol)).contains(&("signing key", "kept by the vault".into()))
+        );
+        let withdrawn = TxAction::Act(Act::RevokeGrant { grant: GrantId([3; 32]), signature: vec![] });
+        assert_eq!(action_particulars(&withdrawn), vec![("consent", "03".repeat(32))]);
+        let unknown = TxAction::Call { contract: "Directory".into(), function: Some("suspend".into()) };
+        assert_eq!(action(&unknown), "called suspend of Directory");
+        assert_eq!(action(&TxAction::Deploy { bytes: 4096 }), "deployed a contract of 4\u{202f}096 bytes");
     }
-    out
-}
 
-/// Bytes as lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The two ends of a long hex word: `9c1e4a…40b2`.
-#[must_use]
-pub fn short(bytes: &[u8]) -> String {
-    let text = hex(bytes);
-    match text.len() {
-        0..=12 => text,
-        len => format!("{}…{}", &text[..6], &text[len - 4..]),
+    #[test]
+    fn a_sentence_shortens_ids_and_the_particulars_show_them_whole() {
+        let seat =
+            Motion::AddValidator { key: [0xab; 32], org: OrgId([1; 16]), endpoint: "node:9000".into() };
+        let proposed = TxAction::Act(Act::Propose(seat));
+        assert_eq!(action(&proposed), "proposed to seat validator ababab…abab of organisation 010101…0101");
+        let whole = action_particulars(&proposed);
+        assert!(
+            whole.contains(&("validator", "ab".repeat(32)))
+                && whole.contains(&("found at", "node:9000".into()))
+        );
+        assert_eq!(action(&TxAction::Act(Act::Vote { proposal: 9 })), "voted for proposal 9");
     }
 }
