@@ -43,7 +43,7 @@ pub(crate) fn next_committee(
 
 /// Executes what is missing between the committed state and the head of `ancestry`, inclusive.
 ///
-/// Final blocks are committed while this waits for ancestors. Whoever catches up depends on the
+/// Final blocks are committed while this waits for ancestors. A node that catches up depends on the
 /// answer: "rotten" means never to vote for the block, even if a quorum did, so only what contradicts
 /// the committed chain is.
 pub(crate) async fn execute_ancestry(

@@ -82,7 +82,7 @@ pub enum Fault {
 pub trait Platform: Send + Sync + 'static {
     /// Clock, tasks, disk and random numbers.
     type Runtime: Clock + CryptoRng + Spawner + Storage + Metrics + Network;
-    /// Says to the network who is a peer.
+    /// Registers the peers with the network.
     type Peers: AddressableManager<PublicKey = PublicKey>;
     /// Blocks peers.
     type Blocker: Blocker<PublicKey = PublicKey>;
@@ -329,7 +329,7 @@ async fn resume(
 }
 
 impl<P: Platform> Engine<P> {
-    /// Tells the network who the peers are, if that changed. Followers are peers too, and endpoints on
+    /// Registers the peers with the network, if they changed. Followers are peers too, and endpoints on
     /// the ledger change within an epoch.
     fn track_peers(&mut self) {
         let committee = self.epochs.committee();

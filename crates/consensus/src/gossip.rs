@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_reads_back_and_nothing_else_does() {
+    fn a_message_reads_back_and_other_bytes_are_refused() {
         let transactions = vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from(vec![7; 300])];
         let message = encode(300, &transactions);
         assert_eq!(decode(message.clone()).unwrap(), (300, transactions));

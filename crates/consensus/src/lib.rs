@@ -9,7 +9,7 @@
 //! without a ledger), `validating_receiver` (drops undecodable blocks), `start_checks` (when a validator
 //! must not start), `validator` (the thread that runs it all).
 //!
-//! This crate is the only home of commonware, and knows neither contracts nor the EVM.
+//! This crate is the only one that uses commonware, and has neither contracts nor the EVM.
 
 mod ancestry;
 mod application;

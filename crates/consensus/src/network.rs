@@ -136,7 +136,7 @@ impl Receiver for LinkReceiver {
     }
 }
 
-/// Tells the network who is a peer.
+/// Registers the peers with the network.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum LinkOracle {

@@ -68,7 +68,7 @@ impl PeerStatusTable {
         });
     }
 
-    /// Peers that were heard and never blocked.
+    /// Peers from which messages arrived and that were never blocked.
     pub(crate) fn trusted(&self) -> Vec<PublicKey> {
         let table = self.table();
         let trusted = table.iter().filter(|(_, seen)| seen.heard_at_ms > 0 && seen.drops == 0);

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_reads_back_and_nothing_else_does() {
+    fn a_message_reads_back_and_other_bytes_are_refused() {
         for (kind, body) in [(REQUEST, vec![7; REQUEST_BYTES_MAX]), (RESPONSE, Vec::new())] {
             let message = frame(kind, 300, &body);
             assert_eq!(parse(&message).unwrap(), (kind, 300, Bytes::from(body)));

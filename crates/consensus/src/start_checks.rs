@@ -13,7 +13,7 @@ use std::{
 use vitals::ids::{DeviceId, Genesis};
 use vitals::proof::certificate::quorum;
 
-/// Name of the file that says whose journals a folder holds.
+/// Name of the file with the key whose journals a folder holds.
 const MARK: &str = "journals-of";
 /// Start of the names of the partitions with votes, relative to the storage folder.
 pub(crate) const VOTES_PARTITION_PREFIX: &str = "votes-";
@@ -40,9 +40,9 @@ pub enum UnsafeStart {
         validators: usize,
         /// Faulty validators it survives.
         max_faulty: usize,
-        /// Faulty validators the configuration claims.
+        /// Faulty validators that the configuration asks to survive.
         claimed: usize,
-        /// Committee size needed for the claim.
+        /// Committee size needed for that.
         needed: usize,
     },
     /// The genesis document cannot found a committee.

@@ -31,7 +31,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 use vitals::proof::{certificate::namespace, genesis::GenesisDocument};
 
-/// Blocks in an epoch unless the genesis document says otherwise. A change of the committee takes effect
+/// Blocks in an epoch unless the genesis document has another number. A change of the committee takes effect
 /// after one to two epochs.
 pub const EPOCH_BLOCKS: u64 = 128;
 
@@ -136,7 +136,7 @@ enum Stop {
     Panicking,
 }
 
-/// The configured peers, as the network knows them.
+/// The configured peers, as the network takes them.
 pub(crate) fn addresses(peers: &[Peer]) -> Result<Vec<(PublicKey, Address)>, StartError> {
     if peers.len() >= PEERS_MAX {
         return Err(StartError::Config(format!("a node keeps links to at most {PEERS_MAX} peers")));

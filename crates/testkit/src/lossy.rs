@@ -1,4 +1,4 @@
-//! A disk in memory that forgets: what is not synced may be lost, torn at any byte, full of holes or out
+//! A lossy disk in memory: what is not synced may be lost, torn at any byte, full of holes or out
 //! of order after a crash, file by file; and so may names until their folder is synced.
 
 mod contents;
@@ -19,7 +19,7 @@ pub enum Step {
     NotDone,
     /// Half of a write's bytes, half of a sync's writes; a name is changed or not.
     HalfDone,
-    /// All of it, but its caller was not told.
+    /// All of it, but its caller got an error.
     Done,
 }
 

@@ -1,5 +1,5 @@
-//! A ledger of one validator in memory: the model of the contracts, one block whenever a test says
-//! so, and real proofs.
+//! A ledger of one validator in memory: the model of the contracts, one block whenever a test asks
+//! for it, and real proofs.
 
 mod explorer;
 mod proofs;
@@ -27,7 +27,7 @@ pub struct MemoryLedger {
     pub document: GenesisDocument,
     validator: SigningKey,
     state: Mutex<State>,
-    /// Questions wait here, as with a ledger that is far away. The tip is known without asking.
+    /// Queries wait here, as with a ledger that is far away. The tip is known without asking.
     pub questions: Gate,
 }
 
@@ -41,8 +41,9 @@ struct State {
     down: bool,
     suspended: HashMap<PersonId, u64>,
     blocks: Vec<MemoryBlock>,
-    deaf: bool,
-    /// What every policy says; nothing while it cannot be asked.
+    /// Blocks leave withdrawals of consents out.
+    withholding_withdrawals: bool,
+    /// The answer of every policy; none while policies cannot be called.
     policy: Option<bool>,
     policies_asked: u64,
 }
@@ -108,7 +109,7 @@ impl MemoryLedger {
             down: false,
             suspended: HashMap::new(),
             blocks: vec![MemoryBlock { height: 1, time_ms: now_ms, acts: Vec::new() }],
-            deaf: false,
+            withholding_withdrawals: false,
             policy: Some(true),
             policies_asked: 0,
         };
@@ -125,10 +126,11 @@ impl MemoryLedger {
         state.height += 1;
         state.time_ms = now_ms;
         let height = state.height;
-        let deaf = state.deaf;
-        let unheard = |act: &Act| deaf && matches!(act, Act::RevokeGrant { .. } | Act::BurnGrant { .. });
+        let withholding = state.withholding_withdrawals;
+        let withheld =
+            |act: &Act| withholding && matches!(act, Act::RevokeGrant { .. } | Act::BurnGrant { .. });
         let (left, acts): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut state.pool).into_iter().partition(|(_, act)| unheard(act));
+            std::mem::take(&mut state.pool).into_iter().partition(|(_, act)| withheld(act));
         state.pool = left;
         state.blocks.push(MemoryBlock { height, time_ms: now_ms, acts: acts.clone() });
         for (id, act) in acts {
@@ -146,7 +148,7 @@ impl MemoryLedger {
     }
 
     /// Another organisation runs a validator, and proposes another one: it needs both votes.
-    pub fn with_a_neighbour(&self, neighbour: OrgId) {
+    pub fn add_neighbour_validator(&self, neighbour: OrgId) {
         let mut state = self.state();
         let proposed_at_ms = state.time_ms;
         let endpoint = String::from("neighbour.example:9000");
@@ -169,8 +171,8 @@ impl MemoryLedger {
     }
 
     /// Validators leave withdrawals of consents out of their blocks, or take them again.
-    pub fn set_deaf(&self, deaf: bool) {
-        self.state().deaf = deaf;
+    pub fn set_withholding_withdrawals(&self, withholding: bool) {
+        self.state().withholding_withdrawals = withholding;
     }
 
     /// The consent was given under a policy.
@@ -178,7 +180,7 @@ impl MemoryLedger {
         self.state().model.grants.get_mut(&grant).unwrap().policy = Some([0x44; 20]);
     }
 
-    /// From now on every policy says yes or no, or cannot be asked.
+    /// From now on every policy answers yes or no, or cannot be called.
     pub fn policies_say(&self, policy: Option<bool>) {
         self.state().policy = policy;
     }

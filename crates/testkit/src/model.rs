@@ -1,4 +1,4 @@
-//! The contracts in plain Rust: the oracle their property tests are held against, and the ledger of
+//! The contracts in plain Rust: the oracle of their property tests, and the ledger of
 //! tests that need no EVM. Same rules, same order of refusals, no signatures of its own.
 
 mod anchors;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn stranger_changes_nothing() {
+    fn act_of_an_unknown_sender_changes_nothing() {
         let (mut model, _) = ward();
         let refused = model.apply([0; 20], &gateway(), 1, 1_000);
         assert_eq!(refused, Err(Refusal::SenderNotAnOrganisation));

@@ -118,7 +118,7 @@ impl Released<'_> {
     /// Opens an envelope of the patient, the classes and the span the access entry names.
     ///
     /// # Errors
-    /// [`OpenError::NotCovered`] for anything else; the rest says what is wrong with the envelope.
+    /// [`OpenError::NotCovered`] for anything else; the others name what is wrong with the envelope.
     pub fn open(&self, envelope: &Envelope) -> Result<Body, OpenError> {
         self.vault.open_covered(self.access, &self.keys, envelope)
     }

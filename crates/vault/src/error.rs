@@ -58,7 +58,7 @@ pub enum VaultError {
     /// No such stream.
     #[error("no such stream here")]
     NoStream,
-    /// The pairing request does not vouch for the keys it asks for.
+    /// The pairing request is not signed by the keys it asks for.
     #[error(
         "the pairing request is not signed by the keys in it, or names no author of the streams asked for"
     )]
@@ -86,7 +86,7 @@ impl<E: Into<redb::Error>> From<DatabaseFault<E>> for VaultError {
     fn from(DatabaseFault(why): DatabaseFault<E>) -> Self {
         match why.into() {
             redb::Error::Corrupted(what) => Self::Damaged(what),
-            // How the database says that a file is not one of its own, or ends too early.
+            // The database reports so that a file is not one of its own, or ends too early.
             redb::Error::Io(why)
                 if matches!(why.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
             {
@@ -162,7 +162,7 @@ pub enum AccessError {
     /// Consent does not cover it.
     #[error("not allowed: {0}")]
     Denied(&'static str),
-    /// The policy of the consent says no to a class.
+    /// The policy of the consent does not allow a class.
     #[error("not allowed: the policy of the consent does not agree to the class {}", .0.word())]
     PolicyRefuses(Class),
     /// The policy of the consent could not be asked.

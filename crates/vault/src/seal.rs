@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// The signature is not checked: admission has done that, and a stored envelope is what was admitted.
 ///
 /// # Errors
-/// Says what does not fit: key, ciphertext, encoding, class, count or times.
+/// Names what does not fit: key, ciphertext, encoding, class, count or times.
 pub fn open_body(envelope: &Envelope, key: &ContentKey) -> Result<Body, OpenError> {
     let header = &envelope.header;
     let (key, commitment) = key.message(header.genesis, header.stream, header.epoch, &header.run);

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
 const NONCE_BYTES: usize = 12;
-/// How many changes the database has seen, in the clear: it says nothing but that.
+/// How many changes the database has seen, in the clear: and nothing else.
 const COUNT_TABLE: TableDefinition<'static, &str, u64> = TableDefinition::new("changes");
 const COUNT_ROW: &str = "count";
 

@@ -40,7 +40,7 @@ impl DecompressedKeys {
     }
 }
 
-/// What somebody is said to have signed.
+/// A signature to check: key, message and signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The public key.
@@ -54,7 +54,7 @@ pub struct Claim {
 /// Fills a slice with bytes that nobody who signs can foresee.
 pub type Random<'a> = &'a dyn Fn(&mut [u8]);
 
-/// Checks signatures in groups, and remembers the keys it met (at most 65,536).
+/// Checks signatures in groups, and keeps the keys it has seen (at most 65,536).
 #[derive(Debug, Default)]
 pub struct BatchVerifier(DecompressedKeys);
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_of_good_signatures_holds_whoever_signed_how_often() {
+    fn group_of_valid_signatures_verifies_with_repeated_signers() {
         let claims: Vec<Claim> = (0..200).map(|text| signed(text % 7, text)).collect();
         let mut keys = DecompressedKeys::default();
         for _ in 0..2 {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wrong_signature_stands_out_and_spoils_no_other() {
+    fn one_wrong_signature_is_found_and_the_others_hold() {
         for (what, spoil) in [
             ("the message", (|claim: &mut Claim| claim.message[3] ^= 1) as fn(&mut Claim)),
             ("R", |claim| claim.signature[1] ^= 1),

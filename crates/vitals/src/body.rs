@@ -28,9 +28,9 @@ const LIMITS: u64 = 5;
 /// A change of limits that says what it replaces, why, and until when.
 const LIMITS_WITH_DETAILS: u64 = 8;
 const DISMISSAL: u64 = 12;
-/// Items of an access entry whose reader is who looked.
+/// Items of an access entry without a person: the reader looked.
 const ACCESS_BY_READER: u8 = 10;
-/// And of one that names the person besides.
+/// Items of an access entry that names the person.
 const ACCESS_BY_PERSON: u8 = 11;
 const COMMAND: u64 = 6;
 const CONFIRMATIONS: u64 = 7;
@@ -60,7 +60,7 @@ pub struct AccessEntry {
 }
 
 impl AccessEntry {
-    /// Who looked, as exactly as the entry says.
+    /// Who looked: the person if the entry names one, the reader otherwise.
     #[must_use]
     pub fn looked(&self) -> PersonId {
         self.person.unwrap_or(self.reader)
@@ -91,7 +91,7 @@ pub struct LimitsChange {
     pub details: Option<LimitsChangeDetails>,
 }
 
-/// What a change of limits says of itself.
+/// What a change of limits replaces, why, and until when.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LimitsChangeDetails {
     /// The limits that were in force before, of the same metric.
@@ -118,7 +118,7 @@ impl LimitsChange {
     }
 }
 
-/// Somebody ended an alarm whose cause stands, and said why.
+/// An alarm that a person ended, with a reason, while its cause goes on.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Dismissal {
     /// When, milliseconds.

@@ -18,7 +18,7 @@ pub enum NotCanonical {
     Trailing,
     /// Longer than its bound.
     TooLong,
-    /// Another type or value than the format says.
+    /// Another type or value than the format has here.
     Unexpected,
     /// A length or integer is not in its shortest form, or a length is indefinite.
     NotShortest,
@@ -127,7 +127,7 @@ impl Writer {
     }
 }
 
-/// Reads values one after the other; never allocates by a length it was told.
+/// Reads values one after the other; never allocates by a length it has read.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     rest: &'a [u8],

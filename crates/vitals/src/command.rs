@@ -1,4 +1,4 @@
-//! Commands from the home organisation down to a bedside, and what the bedside says became of each.
+//! Commands from the home organisation down to a bedside, and the bedside's confirmation of each.
 //!
 //! A command is signed by the record key that also signs receipts. It names its ledger, gateway, sensor
 //! and patient, a number that only grows per sensor, until when it may be delivered and until when it

@@ -101,7 +101,7 @@ pub struct Validator {
     pub from_epoch: u64,
     /// First epoch without it; nothing while it stays.
     pub until_epoch: Option<u64>,
-    /// Where it is reached, host:port; empty if nobody said.
+    /// Where it is reached, host:port; empty if it was never announced.
     pub endpoint: String,
 }
 

@@ -26,7 +26,7 @@ use explorer::Explorer;
 pub struct Tip {
     /// Height of the last finalized block this node has executed.
     pub height: u64,
-    /// That block's time, milliseconds since 1970, as its proposer said and the validators bounded.
+    /// That block's time, milliseconds since 1970, as its proposer set it within the validators' bounds.
     pub time_ms: u64,
     /// Digest of that block's header.
     pub digest: Hash,
@@ -34,7 +34,7 @@ pub struct Tip {
     pub state_root: Hash,
 }
 
-/// Why the ledger did not answer. Says whose move it is.
+/// Why the ledger did not answer, and so who has to act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerError {
     /// The request is wrong and will stay wrong.

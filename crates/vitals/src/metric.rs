@@ -3,7 +3,7 @@
 use crate::ids::Class;
 use core::fmt;
 
-/// Everything the rest of the system needs to know of a metric.
+/// The properties of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricInfo {
     /// Word used in files and reports, e.g. `heart_rate`.
@@ -273,7 +273,7 @@ impl Metric {
 pub enum Absence {
     /// The sensor is off the body or unplugged.
     SensorOff = 1,
-    /// The signal is too poor to tell: motion, saturation, too little light.
+    /// The signal is too poor to measure: motion, saturation, too little light.
     Noisy = 2,
     /// The sensor answered outside its plausible range.
     OutOfRange = 3,
@@ -305,7 +305,7 @@ impl Absence {
     }
 }
 
-/// What a sensor said.
+/// What a sensor gave: a value, or why there is none.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sample {
     /// A value in raw fixed-point units of its metric.

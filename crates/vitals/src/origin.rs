@@ -1,9 +1,9 @@
-//! Where requests and connections come from, as far as quotas tell apart.
+//! Where requests and connections come from, as far as quotas distinguish them.
 
 use core::fmt;
 use core::net::IpAddr;
 
-/// A network that a request comes from. Tells apart, and says nothing else: no log shows it.
+/// A network that a request comes from. Only good for comparing: no log shows it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Origin([u8; 16]);
 
@@ -11,7 +11,7 @@ impl Origin {
     /// The operator's own socket, which strangers do not reach.
     pub const HERE: Self = Self([0; 16]);
 
-    /// Bytes that differ where places do, for tables that know no places.
+    /// Bytes that differ where places do, for tables that must not hold the places.
     #[must_use]
     pub fn tag(self) -> [u8; 16] {
         self.0

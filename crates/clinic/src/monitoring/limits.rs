@@ -77,15 +77,15 @@ impl PatientLimits {
     pub(crate) fn apply(&mut self, change: &LimitsChange, name: &str) {
         let metric = change.limits.metric;
         match (change.until_ms(), &change.details) {
-            (Some(until_ms), Some(told)) => {
+            (Some(until_ms), Some(details)) => {
                 let standing = self.temporary.get(&metric).map(|temporary| temporary.back);
-                let back = standing.or_else(|| self.now.get(&metric).copied()).unwrap_or(told.before);
+                let back = standing.or_else(|| self.now.get(&metric).copied()).unwrap_or(details.before);
                 let temporary = Temporary {
                     since_ms: change.at_ms,
                     until_ms,
                     back,
                     name: name.into(),
-                    reason: told.reason.clone(),
+                    reason: details.reason.clone(),
                 };
                 self.temporary.insert(metric, temporary);
                 self.back_ms.remove(&metric);

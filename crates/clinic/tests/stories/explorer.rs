@@ -78,7 +78,7 @@ fn only_administrators_propose_and_vote() {
     let (mut ward, [_]) = Ward::with(["amira"]);
     ward.person("ada", Role::Auditor);
     ward.block();
-    ward.ledger.with_a_neighbour(OrgId([0x0c; 16]));
+    ward.ledger.add_neighbour_validator(OrgId([0x0c; 16]));
     let now_ms = ward.now_ms;
     for (who, role) in [("ada", Role::Auditor), ("lee", Role::Clinician), ("amira", Role::Patient)] {
         let session = ward.as_(who);

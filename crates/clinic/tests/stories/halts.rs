@@ -67,7 +67,7 @@ fn on_a_ledger_that_stands_still_the_ward_goes_on_and_new_trust_waits() {
 fn a_withdrawal_that_stays_out_of_twenty_blocks_raises_a_technical_alarm() {
     let (mut ward, [_]) = Ward::with(["amira"]);
     let grant = ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
-    ward.ledger.set_deaf(true);
+    ward.ledger.set_withholding_withdrawals(true);
     let amira = ward.as_("amira");
     ward.clinic.revoke_grant(&amira, grant, ward.now_ms).unwrap();
     let of = |ward: &Ward| {
@@ -93,7 +93,7 @@ fn a_withdrawal_that_stays_out_of_twenty_blocks_raises_a_technical_alarm() {
     ward.pass(1000);
     ward.block();
     assert_eq!(of(&ward), (1, 1, 1), "counted once");
-    ward.ledger.set_deaf(false);
+    ward.ledger.set_withholding_withdrawals(false);
     ward.pass(1000);
     ward.block();
     assert_eq!(of(&ward), (0, 0, 1), "over when the ledger holds it");
@@ -109,7 +109,7 @@ fn a_withdrawal_in_time_alarms_nobody_and_a_restart_forgets_none_under_way() {
     ward.block();
     assert_eq!(ward.clinic.health(ward.now_ms).withdrawals_waiting, 0);
     let second = ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
-    ward.ledger.set_deaf(true);
+    ward.ledger.set_withholding_withdrawals(true);
     ward.clinic.revoke_grant(&ward.as_("amira"), second, ward.now_ms).unwrap();
     let mut ward = ward.reopened();
     assert_eq!(ward.clinic.health(ward.now_ms).withdrawals_waiting, 1, "the arrived one is not");

@@ -77,13 +77,13 @@ fn lost_outbox_leaves_no_gap_behind() {
 }
 
 #[test]
-fn outbox_forgets_what_is_final() {
+fn outbox_drops_final_acts() {
     let mut ward = Ward::with(1);
     let (pool, account) = open(&ward);
     account.submit(&gateway(1)).unwrap();
     ward.block(&pool.next_batch(&ward.machine.view().snapshot()));
     pool.committed(&ward.machine.view());
-    // What is no record any more ends the reading, and makes the file too long.
+    // An invalid record ends the reading, and makes the file too long.
     let torn = vec![0xff; usize::try_from(OUTBOX_BYTES_MAX).unwrap()];
     account.outbox.lock().file.append(&torn).unwrap();
     account.submit(&gateway(2)).unwrap();

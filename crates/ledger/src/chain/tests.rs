@@ -39,7 +39,7 @@ on_both_chains!(
     contracts_say_what_they_did,
     acts_on_their_way_survive_a_restart,
     a_stopped_chain_answers_but_takes_nothing,
-    nobody_proves_what_no_certificate_covers,
+    uncertified_height_cannot_be_proven,
     a_policy_is_asked_at_each_opening,
 );
 
@@ -196,7 +196,7 @@ fn a_stopped_chain_answers_but_takes_nothing(world: World) {
     world.restarted().done(gateway(2));
 }
 
-fn nobody_proves_what_no_certificate_covers(world: World) {
+fn uncertified_height_cannot_be_proven(world: World) {
     world.done(first_anchor(&log_of(1)));
     let proof = world.chain.prove(&[Fact::Anchor(org())]);
     match &world.place {
@@ -216,7 +216,7 @@ fn a_policy_is_asked_at_each_opening(world: World) {
     world.done(grant(&domain, 1, plain.clone()));
     assert!(chain.policy_agrees(chain.grant_id(&plain), Class::Vitals).unwrap(), "no policy, no objection");
 
-    // A contract that knows nothing of policies: whatever it answers, it does not agree.
+    // A contract that is not a policy: whatever it answers, it does not agree.
     world.done(Act::AddPolicy { name: [1; 32], contract: directory });
     let message = consent(1, PersonId::of_organisation(org()), 2, world.now_ms());
     let id = chain.grant_id(&message);

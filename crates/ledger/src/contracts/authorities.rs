@@ -19,7 +19,7 @@ const ENDPOINTS: u8 = 2;
 const COUNTERS: u8 = 4;
 /// Slot of `Authorities.proposals`.
 const PROPOSALS: u8 = 5;
-/// More entries are damage: all that stay could leave and be replaced several times before they are forgotten.
+/// More entries are damage: all that stay could leave and be replaced several times before they are dropped.
 const ENTRIES_MAX: u64 = 64 * VALIDATORS_STAYING_MAX as u64;
 
 fn slot(number: u8) -> Word {

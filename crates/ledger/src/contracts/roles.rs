@@ -68,7 +68,7 @@ impl Contracts {
         if role != 0 && of_role == base { role } else { base }
     }
 
-    /// Says why an act cannot be sent: the contract it is for is not on this ledger.
+    /// Why an act cannot be sent: the contract it is for is not on this ledger.
     ///
     /// # Errors
     /// The reason, for the sender.

@@ -143,7 +143,7 @@ fn an_anchor_is_final_soon_and_proven_without_the_node() {
 }
 
 #[test]
-fn a_contract_says_why_it_refuses() {
+fn refusal_of_a_contract_has_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut ward = Ward::open(folder.path());
     ward.anchor_next();

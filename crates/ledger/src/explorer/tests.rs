@@ -1,4 +1,4 @@
-//! Blocks of a ward laid open.
+//! Blocks of a ward in the explorer.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -124,7 +124,7 @@ fn blocks_are_listed_newest_first_and_page_by_page() {
 }
 
 #[test]
-fn a_block_and_its_transactions_tell_the_same_story() {
+fn block_and_transaction_queries_agree() {
     let mut ward = Ward::with(2);
     let good = ward.next(0, &anchor(10));
     let bad = ward.next(1, &Act::Anchor { size: 0, root: [0; 32], consistency: Vec::new() });

@@ -25,7 +25,7 @@ fn validators_are_sorted_together_with_the_organisations_that_run_them() {
 }
 
 #[test]
-fn a_ledger_whose_validators_nobody_runs_is_not_run() {
+fn ledger_without_operators_is_refused() {
     let old = state(&document(founding(vec![]))).map(drop).unwrap_err();
     assert_eq!(old, GenesisError::OldDocument { version: 1 });
     assert!(old.to_string().contains("found the ledger anew"), "{old}");

@@ -61,7 +61,7 @@ pub enum Invalid {
         /// Why.
         why: InvalidTx,
     },
-    /// This node cannot tell: its own state is damaged.
+    /// This node cannot decide: its own state is damaged.
     #[error("this node cannot execute blocks: {0}")]
     Fault(NodeFault),
 }
@@ -126,7 +126,7 @@ impl CheckedTx {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Senders(Arc<RwLock<HashMap<B256, Address>>>);
 
-/// Senders remembered; beyond it the memory starts afresh.
+/// Cached senders; beyond it the cache is emptied.
 const SENDERS_MAX: usize = 1 << 16;
 
 impl Senders {

@@ -30,14 +30,14 @@ pub(super) enum Child {
 pub(super) struct StoredNode {
     /// Its number in this store; no two nodes that were ever written share one.
     pub(super) id: u64,
-    /// What its parent's hash says of it.
+    /// Its hash, as its parent has it.
     pub(super) reference: RlpNode,
 }
 
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) kind: Kind,
-    /// The node's reference in its parent, once computed; forgotten by every change beneath.
+    /// The node's reference in its parent, once computed; cleared by every change beneath.
     pub(super) reference: OnceLock<RlpNode>,
     /// Its number, once it is on disk.
     pub(super) id: OnceLock<u64>,
@@ -87,7 +87,7 @@ impl Node {
         self.reference.get_or_init(|| RlpNode::from_rlp(&self.encode()))
     }
 
-    /// Forgets the hash and the number: the node is about to be changed.
+    /// Clears the hash and the number: the node is about to be changed.
     pub(super) fn reset(&mut self) {
         self.reference.take();
         self.id.take();

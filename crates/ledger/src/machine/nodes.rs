@@ -38,7 +38,7 @@ pub enum NodeFault {
     Io {
         /// Its number.
         id: u64,
-        /// What the store says.
+        /// The store's error.
         why: String,
     },
     /// It is not there.
@@ -173,7 +173,7 @@ impl Nodes {
         self.0.reads.load(Ordering::Relaxed)
     }
 
-    /// Bytes of nodes remembered.
+    /// Bytes of cached nodes.
     pub(super) fn bytes(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.lock().bytes()).sum()
     }

@@ -96,7 +96,7 @@ impl Pruner {
     }
 }
 
-/// Forgets transactions, receipts and places of blocks below `first_kept`, the oldest first.
+/// Deletes transactions, receipts and places of blocks below `first_kept`, the oldest first.
 fn forget_bodies(tx: &WriteTransaction, first_kept: u64) -> Result<(), StoreError> {
     let mut transactions = io!(tx.open_table(TRANSACTIONS))?;
     let mut receipts = io!(tx.open_table(RECEIPTS))?;

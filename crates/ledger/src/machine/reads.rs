@@ -25,7 +25,7 @@ pub struct Call {
     pub data: Bytes,
     /// Gas it may use.
     pub gas: u64,
-    /// Slots it says it will touch.
+    /// Slots in its access list.
     pub access_list: AccessList,
 }
 
@@ -115,7 +115,7 @@ impl Machine {
     /// Tries a call on a state, as of that state's block. Changes nothing.
     ///
     /// # Errors
-    /// Says why the EVM refuses to start it.
+    /// Why the EVM refuses to start it.
     pub fn call(&self, view: &View, call: &Call) -> Result<Called, String> {
         let tip = view.tip();
         let env = BlockEnv { height: tip.height, time_ms: tip.time_ms };

@@ -1,7 +1,7 @@
 //! The state at a final height, for a node that joins late. A snapshot is the state trie's nodes in order
 //! (each before its children, an account's storage and code after it), cut into chunks.
 //!
-//! The importer begins with a certified header and always knows the hash of the next item before it arrives:
+//! The importer begins with a certified header and always has the hash of the next item before it arrives:
 //! the header names the root, every node its children, every account its storage and code. So a damaged,
 //! truncated, misplaced or invented item is refused on arrival, and chunks may come from different nodes.
 //! Every chunk is durable when it was taken. The file becomes a ledger only with the last one.

@@ -218,7 +218,7 @@ impl State {
     }
 }
 
-/// Sets a slot by the hash of its key; zero forgets it.
+/// Sets a slot by the hash of its key; zero removes it.
 pub(super) fn set_slot(trie: &mut Trie, nodes: &Nodes, slot: &B256, value: &U256) -> Result<(), NodeFault> {
     if value.is_zero() {
         trie.remove(nodes, slot)

@@ -77,7 +77,7 @@ fn wrong_stale_and_second_transactions_are_refused_in_words() {
 }
 
 #[test]
-fn flood_of_one_sender_meets_its_cap_and_delays_nobody() {
+fn flood_of_one_sender_is_capped_and_does_not_delay_others() {
     let ward = Ward::with(2);
     let pool = Pool::new(ward.machine.clone());
     let act = gateway(1);
@@ -172,7 +172,7 @@ fn batch_of_another_validator_is_looked_at_within_bounds() {
 }
 
 #[test]
-fn what_came_from_others_expires_and_what_was_submitted_here_stays() {
+fn gossiped_transactions_expire_and_own_ones_stay() {
     let mut ward = Ward::with(2);
     let pool = Pool::new(ward.machine.clone());
     // Both wait behind a gap.

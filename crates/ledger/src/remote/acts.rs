@@ -31,7 +31,7 @@ pub(super) struct Waiting {
     pub(super) taken: Option<u64>,
 }
 
-/// All acts this account knows of.
+/// All acts of this account.
 #[derive(Debug)]
 pub(super) struct Acts {
     outbox: Outbox,

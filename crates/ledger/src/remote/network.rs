@@ -213,7 +213,7 @@ pub enum RemoteError {
     OtherChain {
         /// As configured.
         configured: u64,
-        /// As the node or the genesis document says.
+        /// As the node or the genesis document has it.
         found: u64,
     },
     /// A public network.
@@ -251,7 +251,7 @@ pub enum RemoteError {
     /// The network does not answer as it should.
     #[error("the network: {0}")]
     Rpc(#[from] RpcError),
-    /// The network has fewer blocks than its configuration says.
+    /// The network has fewer blocks than its configuration requires.
     #[error(
         "the network's head is {head}, before block {first_block} with {confirmations} confirmations: wait, or correct the configuration"
     )]

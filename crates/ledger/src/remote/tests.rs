@@ -38,7 +38,7 @@ fn founding() -> Founding {
 }
 
 impl Ward {
-    /// On a network that makes blocks only when told to.
+    /// On a network that makes blocks only on demand.
     fn with(change: impl FnOnce(&mut Network)) -> Self {
         let anvil = Anvil::start();
         let deployed = deploy(&anvil.network(), &secret(3), founding()).unwrap();
@@ -198,7 +198,7 @@ fn an_act_whose_place_another_program_took_is_refused_not_lost() {
 }
 
 #[test]
-fn an_act_the_network_forgot_is_sent_again_and_done_once() {
+fn act_dropped_by_the_network_is_sent_again_and_done_once() {
     let ward = Ward::with(|_| ());
     let id = ward.inner.submit(&gateway(1)).unwrap();
     ward.send(0).unwrap();
@@ -272,7 +272,7 @@ fn an_outbox_of_another_account_is_left_alone() {
 }
 
 #[test]
-fn a_network_that_is_away_takes_nothing_and_loses_nothing() {
+fn unreachable_network_loses_no_act() {
     let ward = Ward::with(|_| ());
     let Ward { inner, document, folder, anvil } = ward;
     let network = Network { timeout: Duration::from_secs(2), ..inner.network.clone() };

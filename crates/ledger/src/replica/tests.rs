@@ -109,7 +109,7 @@ fn a_change_of_the_committee_without_its_certificate_is_asked_for_until_it_comes
     assert_eq!(lacking.gap(), Some(3), "it knows after a restart");
     let question = lacking.next_request().unwrap();
     let answer = whole.respond(&question).unwrap().unwrap();
-    // What does not lead from genesis on is no answer.
+    // A proof that does not lead from genesis is not accepted.
     for bad in 0..answer.len() {
         let mut lie = answer.to_vec();
         lie[bad] ^= 1;
@@ -212,7 +212,7 @@ fn a_joining_node_imports_an_epochs_last_state_and_reports_a_peer_that_sends_ano
 }
 
 #[test]
-fn a_block_that_does_not_tell_the_truth_is_not_voted_for_and_changes_nothing() {
+fn block_with_wrong_roots_gets_no_vote_and_changes_nothing() {
     let (folders, ours, theirs) = pair();
     let account = Account::open(&SENDER, folders[0].path(), ours.machine.clone(), ours.pool.clone()).unwrap();
     account.submit(&Act::Anchor { size: 1, root: [1; 32], consistency: Vec::new() }).unwrap();

@@ -52,7 +52,7 @@ impl RpcRefusal {
         Self::with(-32000, why)
     }
 
-    /// There is no such thing, or not any more.
+    /// It does not exist, or not any more.
     pub(super) fn not_found(why: impl Into<String>) -> Self {
         Self::with(-32001, why)
     }

@@ -14,7 +14,7 @@ use vitals::proof::header::digest;
 pub const FILTERS_MAX: usize = 1024;
 /// Most filters of one caller.
 pub const FILTERS_PER_CALLER_MAX: usize = 64;
-/// A filter that is not polled for so long is forgotten, milliseconds.
+/// A filter that is not polled for so long is dropped, milliseconds.
 pub const FILTER_IDLE_MS_MAX: u64 = 5 * 60_000;
 
 #[derive(Debug, Clone)]

@@ -37,7 +37,7 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// Most calls in a batch.
 pub const BATCH_CALLS_MAX: usize = 100;
 
-/// Whose filters are whose: any 16 bytes that tell callers apart.
+/// The owner of a filter: any 16 bytes that differ between callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller(pub [u8; 16]);
 

@@ -214,7 +214,7 @@ pub(super) fn field<'a, T>(
     }
 }
 
-/// A call to try, with at most `gas_max`; what it says of fees is read and without effect.
+/// A call to try, with at most `gas_max`; its fees are read and without effect.
 pub(super) fn call(value: &Value, chain_id: u64, gas_max: u64) -> Result<Call, Wrong> {
     let Value::Object(object) = value else { return wrong("is not an object") };
     for fee in ["gasPrice", "maxFeePerGas", "maxPriorityFeePerGas"] {

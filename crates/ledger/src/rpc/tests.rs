@@ -14,7 +14,7 @@ use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
 use secp256k1::{Message, SECP256K1, SecretKey};
 
-/// Keeps a number and tells of it. Without call data it gives the number back; with a zero it reverts
+/// Keeps a number and logs it. Without call data it gives the number back; with a zero it reverts
 /// with 0x42; otherwise it keeps the word and emits it under topic 7.
 const TALLY: &str = "36600c575f545f5260205ff35b5f3580156020578\
                      05f555f52600760205fa1005b60425f5360015ffd";

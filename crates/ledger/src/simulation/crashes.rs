@@ -96,7 +96,7 @@ impl Scenario {
     }
 }
 
-/// Tells a scenario of power cuts; how high the chain came.
+/// Runs a scenario of power cuts; returns the height of the chain.
 fn power_cuts(seed: u64, validators: usize, cuts: u64) -> u64 {
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     // Nothing of what was not synced is left, or some or most of its bytes.
@@ -134,7 +134,7 @@ fn seeds(few: u64) -> u64 {
 }
 
 #[test]
-fn power_cuts_of_a_committee_of_one_roll_nothing_back() {
+fn power_cuts_of_a_committee_of_one_cause_no_rollback() {
     let (seeds, cuts, mut blocks) = (seeds(6), 12, 0);
     for seed in 0..seeds {
         blocks += power_cuts(seed, 1, cuts);
@@ -146,7 +146,7 @@ fn power_cuts_of_a_committee_of_one_roll_nothing_back() {
 }
 
 #[test]
-fn power_cuts_of_a_whole_committee_roll_nothing_back_and_nobody_votes_twice() {
+fn power_cuts_of_a_whole_committee_cause_no_rollback_and_no_double_vote() {
     let (seeds, cuts, mut blocks) = (seeds(3).div_ceil(2), 6, 0);
     for seed in 0..seeds {
         blocks += power_cuts(seed, 4, cuts);

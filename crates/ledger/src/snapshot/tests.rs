@@ -102,7 +102,7 @@ fn a_snapshot_is_the_state_of_a_certified_block_and_a_changed_byte_anywhere_is_r
     assert!(matches!(longer, Err(SnapshotError::Longer)));
     let other = import(ours.path(), &document(9), None, &mut &*bytes);
     assert!(matches!(other, Err(SnapshotError::OtherLedger { .. })), "{other:?}");
-    // Who knows another block to be final at this height, or a later one, does not take it.
+    // A node that knows another final block at this height, or a later one, does not take it.
     let committee = document(8).committee;
     for known in [
         Known { height, digest: [1; 32], committee: committee.clone() },

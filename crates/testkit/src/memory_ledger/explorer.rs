@@ -1,4 +1,4 @@
-//! The paper ledger laid open: one validator, one organisation, its acts as transactions.
+//! The explorer of the ledger in memory: one validator, one organisation, its acts as transactions.
 
 use super::{MemoryBlock, MemoryLedger, SENDER, State};
 use parking_lot::MutexGuard;

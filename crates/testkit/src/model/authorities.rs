@@ -255,7 +255,7 @@ impl AuthoritiesModel {
         }
     }
 
-    /// Forgets validators that were in no committee of this epoch and the one before.
+    /// Drops validators that were in no committee of this epoch and the one before.
     fn prune(&mut self, height: u64) {
         let epoch = self.epoch(height);
         self.validators.retain(|validator| validator.until_epoch.is_none_or(|until| until >= epoch));

@@ -38,7 +38,7 @@ pub enum StoreError {
     /// The disk refused; nothing was stored, try again.
     #[error("the disk refused, nothing was stored; try again: {0}")]
     Busy(#[source] io::Error),
-    /// The disk failed while syncing; only reopening can tell what it holds.
+    /// The disk failed while syncing; what it holds is known only after the store is opened again.
     #[error("the disk failed while storing ({0}); the record store must be opened again")]
     Stopped(String),
     /// Acknowledged records are damaged: stop the node.

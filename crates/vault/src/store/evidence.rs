@@ -79,7 +79,7 @@ impl Evidence {
 }
 
 impl Store {
-    /// Keeps an envelope that conflicts with a stored one, durably; says whether it is new. Nothing
+    /// Keeps an envelope that conflicts with a stored one, durably; true if it is new. Nothing
     /// more is kept of a stream that has [`EVIDENCE_PER_STREAM_MAX`] pieces.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The log's tree with its fresh end in memory: of leaves that lie far enough behind, only the roots
 //! of whole blocks are kept, 1/256 of the hashes. What is below such a root is read from the disk
-//! when a path needs it, and believed only if it gives that root.
+//! when a path needs it, and used only if it gives that root.
 
 use std::sync::Arc;
 use vitals::ids::Hash;

@@ -2,7 +2,7 @@
 //! the order they were admitted. Envelopes are opaque here; nothing in this module holds a key.
 //!
 //! The order on the disk is the order of the log: the n-th frame is leaf n. Everything else follows
-//! from the segments: a full segment has an index file beside it, which is believed only if it fits
+//! from the segments: a full segment has an index file beside it, which is used only if it fits
 //! and is made again if it does not, so there is nothing to fall out of step.
 
 mod error;
@@ -170,7 +170,6 @@ impl Store {
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
-        // A thread that panicked while holding a lock of ours only read or had finished one insert.
         self.state.read()
     }
 
@@ -296,7 +295,7 @@ impl Store {
                 Ok(())
             }
             Err(why) => {
-                // Half a new segment would be refused at the next try; opening knows how to clear it.
+                // Half a new segment would be refused at the next try; opening the store removes it.
                 if self.folder.remove(&file_name(number)).is_err() {
                     tail.segment.stop(&why);
                 }

@@ -1,4 +1,4 @@
-//! Old leaves: read from the disk a block at a time, believed only if they give the root in memory.
+//! Old leaves: read from the disk a block at a time, used only if they give the root in memory.
 
 use super::log_tree::{BLOCK_LEN, Block, Blocks, NotHere, Tree};
 use super::segment::file_name;
@@ -37,7 +37,7 @@ impl State {
 }
 
 impl Store {
-    /// Asks the log, reading the blocks that it needs. The disk is never waited for with the state
+    /// Queries the log, reading the blocks that it needs. The disk is never waited for with the state
     /// locked.
     pub(super) fn with_blocks<T>(
         &self,

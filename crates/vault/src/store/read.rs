@@ -37,13 +37,13 @@ impl Store {
     /// and the disk no longer holds them; so too for the paths below.
     #[must_use]
     pub fn root_at(&self, size: u64) -> Option<Hash> {
-        told(self.with_blocks(|log, blocks| log.root_at(size, blocks)))
+        logged(self.with_blocks(|log, blocks| log.root_at(size, blocks)))
     }
 
     /// The leaf at `index`.
     #[must_use]
     pub fn leaf(&self, index: u64) -> Option<Hash> {
-        told(self.try_leaf(index))
+        logged(self.try_leaf(index))
     }
 
     pub(super) fn try_leaf(&self, index: u64) -> Result<Option<Hash>, StoreError> {
@@ -53,25 +53,25 @@ impl Store {
     /// Inclusion path of leaf `index` in the first `size` leaves.
     #[must_use]
     pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        told(self.with_blocks(|log, blocks| log.inclusion(index, size, blocks)))
+        logged(self.with_blocks(|log, blocks| log.inclusion(index, size, blocks)))
     }
 
     /// The right edge of the first `size` leaves: what paths to many of them share.
     #[must_use]
     pub fn edge(&self, size: u64) -> Option<Edge> {
-        told(self.with_blocks(|log, blocks| log.edge(size, blocks)))
+        logged(self.with_blocks(|log, blocks| log.edge(size, blocks)))
     }
 
     /// As [`Self::inclusion`], in the leaves that `edge` is the edge of.
     #[must_use]
     pub fn inclusion_at(&self, index: u64, edge: &Edge) -> Option<Vec<Hash>> {
-        told(self.with_blocks(|log, blocks| log.inclusion_at(index, edge, blocks)))
+        logged(self.with_blocks(|log, blocks| log.inclusion_at(index, edge, blocks)))
     }
 
     /// Consistency proof from the first `old` to the first `new` leaves.
     #[must_use]
     pub fn consistency(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
-        told(self.with_blocks(|log, blocks| log.consistency(old, new, blocks)))
+        logged(self.with_blocks(|log, blocks| log.consistency(old, new, blocks)))
     }
 
     /// The end of a stream; nothing for a stream without envelopes.
@@ -189,8 +189,8 @@ impl Store {
     }
 }
 
-/// An answer about the log, or the reason why there is none.
-fn told<T>(answer: Result<Option<T>, StoreError>) -> Option<T> {
+/// The answer; an error is logged and gives none.
+fn logged<T>(answer: Result<Option<T>, StoreError>) -> Option<T> {
     answer.unwrap_or_else(|why| {
         tracing::error!(%why, "The log's old leaves cannot be read: {why}");
         None

@@ -1,5 +1,5 @@
 //! Making and opening a store: every byte is checked against its checksum, the log is rebuilt, and
-//! what a crash may have left half written is told apart from damage.
+//! what a crash may have left half written is distinguished from damage.
 
 use super::evidence::Evidence;
 use super::segment::{
@@ -153,7 +153,7 @@ impl Store {
                 return damaged(scanned.bytes, scanned.broken.unwrap_or("the file ends before what it held"));
             }
             if let Some(what) = scanned.broken {
-                // Only what no one was told about may be cut: the end of the last segment, after the watermark.
+                // Only what was never acknowledged may be cut: the end of the last segment, after the watermark.
                 if number < last {
                     return damaged(scanned.bytes, what);
                 }
@@ -205,7 +205,7 @@ fn check_header(bytes: &[u8], number: u64, genesis: Genesis, state: &State) -> R
     })
 }
 
-/// Takes a full segment from its index, if that can be believed.
+/// Takes a full segment from its index, if that is valid.
 fn indexed(
     folder: &Folder,
     file: &dyn DiskFile,

@@ -23,11 +23,11 @@
 //! Number and offset are in the checksum so that bytes which landed in the wrong place, or are left
 //! over from a file that was cut, are not taken for a frame.
 //!
-//! The file `durable` says how far everything is known to be on the disk: two slots of 64 bytes, at
+//! The file `durable` records how far everything is known to be on the disk: two slots of 64 bytes, at
 //! 0 and 512. One is durable and left alone; the other is written after each sync of the segment, not
 //! synced itself. When a segment ends, and at each start, the file is synced and the slots change
 //! places, so that no torn write spoils both. It may lag, but never leads. Damage before it is
-//! corruption; a broken frame after it is the torn tail of a group nobody was told about.
+//! corruption; a broken frame after it is the torn tail of a group that was never acknowledged.
 //!
 //! | slot, 64 bytes | |
 //! |---|---|

@@ -1,9 +1,9 @@
 //! The index beside a full segment, so that a start reads that instead of every envelope.
 //!
 //! Everything in it follows from the segment, so it is written without a sync: a missing, torn or
-//! damaged one is made again from the segment. It is believed only if its checksum holds and it
+//! damaged one is made again from the segment. It is used only if its checksum holds and it
 //! begins and ends with the roots that the log has there. Leaf hashes stand behind the checksum: they
-//! are read one block at a time, and a block is believed only if it gives the root in memory.
+//! are read one block at a time, and a block is used only if it gives the root in memory.
 //!
 //! | index, integers little-endian | |
 //! |---|---|
@@ -160,7 +160,7 @@ impl Draft<'_> {
         Ok((out, leaves_at))
     }
 
-    /// Writes the index, in place of an older one; says where its leaves begin.
+    /// Writes the index, in place of an older one; returns where its leaves begin.
     pub(super) fn write(
         &self,
         folder: &Folder,
@@ -209,7 +209,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The index of the segment at `span`; nothing if there is none that can be believed.
+/// The index of the segment at `span`; none if there is no valid one.
 pub(super) fn read(folder: &Folder, span: &Span) -> io::Result<Option<Index>> {
     let file = match folder.open(&index_name(span.number)) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,12 +1,12 @@
 //! Where each sequence number of a stream is, in memory: runs without gaps, and for each block of a
 //! run the span of times in it, so that a range of times is found without looking at every entry and
-//! without believing that a device's clock only goes forward.
+//! without assuming that a device's clock only goes forward.
 
 use std::collections::BTreeMap;
 
 /// Entries summed up by one block's span.
 const BLOCK_LEN: usize = 256;
-/// Most gaps told about one stream at once.
+/// Most gaps of one stream in one answer.
 pub const GAPS_MAX: usize = 1024;
 
 /// What memory holds per envelope, besides its leaf and its place.

@@ -41,7 +41,7 @@ fn an_opening_is_on_record_before_the_first_value() {
 }
 
 #[test]
-fn the_patient_reads_who_read() {
+fn patient_reads_the_access_log() {
     let (scene, ..) = bedside();
     log(&scene, scene.reading()).unwrap();
     let own = AccessEntry {
@@ -277,7 +277,7 @@ fn a_policy_that_cannot_be_asked_stops_people_and_not_the_engine_it_agreed_to() 
 }
 
 #[test]
-fn a_body_that_belies_its_header_does_not_open() {
+fn body_that_contradicts_its_header_does_not_open() {
     let (scene, sensor, stream, chain, sealed) = bedside();
     let access = log(&scene, scene.reading()).unwrap();
     let released = scene.vault.release(&access);

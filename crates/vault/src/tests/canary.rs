@@ -4,7 +4,7 @@ use super::*;
 use std::collections::HashSet;
 use vitals::body::Profile;
 
-/// Plaintext of this length found in a file is no coincidence.
+/// Plaintext of this length does not occur in a file by chance.
 const WINDOW_BYTES: usize = 12;
 
 fn windows(plaintext: &[u8]) -> impl Iterator<Item = [u8; WINDOW_BYTES]> {

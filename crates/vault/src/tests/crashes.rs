@@ -97,7 +97,7 @@ fn held(disk: &Lossy, scene: &str) -> Rows {
 
 #[test]
 fn a_crash_at_any_step_of_the_vault_file_keeps_every_put_whole() {
-    // A story here takes long: a campaign tells a twentieth of what it tells elsewhere.
+    // A run takes long here: a campaign makes a twentieth of the runs that it makes elsewhere.
     let asked = std::env::var("ACESO_CRASH_SEEDS").ok().and_then(|seeds| seeds.parse::<u64>().ok());
     let seeds = asked.map_or(3, |seeds| seeds.div_ceil(20));
     let (mut replays, mut steps, mut syncs) = (0, 0, 0);

@@ -19,7 +19,7 @@ fn a_vault_opens_with_its_passphrase_and_no_other() {
 }
 
 #[test]
-fn an_empty_folder_holds_no_vault_and_a_vault_is_never_made_over() {
+fn empty_folder_has_no_vault_and_a_vault_is_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(open(folder.path(), PASSPHRASE), Err(VaultError::Missing)));
     drop(new_vault(folder.path(), 1));

@@ -40,13 +40,13 @@ pub(crate) fn entropy(seed: u64) -> Entropy {
     })
 }
 
-/// Consents and people on paper; nothing else is asked here.
+/// Consents and people in memory; the tests need nothing else of a ledger.
 #[derive(Default)]
 pub(crate) struct Paper {
     pub(crate) grants: Mutex<HashMap<GrantId, Grant>>,
     pub(crate) people: Mutex<HashMap<PersonId, Person>>,
     pub(crate) down: bool,
-    /// What every policy says; nothing while it cannot be asked.
+    /// The answer of every policy; none while policies cannot be called.
     pub(crate) policy: Mutex<Option<bool>>,
 }
 

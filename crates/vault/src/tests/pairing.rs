@@ -23,7 +23,7 @@ pub(super) fn unwrap(sensor: &Sensor, key: &StreamKey, genesis: Genesis) -> Opti
 }
 
 #[test]
-fn a_paired_sensor_gets_its_chain_key_and_nobody_else_does() {
+fn only_the_paired_sensor_gets_its_chain_key() {
     let scene = Scene::new();
     let sensor = Sensor::new(5);
     let (stream, chain) = sensor.pair(&scene, Class::Vitals);

@@ -12,7 +12,7 @@ use vitals::ids::{PatientId, PersonId};
 
 const VERSION: u64 = 1;
 
-/// Somebody took note that nobody watches, and said why that is right.
+/// A person confirmed that a bed is not watched, with a reason.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MonitoringEnd {
     /// When, milliseconds.

@@ -108,7 +108,7 @@ impl Vault {
     }
 
     /// Notes for good that a consent was withdrawn here: it opens nothing from now on, after a restart
-    /// either, whatever the ledger says.
+    /// either, whatever stands on the ledger.
     ///
     /// # Errors
     /// [`VaultError::Database`]: it is withdrawn until the vault is opened again only.

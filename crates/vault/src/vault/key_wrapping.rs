@@ -16,7 +16,7 @@ use vitals::pairing::{DeviceKeys, PairingAnswer, PairingRequest, StreamKey, wrap
 
 impl Vault {
     /// Answers a pairing request: each stream's chain key at the start of `epoch`, wrapped to the
-    /// stream's author, signed by the record key. Keys go only to authors that vouch, in the request,
+    /// stream's author, signed by the record key. Keys go only to authors whose signature, in the request, is
     /// for the key they are wrapped to, and never for an earlier day than before.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ pub struct NewStream {
     pub salt: [u8; 32],
 }
 
-/// A stream as the vault knows it, without its key.
+/// A stream in the vault, without its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamRecord {
     /// The stream.

@@ -27,7 +27,7 @@ pub const SILENCE_MAX_MS: u64 = 120_000;
 /// Unanswered high alarms escalate after these times.
 pub const ESCALATE_AFTER_MS: [u64; 3] = [60_000, 180_000, 300_000];
 
-/// The machine of one condition. It never reads a clock: every call says what time it is.
+/// The machine of one condition. It never reads a clock: every call gives the time.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Alarm {
     condition: Condition,
@@ -330,7 +330,7 @@ impl Alarm {
     }
 
     /// Somebody turns the sound off for a while (at most [`SILENCE_MAX_MS`]). Not an answer. Also after one:
-    /// a bedside that has not heard of the answer goes on ringing.
+    /// a bedside that has not received the answer goes on ringing.
     pub fn silence(&mut self, by: PersonId, for_ms: u64, now_ms: u64) -> Option<AlarmEvent> {
         if !matches!(self.state, State::Active | State::Acknowledged) {
             return None;

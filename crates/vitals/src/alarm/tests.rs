@@ -203,7 +203,7 @@ fn step() -> impl Strategy<Value = (Step, u64)> {
 
 proptest! {
     #[test]
-    fn whatever_happens_an_alarm_keeps_its_promises(
+    fn alarm_invariants_hold_for_any_input(
         steps in proptest::collection::vec(step(), 1..200),
         persistence_ms in 0..20_000u64,
     ) {

@@ -56,7 +56,7 @@ impl core::error::Error for Broken {}
 /// Why a link does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// The bytes are not what the format says.
+    /// The bytes do not follow the format.
     Encoding(NotCanonical),
     /// The envelope is malformed.
     Envelope(Malformed),

@@ -217,7 +217,7 @@ impl Findings {
         Ok(())
     }
 
-    /// The patient of a stream, where an opening tells.
+    /// The patient of a stream, where an opening names one.
     fn patient_of(
         &self,
         trusted: &Trusted,

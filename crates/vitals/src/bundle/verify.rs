@@ -19,7 +19,7 @@ pub fn verify(bundle: &[u8], pinned: Option<Genesis>) -> Result<Report, Broken> 
     verifier.finish()
 }
 
-/// Checks a bundle as its bytes arrive. Holds one item and what the ledger says of devices and
+/// Checks a bundle as its bytes arrive. Holds one item and what the ledger has of devices and
 /// streams; never the envelopes.
 #[derive(Debug)]
 pub struct Verifier {

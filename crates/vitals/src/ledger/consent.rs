@@ -67,7 +67,7 @@ pub struct Terms {
     pub classes: Vec<Class>,
     /// For what.
     pub purpose: Purpose,
-    /// 32 random bytes; destroying them makes the commitment mute.
+    /// 32 random bytes; once they are destroyed, the commitment reveals nothing.
     pub salt: [u8; 32],
 }
 

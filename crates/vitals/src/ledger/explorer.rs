@@ -25,7 +25,7 @@ pub const SCAN_BLOCKS_MAX: usize = 2_000;
 pub const SCAN_TRANSACTIONS_MAX: usize = 8_192;
 /// Most transactions of a block in one answer.
 pub const TRANSACTIONS_MAX: usize = 100;
-/// Transactions told of each block in a list of blocks.
+/// Transactions shown of each block in a list of blocks.
 pub const SUMMARIES_MAX: usize = 3;
 /// Newest blocks from which turns of validators are counted.
 pub const TURNS_BLOCKS_MAX: usize = 512;
@@ -218,7 +218,7 @@ impl Authorities {
 pub struct Authority {
     /// Its Ed25519 key.
     pub key: [u8; 32],
-    /// Whose it is, if the ledger says so.
+    /// Its organisation, if the ledger names one.
     pub org: Option<OrgId>,
     /// Where it is to be found, host:port; empty if the ledger does not say.
     pub endpoint: String,
@@ -325,7 +325,7 @@ pub struct Governance {
     pub authorities: Authorities,
     /// What may change that.
     pub proposals: Vec<Proposal>,
-    /// Who lied.
+    /// Votes by which validators contradicted themselves.
     pub evidence: Vec<Evidence>,
     /// How the committee is.
     pub health: Vec<ValidatorHealth>,
@@ -354,7 +354,7 @@ pub trait Explorer: Send + Sync {
     /// As [`Self::blocks`].
     fn transaction(&self, id: &Hash) -> Result<Option<Transaction>, LedgerError>;
 
-    /// Who agrees on blocks, what may change that, who lied, and how they are.
+    /// Who agrees on blocks, what may change that, who contradicted itself, and how they are.
     ///
     /// # Errors
     /// As [`Self::blocks`].

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn quorum_is_all_but_the_third_that_may_lie() {
+    fn quorum_is_all_but_the_third_that_may_be_faulty() {
         for (n, q) in [(1, 1), (2, 2), (3, 3), (4, 3), (6, 5), (7, 5), (10, 7), (100, 67)] {
             assert_eq!(quorum(n), q, "of {n}");
         }

@@ -1,4 +1,4 @@
-//! From what a verifier believes to a finalized header, across changes of the committee.
+//! From what a verifier trusts to a finalized header, across changes of the committee.
 //!
 //! One rule: **a committee stands until a header certified by it names another one.** Only the last
 //! header of an epoch names one, and it acts from the next epoch on. A proof carries exactly the
@@ -17,7 +17,7 @@ use crate::ids::Hash;
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
-/// A finalized block that a verifier believes before it reads a proof.
+/// A finalized block that a verifier trusts before it reads a proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// Its height.
@@ -52,21 +52,21 @@ impl Finalized {
     }
 }
 
-/// The first link between what a verifier believes and a fact that does not hold.
+/// The first link between what a verifier trusts and a fact that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrokenLink {
     /// The header bytes are not a header.
     Header(NotAHeader),
     /// The certificate does not make this header final.
     Certificate(BrokenCertificate),
-    /// Header and certificate speak of different epochs.
+    /// Header and certificate are of different epochs.
     EpochMismatch {
         /// In the header.
         header: u64,
         /// In the certificate.
         certificate: u64,
     },
-    /// The founding committee cannot vouch for this epoch.
+    /// The founding committee cannot certify this epoch.
     LaterEpoch {
         /// The header's epoch.
         epoch: u64,
@@ -108,7 +108,7 @@ pub enum BrokenLink {
         /// The known block's height.
         known: u64,
     },
-    /// Another block at the known height: two ledgers, or one that lies.
+    /// Another block at the known height: the ledger has split, or the proof is forged.
     OtherBlock {
         /// The height.
         height: u64,
@@ -177,8 +177,8 @@ pub fn verify_header(
 }
 
 /// The header that `proof` stands on and who made it final, after checking that from the genesis on,
-/// or from a block the verifier knows. Changes up to a known block are only held against it: their
-/// signatures say nothing that it does not say better.
+/// or from a block the verifier knows. Changes up to a known block are only compared with it: their
+/// signatures add nothing to it.
 pub fn verify(
     genesis_document: &GenesisDocument,
     known: Option<&Known>,

@@ -1,4 +1,4 @@
-//! Checkpoints: organisations vouch with their record keys that a block is final and which committee
+//! Checkpoints: organisations sign with their record keys that a block is final and which committee
 //! certifies the next. A verifier that pins some of these keys does not depend on former committees
 //! having kept their keys safe.
 
@@ -21,7 +21,7 @@ pub const SIGNERS_MAX: usize = FOUNDERS_MAX;
 pub const AHEAD_MAX_MS: u64 = 5 * 60_000;
 const VERSION: u64 = 1;
 
-/// A block that organisations vouch for. Every signature of a decoded one is good.
+/// A final block with signatures of organisations. Every signature of a decoded one is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The ledger.
@@ -34,7 +34,7 @@ pub struct Checkpoint {
     pub signatures: Vec<([u8; 32], [u8; 64])>,
 }
 
-/// Whom a verifier believes, and how old a checkpoint may be.
+/// Whose signatures a verifier accepts, and how old a checkpoint may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pins {
     /// Record keys of organisations; none: those of the genesis document's founders.
@@ -53,7 +53,7 @@ impl Pins {
     }
 }
 
-/// Why a checkpoint is not believed.
+/// Why a checkpoint is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTrusted {
     /// It is of another ledger.
@@ -202,7 +202,7 @@ impl Checkpoint {
         if good { Ok(checkpoint) } else { Err(NotCanonical::Signature) }
     }
 
-    /// The block to start from, if enough of the pinned organisations vouch for it and it is young
+    /// The block to start from, if enough of the pinned organisations signed it and it is young
     /// enough. `document` must be the one whose hash the verifier pinned.
     pub fn trust(&self, document: &GenesisDocument, pins: &Pins, now_ms: u64) -> Result<Known, NotTrusted> {
         let pinned = document.hash();

@@ -31,7 +31,7 @@ pub const SLOTS_MAX: usize = state::SLOTS_MAX;
 pub const NODES_MAX: usize = state::NODES_MAX;
 /// Longest trie node.
 pub const NODE_BYTES_MAX: usize = state::NODE_BYTES_MAX;
-/// A proof the founding committee vouches for.
+/// A proof certified by the founding committee.
 const VERSION_1: u64 = 1;
 /// A proof across changes of the committee.
 const VERSION_2: u64 = 2;
@@ -82,7 +82,7 @@ impl Certified {
         w.finish()
     }
 
-    /// Reads the wire form; says nothing about whether the certificate holds.
+    /// Reads the wire form; does not check the certificate.
     pub fn decode(bytes: &[u8]) -> Result<Self, NotCanonical> {
         cbor::bounded(bytes, Self::BYTES_MAX)?;
         let mut r = Reader::new(bytes);

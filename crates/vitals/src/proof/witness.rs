@@ -1,8 +1,8 @@
-//! A witness remembers the heads it saw and says when the ledger goes back or splits.
+//! A witness keeps the heads it saw and reports when the ledger goes back or splits.
 //!
 //! An attacker with the keys of a former committee can show a ledger that looks whole from the genesis on,
 //! and one who controls a validator can withhold later blocks. Neither deceives a verifier that has seen
-//! later heads: every gateway remembers what it saw, across restarts.
+//! later heads: every gateway keeps what it saw, across restarts.
 
 use super::genesis::GenesisDocument;
 use super::header::{COMMITTEE_MAX, digest};
@@ -13,7 +13,7 @@ use crate::ledger::Anchor;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Heads remembered.
+/// Heads kept.
 pub const HEADS_MAX: usize = 64;
 /// How long only older heads may be shown before that is called a rollback: a node that restarts or
 /// catches up shows older ones for a while.
@@ -22,7 +22,7 @@ pub const ROLLBACK_GRACE_MS: u64 = 10 * 60_000;
 pub const WITNESS_BYTES_MAX: usize = 16 * 1024;
 const VERSION: u64 = 1;
 
-/// What must not happen on an honest ledger. Somebody has to look.
+/// What must not happen on a correct ledger. An operator has to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alarm {
     /// For longer than the grace time only heads below the newest one seen were shown.
@@ -106,8 +106,8 @@ impl Witness {
         self.alarm
     }
 
-    /// Verifies a proof from the newest block seen on, and remembers its head. A proof about an older
-    /// block is not believed: it could come from keys that were retired since.
+    /// Verifies a proof from the newest block seen on, and keeps its head. A proof about an older
+    /// block is not accepted: it could come from keys that were retired since.
     ///
     /// # Errors
     /// The first link that does not hold. Look at [`Self::alarm`] then.

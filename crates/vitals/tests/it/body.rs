@@ -111,22 +111,29 @@ fn a_change_of_limits_says_what_it_replaces_why_and_until_when() {
     let bytes = Body::Limits(change.clone()).encode(NOON_MS);
     golden!("body_limits_v2", bytes);
     assert_eq!(Body::decode(&bytes, NOON_MS), Ok(Body::Limits(change.clone())));
-    let told = |change: fn(&mut LimitsChange, &mut LimitsChangeDetails)| {
+    let with = |change: fn(&mut LimitsChange, &mut LimitsChangeDetails)| {
         let mut all = off_for_an_hour();
-        let mut told = all.details.take().unwrap();
-        change(&mut all, &mut told);
-        all.details = Some(told);
+        let mut details = all.details.take().unwrap();
+        change(&mut all, &mut details);
+        all.details = Some(details);
         Body::decode(&Body::Limits(all).encode(NOON_MS), NOON_MS)
     };
-    assert!(told(|_, told| told.until_ms = None).is_ok(), "for good");
-    assert_eq!(told(|_, told| told.reason.clear()), Err(NotCanonical::Unexpected), "no reason");
-    assert_eq!(told(|_, told| told.reason = "x".repeat(TEXT_BYTES_MAX + 1)), Err(NotCanonical::TooLong));
+    assert!(with(|_, details| details.until_ms = None).is_ok(), "for good");
+    assert_eq!(with(|_, details| details.reason.clear()), Err(NotCanonical::Unexpected), "no reason");
     assert_eq!(
-        told(|_, told| told.before = Limits::adult(Metric::Co2).unwrap()),
+        with(|_, details| details.reason = "x".repeat(TEXT_BYTES_MAX + 1)),
+        Err(NotCanonical::TooLong)
+    );
+    assert_eq!(
+        with(|_, details| details.before = Limits::adult(Metric::Co2).unwrap()),
         Err(NotCanonical::Unexpected),
         "another metric's limits"
     );
-    assert_eq!(told(|all, told| told.until_ms = Some(all.at_ms)), Err(NotCanonical::Order), "over at once");
+    assert_eq!(
+        with(|all, details| details.until_ms = Some(all.at_ms)),
+        Err(NotCanonical::Order),
+        "over at once"
+    );
     let mut printed = format!("{change:?}");
     printed.make_ascii_lowercase();
     assert!(!printed.contains("stress"), "a reason stays out of logs: {printed}");
@@ -197,7 +204,7 @@ fn a_sampling_rate_that_is_not_supported_is_golden() {
 }
 
 #[test]
-fn a_reason_or_condition_nobody_knows_is_refused_whole() {
+fn unknown_reason_or_condition_is_refused() {
     let unknown_reason = [0x82, 0x01, 0x81, 0x83, 0x01, 0x01, 0x42, 0x01, 0x07];
     assert_eq!(Body::decode(&unknown_reason, 0), Err(NotCanonical::Unexpected));
     let known_reason = [0x82, 0x01, 0x81, 0x83, 0x01, 0x01, 0x42, 0x01, 0x06];

@@ -30,7 +30,7 @@ fn a_signature_is_good_for_one_key_domain_ledger_and_payload() {
 }
 
 #[test]
-fn weak_keys_are_told_from_strong_ones() {
+fn weak_keys_are_recognised() {
     use curve25519_dalek::constants::EIGHT_TORSION;
     use curve25519_dalek::edwards::CompressedEdwardsY;
     let strong = public(&key("cose", 0));

@@ -95,7 +95,7 @@ fn with(change: impl FnOnce(&mut Header)) -> Result<Envelope, Malformed> {
 }
 
 #[test]
-fn a_header_out_of_bounds_says_which() {
+fn header_out_of_bounds_names_the_field() {
     assert!(with(|_| ()).is_ok());
     assert_eq!(with(|h| h.first_ms = h.last_ms + 1), Err(Malformed::Times));
     assert_eq!(with(|h| h.last_ms = TIME_MAX_MS + 1), Err(Malformed::Times));

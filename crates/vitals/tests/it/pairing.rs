@@ -92,7 +92,7 @@ fn every_key_must_have_signed_the_request() {
 }
 
 #[test]
-fn a_key_stands_in_a_request_once() {
+fn a_request_with_a_repeated_key_is_refused() {
     let (gateway, sensor) = (key("gateway", 0), key("sensor", 0));
     let twice = request(&[gateway, sensor, sensor]);
     assert_eq!(PairingRequest::decode(&twice.encode()), Err(NotCanonical::Order));

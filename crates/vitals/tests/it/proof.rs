@@ -57,7 +57,7 @@ fn proof(key: &SigningKey, document: &genesis::GenesisDocument, epoch: u64) -> L
 }
 
 #[test]
-fn a_certified_header_is_believed_and_no_changed_byte_of_it() {
+fn certified_header_verifies_and_any_changed_byte_is_refused() {
     let key = SigningKey::from([1; 32]);
     let document = document(&key);
     let good = proof(&key, &document, 0);
@@ -75,7 +75,7 @@ fn a_certified_header_is_believed_and_no_changed_byte_of_it() {
 }
 
 #[test]
-fn the_founders_do_not_vouch_for_later_epochs() {
+fn founding_committee_cannot_certify_later_epochs() {
     let key = SigningKey::from([1; 32]);
     let document = document(&key);
     let later = proof(&key, &document, 1);
@@ -176,7 +176,7 @@ fn a_known_block_stands_in_for_changes_that_are_not_shown() {
 }
 
 #[test]
-fn at_or_below_the_known_height_only_the_same_block_is_believed() {
+fn at_or_below_the_known_height_only_the_same_block_verifies() {
     let ward = committees::ward();
     let known = verify(&ward.document, None, &head(&ward, HEIGHT)).unwrap().known();
     assert!(verify(&ward.document, Some(&known), &head(&ward, HEIGHT)).is_ok());

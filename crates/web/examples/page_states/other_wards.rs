@@ -87,7 +87,7 @@ pub(crate) fn ledger_stands_still() -> Hospital {
     let mut hospital = Hospital::with(&PATIENTS[..FEW]);
     let grant = hospital.consent("amira", "lee", Purpose::Treatment);
     hospital.pass(600, 10, well);
-    hospital.ward.ledger.set_deaf(true);
+    hospital.ward.ledger.set_withholding_withdrawals(true);
     let amira = hospital.as_("amira");
     hospital.ward.clinic.revoke_grant(&amira, grant, hospital.ward.now_ms).unwrap();
     for _ in 0..=LATE_BLOCKS {

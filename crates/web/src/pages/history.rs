@@ -135,7 +135,7 @@ fn limits_at(chart: &Chart, metric: Metric, at_ms: u64) -> Option<&Limits> {
     let next = changes().find(|change| change.at_ms > at_ms);
     let last = changes().rfind(|change| change.at_ms <= at_ms).map(|change| &change.limits);
     match next {
-        Some(next) => next.details.as_ref().map(|told| &told.before).or(last),
+        Some(next) => next.details.as_ref().map(|details| &details.before).or(last),
         // The charts of pages end now.
         None => last.or_else(|| chart.now.limits.iter().find(|limits| limits.metric == metric)),
     }
@@ -205,10 +205,11 @@ fn limits_line(mark: &LimitsMark) -> HistoryLine {
             "{head}. In force from then on: {}.",
             labels::limits_range(&change.limits).unwrap_or_else(|| "no alarm".into())
         ),
-        Some(told) => {
-            let until = told.until_ms.map_or_else(String::new, |ms| format!(", until {}", Moment(ms).full()));
-            let changed = labels::limits_changed(&told.before, &change.limits);
-            format!("{head}{until}: {changed}. Reason: {}.", told.reason.trim_end_matches('.'))
+        Some(details) => {
+            let until =
+                details.until_ms.map_or_else(String::new, |ms| format!(", until {}", Moment(ms).full()));
+            let changed = labels::limits_changed(&details.before, &change.limits);
+            format!("{head}{until}: {changed}. Reason: {}.", details.reason.trim_end_matches('.'))
         }
     };
     HistoryLine {

@@ -131,7 +131,7 @@ async fn a_page_names_the_newest_block_and_its_browser_may_ask_for_one_it_saw() 
 async fn a_late_withdrawal_is_shown_to_staff_and_to_its_patient() {
     let mut scene = Scene::new();
     scene.beats(720, 3);
-    scene.ward.ledger.set_deaf(true);
+    scene.ward.ledger.set_withholding_withdrawals(true);
     let revoke = format!("/me/consents/{}/revoke", scene.consent);
     assert_eq!(scene.post(&revoke, "amira", &[("confirm", "yes")]).await.status(), StatusCode::SEE_OTHER);
     for _ in 0..LATE_BLOCKS {
@@ -150,7 +150,7 @@ async fn a_late_withdrawal_is_shown_to_staff_and_to_its_patient() {
     assert!(
         metrics.contains("aceso_withdrawals_late_total 1") && metrics.contains("aceso_withdrawals_late 1")
     );
-    scene.ward.ledger.set_deaf(false);
+    scene.ward.ledger.set_withholding_withdrawals(false);
     scene.settle();
     assert!(!scene.page("/admin", "admin").await.contains("id=\"late\""));
 }
@@ -158,7 +158,7 @@ async fn a_late_withdrawal_is_shown_to_staff_and_to_its_patient() {
 #[tokio::test]
 async fn an_administrator_proposes_and_votes_after_being_asked_twice() {
     let mut scene = Scene::new();
-    scene.ward.ledger.with_a_neighbour(OrgId([0x0c; 16]));
+    scene.ward.ledger.add_neighbour_validator(OrgId([0x0c; 16]));
     let page = scene.page("/ledger/authorities", "admin").await;
     assert!(
         page.contains("Propose a change") && page.contains("1 of 2 votes") && page.contains("Vote for it")

@@ -1,5 +1,5 @@
 //! A bundle that stands on the real ledger: blocks, certificate and state of the engine itself, checked
-//! by a verifier that knows none of it.
+//! by a verifier that has only the genesis hash.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use crate::{Config, EPOCH_BLOCKS, EmbeddedChain, Keys, account::address_of, genesis, validator_key};

@@ -57,7 +57,7 @@ impl Four {
     fn start(&mut self, index: usize) {
         let listen = self.peers[index].address.parse().unwrap();
         let folder = self.folder.path().join(index.to_string());
-        // Who founds the ledger is known to all; the others say on the ledger where they are.
+        // The founder's address is in the configuration; the others announce theirs on the ledger.
         let mut config =
             Config::among_others(folder, listen, self.peers[..self.document.committee.len()].to_vec());
         config.agreement.heartbeat = Duration::from_millis(100);
@@ -179,7 +179,7 @@ fn one_authority_becomes_four_then_three_then_four_by_votes_and_an_outsiders_vot
     let mut four = Four::found(1, 16);
     four.start(0);
     four.anchor_all();
-    // What is no key is refused before anybody could vote for it.
+    // An invalid key is refused before anyone can vote for it.
     let nonsense =
         Motion::AddValidator { key: [2; 32], org: OrgId::of(&record_key(1)), endpoint: String::new() };
     assert!(matches!(four.chain(0).submit(Act::Propose(nonsense)), Err(LedgerError::Refused(_))));
@@ -215,7 +215,7 @@ fn one_authority_becomes_four_then_three_then_four_by_votes_and_an_outsiders_vot
     let three = four.until_it_acts();
     assert!(three.len() == 3 && !three.contains(&four.peers[3].key));
     // It follows on, and its readings are anchored as everybody's. Its key may come back once the
-    // epochs in which it voted are forgotten.
+    // epochs in which it voted are dropped.
     let forgotten = four.epoch(0) + 2;
     while four.epoch(0) < forgotten {
         four.anchor_all();
@@ -224,7 +224,7 @@ fn one_authority_becomes_four_then_three_then_four_by_votes_and_an_outsiders_vot
     assert_eq!(four.until_it_acts().len(), 4);
     four.anchor_all();
     println!("four again at height {}, epoch {}", four.agree(), four.epoch(0));
-    // A stranger with nothing but the genesis document follows every change, whoever proves; also
+    // A verifier with only the genesis document follows every change, whichever node proves; also
     // who came late and got the earlier blocks from others.
     for index in 0..4 {
         let proof = four.chain(index).prove(&[Fact::Anchor(OrgId::of(&record_key(0)))]).unwrap();
@@ -280,7 +280,7 @@ fn a_peer_that_sends_garbage_after_the_handshake_is_blocked_and_the_others_go_on
     let folder = four.folder.path().join("byzantine");
     let genesis = four.document.hash();
     let byzantine_peer = ByzantinePeer::new(seeds()[3].validator, genesis, listen, &four.peers[..3], folder);
-    // What an honest one says is heard: the handshake is done.
+    // Messages of an honest one arrive: the handshake is done.
     let greeting = [1, 0];
     for victim in 0..3 {
         let mut tip = four.chain(victim).watch_tip();
@@ -332,7 +332,7 @@ fn a_peer_that_sends_garbage_after_the_handshake_is_blocked_and_the_others_go_on
 }
 
 #[test]
-fn validators_of_another_ledger_never_hear_each_other() {
+fn validators_of_another_ledger_do_not_connect() {
     let mut four = Four::found(4, crate::EPOCH_BLOCKS);
     // The same four keys and addresses, and another genesis.
     let theirs = crate::genesis::document(Founding {
@@ -398,7 +398,7 @@ fn a_late_validator_starts_from_a_snapshot_follows_and_is_voted_in() {
     let folder = four.folder.path().join("3");
     crate::snapshot::import(&folder, &four.document, None, &mut &*bytes).unwrap();
     four.start(3);
-    // It can prove before it has heard of anybody.
+    // It can prove before a message of any peer has arrived.
     assert!(four.chain(3).prove(&[]).is_ok());
     four.anchor_all();
     let machine = four.chain(3).machine();
@@ -448,7 +448,7 @@ fn a_snapshot_comes_over_the_links_also_when_one_peer_answers_with_garbage() {
     while four.epoch(0) < 2 {
         four.anchor_all();
     }
-    // Whoever asks what nobody asks is dropped: here the newcomer's own key is used badly before.
+    // A peer that sends an invalid request is dropped: here the newcomer's own key has sent one before.
     let (newcomer, listen) = (four.peers[3].key, four.peers[3].address.parse().unwrap());
     let folder = four.folder.path().join("byzantine");
     let genesis = four.document.hash();

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, backends::InMemoryBackend};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A store of nothing but one trie, which forgets what is stale at once.
+/// A store of one trie only, which deletes stale nodes at once.
 struct Shelf {
     database: Database,
     nodes: Nodes,
@@ -166,7 +166,7 @@ fn every_changed_byte_of_a_node_is_found_when_it_is_read() {
             };
         }
         tx.commit().unwrap();
-        // A reader that remembers nothing.
+        // A reader without a cache.
         let nodes = Nodes::new(0);
         nodes.refresh(&shelf.database).unwrap();
         nodes.load(&root)

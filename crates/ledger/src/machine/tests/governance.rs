@@ -127,7 +127,7 @@ fn wiped_node_comes_back_under_a_new_key() {
     ward.done(1, &replace(7, 8));
     ward.done(0, &Act::Vote { proposal: 2 });
     assert_eq!(committee(&ward, 2), [3, 8]);
-    // An old entry is forgotten when the list changes after its epochs are over; then the key may come again.
+    // An old entry is dropped when the list changes after its epochs are over; then the key may come again.
     for _ in 0..4 {
         to_the_next_epoch(&mut ward);
     }

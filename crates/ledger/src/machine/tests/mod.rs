@@ -102,7 +102,7 @@ impl Ward {
         Self::of(document, Config::default())
     }
 
-    /// The same, told what to keep.
+    /// The same, with what to keep.
     pub(crate) fn keeping(organisations: u8, config: Config) -> Self {
         Self::of(founded_by(organisations), config)
     }

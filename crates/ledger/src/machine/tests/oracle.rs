@@ -471,7 +471,7 @@ pub(crate) fn compare(ward: &Ward, model: &LedgerModel) -> Result<(), TestCaseEr
     Ok(())
 }
 
-/// The property above says little if its acts never get anywhere.
+/// The property above shows little if most acts are refused.
 #[test]
 fn random_acts_reach_every_refusal_and_are_often_done() {
     let ward = Ward::with_epochs(ORGANISATIONS, EPOCH_BLOCKS);

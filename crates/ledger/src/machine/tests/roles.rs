@@ -1,4 +1,4 @@
-//! Roles beyond the first five, on a ledger whose genesis knows nothing of them.
+//! Roles beyond the first five, on a ledger whose genesis does not have them.
 
 use super::*;
 use crate::contracts::roles;
@@ -71,7 +71,7 @@ fn genesis_is_that_of_the_builds_before_the_registry_of_roles() {
 }
 
 #[test]
-fn a_running_ledger_gets_a_role_and_what_held_before_still_holds() {
+fn running_ledger_gets_a_role_and_existing_state_is_unchanged() {
     let mut ward = three();
     let mut model = oracle::model(&ward);
     let domain = ward.machine.domain();
@@ -84,7 +84,7 @@ fn a_running_ledger_gets_a_role_and_what_held_before_still_holds() {
     let support = |base| Act::SupportRole { role: NURSE, name: name("nurse"), base };
     assert!(contracts.check_available(&support(Role::Clinician)).is_err());
 
-    // The same folder under the build that knows the registry.
+    // The same folder under the build that has the registry.
     let mut ward = ward.reopened();
     admit_registry(&mut ward, &mut model);
     assert_eq!(ward.machine.view().organisations().unwrap(), before.organisations().unwrap());

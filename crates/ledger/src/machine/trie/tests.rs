@@ -70,7 +70,7 @@ proptest! {
             let path = Nibbles::unpack(key);
             let nodes: Vec<alloy_primitives::Bytes> = ours.nodes.iter().cloned().map(Into::into).collect();
             verify_proof(whole, path, wanted.map(alloy_rlp::encode), &nodes).unwrap();
-            // And the other way round: alloy's proof convinces our verifier.
+            // And the other way round: our verifier accepts alloy's proof.
             let nodes = theirs.matching_nodes_sorted(&path).into_iter().map(|(_, node)| node.to_vec()).collect();
             let read = verify_slot(&whole.0, &SlotProof { key: slot(index).0, nodes }).unwrap();
             prop_assert_eq!(U256::from_be_bytes(read), wanted.unwrap_or_default());
@@ -107,7 +107,7 @@ proptest! {
 
     #[test]
     fn hostile_nodes_are_refused_without_panic(nodes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..4)) {
-        // The root is honest about the first node, so that its bytes are parsed.
+        // The root is the true hash of the first node, so that its bytes are parsed.
         let root = keccak256(&nodes[0]).0;
         let _ = verify_slot(&root, &SlotProof { key: [7; 32], nodes });
     }

@@ -53,7 +53,7 @@ struct Three {
     log: MerkleLog,
     /// Every word ever written there, by contract and slot.
     slots: BTreeSet<(Address, B256)>,
-    /// Every word ever written here; a trie knows names by their hashes.
+    /// Every word ever written here; a trie has only the hashes of names.
     hashed: BTreeSet<(B256, B256)>,
 }
 

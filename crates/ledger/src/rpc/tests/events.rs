@@ -55,7 +55,7 @@ fn events_are_found_by_block_address_and_topic() {
 }
 
 #[test]
-fn a_filter_tells_what_is_new_since_it_was_polled() {
+fn a_filter_returns_what_is_new_since_the_last_poll() {
     let (mut scene, tally) = Scene::with_tally();
     scene.tell(tally, &[10]);
     let filter = scene.ask("eth_newFilter", json!([{ "fromBlock": "0x0", "address": tally }]));

@@ -79,7 +79,7 @@ fn a_block_is_found_by_height_digest_and_tag_and_its_hash_is_the_digest_of_its_h
 }
 
 #[test]
-fn a_transaction_and_its_receipt_say_the_same_of_it() {
+fn transaction_and_receipt_agree() {
     let (mut scene, tally) = Scene::with_tally();
     scene.tell(tally, &[5, 0, 6]);
     let full = scene.ask("eth_getBlockByNumber", json!(["0x2", true]));
@@ -163,7 +163,7 @@ fn state_is_read_at_recent_heights_and_refused_in_words_at_others() {
 }
 
 #[test]
-fn a_proof_convinces_whoever_has_the_state_root() {
+fn a_proof_verifies_against_the_state_root() {
     let (mut scene, tally) = Scene::with_tally();
     scene.tell(tally, &[5]);
     let root = |block: &str| -> B256 {

@@ -109,7 +109,7 @@ impl<'a> Cluster<'a> {
             .extend(self.net.start_twins(&self.scenario.document, &seed, 0, both, peers).await.unwrap());
     }
 
-    /// Two of four misbehaviour, and each of the two honest ones hears another half of them: more than any
+    /// Two of four misbehaviour, and each of the two honest ones receives from another half of them: more than any
     /// agreement survives.
     pub(super) async fn run_with_two_byzantine(mut self) -> Result<(), Violation> {
         self.link_quality(self.scenario.plan.link_quality).await;
@@ -380,7 +380,7 @@ impl<'a> Cluster<'a> {
         self.scenario.nodes.iter().map(height).collect()
     }
 
-    /// Whoever sends garbage is dropped by everybody.
+    /// Every node drops a peer that sends garbage.
     async fn check_dropped(&mut self) -> Result<(), Violation> {
         let Some((who, Misbehaviour::Garbage)) = self.scenario.plan.byzantine else { return Ok(()) };
         let (byzantine, blocked) = (name(&validator_seed(who)), self.net.blocked().await);

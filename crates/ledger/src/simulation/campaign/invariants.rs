@@ -1,4 +1,4 @@
-//! What must always hold, checked by somebody who sees every honest node and believes none.
+//! What must always hold, checked by an observer that reads every honest node and trusts none.
 
 use super::{FOUNDERS, Violation};
 use crate::{machine::Machine, replica::Replica};
@@ -147,7 +147,7 @@ impl InvariantChecker {
         }
     }
 
-    /// Forgets a node whose disk is gone.
+    /// Drops a node whose disk is gone.
     pub(super) fn forget(&mut self, who: usize) {
         debug_assert!(who < FOUNDERS);
         self.seen.remove(&who);

@@ -92,7 +92,7 @@ fn no_scenario_of_the_campaign_violates_an_invariant() {
 }
 
 #[test]
-fn a_validator_catching_up_with_exactly_a_quorum_left_blocks_nobody() {
+fn validator_catching_up_does_not_block_a_bare_quorum() {
     // It rejected a block that a quorum had accepted, because the chain moved on while it fetched ancestors.
     for seed in [127, 148, 339, 382, 446, 480, 758, 790, 976] {
         let plan = Plan::draw(seed);

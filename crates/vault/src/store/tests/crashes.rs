@@ -99,7 +99,7 @@ fn unsynced(any: u64, seed: u64) -> Vec<Unsynced> {
     fixed.into_iter().chain((0..any).map(|n| Unsynced::Any(seed.wrapping_mul(1000) + n))).collect()
 }
 
-/// How many random stories to tell: a few, or what the campaign asks for.
+/// How many random runs to make: a few, or as many as the campaign asks for.
 fn seeds(few: u64) -> u64 {
     std::env::var("ACESO_CRASH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(few)
 }

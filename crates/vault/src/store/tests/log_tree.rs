@@ -1,4 +1,4 @@
-//! The tree that forgets its old leaves against the one that keeps them all.
+//! The tree without its old leaves against the one that keeps them all.
 
 use super::super::log_tree::{BLOCK_LEN, Block, NotHere, Tree};
 use super::*;
@@ -71,7 +71,7 @@ proptest! {
             prop_assert_eq!(tree.inclusion(old, size, &blocks), Ok(whole.inclusion(old, size)));
             prop_assert_eq!(tree.inclusion(0, old, &blocks), Ok(whole.inclusion(0, old)));
             prop_assert_eq!(tree.consistency(old, size, &blocks), Ok(whole.consistency(old, size)));
-            // Without its blocks it says which one it needs, or gives the same answer.
+            // Without its blocks it names the one that it needs, or gives the same answer.
             match tree.leaf(old, &|_| None) {
                 Ok(leaf) => prop_assert_eq!(leaf, whole.leaf(old)),
                 Err(NotHere(block)) => prop_assert_eq!(block, old / BLOCK_LEN),

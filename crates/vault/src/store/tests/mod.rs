@@ -12,7 +12,7 @@ use testkit::lossy::Lossy;
 use vitals::envelope::ClockQuality;
 use vitals::ids::{Class, DeviceId, sha256};
 
-/// The folder of a store on a disk that forgets.
+/// The folder of a store on a lossy disk.
 pub(crate) fn records(disk: &Lossy) -> Folder {
     Folder::on(Arc::new(disk.clone()), Path::new("/"))
 }
@@ -26,7 +26,7 @@ pub(crate) fn stream(number: u8) -> StreamId {
 }
 
 /// An envelope as admission would let through; the store never looks at signature or ciphertext.
-/// `variant` tells apart envelopes for one place in a stream.
+/// `variant` makes different envelopes for one place in a stream.
 pub(crate) fn envelope(
     number: u8,
     seq: u64,

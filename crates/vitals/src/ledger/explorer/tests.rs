@@ -2,7 +2,7 @@ use super::validator_health::SKIPPED_TURNS_MAX;
 use super::*;
 
 #[test]
-fn turns_tell_who_led_and_whose_turn_was_skipped() {
+fn turns_count_leaders_and_skipped_views() {
     let committee = [[1; 32], [2; 32], [3; 32], [4; 32]];
     let turn = |height, parent_view, view: u64, leader: [u8; 32]| Turn {
         epoch: 1,

@@ -1,4 +1,4 @@
-//! How the validators of a committee are: turns led and skipped, and when each was heard.
+//! How the validators of a committee are: turns led and skipped, and when each was last heard from.
 
 use alloc::vec::Vec;
 
@@ -15,9 +15,9 @@ pub struct ValidatorHealth {
     pub led: u64,
     /// Its turns among those blocks in which nothing was agreed.
     pub skipped: u64,
-    /// Height it said it had; its own for this node's validator.
+    /// Height it announced; its own for this node's validator.
     pub height: Option<u64>,
-    /// When it was heard last, milliseconds on this node's clock.
+    /// When a message of it arrived last, milliseconds on this node's clock.
     pub heard_at_ms: Option<u64>,
     /// When a vote of it arrived last, milliseconds on this node's clock.
     pub voted_at_ms: Option<u64>,
@@ -27,11 +27,11 @@ pub struct ValidatorHealth {
     pub dropped_at_ms: Option<u64>,
 }
 
-/// A validator that was heard within this time is connected.
+/// A validator from which a message arrived within this time is connected.
 pub const HEARD_WITHIN_MS: u64 = 15_000;
 
 impl ValidatorHealth {
-    /// Is it connected? Nothing if it was never heard.
+    /// Is it connected? None if no message of it ever arrived.
     #[must_use]
     pub fn connected(&self, now_ms: u64) -> Option<bool> {
         if self.own {
