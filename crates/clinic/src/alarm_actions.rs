@@ -218,7 +218,7 @@ impl Clinic {
             bed.weigh_limits();
         });
         self.send_orders(patient, orders);
-        self.tell(LiveEvent::Changed { patient });
+        self.publish(LiveEvent::Changed { patient });
         Ok(())
     }
 

@@ -170,8 +170,8 @@ impl Clinic {
         self.events.listen()
     }
 
-    pub(crate) fn tell(&self, event: LiveEvent) {
-        self.events.tell(event);
+    pub(crate) fn publish(&self, event: LiveEvent) {
+        self.events.publish(event);
     }
 
     pub(crate) fn envelope_ref(&self, hash: Hash, index: u64) -> EnvelopeRef {

@@ -220,10 +220,10 @@ impl Bedside {
         if self.stopping {
             sampled.clear();
         }
-        self.hand_over(sampled);
+        self.queue_samples(sampled);
     }
 
-    fn hand_over(&mut self, sampled: Vec<Sampled>) {
+    fn queue_samples(&mut self, sampled: Vec<Sampled>) {
         let readings: usize = sampled.iter().map(|sampled| sampled.readings.len()).sum();
         let no_room = self.queue.put(sampled, self.now_ms, self.steady_ms);
         if readings > 0 {

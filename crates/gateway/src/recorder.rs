@@ -299,12 +299,12 @@ impl Recorder {
         }
         let (now_ms, steady_ms) = (self.now_ms, self.steady_ms);
         match self.commands.judge(bytes, self.node_ms(now_ms), now_ms, steady_ms) {
-            Judged::Take(n, command) => self.hand_over(n, command),
+            Judged::Take(n, command) => self.queue_order(n, command),
             refused => self.refuse(refused),
         }
     }
 
-    fn hand_over(&mut self, n: usize, command: Command) {
+    fn queue_order(&mut self, n: usize, command: Command) {
         // The disk may have taken its time.
         let now_ms = (self.clock)();
         match self.commands.expired(n, &command, self.node_ms(now_ms), now_ms, self.steady_ms) {

@@ -84,7 +84,8 @@ pub struct BlockSummary {
     /// How many transactions it has.
     pub transactions: usize,
     /// The first few of them.
-    pub told: Vec<Summary>,
+    #[serde(rename = "told")]
+    pub summaries: Vec<Summary>,
 }
 
 /// One transaction in a list.

@@ -20,7 +20,7 @@ pub(crate) async fn check(hospitals: &[Hospital]) -> Result<Agreement> {
     }
     let began = clock::instant();
     loop {
-        let agreement = look(hospitals, height).await?;
+        let agreement = compare(hospitals, height).await?;
         let all = hospitals.len();
         let same = agreement.reached == all && agreement.same_anchors == all;
         if same || clock::instant().duration_since(began) > AGREE_WITHIN {
@@ -34,7 +34,7 @@ async fn tip(hospital: &Hospital) -> Result<u64> {
     Ok(hospital.ask(GetTip {}).await?.height)
 }
 
-async fn look(hospitals: &[Hospital], height: u64) -> Result<Agreement> {
+async fn compare(hospitals: &[Hospital], height: u64) -> Result<Agreement> {
     let mut agreement = Agreement { height, ..Agreement::default() };
     let (mut headers, mut anchors): (Vec<History>, Vec<Anchors>) = (Vec::new(), Vec::new());
     for hospital in hospitals {

@@ -158,7 +158,7 @@ fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<String> {
             boards[number].press_button();
             return Ok("ok".to_owned());
         }
-        "look" => return Ok(look(&boards[number])),
+        "look" => return Ok(display_state(&boards[number])),
         _ => {}
     }
     let scenario: Scenario = word.parse()?;
@@ -175,7 +175,7 @@ fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<String> {
 }
 
 /// What a board's LCD shows and its buzzer sounds, and the texts before.
-fn look(board: &RunningBoard) -> String {
+fn display_state(board: &RunningBoard) -> String {
     let seen = board.state();
     json!({ "lcd": seen.lcd, "buzzer": seen.buzzer.map(vitals::alarm::Priority::word), "texts": seen.texts })
         .to_string()

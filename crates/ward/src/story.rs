@@ -25,7 +25,7 @@ const ACT_WITHIN: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The story as it is told.
-struct Teller<'a> {
+struct GovernanceRun<'a> {
     running: &'a mut Running,
     began: Instant,
     lines: Vec<StoryLine>,
@@ -34,15 +34,15 @@ struct Teller<'a> {
 /// Tells it; what happened goes to the report.
 pub(crate) async fn authorities(running: &mut Running, began: Instant) -> Result<()> {
     ensure!(running.hospitals.len() == 4, "the story about authorities needs --nodes 4");
-    let mut teller = Teller { running, began, lines: Vec::new() };
-    let told = teller.tell().await;
-    let lines = std::mem::take(&mut teller.lines);
+    let mut run = GovernanceRun { running, began, lines: Vec::new() };
+    let result = run.perform().await;
+    let lines = std::mem::take(&mut run.lines);
     running.story = lines;
-    told
+    result
 }
 
-impl Teller<'_> {
-    async fn tell(&mut self) -> Result<()> {
+impl GovernanceRun<'_> {
+    async fn perform(&mut self) -> Result<()> {
         self.committee_of(1).await?;
         for at in 1..4 {
             let id = self.propose(at, self.own_validator(at)).await?;

@@ -93,7 +93,7 @@ mod tests {
     }
 
     /// Looks whether a turn has come, without waiting.
-    fn look<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -105,11 +105,11 @@ mod tests {
             held.push(turns.take(network(1)).await.expect("free"));
         }
         let mut third = pin!(turns.take(network(1)));
-        assert!(look(third.as_mut()).is_pending(), "two from one network at a time");
+        assert!(poll_once(third.as_mut()).is_pending(), "two from one network at a time");
         let other = turns.take(network(2)).await;
         assert!(other.is_some(), "another network does not wait behind it");
         held.pop();
-        assert!(matches!(look(third.as_mut()), Poll::Ready(Some(_))), "its turn has come");
+        assert!(matches!(poll_once(third.as_mut()), Poll::Ready(Some(_))), "its turn has come");
     }
 
     #[tokio::test]
@@ -120,9 +120,9 @@ mod tests {
             held.push(turns.take(network(last)).await.expect("free"));
         }
         let mut next = pin!(turns.take(network(99)));
-        assert!(look(next.as_mut()).is_pending());
+        assert!(poll_once(next.as_mut()).is_pending());
         held.pop();
-        assert!(matches!(look(next.as_mut()), Poll::Ready(Some(_))));
+        assert!(matches!(poll_once(next.as_mut()), Poll::Ready(Some(_))));
     }
 
     #[tokio::test]
@@ -131,7 +131,7 @@ mod tests {
         let flood = || {
             let mut line: Vec<_> =
                 (0..SIGN_INS_PER_NETWORK_MAX).map(|_| Box::pin(turns.take(network(66)))).collect();
-            let ready: Vec<_> = line.iter_mut().map(|one| look(one.as_mut())).collect();
+            let ready: Vec<_> = line.iter_mut().map(|one| poll_once(one.as_mut())).collect();
             assert_eq!(ready.iter().filter(|one| one.is_ready()).count(), PASSWORD_HASHES_PER_ORIGIN_MAX);
             (line, ready)
         };

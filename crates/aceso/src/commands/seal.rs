@@ -136,7 +136,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
             let interval_ms = every_s.map(|seconds| seconds * 1000);
             let made = gateway::first_boot_every(&keys, sensors, interval_ms, &mut clock::entropy)?;
             write(&request, &made.encode(), 0o644)?;
-            say(&json!({ "device": made.gateway.id().to_string(), "sensors": sensors }))
+            print_json(&json!({ "device": made.gateway.id().to_string(), "sensors": sensors }))
         }
         Step::Accept { keys, answer, record_key } => {
             let expected = super::gateway::record_key(&record_key)?;
@@ -149,7 +149,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
                     json!({ "sensor": sensor.to_string(), "stream": stream.to_string(), "class": class.word() })
                 })
                 .collect();
-            say(&json!({
+            print_json(&json!({
                 "device": paired.gateway.to_string(),
                 "genesis": paired.genesis.to_string(),
                 "record_key": hex::encode(paired.record_key),
@@ -206,7 +206,7 @@ fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     open().with_context(|| format!("writing {}", file.display()))
 }
 
-fn say(value: &serde_json::Value) -> Result<ExitCode> {
+fn print_json(value: &serde_json::Value) -> Result<ExitCode> {
     writeln!(io::stdout(), "{value}")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -224,7 +224,7 @@ fn tls(keys: &Path, node: &str, out: &Path) -> Result<ExitCode> {
     write(&out.join("cert.pem"), pem::armour("CERTIFICATE", &certificate).as_bytes(), 0o644)?;
     write(&out.join("key.pem"), pem::armour("PRIVATE KEY", &key).as_bytes(), 0o600)?;
     write(&out.join("node.pem"), pem::armour("CERTIFICATE", &nodes).as_bytes(), 0o644)?;
-    say(&json!({ "record_key": hex::encode(third_party_sealer::record_key(keys)?) }))
+    print_json(&json!({ "record_key": hex::encode(third_party_sealer::record_key(keys)?) }))
 }
 
 fn readings(options: &ReadingsOptions) -> Result<ExitCode> {
@@ -328,7 +328,7 @@ fn settle(keys: &Path, receipts: &[PathBuf], deliveries: &[PathBuf]) -> Result<E
     }
     let pending = author.pending();
     author.close()?;
-    say(&json!({ "receipted": receipted, "proven": proven, "pending": pending }))
+    print_json(&json!({ "receipted": receipted, "proven": proven, "pending": pending }))
 }
 
 #[cfg(test)]

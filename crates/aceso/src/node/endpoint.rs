@@ -17,14 +17,14 @@ pub(super) fn keep_announced(own: &EmbeddedLedger, org: OrgId, address: String) 
     let own = own.clone();
     tokio::spawn(async move {
         let mut sent = None;
-        while say(&own, org, &address, &mut sent) {
+        while announce(&own, org, &address, &mut sent) {
             tokio::time::sleep(LOOK).await;
         }
     });
 }
 
 /// False when there is no use in trying again.
-fn say(own: &EmbeddedLedger, org: OrgId, address: &str, sent: &mut Option<ActId>) -> bool {
+fn announce(own: &EmbeddedLedger, org: OrgId, address: &str, sent: &mut Option<ActId>) -> bool {
     if let Some(act) = *sent {
         match own.chain.outcome(act) {
             Outcome::Pending => return true,

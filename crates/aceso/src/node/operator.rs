@@ -62,34 +62,34 @@ impl Operator {
                 self.act::<GrantConsent>(move |node, now_ms| node.grant_consent(&call, now_ms)).await
             }
             Request::QueryLedger(call) => {
-                self.look::<QueryLedger>(move |node, now_ms| node.query_ledger(&call, now_ms)).await
+                self.query::<QueryLedger>(move |node, now_ms| node.query_ledger(&call, now_ms)).await
             }
-            Request::GetReport(_) => self.look::<GetReport>(|node, _| Ok(node.figures())).await,
-            Request::GetTip(_) => self.look::<GetTip>(|node, _| Ok(node.tip())).await,
-            Request::GetLedger(_) => self.look::<GetLedger>(|node, _| node.ledger_figures()).await,
+            Request::GetReport(_) => self.query::<GetReport>(|node, _| Ok(node.figures())).await,
+            Request::GetTip(_) => self.query::<GetTip>(|node, _| Ok(node.tip())).await,
+            Request::GetLedger(_) => self.query::<GetLedger>(|node, _| node.ledger_figures()).await,
             Request::GetAuthorities(_) => {
-                self.look::<GetAuthorities>(|node, now_ms| node.authorities(now_ms)).await
+                self.query::<GetAuthorities>(|node, now_ms| node.authorities(now_ms)).await
             }
             Request::Propose(call) => Ok(Reply::to::<Propose>(self.propose(call).await?)?),
             Request::Vote(call) => Ok(Reply::to::<Vote>(self.vote(call).await?)?),
             Request::GetHistory(call) => {
-                self.look::<GetHistory>(move |node, _| node.history(call.upto)).await
+                self.query::<GetHistory>(move |node, _| node.history(call.upto)).await
             }
-            Request::GetAnchors(_) => self.look::<GetAnchors>(|node, _| node.anchors()).await,
+            Request::GetAnchors(_) => self.query::<GetAnchors>(|node, _| node.anchors()).await,
             Request::ExportBundle(call) => {
-                self.look::<ExportBundle>(move |node, now_ms| node.export_bundle(&call, now_ms)).await
+                self.query::<ExportBundle>(move |node, now_ms| node.export_bundle(&call, now_ms)).await
             }
             Request::WriteSnapshot(call) => {
-                self.look::<WriteSnapshot>(move |node, now_ms| node.write_snapshot(&call, now_ms)).await
+                self.query::<WriteSnapshot>(move |node, now_ms| node.write_snapshot(&call, now_ms)).await
             }
             Request::SignCheckpoint(call) => {
-                self.look::<SignCheckpoint>(move |node, now_ms| node.sign_checkpoint(&call, now_ms)).await
+                self.query::<SignCheckpoint>(move |node, now_ms| node.sign_checkpoint(&call, now_ms)).await
             }
         }
     }
 
     /// Answers what changes nothing.
-    async fn look<C: Call>(
+    async fn query<C: Call>(
         self: &Arc<Self>,
         find: impl FnOnce(&Self, u64) -> Result<C::Answer> + Send + 'static,
     ) -> Result<Reply>

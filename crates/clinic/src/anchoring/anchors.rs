@@ -87,7 +87,7 @@ impl Clinic {
 
     fn tell_proof(&self) {
         let Sizes { anchored, finalized, height } = self.anchoring.sizes();
-        self.tell(LiveEvent::Proof { anchored_size: anchored, final_size: finalized, height });
+        self.publish(LiveEvent::Proof { anchored_size: anchored, final_size: finalized, height });
     }
 
     /// Remembers who is owed proofs of what was just admitted (or sent again).

@@ -134,7 +134,7 @@ impl Clinic {
         let entry = self.entry(session, purpose, allowed, span_ms, now_ms);
         let access = self.vault().log_access(self.store(), self.ledger(), patient.id, entry, now_ms)?;
         self.stats.authored(1);
-        self.tell(LiveEvent::Access { patient: patient.id });
+        self.publish(LiveEvent::Access { patient: patient.id });
         Ok(access)
     }
 

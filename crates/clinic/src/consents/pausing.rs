@@ -56,7 +56,7 @@ impl Clinic {
     /// Everything decided about this patient is decided again, at once.
     fn decide_again(&self, patient: PatientId) {
         self.count_generation();
-        self.tell(LiveEvent::Changed { patient });
+        self.publish(LiveEvent::Changed { patient });
     }
 
     /// Monitoring is refused while the patient's pause lasts.

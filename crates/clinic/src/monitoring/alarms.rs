@@ -240,7 +240,7 @@ impl PatientAlarms {
                         continue;
                     }
                     let state = self.state(condition);
-                    state.says(violated, limits.recovered(side, value), at_ms);
+                    state.set_own(violated, limits.recovered(side, value), at_ms);
                     changes.own(state.put(value, limits.persistence_ms, at_ms));
                 }
             }
@@ -258,7 +258,7 @@ impl PatientAlarms {
         }
         let state = self.state(condition);
         let before = state.alarm.value();
-        state.says(open.map(|_| Priority::Technical), open.is_none(), now_ms);
+        state.set_own(open.map(|_| Priority::Technical), open.is_none(), now_ms);
         changes.own(state.put(open.unwrap_or(before), 0, now_ms));
         if state.alarm.is_open() && state.alarm.value() != before {
             changes.changed.push(condition);
@@ -304,7 +304,7 @@ impl PatientAlarms {
             && quiet
             && state.alarm.state() == State::Acknowledged
         {
-            state.says(None, true, now_ms);
+            state.set_own(None, true, now_ms);
             changes.own(state.put(0, 0, now_ms));
         }
         for state in self.states.values_mut() {

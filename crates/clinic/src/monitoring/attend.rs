@@ -162,7 +162,7 @@ impl Clinic {
             self.anchoring.sealed(sealed);
         }
         for event in events {
-            self.tell(match event {
+            self.publish(match event {
                 Event::Ready(event) => event,
                 Event::Readings { patient, readings, offset_ms, envelope: (hash, index), sealed_at_ms } => {
                     let envelope: EnvelopeRef = self.envelope_ref(hash, index);

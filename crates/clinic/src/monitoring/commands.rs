@@ -129,7 +129,7 @@ impl Clinic {
             orders.into_iter().for_each(|signed| bed.orders.note(signed));
             bed.weigh_limits();
         });
-        self.tell(LiveEvent::Changed { patient });
+        self.publish(LiveEvent::Changed { patient });
     }
 
     /// Asks the bedsides for an answer or a pause. It does not wait for the disk: what an order does is
@@ -235,8 +235,8 @@ impl MonitoredPatient {
     }
 
     /// The bedside confirms or refuses orders. Pure.
-    pub(crate) fn confirmed(&mut self, sensor: DeviceId, words: &[Confirmation], now_ms: u64) {
-        self.orders.confirmed(sensor, words, now_ms);
+    pub(crate) fn confirmed(&mut self, sensor: DeviceId, confirmations: &[Confirmation], now_ms: u64) {
+        self.orders.confirmed(sensor, confirmations, now_ms);
         self.weigh_limits();
     }
 
@@ -244,12 +244,12 @@ impl MonitoredPatient {
     pub(crate) fn orders_read_back(
         &mut self,
         orders: Vec<SignedCommand>,
-        words: Vec<(DeviceId, Vec<Confirmation>)>,
+        confirmations: Vec<(DeviceId, Vec<Confirmation>)>,
         now_ms: u64,
     ) {
         orders.into_iter().for_each(|signed| self.orders.note(signed));
-        for (sensor, words) in words {
-            self.orders.confirmed(sensor, &words, now_ms);
+        for (sensor, confirmations) in confirmations {
+            self.orders.confirmed(sensor, &confirmations, now_ms);
         }
         self.weigh_limits();
     }

@@ -80,7 +80,7 @@ impl Events {
         self.0.subscribe()
     }
 
-    pub(crate) fn tell(&self, event: LiveEvent) {
+    pub(crate) fn publish(&self, event: LiveEvent) {
         // No subscriber is no error.
         let _ = self.0.send(Arc::new(event));
     }

@@ -28,7 +28,7 @@ pub(super) struct ReadBack {
     alarms: Vec<(u64, Recorded)>,
     /// Orders to the bedsides, and their confirmations.
     orders: Vec<SignedCommand>,
-    words: Vec<(DeviceId, Vec<Confirmation>)>,
+    confirmations: Vec<(DeviceId, Vec<Confirmation>)>,
 }
 
 impl Clinic {
@@ -51,7 +51,7 @@ impl Clinic {
                 Class::Profile | Class::Alarms if own => 0,
                 Class::Alarms if !restored => {
                     let said = self.read_back_bedside(record.stream, lease, &mut read.alarms, now_ms);
-                    read.words.push((record.author, said));
+                    read.confirmations.push((record.author, said));
                     continue;
                 }
                 _ => continue,
@@ -109,7 +109,7 @@ impl Clinic {
                     let recorded = |event| Recorded { event, bedside, name: None };
                     alarms.extend(events.into_iter().map(|event| (located.index, recorded(event))));
                 }
-                Ok(Body::Confirmations(words)) => said.extend(words),
+                Ok(Body::Confirmations(confirmations)) => said.extend(confirmations),
                 _ => {}
             }
         }
@@ -120,7 +120,7 @@ impl Clinic {
 impl MonitoredPatient {
     /// Watching begins with what was read back. Pure.
     pub(super) fn begun(&mut self, read: ReadBack, now_ms: u64) {
-        let ReadBack { readings, limits, profile, alarms, orders, words } = read;
+        let ReadBack { readings, limits, profile, alarms, orders, confirmations } = read;
         self.recent = Recent::default();
         for (author, mut readings, hash, index) in readings {
             // As far as the author's clock is known, its times are the node's.
@@ -134,7 +134,7 @@ impl MonitoredPatient {
         }
         limits.iter().for_each(|(change, name)| self.alarms.change_limits(change, name));
         if !self.restored {
-            self.orders_read_back(orders, words, now_ms);
+            self.orders_read_back(orders, confirmations, now_ms);
         }
         if !core::mem::replace(&mut self.restored, true) {
             let alarms: Vec<Recorded> = alarms.into_iter().map(|(_, recorded)| recorded).collect();

@@ -35,7 +35,7 @@ pub struct Subscription {
     events: Receiver<Arc<LiveEvent>>,
     /// Ledger height, generation of withdrawals, and time of the last decision.
     checked: (u64, u64, u64),
-    heard: Vec<Arc<LiveEvent>>,
+    received: Vec<Arc<LiveEvent>>,
     /// Events were missed: everything is to be looked at again.
     missed: bool,
     /// The node has stopped sending events.
@@ -121,7 +121,7 @@ impl Clinic {
             scope,
             events,
             checked,
-            heard: Vec::new(),
+            received: Vec::new(),
             missed: false,
             over: false,
             gone: Vec::new(),
@@ -161,7 +161,7 @@ impl Clinic {
         let classes = allowed.classes.clone();
         self.stats.authored(1);
         self.traces.keep(key, Trace { allowed, hash, index, own: None });
-        self.tell(LiveEvent::Access { patient: patient.id });
+        self.publish(LiveEvent::Access { patient: patient.id });
         Ok(classes)
     }
 }
@@ -171,7 +171,7 @@ impl Subscription {
     /// no lock, and may be given up at any moment.
     pub async fn wait(&mut self) {
         match self.events.recv().await {
-            Ok(event) => self.heard.push(event),
+            Ok(event) => self.received.push(event),
             Err(RecvError::Lagged(_)) => self.missed = true,
             Err(RecvError::Closed) => self.over = true,
         }
@@ -184,7 +184,7 @@ impl Subscription {
     pub fn take(&mut self, now_ms: u64) -> Result<Vec<Arc<LiveEvent>>, Denied> {
         loop {
             match self.events.try_recv() {
-                Ok(event) => self.heard.push(event),
+                Ok(event) => self.received.push(event),
                 Err(TryRecvError::Lagged(_)) => self.missed = true,
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Closed) => {
@@ -197,7 +197,7 @@ impl Subscription {
             return Err(Denied::SignedOut);
         }
         self.check(now_ms)?;
-        let heard = core::mem::take(&mut self.heard);
+        let heard = core::mem::take(&mut self.received);
         // The subscriber fell behind and missed events: it has to read the tiles again.
         let again =
             if core::mem::take(&mut self.missed) { self.scope.keys().copied().collect() } else { Vec::new() };

@@ -168,7 +168,7 @@ impl Clinic {
                     self.stats.authored(1);
                     self.traces
                         .keep(key(patient), Trace { allowed: allowed.clone(), hash, index, own: None });
-                    self.tell(LiveEvent::Access { patient: patient.id });
+                    self.publish(LiveEvent::Access { patient: patient.id });
                     allowed.classes.clone()
                 });
                 traced.push((*patient, shown));

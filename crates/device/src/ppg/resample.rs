@@ -27,7 +27,7 @@ const PHASES: [[i64; TAPS]; 3] = [
 pub(super) struct Resample {
     up: u32,
     down: u32,
-    seen: VecDeque<i64>,
+    window: VecDeque<i64>,
     sum: i64,
     held: u32,
 }
@@ -39,7 +39,7 @@ impl Resample {
             30_000..60_000 => 2,
             _ => 1,
         };
-        Self { up, down: (rate_mhz / INSIDE_MHZ).max(1), seen: VecDeque::new(), sum: 0, held: 0 }
+        Self { up, down: (rate_mhz / INSIDE_MHZ).max(1), window: VecDeque::new(), sum: 0, held: 0 }
     }
 
     /// The rate that comes out, millihertz.
@@ -53,7 +53,7 @@ impl Resample {
     }
 
     pub(super) fn forget(&mut self) {
-        self.seen.clear();
+        self.window.clear();
         (self.sum, self.held) = (0, 0);
     }
 
@@ -62,15 +62,15 @@ impl Resample {
         let value = i64::from(raw) * FINE;
         if self.up > 1 {
             // What was before the first sample was no jump.
-            while self.seen.len() < TAPS {
-                self.seen.push_back(value);
+            while self.window.len() < TAPS {
+                self.window.push_back(value);
             }
-            self.seen.pop_front();
-            self.seen.push_back(value);
-            out(self.seen.get(TAPS / 2 - 1).copied().unwrap_or(value));
+            self.window.pop_front();
+            self.window.push_back(value);
+            out(self.window.get(TAPS / 2 - 1).copied().unwrap_or(value));
             for (phase, taps) in PHASES.iter().enumerate() {
                 if self.up == 4 || phase == 1 {
-                    out(self.seen.iter().zip(taps).map(|(seen, tap)| seen * tap).sum::<i64>() / UNIT);
+                    out(self.window.iter().zip(taps).map(|(seen, tap)| seen * tap).sum::<i64>() / UNIT);
                 }
             }
             return;

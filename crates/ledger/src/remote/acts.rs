@@ -20,7 +20,7 @@ pub(super) const ACTS_MAX: usize = 1024;
 /// Most outcomes cached; older ones are requested again.
 const OUTCOMES_MAX: usize = 1 << 16;
 /// Most acts whose status is requested at once.
-const ASKED_MAX: usize = 1024;
+const QUERIED_MAX: usize = 1024;
 
 /// An act that is not settled.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub(super) struct Acts {
     names: HashMap<Hash, u64>,
     settled: HashMap<Hash, Outcome>,
     order: VecDeque<Hash>,
-    asked: HashSet<Hash>,
+    queried: HashSet<Hash>,
 }
 
 impl Acts {
@@ -70,8 +70,8 @@ impl Acts {
         let records: Vec<Vec<u8>> = waiting.values().map(|act: &Waiting| act.raw.clone()).collect();
         let outbox = Outbox::write(path, &records).map_err(AccountError::Outbox)?;
         let names = waiting.iter().map(|(nonce, act)| (act.id, *nonce)).collect();
-        let (settled, order, asked) = (HashMap::new(), VecDeque::new(), HashSet::new());
-        Ok(Self { outbox, waiting, names, settled, order, asked })
+        let (settled, order, queried) = (HashMap::new(), VecDeque::new(), HashSet::new());
+        Ok(Self { outbox, waiting, names, settled, order, queried })
     }
 
     /// The lowest nonce that is neither used on the chain, where `next` follows, nor waiting here.
@@ -113,7 +113,7 @@ impl Acts {
         if let Some(nonce) = self.names.remove(&id) {
             self.waiting.remove(&nonce);
         }
-        self.asked.remove(&id);
+        self.queried.remove(&id);
         if self.settled.insert(id, outcome).is_none() {
             self.order.push_back(id);
         }
@@ -129,18 +129,18 @@ impl Acts {
         if let Some(outcome) = self.settled.get(id) {
             return outcome.clone();
         }
-        if self.names.contains_key(id) || self.asked.contains(id) {
+        if self.names.contains_key(id) || self.queried.contains(id) {
             return Outcome::Pending;
         }
-        if self.asked.len() >= ASKED_MAX {
+        if self.queried.len() >= QUERIED_MAX {
             return Outcome::Unknown;
         }
-        self.asked.insert(*id);
+        self.queried.insert(*id);
         Outcome::Pending
     }
 
     /// Acts of earlier runs whose outcome was requested.
-    pub(super) fn asked(&self) -> Vec<Hash> {
-        self.asked.iter().copied().collect()
+    pub(super) fn queried(&self) -> Vec<Hash> {
+        self.queried.iter().copied().collect()
     }
 }

@@ -56,12 +56,12 @@ impl Inner {
         };
         let begun = tip.digest != [0; 32];
         let moved = height > tip.height || (!begun && height >= network.first_block);
-        let asked = self.acts.lock().asked();
+        let queried = self.acts.lock().queried();
         if !moved {
-            if !asked.is_empty() {
-                let receipts = self.receipts(&asked, tip.height).await?;
+            if !queried.is_empty() {
+                let receipts = self.receipts(&queried, tip.height).await?;
                 let mut acts = self.acts.lock();
-                for (id, outcome) in asked.into_iter().zip(receipts) {
+                for (id, outcome) in queried.into_iter().zip(receipts) {
                     outcome.settled().into_iter().for_each(|outcome| acts.settle(id, outcome));
                 }
                 drop(acts);
@@ -85,7 +85,7 @@ impl Inner {
         let update =
             StateUpdate::read(&self.rpc, contracts, sender, network.log_blocks, after, &newest).await?;
         let waiting = self.acts.lock().waiting();
-        let ids: Vec<Hash> = waiting.iter().map(|(_, act)| act.id).chain(asked.iter().copied()).collect();
+        let ids: Vec<Hash> = waiting.iter().map(|(_, act)| act.id).chain(queried.iter().copied()).collect();
         let mut statuses = self.receipts(&ids, height).await?;
         for (status, (nonce, act)) in statuses.iter_mut().zip(&waiting) {
             match status {

@@ -144,14 +144,14 @@ fn card(cell: Cell, tile: &Tile, now_ms: u64) -> Card {
         Some(_) if now_ms.saturating_sub(cell.at.0) >= tile.technical.stale_after_ms => {
             "This value is old.".into()
         }
-        Some(value) => said(cell.metric, value, limits),
+        Some(value) => meaning(cell.metric, value, limits),
     };
     let spark = if cell.metric == Metric::HeartRate { spark(&tile.sparkline, limits, now_ms) } else { None };
     Card { title, unit, sentence, main, spark, cell }
 }
 
 /// What a value means, in words a patient uses.
-fn said(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
+fn meaning(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
     let low = limits.and_then(|limits| limits.below.iter().flatten().max().copied());
     let high = limits.and_then(|limits| limits.above.iter().flatten().min().copied());
     let above = high.is_some_and(|high| value >= high);

@@ -25,7 +25,7 @@ fn is_shown(order: &OrderView, tile: &Tile) -> bool {
 }
 
 /// What was asked for, to begin a sentence.
-fn asked(order: &OrderView) -> String {
+fn order_subject(order: &OrderView) -> String {
     match order.about {
         About::Limits(metric) => format!("{} limits", format::capital(&labels::inside(metric))),
         About::Answer(condition) => format!("Acknowledgement of “{}”", labels::condition(condition)),
@@ -37,7 +37,7 @@ fn asked(order: &OrderView) -> String {
 }
 
 fn mark(order: &OrderView) -> Mark {
-    let what = asked(order);
+    let what = order_subject(order);
     let at = Moment(order.answered_at_ms.unwrap_or(order.asked_at_ms));
     let line = |icon, text: String, at| Mark { icon, text, at };
     match order.state {

@@ -48,22 +48,22 @@ pub(crate) enum Status {
 
 /// The state of one watched value.
 #[derive(PartialEq, Eq)]
-enum Said {
+enum ValueState {
     InLimits,
     Checking,
     NoSignal,
     NotKnown,
 }
 
-fn said(now: &ValueNow, limits: &Limits, stale_after_ms: u64, now_ms: u64) -> Said {
+fn value_state(now: &ValueNow, limits: &Limits, stale_after_ms: u64, now_ms: u64) -> ValueState {
     match now.sample {
-        _ if now.age_ms(now_ms) >= stale_after_ms => Said::NotKnown,
-        Sample::Absent(Absence::WarmingUp) => Said::Checking,
-        Sample::Absent(_) => Said::NoSignal,
+        _ if now.age_ms(now_ms) >= stale_after_ms => ValueState::NotKnown,
+        Sample::Absent(Absence::WarmingUp) => ValueState::Checking,
+        Sample::Absent(_) => ValueState::NoSignal,
         Sample::Measured(value) => {
             let beyond =
                 [Side::Above, Side::Below].into_iter().any(|side| limits.violated(side, value).is_some());
-            if beyond { Said::Checking } else { Said::InLimits }
+            if beyond { ValueState::Checking } else { ValueState::InLimits }
         }
     }
 }
@@ -79,19 +79,19 @@ impl Status {
         if tile.limits.is_empty() {
             return Self::NotShown;
         }
-        let watched: Vec<(Metric, Said)> = tile
+        let watched: Vec<(Metric, ValueState)> = tile
             .limits
             .iter()
             .filter_map(|limits| {
                 let value = tile.value(limits.metric)?;
-                Some((limits.metric, said(value, limits, tile.technical.stale_after_ms, now_ms)))
+                Some((limits.metric, value_state(value, limits, tile.technical.stale_after_ms, now_ms)))
             })
             .collect();
-        let those = |wanted: Said| -> Vec<Metric> {
+        let those = |wanted: ValueState| -> Vec<Metric> {
             watched.iter().filter(|(_, said)| *said == wanted).map(|(metric, _)| *metric).collect()
         };
         let (checking, no_signal, not_known) =
-            (those(Said::Checking), those(Said::NoSignal), those(Said::NotKnown));
+            (those(ValueState::Checking), those(ValueState::NoSignal), those(ValueState::NotKnown));
         let off: Vec<String> = tile
             .temporary
             .iter()

@@ -74,8 +74,13 @@ fn heading(out: &mut String, block: &BlockSummary, now_ms: u64) {
 fn blocks(out: &mut String, found: &Blocks, now_ms: u64) {
     for block in &found.blocks {
         heading(out, block, now_ms);
-        for told in &block.told {
-            let _ = writeln!(out, "    {} {}", who(told.organisation.as_ref(), &told.sender), told.words);
+        for summary in &block.summaries {
+            let _ = writeln!(
+                out,
+                "    {} {}",
+                who(summary.organisation.as_ref(), &summary.sender),
+                summary.words
+            );
         }
     }
     match found.next {
@@ -263,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_and_validators_are_told_in_lines() {
+    fn blocks_and_validators_are_printed_as_lines() {
         let blocks = read(json!({ "blocks": [{
             "height": 1204, "time_ms": 1_000, "epoch": 9, "view": 1300, "skipped": 1, "leader": "aa".repeat(32),
             "leader_organisation": "0c".repeat(16), "transactions": 1,

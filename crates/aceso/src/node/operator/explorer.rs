@@ -62,10 +62,10 @@ fn org(org: Option<OrgId>) -> Option<String> {
 }
 
 fn summary(line: &explorer::BlockLine) -> BlockSummary {
-    let told = |told: &explorer::TransactionSummary| Summary {
-        organisation: org(told.org),
-        sender: hex(told.sender),
-        words: ledger_text::action(&told.action),
+    let summary = |one: &explorer::TransactionSummary| Summary {
+        organisation: org(one.org),
+        sender: hex(one.sender),
+        words: ledger_text::action(&one.action),
     };
     BlockSummary {
         height: line.height,
@@ -76,7 +76,7 @@ fn summary(line: &explorer::BlockLine) -> BlockSummary {
         leader: hex(line.leader),
         leader_organisation: org(line.leader_org),
         transactions: line.transactions,
-        told: line.summaries.iter().map(told).collect(),
+        summaries: line.summaries.iter().map(summary).collect(),
     }
 }
 

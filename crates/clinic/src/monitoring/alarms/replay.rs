@@ -57,7 +57,7 @@ impl PatientAlarms {
                 Some(limits?.recovered(side?, value))
             };
             if over_at_bedside && over() == Some(true) {
-                state.says(None, true, now_ms);
+                state.set_own(None, true, now_ms);
                 state.put(state.alarm.value(), 0, now_ms);
             }
         }

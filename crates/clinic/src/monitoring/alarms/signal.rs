@@ -98,7 +98,7 @@ impl PatientAlarms {
                 continue;
             }
             let state = self.state(condition);
-            state.says(is_so.then_some(priority), is_over, at_ms);
+            state.set_own(is_so.then_some(priority), is_over, at_ms);
             changes.own(state.put(0, after_ms, at_ms));
         }
     }

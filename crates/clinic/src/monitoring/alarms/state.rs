@@ -85,7 +85,7 @@ impl AlarmState {
         event
     }
 
-    pub(super) fn says(&mut self, violated: Option<Priority>, over: bool, at_ms: u64) {
+    pub(super) fn set_own(&mut self, violated: Option<Priority>, over: bool, at_ms: u64) {
         if over && !self.own_over {
             self.own_over_since_ms = at_ms;
         }

@@ -48,7 +48,7 @@ impl PatientAlarms {
             let condition = Condition::SensorOff(last.unwrap_or(Metric::HeartRate));
             self.unheard.raised = Some(condition);
             let state = self.state(condition);
-            state.says(Some(Priority::Technical), false, now_ms);
+            state.set_own(Some(Priority::Technical), false, now_ms);
             changes.own(state.put(0, 0, now_ms));
         }
         changes
@@ -59,7 +59,7 @@ impl PatientAlarms {
         self.unheard.heard_ms = now_ms;
         if let Some(condition) = self.unheard.raised.take() {
             let state = self.state(condition);
-            state.says(None, true, now_ms);
+            state.set_own(None, true, now_ms);
             changes.own(state.put(0, 0, now_ms));
         }
     }

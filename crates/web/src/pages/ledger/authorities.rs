@@ -81,7 +81,7 @@ fn seat(one: &Authority, governance: &Governance) -> String {
     }
 }
 
-fn seen(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, String)> {
+fn health_facts(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, String)> {
     let ago = |at_ms: u64| format!("{} ago", time::age(now_ms.saturating_sub(at_ms)));
     let mut facts =
         vec![("last block led", health.last_led.map_or_else(|| "none of the newest".into(), format::count))];
@@ -137,7 +137,7 @@ fn card(app: &App, one: &Authority, governance: &Governance, tip: u64, now_ms: u
         "found at",
         if one.endpoint.is_empty() { "no address given".into() } else { one.endpoint.clone() },
     )];
-    facts.extend(health.map(|health| seen(health, tip, now_ms)).unwrap_or_default());
+    facts.extend(health.map(|health| health_facts(health, tip, now_ms)).unwrap_or_default());
     ValidatorCard {
         title,
         own: health.is_some_and(|health| health.own),
