@@ -2,8 +2,8 @@
 # An ECG in HL7 aECG whose scale is given in mV, or per lead, gets wrong amplitudes in DICOM by ecg2dcm.
 #
 # Expected: in an annotated ECG each lead carries its own origin and scale, quantities with a unit of their own
-#   (HL7 v3 data type SLIST_PQ: value = origin + digit * scale). 0.005 mV and 5 uV are the same scale, and limb leads
-#   at 2.5 uV beside chest leads at 5 uV are ordinary recordings.
+#   (HL7 v3 data type SLIST_PQ: value = origin + digit * scale). 0.005 mV and 5 uV are the same scale, and limb
+#   leads at 2.5 uV may stand beside chest leads at 5 uV.
 # What happens: ecg2dcm takes the number and not its unit, so that a scale in mV makes each lead 1000 times too small:
 #   a QRS of 1 mV is stored as 1 uV, "microvolt" written beside it. Of leads with different scales the last one's is
 #   used for all of them. The origin is left out. Nothing is raised or logged; a file in uV throughout is right.

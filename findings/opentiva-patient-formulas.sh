@@ -6,7 +6,7 @@
 #   each INCH above 60; fat-free mass (Al-Sallami 2015) is 0.88 + 0.12 times Janmahasatian's in a grown man.
 # What happens: the factor goes to men; the rows of 14 to 16 years stand in the package but are never reached, since
 #   "from 13 on" is asked first; the 2.3 kg are counted for each centimetre, so that a man of 180 cm ideally weighs 113
-#   kg; and 0.12 is 0.20. Nothing is raised or warned of. Other models agree with the independent PyTCI to the digit.
+#   kg; and 0.12 is 0.20. Nothing is raised or warned of. Marsh's and Minto's volumes are those of the independent PyTCI.
 # Why it matters: these are doses. The first bolus at 15 years is 41 % too large, clearances are off by 30 to 50 %, and
 #   only for some patients: a test with a child of 6, a woman of 152 cm or another drug passes.
 # Instead: hold a model against a second implementation over both sexes, all ages and heights, before a dose hangs on it.

@@ -2,7 +2,7 @@
 # A pulse above the limit is reported as below it, and the other way round, by sbm69 (a blood pressure cuff's reader).
 #
 # Expected: the Blood Pressure Measurement ends with a 16-bit status. Its bits 3 and 4 are one number: 1 = the pulse
-#   rate exceeds the upper limit, 2 = it is less than the lower limit (Bluetooth GATT supplement, 3.34).
+#   rate exceeds the upper limit, 2 = it is less than the lower limit (GATT Specification Supplement, same name).
 # What happens: sbm69 turns the bits of each byte round so as to name the single flags in order, and with them the
 #   two bits of this number: 1 becomes 2 and 2 becomes 1. Every single flag, the pressures, the pulse and the time
 #   are right, and so is the package's own table of the three values.
