@@ -19,6 +19,7 @@ needed() {
   need python3 command -v python3
   need python3-venv python3 -c 'import venv, ensurepip'
   need mosquitto-clients has mosquitto_pub mosquitto_sub
+  need openssl has openssl
   need rsync has rsync
   if ! has "${CHROMIUM:-chromium}"; then
     missing+=(chromium fonts-dejavu-core)

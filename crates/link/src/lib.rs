@@ -12,6 +12,7 @@
 pub mod endpoint;
 pub mod ingress;
 pub mod mqtt;
+pub mod node_certificates;
 pub mod refusal;
 pub mod server_certificate;
 #[cfg(test)]

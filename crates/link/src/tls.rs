@@ -45,15 +45,44 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// A self-signed X.509 v3 certificate of the Ed25519 key with this seed. It holds no name: trust is
-/// in the key alone.
-pub fn self_signed(seed: &[u8; 32]) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), TlsError> {
+/// Year in which a certificate begins: that of Unix time 0, where a device without a set clock stands. Not
+/// before, though UTCTime (RFC 5280, section 4.1.2.5.1) reaches back to 1950: rustls and others
+/// read no date before Unix time.
+const BEGINS: i32 = 1970;
+/// Year in which the certificates of earlier builds began.
+const BEGAN_EARLIER: i32 = 1975;
+/// Year in which a certificate ends.
+const ENDS: i32 = 4096;
+
+/// A certificate and its private key.
+pub type Certified = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+/// A self-signed X.509 v3 certificate of the Ed25519 key with this seed, valid from Unix time 0 to the
+/// year 4096. It holds no name: trust is in the key alone. The same seed gives the same bytes.
+///
+/// # Errors
+/// If the certificate cannot be written.
+pub fn self_signed(seed: &[u8; 32]) -> Result<Certified, TlsError> {
+    self_signed_from(seed, BEGINS)
+}
+
+/// The certificate of the same key as earlier builds wrote it, for clients that hold it.
+///
+/// # Errors
+/// If the certificate cannot be written.
+pub fn earlier_self_signed(seed: &[u8; 32]) -> Result<Certified, TlsError> {
+    self_signed_from(seed, BEGAN_EARLIER)
+}
+
+fn self_signed_from(seed: &[u8; 32], year: i32) -> Result<Certified, TlsError> {
     let pkcs8 = [PKCS8_ED25519.as_slice(), seed].concat();
     let key = PrivatePkcs8KeyDer::from(pkcs8);
     let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ED25519)?;
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, "aceso");
+    params.not_before = rcgen::date_time_ymd(year, 1, 1);
+    params.not_after = rcgen::date_time_ymd(ENDS, 1, 1);
     let certificate = params.self_signed(&pair)?;
     Ok((certificate.der().clone(), PrivateKeyDer::Pkcs8(key)))
 }
@@ -114,6 +143,16 @@ pub(crate) fn refusal_of(error: &std::io::Error) -> LinkRefusal {
         Some(Error::InvalidCertificate(CertificateError::BadEncoding)) => LinkRefusal::CertificateWrong,
         _ => LinkRefusal::TlsBroken,
     }
+}
+
+/// Did the client end the handshake because of the certificate it was shown?
+pub(crate) fn is_certificate_refused(error: &std::io::Error) -> bool {
+    matches!(
+        error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()),
+        Some(Error::AlertReceived(
+            Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateExpired | Alert::CertificateUnknown
+        ))
+    )
 }
 
 /// Says whose move a broken connection is, as far as TLS tells.

@@ -20,13 +20,13 @@ pub use client::Client;
 pub use refusal::MqttRefusal;
 pub use server::{serve, serve_stream};
 
-/// Most publishes a device may have unacknowledged on one connection.
+/// Most publishes of one connection that are taken without their acknowledgement; what comes beyond is read later.
 pub const RECEIVE_MAXIMUM: u16 = 64;
 /// Longest packet a node accepts, bytes: the longest envelope and room for its topic.
 pub const UP_PACKET_BYTES_MAX: u32 = 96 * 1024;
 /// Longest packet a device accepts, bytes: the longest proof delivery and room for its topic.
 pub const DOWN_PACKET_BYTES_MAX: u32 = 1024 * 1024;
-/// Longest silence a node lets a client ask for, seconds; also used when it asks for none.
-pub const KEEP_ALIVE_S_MAX: u16 = 60;
+/// Keep-alive of a client that asks for none, seconds: the longest that can be asked for.
+pub const KEEP_ALIVE_S_MAX: u16 = u16::MAX;
 /// Longest Reason String sent, bytes.
 pub const REASON_BYTES_MAX: usize = 256;

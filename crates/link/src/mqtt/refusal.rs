@@ -28,8 +28,6 @@ pub enum MqttRefusal {
     PacketSlow,
     /// No packet within the keep-alive time.
     KeepAlive,
-    /// More publishes without acknowledgement than allowed.
-    ReceiveMaximum,
     /// Two publishes with one packet id.
     PacketIdInUse,
     /// A topic alias, though none is offered.
@@ -52,7 +50,7 @@ pub enum MqttRefusal {
 
 impl MqttRefusal {
     /// All that only MQTT has, in the order of a connection's life.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::ConnectSlow,
         Self::ClientId,
         Self::Malformed,
@@ -60,7 +58,6 @@ impl MqttRefusal {
         Self::PacketTooLong,
         Self::PacketSlow,
         Self::KeepAlive,
-        Self::ReceiveMaximum,
         Self::PacketIdInUse,
         Self::TopicAlias,
         Self::Qos,
@@ -91,11 +88,6 @@ impl MqttRefusal {
             }
             Self::PacketSlow => ("packet_slow", Some(0x8d), "a packet was begun and not ended in time"),
             Self::KeepAlive => ("keep_alive", Some(0x8d), "no packet within the keep-alive time"),
-            Self::ReceiveMaximum => (
-                "receive_maximum",
-                Some(0x93),
-                "more publishes without acknowledgement than the Receive Maximum",
-            ),
             Self::PacketIdInUse => (
                 "packet_id_in_use",
                 Some(0x82),
@@ -184,7 +176,6 @@ impl From<MqttRefusal> for LinkRefusal {
 pub(super) fn of_error(error: MqttError) -> MqttRefusal {
     match error {
         MqttError::PacketTooLarge => MqttRefusal::PacketTooLong,
-        MqttError::ReceiveMaximumExceeded => MqttRefusal::ReceiveMaximum,
         MqttError::TopicAliasInvalid => MqttRefusal::TopicAlias,
         MqttError::MalformedPacket | MqttError::InsufficientBytes => MqttRefusal::Malformed,
         _ => MqttRefusal::Protocol,

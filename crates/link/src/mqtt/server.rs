@@ -3,10 +3,10 @@
 
 use super::connection::Connection;
 use crate::endpoint::{ConnectionPermit, Endpoint};
+use crate::node_certificates::NodeCertificates;
 use crate::refusal::LinkRefusal;
 use crate::unauthenticated::{UnauthenticatedSlot, evicted};
 use crate::{Stop, stopped, tls};
-use rustls::ServerConfig;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
-use tokio_rustls::TlsAcceptor;
 
 /// Pause after the system could not accept a connection (out of descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves devices on `listener` until `stop`, then ends every session and returns. `tls` comes from
-/// [`tls::server_config`] with the registry of `endpoint`.
-pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, endpoint: Arc<Endpoint>, mut stop: Stop) {
-    let acceptor = TlsAcceptor::from(tls);
+/// Serves devices on `listener` until `stop`, then ends every session and returns. `tls` are the node's
+/// certificates, or one configuration from [`tls::server_config`], with the registry of `endpoint`.
+pub async fn serve(
+    listener: TcpListener,
+    tls: impl Into<NodeCertificates>,
+    endpoint: Arc<Endpoint>,
+    mut stop: Stop,
+) {
+    let certificates = Arc::new(tls.into());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -33,9 +37,10 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, endpoint: Arc<
                 // moment, and registered devices that are in stay in.
                 Ok((tcp, from)) => match endpoint.accept(from.ip()) {
                     Ok((permit, slot)) => {
-                        let (acceptor, endpoint, stop) = (acceptor.clone(), endpoint.clone(), stop.clone());
+                        let client = Client { tcp, address: from.ip(), permit, slot };
+                        let (certificates, endpoint, stop) = (certificates.clone(), endpoint.clone(), stop.clone());
                         connections.spawn(async move {
-                            let connection = connection(tcp, acceptor, endpoint, permit, slot, stop);
+                            let connection = connection(client, certificates, endpoint, stop);
                             if let Err(why) = connection.await {
                                 tracing::debug!(%why, "A connection ended: {why}");
                             }
@@ -57,14 +62,22 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, endpoint: Arc<
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(
+/// One that has connected, and what it holds of the node.
+struct Client {
     tcp: TcpStream,
-    acceptor: TlsAcceptor,
-    endpoint: Arc<Endpoint>,
+    address: IpAddr,
     permit: ConnectionPermit,
     slot: UnauthenticatedSlot,
+}
+
+async fn connection(
+    client: Client,
+    certificates: Arc<NodeCertificates>,
+    endpoint: Arc<Endpoint>,
     mut stop: Stop,
 ) -> Result<(), String> {
+    let Client { tcp, address, permit, slot } = client;
+    let (shown, acceptor) = certificates.acceptor(address);
     tcp.set_nodelay(true).map_err(|error| error.to_string())?;
     let connect_by = Instant::now() + endpoint.bounds().connect_timeout;
     let mut slot = Some(slot);
@@ -75,7 +88,12 @@ async fn connection(
     let stream = tokio::select! {
         accepted = timeout_at(connect_by, acceptor.accept(tcp)) => accepted
             .map_err(|_| refused(LinkRefusal::HandshakeSlow))?
-            .map_err(|error| format!("{}: {error}", refused(tls::refusal_of(&error))))?,
+            .map_err(|error| {
+                if tls::is_certificate_refused(&error) {
+                    certificates.refused(address, shown);
+                }
+                format!("{}: {error}", refused(tls::refusal_of(&error)))
+            })?,
         () = evicted(&mut slot) => return Err(refused(LinkRefusal::UnauthenticatedEvicted)),
         () = stopped(&mut stop) => return Ok(()),
     };

@@ -22,7 +22,7 @@ use vitals::DeviceId;
 /// What bytes from the device lead to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// The device is in; it promises a sign of life within this many seconds.
+    /// The device is in.
     Connected {
         /// Silence after which the connection is dead, milliseconds: one and a half times the keep-alive.
         silence_ms_max: u32,
@@ -84,7 +84,7 @@ pub struct ServerSession {
     unacked: VecDeque<Unacked>,
     /// Slot of the front of `unacked`.
     slot_front: u64,
-    /// Bytes of a 3.1.1 client kept back while its window is full.
+    /// Bytes kept back while the window is full.
     held: Vec<u8>,
     out: Vec<u8>,
 }
@@ -129,15 +129,15 @@ impl ServerSession {
         self.framing.is_within()
     }
 
-    /// May more bytes be read from the device? A 3.1.1 client is told no window, so it is held back by
-    /// not reading.
+    /// May more bytes be read from the device? One that publishes beyond its window is held back by not
+    /// reading: a client of 3.1.1 is told no window, and widespread clients of 5 do not look at theirs.
     #[must_use]
     pub fn can_receive(&self) -> bool {
         self.phase != Phase::Closed && self.held.is_empty() && !self.is_full()
     }
 
     fn is_full(&self) -> bool {
-        !self.v5 && self.unacked.len() >= usize::from(RECEIVE_MAXIMUM)
+        self.unacked.len() >= usize::from(RECEIVE_MAXIMUM)
     }
 
     /// Bytes to send, in order.

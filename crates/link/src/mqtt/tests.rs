@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::{Client, MqttRefusal, RECEIVE_MAXIMUM, serve};
+use crate::node_certificates::NodeCertificates;
 use crate::session_contract::{GATEWAY, Ledger, NODE, Node, Transport, id, public, session_contract};
-use crate::{Bounds, ConnectError, Endpoint, Event, Events, LinkRefusal, Stop, Uplink, Verdict, tls};
+use crate::{
+    Bounds, ConnectError, Endpoint, Event, Events, LinkRefusal, Registry, Stop, Uplink, Verdict, tls,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+mod certificates;
 mod hostile;
 
 struct Mqtt;
@@ -25,9 +29,8 @@ impl Transport for Mqtt {
     ) -> (SocketAddr, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (certificate, key) = tls::self_signed(&NODE).unwrap();
-        let config = tls::server_config(certificate, key, registry).unwrap();
-        (address, tokio::spawn(serve(listener, Arc::new(config), endpoint, stop)))
+        let certificates = NodeCertificates::new(&NODE, &(registry as Arc<dyn Registry>)).unwrap();
+        (address, tokio::spawn(serve(listener, certificates, endpoint, stop)))
     }
 
     async fn connect(address: SocketAddr, seed: [u8; 32]) -> Result<(Client, Events), ConnectError> {

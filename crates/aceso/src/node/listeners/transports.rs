@@ -7,7 +7,8 @@ use crate::config::NodeConfig;
 use crate::node::storage::Storage;
 use admission_queue::{LedgerRegistry, QueueIngress};
 use anyhow::{Context, Result};
-use link::{Bounds, Endpoint, Sessions, Stop};
+use link::node_certificates::NodeCertificates;
+use link::{Bounds, Endpoint, Registry, Sessions, Stop};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -37,11 +38,9 @@ impl Transports {
         sessions: Arc<Sessions>,
         stop: &Stop,
     ) -> Result<Vec<JoinHandle<()>>> {
-        let registry = Arc::new(LedgerRegistry::new(storage.chain.clone()));
-        let (certificate, key) = link::tls::self_signed(storage.vault.record_key_seed().expose())
-            .context("making the node's certificate")?;
-        let tls =
-            Arc::new(link::tls::server_config(certificate, key, registry.clone()).context("setting up TLS")?);
+        let registry: Arc<dyn Registry> = Arc::new(LedgerRegistry::new(storage.chain.clone()));
+        let tls = NodeCertificates::new(storage.vault.record_key_seed().expose(), &registry)
+            .context("making the node's certificates")?;
         let endpoint = Endpoint::new(ingress, registry, sessions, Bounds::default());
         Ok(vec![tokio::spawn(link::mqtt::serve(self.mqtt, tls, endpoint, stop.clone()))])
     }

@@ -23,13 +23,14 @@ impl ServerSession {
             happened.extend(self.refuse_connect(why));
             return;
         }
-        let asked = if keep_alive_s == 0 { KEEP_ALIVE_S_MAX } else { keep_alive_s };
-        let granted = asked.min(KEEP_ALIVE_S_MAX);
+        // As the device asked, in both versions: one of 3.1.1 cannot be told another time, and widespread
+        // clients of 5 do not look at the one they are told.
+        let keep_alive_s = if keep_alive_s == 0 { KEEP_ALIVE_S_MAX } else { keep_alive_s };
         if self.v5 {
             let packet = v5_0::Connack::builder()
                 .session_present(false)
                 .reason_code(ConnectReasonCode::Success)
-                .props(connack_properties(client_id.is_empty().then_some(wanted.as_str()), granted))
+                .props(connack_properties(client_id.is_empty().then_some(wanted.as_str()), keep_alive_s))
                 .build();
             if let Ok(packet) = packet {
                 self.send_only(packet.into());
@@ -40,9 +41,7 @@ impl ServerSession {
             self.send_only(packet.into());
         }
         self.phase = Phase::Open;
-        // A 3.1.1 client cannot be told a shorter time than it asked for.
-        let seconds = if self.v5 { granted } else { asked };
-        happened.push(ServerEvent::Connected { silence_ms_max: u32::from(seconds) * 1500 });
+        happened.push(ServerEvent::Connected { silence_ms_max: u32::from(keep_alive_s) * 1500 });
     }
 
     fn refuse_connect(&mut self, why: MqttRefusal) -> [ServerEvent; 2] {

@@ -186,15 +186,17 @@ fn topics_with_wildcards_or_control_characters_are_none_of_ours() {
 }
 
 #[test]
-fn more_than_the_receive_maximum_is_told_and_closed() {
-    let mut node = connected(CONNECT_V5);
-    let flood: Vec<u8> =
-        (1..=RECEIVE_MAXIMUM + 1).flat_map(|id| publish(2, &own(), id, Some(b""), b"x")).collect();
-    let happened = node.receive(&flood);
-    let (offers, end) = happened.split_at(usize::from(RECEIVE_MAXIMUM));
-    assert!(offers.iter().all(|h| matches!(h, ServerEvent::Offer { .. })));
-    assert_eq!(ended(&mut node, end, "window"), MqttRefusal::ReceiveMaximum);
-    assert_eq!(node.take_output()[2], 0x93);
+fn a_flood_beyond_the_window_that_is_never_answered_is_not_read() {
+    for (connect, properties) in [(CONNECT_V5, Some(&b""[..])), (CONNECT_V3, None)] {
+        let mut node = connected(connect);
+        let flood: Vec<u8> =
+            (1..=2 * RECEIVE_MAXIMUM).flat_map(|id| publish(2, &own(), id, properties, b"x")).collect();
+        let happened = node.receive(&flood);
+        assert_eq!(happened.len(), usize::from(RECEIVE_MAXIMUM));
+        assert!(happened.iter().all(|h| matches!(h, ServerEvent::Offer { .. })));
+        assert!(!node.can_receive(), "the shell reads no further");
+        assert!(node.take_output().is_empty());
+    }
 }
 
 #[test]

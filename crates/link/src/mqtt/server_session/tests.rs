@@ -139,18 +139,6 @@ fn foreign_and_unknown_topics_are_refused_and_the_session_goes_on() {
 }
 
 #[test]
-fn more_than_the_window_is_a_protocol_error() {
-    let mut pair = Pair::connected();
-    let own = topic::of(DEVICE, Lane::Envelope);
-    let flood: Vec<u8> = (1..=RECEIVE_MAXIMUM + 1).flat_map(|id| publish_v5(&own, id, 0x32)).collect();
-    let happened = pair.node.receive(&flood);
-    let offers = happened.iter().filter(|h| matches!(h, ServerEvent::Offer { .. })).count();
-    assert_eq!(offers, usize::from(RECEIVE_MAXIMUM));
-    assert!(matches!(happened.last(), Some(ServerEvent::Close(_))));
-    assert_eq!(pair.node.take_output()[..1], [0xe0]);
-}
-
-#[test]
 fn the_device_never_publishes_beyond_the_window() {
     let mut pair = Pair::connected();
     for id in 0..u64::from(RECEIVE_MAXIMUM) {
@@ -227,22 +215,100 @@ fn version_3_1_1_is_acknowledged_and_closed_on_refusal() {
     assert!(node.take_output().is_empty());
 }
 
+/// A version 5 client with keep-alive 20, written by hand.
+const CONNECT_V5: &[u8] = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x14\x00\x00\x00";
+
 #[test]
-fn version_3_1_1_is_held_back_at_the_window_and_loses_nothing() {
-    let mut node = ServerSession::new(DEVICE);
-    node.receive(&connect_v3());
-    let flood: Vec<u8> = (1..=200).flat_map(publish_v3).collect();
-    let mut offered = node.receive(&flood).len();
-    assert_eq!(offered, usize::from(RECEIVE_MAXIMUM));
-    assert!(!node.can_receive());
-    let mut slot = 0;
-    while slot < 200 {
-        offered += node.answer(slot, Verdict::Admitted).len();
-        assert!(node.unacked() <= usize::from(RECEIVE_MAXIMUM));
-        slot += 1;
+fn a_client_that_ignores_its_window_is_held_back_and_all_of_it_is_acknowledged() {
+    let own = topic::of(DEVICE, Lane::Envelope);
+    let v5: Vec<u8> = (1..=200).flat_map(|id| publish_v5(&own, id, 0x32)).collect();
+    let v3: Vec<u8> = (1..=200).flat_map(publish_v3).collect();
+    for (connect, flood) in [(CONNECT_V5.to_vec(), v5), (connect_v3(), v3)] {
+        let mut node = ServerSession::new(DEVICE);
+        node.receive(&connect);
+        node.take_output();
+        let mut offered = node.receive(&flood).len();
+        assert_eq!(offered, usize::from(RECEIVE_MAXIMUM), "what came inside the window is taken");
+        assert!(!node.can_receive());
+        let mut acknowledged = Vec::new();
+        for slot in 0..200 {
+            let happened = node.answer(slot, Verdict::Admitted);
+            assert!(happened.iter().all(|event| matches!(event, ServerEvent::Offer { .. })), "{happened:?}");
+            offered += happened.len();
+            assert!(node.unacked() <= usize::from(RECEIVE_MAXIMUM));
+            acknowledged.extend(node.take_output());
+        }
+        assert_eq!(offered, 200);
+        assert!(node.can_receive());
+        let ids: Vec<u8> = (1..=200).flat_map(|id| [0x40, 2, 0, id]).collect();
+        assert_eq!(acknowledged, ids, "each once, in order, and no DISCONNECT");
     }
-    assert_eq!(offered, 200);
-    assert!(node.can_receive());
+}
+
+proptest! {
+    /// However the bytes are cut and whenever verdicts come: nothing is lost, the window is kept.
+    #[test]
+    fn the_window_holds_whatever_the_order_of_bytes_and_verdicts(
+        v5: bool,
+        cuts in proptest::collection::vec(1usize..4000, 1..60),
+        verdicts in proptest::collection::vec(0u64..40, 1..60),
+    ) {
+        const COUNT: u16 = 250;
+        let own = topic::of(DEVICE, Lane::Envelope);
+        let packet = |id| if v5 { publish_v5(&own, id, 0x32) } else { publish_v3(id) };
+        let flood: Vec<u8> = (1..=COUNT).flat_map(packet).collect();
+        let mut node = ServerSession::new(DEVICE);
+        node.receive(if v5 { CONNECT_V5.to_vec() } else { connect_v3() }.as_slice());
+        let (mut sent, mut offered, mut answered) = (0, 0_u64, 0_u64);
+        let take = |happened: Vec<ServerEvent>, offered: &mut u64| {
+            for event in happened {
+                let ServerEvent::Offer { slot, .. } = event else { return Err(format!("{event:?}")) };
+                assert_eq!(slot, *offered);
+                *offered += 1;
+            }
+            Ok(())
+        };
+        let (mut cuts, mut verdicts) = (cuts.into_iter().cycle(), verdicts.into_iter().chain([1]).cycle());
+        while answered < u64::from(COUNT) {
+            if node.can_receive() && sent < flood.len() {
+                let end = flood.len().min(sent + cuts.next().unwrap_or(1));
+                prop_assert_eq!(take(node.receive(&flood[sent..end]), &mut offered), Ok(()));
+                sent = end;
+            }
+            for _ in 0..verdicts.next().unwrap_or(1) {
+                if answered < offered {
+                    let happened = node.answer(answered, Verdict::Admitted);
+                    answered += 1;
+                    prop_assert_eq!(take(happened, &mut offered), Ok(()));
+                }
+            }
+            prop_assert!(node.unacked() <= usize::from(RECEIVE_MAXIMUM));
+        }
+        prop_assert_eq!((sent, node.unacked()), (flood.len(), 0));
+    }
+}
+
+#[test]
+fn a_client_is_given_the_keep_alive_it_asks_for_and_none_stays_none_for_eighteen_hours() {
+    for asked in [0_u16, 1, 60, 61, 120, 3600, u16::MAX] {
+        let taken = if asked == 0 { KEEP_ALIVE_S_MAX } else { asked };
+        let silence_ms_max = u32::from(taken) * 1500;
+        for version in [4, 5] {
+            let [high, low] = asked.to_be_bytes();
+            let mut connect = vec![0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', version, 2, high, low, 0, 0];
+            if version == 5 {
+                connect[1] = 13;
+                connect.push(0);
+            }
+            let mut node = ServerSession::new(DEVICE);
+            assert_eq!(node.receive(&connect), [ServerEvent::Connected { silence_ms_max }], "{asked}");
+            if version == 5 {
+                let [high, low] = taken.to_be_bytes();
+                let out = node.take_output();
+                assert!(out.windows(3).any(|told| told == [0x13, high, low]), "Server Keep Alive: {out:?}");
+            }
+        }
+    }
 }
 
 #[test]
