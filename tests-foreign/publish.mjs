@@ -2,8 +2,8 @@
 //
 //   {"url","cert","key","node","device","envelopes":[hex],"topics":[…],"listen":[…],"receipts":n,"proofs":n,"window":n}
 //
-// MQTT.js does not keep to the window a server names; without one of its own ("window": 0) it goes on
-// until it is put out.
+// MQTT.js does not keep to the window a server names; without one of its own ("window": 0) it sends everything at
+// once.
 import { readFileSync } from 'node:fs';
 import mqtt from 'mqtt';
 

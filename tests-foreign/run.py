@@ -153,7 +153,6 @@ def with_paho(checks, ward, v5):
     client.on_publish = lambda _c, _u, mid, code, props: note(acks, (mid, code, props))
     client.on_message = lambda _c, _u, message: note(receipts, message.payload) if message.topic == device.down else None
     client.on_disconnect = lambda _c, _u, _f, code, _p: note(gone, code)
-    client.max_inflight_messages_set(64)
     client.connect(ward.host, ward.port, keepalive=30)
     client.loop_start()
     wait(lambda: subscribed)
@@ -192,6 +191,38 @@ def with_paho(checks, ward, v5):
     client.loop_stop()
 
 
+def paho_without_a_window(checks, ward, v5):
+    """paho-mqtt heeds neither Receive Maximum nor Server Keep Alive: it keeps its own, which a program may lift."""
+    word = "MQTT 5" if v5 else "MQTT 3.1.1"
+    device = ward.device("paho-flood-5" if v5 else "paho-flood-311")
+    envelopes = device.envelopes(MANY)
+    client, heard = paho_client(device, v5), threading.Condition()
+    connected, acks, gone = [], [], []
+
+    def note(where, what):
+        with heard:
+            where.append(what)
+            heard.notify_all()
+
+    client.on_connect = lambda _c, _u, _f, code, props: note(connected, (code.value, getattr(props, "ServerKeepAlive", None)))
+    client.on_publish = lambda _c, _u, mid, code, _p: note(acks, code.value)
+    client.on_disconnect = lambda _c, _u, _f, code, _p: note(gone, code)
+    client.max_inflight_messages_set(0)
+    # Queued before the connection is there, so that all of them leave at once.
+    for envelope in envelopes:
+        client.publish(device.up, envelope, qos=1)
+    client.connect(ward.host, ward.port, keepalive=120)
+    began = time.monotonic()
+    client.loop_start()
+    with heard:
+        heard.wait_for(lambda: len(acks) == MANY or gone, 20)
+    took = time.monotonic() - began
+    checks.should(connected == [(0, 120 if v5 else None)], f"paho-mqtt, {word}: is told no other keep-alive than it asks for ({connected})")
+    checks.should(acks == [0] * MANY and not gone, f"paho-mqtt, {word}: {MANY} envelopes in flight at once are acknowledged in one connection, {took:.2f} s")
+    client.disconnect()
+    client.loop_stop()
+
+
 def mqtt_js(checks, ward):
     device, other = ward.device("mqtt-js"), ward.device("mqtt-js-other")
     before, cases = refusals(device, other)
@@ -224,7 +255,9 @@ def mqtt_js(checks, ward):
     said = json.loads(ward.seal("settle", "--keys", device.keys, *files)) if files else {"proven": 0}
     checks.should(said["proven"] > 0, f"MQTT.js: hears proofs; aceso seal settle forgets {said['proven']} envelopes")
     heard_more = run({**job, "window": 0})
-    checks.should(heard_more["putOut"] == 0x93, "MQTT.js: more than 64 at once, which it does not prevent, end the connection with 0x93")
+    codes = [ack and ack["code"] for ack in heard_more["acks"][:len(good)]]
+    checks.should(heard_more["putOut"] is None and codes == [0] * len(good),
+                  f"MQTT.js: {len(job['topics'])} at once, which it does not prevent, are held back and all acknowledged")
     for (name, _, _, code, _), ack in zip(cases, heard["acks"][len(good):]):
         checks.should(ack["code"] == code, f"MQTT.js: {name} is refused with 0x{code:02x}")
 
@@ -257,6 +290,14 @@ def doors(checks, ward):
     checks.should(refused(raw.context(node=device.node)), "TLS: a client without a certificate is refused")
     checks.should(refused(raw.context(*stranger(ward.folder), node=device.node)), "TLS: a certificate of an unregistered key is refused")
     checks.should(refused(raw.context(*own, node=device.node, highest=ssl.TLSVersion.TLSv1_2)), "TLS: version 1.2 is refused")
+    # OpenSSL's own client, with its clock at Unix time 0, where a device without a set clock stands.
+    for at, word in ((0, "1970"), (1, "1970"), (2**31, "2038")):
+        done = subprocess.run(
+            ["openssl", "s_client", "-connect", ward.address, "-tls1_3", "-attime", str(at), "-verify_return_error",
+             "-CAfile", device.node, "-cert", device.cert, "-key", device.key, "-quiet", "-no_ign_eof"],
+            input=b"Q\n", capture_output=True, timeout=2 * WAIT_S)
+        checks.should(b"verify error" not in done.stderr and b"alert" not in done.stderr and b"depth=0 CN = aceso" in done.stderr,
+                      f"OpenSSL: a client whose clock says {word} ({at} s) believes the node's certificate")
     unpaired = ward.folder / "unpaired"
     ward.seal("init", "--keys", unpaired, "--request", ward.folder / "unpaired.request")
     for arguments, word in (
@@ -276,11 +317,17 @@ def doors(checks, ward):
         done = ward.seal(*arguments, check=False)
         said = done.stderr.decode().strip().splitlines()
         checks.should(done.returncode != 0 and any(word in line for line in said), f"aceso seal: says \"{said[0] if said else ''}\"")
-    lines = b'[{"n":"co2","v":600}]\n[{"n":"co2","u":"Cel","v":600}]\n[{"n":"tvoc","v":80}]\n'
+    lines = b'[{"n":"co2","v":600},{"n":"smell","v":3}]\n[{"n":"co2","u":"Cel","v":600}]\n[{"bver":26,"n":"tvoc","u":"/","v":8e-8}]\n{}\n'
     done = ward.seal("readings", "--keys", device.keys, check=False, input=lines)
     good = [json.loads(line) for line in done.stdout.splitlines()]
-    checks.should(done.returncode == 1 and [one["line"] for one in good] == [1, 3] and b"line 2: co2 is given in ppm" in done.stderr,
-                  "aceso seal: a wrong pack among good ones is named, and the others are sealed")
+    said = done.stderr.decode()
+    checks.should(done.returncode == 1 and [one["line"] for one in good] == [1, 3],
+                  "aceso seal: a wrong record or pack among good ones keeps none of the others back")
+    checks.should(good[0]["refused"] == [{"record": 2, "why": good[0]["refused"][0]["why"]}] and "refused" not in good[1],
+                  f"aceso seal: the envelope's line says what is missing in it: \"{good[0]['refused'][0]['why'][:40]}…\"")
+    checks.should(all(word in said for word in ("line 1: record 2: there is no metric `smell`", "line 2: record 1: co2 is given in ppm", "line 4: not a SenML pack")),
+                  "aceso seal: what is refused is named by line and record")
+    checks.should("refused: 1 of 4 packs whole, and 2 of 4 records of the others" in said, "aceso seal: and counted")
     seqs = [cbor.header_of(bytes.fromhex(one["envelope"]))[cbor.SEQ] for one in good]
     checks.should(seqs == [0, 1], "aceso seal: what was refused used no number")
 
@@ -293,6 +340,7 @@ def main():
         try:
             parts = [(part.__name__, partial(part, checks, ward)) for part in (doors, mosquitto, mqtt_js)]
             parts += [(f"paho-{5 if v5 else 311}", partial(with_paho, checks, ward, v5)) for v5 in (True, False)]
+            parts += [(f"paho-flood-{5 if v5 else 311}", partial(paho_without_a_window, checks, ward, v5)) for v5 in (True, False)]
             checks.run([*parts, *interop.tests(checks, ward)])
         finally:
             ward.stop()

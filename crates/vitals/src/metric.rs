@@ -28,10 +28,36 @@ pub struct MetricInfo {
     pub axis: (i32, i32),
     /// Word for the LCD of a board: ASCII, at most 10 characters.
     pub lcd: &'static str,
-    /// Units that a SenML record (RFC 8428) may name; the first is SenML's own.
-    pub senml_units: &'static [&'static str],
+    /// Units that a SenML record (RFC 8428, RFC 8798) may name; the first is the metric's own.
+    pub senml_units: &'static [SenmlUnit],
     /// Limits for an adult, raw units; none where no value raises an alarm.
     pub limits: Option<AdultLimits>,
+}
+
+/// A unit of a SenML record: a value in it, times [`SenmlUnit::times`], less [`SenmlUnit::less_hundredths`], is the
+/// value in the metric's own unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SenmlUnit {
+    /// As it is written in `u`.
+    pub name: &'static str,
+    /// How many of the metric's own unit it is.
+    pub times: u32,
+    /// What is taken off afterwards, hundredths of the metric's own unit.
+    pub less_hundredths: u32,
+}
+
+impl SenmlUnit {
+    const fn same(name: &'static str) -> Self {
+        Self::times(name, 1)
+    }
+
+    const fn times(name: &'static str, times: u32) -> Self {
+        Self { name, times, less_hundredths: 0 }
+    }
+
+    const fn kelvin() -> Self {
+        Self { name: "K", times: 1, less_hundredths: 27_315 }
+    }
 }
 
 /// Limits of a metric for an adult, from the NEWS2 bands where these name it (our mapping to priorities).
@@ -82,7 +108,14 @@ metrics! {
         plausible: (150, 3000),
         axis: (400, 1400),
         lcd: "PULSE",
-        senml_units: &["beat/min", "/min", "bpm"],
+        senml_units: &[
+            SenmlUnit::same("beat/min"),
+            SenmlUnit::same("1/min"),
+            SenmlUnit::times("1/s", 60),
+            SenmlUnit::times("Hz", 60),
+            SenmlUnit::same("/min"),
+            SenmlUnit::same("bpm"),
+        ],
         limits: Some(AdultLimits {
             above: [Some(910), Some(1110), Some(1310)],
             below: [None, Some(500), Some(400)],
@@ -103,7 +136,7 @@ metrics! {
         plausible: (2500, 4500),
         axis: (3500, 4000),
         lcd: "TEMP",
-        senml_units: &["Cel"],
+        senml_units: &[SenmlUnit::same("Cel"), SenmlUnit::kelvin()],
         limits: Some(AdultLimits {
             above: [Some(3810), Some(3910), None],
             below: [Some(3600), None, Some(3500)],
@@ -124,7 +157,7 @@ metrics! {
         plausible: (-400, 850),
         axis: (150, 320),
         lcd: "ROOM TEMP",
-        senml_units: &["Cel"],
+        senml_units: &[SenmlUnit::same("Cel"), SenmlUnit::kelvin()],
         limits: Some(AdultLimits {
             above: [Some(300), None, None],
             below: [Some(160), None, None],
@@ -145,7 +178,12 @@ metrics! {
         plausible: (0, 1000),
         axis: (200, 800),
         lcd: "HUMIDITY",
-        senml_units: &["%RH", "%"],
+        senml_units: &[
+            SenmlUnit::same("%RH"),
+            SenmlUnit::same("%"),
+            SenmlUnit::same("/100"),
+            SenmlUnit::times("/", 100),
+        ],
         limits: None,
     }
     /// Fine particles, tenths of a microgram per cubic metre.
@@ -161,7 +199,7 @@ metrics! {
         plausible: (0, 50_000),
         axis: (0, 600),
         lcd: "PM2.5",
-        senml_units: &["ug/m3"],
+        senml_units: &[SenmlUnit::same("ug/m3"), SenmlUnit::times("kg/m3", 1_000_000_000)],
         limits: Some(AdultLimits {
             above: [Some(554), Some(1254), None],
             below: [None; 3],
@@ -182,7 +220,7 @@ metrics! {
         plausible: (0, 60_000),
         axis: (0, 1000),
         lcd: "PM10",
-        senml_units: &["ug/m3"],
+        senml_units: &[SenmlUnit::same("ug/m3"), SenmlUnit::times("kg/m3", 1_000_000_000)],
         limits: None,
     }
     /// Carbon dioxide, parts per million.
@@ -198,7 +236,7 @@ metrics! {
         plausible: (0, 40_000),
         axis: (400, 2200),
         lcd: "CO2",
-        senml_units: &["ppm"],
+        senml_units: &[SenmlUnit::same("ppm"), SenmlUnit::times("/", 1_000_000)],
         limits: Some(AdultLimits {
             above: [Some(2000), None, None],
             below: [None; 3],
@@ -219,7 +257,11 @@ metrics! {
         plausible: (0, 65_000),
         axis: (0, 600),
         lcd: "TVOC",
-        senml_units: &["ppb"],
+        senml_units: &[
+            SenmlUnit::same("ppb"),
+            SenmlUnit::times("ppm", 1_000),
+            SenmlUnit::times("/", 1_000_000_000),
+        ],
         limits: None,
     }
     /// Air quality index from PM2.5, US EPA table of May 2024.
@@ -235,7 +277,7 @@ metrics! {
         plausible: (0, 1000),
         axis: (0, 200),
         lcd: "AIR",
-        senml_units: &["1", "{AQI}"],
+        senml_units: &[SenmlUnit::same("1"), SenmlUnit::same("/"), SenmlUnit::same("{AQI}")],
         limits: None,
     }
 }
@@ -372,7 +414,12 @@ mod tests {
         for metric in Metric::ALL {
             let (axis, plausible) = (metric.info().axis, metric.info().plausible);
             assert!(plausible.0 <= axis.0 && axis.0 < axis.1 && axis.1 <= plausible.1, "{metric:?}");
-            assert!(!metric.info().senml_units.is_empty(), "{metric:?}");
+            let units = metric.info().senml_units;
+            assert_eq!(
+                (units[0].times, units[0].less_hundredths),
+                (1, 0),
+                "{metric:?}: its own unit comes first"
+            );
         }
     }
 

@@ -1,15 +1,17 @@
 //! `aceso seal`: valid envelopes for MQTT clients that are not ours. Keys, nonces and journal are the
 //! gateway's; this is its command line. `docs/integrate.md` is the manual.
 
+mod decimal;
 mod pem;
 mod readings;
+mod senml;
 
 use crate::clean_shutdown;
 use anyhow::{Context, Result};
 use gateway::{ThirdPartySealer, third_party_sealer};
 use host::clock;
-use readings::Source;
-use serde_json::json;
+use senml::Pack;
+use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -161,7 +163,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
         Step::Again { keys } => {
             let mut author = open(&keys)?;
             for bytes in author.unproven()? {
-                print_line(&author, &bytes, None)?;
+                print_line(&author, &bytes, json!({}))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -244,7 +246,7 @@ fn readings(options: &ReadingsOptions) -> Result<ExitCode> {
     );
     for sealed in author.seal(options.sensor, &read, options.clock, now_ms)? {
         match &options.out {
-            _ if options.lines => print_line(&author, &sealed.bytes, None)?,
+            _ if options.lines => print_line(&author, &sealed.bytes, json!({}))?,
             Some(file) => write(file, &sealed.bytes, 0o600)?,
             None => io::stdout().write_all(&sealed.bytes)?,
         }
@@ -253,10 +255,51 @@ fn readings(options: &ReadingsOptions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Seals pack after pack. A wrong one is named on standard error, and the next one is read.
+/// What was refused of the packs read so far.
+#[derive(Debug, Default)]
+struct Refused {
+    packs: usize,
+    wrong_packs: usize,
+    records: usize,
+    wrong_records: usize,
+}
+
+impl Refused {
+    /// Says on standard error what is refused of the pack in this line, and counts it.
+    fn note(&mut self, line: u64, pack: &Result<Pack>) -> io::Result<()> {
+        let mut err = io::stderr().lock();
+        self.packs += 1;
+        match pack {
+            Ok(pack) => {
+                self.records += pack.readings.len() + pack.refused.len();
+                self.wrong_records += pack.refused.len();
+                for (record, why) in &pack.refused {
+                    writeln!(err, "aceso: line {line}: record {record}: {why}")?;
+                }
+            }
+            Err(why) => {
+                self.wrong_packs += 1;
+                writeln!(err, "aceso: line {line}: {why:#}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sums, if anything was refused.
+    fn sum(&self) -> Option<String> {
+        let Self { packs, wrong_packs, records, wrong_records } = self;
+        (wrong_packs + wrong_records > 0).then(|| {
+            format!(
+                "refused: {wrong_packs} of {packs} packs whole, and {wrong_records} of {records} records of the others"
+            )
+        })
+    }
+}
+
+/// Seals pack after pack. What is refused is named on standard error, and the next one is read.
 fn senml(options: &ReadingsOptions, author: &mut ThirdPartySealer) -> Result<ExitCode> {
     let mut input = io::stdin().lock();
-    let mut worst = ExitCode::SUCCESS;
+    let mut refused = Refused::default();
     for number in 1_u64.. {
         let mut line = Vec::new();
         let read = (&mut input).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
@@ -271,37 +314,40 @@ fn senml(options: &ReadingsOptions, author: &mut ThirdPartySealer) -> Result<Exi
             continue;
         }
         let now_ms = clock::now_ms();
-        let sealed = readings::pack(&line, Source { now_ms })
-            .map_err(anyhow::Error::from)
-            .and_then(|readings| Ok(author.seal(options.sensor, &readings, options.clock, now_ms)?));
-        match sealed {
-            Ok(sealed) => {
-                for envelope in sealed {
-                    print_line(author, &envelope.bytes, Some(number))?;
-                }
+        let mut sealed = Vec::new();
+        let pack = senml::read(&line, now_ms).map_err(anyhow::Error::from).and_then(|pack| {
+            if !pack.readings.is_empty() {
+                sealed = author.seal(options.sensor, &pack.readings, options.clock, now_ms)?;
             }
-            Err(why) => {
-                writeln!(io::stderr(), "aceso: line {number}: {why:#}")?;
-                worst = ExitCode::FAILURE;
-            }
+            Ok(pack)
+        });
+        refused.note(number, &pack)?;
+        let mut said = json!({ "line": number });
+        if let Ok(Pack { refused, .. }) = &pack
+            && !refused.is_empty()
+        {
+            let refused =
+                refused.iter().map(|(record, why)| json!({ "record": record, "why": why.to_string() }));
+            said["refused"] = refused.collect();
+        }
+        for envelope in sealed {
+            print_line(author, &envelope.bytes, said.clone())?;
         }
     }
-    Ok(worst)
+    let Some(sum) = refused.sum() else { return Ok(ExitCode::SUCCESS) };
+    writeln!(io::stderr(), "aceso: {sum}")?;
+    Ok(ExitCode::FAILURE)
 }
 
-fn print_line(author: &ThirdPartySealer, bytes: &[u8], line: Option<u64>) -> Result<()> {
+/// Prints a line of JSON about an envelope, with the fields of `said`, an object, beside its own.
+fn print_line(author: &ThirdPartySealer, bytes: &[u8], mut said: Value) -> Result<()> {
     let envelope = Envelope::decode(bytes).map_err(|why| anyhow::anyhow!("{why}"))?;
-    let mut said = json!({
-        "topic": format!("d/{}/e", author.gateway()),
-        "class": envelope.header.class.word(),
-        "stream": envelope.header.stream.to_string(),
-        "seq": envelope.header.seq,
-        "hash": hex::encode(vitals::envelope::header_hash(&envelope.header_bytes)),
-        "envelope": hex::encode(bytes),
-    });
-    if let Some(line) = line {
-        said["line"] = line.into();
-    }
+    said["topic"] = json!(format!("d/{}/e", author.gateway()));
+    said["class"] = json!(envelope.header.class.word());
+    said["stream"] = json!(envelope.header.stream.to_string());
+    said["seq"] = json!(envelope.header.seq);
+    said["hash"] = json!(hex::encode(vitals::envelope::header_hash(&envelope.header_bytes)));
+    said["envelope"] = json!(hex::encode(bytes));
     let mut out = io::stdout().lock();
     writeln!(out, "{said}")?;
     // Whoever publishes waits for this line, not for a buffer to fill.

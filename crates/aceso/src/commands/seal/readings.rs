@@ -1,16 +1,11 @@
-//! Readings as people and other makers' programs write them: `METRIC=VALUE`, and SenML (RFC 8428).
-//! Errors name the field and what is allowed, never the value.
+//! Readings as people write them, `METRIC=VALUE`, and why something is none. Errors name the field and what is
+//! allowed, never the value.
 
-use serde::Deserialize;
-use serde_json::Number;
+use super::decimal::{Decimal, NoDecimal};
 use std::fmt;
 use vitals::envelope::{COUNT_MAX, TIME_MAX_MS};
 use vitals::metric::{Absence, Metric, Reading, Sample};
 
-/// SenML times below this, seconds, are relative to now (RFC 8428, section 4.5.3).
-const RELATIVE_BELOW_S: f64 = 268_435_456.0;
-/// Highest SenML version there is.
-const SENML_VERSION: u32 = 10;
 const REASONS: [(&str, Absence); 6] = [
     ("sensor_off", Absence::SensorOff),
     ("noisy", Absence::Noisy),
@@ -29,10 +24,22 @@ pub(super) enum NotAReading {
     Implausible(Metric),
     Unit(Metric),
     Time(&'static str),
+    /// Of a SenML pack: it is none.
     Senml(String),
-    /// The record's number in its pack, from 1.
-    NoValue(usize),
+    /// Of a SenML pack: too many records, or none.
     Count(usize),
+    /// Of a SenML record: no JSON object.
+    NoRecord,
+    /// Of a SenML record: a field of the wrong type, or twice.
+    Field(String),
+    /// Of a SenML record: an unknown label that has to be understood.
+    MustUnderstand(String),
+    /// Of a SenML record: its name.
+    Name,
+    /// Of a SenML record: no value, or several.
+    NoValue,
+    /// Of a SenML record: it rests on a base field that this one, from 1, has wrong.
+    RestsOn(usize),
 }
 
 impl fmt::Display for NotAReading {
@@ -44,7 +51,7 @@ impl fmt::Display for NotAReading {
                 f,
                 "{}: write a plain decimal number in {}, or one of {}",
                 metric.info().name,
-                metric.info().senml_units[0],
+                metric.info().senml_units[0].name,
                 REASONS.map(|(word, _)| word).join(", ")
             ),
             Self::Implausible(metric) => {
@@ -55,18 +62,31 @@ impl fmt::Display for NotAReading {
                     metric.info().name,
                     metric.in_unit(low),
                     metric.in_unit(high),
-                    metric.info().senml_units[0]
+                    metric.info().senml_units[0].name
                 )
             }
             Self::Unit(metric) => {
-                write!(f, "{} is given in {}", metric.info().name, metric.info().senml_units.join(" or "))
+                let units: Vec<&str> = metric.info().senml_units.iter().map(|unit| unit.name).collect();
+                write!(f, "{} is given in {}", metric.info().name, units.join(" or "))
             }
             Self::Time(field) => write!(f, "{field}: the time is before 1970 or after 2200"),
             Self::Senml(what) => write!(f, "not a SenML pack: {what}"),
-            Self::NoValue(at) => {
-                write!(f, "record {at} has no value: `v` is a number, `vs` a reason why there is none")
-            }
             Self::Count(count) => write!(f, "a pack holds 1 to {COUNT_MAX} records, not {count}"),
+            Self::NoRecord => f.write_str("a record is a JSON object"),
+            Self::Field(label) => write!(f, "the field `{label}` is of the wrong type, or stands there twice"),
+            Self::MustUnderstand(label) => write!(
+                f,
+                "the field `{label}` is not understood here, and its name says that it must be (RFC 8428, section 4.4)"
+            ),
+            Self::Name => f.write_str(
+                "its name must begin with a letter or digit and have only letters, digits and - : . / _ \
+                 (RFC 8428, section 4.5.1)",
+            ),
+            Self::NoValue => f.write_str(
+                "it must have exactly one value (RFC 8428, section 4.2): `v`, a number, or `vs`, a reason why \
+                 there is none",
+            ),
+            Self::RestsOn(record) => write!(f, "it rests on a base field that record {record} has wrong"),
         }
     }
 }
@@ -77,41 +97,28 @@ fn metrics() -> String {
     Metric::ALL.iter().map(|metric| metric.info().name).collect::<Vec<_>>().join(", ")
 }
 
-fn metric(name: &str) -> Result<Metric, NotAReading> {
+/// The metric of this name.
+pub(super) fn metric(name: &str) -> Result<Metric, NotAReading> {
     Metric::from_name(name).ok_or_else(|| NotAReading::Metric(name.chars().take(64).collect()))
 }
 
-/// A decimal number in the metric's unit, rounded half away from zero to the metric's step. Decimal
-/// from end to end: no binary fraction comes in between.
-fn value(metric: Metric, text: &str) -> Result<i32, NotAReading> {
-    let wrong = NotAReading::Value(metric);
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || digits.ends_with('.') || !all_digits(whole) || !all_digits(fraction) {
-        return Err(wrong);
-    }
-    let decimals = usize::from(metric.info().decimals);
-    let kept = fraction.bytes().chain(std::iter::repeat(b'0')).take(decimals);
-    let mut raw = 0_i64;
-    for byte in whole.bytes().chain(kept) {
-        raw = raw
-            .checked_mul(10)
-            .and_then(|raw| raw.checked_add(i64::from(byte - b'0')))
-            .ok_or(NotAReading::Implausible(metric))?;
-    }
-    if fraction.as_bytes().get(decimals).is_some_and(|byte| *byte >= b'5') {
-        raw += 1;
-    }
-    let raw = i32::try_from(if negative { -raw } else { raw }).ok();
+/// A number in the metric's unit, rounded half away from zero to the metric's step.
+pub(super) fn raw(metric: Metric, value: Decimal) -> Result<i32, NotAReading> {
     let (low, high) = metric.info().plausible;
-    raw.filter(|raw| (low..=high).contains(raw)).ok_or(NotAReading::Implausible(metric))
+    let raw = value.rounded(metric.info().decimals).filter(|raw| (low..=high).contains(raw));
+    raw.ok_or(NotAReading::Implausible(metric))
 }
 
-fn reason(word: &str) -> Option<Absence> {
+fn value(metric: Metric, text: &str) -> Result<i32, NotAReading> {
+    match Decimal::read(text) {
+        Ok(value) if !text.contains(['e', 'E']) => raw(metric, value),
+        Err(NoDecimal::TooLarge) => Err(NotAReading::Implausible(metric)),
+        _ => Err(NotAReading::Value(metric)),
+    }
+}
+
+/// The reason for an absent value of this name.
+pub(super) fn reason(word: &str) -> Option<Absence> {
     REASONS.iter().find(|(name, _)| *name == word).map(|(_, reason)| *reason)
 }
 
@@ -129,92 +136,10 @@ pub(super) fn argument(text: &str, at_ms: u64) -> Result<Reading, NotAReading> {
     Ok(Reading { metric, at_ms, sample })
 }
 
-/// Where a pack comes in.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Source {
-    /// Now, for records without a time.
-    pub(super) now_ms: u64,
-}
-
-/// One SenML record; a field of another name is refused rather than overlooked.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
-    bver: Option<u32>,
-    bn: Option<String>,
-    bt: Option<f64>,
-    bu: Option<String>,
-    n: Option<String>,
-    u: Option<String>,
-    t: Option<f64>,
-    v: Option<Number>,
-    vs: Option<String>,
-}
-
-/// Reads one SenML pack in JSON. The last part of a record's name, after `:` or `/`, is the metric.
-pub(super) fn pack(json: &[u8], source: Source) -> Result<Vec<Reading>, NotAReading> {
-    let records: Vec<Record> = serde_json::from_slice(json).map_err(|why| NotAReading::Senml(named(&why)))?;
-    if records.is_empty() || records.len() > COUNT_MAX as usize {
-        return Err(NotAReading::Count(records.len()));
-    }
-    let (mut base_name, mut base_time, mut base_unit) = (String::new(), 0.0, None);
-    let mut readings = Vec::with_capacity(records.len());
-    for (at, record) in records.into_iter().enumerate() {
-        if record.bver.is_some_and(|version| version > SENML_VERSION) {
-            return Err(NotAReading::Senml(format!("`bver` is above {SENML_VERSION}")));
-        }
-        base_name = record.bn.unwrap_or(base_name);
-        base_time = record.bt.unwrap_or(base_time);
-        base_unit = record.bu.or(base_unit);
-        let name = format!("{base_name}{}", record.n.unwrap_or_default());
-        let metric = metric(name.rsplit([':', '/']).next().unwrap_or_default())?;
-        let unit = record.u.as_ref().or(base_unit.as_ref());
-        if unit.is_some_and(|unit| !metric.info().senml_units.contains(&unit.as_str())) {
-            return Err(NotAReading::Unit(metric));
-        }
-        let sample = match (&record.v, &record.vs) {
-            (Some(number), None) => Sample::Measured(value(metric, &number.to_string())?),
-            (None, Some(word)) => Sample::Absent(reason(word).ok_or(NotAReading::Value(metric))?),
-            _ => return Err(NotAReading::NoValue(at + 1)),
-        };
-        let at_ms = time_ms(base_time + record.t.unwrap_or(0.0), source.now_ms)?;
-        readings.push(Reading { metric, at_ms, sample });
-    }
-    Ok(readings)
-}
-
-/// What the parser minds, without a value: its sentences quote what they found.
-fn named(why: &serde_json::Error) -> String {
-    let text = why.to_string();
-    match text.split_once('`') {
-        Some(("unknown field ", rest)) => {
-            format!("the field `{}` is not understood here", rest.split('`').next().unwrap_or_default())
-        }
-        _ => format!("an array of records is expected; see column {}", why.column()),
-    }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range: checked above")]
-fn time_ms(seconds: f64, now_ms: u64) -> Result<u64, NotAReading> {
-    let ms = (seconds * 1000.0).round();
-    let ms = if seconds < RELATIVE_BELOW_S { now_ms as f64 + ms } else { ms };
-    if ms.is_finite() && (0.0..=TIME_MAX_MS as f64).contains(&ms) {
-        Ok(ms as u64)
-    } else {
-        Err(NotAReading::Time("t"))
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    const NOW: Source = Source { now_ms: 1_795_348_800_000 };
-
-    fn measured(metric: Metric, raw: i32, at_ms: u64) -> Reading {
-        Reading { metric, at_ms, sample: Sample::Measured(raw) }
-    }
 
     #[test]
     fn an_argument_is_a_decimal_in_the_metric_s_unit() {
@@ -249,45 +174,6 @@ mod tests {
     }
 
     #[test]
-    fn a_senml_pack_is_read_with_its_base_fields() {
-        let text = br#"[{"bn":"urn:dev:mac:0024befffe804ff1:","bt":1795348799.5,"bu":"beat/min","n":"heart_rate","v":72.4},
-            {"n":"heart_rate","t":1,"v":73},{"n":"body_temperature","u":"Cel","t":1.25,"v":36.6},
-            {"n":"heart_rate","t":2,"vs":"noisy"}]"#;
-        let at = 1_795_348_799_500;
-        assert_eq!(
-            pack(text, NOW).unwrap(),
-            [
-                measured(Metric::HeartRate, 724, at),
-                measured(Metric::HeartRate, 730, at + 1000),
-                measured(Metric::BodyTemperature, 3660, at + 1250),
-                Reading {
-                    metric: Metric::HeartRate,
-                    at_ms: at + 2000,
-                    sample: Sample::Absent(Absence::Noisy)
-                },
-            ]
-        );
-        let relative = pack(br#"[{"n":"co2","v":600,"t":-5}]"#, NOW).unwrap();
-        assert_eq!(relative, [measured(Metric::Co2, 600, NOW.now_ms - 5000)]);
-    }
-
-    #[test]
-    fn a_wrong_pack_is_named() {
-        let says = |text: &str| pack(text.as_bytes(), NOW).unwrap_err().to_string();
-        assert!(says("72").contains("array of records"));
-        assert!(says("[]").contains("1 to 4096 records"));
-        assert!(says(r#"[{"n":"co2","v":"72"}]"#).contains("array of records is expected; see column"));
-        assert!(!says(r#"[{"n":"co2","v":"4711"}]"#).contains("4711"));
-        assert!(says(r#"[{"n":"co2","s":1,"v":2}]"#).contains("`s` is not understood"));
-        assert!(says(r#"[{"n":"co2"}]"#).contains("record 1 has no value"));
-        assert!(says(r#"[{"n":"heart_rate","u":"Hz","v":1.2}]"#).contains("given in beat/min or /min"));
-        assert!(says(r#"[{"n":"co2","v":600,"t":1e12}]"#).contains("after 2200"));
-        assert!(says(r#"[{"n":"co2","vs":"bad"}]"#).contains("sensor_off"));
-        assert!(says(r#"[{"n":"co2","v":1e300}]"#).contains("plain decimal"));
-        assert!(says(r#"[{"bver":11,"n":"co2","v":600}]"#).contains("`bver`"));
-    }
-
-    #[test]
     fn the_manual_names_every_metric_with_unit_range_and_step() {
         let manual = include_str!("../../../../../docs/integrate.md").replace('\u{2212}', "-");
         for metric in Metric::ALL {
@@ -295,11 +181,15 @@ mod tests {
             let row = format!(
                 "| `{}` | {} | {} | {} | {} |",
                 metric.info().name,
-                metric.info().senml_units[0],
+                metric.info().senml_units[0].name,
                 metric.in_unit(low),
                 metric.in_unit(high),
                 metric.in_unit(1)
             );
+            assert!(manual.contains(&row), "{row}");
+            let units: Vec<_> =
+                metric.info().senml_units.iter().map(|unit| format!("`{}`", unit.name)).collect();
+            let row = format!("| `{}` | {} |", metric.info().name, units.join(" "));
             assert!(manual.contains(&row), "{row}");
         }
         for (reason, _) in REASONS {
