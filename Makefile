@@ -95,7 +95,7 @@ pictures: tools ## A picture of every state of every page, at three widths, ligh
 	$(CARGO) build --release --locked --workspace --example page_states
 	node tests-browser/pictures.mjs --server "$(CARGO_TARGET_DIR)/release/examples/page_states" --out "$${PICTURES:-$$(mktemp -d)}"
 
-foreign: build tools ## viem, ethers, cast, alloy, mosquitto, paho-mqtt and MQTT.js use a real node, and are refused as documented.
+foreign: build tools ## viem, ethers, cast, alloy, web3.py, mosquitto, paho-mqtt and MQTT.js use a real node, and are refused as documented.
 	scripts/foreign-check.sh "$(BINARY)"
 
 # Cheap checks first.

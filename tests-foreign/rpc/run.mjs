@@ -1,9 +1,9 @@
-// Ethereum clients that are not ours, unmodified, against a real node: viem, ethers, cast and alloy deploy
+// Ethereum clients that are not ours, unmodified, against a real node: viem, ethers, cast, web3.py and alloy deploy
 // a contract, call it, read its events, are told why it refuses, and check proofs against a state root.
 //
-//     run.mjs BINARY [ALLOY]
+//     run.mjs BINARY [ALLOY [PYTHON]]
 //
-// ALLOY is the program of ../alloy, which does the same with alloy.
+// ALLOY is the program of ../alloy, which does the same with alloy; PYTHON one that has web3.py.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -189,6 +189,16 @@ async function withAlloy(node, account, { bytecode }) {
   for (const line of stdout.trim().split('\n')) should(line.startsWith('ok '), line.replace(/^(not )?ok /, ''))
 }
 
+/** The same in Python. */
+async function withWeb3(node, account, { abi, bytecode }) {
+  const python = process.argv[4]
+  if (!python) return console.log('web3.py: not asked for')
+  const words = [here('web3_client.py'), node.url, node.token, account.secret, bytecode, JSON.stringify(abi)]
+  const { stdout } = await run(python, words, { timeout: 60_000, env: { PYTHONDONTWRITEBYTECODE: '1' } })
+    .catch((why) => ({ stdout: `${why.stdout}\nnot ok web3.py: ${why.stderr || 'a check failed'}` }))
+  for (const line of stdout.trim().split('\n')) should(line.startsWith('ok '), line.replace(/^(not )?ok /, ''))
+}
+
 /** The port itself: who is let in, and what is no question. */
 async function atTheDoor(node) {
   const call = { jsonrpc: '2.0', id: 1, method: 'eth_chainId', params: [] }
@@ -219,8 +229,8 @@ async function atTheDoor(node) {
     'door: a page of a named origin may ask',
   )
   should((await status({ method: 'OPTIONS', headers: { Origin: 'https://evil.example' } })) === 403, 'door: others may not')
-  const bomb = await ask({ body: JSON.stringify(Array(5000).fill(call)) })
-  should((await bomb.json()).error.code === -32600, 'door: a batch bomb is refused')
+  const bomb = await (await ask({ body: JSON.stringify(Array(5000).fill(call)) })).json()
+  should(bomb.length === 1 && bomb[0].error.code === -32600 && bomb[0].id === 1, 'door: a batch bomb is refused as geth does, once')
   const deep = await ask({ body: '['.repeat(500_000) })
   should((await deep.json()).error.code === -32700, 'door: deep JSON is refused')
   const only = await ask({ body: JSON.stringify({ jsonrpc: '2.0', method: 'eth_chainId' }) })
@@ -239,6 +249,7 @@ try {
   await part('ethers', () => withEthers(node, account, tally))
   await part('cast', () => withCast(node, account, tally))
   await part('alloy', () => withAlloy(node, account, tally))
+  await part('web3.py', () => withWeb3(node, account, tally))
 } finally {
   await node.stop()
   await node.remove()

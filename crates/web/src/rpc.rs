@@ -273,7 +273,8 @@ async fn answer(rpc: &Rpc, request: Request, known_origin: bool) -> Result<Respo
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     // A browser asks (preflight) before it sends this media type from another origin.
     if !media.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json") {
-        let why = "the content type must be application/json";
+        let why = "the content type must be application/json: send the header Content-Type: application/json (web3.py \
+                   sends only the headers it is given, so give it this one too)";
         return Err(Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Reason::Form, -32600, why));
     }
     let body = read(rpc, request).await?;

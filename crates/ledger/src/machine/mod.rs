@@ -29,7 +29,7 @@ pub use nodes::{NODE_CACHE_BYTES, NodeFault};
 pub use reads::{Call, Called};
 pub use receipt::{REVERT_BYTES_MAX, Receipt};
 pub(crate) use state::{Flat, State};
-pub use store::{FinalBlock, Summary};
+pub use store::{FinalBlock, FoundHeights, Summary};
 pub use tables::StoreError;
 pub use view::View;
 

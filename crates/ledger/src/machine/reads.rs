@@ -1,12 +1,12 @@
 //! Reads beyond the organisation's own: blocks by digest, events, calls that change nothing.
 
 use super::execute::{evm_block, evm_rules};
-use super::{BlockEnv, Machine, Receipt, StoreError, Summary, View};
+use super::{BlockEnv, FoundHeights, Machine, Receipt, StoreError, Summary, View};
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, Bloom, Bytes, TxKind, U256};
 use alloy_trie::TrieAccount;
 use revm::context::TxEnv;
-use revm::context::result::{EVMError, ExecutionResult, InvalidTransaction};
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError};
 use revm::database_interface::WrapDatabaseRef;
 use revm::{Context, ExecuteEvm, MainBuilder, MainContext};
 use std::ops::RangeInclusive;
@@ -50,8 +50,8 @@ pub enum Called {
     },
     /// It ends otherwise, with all its gas gone.
     Halted {
-        /// Why, in the EVM's words.
-        why: String,
+        /// Why, in the words of Ethereum's first client, which tools look for.
+        why: &'static str,
         /// True if more gas could help.
         out_of_gas: bool,
         /// Gas used.
@@ -84,16 +84,18 @@ impl Machine {
         self.0.store.summary(height)
     }
 
-    /// Heights in a range whose events may be wanted, ascending.
+    /// Heights in a range whose events may be wanted, ascending; at most `blocks_max` blocks that have
+    /// transactions are looked at. Blocks without any cost nothing.
     ///
     /// # Errors
     /// If the store fails.
     pub fn heights_with(
         &self,
         heights: RangeInclusive<u64>,
+        blocks_max: usize,
         wanted: impl Fn(&Bloom) -> bool,
-    ) -> Result<Vec<u64>, StoreError> {
-        self.0.store.heights_with(heights, wanted)
+    ) -> Result<FoundHeights, StoreError> {
+        self.0.store.heights_with(heights, blocks_max, wanted)
     }
 
     /// Receipts of a committed height, in order.
@@ -144,8 +146,12 @@ impl Machine {
                 InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
                 | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
             )) => {
-                let why = String::from("the gas does not even cover the call itself");
+                let why = "intrinsic gas too low: the gas does not even cover the call itself";
                 return Ok(Called::Halted { why, out_of_gas: true, gas: call.gas });
+            }
+            Err(EVMError::Transaction(InvalidTransaction::LackOfFundForMaxFee { .. })) => {
+                let why = "insufficient funds for gas * price + value: nobody has a balance on this ledger";
+                return Err(why.to_owned());
             }
             Err(EVMError::Transaction(why)) => return Err(why.to_string()),
             Err(other) => return Err(other.to_string()),
@@ -157,11 +163,39 @@ impl Machine {
             }
             ExecutionResult::Revert { output, .. } => Called::Reverted { output, gas },
             ExecutionResult::Halt { reason, .. } => Called::Halted {
-                out_of_gas: matches!(reason, revm::context::result::HaltReason::OutOfGas(_)),
-                why: format!("{reason:?}"),
+                out_of_gas: matches!(reason, HaltReason::OutOfGas(_)),
+                why: halted(&reason),
                 gas,
             },
         })
+    }
+}
+
+/// Why an execution ended, as geth says it.
+fn halted(reason: &HaltReason) -> &'static str {
+    match reason {
+        HaltReason::OutOfGas(OutOfGasError::InvalidOperand) => "gas uint64 overflow",
+        HaltReason::OutOfGas(_) => "out of gas",
+        HaltReason::OpcodeNotFound | HaltReason::InvalidFEOpcode | HaltReason::NotActivated => {
+            "invalid opcode"
+        }
+        HaltReason::InvalidJump => "invalid jump destination",
+        HaltReason::StackUnderflow => "stack underflow",
+        HaltReason::StackOverflow => "stack limit reached",
+        HaltReason::OutOfOffset => "return data out of bounds",
+        HaltReason::CreateCollision => "contract address collision",
+        HaltReason::PrecompileError | HaltReason::PrecompileErrorWithContext(_) => {
+            "precompiled contract failed"
+        }
+        HaltReason::NonceOverflow => "nonce uint64 overflow",
+        HaltReason::CreateContractSizeLimit => "max code size exceeded",
+        HaltReason::CreateContractStartingWithEF => "invalid code: must not begin with 0xef",
+        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded",
+        HaltReason::StateChangeDuringStaticCall | HaltReason::CallNotAllowedInsideStatic => {
+            "write protection"
+        }
+        HaltReason::OutOfFunds | HaltReason::OverflowPayment => "insufficient balance for transfer",
+        HaltReason::CallTooDeep => "max call depth exceeded",
     }
 }
 

@@ -40,8 +40,8 @@ pub struct FinalBlock<'a, T> {
 }
 
 mod index;
-pub use index::Summary;
 pub(super) use index::note;
+pub use index::{FoundHeights, Summary};
 
 #[derive(Debug)]
 pub(crate) struct Store {

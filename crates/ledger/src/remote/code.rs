@@ -48,7 +48,8 @@ pub(super) fn deployed(document: &GenesisDocument) -> Result<Vec<Vec<u8>>, Genes
         let code: Bytes = match evm.transact_commit(call).map_err(|why| refused(why.to_string()))? {
             ExecutionResult::Success { output: Output::Call(code), .. } => code,
             ExecutionResult::Revert { output, .. } => return Err(refused(crate::contracts::reason(&output))),
-            other => return Err(refused(format!("{other:?}"))),
+            ExecutionResult::Halt { reason, .. } => return Err(refused(reason.to_string())),
+            ExecutionResult::Success { .. } => return Err(refused("it gave no code".to_owned())),
         };
         deployed.push(code.to_vec());
         // The next constructor may call this contract: keep its storage, and set its code.

@@ -118,7 +118,7 @@ impl Session<'_> {
                 Ok(json!(hex::encode_prefixed(output)))
             }
             Called::Reverted { output, .. } => Err(self.reverted(&output)?),
-            Called::Halted { why, .. } => Err(fails(&why)),
+            Called::Halted { why, .. } => Err(fails(why)),
         }
     }
 
@@ -136,7 +136,7 @@ impl Session<'_> {
             Called::Halted { out_of_gas: true, .. } => {
                 return Err(RpcRefusal::impossible(format!("gas required exceeds allowance ({most})")));
             }
-            Called::Halted { why, .. } => return Err(fails(&why)),
+            Called::Halted { why, .. } => return Err(fails(why)),
         };
         // Enough, and too little: what it used may not do, for contracts keep a part back from those they
         // call, and some gas comes back only in the end.
@@ -164,7 +164,9 @@ impl Session<'_> {
 /// A call that stopped, in the words clients look for, where they look for any.
 fn fails(why: &str) -> RpcRefusal {
     RpcRefusal::impossible(match why {
-        "OutOfFunds" => String::from("insufficient funds for transfer: nobody has a balance on this ledger"),
-        why => format!("the call fails: {why}"),
+        "insufficient balance for transfer" => {
+            "insufficient funds for transfer: nobody has a balance on this ledger"
+        }
+        why => why,
     })
 }

@@ -28,6 +28,15 @@ impl Backend {
         })
     }
 
+    /// The first height whose transactions, receipts and events this node has kept. What it never had (before a
+    /// snapshot) or let go is refused by its height, never answered with null or with nothing.
+    pub(super) fn kept_from(&self) -> Result<u64, RpcRefusal> {
+        Ok(match self.machine.base()? {
+            0 => 0,
+            base => base + 1,
+        })
+    }
+
     pub(super) fn block_at(&self, height: u64, work: &mut WorkBudget) -> Result<Block, RpcRefusal> {
         work.spend(budget::BLOCK)?;
         let header = self.machine.header(height)?;

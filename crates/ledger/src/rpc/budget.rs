@@ -35,6 +35,11 @@ impl Default for WorkBudget {
 }
 
 impl WorkBudget {
+    #[cfg(test)]
+    pub(super) fn of(gas: u64) -> Self {
+        Self { gas, ..Self::default() }
+    }
+
     fn over() -> RpcRefusal {
         RpcRefusal::limit(
             "this request asks for more work than one may: ask for less, or in several requests",

@@ -67,6 +67,10 @@ impl RpcRefusal {
         Self::with(-32005, why)
     }
 
+    pub(super) fn is_limit(&self) -> bool {
+        self.code == -32005
+    }
+
     /// The contract refused; its reason goes along.
     pub(super) fn reverted(output: &[u8]) -> Self {
         let words = crate::contracts::refusal(output)

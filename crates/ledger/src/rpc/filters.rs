@@ -2,7 +2,7 @@
 
 use super::budget;
 use super::errors::RpcRefusal;
-use super::logs::{LOG_BLOCKS_MAX, Span, Wanted};
+use super::logs::{Span, Wanted};
 use super::params::{BlockSelector, Params, Wrong, quantity};
 use super::{Backend, Caller, Session, logs, render};
 use parking_lot::MutexGuard;
@@ -14,6 +14,8 @@ use vitals::proof::header::digest;
 pub const FILTERS_MAX: usize = 1024;
 /// Most filters of one caller.
 pub const FILTERS_PER_CALLER_MAX: usize = 64;
+/// Most blocks of one answer to a poll; the next poll goes on.
+pub const FILTER_BLOCKS_MAX: u64 = 10_000;
 /// A filter that is not polled for so long is dropped, milliseconds.
 pub const FILTER_IDLE_MS_MAX: u64 = 5 * 60_000;
 
@@ -102,7 +104,9 @@ impl Session<'_> {
         if let Kind::Logs(_, Span::Range(_, BlockSelector::Height(to))) = filter.kind {
             last = last.min(to);
         }
-        last = last.min(filter.next.saturating_add(LOG_BLOCKS_MAX - 1));
+        if matches!(filter.kind, Kind::Blocks) {
+            last = last.min(filter.next.saturating_add(FILTER_BLOCKS_MAX - 1));
+        }
         if last < filter.next {
             return Ok(json!([]));
         }

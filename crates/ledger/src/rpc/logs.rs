@@ -9,8 +9,8 @@ use alloy_primitives::{Address, B256, Bloom, BloomInput, Log, keccak256};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
-/// Most blocks of one question.
-pub const LOG_BLOCKS_MAX: u64 = 10_000;
+/// Blocks with transactions that are looked at before their work is counted.
+const PAGE_BLOCKS: usize = 1_024;
 /// Most events of one answer.
 pub const LOGS_MAX: usize = 10_000;
 /// Most addresses, and most alternatives for one topic.
@@ -94,7 +94,7 @@ pub(super) fn read(value: &Value) -> Result<(Wanted, Span), Wrong> {
 }
 
 impl Backend {
-    /// The heights of a span that are there; refuses one that is too long.
+    /// The heights of a span that are there; refuses one with blocks that are not kept here.
     pub(super) fn heights(&self, span: Span) -> Result<Option<RangeInclusive<u64>>, RpcRefusal> {
         let tip = self.machine.tip().height;
         let (from, to) = match span {
@@ -122,10 +122,12 @@ impl Backend {
         if from > to {
             return Ok(None);
         }
-        if to - from >= LOG_BLOCKS_MAX {
-            return Err(RpcRefusal::params(format!(
-                "{} blocks are asked for; at most {LOG_BLOCKS_MAX} may be, so ask in several requests",
-                to - from + 1
+        // An answer without the events of some blocks would say that there are none.
+        let kept_from = self.kept_from()?;
+        if from < kept_from {
+            let last = to.min(kept_from - 1);
+            return Err(RpcRefusal::not_found(format!(
+                "blocks {from} to {last} are not kept here: ask from block {kept_from} on"
             )));
         }
         Ok(Some(from..=to))
@@ -164,8 +166,8 @@ impl Backend {
         Ok(())
     }
 
-    /// The wanted events of a range. With `stop_early` a long answer ends after a whole block; gives the
-    /// height to go on from.
+    /// The wanted events of a range, bounded by the blocks that have transactions: others cost nothing. With
+    /// `stop_early` a long answer ends after a whole block; gives the height to go on from.
     pub(super) fn scan(
         &self,
         heights: RangeInclusive<u64>,
@@ -173,25 +175,50 @@ impl Backend {
         stop_early: bool,
         work: &mut WorkBudget,
     ) -> Result<(Vec<Value>, u64), RpcRefusal> {
-        work.spend(budget::HEIGHT * (heights.end() - heights.start() + 1))?;
-        let mut found = Vec::new();
-        for height in self.machine.heights_with(heights.clone(), |bloom| wanted.maybe_in(bloom))? {
-            let before = found.len();
-            let read = self.logs_of(height, wanted, &mut found, work);
-            let full = found.len() > LOGS_MAX;
-            if stop_early && before > 0 && (full || read.is_err()) {
-                found.truncate(before);
-                return Ok((found, height));
+        let (start, end) = heights.into_inner();
+        let (mut found, mut next) = (Vec::new(), start);
+        loop {
+            let page = self.machine.heights_with(next..=end, PAGE_BLOCKS, |bloom| wanted.maybe_in(bloom))?;
+            if let Err(why) = work.spend(budget::HEIGHT * (1 + page.blocks as u64)) {
+                return if stop_early && next > start {
+                    Ok((found, next))
+                } else {
+                    Err(too_far(why, start, next))
+                };
             }
-            read?;
-            if full && !stop_early {
-                return Err(RpcRefusal::impossible(format!(
-                    "more than {LOGS_MAX} events are asked for: ask for fewer blocks in a request"
-                )));
+            for height in page.heights {
+                let before = found.len();
+                let read = self.logs_of(height, wanted, &mut found, work);
+                let full = found.len() > LOGS_MAX;
+                if stop_early && before > 0 && (full || read.is_err()) {
+                    found.truncate(before);
+                    return Ok((found, height));
+                }
+                read.map_err(|why| too_far(why, start, height))?;
+                if full && !stop_early {
+                    return Err(RpcRefusal::impossible(format!(
+                        "more than {LOGS_MAX} events are asked for: ask for fewer blocks in a request"
+                    )));
+                }
+            }
+            match page.goes_on_at {
+                Some(height) => next = height,
+                None => return Ok((found, end + 1)),
             }
         }
-        Ok((found, heights.end() + 1))
     }
+}
+
+/// Of a question that asks for too much: how far one may go.
+fn too_far(why: RpcRefusal, start: u64, next: u64) -> RpcRefusal {
+    if !why.is_limit() || next == start {
+        return why;
+    }
+    RpcRefusal::limit(format!(
+        "the range holds more than one request may look through: ask for blocks {start} to {}, and for the rest \
+         from block {next} on",
+        next - 1
+    ))
 }
 
 impl Session<'_> {

@@ -20,8 +20,8 @@ mod tests;
 pub use accounts::{CALL_GAS_MAX, PROOF_SLOTS_MAX};
 pub use blocks::FEE_BLOCKS_MAX;
 pub use budget::{ANSWER_BYTES_MAX, WORK_MAX};
-pub use filters::{FILTER_IDLE_MS_MAX, FILTERS_MAX, FILTERS_PER_CALLER_MAX};
-pub use logs::{LOG_BLOCKS_MAX, LOGS_MAX, WANTED_MAX};
+pub use filters::{FILTER_BLOCKS_MAX, FILTER_IDLE_MS_MAX, FILTERS_MAX, FILTERS_PER_CALLER_MAX};
+pub use logs::{LOGS_MAX, WANTED_MAX};
 
 use crate::machine::Machine;
 use crate::pool::Pool;
@@ -34,8 +34,8 @@ use serde_json::{Map, Value, json};
 
 /// Longest request, bytes: seven transactions of the longest kind, in hexadecimal.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
-/// Most calls in a batch.
-pub const BATCH_CALLS_MAX: usize = 100;
+/// Most calls in a batch: as geth takes, and viem sends.
+pub const BATCH_CALLS_MAX: usize = 1_000;
 
 /// The owner of a filter: any 16 bytes that differ between callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,11 +74,13 @@ pub fn handle(backend: &Backend, caller: Caller, now_ms: u64, request: &[u8]) ->
         return turn.one(request).map_or_else(Vec::new, |answer| answer.to_string().into_bytes());
     };
     if calls.is_empty() {
-        return alone(RpcRefusal::request("the batch is empty"));
+        return alone(RpcRefusal::request("empty batch"));
     }
     if calls.len() > BATCH_CALLS_MAX {
-        let why = format!("the batch has {} calls; at most {BATCH_CALLS_MAX} may be", calls.len());
-        return alone(RpcRefusal::request(why));
+        // As geth: one answer, to the first call that wants one.
+        let why = format!("batch too large: it has {} calls; at most {BATCH_CALLS_MAX} may be", calls.len());
+        let id = calls.iter().find_map(|call| call.get("id")).and_then(valid_id).unwrap_or(&Value::Null);
+        return Value::Array(vec![answer(id, Err(RpcRefusal::request(why)))]).to_string().into_bytes();
     }
     let mut out = Vec::new();
     for call in calls {
@@ -90,6 +92,11 @@ pub fn handle(backend: &Backend, caller: Caller, now_ms: u64, request: &[u8]) ->
         out.push(b']');
     }
     out
+}
+
+/// An id that JSON-RPC knows.
+fn valid_id(id: &Value) -> Option<&Value> {
+    matches!(id, Value::Null | Value::Number(_) | Value::String(_)).then_some(id)
 }
 
 fn answer(id: &Value, result: Result<Value, RpcRefusal>) -> Value {
@@ -113,14 +120,11 @@ impl Session<'_> {
         let Value::Object(call) = call else {
             return Some(answer(&Value::Null, Err(RpcRefusal::request("a call is a JSON object"))));
         };
-        let id = match call.get("id") {
-            None => None,
-            Some(id @ (Value::Null | Value::Number(_) | Value::String(_))) => Some(id),
-            Some(_) => {
-                let refused = RpcRefusal::request("an id is a number, a string or null");
-                return Some(answer(&Value::Null, Err(refused)));
-            }
-        };
+        let id = call.get("id");
+        if id.is_some_and(|id| valid_id(id).is_none()) {
+            let refused = RpcRefusal::request("an id is a number, a string or null");
+            return Some(answer(&Value::Null, Err(refused)));
+        }
         let result = self.call(&call);
         // A call without an id expects no answer; a malformed call gets an error all the same.
         match (id, &result) {

@@ -128,7 +128,7 @@ impl Transaction {
             "to": tx.to().map(|to| bytes(to.as_slice())),
             "value": large(tx.value()),
             "gas": quantity(tx.gas_limit()),
-            "gasPrice": large(U256::from(tx.gas_price().unwrap_or(0))),
+            "gasPrice": large(self.price(place.is_some())),
             "input": bytes(tx.input()),
             "r": large(signature.r()),
             "s": large(signature.s()),
@@ -151,10 +151,14 @@ impl Transaction {
         if let Some(tip) = tx.max_priority_fee_per_gas() {
             shown["maxFeePerGas"] = large(U256::from(tx.max_fee_per_gas()));
             shown["maxPriorityFeePerGas"] = large(U256::from(tip));
-            // What it would pay with a base fee of nothing.
-            shown["gasPrice"] = large(U256::from(tip.min(tx.max_fee_per_gas())));
         }
         Ok(shown)
+    }
+
+    /// The price of gas that it offers under the base fee of a block, nothing: what the EVM told the contracts, and what
+    /// Ethereum would charge. Nothing is charged here. Of one that waits: the most it offers.
+    fn price(&self, in_block: bool) -> U256 {
+        U256::from(self.envelope.effective_gas_price(in_block.then_some(0)))
     }
 
     /// What it did. `before`: gas and events of the block's transactions before it.
@@ -185,8 +189,7 @@ impl Transaction {
             "type": quantity(u64::from(tx.ty())),
             "gasUsed": quantity(receipt.gas),
             "cumulativeGasUsed": quantity(gas_before.saturating_add(receipt.gas)),
-            // Nothing is charged, whatever was offered.
-            "effectiveGasPrice": "0x0",
+            "effectiveGasPrice": large(self.price(true)),
             "logs": logs,
             "logsBloom": bytes(logs_bloom(&receipt.logs).as_slice()),
         });

@@ -76,18 +76,25 @@ fn sign_legacy(org: u8, tx: TxLegacy) -> Vec<u8> {
 
 impl Scene {
     fn new() -> Self {
-        let ward = Ward::with(2);
+        Self::over(Ward::with(2))
+    }
+
+    fn over(ward: Ward) -> Self {
         let backend = Backend::new(ward.machine.clone(), Pool::new(ward.machine.clone()));
         Self { ward, backend, now_ms: 1_000_000 }
     }
 
     /// With a tally deployed in block 1, holding nothing.
     fn with_tally() -> (Self, Address) {
-        let mut scene = Self::new();
+        Self::new().tally()
+    }
+
+    fn tally(mut self) -> (Self, Address) {
+        let scene = &mut self;
         let at = sender(0).create(0);
         scene.ward.block(&[sign(0, tx(0, TxKind::Create, creation()))]);
         assert_eq!(scene.ward.machine.view().code(at), hex::decode(TALLY).unwrap());
-        (scene, at)
+        (self, at)
     }
 
     /// A block in which the tally hears these numbers.

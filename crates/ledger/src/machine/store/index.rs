@@ -24,6 +24,17 @@ pub struct Summary {
     pub bloom: Bloom,
 }
 
+/// Blocks whose events may be wanted.
+#[derive(Debug, Default)]
+pub struct FoundHeights {
+    /// Their heights, ascending.
+    pub heights: Vec<u64>,
+    /// Blocks looked at.
+    pub blocks: usize,
+    /// The first block that was not looked at any more, if the range has one.
+    pub goes_on_at: Option<u64>,
+}
+
 impl Summary {
     pub(crate) fn of(receipts: &[Receipt]) -> Self {
         let mut summary = Self::default();
@@ -85,21 +96,27 @@ impl Store {
         Ok(io!(summaries.get(height))?.map_or_else(Summary::default, |row| Summary::read(row.value())))
     }
 
-    /// Heights in a range whose events may be wanted.
+    /// Heights in a range whose events may be wanted; looks at no more than `blocks_max` blocks.
     pub(crate) fn heights_with(
         &self,
         heights: std::ops::RangeInclusive<u64>,
+        blocks_max: usize,
         wanted: impl Fn(&Bloom) -> bool,
-    ) -> Result<Vec<u64>, StoreError> {
+    ) -> Result<FoundHeights, StoreError> {
         let tx = io!(self.database.begin_read())?;
-        let mut out = Vec::new();
+        let mut found = FoundHeights::default();
         for row in io!(io!(tx.open_table(SUMMARIES))?.range(heights))? {
             let (height, summary) = io!(row)?;
+            if found.blocks == blocks_max {
+                found.goes_on_at = Some(height.value());
+                break;
+            }
+            found.blocks += 1;
             if wanted(&Summary::read(summary.value()).bloom) {
-                out.push(height.value());
+                found.heights.push(height.value());
             }
         }
-        Ok(out)
+        Ok(found)
     }
 
     /// Receipts of a height, in order.

@@ -166,6 +166,28 @@ impl Ward {
         executed
     }
 
+    /// Commits so many blocks without transactions, as an idle ledger makes them, in one write.
+    pub(crate) fn idle(&mut self, count: u64) {
+        let (mut parent, mut tip) = (self.machine.view().snapshot(), self.machine.tip());
+        let (mut blocks, none) = (Vec::new(), <[Vec<u8>; 0]>::default());
+        for _ in 0..count {
+            self.now_ms += 1_001;
+            let env = BlockEnv { height: tip.height + 1, time_ms: self.now_ms };
+            let executed = self.machine.execute(&parent, env, &none).unwrap();
+            let header = BlockHeader {
+                parent: tip.digest,
+                view: env.height,
+                parent_view: tip.height,
+                ..self.header(&executed)
+            };
+            (tip, parent) = (tip_of(&header), executed.snapshot().clone());
+            blocks.push((header, executed));
+        }
+        let last = |(header, executed)| FinalBlock { header, transactions: &none[..], executed };
+        let blocks: Vec<_> = blocks.iter().map(|(header, executed)| last((header, executed))).collect();
+        self.machine.commit_all(&blocks).unwrap();
+    }
+
     /// Sends one act in a block of its own.
     pub(crate) fn act(&mut self, number: u8, act: &Act) -> Outcome {
         let tx = self.next(number, act);

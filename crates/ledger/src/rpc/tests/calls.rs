@@ -45,7 +45,7 @@ fn what_a_call_says_is_read_strictly() {
         assert!(code == -32602 && why.contains(word), "{wrong}: {why}");
     }
     let (code, why) = scene.refused("eth_call", json!([{ "to": to, "value": "0x1" }]));
-    assert!(code == -32000 && why.contains("funds"), "{why}");
+    assert!(code == -32000 && why.starts_with("insufficient funds"), "{why}");
     let (code, why) =
         scene.refused("eth_call", json!([{ "to": to }, "latest", { to.clone(): { "balance": "0x1" } }]));
     assert!(code == -32602 && why.contains("at most 2"), "an override that is not heeded is refused: {why}");
@@ -84,12 +84,37 @@ fn an_estimate_is_enough_and_not_much_too_much() {
 }
 
 #[test]
+fn a_call_that_fails_says_so_in_words_that_clients_of_ethereum_know() {
+    let scene = Scene::new();
+    for (code, said) in [
+        ("0x5b5f56", "out of gas"),
+        ("0xfe", "invalid opcode"),
+        ("0x0c", "invalid opcode"),
+        ("0x01", "stack underflow"),
+        ("0x600156", "invalid jump destination"),
+        // Copies a byte of return data that is not there.
+        ("0x60015f5f3e", "return data out of bounds"),
+        // Returns a code that begins with 0xef.
+        ("0x60ef5f5360015ff3", "invalid code: must not begin with 0xef"),
+        // Grows the stack for ever.
+        ("0x5b5f5f56", "stack limit reached"),
+    ] {
+        let (number, why) = scene.refused("eth_call", json!([{ "data": code }]));
+        assert_eq!((number, why.as_str()), (-32000, said), "{code}");
+        let (_, why) = scene.refused("eth_estimateGas", json!([{ "data": code }]));
+        assert!(why == said || why.contains("gas required exceeds allowance"), "{code}: {why}");
+    }
+    let (number, why) = scene.refused("eth_call", json!([{ "data": "0x00", "gas": "0x10" }]));
+    assert!(number == -32000 && why.starts_with("intrinsic gas too low"), "{why}");
+}
+
+#[test]
 fn a_call_that_never_ends_ends_at_its_share() {
     let scene = Scene::new();
     // JUMPDEST PUSH0 JUMP, as creation code.
     let forever = json!({ "data": "0x5b5f56", "gas": "0xffffffffffffffff" });
     let (code, why) = scene.refused("eth_call", json!([forever]));
-    assert!(code == -32000 && why.contains("OutOfGas"), "{why}");
+    assert_eq!((code, why.as_str()), (-32000, "out of gas"));
     let (code, why) = scene.refused("eth_estimateGas", json!([forever]));
     assert!(code == -32000 && why.contains(&format!("allowance ({CALL_GAS_MAX})")), "{why}");
     // A batch of them has no more work than a few.

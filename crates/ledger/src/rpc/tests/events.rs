@@ -98,3 +98,103 @@ fn filters_are_bounded_and_forgotten() {
     }
     assert_eq!(scene.ask_as(YOU, "eth_newBlockFilter", json!([])).unwrap_err().0, -32005);
 }
+
+#[test]
+fn events_are_found_from_the_first_block_on_however_long_the_ledger_was_idle() {
+    let (mut scene, tally) = Scene::with_tally();
+    scene.tell(tally, &[10]);
+    let filter = scene.ask("eth_newFilter", json!([{ "fromBlock": "0x0", "address": tally }]));
+    let blocks = scene.ask("eth_newBlockFilter", json!([]));
+    // More than the former bound of 10,000 blocks, which an idle ledger reached in half an hour.
+    scene.ward.idle(10_001);
+    scene.tell(tally, &[11]);
+    let wanted = json!({ "fromBlock": "earliest", "address": tally });
+    assert_eq!(numbers(&scene.ask("eth_getLogs", json!([wanted]))), [10, 11]);
+    assert_eq!(numbers(&scene.ask("eth_getLogs", json!([{ "fromBlock": "0x0" }]))), [10, 11]);
+    assert_eq!(numbers(&scene.ask("eth_getFilterLogs", json!([filter]))), [10, 11]);
+    assert_eq!(numbers(&scene.ask("eth_getFilterChanges", json!([filter]))), [11]);
+    let mut told = 0;
+    for _ in 0..2 {
+        told += scene.ask("eth_getFilterChanges", json!([blocks])).as_array().unwrap().len();
+    }
+    assert_eq!(told, 10_002, "every block, over two polls");
+}
+
+#[test]
+fn idle_blocks_cost_a_question_nothing() {
+    let (mut scene, tally) = Scene::with_tally();
+    let wanted = logs::read(&json!({ "fromBlock": "0x0", "address": tally })).unwrap().0;
+    let cost = |scene: &Scene| {
+        let mut work = WorkBudget::default();
+        let tip = scene.ward.machine.tip().height;
+        let (found, next) = scene.backend.scan(0..=tip, &wanted, false, &mut work).unwrap();
+        assert_eq!(next, tip + 1);
+        (found.len(), format!("{work:?}"))
+    };
+    scene.tell(tally, &[10, 11]);
+    let before = cost(&scene);
+    assert_eq!(before.0, 2);
+    scene.ward.idle(500);
+    assert_eq!(cost(&scene), before);
+}
+
+#[test]
+fn a_question_that_is_too_long_is_told_how_far_one_may_go() {
+    let (mut scene, tally) = Scene::with_tally();
+    for number in 10..20 {
+        scene.tell(tally, &[number]);
+    }
+    let wanted = logs::read(&json!({ "address": tally })).unwrap().0;
+    let tip = scene.ward.machine.tip().height;
+    // Enough for some of the blocks, not for all.
+    let budget = || WorkBudget::of(4 * (budget::BLOCK + budget::RECEIPT) + 20 * budget::HEIGHT);
+    let why = scene.backend.scan(0..=tip, &wanted, false, &mut budget()).unwrap_err();
+    let said = why.shown();
+    let words = said["message"].as_str().unwrap();
+    assert_eq!(said["code"], json!(-32005));
+    assert!(words.contains("ask for blocks 0 to 5, and for the rest from block 6 on"), "{words}");
+    // A poll goes on there by itself, and ends with everything.
+    let (mut found, mut next) = (Vec::new(), 0);
+    while next <= tip {
+        let (more, on) = scene.backend.scan(next..=tip, &wanted, true, &mut budget()).unwrap();
+        assert!(on > next);
+        (found, next) = ([found, more].concat(), on);
+    }
+    assert_eq!(numbers(&Value::Array(found)), (10..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_was_let_go_is_an_error_by_its_height_and_never_null() {
+    let keep = crate::machine::Config { keep_bodies: Some(4), ..Default::default() };
+    let (mut scene, tally) = Scene::over(Ward::keeping(2, keep)).tally();
+    for number in 10..20 {
+        scene.tell(tally, &[number]);
+    }
+    let tip = scene.ward.machine.tip().height;
+    for method in [
+        "eth_getBlockByNumber",
+        "eth_getBlockReceipts",
+        "eth_getBlockTransactionCountByNumber",
+        "eth_getTransactionByBlockNumberAndIndex",
+    ] {
+        let params = |height: u64| match method {
+            "eth_getBlockByNumber" => json!([format!("{height:#x}"), true]),
+            "eth_getTransactionByBlockNumberAndIndex" => json!([format!("{height:#x}"), "0x0"]),
+            _ => json!([format!("{height:#x}")]),
+        };
+        let (code, why) = scene.refused(method, params(2));
+        assert!(code == -32001 && why.contains("block 2 are not kept here any more"), "{method}: {why}");
+        assert!(!scene.ask(method, params(tip)).is_null(), "{method}");
+        if method != "eth_getBlockTransactionCountByNumber" {
+            assert!(scene.ask(method, params(tip + 1)).is_null(), "{method}: not there yet");
+        }
+    }
+    // Events: refused where a block that was let go may hold some, answered where none does.
+    let (code, why) = scene.refused("eth_getLogs", json!([{ "fromBlock": "0x0", "address": tally }]));
+    assert!(code == -32001 && why.contains("are not kept here any more"), "{why}");
+    assert_eq!(
+        scene.ask("eth_getLogs", json!([{ "fromBlock": "0x0", "address": Address::ZERO }])),
+        json!([])
+    );
+    assert_eq!(numbers(&scene.ask("eth_getLogs", json!([{ "fromBlock": format!("{tip:#x}") }]))), [19]);
+}

@@ -98,7 +98,7 @@ fn transaction_and_receipt_agree() {
         assert_eq!(receipt["status"], json!(status));
         assert_eq!(
             (&receipt["effectiveGasPrice"], &receipt["contractAddress"]),
-            (&json!("0x0"), &Value::Null)
+            (&shown["gasPrice"], &Value::Null)
         );
         for field in ["blockHash", "blockNumber", "transactionIndex", "from", "to", "type"] {
             assert_eq!(shown[field], receipt[field], "{field}");
@@ -112,6 +112,52 @@ fn transaction_and_receipt_agree() {
     let creation = scene.ask("eth_getBlockReceipts", json!(["0x1"]));
     assert_eq!(creation[0]["contractAddress"], json!(hex::encode_prefixed(tally)));
     assert_eq!(creation[0]["to"], Value::Null);
+}
+
+#[test]
+fn a_price_is_the_same_in_transaction_receipt_and_contract_and_nothing_is_charged() {
+    let mut scene = Scene::new();
+    // Keeps the price of gas that the contract is told in its slot 0.
+    let keep: Bytes = hex::decode("3a5f5500").unwrap().into();
+    let offers = [(7, 1, 1), (7, 7, 7), (5, 0, 0)];
+    let typed = offers.map(|(max_fee_per_gas, max_priority_fee_per_gas, price)| {
+        let gas =
+            TxEip1559 { max_fee_per_gas, max_priority_fee_per_gas, ..tx(0, TxKind::Create, keep.clone()) };
+        (gas, price)
+    });
+    let mut expected = Vec::new();
+    let mut raws = Vec::new();
+    for (nonce, (gas, price)) in (0..).zip(typed) {
+        raws.push(sign(0, TxEip1559 { nonce, ..gas }));
+        expected.push(price);
+    }
+    let old = TxLegacy {
+        chain_id: Some(84_001),
+        nonce: 3,
+        gas_price: 9,
+        gas_limit: 300_000,
+        to: TxKind::Create,
+        value: U256::ZERO,
+        input: keep.clone(),
+    };
+    raws.push(sign_legacy(0, old));
+    expected.push(9);
+    scene.backend.pool.submit(raws[0].clone()).unwrap();
+    let waits = scene.ask("eth_getTransactionByHash", json!([keccak256(&raws[0])]));
+    assert_eq!(waits["gasPrice"], waits["maxFeePerGas"], "what waits shows the most it offers");
+    scene.ward.block(&raws);
+    let receipts = scene.ask("eth_getBlockReceipts", json!(["latest"]));
+    let block = scene.ask("eth_getBlockByNumber", json!(["latest", true]));
+    for (index, price) in expected.into_iter().enumerate() {
+        let (receipt, shown) = (&receipts[index], &block["transactions"][index]);
+        let price = json!(format!("{price:#x}"));
+        assert_eq!((&shown["gasPrice"], &receipt["effectiveGasPrice"]), (&price, &price), "{index}");
+        let kept = scene.ask("eth_getStorageAt", json!([receipt["contractAddress"], "0x0", "latest"]));
+        let kept = U256::from_str_radix(&kept.as_str().unwrap()[2..], 16).unwrap();
+        assert_eq!(json!(format!("{kept:#x}")), price, "what the contract was told");
+    }
+    let me = hex::encode_prefixed(sender(0));
+    assert_eq!(scene.ask("eth_getBalance", json!([me, "latest"])), json!("0x0"));
 }
 
 #[test]
