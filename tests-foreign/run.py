@@ -292,12 +292,16 @@ def doors(checks, ward):
     checks.should(refused(raw.context(*own, node=device.node, highest=ssl.TLSVersion.TLSv1_2)), "TLS: version 1.2 is refused")
     # OpenSSL's own client, with its clock at Unix time 0, where a device without a set clock stands.
     for at, word in ((0, "1970"), (1, "1970"), (2**31, "2038")):
-        done = subprocess.run(
-            ["openssl", "s_client", "-connect", ward.address, "-tls1_3", "-attime", str(at), "-verify_return_error",
-             "-CAfile", device.node, "-cert", device.cert, "-key", device.key, "-quiet", "-no_ign_eof"],
-            input=b"Q\n", capture_output=True, timeout=2 * WAIT_S)
-        checks.should(b"verify error" not in done.stderr and b"alert" not in done.stderr and b"depth=0 CN = aceso" in done.stderr,
-                      f"OpenSSL: a client whose clock says {word} ({at} s) believes the node's certificate")
+        # Other parts of this run refuse the node's certificate from the same address, and turn it; a device tries again.
+        for attempt in range(1, 6):
+            done = subprocess.run(
+                ["openssl", "s_client", "-connect", ward.address, "-tls1_3", "-attime", str(at), "-verify_return_error",
+                 "-CAfile", device.node, "-cert", device.cert, "-key", device.key, "-quiet", "-no_ign_eof"],
+                input=b"Q\n", capture_output=True, timeout=2 * WAIT_S)
+            good = b"verify error" not in done.stderr and b"alert" not in done.stderr and b"depth=0 CN = aceso-2" in done.stderr
+            if good:
+                break
+        checks.should(good, f"OpenSSL: a client whose clock says {word} ({at} s) believes the node's certificate (attempt {attempt})")
     unpaired = ward.folder / "unpaired"
     ward.seal("init", "--keys", unpaired, "--request", ward.folder / "unpaired.request")
     for arguments, word in (

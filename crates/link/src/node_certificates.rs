@@ -3,13 +3,15 @@
 //! A node's certificate begins with Unix time ([`tls::self_signed`]). Earlier builds showed one of the same key that
 //! begins in 1975, and OpenSSL believes only the very certificate it was given. So the node shows the
 //! earlier one to an address from which its certificate was refused, and turns back when that one is
-//! refused as well. Both prove the same key: nobody gains by either.
+//! refused as well. Both prove the same key: nobody gains by either. Both are sent, so that `aceso seal tls` keeps both, and
+//! a device that trusts both is never refused.
 
 use crate::ingress::Registry;
 use crate::tls::{self, TlsError};
 use parking_lot::Mutex;
 use quota::{Bucket, Rate};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ const SENTENCES: Rate = Rate::per_second(8, 1);
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub(crate) enum Certificate {
     /// Begins in 1970.
     Current,
     /// Begins in 1975.
@@ -74,44 +76,52 @@ impl NodeCertificates {
     /// # Errors
     /// If a certificate cannot be made.
     pub fn new(seed: &[u8; 32], registry: &Arc<dyn Registry>) -> Result<Self, TlsError> {
-        let config = |(certificate, key)| tls::server_config(certificate, key, registry.clone());
-        let current = config(tls::self_signed(seed)?)?;
-        let earlier = config(tls::earlier_self_signed(seed)?)?;
-        Ok(Self::of(Arc::new(current), Some(Arc::new(earlier))))
+        let (current, key) = tls::self_signed(seed)?;
+        let (earlier, same_key) = tls::earlier_self_signed(seed)?;
+        // Clients look at the first; whoever fetches certificates keeps both.
+        let config = |first: &CertificateDer<'static>, second: &CertificateDer<'static>, key| {
+            tls::server_config_of(vec![first.clone(), second.clone()], key, registry.clone())
+        };
+        let (present, past) = (config(&current, &earlier, key)?, config(&earlier, &current, same_key)?);
+        Ok(Self::of(Arc::new(present), Some(Arc::new(past))))
     }
 
     /// For a connection from here.
-    pub(crate) fn acceptor(&self, from: IpAddr) -> (Shown, TlsAcceptor) {
+    pub(crate) fn acceptor(&self, from: IpAddr) -> (Certificate, TlsAcceptor) {
         match &self.earlier {
             Some(earlier) if self.addresses.lock().earlier.contains(&Origin::of(from)) => {
-                (Shown::Earlier, earlier.clone())
+                (Certificate::Earlier, earlier.clone())
             }
-            _ => (Shown::Current, self.current.clone()),
+            _ => (Certificate::Current, self.current.clone()),
         }
     }
 
-    /// The client refused what it was shown: the next connection from there sees the other one.
-    pub(crate) fn refused(&self, from: IpAddr, shown: Shown) {
+    /// The client refused this one: the next connection from there sees the other one.
+    pub(crate) fn refused(&self, from: IpAddr, certificate: Certificate) {
         if self.earlier.is_none() {
             return;
         }
-        let origin = Origin::of(from);
-        let mut addresses = self.addresses.lock();
-        addresses.earlier.retain(|known| *known != origin);
-        if shown == Shown::Earlier {
-            return;
-        }
-        if addresses.earlier.len() >= ADDRESSES_MAX {
-            addresses.earlier.pop_front();
-        }
-        addresses.earlier.push_back(origin);
-        let now_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if addresses.log_lines.take(now_ms).is_ok() {
+        if self.note_refusal(Origin::of(from), certificate) {
             tracing::info!(
                 "A device refused the node's certificate and is shown the one of earlier builds next: it should fetch \
                  the present one with `aceso seal tls`"
             );
         }
+    }
+
+    /// Turns the order for an address. True if this is for the log.
+    fn note_refusal(&self, origin: Origin, certificate: Certificate) -> bool {
+        let now_ms = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut addresses = self.addresses.lock();
+        addresses.earlier.retain(|known| *known != origin);
+        if certificate == Certificate::Earlier {
+            return false;
+        }
+        if addresses.earlier.len() >= ADDRESSES_MAX {
+            addresses.earlier.pop_front();
+        }
+        addresses.earlier.push_back(origin);
+        addresses.log_lines.take(now_ms).is_ok()
     }
 }
 
@@ -137,9 +147,11 @@ mod tests {
     fn an_address_is_shown_the_other_certificate_after_each_refusal() {
         let node = NodeCertificates::new(&[1; 32], &(Arc::new(Nobody) as Arc<dyn Registry>)).unwrap();
         let (here, there) = (address(1), address(2));
-        for expected in [Shown::Current, Shown::Earlier, Shown::Current, Shown::Earlier] {
+        for expected in
+            [Certificate::Current, Certificate::Earlier, Certificate::Current, Certificate::Earlier]
+        {
             assert_eq!(node.acceptor(here).0, expected);
-            assert_eq!(node.acceptor(there).0, Shown::Current, "others see what they saw");
+            assert_eq!(node.acceptor(there).0, Certificate::Current, "others see what they saw");
             node.refused(here, expected);
         }
     }
@@ -149,10 +161,10 @@ mod tests {
         let node = NodeCertificates::new(&[1; 32], &(Arc::new(Nobody) as Arc<dyn Registry>)).unwrap();
         let most = u32::try_from(ADDRESSES_MAX).unwrap();
         for number in 0..=most {
-            node.refused(address(number), Shown::Current);
+            node.refused(address(number), Certificate::Current);
         }
         assert_eq!(node.addresses.lock().earlier.len(), ADDRESSES_MAX);
-        assert_eq!(node.acceptor(address(0)).0, Shown::Current, "the oldest gave way");
-        assert_eq!(node.acceptor(address(most)).0, Shown::Earlier);
+        assert_eq!(node.acceptor(address(0)).0, Certificate::Current, "the oldest gave way");
+        assert_eq!(node.acceptor(address(most)).0, Certificate::Earlier);
     }
 }

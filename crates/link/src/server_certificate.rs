@@ -1,6 +1,6 @@
-//! Fetches a node's certificate, for clients that cannot pin a bare key.
+//! Fetches a node's certificates, for clients that cannot pin a bare key.
 
-use crate::tls::connect_error;
+use crate::tls::{connect_error, key_of};
 use crate::uplink::{CONNECT_TIMEOUT, ConnectError};
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::sync::Arc;
@@ -8,17 +8,22 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// The certificate (DER) that the node at `address` (`host:port`) shows. `tls` comes from
-/// [`crate::tls::client_config`], so a node without the pinned key is an error, and the certificate
-/// may be trusted as much as the pin.
-pub async fn fetch(address: &str, tls: Arc<ClientConfig>) -> Result<Vec<u8>, ConnectError> {
+/// The certificates (DER) of one key that the node at `address` (`host:port`) has. `tls` comes from
+/// [`crate::tls::client_config`], so a node without the pinned key is an error, and the certificates
+/// may be trusted as much as the pin. A client should trust all of them: which one it is shown first
+/// depends on others behind its address.
+///
+/// # Errors
+/// If the node cannot be reached, or does not hold the key.
+pub async fn fetch(address: &str, tls: Arc<ClientConfig>) -> Result<Vec<Vec<u8>>, ConnectError> {
     let handshake = async {
         let tcp = TcpStream::connect(address).await.map_err(ConnectError::Unreachable)?;
         let name = ServerName::try_from("node.invalid").map_err(|e| ConnectError::Protocol(e.to_string()))?;
         let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(connect_error)?;
-        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let shown = shown.ok_or_else(|| ConnectError::Protocol("it showed no certificate".into()))?;
-        Ok(shown.as_ref().to_vec())
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let first = chain.first().ok_or_else(|| ConnectError::Protocol("it showed no certificate".into()))?;
+        let same_key = chain.iter().filter(|certificate| key_of(certificate) == key_of(first));
+        Ok(same_key.map(|certificate| certificate.as_ref().to_vec()).collect())
     };
     timeout(CONNECT_TIMEOUT, handshake).await.map_err(|_| ConnectError::TimedOut)?
 }

@@ -45,6 +45,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// Subject and issuer of a certificate. Not that of earlier builds: OpenSSL tells two certificates of one
+/// key in one file apart only by their names.
+const NAME: &str = "aceso-2";
+/// Subject and issuer of the certificates of earlier builds.
+const EARLIER_NAME: &str = "aceso";
 /// Year in which a certificate begins: that of Unix time 0, where a device without a set clock stands. Not
 /// before, though UTCTime (RFC 5280, section 4.1.2.5.1) reaches back to 1950: rustls and others
 /// read no date before Unix time.
@@ -58,12 +63,12 @@ const ENDS: i32 = 4096;
 pub type Certified = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 /// A self-signed X.509 v3 certificate of the Ed25519 key with this seed, valid from Unix time 0 to the
-/// year 4096. It holds no name: trust is in the key alone. The same seed gives the same bytes.
+/// year 4096. It names nobody: trust is in the key alone. The same seed gives the same bytes.
 ///
 /// # Errors
 /// If the certificate cannot be written.
 pub fn self_signed(seed: &[u8; 32]) -> Result<Certified, TlsError> {
-    self_signed_from(seed, BEGINS)
+    self_signed_from(seed, NAME, BEGINS)
 }
 
 /// The certificate of the same key as earlier builds wrote it, for clients that hold it.
@@ -71,16 +76,16 @@ pub fn self_signed(seed: &[u8; 32]) -> Result<Certified, TlsError> {
 /// # Errors
 /// If the certificate cannot be written.
 pub fn earlier_self_signed(seed: &[u8; 32]) -> Result<Certified, TlsError> {
-    self_signed_from(seed, BEGAN_EARLIER)
+    self_signed_from(seed, EARLIER_NAME, BEGAN_EARLIER)
 }
 
-fn self_signed_from(seed: &[u8; 32], year: i32) -> Result<Certified, TlsError> {
+fn self_signed_from(seed: &[u8; 32], name: &str, year: i32) -> Result<Certified, TlsError> {
     let pkcs8 = [PKCS8_ED25519.as_slice(), seed].concat();
     let key = PrivatePkcs8KeyDer::from(pkcs8);
     let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ED25519)?;
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, "aceso");
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
     params.not_before = rcgen::date_time_ymd(year, 1, 1);
     params.not_after = rcgen::date_time_ymd(ENDS, 1, 1);
     let certificate = params.self_signed(&pair)?;
@@ -103,13 +108,22 @@ pub fn server_config(
     key: PrivateKeyDer<'static>,
     registry: Arc<dyn Registry>,
 ) -> Result<ServerConfig, TlsError> {
+    server_config_of(vec![certificate], key, registry)
+}
+
+/// The same with further certificates of the same key, which clients may keep beside the first.
+pub(crate) fn server_config_of(
+    certificates: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    registry: Arc<dyn Registry>,
+) -> Result<ServerConfig, TlsError> {
     let provider = provider();
     let log_lines = Mutex::new(Bucket::full(SENTENCES, 0));
     let verifier = Arc::new(RegisteredKey { registry, provider: provider.clone(), log_lines });
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![certificate], key)?;
+        .with_single_cert(certificates, key)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;

@@ -62,7 +62,7 @@ enum Step {
         #[arg(long)]
         record_key: String,
     },
-    /// Write certificate and key for a TLS client, and the node's certificate once its key is the pinned one.
+    /// Write certificate and key for a TLS client, and the node's certificates once their key is the pinned one.
     Tls {
         /// Folder for keys and journal.
         #[arg(long)]
@@ -225,7 +225,8 @@ fn tls(keys: &Path, node: &str, out: &Path) -> Result<ExitCode> {
         .with_context(|| format!("making {}", out.display()))?;
     write(&out.join("cert.pem"), pem::armour("CERTIFICATE", &certificate).as_bytes(), 0o644)?;
     write(&out.join("key.pem"), pem::armour("PRIVATE KEY", &key).as_bytes(), 0o600)?;
-    write(&out.join("node.pem"), pem::armour("CERTIFICATE", &nodes).as_bytes(), 0o644)?;
+    let nodes: String = nodes.iter().map(|certificate| pem::armour("CERTIFICATE", certificate)).collect();
+    write(&out.join("node.pem"), nodes.as_bytes(), 0o644)?;
     print_json(&json!({ "record_key": hex::encode(third_party_sealer::record_key(keys)?) }))
 }
 
@@ -257,14 +258,14 @@ fn readings(options: &ReadingsOptions) -> Result<ExitCode> {
 
 /// What was refused of the packs read so far.
 #[derive(Debug, Default)]
-struct Refused {
+struct RefusalCounts {
     packs: usize,
     wrong_packs: usize,
     records: usize,
     wrong_records: usize,
 }
 
-impl Refused {
+impl RefusalCounts {
     /// Says on standard error what is refused of the pack in this line, and counts it.
     fn note(&mut self, line: u64, pack: &Result<Pack>) -> io::Result<()> {
         let mut err = io::stderr().lock();
@@ -299,7 +300,7 @@ impl Refused {
 /// Seals pack after pack. What is refused is named on standard error, and the next one is read.
 fn senml(options: &ReadingsOptions, author: &mut ThirdPartySealer) -> Result<ExitCode> {
     let mut input = io::stdin().lock();
-    let mut refused = Refused::default();
+    let mut refusals = RefusalCounts::default();
     for number in 1_u64.. {
         let mut line = Vec::new();
         let read = (&mut input).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
@@ -321,35 +322,35 @@ fn senml(options: &ReadingsOptions, author: &mut ThirdPartySealer) -> Result<Exi
             }
             Ok(pack)
         });
-        refused.note(number, &pack)?;
-        let mut said = json!({ "line": number });
+        refusals.note(number, &pack)?;
+        let mut fields = json!({ "line": number });
         if let Ok(Pack { refused, .. }) = &pack
             && !refused.is_empty()
         {
             let refused =
                 refused.iter().map(|(record, why)| json!({ "record": record, "why": why.to_string() }));
-            said["refused"] = refused.collect();
+            fields["refused"] = refused.collect();
         }
         for envelope in sealed {
-            print_line(author, &envelope.bytes, said.clone())?;
+            print_line(author, &envelope.bytes, fields.clone())?;
         }
     }
-    let Some(sum) = refused.sum() else { return Ok(ExitCode::SUCCESS) };
+    let Some(sum) = refusals.sum() else { return Ok(ExitCode::SUCCESS) };
     writeln!(io::stderr(), "aceso: {sum}")?;
     Ok(ExitCode::FAILURE)
 }
 
-/// Prints a line of JSON about an envelope, with the fields of `said`, an object, beside its own.
-fn print_line(author: &ThirdPartySealer, bytes: &[u8], mut said: Value) -> Result<()> {
+/// Prints a line of JSON about an envelope, with the entries of `fields`, an object, beside its own.
+fn print_line(author: &ThirdPartySealer, bytes: &[u8], mut fields: Value) -> Result<()> {
     let envelope = Envelope::decode(bytes).map_err(|why| anyhow::anyhow!("{why}"))?;
-    said["topic"] = json!(format!("d/{}/e", author.gateway()));
-    said["class"] = json!(envelope.header.class.word());
-    said["stream"] = json!(envelope.header.stream.to_string());
-    said["seq"] = json!(envelope.header.seq);
-    said["hash"] = json!(hex::encode(vitals::envelope::header_hash(&envelope.header_bytes)));
-    said["envelope"] = json!(hex::encode(bytes));
+    fields["topic"] = json!(format!("d/{}/e", author.gateway()));
+    fields["class"] = json!(envelope.header.class.word());
+    fields["stream"] = json!(envelope.header.stream.to_string());
+    fields["seq"] = json!(envelope.header.seq);
+    fields["hash"] = json!(hex::encode(vitals::envelope::header_hash(&envelope.header_bytes)));
+    fields["envelope"] = json!(hex::encode(bytes));
     let mut out = io::stdout().lock();
-    writeln!(out, "{said}")?;
+    writeln!(out, "{fields}")?;
     // Whoever publishes waits for this line, not for a buffer to fill.
     Ok(out.flush()?)
 }

@@ -77,7 +77,7 @@ async fn connection(
     mut stop: Stop,
 ) -> Result<(), String> {
     let Client { tcp, address, permit, slot } = client;
-    let (shown, acceptor) = certificates.acceptor(address);
+    let (certificate, acceptor) = certificates.acceptor(address);
     tcp.set_nodelay(true).map_err(|error| error.to_string())?;
     let connect_by = Instant::now() + endpoint.bounds().connect_timeout;
     let mut slot = Some(slot);
@@ -90,7 +90,7 @@ async fn connection(
             .map_err(|_| refused(LinkRefusal::HandshakeSlow))?
             .map_err(|error| {
                 if tls::is_certificate_refused(&error) {
-                    certificates.refused(address, shown);
+                    certificates.refused(address, certificate);
                 }
                 format!("{}: {error}", refused(tls::refusal_of(&error)))
             })?,

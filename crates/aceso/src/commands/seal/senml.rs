@@ -56,7 +56,7 @@ pub(super) fn read(json: &[u8], now_ms: u64) -> Result<Pack, NotAReading> {
 
 /// All records have one version (RFC 8428, section 4.4), and its features are understood.
 fn check_version(records: &[Record]) -> Result<(), NotAReading> {
-    let said = |record: &Record| {
+    let version_of = |record: &Record| {
         let mut fields = record.fields.iter().flatten().filter(|(label, _)| label == "bver");
         match (fields.next(), fields.next()) {
             (None, _) => Ok(None),
@@ -67,9 +67,9 @@ fn check_version(records: &[Record]) -> Result<(), NotAReading> {
     let wrong = |what: &str| NotAReading::Senml(what.to_owned());
     let mut version = None;
     for record in records {
-        let said = said(record).map_err(|()| wrong("`bver` is not one positive whole number"))?;
-        let first = *version.get_or_insert(said.unwrap_or(VERSION));
-        if said.is_some_and(|said| said != first) {
+        let named = version_of(record).map_err(|()| wrong("`bver` is not one positive whole number"))?;
+        let first = *version.get_or_insert(named.unwrap_or(VERSION));
+        if named.is_some_and(|named| named != first) {
             return Err(wrong("its records name two versions in `bver`"));
         }
     }
@@ -128,7 +128,7 @@ fn decimal(value: &Value) -> Result<Decimal, NoDecimal> {
 }
 
 /// A label, if it can be repeated in an error.
-fn shown(label: &str) -> String {
+fn printable(label: &str) -> String {
     let plain = label.len() <= LABEL_BYTES_MAX && label.bytes().all(|byte| byte.is_ascii_graphic());
     if plain { label.to_owned() } else { "…".to_owned() }
 }
@@ -165,7 +165,7 @@ impl Base {
                     if unknown.starts_with('b') {
                         self.unknown = Err(number);
                     }
-                    wrong.get_or_insert_with(|| NotAReading::MustUnderstand(shown(unknown)));
+                    wrong.get_or_insert_with(|| NotAReading::MustUnderstand(printable(unknown)));
                     continue;
                 }
                 _ => continue,

@@ -2,6 +2,7 @@
 //! build.
 
 use super::*;
+use crate::server_certificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -25,8 +26,8 @@ impl TimeProvider for Standing {
 enum Pinned {
     /// As rustls does: it must be signed by the one given, and valid now.
     Root(RootCertStore),
-    /// As OpenSSL does with a self-signed one: it must be the very same.
-    Same(CertificateDer<'static>),
+    /// As OpenSSL does with self-signed ones: it must be the very same as one of these.
+    Same(Vec<CertificateDer<'static>>),
 }
 
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match &self.pinned {
-            Pinned::Same(pinned) if pinned == shown => {}
+            Pinned::Same(pinned) if pinned.contains(shown) => {}
             Pinned::Same(_) => return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
             Pinned::Root(roots) => verify_server_cert_signed_by_trust_anchor(
                 &ParsedCertificate::try_from(shown)?,
@@ -122,7 +123,7 @@ async fn a_device_that_holds_the_certificate_of_an_earlier_build_gets_in_at_its_
     let now = YEAR * 57;
     for (attempt, pinned) in [(1, &earlier), (2, &earlier), (3, &earlier), (4, &present), (5, &present)] {
         // The first of each kind finds the certificate of the other.
-        match connect(&node, Pinned::Same(pinned.clone()), now).await {
+        match connect(&node, Pinned::Same(vec![pinned.clone()]), now).await {
             Ok(_) => assert!(![1, 4].contains(&attempt), "attempt {attempt}"),
             Err(why) => {
                 assert!([1, 4].contains(&attempt), "attempt {attempt}: {why}");
@@ -137,11 +138,31 @@ async fn a_device_at_1970_is_not_kept_out_by_one_of_an_earlier_build_behind_the_
     let node = Node::start().await;
     let (earlier, _) = tls::earlier_self_signed(&NODE).unwrap();
     let (present, _) = tls::self_signed(&NODE).unwrap();
-    assert!(connect(&node, Pinned::Same(earlier), YEAR * 57).await.is_err());
+    assert!(connect(&node, Pinned::Same(vec![earlier]), YEAR * 57).await.is_err());
     node.counted(LinkRefusal::TlsBroken).await;
     assert!(connect(&node, root(&present), EPOCH).await.is_err(), "the earlier one is not valid yet");
     node.counted(LinkRefusal::TlsBroken).await;
     connect(&node, root(&present), EPOCH).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_keeps_what_it_fetched_is_let_in_whatever_others_behind_its_address_hold() {
+    let node = Node::start().await;
+    let (earlier, _) = tls::earlier_self_signed(&NODE).unwrap();
+    let now = YEAR * 57;
+    for _ in 0..2 {
+        let (certificate, key) = tls::self_signed(&GATEWAY).unwrap();
+        let config = Arc::new(tls::client_config(certificate, key, public(NODE)).unwrap());
+        let fetched = server_certificate::fetch(&node.address.to_string(), config).await.unwrap();
+        let fetched: Vec<CertificateDer<'static>> = fetched.into_iter().map(Into::into).collect();
+        assert_eq!(fetched.len(), 2, "both, whichever comes first");
+        assert!(fetched.contains(&earlier));
+        connect(&node, Pinned::Same(fetched), now).await.unwrap();
+        // One that holds the earlier one alone turns the order.
+        if connect(&node, Pinned::Same(vec![earlier.clone()]), now).await.is_err() {
+            node.counted(LinkRefusal::TlsBroken).await;
+        }
+    }
 }
 
 /// Why a certificate begins no earlier, though its format could say so.
@@ -181,5 +202,6 @@ fn certificates_begin_and_end_when_they_should_and_are_the_same_at_each_start() 
         assert!(holds(&earlier, &utc_time("750101000000Z")) && holds(&earlier, &end));
         assert_eq!(tls::self_signed(&seed).unwrap().0, present);
         assert_eq!(tls::key_of(&present), tls::key_of(&earlier));
+        assert!(holds(&present, b"\x0c\x07aceso-2") && holds(&earlier, b"\x0c\x05aceso"));
     }
 }
