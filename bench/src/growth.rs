@@ -5,13 +5,14 @@ use crate::bedside::{self, Gateway};
 use crate::clock;
 use crate::hospital::{self, Ward};
 use crate::table::{Row, thousands};
+use crate::unopened;
 use anyhow::{Context, Result};
 use clinic::{Arrival, Verdict};
 use std::path::Path;
 use std::process::Command;
 use vault::{Admitted, Store};
-use vitals::envelope::{ClockQuality, Envelope, Header, header_hash};
-use vitals::ids::{Class, DeviceId, Genesis, Hash, StreamId, sha256};
+use vitals::envelope::Envelope;
+use vitals::ids::{DeviceId, Genesis, Hash, StreamId};
 
 /// Patients and stored envelopes at 1×.
 const PATIENTS: usize = 64;
@@ -22,8 +23,6 @@ const SENSORS: usize = 64;
 const ADMITTED: usize = 16_384;
 const GROUP: usize = 64;
 const APPENDED_AT_ONCE: usize = 4_096;
-/// Ciphertext of one synthetic envelope.
-const CIPHERTEXT_BYTES: usize = 70;
 
 /// Envelopes as old as `days`, with the links of a real stream and junk for a body: nobody opens them.
 fn history(
@@ -34,32 +33,12 @@ fn history(
     count: usize,
 ) -> Result<(u64, Hash)> {
     let begin_ms = clock::now_ms() - 40 * 86_400_000;
-    let ciphertext = vec![0x5a; CIPHERTEXT_BYTES];
-    let ciphertext_hash = sha256(&[&ciphertext]);
     let mut prev = [0; 32];
     let mut waiting: Vec<(Envelope, Vec<u8>)> = Vec::with_capacity(APPENDED_AT_ONCE);
     for seq in 0..count as u64 {
-        let first_ms = begin_ms + seq * 10_000;
-        let header = Header {
-            genesis,
-            stream,
-            class: Class::Vitals,
-            author,
-            epoch: 20_000,
-            run: [5; 16],
-            seq,
-            prev,
-            first_ms,
-            last_ms: first_ms + 9_000,
-            clock: ClockQuality::Synced,
-            count: 20,
-            key_commitment: [2; 16],
-            ciphertext_hash,
-        };
-        let header_bytes = header.encode();
-        prev = header_hash(&header_bytes);
-        let envelope = Envelope { header, header_bytes, signature: [3; 64], ciphertext: ciphertext.clone() };
-        let bytes = envelope.encode();
+        let (envelope, bytes) =
+            unopened::envelope(genesis, author, stream, seq, prev, begin_ms + seq * 10_000);
+        prev = envelope.hash();
         waiting.push((envelope, bytes));
         if waiting.len() == APPENDED_AT_ONCE || seq + 1 == count as u64 {
             let group: Vec<_> =

@@ -4,6 +4,7 @@
 mod admission;
 mod bedside;
 mod clock;
+mod fill;
 mod generator;
 mod growth;
 mod hospital;
@@ -13,6 +14,7 @@ mod peers;
 mod plain;
 mod primitives;
 mod table;
+mod unopened;
 mod wardrun;
 
 use anyhow::{Context, Result};
@@ -80,6 +82,9 @@ fn main() -> Result<()> {
     }
     if wanted("growth") {
         rows.extend(growth::measure(scale.quick)?);
+    }
+    if wanted("fill") {
+        rows.extend(fill::measure()?);
     }
     if wanted("ledger") {
         rows.extend(ledger::measure(scale.quick)?);

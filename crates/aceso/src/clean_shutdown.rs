@@ -8,9 +8,10 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use durable::{Disk, Os};
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use vitals::ids::sha256;
 
@@ -18,15 +19,20 @@ use vitals::ids::sha256;
 const NOTE: &str = "closed";
 /// Files that hold nothing.
 const EMPTY: [&str; 2] = ["lock", ".hold"];
-/// Read at every start with a checksum per frame and chained by roots: their length is enough, so that
-/// a start does not read the whole history twice.
-const CHECKED_ELSEWHERE: &str = "segment-";
+/// Held to checksums and to the log's roots when they are read: their length is enough, so that a start does
+/// not read the whole history.
+const CHECKED_ELSEWHERE: [&str; 2] = ["segment-", "index-"];
+/// In place of a hash: only the length was noted.
+const LENGTH_ONLY: &str = "-";
+/// A file is read so much at a time: a ledger's state may be larger than memory.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Path inside the folder to its line's first two fields.
 type Files = BTreeMap<String, String>;
 
-fn files(folder: &Path, below: &[&str]) -> Result<Files> {
-    let mut found = Files::new();
+/// Paths of the files, inside the folder.
+fn files(folder: &Path, below: &[&str]) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
     let mut open: Vec<PathBuf> = below.iter().map(PathBuf::from).collect();
     while let Some(inside) = open.pop() {
         let path = folder.join(&inside);
@@ -41,19 +47,29 @@ fn files(folder: &Path, below: &[&str]) -> Result<Files> {
             if kind.is_dir() {
                 open.push(inside);
             } else if kind.is_file() && !EMPTY.contains(&name.as_str()) && !name.ends_with(".new") {
-                found.insert(inside.display().to_string(), print_of(&entry.path(), &name)?);
+                found.insert(inside.display().to_string());
             }
         }
     }
     Ok(found)
 }
 
-fn print_of(path: &Path, name: &str) -> Result<String> {
-    if name.starts_with(CHECKED_ELSEWHERE) {
-        return Ok(format!("- {}", fs::metadata(path)?.len()));
+fn print_of(path: &Path, length_only: bool) -> Result<String> {
+    let reading = || format!("reading {}", path.display());
+    if length_only {
+        return Ok(format!("{LENGTH_ONLY} {}", fs::metadata(path).with_context(reading)?.len()));
     }
-    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(format!("{} {}", hex::encode(sha256(&[&bytes])), bytes.len()))
+    let mut file = File::open(path).with_context(reading)?;
+    let (mut hash, mut chunk, mut len) = (Sha256::new(), vec![0; CHUNK_BYTES], 0);
+    loop {
+        match file.read(&mut chunk).with_context(reading)? {
+            0 => return Ok(format!("{} {len}", hex::encode(hash.finalize()))),
+            read => {
+                hash.update(&chunk[..read]);
+                len += read;
+            }
+        }
+    }
 }
 
 /// Writes down what lies in these folders inside `folder`. Nothing may write there any more.
@@ -62,8 +78,10 @@ fn print_of(path: &Path, name: &str) -> Result<String> {
 /// A file cannot be read, or the note not be written.
 pub(crate) fn note(folder: &Path, below: &[&str]) -> Result<()> {
     let mut text = format!("folders {}\n", below.join(" "));
-    for (path, print) in files(folder, below)? {
-        text.push_str(&format!("{print} {path}\n"));
+    for path in files(folder, below)? {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let length_only = CHECKED_ELSEWHERE.iter().any(|kind| name.starts_with(kind));
+        text.push_str(&format!("{} {path}\n", print_of(&folder.join(&path), length_only)?));
     }
     text.push_str(&format!("{}\n", hex::encode(sha256(&[text.as_bytes()]))));
     durable::replace(&Os, &folder.join(NOTE), text.as_bytes())?;
@@ -100,13 +118,12 @@ pub(crate) fn check(folder: &Path) -> Result<()> {
     let found = files(folder, &below)?;
     for (name, print) in &noted {
         let path = folder.join(name);
-        match found.get(name) {
-            Some(now) if now == print => {}
-            Some(_) => bail!("{} is not what it was when this stopped: {MOVE}", path.display()),
-            None => bail!("{} is gone since this stopped: {MOVE}", path.display()),
-        }
+        ensure!(found.contains(name), "{} is gone since this stopped: {MOVE}", path.display());
+        // As much as was noted: an earlier version noted a hash of more files.
+        let now = print_of(&path, print.starts_with(LENGTH_ONLY))?;
+        ensure!(now == *print, "{} is not what it was when this stopped: {MOVE}", path.display());
     }
-    if let Some(name) = found.keys().find(|name| !noted.contains_key(*name)) {
+    if let Some(name) = found.iter().find(|name| !noted.contains_key(*name)) {
         bail!("{} was not there when this stopped: {MOVE}", folder.join(name).display());
     }
     fs::remove_file(&path)?;

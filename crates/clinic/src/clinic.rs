@@ -4,7 +4,7 @@ use crate::access_traces::Traces;
 use crate::accounts::{LoginThrottle, Sessions};
 use crate::acts::{Acts, Ticket};
 use crate::admission::{Registry, Signatures};
-use crate::anchoring::{Anchoring, EnvelopeRef, ProofState};
+use crate::anchoring::{Anchoring, Carried, EnvelopeRef, ProofState};
 use crate::consents::policy::View;
 use crate::consents::{Pauses, PolicyBook, Withdrawals};
 use crate::errors::{ClinicError, Denied};
@@ -42,6 +42,7 @@ pub struct Clinic {
     pub(crate) traces: Traces,
     pub(crate) monitoring: Monitoring,
     pub(crate) anchoring: Anchoring,
+    pub(crate) carried: Carried,
     pub(crate) withdrawals: Withdrawals,
     pub(crate) pauses: Pauses,
     /// What policies said last.
@@ -108,6 +109,7 @@ impl Clinic {
             traces: Traces::default(),
             monitoring: Monitoring::new(plan),
             anchoring: Anchoring::default(),
+            carried: Carried::default(),
             withdrawals,
             pauses,
             policies: PolicyBook::default(),
@@ -259,6 +261,7 @@ impl Clinic {
     /// Everything that passing time does, one after the other: for tests and tools. A node calls the
     /// parts from threads of their own, so that none waits for another's disk or ledger.
     pub fn tick(&self, now_ms: u64) {
+        self.attend_joined();
         self.keep_watch(now_ms);
         self.watch_beds(now_ms);
         self.tend_ledger(now_ms);

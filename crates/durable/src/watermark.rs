@@ -131,6 +131,19 @@ impl<P: Position> Watermark<P> {
         }
     }
 
+    /// Notes a position and makes it durable. If that fails, the one before still reads back, and the same
+    /// call can be made again.
+    ///
+    /// # Errors
+    /// If the disk refuses or fails.
+    pub fn advance(&mut self, newest: P) -> io::Result<()> {
+        self.file.write_at(&encode(self.counter + 1, &newest), self.slot * SLOT_STEP)?;
+        self.counter += 1;
+        self.newest = newest;
+        self.written = true;
+        self.sync()
+    }
+
     /// Makes the newest position durable.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ pub struct MemoryLedger {
     pub questions: Gate,
 }
 
+#[derive(Clone)]
 struct State {
     model: LedgerModel,
     height: u64,
@@ -49,6 +50,7 @@ struct State {
 }
 
 /// A block as it was made.
+#[derive(Clone)]
 struct MemoryBlock {
     height: u64,
     time_ms: u64,
@@ -114,6 +116,17 @@ impl MemoryLedger {
             policies_asked: 0,
         };
         Self { document, validator, state: Mutex::new(state), questions: Gate::default() }
+    }
+
+    /// The same ledger as it stands now, which goes on by itself: an older copy, once this one has gone on.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self {
+            document: self.document.clone(),
+            validator: self.validator,
+            state: Mutex::new(self.state().clone()),
+            questions: Gate::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -25,6 +25,20 @@ pub enum VaultError {
     /// The vault's file is damaged: stop the node, restore it.
     #[error("vault.redb is damaged: {0}")]
     Damaged(String),
+    /// The vault's file is an older copy than a note outside its folder knows of.
+    #[error(
+        "vault.redb is an older copy: it has seen {held} changes, and {} knows of {noted}; put back the newest vault \
+         (if it is lost for good, remove each file vault-generation: keys and passwords are then those of this copy)",
+        .note.display()
+    )]
+    Older {
+        /// Changes that this copy has seen.
+        held: u64,
+        /// Changes that were noted.
+        noted: u64,
+        /// The file that says so.
+        note: std::path::PathBuf,
+    },
     /// The disk refused; nothing was changed.
     #[error("the disk refused, nothing was changed: {0}")]
     Disk(#[source] io::Error),

@@ -5,6 +5,7 @@ mod access;
 mod change_count;
 mod envelope_writer;
 mod error;
+mod generation;
 mod seal;
 mod sealed_tables;
 mod secret;

@@ -4,14 +4,16 @@
 
 use crate::change_count::ChangeCount;
 use crate::error::{DatabaseFault, VaultError};
+use crate::generation::GenerationNotes;
 use crate::secret::{Entropy, Secret32};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use durable::Disk;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use sha2::Sha256;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
@@ -106,6 +108,8 @@ pub(crate) struct Tables {
     entropy: Entropy,
     /// Counts the changes outside the database, once [`Tables::count_in`] found it whole.
     changes: OnceLock<ChangeCount>,
+    /// The same outside the vault's folder, once [`Tables::note_generation_in`] found none that is newer.
+    generation: GenerationNotes,
 }
 
 /// Rows to be written at once.
@@ -123,7 +127,13 @@ impl Tables {
         };
         let keys = Table::ALL
             .map(|table| TableKeys { values: derive(table, "values"), names: derive(table, "names") });
-        Self { database, keys: keys.into(), entropy, changes: OnceLock::new() }
+        Self {
+            database,
+            keys: keys.into(),
+            entropy,
+            changes: OnceLock::new(),
+            generation: GenerationNotes::default(),
+        }
     }
 
     /// Compares the database with the count of its changes that is kept beside it in `folder`, and
@@ -132,17 +142,34 @@ impl Tables {
     /// # Errors
     /// [`VaultError::Damaged`] if the database is older than it was, or the count is not readable.
     pub(crate) fn count_in(&self, folder: &Path) -> Result<(), VaultError> {
-        let read = self.database.begin_read().map_err(DatabaseFault)?;
-        let held = match read.open_table(COUNT_TABLE) {
-            Err(redb::TableError::TableDoesNotExist(_)) => 0,
-            rows => {
-                let rows = rows.map_err(DatabaseFault)?;
-                rows.get(COUNT_ROW).map_err(DatabaseFault)?.map_or(0, |count| count.value())
-            }
-        };
-        let changes = ChangeCount::open(folder, held)?;
+        let changes = ChangeCount::open(folder, self.count()?)?;
         let _ = self.changes.set(changes);
         Ok(())
+    }
+
+    /// Compares the database with the notes of its generation in these folders, and notes every change
+    /// there from now on. Gives the notes that lag by more than a crash explains.
+    ///
+    /// # Errors
+    /// [`VaultError::Older`] if the database is older than it was.
+    pub(crate) fn note_generation_in(
+        &self,
+        disk: &dyn Disk,
+        folders: &[PathBuf],
+    ) -> Result<Vec<PathBuf>, VaultError> {
+        self.generation.open(disk, folders, self.count()?)
+    }
+
+    /// How many changes the database has seen.
+    pub(crate) fn count(&self) -> Result<u64, VaultError> {
+        let read = self.database.begin_read().map_err(DatabaseFault)?;
+        match read.open_table(COUNT_TABLE) {
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
+            rows => {
+                let rows = rows.map_err(DatabaseFault)?;
+                Ok(rows.get(COUNT_ROW).map_err(DatabaseFault)?.map_or(0, |count| count.value()))
+            }
+        }
     }
 
     fn keys(&self, table: Table) -> &TableKeys {
@@ -170,6 +197,7 @@ impl Tables {
 
     /// Writes rows in one durable step.
     pub(crate) fn put(&self, rows: &[Put<'_>]) -> Result<(), VaultError> {
+        self.generation.ready()?;
         let write = self.database.begin_write().map_err(DatabaseFault)?;
         for row in rows {
             self.put_in(&write, *row)?;
@@ -184,6 +212,8 @@ impl Tables {
         if let Some(changes) = self.changes.get() {
             changes.put(count);
         }
+        // Before the change is answered: see [`crate::generation`] for the order.
+        self.generation.note(count);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use patients::{Patient, PatientBook};
 use redb::{Database, ReadableDatabase, TableDefinition};
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use streams::StreamBook;
 use vitals::cbor::{NotCanonical, Reader, Writer};
 use vitals::command::{Command, SignedCommand};
@@ -164,6 +164,17 @@ impl Vault {
         let tables = Tables::new(database, &master, entropy.clone());
         tables.count_in(folder)?;
         Self::load(tables, costs, entropy, lock)
+    }
+
+    /// Holds the vault against the notes of its generation in these folders, which lie outside its own, and
+    /// notes every change there before it is answered. Without a note it begins one. Gives the notes that lag
+    /// by more than the one change that a crash leaves without its note: their folder was put back from an
+    /// older copy, or a version without notes ran meanwhile.
+    ///
+    /// # Errors
+    /// [`VaultError::Older`] if a note knows of more changes than this vault has seen; [`VaultError::Disk`].
+    pub fn note_generation_in(&self, folders: &[PathBuf]) -> Result<Vec<PathBuf>, VaultError> {
+        self.tables.note_generation_in(&Os, folders)
     }
 
     fn load(tables: Tables, costs: Costs, entropy: Entropy, lock: FolderLock) -> Result<Self, VaultError> {

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use host::clock;
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vault::{Costs, Entropy, Store, Vault};
 use vitals::proof::genesis::GenesisDocument;
@@ -56,6 +56,25 @@ pub(crate) fn open_vault(config: &NodeConfig) -> Result<Vault> {
     Vault::create(&folder, &passphrase, Costs::STANDARD, entropy()).context("making the vault")
 }
 
+/// Refuses a vault that is older than the records or the ledger know of; its changes are noted beside both
+/// from now on. Folders that a founding has not made yet are left out. Gives the notes that lag behind it.
+pub(crate) fn check_generation(config: &NodeConfig, vault: &Vault) -> Result<Vec<PathBuf>> {
+    let folders = [RECORDS, LEDGER].map(|name| config.data_dir.join(name));
+    let there: Vec<_> = folders.into_iter().filter(|folder| folder.is_dir()).collect();
+    let behind = vault
+        .note_generation_in(&there)
+        .with_context(|| format!("opening the vault in {}", config.data_dir.join(VAULT).display()))?;
+    for note in &behind {
+        tracing::warn!(
+            file = %note.display(),
+            "{} lags behind the vault: its folder was put back from an older copy, or an earlier version of this \
+             program ran meanwhile",
+            note.display()
+        );
+    }
+    Ok(behind)
+}
+
 /// Binds this folder to the ledger of `document`.
 pub(crate) fn bind_to_ledger(config: &NodeConfig, vault: &Vault, document: &GenesisDocument) -> Result<()> {
     // The record store first: once the vault names a genesis, a missing store is a loss and is never
@@ -73,7 +92,6 @@ pub(crate) fn bind_to_ledger(config: &NodeConfig, vault: &Vault, document: &Gene
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn config(data_dir: PathBuf) -> NodeConfig {
         let passphrase_file = data_dir.join("passphrase");

@@ -31,8 +31,10 @@ pub(super) fn maintain(clinic: &Arc<Clinic>, sessions: &Sessions, woken: &Receiv
     let mut proofs = Proofs::default();
     while !over.load(Ordering::Acquire) {
         // Woken by an admission, a new block or a gateway; or by time.
-        let _ = woken.recv_timeout(if proofs.more { TURN } else { BEAT });
+        let _ = woken.recv_timeout(if proofs.more || clinic.has_joined() { TURN } else { BEAT });
         let now_ms = clock::now_ms();
+        // One a turn: after a restart all gateways connect at once, and each is read for.
+        clinic.attend_joined();
         // A steady stream of admissions must not turn into a steady stream of questions.
         if now_ms.abs_diff(kept_ms) >= 100 {
             kept_ms = now_ms;

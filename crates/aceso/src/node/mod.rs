@@ -12,6 +12,8 @@ mod listeners;
 mod maintenance;
 pub(crate) mod membership;
 mod operator;
+#[cfg(test)]
+mod put_back_tests;
 mod remote_chain;
 mod rpc;
 pub(crate) mod snapshot_import;

@@ -9,6 +9,7 @@ use ledger::Chain;
 use std::path::Path;
 use std::sync::Arc;
 use vault::{Store, Vault};
+use vitals::Genesis;
 use vitals::ledger::Ledger;
 use vitals::proof::genesis::GenesisDocument;
 
@@ -25,6 +26,8 @@ pub(super) struct Storage {
 /// Opens or founds. Blocks on files and key stretching: call it off the async threads.
 pub(super) fn open(config: &NodeConfig) -> Result<Storage> {
     let vault = data_folder::open_vault(config)?;
+    // Before anything is signed or served with its keys.
+    data_folder::check_generation(config, &vault)?;
     let (chain, embedded, document): (Arc<dyn Chain>, _, _) = match &config.chain {
         Some(network) => {
             let (chain, document) = remote_chain::open(config, network, &vault)?;
@@ -35,11 +38,24 @@ pub(super) fn open(config: &NodeConfig) -> Result<Storage> {
             (embedded.chain.clone(), Some(embedded), document)
         }
     };
-    let records = config.data_dir.join(RECORDS);
-    let store = Store::open(&records, document.hash())
-        .with_context(|| format!("opening the record store in {}: {KEEP}", records.display()))?;
-    agree(&vault, &store, chain.as_ref(), &config.data_dir)?;
+    let store = open_records(config, &vault, chain.as_ref(), document.hash())?;
+    // Again, for the folders that a founding made meanwhile.
+    data_folder::check_generation(config, &vault)?;
     Ok(Storage { vault: Arc::new(vault), store: Arc::new(store), chain, embedded, document })
+}
+
+/// Opens the record store, and holds vault, records and ledger against each other.
+pub(super) fn open_records(
+    config: &NodeConfig,
+    vault: &Vault,
+    ledger: &dyn Ledger,
+    genesis: Genesis,
+) -> Result<Store> {
+    let records = config.data_dir.join(RECORDS);
+    let store = Store::open(&records, genesis)
+        .with_context(|| format!("opening the record store in {}: {KEEP}", records.display()))?;
+    agree(vault, &store, ledger, &config.data_dir)?;
+    Ok(store)
 }
 
 /// Vault, records and ledger vouch for one another: each would open alone from an older copy.

@@ -33,10 +33,12 @@ const DAMAGES: [Damage; 6] =
 const SITUATIONS: [&str; 2] = ["closed", "killed"];
 
 /// Kinds of files by what their path contains; the first that fits counts.
-const KINDS: [(&str, &str); 31] = [
+const KINDS: [(&str, &str); 33] = [
     ("node/records/segment-", "records: segment"),
     ("node/records/durable", "records: durable"),
     ("node/records/evidence", "records: evidence"),
+    ("node/records/vault-generation", "records: vault-generation"),
+    ("node/ledger/vault-generation", "ledger: vault-generation"),
     ("node/vault/vault.redb", "vault: vault.redb"),
     ("node/vault/changes", "vault: changes"),
     ("node/ledger/state.redb", "ledger: state.redb"),

@@ -6,9 +6,10 @@ use super::views::FinalSince;
 use crate::admission::{Arrival, Verdict};
 use crate::clinic::Clinic;
 use crate::monitoring::LiveEvent;
+use std::collections::BTreeMap;
 use vault::Edge;
 use vitals::DeviceId;
-use vitals::ids::Hash;
+use vitals::ids::{Hash, StreamId};
 use vitals::ledger::{Act, Fact, Outcome};
 use vitals::log::PATH_MAX;
 use vitals::proof::header::BlockHeader;
@@ -157,31 +158,55 @@ impl Clinic {
         self.anchoring.owe_again(outgoing.to, outgoing.covers);
     }
 
-    /// A gateway connected (again): what was handed over last may have been lost on the way and is
-    /// owed again. After a restart of this node, that is what its sensors sent last.
+    /// A gateway connected (again). Waits for nothing; [`Clinic::attend_joined`] does the rest.
     pub fn connected(&self, gateway: DeviceId) {
+        self.anchoring.joined(gateway);
+    }
+
+    /// Does a gateway that connected still wait for [`Clinic::attend_joined`]?
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        self.anchoring.has_joined()
+    }
+
+    /// Looks after one gateway that connected: it is told again what it has not answered, and is owed again
+    /// what was handed over last. After a restart of this node, that is what its sensors sent last, which
+    /// is read from the disk.
+    pub fn attend_joined(&self) {
+        let Some((gateway, first)) = self.anchoring.take_joined() else { return };
         self.orders_again(gateway);
-        if !self.anchoring.connected(gateway) {
-            self.anchoring.owe_again(gateway, self.last_carried(gateway));
+        if first {
+            let carried = self.carried.of(gateway, || self.streams_by_gateway());
+            self.anchoring.owe_again(gateway, self.last_of(&carried));
         }
     }
 
-    /// The newest envelopes of a gateway's sensors, at most [`HANDED_MAX`] in all.
-    fn last_carried(&self, gateway: DeviceId) -> Vec<Owed> {
-        let streams: Vec<_> = self.store().streams().into_iter().filter_map(|id| self.stream(id)).collect();
+    /// The streams in the record by the gateway that carries their author.
+    fn streams_by_gateway(&self) -> BTreeMap<DeviceId, Vec<StreamId>> {
         let height = self.ledger().tip().height;
-        let via = |author| self.registry.device(self.ledger(), height, author).ok().flatten().map(|d| d.via);
-        let carried: Vec<_> =
-            streams.into_iter().filter(|record| via(record.author) == Some(gateway)).collect();
-        let each = HANDED_MAX / carried.len().max(1);
+        let mut carried: BTreeMap<DeviceId, Vec<StreamId>> = BTreeMap::new();
+        for stream in self.store().streams() {
+            let Some(record) = self.stream(stream).filter(|record| record.author != self.vault().author())
+            else {
+                continue;
+            };
+            if let Ok(Some(device)) = self.registry.device(self.ledger(), height, record.author) {
+                carried.entry(device.via).or_default().push(stream);
+            }
+        }
+        carried
+    }
+
+    /// The newest envelopes of these streams, at most [`HANDED_MAX`] in all.
+    fn last_of(&self, streams: &[StreamId]) -> Vec<Owed> {
+        let each = HANDED_MAX / streams.len().max(1);
         let mut owed = Vec::new();
-        for record in carried {
-            let Some(head) = self.store().head(record.stream) else { continue };
-            let first = (head.last_seq + 1).saturating_sub(each as u64);
+        for stream in streams {
+            let Some(head) = self.store().head(*stream) else { continue };
+            let first = head.last_seq.saturating_sub((each as u64).saturating_sub(1));
             for seq in first..=head.last_seq {
-                let located = self.store().locate(record.stream, seq);
                 if let (Some(located), Ok(Some(envelope))) =
-                    (located, self.store().hash_at(record.stream, seq))
+                    (self.store().locate(*stream, seq), self.store().hash_at(*stream, seq))
                 {
                     owed.push(Owed { index: located.index, envelope });
                 }

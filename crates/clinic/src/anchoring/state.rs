@@ -32,6 +32,8 @@ pub(super) struct Owed {
 struct Gateway {
     owed: BTreeSet<Owed>,
     handed: VecDeque<Owed>,
+    /// It connected since this node started.
+    met: bool,
 }
 
 /// An anchor that was handed to the ledger and is not final.
@@ -58,6 +60,8 @@ struct State {
     heights: VecDeque<Noted>,
     unfinal: VecDeque<(u64, u64)>,
     gateways: BTreeMap<DeviceId, Gateway>,
+    /// Gateways that connected, and that nobody has looked after yet.
+    joined: BTreeSet<DeviceId>,
 }
 
 impl State {
@@ -234,14 +238,24 @@ impl Anchoring {
         self.0.lock().gateways.entry(gateway).or_default().owed.extend(owed);
     }
 
-    /// What was handed over last may have been lost on the way: it is owed again. False for a gateway that
-    /// nothing is known of yet.
-    pub(super) fn connected(&self, gateway: DeviceId) -> bool {
+    /// A gateway connected. Costs nothing: who calls this must not wait.
+    pub(super) fn joined(&self, gateway: DeviceId) {
+        self.0.lock().joined.insert(gateway);
+    }
+
+    /// Is a gateway waiting to be looked after?
+    pub(crate) fn has_joined(&self) -> bool {
+        !self.0.lock().joined.is_empty()
+    }
+
+    /// Takes a gateway that connected, and whether it did for the first time since the start. What was
+    /// handed over to it last may have been lost on the way: it is owed again.
+    pub(super) fn take_joined(&self) -> Option<(DeviceId, bool)> {
         let mut state = self.0.lock();
-        let known = state.gateways.contains_key(&gateway);
-        let one = state.gateways.entry(gateway).or_default();
-        let handed: Vec<Owed> = one.handed.drain(..).collect();
-        one.owed.extend(handed);
-        known
+        let id = state.joined.pop_first()?;
+        let gateway = state.gateways.entry(id).or_default();
+        let handed: Vec<Owed> = gateway.handed.drain(..).collect();
+        gateway.owed.extend(handed);
+        Some((id, !core::mem::replace(&mut gateway.met, true)))
     }
 }

@@ -10,6 +10,7 @@ use crate::errors::{ClinicError, Denied};
 use crate::monitoring::LiveEvent;
 use crate::monitoring::views::{Tile, ValueNow};
 use std::collections::BTreeMap;
+use vault::store::GAPS_MAX;
 use vault::{DurableAccess, Patient};
 use vitals::PatientId;
 use vitals::body::{AccessEntry, Body};
@@ -220,7 +221,7 @@ impl Clinic {
             if !classes.contains(&record.class) {
                 continue;
             }
-            for (first, last) in self.store().gaps(record.stream) {
+            for (first, last) in self.store().gaps(record.stream, GAPS_MAX) {
                 let before = first.checked_sub(1).and_then(|seq| self.store().locate(record.stream, seq));
                 let after = self.store().locate(record.stream, last + 1);
                 let gap = Gap {

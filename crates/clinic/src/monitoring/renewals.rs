@@ -373,12 +373,11 @@ impl Clinic {
 
     /// What is missing in a stream now, if anything.
     pub(super) fn missing_of(&self, stream: vitals::ids::StreamId, now_ms: u64) -> Option<Missing> {
-        let mut seqs = self.store().gaps(stream);
+        let seqs = self.store().gaps(stream, MISSING_NAMED_MAX);
         let (head, record) = (self.store().head(stream)?, self.stream(stream)?);
         if seqs.is_empty() {
             return None;
         }
-        seqs.truncate(MISSING_NAMED_MAX);
         let count = (head.last_seq + 1).saturating_sub(head.count);
         Some(Missing { stream, class: record.class, count, seqs, since_ms: now_ms })
     }

@@ -116,6 +116,7 @@ fn a_bedside_that_is_away_gets_what_still_holds_and_nothing_else() {
     assert!(shown(&ward, amira).contains(&(About::Limits(Metric::HeartRate), away)));
     assert!(shown(&ward, amira).contains(&(About::Pause(FAST), OrderState::Undelivered)));
     ward.clinic.connected(gateway.id());
+    ward.clinic.attend_joined();
     let orders = answered(&mut ward, &mut gateway, Outcome::InForce);
     let actions: Vec<Action> = orders.iter().map(|order| order.command.action).collect();
     assert_eq!(actions, [Action::Limits(wide())], "two minutes of silence are over");
@@ -217,6 +218,7 @@ fn beds_with_nothing_to_send_or_to_renew_are_not_looked_at() {
     assert_eq!(ward.clinic.orders_due(&[], ward.now_ms), []);
     assert_eq!(looked(&ward).0, []);
     ward.clinic.connected(gateway.id());
+    ward.clinic.attend_joined();
     assert_eq!(looked(&ward).0, [patients[0]], "at once when it is there");
     assert_eq!(due(&ward, &gateway).len(), 1);
 }

@@ -76,6 +76,7 @@ fn deliveries_prove_themselves_and_come_again_when_lost() {
     ward.anchor();
     assert!(ward.clinic.deliveries(&[]).is_empty(), "nobody is connected");
     ward.clinic.connected(gateway.id());
+    ward.clinic.attend_joined();
     let outgoing = ward.clinic.deliveries(&[gateway.id()]);
     let proven: usize = outgoing.iter().map(clinic::Outgoing::proves).sum();
     assert_eq!(proven, 20);
@@ -103,9 +104,17 @@ fn deliveries_prove_themselves_and_come_again_when_lost() {
     outgoing.into_iter().for_each(|one| ward.clinic.not_sent(one));
     assert_eq!(ward.clinic.deliveries(&[gateway.id()]).len(), 1, "the connection did not take it");
     ward.clinic.connected(gateway.id());
+    ward.clinic.attend_joined();
     assert_eq!(ward.clinic.deliveries(&[gateway.id()]).len(), 1, "lost on the way");
     let reopened = ward.reopened();
+    // Who connects waits for nothing: a session's worker has others to serve.
+    reopened.ledger.questions.shut();
     reopened.clinic.connected(gateway.id());
+    reopened.ledger.questions.open();
+    assert!(reopened.clinic.deliveries(&[gateway.id()]).is_empty(), "nothing was read yet");
+    assert!(reopened.clinic.has_joined());
+    reopened.clinic.attend_joined();
+    assert!(!reopened.clinic.has_joined());
     let again = reopened.clinic.deliveries(&[gateway.id()]);
     assert_eq!(
         again.iter().map(clinic::Outgoing::proves).sum::<usize>(),

@@ -3,7 +3,7 @@
 
 use super::segment::{FRAME_BYTES, Kind, file_name, header_of, take_frame};
 use super::state::located;
-use super::stream_index::StreamIndex;
+use super::stream_index::{GAPS_MAX, StreamIndex};
 use super::{Corruption, Edge, Located, Store, StoreError, StreamHead};
 use durable::DiskFile;
 use std::sync::Arc;
@@ -80,10 +80,13 @@ impl Store {
         self.state().head(stream)
     }
 
-    /// Missing sequence numbers below the highest one, as inclusive ranges; the first [`GAPS_MAX`].
+    /// Missing sequence numbers below the highest one, as inclusive ranges; the first `most`, and never
+    /// more than [`GAPS_MAX`]. Costs what is told.
     #[must_use]
-    pub fn gaps(&self, stream: StreamId) -> Vec<(u64, u64)> {
-        self.state().streams.get(&stream).map_or_else(Vec::new, StreamIndex::gaps)
+    pub fn gaps(&self, stream: StreamId, most: usize) -> Vec<(u64, u64)> {
+        let state = self.state();
+        let gaps = state.streams.get(&stream).map(StreamIndex::gaps);
+        gaps.into_iter().flatten().take(most.min(GAPS_MAX)).collect()
     }
 
     /// All streams that hold an envelope.

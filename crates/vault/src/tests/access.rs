@@ -340,7 +340,7 @@ fn the_nodes_own_envelopes_link_and_never_repeat_a_run() {
     }
     let runs: std::collections::HashSet<_> = all.iter().map(|written| written.header.run).collect();
     assert_eq!(runs.len(), all.len());
-    assert_eq!(scene.store.gaps(all[0].header.stream), []);
+    assert_eq!(scene.store.gaps(all[0].header.stream, 1), []);
     let long = Entry {
         body: Body::Profile(Profile { at_ms: 1, name: "x".repeat(300), bed: String::new() }),
         ..profile("")

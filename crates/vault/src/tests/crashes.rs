@@ -42,13 +42,13 @@ impl StorageBackend for Backend {
 }
 
 /// A disk that holds the file, still empty.
-fn disk() -> Lossy {
+pub(super) fn disk() -> Lossy {
     let disk = Lossy::default();
     durable::write_new(&disk, Path::new(FILE), &[]).unwrap();
     disk
 }
 
-fn open(disk: &Lossy) -> Option<Tables> {
+pub(super) fn open(disk: &Lossy) -> Option<Tables> {
     let file = disk.open(Path::new(FILE)).unwrap();
     let database = Database::builder().create_with_backend(Backend(file)).ok()?;
     Some(Tables::new(database, &Secret32::new([9; 32]), entropy(1)))

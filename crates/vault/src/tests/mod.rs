@@ -5,6 +5,7 @@ mod access;
 mod canary;
 mod crashes;
 mod folder;
+mod generation;
 mod pairing;
 mod people;
 
