@@ -30,6 +30,10 @@ fn story(disk: &Lossy) -> u64 {
         if tables.put(&[(Table::Accounts, b"amira", &[value])]).is_err() {
             return answered;
         }
+        // Without power nobody hears the answer.
+        if disk.create(Path::new("/alive")).is_err() {
+            return answered;
+        }
         answered = tables.count().unwrap();
     }
     answered
