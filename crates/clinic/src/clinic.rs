@@ -3,7 +3,7 @@
 use crate::access_traces::Traces;
 use crate::accounts::{LoginThrottle, Sessions};
 use crate::acts::{Acts, Ticket};
-use crate::admission::{Registry, Signatures};
+use crate::admission::{Registry, SecondBranches, Signatures};
 use crate::anchoring::{Anchoring, Carried, EnvelopeRef, ProofState};
 use crate::consents::policy::View;
 use crate::consents::{Pauses, PolicyBook, Withdrawals};
@@ -34,6 +34,7 @@ pub struct Clinic {
     /// Devices as the ledger holds them.
     pub(crate) registry: Registry,
     pub(crate) signatures: Signatures,
+    pub(crate) second_branches: SecondBranches,
     pub(crate) acts: Acts,
     pub(crate) sessions: Sessions,
     pub(crate) throttle: LoginThrottle,
@@ -102,6 +103,7 @@ impl Clinic {
             entropy,
             registry: Registry::default(),
             signatures: Signatures::default(),
+            second_branches: SecondBranches::default(),
             acts: Acts::default(),
             sessions: Sessions::default(),
             throttle: LoginThrottle::default(),

@@ -162,6 +162,7 @@ impl Clinic {
                 Some(refusal) => {
                     // Signed by its author, and not in the record: evidence.
                     if refusal.is_second_branch() {
+                        self.second_branches.refused(&candidate.envelope.header, hash);
                         self.monitoring.forked(candidate.record.patient);
                     }
                     match self.store().keep_evidence(&candidate.envelope, candidate.bytes) {
@@ -198,7 +199,11 @@ impl Clinic {
                 Some((hash, _)) => Some(*hash),
                 None => self.store().hash_at(stream, before).map_err(halted)?,
             };
-            if known.is_some_and(|known| known != envelope.header.prev) {
+            let is_second = match known {
+                Some(known) => known != envelope.header.prev,
+                None => self.second_branches.is_continued_by(&envelope.header),
+            };
+            if is_second {
                 return Ok(Some(Refusal::PrevBroken { seq }));
             }
         }

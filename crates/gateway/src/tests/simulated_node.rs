@@ -254,6 +254,8 @@ pub struct Record {
     pub latest_ms: u64,
     pub duplicates: usize,
     pub equivocations: usize,
+    /// Refused envelopes of second branches: what continues one is refused with it, as a node does.
+    second_branches: BTreeSet<Hash>,
     pub alarms: usize,
     pub arrivals: Vec<Class>,
     index: BTreeMap<Hash, u64>,
@@ -326,8 +328,12 @@ impl Ingress for NodeState {
         record.latest_ms = record.latest_ms.max(envelope.header.last_ms);
         let seqs = record.streams.entry(envelope.header.stream).or_default();
         let before = seq.checked_sub(1).and_then(|before| seqs.get(&before));
-        if before.is_some_and(|before| *before != envelope.header.prev) {
+        let prev = envelope.header.prev;
+        let unlinked = before.is_some_and(|before| *before != prev);
+        let follows_refused = before.is_none() && record.second_branches.contains(&prev);
+        if unlinked || follows_refused {
             record.equivocations += 1;
+            record.second_branches.insert(hash);
             let reason = RefusalReason::Conflict;
             reply.send(Verdict::Refused { reason, sentence: "it does not link".into() });
             return Ok(());
@@ -340,6 +346,7 @@ impl Ingress for NodeState {
             Some(old) => {
                 seqs.insert(seq, old);
                 record.equivocations += 1;
+                record.second_branches.insert(hash);
                 reply.send(Verdict::Refused {
                     reason: RefusalReason::Conflict,
                     sentence: "a second envelope".into(),
