@@ -142,5 +142,5 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 
 #[allow(clippy::print_stderr, reason = "errors of a command go to the person who typed it")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("aceso: {error:#}");
+    eprintln!("aceso: {}", host::sentence(error.as_ref()));
 }

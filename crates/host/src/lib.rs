@@ -4,3 +4,6 @@
 pub mod clock;
 pub mod logs;
 pub mod process;
+mod sentence;
+
+pub use sentence::sentence;

@@ -75,9 +75,9 @@ impl Ward {
         let disk = Switched::new(&record, switches.clone()).unwrap();
         let store = Store::create_on(Folder::on(Arc::new(disk), &record), genesis, Bounds::STANDARD).unwrap();
         let clinic = open(Arc::new(vault), Arc::new(store), ledger.clone());
-        clinic.first_administrator("admin", "Administrator", "secret", NOON_MS).unwrap();
+        clinic.first_administrator("admin", "Administrator", "a secret word", NOON_MS).unwrap();
         ledger.block(NOON_MS);
-        let (_, admin) = clinic.sign_in("admin", "secret", NOON_MS).unwrap();
+        let (_, admin) = clinic.sign_in("admin", "a secret word", NOON_MS).unwrap();
         Self { clinic, ledger, now_ms: NOON_MS, admin, sessions: BTreeMap::new(), folder, switches }
     }
 
@@ -107,9 +107,9 @@ impl Ward {
         let clinic =
             Clinic::open(Arc::new(vault), Arc::new(store), ledger.clone(), entropy("clinic again"), now_ms)
                 .unwrap();
-        let (_, admin) = clinic.sign_in("admin", "secret", now_ms).unwrap();
+        let (_, admin) = clinic.sign_in("admin", "a secret word", now_ms).unwrap();
         let again = |login: String| {
-            let (_, session) = clinic.sign_in(&login, "secret", now_ms).unwrap();
+            let (_, session) = clinic.sign_in(&login, "a secret word", now_ms).unwrap();
             (login, session)
         };
         let sessions = sessions.into_keys().map(again).collect();
@@ -117,7 +117,7 @@ impl Ward {
     }
 
     pub fn patient(&mut self, name: &str) -> PatientId {
-        let new = NewPerson { login: name, name, password: "secret", role: Role::Patient };
+        let new = NewPerson { login: name, name, password: "a secret word", role: Role::Patient };
         let bed = format!("bed of {name}");
         let (patient, _) = self.clinic.create_patient(&self.admin, &new, &bed, self.now_ms).unwrap();
         self.remember(name);
@@ -125,14 +125,14 @@ impl Ward {
     }
 
     pub fn person(&mut self, name: &str, role: Role) -> PersonId {
-        let new = NewPerson { login: name, name, password: "secret", role };
+        let new = NewPerson { login: name, name, password: "a secret word", role };
         let (person, _) = self.clinic.create_person(&self.admin, &new, self.now_ms).unwrap();
         self.remember(name);
         person
     }
 
     fn remember(&mut self, name: &str) {
-        let (_, session) = self.clinic.sign_in(name, "secret", self.now_ms).unwrap();
+        let (_, session) = self.clinic.sign_in(name, "a secret word", self.now_ms).unwrap();
         self.sessions.insert(name.into(), session);
     }
 
@@ -376,7 +376,7 @@ impl Ward {
 
     /// Somebody signs in now: sessions do not last for days.
     pub fn now_as(&self, login: &str) -> Session {
-        self.clinic.sign_in(login, "secret", self.now_ms).unwrap().1
+        self.clinic.sign_in(login, "a secret word", self.now_ms).unwrap().1
     }
 
     /// The wall, as Dr Lee sees it now.

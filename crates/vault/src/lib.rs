@@ -20,7 +20,7 @@ pub use error::{AccessError, OpenError, VaultError, WriteError};
 pub use seal::open_body;
 pub use secret::{Cost, Costs, Entropy, Secret32};
 pub use store::{Admitted, Appended, Corruption, Edge, Located, Store, StoreError, StreamHead};
-pub use vault::accounts::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MAX};
+pub use vault::accounts::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 pub use vault::beds::{BedRecord, MonitoringEnd};
 pub use vault::consent_terms::TermsRecord;
 pub use vault::patients::Patient;

@@ -280,7 +280,7 @@ impl RefusalCounts {
             }
             Err(why) => {
                 self.wrong_packs += 1;
-                writeln!(err, "aceso: line {line}: {why:#}")?;
+                writeln!(err, "aceso: line {line}: {}", host::sentence(why.as_ref()))?;
             }
         }
         Ok(())

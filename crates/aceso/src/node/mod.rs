@@ -116,7 +116,7 @@ fn serve_operator(config: &NodeConfig, storage: &Storage, clinic: &Arc<Clinic>) 
     let socket = config.data_dir.join(SOCKET);
     ::operator::serve(&socket, move |request| {
         let node = node.clone();
-        async move { node.answer(request).await.map_err(|why| format!("{why:#}")) }
+        async move { node.answer(request).await.map_err(|why| host::sentence(why.as_ref())) }
     })
     .with_context(|| format!("opening {}", socket.display()))
 }

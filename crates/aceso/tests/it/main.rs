@@ -12,6 +12,7 @@ mod founding;
 mod fuzz;
 mod hostile;
 mod operator;
+mod people;
 mod record;
 mod recordings;
 mod scripts;

@@ -48,6 +48,19 @@ fn the_same_envelope_again_is_acknowledged_again_and_stored_once() {
 }
 
 #[test]
+fn a_gateway_is_heard_by_what_it_carries() {
+    let (mut ward, [amira, bela]) = Ward::with(["amira", "bela"]);
+    let mut gateway = ward.gateway(1, &[amira, bela]);
+    let silent = ward.gateway(2, &[amira]);
+    ward.beats(&mut gateway, 720, 3);
+    let page = ward.clinic.admin_page(&ward.admin, ward.now_ms).unwrap();
+    let heard = |device| page.devices.iter().find(|row| row.device == device).unwrap().last_seen_ms;
+    assert_eq!(heard(gateway.id()), heard(gateway.sensors[0].id()));
+    assert_eq!(heard(gateway.id()), Some(ward.now_ms));
+    assert_eq!((heard(silent.id()), heard(gateway.sensors[1].id())), (None, None));
+}
+
+#[test]
 fn a_receipt_that_came_too_late_is_signed_again_at_its_time() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);
@@ -167,6 +180,35 @@ fn a_gap_is_reported_and_its_late_filler_accepted() {
     ward.carry(gateway.id(), &[beats[1].clone()]);
     let wall = ward.clinic.wall(&ward.as_("lee"), ward.now_ms).unwrap();
     assert!(wall.tiles[0].alarms.is_empty(), "nothing is missing any more");
+}
+
+#[test]
+fn what_a_second_writer_sent_ahead_is_refused_too_and_the_first_goes_on() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    let first = gateway.sensors[0].pulse(700, NOON_MS);
+    ward.carry(gateway.id(), &[first]);
+    let mut copy = gateway.sensors[0].clone_at(ward.clinic.genesis(), Class::Vitals);
+    let ours: Vec<_> = (1..6).map(|n| gateway.sensors[0].pulse(710, NOON_MS + 1000 * n)).collect();
+    let theirs: Vec<_> = (1..6).map(|n| copy.pulse(1990, NOON_MS + 1000 * n)).collect();
+    // The record holds two of the first branch when five of the second arrive, sent before any answer: two at
+    // numbers that are taken, one behind them, two that nothing in the record stands next to.
+    ward.carry(gateway.id(), &ours[..2]);
+    let mut answers = ward.carry(gateway.id(), &theirs[..4]);
+    answers.extend(ward.carry(gateway.id(), &theirs[4..]));
+    let codes: Vec<_> = answers.iter().map(refusal).collect();
+    assert_eq!(codes, ["equivocation", "equivocation", "prev_broken", "prev_broken", "prev_broken"]);
+    let stream = Envelope::decode(&ours[0]).unwrap().header.stream;
+    let last = ward.clinic.store().head(stream).map(|head| head.last_seq);
+    assert_eq!(last, Some(2), "nothing of the second branch is in the record");
+    for answer in ward.carry(gateway.id(), &ours[2..]) {
+        assert!(matches!(answer.verdict, Verdict::Admitted { .. }), "the first branch goes on: {answer:?}");
+    }
+    // Sent once more from its beginning, as after a new connection, it is refused once more.
+    for answer in ward.carry(gateway.id(), &theirs) {
+        refusal(&answer);
+    }
+    assert_eq!(ward.clinic.store().head(stream).map(|head| (head.last_seq, head.count)), Some((5, 6)));
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn the_wall_writes_one_entry_per_patient_and_session() {
         assert!(wall.tiles[0].value(Metric::HeartRate).is_some());
     }
     assert_eq!(accesses(&ward, amira), before + 1);
-    let (_, again) = ward.clinic.sign_in("lee", "secret", ward.now_ms).unwrap();
+    let (_, again) = ward.clinic.sign_in("lee", "a secret word", ward.now_ms).unwrap();
     ward.clinic.wall(&again, ward.now_ms).unwrap();
     assert_eq!(accesses(&ward, amira), before + 2, "another session, another entry");
     let page = ward.clinic.own_page(&ward.as_("amira"), ward.now_ms).unwrap();
@@ -292,7 +292,7 @@ fn a_patients_stream_closes_a_quarter_of_an_hour_after_the_last_look_and_the_wal
     let (mut ward, [amira]) = Ward::with(["amira"]);
     ward.gateway(1, &[amira]);
     ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
-    let (token, lee) = ward.clinic.sign_in("lee", "secret", ward.now_ms).unwrap();
+    let (token, lee) = ward.clinic.sign_in("lee", "a secret word", ward.now_ms).unwrap();
     let start_ms = ward.now_ms;
     let follow = |now_ms| ward.clinic.follow_patient(&lee, amira, Purpose::Treatment, now_ms);
     let mut chart = follow(start_ms).unwrap();
@@ -319,7 +319,7 @@ fn a_patients_stream_closes_a_quarter_of_an_hour_after_the_last_look_and_the_wal
 async fn a_stream_closes_with_its_session() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     ward.gateway(1, &[amira]);
-    let (token, lee) = ward.clinic.sign_in("lee", "secret", ward.now_ms).unwrap();
+    let (token, lee) = ward.clinic.sign_in("lee", "a secret word", ward.now_ms).unwrap();
     let mut follow = ward.clinic.follow_wall(&lee, ward.now_ms).unwrap();
     assert!(follow.check(ward.now_ms).is_ok());
     ward.clinic.sign_out(token.expose());

@@ -269,7 +269,7 @@ fn act(
     let now_ms = ward.now_ms;
     // Nobody signs anything on an old view of the ledger.
     ward.ledger.block(now_ms);
-    let session = || ward.clinic.sign_in(name, "secret", now_ms).unwrap().1;
+    let session = || ward.clinic.sign_in(name, "a secret word", now_ms).unwrap().1;
     match step {
         Step::DiskFull(full) => {
             ward.switches.full.store(*full, Ordering::SeqCst);

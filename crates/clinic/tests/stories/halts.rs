@@ -54,7 +54,7 @@ fn on_a_ledger_that_stands_still_the_ward_goes_on_and_new_trust_waits() {
         assert!(why.to_string().contains("nothing new can be decided"), "{why}");
     };
     stale(denied(ward.clinic.grant(&ward.as_("amira"), &request(ward.now_ms), ward.now_ms)));
-    let new = NewPerson { login: "new", name: "new", password: "secret", role: Role::Clinician };
+    let new = NewPerson { login: "new", name: "new", password: "a secret word", role: Role::Clinician };
     stale(denied(ward.clinic.create_person(&ward.admin, &new, ward.now_ms)));
     stale(denied(ward.clinic.pair(&ward.admin, &[], &[], ward.now_ms)));
 

@@ -93,7 +93,7 @@ fn a_pause_does_not_grow_when_the_clock_is_set_back() {
     ward.now_ms += 2 * 3_600_000;
     ward.block();
     ward.beats(&mut gateway, 720, 3);
-    let now_as = |ward: &Ward, login| ward.clinic.sign_in(login, "secret", ward.now_ms).unwrap().1;
+    let now_as = |ward: &Ward, login| ward.clinic.sign_in(login, "a secret word", ward.now_ms).unwrap().1;
     let shown = |ward: &Ward| ward.clinic.wall(&now_as(ward, "lee"), ward.now_ms).unwrap().tiles.len();
     ward.clinic.pause_watching(&now_as(&ward, "amira"), PAUSE_MS, ward.now_ms).unwrap();
     assert_eq!(shown(&ward), 0);

@@ -34,7 +34,12 @@ fn of_two_who_found_an_organisation_at_once_one_is_too_late() {
                 let (clinic, ready) = (&clinic, &ready);
                 scope.spawn(move || {
                     ready.wait();
-                    clinic.first_administrator(&format!("admin-{n}"), "Administrator", "secret", NOON_MS)
+                    clinic.first_administrator(
+                        &format!("admin-{n}"),
+                        "Administrator",
+                        "a secret word",
+                        NOON_MS,
+                    )
                 })
             })
             .collect();
@@ -159,8 +164,11 @@ fn a_stranger_who_guesses_locks_nobody_out() {
     }
     assert!(said.iter().all(|(known, unknown)| known == unknown), "a login that exists is not told apart");
     assert!(matches!(said[9].0, SignInRefused::Wait { .. }));
-    assert!(ward.clinic.sign_in_from(place(66), "lee", "secret", ward.now_ms).is_err(), "waits there");
-    assert!(ward.clinic.sign_in_from(place(1), "lee", "secret", ward.now_ms).is_ok(), "and nowhere else");
+    assert!(ward.clinic.sign_in_from(place(66), "lee", "a secret word", ward.now_ms).is_err(), "waits there");
+    assert!(
+        ward.clinic.sign_in_from(place(1), "lee", "a secret word", ward.now_ms).is_ok(),
+        "and nowhere else"
+    );
 }
 
 #[test]

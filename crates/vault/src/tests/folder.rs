@@ -49,7 +49,7 @@ fn everything_is_there_after_a_restart() {
         name: "Amira N.",
         role: Role::Patient,
         person: scene.amira.person,
-        password: "pw",
+        password: "a pass word",
     };
     let account = scene.vault.put_account(new).unwrap();
     let (stream, _) = Sensor::new(5).pair(&scene, Class::Vitals);
@@ -59,7 +59,7 @@ fn everything_is_there_after_a_restart() {
     drop(scene.vault);
     let vault = open(&scene.folder.path().join("vault"), PASSPHRASE).unwrap();
     assert_eq!(vault.accounts(), std::slice::from_ref(&account));
-    assert_eq!(vault.verify_password("amira", "pw").unwrap(), Some(account));
+    assert_eq!(vault.verify_password("amira", "a pass word").unwrap(), Some(account));
     assert_eq!(vault.patients(), [scene.amira]);
     assert_eq!(vault.streams_by(stream.author), [stream]);
     assert_eq!(vault.terms_to(scene.doctor), terms);

@@ -8,7 +8,7 @@ fn new<'a>(login: &'a str, person: u8) -> NewAccount<'a> {
         name: "Name",
         role: Role::Clinician,
         person: PersonId([person; 32]),
-        password: "secret",
+        password: "a secret word",
     }
 }
 
@@ -16,15 +16,15 @@ fn new<'a>(login: &'a str, person: u8) -> NewAccount<'a> {
 fn a_password_opens_its_own_account_only() {
     let scene = Scene::new();
     let lee = scene.vault.put_account(new("lee", 1)).unwrap();
-    scene.vault.put_account(NewAccount { password: "other", ..new("kim", 2) }).unwrap();
-    assert_eq!(scene.vault.verify_password("lee", "secret").unwrap(), Some(lee.clone()));
-    assert_eq!(scene.vault.verify_password("lee", "other").unwrap(), None);
-    assert_eq!(scene.vault.verify_password("kim", "secret").unwrap(), None);
-    assert_eq!(scene.vault.verify_password("nobody", "secret").unwrap(), None);
+    scene.vault.put_account(NewAccount { password: "another word", ..new("kim", 2) }).unwrap();
+    assert_eq!(scene.vault.verify_password("lee", "a secret word").unwrap(), Some(lee.clone()));
+    assert_eq!(scene.vault.verify_password("lee", "another word").unwrap(), None);
+    assert_eq!(scene.vault.verify_password("kim", "a secret word").unwrap(), None);
+    assert_eq!(scene.vault.verify_password("nobody", "a secret word").unwrap(), None);
     assert_eq!(scene.vault.verify_password("lee", &"x".repeat(5000)).unwrap(), None);
-    scene.vault.set_password(lee.person, "changed").unwrap();
-    assert_eq!(scene.vault.verify_password("lee", "secret").unwrap(), None);
-    assert_eq!(scene.vault.verify_password("lee", "changed").unwrap(), Some(lee));
+    scene.vault.set_password(lee.person, "a changed word").unwrap();
+    assert_eq!(scene.vault.verify_password("lee", "a secret word").unwrap(), None);
+    assert_eq!(scene.vault.verify_password("lee", "a changed word").unwrap(), Some(lee));
 }
 
 #[test]
@@ -34,11 +34,29 @@ fn a_login_and_a_person_have_one_account() {
     assert!(matches!(scene.vault.put_account(new("lee", 2)), Err(VaultError::LoginTaken)));
     assert!(matches!(scene.vault.put_account(new("kim", 1)), Err(VaultError::PersonTaken)));
     assert!(matches!(scene.vault.put_account(new("", 3)), Err(VaultError::Unfit(_))));
-    assert!(matches!(
-        scene.vault.put_account(NewAccount { password: "", ..new("kim", 3) }),
-        Err(VaultError::Unfit(_))
-    ));
     assert_eq!(scene.vault.accounts().len(), 1);
+}
+
+#[test]
+fn a_new_password_has_eight_characters_whoever_gives_it() {
+    let scene = Scene::new();
+    let lee = scene.vault.put_account(new("lee", 1)).unwrap();
+    let long = "x1".repeat(600);
+    for (password, why) in [
+        ("", "shorter than 8 characters"),
+        ("1", "shorter than 8 characters"),
+        ("sieben7", "shorter than 8 characters"),
+        ("ääääää7", "shorter than 8 characters"),
+        ("11111111", "one character over and over"),
+        (&long, "longer than 1024 bytes"),
+    ] {
+        let kim = scene.vault.put_account(NewAccount { password, ..new("kim", 3) });
+        assert!(kim.unwrap_err().to_string().contains(why), "{password}");
+        let changed = scene.vault.set_password(lee.person, password);
+        assert!(changed.unwrap_err().to_string().contains(why), "{password}");
+    }
+    assert_eq!(scene.vault.accounts().len(), 1);
+    scene.vault.put_account(NewAccount { password: "achtmal8", ..new("kim", 3) }).unwrap();
 }
 
 #[test]

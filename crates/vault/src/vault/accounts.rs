@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 pub const NAME_BYTES_MAX: usize = 256;
 /// Longest password, bytes of UTF-8.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Fewest characters of a new password (NIST SP 800-63B, 5.1.1). What was given before the rule stays good.
+pub const PASSWORD_CHARS_MIN: usize = 8;
 const VERSION: u64 = 1;
 
 /// A person who may sign in.
@@ -122,11 +124,29 @@ struct PasswordRow {
     password_hash: Secret32,
 }
 
+/// The rule for a new password, whoever gives it: [`PASSWORD_CHARS_MIN`] characters at least, not one character over
+/// and over, [`PASSWORD_BYTES_MAX`] bytes at most.
+///
+/// # Errors
+/// [`VaultError::Unfit`], with the rule that it breaks.
+fn check_password(password: &str) -> Result<(), VaultError> {
+    let mut characters = password.chars();
+    let first = characters.next();
+    if password.chars().count() < PASSWORD_CHARS_MIN {
+        return Err(VaultError::Unfit("the password is shorter than 8 characters"));
+    }
+    if characters.all(|one| Some(one) == first) {
+        return Err(VaultError::Unfit("the password is one character over and over"));
+    }
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Err(VaultError::Unfit("the password is longer than 1024 bytes"));
+    }
+    Ok(())
+}
+
 impl PasswordRow {
     fn make(vault: &Vault, password: &str) -> Result<Self, VaultError> {
-        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
-            return Err(VaultError::Unfit("the password is empty or over its bound"));
-        }
+        check_password(password)?;
         let (cost, salt) = (vault.costs.password, vault.random());
         let password_hash = cost
             .derive_key(password.as_bytes(), &salt)

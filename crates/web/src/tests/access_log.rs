@@ -35,7 +35,7 @@ async fn entries_of_one_session_are_one_line_and_can_be_listed_one_by_one() {
     let page = scene.page("/me", "amira").await;
     assert_eq!(readers(&page).matches("<b>lee</b> looked at your").count(), 1);
     assert!(readers(&page).contains("3 times since"));
-    let (_, again) = scene.ward.clinic.sign_in("lee", "secret", scene.ward.now_ms).unwrap();
+    let (_, again) = scene.ward.clinic.sign_in("lee", "a secret word", scene.ward.now_ms).unwrap();
     let span_ms = (scene.ward.now_ms - 900_000, scene.ward.now_ms);
     let request = clinic::ChartRequest {
         patient: scene.amira,

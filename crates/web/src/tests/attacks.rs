@@ -61,7 +61,7 @@ async fn a_method_an_address_does_not_take_is_named() {
 #[tokio::test]
 async fn without_a_session_nothing_is_shown_and_nothing_done() {
     let (scene, mut tried) = Attempts::on(scene()).await;
-    let dead = scene.ward.clinic.sign_in("kim", "secret", scene.ward.now_ms).unwrap().0;
+    let dead = scene.ward.clinic.sign_in("kim", "a secret word", scene.ward.now_ms).unwrap().0;
     scene.ward.clinic.sign_out(dead.expose());
     let cookies = [
         String::new(),

@@ -45,7 +45,7 @@ impl Scene {
     /// The same with other settings.
     pub(crate) fn with(settings: Settings) -> Self {
         let (mut ward, [amira]) = Ward::with(["amira"]);
-        let new = NewPerson { login: "bela", name: HOSTILE, password: "secret", role: Role::Patient };
+        let new = NewPerson { login: "bela", name: HOSTILE, password: "a secret word", role: Role::Patient };
         let (bela, _) = ward.clinic.create_patient(&ward.admin, &new, "<b>bed</b>", ward.now_ms).unwrap();
         ward.person("kim", Role::Clinician);
         ward.person("fay", Role::Family);
@@ -59,7 +59,7 @@ impl Scene {
         let app =
             App::of_clinic(ward.clinic.clone(), Arc::new(move || clock.load(Ordering::SeqCst)), settings);
         let sign_in = |login| {
-            (login, ward.clinic.sign_in(login, "secret", ward.now_ms).unwrap().0.expose().to_string())
+            (login, ward.clinic.sign_in(login, "a secret word", ward.now_ms).unwrap().0.expose().to_string())
         };
         let tokens = CALLERS.into_iter().filter(|login| !login.is_empty()).map(sign_in).collect();
         let router = web::router(app.clone());
@@ -70,7 +70,7 @@ impl Scene {
     pub(crate) fn sign_in_again(&mut self) {
         let now_ms = self.ward.now_ms;
         for (login, token) in &mut self.tokens {
-            let (new, _) = self.ward.clinic.sign_in(login, "secret", now_ms).unwrap();
+            let (new, _) = self.ward.clinic.sign_in(login, "a secret word", now_ms).unwrap();
             *token = new.expose().to_string();
         }
     }
