@@ -177,6 +177,8 @@ fn check_node(config: &NodeConfig) -> Result<()> {
         "web = \"{}\" is not a loopback address; pages are served without TLS, so put a TLS terminator in front and bind to 127.0.0.1",
         config.web
     );
+    // Before anything is made in the folder: a node that cannot open its socket has founded its ledger in vain.
+    operator::check_socket(&config.data_dir.join(operator::SOCKET)).context("data_dir")?;
     if let Some(rpc) = &config.rpc {
         check_rpc(rpc)?;
     }

@@ -30,7 +30,7 @@ pub use request::{
     GetHistory, GetLedger, GetReport, GetTip, GrantConsent, PairGateway, Propose, QueryLedger, Request,
     SignCheckpoint, SignIn, StaffRole, Vote, WriteSnapshot,
 };
-pub use server::{Reply, serve};
+pub use server::{Reply, SocketPathTooLong, check_socket, serve};
 
 /// Name of the socket inside the node's data folder.
 pub const SOCKET: &str = "control.sock";

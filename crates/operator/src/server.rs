@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -13,6 +13,9 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// Longest request line, bytes.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Longest path of a socket: `sun_path` of Linux without its closing zero.
+const PATH_BYTES_MAX: usize = 107;
 
 /// Pause after the system could not accept a connection (out of descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -37,6 +40,25 @@ impl Reply {
         Ok(Self(serde_json::to_value(answer)?))
     }
 }
+
+/// A socket can be opened at this path, as far as its length goes.
+///
+/// # Errors
+/// The path is longer than the system takes, in a sentence.
+pub fn check_socket(socket: &Path) -> Result<(), SocketPathTooLong> {
+    match std::os::unix::net::SocketAddr::from_pathname(socket) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(SocketPathTooLong(socket.to_owned())),
+    }
+}
+
+/// See [`check_socket`].
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: a socket's path may have {PATH_BYTES_MAX} bytes, this one has {}; choose a data folder with a shorter path",
+    .0.display(), .0.as_os_str().len()
+)]
+pub struct SocketPathTooLong(PathBuf);
 
 /// Serves requests until the runtime ends; one at a time per connection. `answer` gives the reply, or a sentence
 /// that says why there is none. The socket's folder must be closed to others already: the socket's mode is set

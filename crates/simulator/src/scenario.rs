@@ -82,6 +82,22 @@ impl Scenario {
         }
     }
 
+    /// Is it seen in a pulse that is made up, and nowhere else? A board that replays a recording does not show it.
+    #[must_use]
+    pub fn is_of_the_pulse_alone(self) -> bool {
+        match self {
+            Self::Tachycardia | Self::Bradycardia | Self::Restless | Self::Irregular | Self::Artefacts => {
+                true
+            }
+            Self::Healthy
+            | Self::Fever
+            | Self::SmokyRoom
+            | Self::StuffyRoom
+            | Self::SensorOff
+            | Self::Unplugged => false,
+        }
+    }
+
     fn names() -> String {
         Self::ALL.map(Self::name).join(", ")
     }
@@ -135,6 +151,11 @@ impl Script {
             .filter(|event| event.at_ms <= board_ms)
             .find(|event| event.for_ms.is_none_or(|for_ms| board_ms - event.at_ms < for_ms))
             .map(|event| event.scenario)
+    }
+
+    /// What happens in it, in order.
+    pub fn scenarios(&self) -> impl Iterator<Item = Scenario> {
+        self.events.iter().map(|event| event.scenario)
     }
 
     /// Does it say anything?

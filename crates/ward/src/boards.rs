@@ -77,6 +77,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
+    let socket = dir.join("control.sock");
+    operator::check_socket(&socket)?;
+    if options.boards == 1 && options.recording.is_some() {
+        options.script.iter().flat_map(Script::scenarios).try_for_each(changes_something)?;
+    }
     std::fs::create_dir_all(dir)?;
     let recording = match &options.recording {
         Some(file) => {
@@ -108,7 +113,7 @@ async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
         running.push(board);
     }
     let running = Arc::new(running);
-    serve_orders(&dir.join("control.sock"), running.clone())?;
+    serve_orders(&socket, running.clone(), options.recording.is_some())?;
     let stop = process::stop_requested();
     process::announce("READY", &BoardsReady { boards: links })?;
     stop.await;
@@ -118,7 +123,7 @@ async fn boards(options: &Options, dir: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>) -> Result<()> {
+fn serve_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>, first_replays: bool) -> Result<()> {
     let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket).with_context(|| format!("opening {}", socket.display()))?;
     tokio::spawn(async move {
@@ -128,9 +133,9 @@ fn serve_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>) -> Result<()> {
                 let (reading, mut writing) = stream.into_split();
                 let mut lines = BufReader::new(reading).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    let said = match order(&line, &boards) {
+                    let said = match order(&line, &boards, first_replays) {
                         Ok(said) => format!("{said}\n"),
-                        Err(error) => format!("{error:#}\n"),
+                        Err(error) => format!("{}\n", host::sentence(error.as_ref())),
                     };
                     if writing.write_all(said.as_bytes()).await.is_err() {
                         return;
@@ -144,7 +149,7 @@ fn serve_orders(socket: &Path, boards: Arc<Vec<RunningBoard>>) -> Result<()> {
 
 /// `BOARD SCENARIO [DURATION]`: afterwards the board is healthy again. `BOARD button` presses it, `BOARD
 /// look` answers with what LCD and buzzer do, as JSON; everything else with `ok`.
-fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<String> {
+fn order(line: &str, boards: &Arc<Vec<RunningBoard>>, first_replays: bool) -> Result<String> {
     let mut words = line.split_whitespace();
     let number: usize = words
         .next()
@@ -162,6 +167,9 @@ fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<String> {
         _ => {}
     }
     let scenario: Scenario = word.parse()?;
+    if number == 0 && first_replays {
+        changes_something(scenario)?;
+    }
     let lasts = words.next().map(duration::parse).transpose().map_err(anyhow::Error::msg)?;
     boards[number].set_scenario(scenario);
     if let Some(lasts) = lasts {
@@ -172,6 +180,16 @@ fn order(line: &str, boards: &Arc<Vec<RunningBoard>>) -> Result<String> {
         });
     }
     Ok("ok".to_owned())
+}
+
+/// Refuses for board 0, which replays a recording, what only a made pulse would show.
+fn changes_something(scenario: Scenario) -> Result<()> {
+    anyhow::ensure!(
+        !scenario.is_of_the_pulse_alone(),
+        "board 0 replays a recording: {} would change nothing there; say it to another board, or start without the recording",
+        scenario.name()
+    );
+    Ok(())
 }
 
 /// What a board's LCD shows and its buzzer sounds, and the texts before.

@@ -41,6 +41,9 @@ pub(crate) async fn finish(
     } else {
         "Stopping: boards first, then the gateway once everything it sealed is proven, then the node"
     });
+    for hospital in &mut hospitals {
+        hospital.settle().await?;
+    }
     let _: BoardsDone = boards.stop(STOP_WITHIN).await?;
     let gateways: Vec<GatewayFigures> =
         stop_all(hospitals.iter_mut().map(|hospital| hospital.gateway.take()), DRAIN_WITHIN).await?;
@@ -51,7 +54,9 @@ pub(crate) async fn finish(
             name: hospital.folder.name(),
             org: hospital.ready.org.clone(),
             validator: hospital.ready.validator.clone().unwrap_or_default(),
-            killed: kills.iter().any(|kill| kill.nodes.contains(&hospital.folder.role("node"))),
+            killed: kills.iter().any(|kill| kill.nodes.contains(&hospital.folder.role("node")))
+                || !hospital.ended.is_empty(),
+            ended: hospital.ended.clone(),
             gateway,
             node: hospital.ask(GetReport {}).await?,
             ledger: agreement::figures(hospital).await?,

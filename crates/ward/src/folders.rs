@@ -47,6 +47,15 @@ impl WardFolder {
         Ok(Self { data, _lock: lock })
     }
 
+    /// The sockets that a ward of so many organisations opens in this data folder, which need not be there yet.
+    pub(crate) fn sockets(data: &Path, nodes: usize) -> Result<Vec<PathBuf>> {
+        let data = if data.exists() { data.canonicalize()? } else { std::path::absolute(data)? };
+        let node =
+            |number| if nodes == 1 { data.join("node") } else { data.join(folder_of(number)).join("node") };
+        let folders = (1..=nodes).map(node).chain([data.join("boards")]);
+        Ok(folders.map(|folder| folder.join(operator::SOCKET)).collect())
+    }
+
     /// How many organisations an earlier start founded here; 0 if none did.
     pub(crate) fn hospitals_founded(&self) -> usize {
         if self.data.join("node").exists() {

@@ -43,6 +43,9 @@ pub(crate) async fn kill(
     if !running.rest_until(began + duration.mul_f64(AFTER)).await? {
         return Ok(());
     }
+    for hospital in &mut running.hospitals {
+        hospital.settle().await?;
+    }
     let count = running.hospitals.len();
     let dead: Vec<usize> = match victims {
         Victims::All => (0..count).collect(),
@@ -81,7 +84,7 @@ pub(crate) async fn kill(
     let goal = running.heights.highest() + u64::from(victims == Victims::All);
     let mut caught_up = None;
     while clock::instant().duration_since(started) < CAUGHT_UP_WITHIN {
-        running.check()?;
+        running.check().await?;
         if dead.iter().all(|at| running.heights.of(*at).is_some_and(|height| height >= goal)) {
             caught_up = Some(clock::instant().duration_since(started));
             break;

@@ -56,5 +56,5 @@ fn main() -> ExitCode {
 
 #[allow(clippy::print_stderr, reason = "errors of a command go to the person who typed it")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("aceso-ward: {error:#}");
+    eprintln!("aceso-ward: {}", host::sentence(error.as_ref()));
 }

@@ -123,8 +123,11 @@ pub(crate) struct HospitalFigures {
     pub(crate) name: String,
     pub(crate) org: String,
     pub(crate) validator: String,
-    /// Its node was killed on purpose: its counters began anew.
+    /// Its node was killed on purpose, or a process of it ended on its own: counters began anew.
     pub(crate) killed: bool,
+    /// What ended on its own, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ended: Vec<String>,
     pub(crate) gateway: GatewayFigures,
     pub(crate) node: NodeFigures,
     pub(crate) ledger: ChainFigures,
@@ -206,7 +209,7 @@ impl Report {
 impl HospitalFigures {
     fn lasting_problems(&self) -> Vec<String> {
         let (gateway, node) = (&self.gateway, &self.node);
-        let mut problems = Problems::default();
+        let mut problems = Problems(self.ended.clone());
         problems.unless(!gateway.streams.is_empty(), || "the gateway has no stream".to_owned());
         for (stream, sealed) in &gateway.streams {
             let stored = node.streams.get(stream).copied().unwrap_or(0);

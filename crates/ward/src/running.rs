@@ -5,7 +5,7 @@ use crate::heights::Heights;
 use crate::hospital::Hospital;
 use crate::report::{Kill, StoryLine};
 use crate::role::Role;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use host::clock;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -30,10 +30,10 @@ impl Running {
     /// Lets time pass; false when told to stop.
     ///
     /// # Errors
-    /// A process ended on its own.
+    /// The boards ended on their own: nothing is left to show.
     pub(crate) async fn rest_until(&mut self, until: Instant) -> Result<bool> {
         loop {
-            self.check()?;
+            self.check().await?;
             if self.stop.is_finished() {
                 return Ok(false);
             }
@@ -51,18 +51,14 @@ impl Running {
         Ok(())
     }
 
-    /// Names a process that ended on its own.
-    pub(crate) fn check(&mut self) -> Result<()> {
-        let ended = |name: &str, status: std::process::ExitStatus, log: std::path::PathBuf| {
-            anyhow::anyhow!("the {name} ended on its own with {status}; see {}", log.display())
-        };
+    /// Looks after the processes: a node or gateway that ended on its own is started again.
+    pub(crate) async fn check(&mut self) -> Result<()> {
         if let Some(status) = self.boards.ended()? {
-            return Err(ended("boards", status, self.ward_folder.log("boards")));
+            let log = self.ward_folder.log("boards");
+            anyhow::bail!("the boards ended on their own with {status}; see {}", log.display());
         }
         for hospital in &mut self.hospitals {
-            if let Some((role, status)) = hospital.ended()? {
-                bail!(ended(&hospital.folder.role(role), status, hospital.folder.log(role)));
-            }
+            hospital.tend().await?;
         }
         Ok(())
     }

@@ -48,6 +48,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(recording) = &options.recording {
         anyhow::ensure!(recording.is_file(), "the recording {} does not exist", recording.display());
     }
+    for (option, file) in [("--report", &options.report), ("--bundle", &options.bundle)] {
+        if let Some(file) = file {
+            check_output(option, file)?;
+        }
+    }
+    if let Some(names) = &options.names {
+        anyhow::ensure!(names.is_file(), "the file of names {} does not exist", names.display());
+    }
     let temporary;
     let data = match &options.data {
         Some(data) => data.clone(),
@@ -57,8 +65,21 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
         None => PathBuf::from("ward-data"),
     };
+    let sockets = WardFolder::sockets(&data, options.nodes)?;
+    sockets.iter().try_for_each(|socket| operator::check_socket(socket))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(ward(options, patients, &data))
+}
+
+/// A file that is written at the end of the run can be: said before the run, not after it.
+fn check_output(option: &str, file: &Path) -> Result<()> {
+    anyhow::ensure!(!file.is_dir(), "{option} {} is a folder: name a file", file.display());
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    anyhow::ensure!(folder.is_dir(), "{option} {}: there is no folder {}", file.display(), folder.display());
+    Ok(())
 }
 
 async fn ward(options: &Options, patients: usize, data: &Path) -> Result<ExitCode> {
@@ -87,6 +108,10 @@ async fn ward(options: &Options, patients: usize, data: &Path) -> Result<ExitCod
             ready,
             node: Some(role),
             gateway: None,
+            boards: Vec::new(),
+            node_restart: None,
+            gateway_restart: None,
+            ended: Vec::new(),
         });
     }
     let genesis = hospitals.first().context("a ward has an organisation")?.ready.genesis.clone();
@@ -96,14 +121,14 @@ async fn ward(options: &Options, patients: usize, data: &Path) -> Result<ExitCod
     }
     let count = hospitals.len();
     for (at, hospital) in hospitals.iter_mut().enumerate() {
-        let own: Vec<PathBuf> = paths.iter().skip(at).step_by(count).cloned().collect();
-        hospital.gateway = Some(hospital::start_gateway(&hospital.folder, &own, &hospital.ready.mqtt).await?);
+        hospital.boards = paths.iter().skip(at).step_by(count).cloned().collect();
+        let gateway =
+            hospital::start_gateway(&hospital.folder, &hospital.boards, &hospital.ready.mqtt).await?;
+        let id = gateway.id().map_or_else(String::new, |id| format!(" (process {id})"));
+        let name = hospital.folder.role("gateway");
+        say(&format!("Gateway:     {name} connected its boards, journal open{id}"));
+        hospital.gateway = Some(gateway);
     }
-    say(if count == 1 {
-        "Gateway:     connected boards, journal open"
-    } else {
-        "Gateways:    connected boards, journals open"
-    });
     say("");
     for Hospital { folder, remembered, ready, .. } in &hospitals {
         say(&format!("Open http://{}/{}", ready.web, folder.at()));

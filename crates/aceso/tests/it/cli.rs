@@ -24,6 +24,21 @@ fn a_missing_configuration_is_named_in_a_sentence() {
 }
 
 #[test]
+fn a_data_folder_too_long_for_its_socket_is_refused_before_a_ledger_is_founded_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data".repeat(25));
+    let config = folder.path().join("node.toml");
+    let passphrase = folder.path().join("passphrase");
+    std::fs::write(&passphrase, "correct horse\n").unwrap();
+    std::fs::write(&config, format!("data_dir = {data:?}\npassphrase_file = {passphrase:?}\n")).unwrap();
+    let output = aceso(&["node", "--config", config.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("a socket's path may have 107 bytes"), "{said}");
+    assert!(!data.exists(), "nothing was founded");
+}
+
+#[test]
 fn a_file_that_is_no_bundle_is_refused_by_name() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), b"not a bundle").unwrap();

@@ -1,6 +1,8 @@
 //! A whole ward, from simulated boards to an offline check of its bundle.
 
-use crate::support::{Folder, aceso, said, stdout, ward};
+use crate::support::{Folder, aceso, said, stdout, ward, ward_binary};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 #[test]
 fn every_reading_of_three_patients_is_admitted_anchored_and_proven() {
@@ -23,7 +25,7 @@ fn every_reading_of_three_patients_is_admitted_anchored_and_proven() {
     assert_eq!(proven.status.code(), Some(0), "{}", said(&proven, &folder));
 
     let unpinned = aceso(&["verify", &bundle]);
-    assert_eq!(unpinned.status.code(), Some(2));
+    assert_eq!(unpinned.status.code(), Some(3));
     assert!(stdout(&unpinned).contains(genesis) || said(&unpinned, &folder).contains(genesis));
 
     let other = aceso(&["verify", &bundle, "--genesis", &"11".repeat(32)]);
@@ -52,6 +54,37 @@ fn a_ward_goes_on_from_its_data_folder() {
     assert_eq!(folder.report()["kills"][0]["nodes"], serde_json::json!(["node"]));
     assert_eq!(folder.report()["genesis"], genesis);
     assert!(folder.report()["node"]["log_size"].as_u64().unwrap() > size);
+}
+
+#[test]
+fn a_gateway_that_is_stopped_is_named_and_started_again_and_the_ward_goes_on() {
+    let folder = Folder::new();
+    let (data, report) = (folder.text("data"), folder.text("report.json"));
+    let mut running = Command::new(ward_binary())
+        .args(["--data", &data, "--report", &report, "--patients", "1", "--duration", "14s"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut said, mut killed) = (String::new(), false);
+    for line in BufReader::new(running.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        said.push_str(&format!("{line}\n"));
+        let process = said.split_once("gateway connected its boards, journal open (process ");
+        if let Some((id, _)) = process.and_then(|(_, rest)| rest.split_once(')'))
+            && line.starts_with("Running for")
+        {
+            killed = Command::new("kill").args(["-TERM", id]).status().unwrap().success();
+        }
+    }
+    let status = running.wait().unwrap();
+    assert!(killed, "{said}");
+    assert!(said.contains("The gateway ended on its own with exit status: 0"), "{said}");
+    assert!(said.contains("The gateway runs again (process "), "{said}");
+    // A timed run is judged: what ended on its own is a finding, and the only one.
+    let report = folder.report();
+    let problem = "the gateway ended on its own with exit status: 0 and was started again";
+    assert_eq!(report["problems"], serde_json::json!([problem]), "{said}");
+    assert_eq!(status.code(), Some(1));
 }
 
 #[test]

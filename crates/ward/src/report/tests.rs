@@ -51,6 +51,17 @@ fn after_kills_the_streams_themselves_are_compared() {
 }
 
 #[test]
+fn a_process_that_ended_on_its_own_is_a_finding_and_its_counters_are_not_compared() {
+    let mut report = good();
+    report.hospitals[0].killed = true;
+    report.hospitals[0].gateway.readings_sampled = 3;
+    report.hospitals[0].ended = vec!["the gateway ended on its own".to_owned()];
+    report.judge();
+    assert!(!report.complete);
+    assert_eq!(report.problems, ["the gateway ended on its own"]);
+}
+
+#[test]
 fn what_is_missing_and_what_another_hand_wrote_is_named() {
     let mut report = good();
     let missing = MissingFigures { count: 2, seqs: vec![(3, 4)], since_ms: 5 };
