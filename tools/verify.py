@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A second verifier of Aceso's wire format, written from docs/wire.md alone.
 
-    verify.py BUNDLE --genesis HASH      0: all holds, 1: names the first broken link, 2: holds, but no genesis is pinned
+    verify.py BUNDLE --genesis HASH      0: all holds, 1: names the first broken link, 3: holds, but no genesis is pinned,
+                                         2: nothing was checked (wrong command line, a package is missing)
     verify.py … --checkpoint FILE        the same from a checkpoint on
     verify.py --vectors testdata/golden  every good vector decodes, re-encodes and holds; every bad one is refused
     verify.py --judge testdata/golden    reads `object<TAB>hex` lines, answers `holds` or `refused: why`, one line each
@@ -19,12 +20,20 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from Crypto.Hash import keccak
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+try:
+    from Crypto.Hash import keccak
+    from cryptography.exceptions import InvalidSignature, InvalidTag
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+except ModuleNotFoundError as missing:
+    print(
+        f"verify.py: nothing was checked: the Python module {missing.name} is not there. Install what it needs:\n"
+        "    python3 -m pip install cryptography pycryptodome",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 
 class Refused(Exception):
@@ -2400,7 +2409,7 @@ def main():
     print(f"Took      {seconds:.2f} s, {verdict.envelopes / seconds:.0f} envelopes a second")
     if pinned is None:
         print("NOT PINNED: all links hold, but only under the bundle's own genesis.", file=sys.stderr)
-        return 2
+        return 3
     print("PROVEN under the genesis you pinned.")
     return 0
 

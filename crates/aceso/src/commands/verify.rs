@@ -39,6 +39,9 @@ pub(crate) struct Options {
     age_days: u64,
 }
 
+/// Exit status of a bundle whose links all hold, when no genesis was pinned.
+const UNPINNED: u8 = 3;
+
 /// Why there is nothing to report.
 #[derive(Debug)]
 enum Failure {
@@ -65,7 +68,7 @@ impl fmt::Display for Failure {
 
 /// Checks the bundle against the genesis hash the caller trusts, and prints what it
 /// proves: exit code 0. A link that does not hold is named: 1. Without `genesis` a bundle whose links
-/// all hold is still only as good as its own genesis, which is named: 2.
+/// all hold is still only as good as its own genesis, which is named: 3. (2 is a command line that is not understood.)
 #[allow(clippy::print_stderr, reason = "this command's output is for its caller")]
 pub(crate) fn run(options: &Options) -> ExitCode {
     match check(options) {
@@ -81,7 +84,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
                  Compare it with the one your organisation published, then run again with --genesis {}",
                 report.genesis, report.genesis
             );
-            ExitCode::from(2)
+            ExitCode::from(UNPINNED)
         }
         Err(failure) => {
             eprintln!("{}: {failure}", options.file.display());
@@ -160,7 +163,7 @@ mod tests {
             let (file, genesis) = golden(dir.path(), version);
             assert!(check(&with(&file, Some(&genesis))).unwrap().pinned);
             assert_eq!(run(&with(&file, Some(&genesis))), ExitCode::SUCCESS);
-            assert_eq!(run(&with(&file, None)), ExitCode::from(2));
+            assert_eq!(run(&with(&file, None)), ExitCode::from(UNPINNED));
             assert_eq!(run(&with(&file, Some(&"0".repeat(64)))), ExitCode::FAILURE);
             assert_eq!(run(&with(&file, Some("genesis"))), ExitCode::FAILURE);
             assert_eq!(run(&with(&dir.path().join("nothing"), None)), ExitCode::FAILURE);

@@ -38,6 +38,17 @@ fn python() -> Command {
     command
 }
 
+#[test]
+fn the_other_verifier_says_what_to_install() {
+    let full = python();
+    // Without the folder of installed packages.
+    let output = Command::new(full.get_program()).arg("-S").args(full.get_args()).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "nothing was checked: {complaint}");
+    assert!(complaint.contains("python3 -m pip install cryptography pycryptodome"), "{complaint}");
+    assert!(!complaint.contains("Traceback"), "{complaint}");
+}
+
 /// What the other verifier says of each `object, bytes`: one process for all.
 fn judged(cases: &[(String, Vec<u8>)]) -> Vec<bool> {
     let mut command = python();
@@ -183,7 +194,8 @@ fn both_verifiers_agree_on_the_bundle_of_a_ward() {
         (vec![altered.as_str(), "--genesis", genesis.as_str()], 1),
         (vec![bundle.as_str(), "--genesis", wrong.as_str()], 1),
         (vec![bundle.as_str(), "--genesis", "11"], 1),
-        (vec![bundle.as_str()], 2),
+        (vec![bundle.as_str()], 3),
+        (vec!["--nonsense"], 2),
     ] {
         let ours = aceso(&[vec!["verify"], arguments.clone()].concat());
         let theirs = other(&arguments);
