@@ -27,7 +27,7 @@ pub struct DeviceRow {
     pub since_ms: u64,
     /// Set once trust has ended.
     pub revoked: Option<Revocation>,
-    /// Last time anything of it was admitted since this node started, milliseconds.
+    /// Last time anything of it, or carried by it, was admitted since this node started, milliseconds.
     pub last_seen_ms: Option<u64>,
 }
 
@@ -117,6 +117,16 @@ impl Clinic {
                     revoked: one.revoked,
                     last_seen_ms: patient.and_then(|patient| self.monitoring.last_heard_ms(patient, id)),
                 });
+            }
+        }
+        // A gateway is heard by what it carries.
+        let heard = |gateway: DeviceId| {
+            rows.iter().filter(|row| row.via == gateway).filter_map(|row| row.last_seen_ms).max()
+        };
+        let gateways: Vec<Option<u64>> = rows.iter().map(|row| heard(row.device)).collect();
+        for (row, heard) in rows.iter_mut().zip(gateways) {
+            if row.kind == DeviceKind::Gateway {
+                row.last_seen_ms = heard;
             }
         }
         rows

@@ -180,7 +180,8 @@
     wide = innerWidth;
     plots.forEach((plot) => plot.u.setSize({ width: Math.max(200, one('.canvas', plot.figure).clientWidth), height: plot.u.height }));
   });
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', start);
+  // Paper is light, whatever the screen's theme: curves on a canvas are drawn again for it.
+  for (const media of ['(prefers-color-scheme: dark)', 'print']) matchMedia(media).addEventListener('change', start);
   // For the browser checks: what is drawn, as numbers.
   aceso.plots = () => plots.map(({ metric, u }) => ({ metric, xs: u.data[0], means: u.data[3] }));
   document.addEventListener('aceso:drawn', () => { if (one('#trends') !== drawn) start(); });

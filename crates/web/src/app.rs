@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::navigation::Navigation;
+use crate::notices::Notices;
 use crate::quota::{BUNDLES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_NETWORK_MAX, Permit, PermitPool, Requests};
 use crate::quota::{STREAMS_PER_NETWORK_MAX, STREAMS_PER_SESSION_MAX};
 use crate::refusals::{Reason, Refusals};
@@ -49,6 +50,7 @@ struct Inner {
     clock: Clock,
     settings: Settings,
     navigation: Navigation,
+    notices: Notices,
     streams: Arc<Semaphore>,
     served: AtomicU64,
     request_durations: Histogram,
@@ -78,6 +80,7 @@ impl App {
             clock,
             settings,
             navigation,
+            notices: Notices::default(),
             streams,
             served: AtomicU64::new(0),
             request_durations: Histogram::new(REQUEST_BUCKETS_S),
@@ -113,6 +116,11 @@ impl App {
 
     pub(crate) fn navigation(&self) -> &Navigation {
         &self.0.navigation
+    }
+
+    /// What pages say once.
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.0.notices
     }
 
     /// Calls the clinic off the event loop: an answer may wait for a disk.

@@ -116,12 +116,21 @@ impl Caller {
         self.derived(b"aceso/page/v1/csrf")
     }
 
-    /// What an address carries after something was done, so that only this server can make a page say so.
+    /// What the address carries that the caller is sent to after something was done: only this server can make a page
+    /// say so, and only once.
     #[must_use]
-    pub(crate) fn done(&self) -> String {
-        let mut mark = self.derived(b"aceso/page/v1/done");
+    pub(crate) fn done(&self, app: &App) -> String {
+        let number = app.notices().number().to_be_bytes();
+        let mut mark = self.derived(&[b"aceso/page/v1/done/".as_slice(), &number].concat());
         mark.truncate(DONE_DIGITS);
+        app.notices().put(self.browser_mark(), mark.clone());
         mark
+    }
+
+    /// Does this mark stand for something that was done, and that no page has said yet?
+    #[must_use]
+    pub(crate) fn was_done(&self, app: &App, mark: &str) -> bool {
+        app.notices().take(&self.browser_mark(), mark)
     }
 
     /// Names the session for the pages of its browser, which share one stream and one sound.

@@ -41,6 +41,7 @@ mod live_topics;
 mod metrics;
 mod middleware;
 pub mod navigation;
+mod notices;
 mod pages;
 pub mod quota;
 pub mod refusals;

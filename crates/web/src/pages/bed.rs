@@ -75,6 +75,8 @@ pub(crate) struct Cell {
     pub(crate) has_trend: bool,
     pub(crate) trend: Trend,
     pub(crate) change: String,
+    /// In how long.
+    pub(crate) change_in: String,
     /// Raw units per shown unit, and decimals shown: how the page's script writes new values.
     pub(crate) scale: u32,
     pub(crate) decimals: u8,
@@ -232,8 +234,9 @@ fn cell(tile: &Tile, metric: Metric, now_ms: u64) -> Cell {
         at,
         out: worst_on(&tile.alarms, metric).map_or("", labels::priority_style),
         has_trend: change.is_some(),
-        trend: change.map_or(Trend::Flat, |change| Trend::of(metric, change)),
-        change: change.map_or_else(String::new, |change| format::change(metric, change)),
+        trend: change.map_or(Trend::Flat, |(change, _)| Trend::of(metric, change)),
+        change: change.map_or_else(String::new, |(change, _)| format::change(metric, change)),
+        change_in: change.map_or_else(String::new, |(_, ago_ms)| format!("in {}", time::age(ago_ms))),
         scale: 10u32.pow(u32::from(info.decimals)),
         decimals,
         proof: now.map(|now| ProofMark::of(&now.envelope)),
@@ -258,9 +261,11 @@ fn worst_on(alarms: &[AlarmView], metric: Metric) -> Option<Priority> {
 }
 
 /// How the value differs from a quarter of an hour ago, or from the oldest that is known.
-fn change_of(points: &[SparkPoint], value: i32, now_ms: u64) -> Option<i32> {
+/// The difference, and in how long, milliseconds.
+fn change_of(points: &[SparkPoint], value: i32, now_ms: u64) -> Option<(i32, u64)> {
     let then = points.iter().find(|point| point.at_ms + TREND_MS >= now_ms)?;
-    (then.at_ms + TREND_MIN_MS <= now_ms).then(|| value - i32::midpoint(then.low, then.high))
+    let ago_ms = now_ms.checked_sub(then.at_ms)?;
+    (ago_ms >= TREND_MIN_MS).then(|| (value - i32::midpoint(then.low, then.high), ago_ms))
 }
 
 /// Room for the data and the innermost limits, and a little beyond.

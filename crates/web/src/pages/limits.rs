@@ -35,7 +35,7 @@ pub(crate) async fn submit(State(app): State<App>, At(patient): At<String>, post
                 answer => {
                     answer?;
                     let word = purpose_word(purpose);
-                    let address = format!("/patients/{id}?for={word}&saved={}#limits", caller.done());
+                    let address = format!("/patients/{id}?for={word}&saved={}#limits", caller.done(&app));
                     return Ok(Redirect::to(&address).into_response());
                 }
             }
@@ -62,5 +62,5 @@ pub(crate) async fn back(State(app): State<App>, At(patient): At<String>, posted
     let session = caller.session.clone();
     app.ask(move |clinic, now_ms| clinic.limits_back(&session, id, metric, now_ms)).await?;
     let word = purpose_word(purpose);
-    Ok(Redirect::to(&format!("/patients/{id}?for={word}&saved={}#limits", caller.done())).into_response())
+    Ok(Redirect::to(&format!("/patients/{id}?for={word}&saved={}#limits", caller.done(&app))).into_response())
 }

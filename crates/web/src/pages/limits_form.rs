@@ -84,6 +84,8 @@ pub(crate) struct LimitsForm {
     pub(crate) usual: bool,
     pub(crate) changeable: bool,
     pub(crate) open: bool,
+    /// Why what was entered does not fit: said where it was entered.
+    pub(crate) problem: Option<String>,
     pub(crate) persistence: String,
     pub(crate) fields: Vec<LimitField>,
     pub(crate) reason: String,
@@ -105,10 +107,18 @@ pub(crate) fn temporary_text(temporary: &TemporaryLimits) -> String {
 
 impl LimitsForm {
     /// The form for these limits, filled with what was entered if that did not fit or has to be confirmed.
-    pub(crate) fn of(limits: &Limits, tile: &Tile, changeable: bool, entered: Option<&Fields>) -> Self {
+    pub(crate) fn of(
+        limits: &Limits,
+        tile: &Tile,
+        changeable: bool,
+        entered: Option<(&str, &Fields)>,
+    ) -> Self {
         let metric = limits.metric;
         let info = metric.info();
-        let entered = entered.filter(|fields| fields.get("metric").is_some_and(|name| name == info.name));
+        let entered =
+            entered.filter(|(_, fields)| fields.get("metric").is_some_and(|name| name == info.name));
+        let problem = entered.map(|(why, _)| why.to_string());
+        let entered = entered.map(|(_, fields)| fields);
         let entered_in = |name: &str| entered.and_then(|fields| fields.get(name).cloned());
         let values = limits.above.iter().chain(&limits.below);
         let field = |((name, priority), value): ((&'static str, Priority), &Option<i32>)| LimitField {
@@ -140,6 +150,7 @@ impl LimitsForm {
             usual: Limits::adult(metric).as_ref() == Some(limits),
             changeable,
             open: entered.is_some(),
+            problem,
             persistence: time::age(limits.persistence_ms),
             fields: FIELDS.into_iter().zip(values).map(field).collect(),
             reason: entered_in("reason").unwrap_or_default(),

@@ -160,15 +160,16 @@ fn meaning(metric: Metric, value: i32, limits: Option<&Limits>) -> String {
         Metric::HeartRate if above => "Faster than your limits allow.".into(),
         Metric::HeartRate if below => "Slower than your limits allow.".into(),
         Metric::HeartRate => match (low, high) {
+            // A value at a limit rings already: the words name what lies between.
             (Some(low), Some(high)) => {
-                format!(
-                    "Within your limits ({} to {}).",
-                    format::value(metric, low),
-                    format::value(metric, high)
-                )
+                let shown = format::value(metric, value);
+                let (low, high) = (format::value(metric, low), format::value(metric, high));
+                // A rounded value may look like its limit.
+                let within = if shown == low || shown == high { "Just within" } else { "Within" };
+                format!("{within} your limits (above {low} and below {high}).")
             }
-            (Some(low), None) => format!("Above your lower limit ({}).", format::value(metric, low)),
-            (None, Some(high)) => format!("Below your upper limit ({}).", format::value(metric, high)),
+            (Some(low), None) => format!("Within your limit (above {}).", format::value(metric, low)),
+            (None, Some(high)) => format!("Within your limit (below {}).", format::value(metric, high)),
             (None, None) => "No limits are set for it.".into(),
         },
         Metric::BodyTemperature if above => "You have a raised temperature.".into(),
@@ -345,12 +346,13 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
     let more = if all { 0 } else { access.len().saturating_sub(LINES) };
     access.truncate(access.len() - more);
     let watch_on = watch.on;
-    let done = |field: &str| query.field(field) == caller.done();
-    let saved = if done("revoked") && !watch.on {
+    let done = |field: &str| caller.was_done(&app, query.field(field));
+    let revoked = done("revoked");
+    let saved = if revoked && !watch.on {
         Some(
             "The consent is withdrawn. Nobody watches you now: nobody will be called when your values are bad.",
         )
-    } else if done("revoked") {
+    } else if revoked {
         Some("The consent is withdrawn. Nobody can open anything under it from now on.")
     } else {
         done("watched")

@@ -208,7 +208,7 @@ pub(crate) async fn revoke(State(app): State<App>, At(grant): At<String>, posted
     }
     let session = posted.caller.session.clone();
     app.ask(move |clinic, now_ms| clinic.revoke_grant(&session, grant, now_ms)).await?;
-    Ok(Redirect::to(&format!("/me?revoked={}", posted.caller.done())).into_response())
+    Ok(Redirect::to(&format!("/me?revoked={}", posted.caller.done(&app))).into_response())
 }
 
 /// Begins watching again, or renews it: a new consent to be watched.
@@ -221,7 +221,7 @@ pub(crate) async fn begin(State(app): State<App>, posted: Posted) -> Answer {
     };
     let session = posted.caller.session.clone();
     app.ask(move |clinic, now_ms| clinic.let_ward_watch(&session, days * DAY_MS, now_ms)).await?;
-    Ok(Redirect::to(&format!("/me?watched={}", posted.caller.done())).into_response())
+    Ok(Redirect::to(&format!("/me?watched={}", posted.caller.done(&app))).into_response())
 }
 
 /// Instead of an end: nobody watches for a while, and then watching goes on by itself.

@@ -75,7 +75,6 @@ struct PatientPage {
     gaps: Vec<GapLine>,
     unreadable: u32,
     saved: Option<&'static str>,
-    problem: Option<String>,
 }
 
 /// The purpose an address names, if the role may read for it; the usual one if it names none. Another is
@@ -202,7 +201,7 @@ pub(crate) fn render(
     if caller.visit.htmx.fragment && caller.visit.htmx.target == "trends" {
         return app.render(&trends);
     }
-    let entered = problem.as_ref().map(|(_, fields)| fields);
+    let entered = problem.as_ref().map(|(why, fields)| (why.as_str(), fields));
     let changeable = role == Role::Clinician;
     let topic = crate::live_topics::record(chart.now.patient, chart.purpose);
     let mut layout = Layout::of(app, caller, "").live(topic).beside(caller, chart.now.patient);
@@ -233,7 +232,6 @@ pub(crate) fn render(
             .collect(),
         unreadable: chart.unreadable,
         saved: saved.then_some("The new limits are in force on the ward, and written into the record."),
-        problem: problem.map(|(text, _)| text),
         layout,
     };
     app.render(&page)
@@ -253,5 +251,6 @@ pub(crate) async fn page(
     let chart = open(&app, &caller, id, purpose, range).await?;
     // A fragment has no frame.
     let caller = if caller.visit.htmx.fragment { caller } else { caller.with_ward(&app).await };
-    Ok(render(&app, &caller, &chart, range, query.field("saved") == caller.done(), None))
+    let saved = !caller.visit.htmx.fragment && caller.was_done(&app, query.field("saved"));
+    Ok(render(&app, &caller, &chart, range, saved, None))
 }

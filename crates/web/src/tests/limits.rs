@@ -27,8 +27,11 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
     let path = format!("/patients/{}/limits", scene.amira);
     let response = scene.post(&path, "lee", &form(&[])).await;
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
-    let page = scene.page(&goes_to(&response).replace("#limits", ""), "lee").await;
+    let there = goes_to(&response).replace("#limits", "");
+    let page = scene.page(&there, "lee").await;
     assert!(page.contains("The new limits are in force") && page.contains("Alarms ≤ 50 or ≥ 100"));
+    let again = scene.page(&there, "lee").await;
+    assert!(!again.contains("The new limits are in force"), "said once, not again when the page is reloaded");
     for (with, why) in [
         (("above_low", "150"), "must lie further out"),
         (("reason", " "), "Say in a few words why"),
@@ -38,6 +41,10 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{why}");
         let page = text(response).await;
         assert!(page.contains(why) && page.contains("value=\"140\""), "what was entered is still there");
+        let (_, form) = page.split_once("<details open>").expect("the form that was sent is open");
+        let (form, _) = form.split_once("</form>").expect("it ends");
+        assert!(form.contains(why), "the reason stands in the form, not at the top of the page");
+        assert!(form.contains("id=\"limits-problem\" tabindex=\"-1\" autofocus"), "and is scrolled to");
     }
     for who in ["amira", "admin", "fay"] {
         assert_eq!(scene.post(&path, who, &form(&[])).await.status(), StatusCode::NOT_FOUND, "{who}");

@@ -52,6 +52,34 @@ async fn a_value_beyond_its_limit_is_never_called_in_limits() {
 }
 
 #[tokio::test]
+async fn the_words_of_a_limit_agree_with_where_it_rings() {
+    // Tenths: the last says 91 on the page and is below it; the alarm goes by what was measured.
+    for (pulse, rings, said) in [
+        (500, true, "Slower than your limits allow."),
+        (510, false, "Within your limits (above 50 and below 91)."),
+        (900, false, "Within your limits (above 50 and below 91)."),
+        (910, true, "Faster than your limits allow."),
+        (908, false, "Just within your limits (above 50 and below 91)."),
+    ] {
+        let mut scene = Scene::new();
+        scene.beats(pulse, 13);
+        assert!(scene.page("/me", "amira").await.contains(said), "{pulse}: {said}");
+        assert_eq!(scene.page("/wall", "lee").await.contains("In limits"), !rings, "{pulse}");
+    }
+}
+
+#[tokio::test]
+async fn a_trend_says_in_how_long() {
+    let mut scene = Scene::new();
+    scene.beats(800, 120);
+    scene.beats(720, 30);
+    let wall = scene.page("/wall", "lee").await;
+    assert!(wall.contains("−8</span><small>in 2 min</small><small>bpm</small>"), "{wall}");
+    let page = scene.page(&format!("/patients/{}", scene.amira), "lee").await;
+    assert!(page.contains("−8 in 2 min ·"), "{page}");
+}
+
+#[tokio::test]
 async fn a_lost_signal_is_never_called_in_limits() {
     let mut scene = Scene::new();
     scene.beats(720, 2);

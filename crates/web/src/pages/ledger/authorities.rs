@@ -225,7 +225,8 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
     let authorities = &governance.authorities;
     let cards = authorities.validators.iter();
     let governs = caller.session.role == Role::Administrator;
-    let saved = (query.field("sent") == caller.done())
+    let saved = caller
+        .was_done(&app, query.field("sent"))
         .then_some("It is on its way to the ledger. Reload in a moment to see it.");
     Ok(app.render(&AuthoritiesPage {
         layout: Layout::of(&app, &caller, HERE),

@@ -50,8 +50,8 @@ fn wrong(why: &str) -> Error {
     message.back("/ledger/authorities", "Back to Authorities")
 }
 
-fn sent(posted: &Posted) -> Answer {
-    let there = format!("/ledger/authorities?sent={}", posted.caller.done());
+fn sent(app: &App, posted: &Posted) -> Answer {
+    let there = format!("/ledger/authorities?sent={}", posted.caller.done(app));
     Ok(Redirect::to(&there).into_response())
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn propose(State(app): State<App>, posted: Posted) -> Answer {
     if is_confirmed(&posted)? {
         let session = posted.caller.session.clone();
         app.ask(move |clinic, now_ms| clinic.propose(&session, wanted, now_ms)).await?;
-        return sent(&posted);
+        return sent(&app, &posted);
     }
     let field = |name| (name, posted.field(name).trim().to_string());
     Ok(app.render(&ConfirmPage {
@@ -111,7 +111,7 @@ pub(crate) async fn vote(State(app): State<App>, At(id): At<String>, posted: Pos
     if is_confirmed(&posted)? {
         let session = posted.caller.session.clone();
         app.ask(move |clinic, now_ms| clinic.vote(&session, id, now_ms)).await?;
-        return sent(&posted);
+        return sent(&app, &posted);
     }
     Ok(app.render(&ConfirmPage {
         layout: layout(&app, &posted),
