@@ -16,7 +16,7 @@ CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 WARD := $(CARGO_TARGET_DIR)/release/aceso-ward
 
-.PHONY: help ward ward-clean consortium build test tools recordings format lint structure units supply advisories ci-files nostd unit contracts oracle e2e browser pictures bare bench bench-store fuzz crash foreign verifiers sim
+.PHONY: help ward ward-clean consortium build test tools recordings format lint structure units supply advisories ci-files nostd unit contracts oracle e2e browser pictures bare bench bench-store fuzz crash foreign verifiers sim ops ops-faults
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -91,6 +91,13 @@ verifiers: tools ## The second verifier, in Python, checks every golden file.
 browser: build tools ## Sign in with a real browser, see values change, see an alarm.
 	scripts/browser-check.sh "$(WARD)"
 
+ops: build tools ## Alert rules and their faults on a simulated clock; Debian's Prometheus scrapes a ward for the dashboards.
+	"$(ACESO_PYTHON)/bin/python" ops/check.py rules
+	"$(ACESO_PYTHON)/bin/python" ops/check.py ward "$(WARD)"
+
+ops-faults: build tools ## The same ward with real faults: an alarm nobody answers, a gateway that stops. Some minutes.
+	"$(ACESO_PYTHON)/bin/python" ops/check.py ward "$(WARD)" --faults
+
 pictures: tools ## A picture of every state of every page, at three widths, light and dark: PICTURES=folder. Some minutes.
 	$(CARGO) build --release --locked --workspace --example page_states
 	node tests-browser/pictures.mjs --server "$(CARGO_TARGET_DIR)/release/examples/page_states" --out "$${PICTURES:-$$(mktemp -d)}"
@@ -99,7 +106,7 @@ foreign: build tools ## viem, ethers, cast, alloy, web3.py, mosquitto, paho-mqtt
 	scripts/foreign-check.sh "$(BINARY)"
 
 # Cheap checks first.
-TEST_STEPS := tools recordings format supply structure units ci-files nostd lint contracts verifiers build unit browser foreign
+TEST_STEPS := tools recordings format supply structure units ci-files nostd lint contracts verifiers build unit browser foreign ops
 test: ## All checks, and what each step took.
 	@scripts/run-steps.sh "$(MAKE)" $(TEST_STEPS)
 	echo "all checks passed"

@@ -21,11 +21,18 @@ needed() {
   need mosquitto-clients has mosquitto_pub mosquitto_sub
   need openssl has openssl
   need rsync has rsync
+  need prometheus has prometheus promtool
   if ! has "${CHROMIUM:-chromium}"; then
     missing+=(chromium fonts-dejavu-core)
   fi
 }
 needed
+# Only the programs: systemd starts no Prometheus, neither now nor at the next boot.
+if [[ " ${missing[*]} " == *" prometheus "* ]] && [ -d /run/systemd/system ] && may_be_root &&
+  [ ! -e /etc/systemd/system/prometheus.service ]; then
+  as_root mkdir -p /etc/systemd/system
+  as_root ln -s /dev/null /etc/systemd/system/prometheus.service
+fi
 install_missing
 needed
 [ ${#missing[@]} = 0 ] || fail "still missing after their installation: ${missing[*]}"

@@ -128,6 +128,13 @@ impl Queue {
         self.lanes.lock()
     }
 
+    /// How many envelopes wait for admission.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let lanes = self.lanes();
+        lanes.alarms.waiting + lanes.others.waiting
+    }
+
     /// Takes nothing in any more, and lets the admission thread end once the queue is empty.
     pub fn close(&self) {
         self.lanes().closed = true;

@@ -63,6 +63,18 @@ pub struct AdminPage {
     pub counters: Counters,
 }
 
+/// A gateway that has brought nothing for so long is silent: bedsides send every few seconds.
+pub const GATEWAY_SILENT_MS: u64 = 60_000;
+
+/// See [`Clinic::gateway_counts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GatewayCounts {
+    /// Registered here and not revoked.
+    pub trusted: u64,
+    /// Those of them that are silent.
+    pub silent: u64,
+}
+
 impl Clinic {
     /// The administrator's page.
     ///
@@ -88,6 +100,21 @@ impl Clinic {
             pending: self.acts.view(),
             counters: self.counters(),
         })
+    }
+
+    /// How many gateways are trusted, and how many of them have brought nothing for [`GATEWAY_SILENT_MS`], or nothing
+    /// since this node started.
+    #[must_use]
+    pub fn gateway_counts(&self, now_ms: u64) -> GatewayCounts {
+        let mut counts = GatewayCounts::default();
+        let rows = self.devices().into_iter();
+        for gateway in rows.filter(|row| row.kind == DeviceKind::Gateway && row.revoked.is_none()) {
+            let is_heard =
+                gateway.last_seen_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < GATEWAY_SILENT_MS);
+            counts.trusted += 1;
+            counts.silent += u64::from(!is_heard);
+        }
+        counts
     }
 
     /// Devices that streams were made for, and the gateways that carry them.

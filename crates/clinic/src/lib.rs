@@ -83,7 +83,7 @@ mod stats;
 /// Views hold names and clinical values, so their `Debug` prints the type's name alone.
 pub mod views {
     pub use crate::acts::PendingAct;
-    pub use crate::admin_page::{AdminPage, DeviceRow, PersonRow};
+    pub use crate::admin_page::{AdminPage, DeviceRow, GATEWAY_SILENT_MS, GatewayCounts, PersonRow};
     pub use crate::anchoring::{EnvelopeRef, FinalSince, ProofState};
     pub use crate::charts::views::*;
     pub use crate::consents::{GrantState, GrantView, PauseView};
@@ -115,6 +115,6 @@ pub use monitoring::{
 };
 pub use observer::Observer;
 pub use pairing::{MONITORING_GRANT_MS, Paired};
-pub use stats::{Counters, LATENCY_CLASSES_MS, Latency};
+pub use stats::{Counters, LATENCY_CLASSES_MS, Latency, Unanswered};
 pub use vault::{Entropy, MONITORING_BACK_MS};
 pub use vitals::origin::Origin;

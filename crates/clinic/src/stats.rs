@@ -64,6 +64,10 @@ pub struct Counters {
     pub forked_streams_now: u64,
     /// Beds that send data, that nobody watches and that nobody answered for, now.
     pub unwatched_now: u64,
+    /// Alarms that nobody answered now, by [`Priority::word`].
+    pub unanswered_now: BTreeMap<&'static str, Unanswered>,
+    /// When the first consent ends under which a bed is watched now, milliseconds since 1970; none if none is watched.
+    pub consent_ends_first_ms: Option<u64>,
     /// Alarm events that wait for the disk now.
     pub alarm_events_unwritten_now: u64,
     /// Alarm events that were given up because the disk took none for too long.
@@ -82,6 +86,15 @@ pub struct Counters {
     pub seal_to_live: Latency,
     /// From sealing to the finalized anchor on this node's view.
     pub seal_to_final: Latency,
+}
+
+/// Alarms of one priority that nobody answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unanswered {
+    /// How many episodes.
+    pub count: u64,
+    /// Since when the first of them waits, milliseconds since 1970.
+    pub since_ms: u64,
 }
 
 impl Counters {

@@ -9,6 +9,7 @@
 //! The node is an ingress, not a broker: an envelope is acknowledged only after its [`Verdict`], every
 //! refusal carries a reason and a sentence, and a device reaches nothing but its own lanes.
 
+pub mod certificate_validity;
 pub mod endpoint;
 pub mod ingress;
 pub mod mqtt;

@@ -43,6 +43,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The JSON-RPC port beside the pages, if there is one: its counters are part of the metrics.
     pub rpc: Option<crate::rpc::Rpc>,
+    /// Figures of the machine and the process, for the metrics.
+    pub gauges: Vec<crate::metrics::Gauge>,
 }
 
 struct Inner {

@@ -38,7 +38,7 @@ mod layout;
 pub mod ledger_text;
 pub mod live;
 mod live_topics;
-mod metrics;
+pub mod metrics;
 mod middleware;
 pub mod navigation;
 mod notices;

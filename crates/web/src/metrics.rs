@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use clinic::views::LedgerHealth;
+use clinic::views::{GatewayCounts, LedgerHealth};
 use clinic::{Counters, LATENCY_CLASSES_MS, Latency};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
@@ -16,9 +16,35 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
+use vitals::alarm::Priority;
+
+/// The label values of alarms.
+const PRIORITIES: [Priority; 4] = [Priority::High, Priority::Medium, Priority::Low, Priority::Technical];
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Content type of the older text format, which every scraper and `promtool` read.
+const PLAIN_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the process that serves adds: a figure of its machine, read when a scraper asks. Without labels.
+#[derive(Clone)]
+pub struct Gauge {
+    /// Its whole name, `aceso_…` or one of those that all of Prometheus' clients give, `process_…`.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub help: &'static str,
+    /// Reads it; none when it is not to be had. May wait for the system.
+    pub read: Arc<dyn Fn() -> Option<f64> + Send + Sync>,
+}
+
+impl fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 /// One counter of the clinic.
 pub(crate) struct CounterLine {
@@ -45,7 +71,11 @@ pub(crate) fn counter_lines(counters: &Counters) -> Vec<CounterLine> {
         line("alarms_raised", "Alarms raised", counters.alarms_raised),
         line("clock_leaps", "Leaps of bedside clocks", counters.clock_leaps),
         line("records_opened", "Records opened", counters.charts_opened),
-        line("withdrawals_late", "Withdrawn consents not on the ledger in time", counters.withdrawals_late),
+        line(
+            "withdrawals_overdue",
+            "Withdrawn consents not on the ledger in time",
+            counters.withdrawals_late,
+        ),
         line("requests_denied", "Requests denied by policy", counters.denied),
         line(
             "looks_not_recorded",
@@ -58,8 +88,10 @@ pub(crate) fn counter_lines(counters: &Counters) -> Vec<CounterLine> {
 /// Everything that is counted, as it is when a scraper asks.
 struct Snapshot {
     app: App,
+    now_ms: u64,
     counters: Counters,
     health: LedgerHealth,
+    gateways: GatewayCounts,
 }
 
 impl fmt::Debug for Snapshot {
@@ -76,6 +108,11 @@ fn counter(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) 
 fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> fmt::Result {
     let one = ConstGauge::new(value);
     one.encode(encoder.encode_descriptor(name, help, None, one.metric_type())?)
+}
+
+fn gauge_s(encoder: &mut DescriptorEncoder, name: &str, help: &str, value_s: f64) -> fmt::Result {
+    let one = ConstGauge::new(value_s);
+    one.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), one.metric_type())?)
 }
 
 /// One counter for each value of a label.
@@ -113,12 +150,7 @@ impl Collector for Snapshot {
         let encoder = &mut encoder;
         for line in counter_lines(counters) {
             let help = format!("{}.", line.words);
-            if line.name == "withdrawals_late" {
-                // There is a gauge of this name below, and a counter's family may not share it.
-                gauge(encoder, "withdrawals_late_total", &help, line.value)?;
-            } else {
-                counter(encoder, line.name, &help, line.value)?;
-            }
+            counter(encoder, line.name, &help, line.value)?;
         }
         let refused = counters.refused.iter().map(|(code, count)| (*code, *count));
         counters_by(encoder, "refused", "Envelopes refused, by reason.", "code", refused)?;
@@ -127,13 +159,11 @@ impl Collector for Snapshot {
         counters_by(encoder, "link_refused", help, "reason", turned_away)?;
         let gauges = [
             ("ledger_height", "Height of the last finalized block.", health.height),
-            ("ledger_tip_milliseconds", "Time of that block, milliseconds since 1970.", health.tip_ms),
             (
                 "ledger_stale",
                 "1 when the ledger view is too old to decide anything new.",
                 u64::from(health.stale),
             ),
-            ("ledger_age_milliseconds", "Milliseconds since that block.", health.age_ms),
             (
                 "withdrawals_waiting",
                 "Withdrawn consents the ledger does not hold yet.",
@@ -176,10 +206,17 @@ impl Collector for Snapshot {
             ),
             ("alarm_events_lost", "Alarm events given up for want of a disk.", counters.alarm_events_lost),
             ("live_streams", "Open live pages.", app.streams_open() as u64),
+            ("gateways", "Gateways that are registered and trusted.", self.gateways.trusted),
+            (
+                "gateways_silent",
+                "Those of them that brought nothing for a minute, or nothing since the start.",
+                self.gateways.silent,
+            ),
         ];
         for (name, help, value) in gauges {
             gauge(encoder, name, help, value)?;
         }
+        self.times(encoder)?;
         counter(encoder, "pages", "Pages served.", app.pages_served())?;
         let refusals = app.refusals().map(|(reason, count)| (reason.word(), count));
         let help = "Requests and connections refused, by reason.";
@@ -187,6 +224,51 @@ impl Collector for Snapshot {
         latency(encoder, "seal_to_live", "From sealing to the live view.", &counters.seal_to_live)?;
         let help = "From sealing to the finalized anchor.";
         latency(encoder, "seal_to_final", help, &counters.seal_to_final)
+    }
+}
+
+impl Snapshot {
+    /// Ages and moments, seconds.
+    fn times(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let help = "Time of the last finalized block.";
+        gauge_s(encoder, "ledger_tip_timestamp", help, seconds(self.health.tip_ms))?;
+        gauge_s(encoder, "ledger_age", "Time since that block.", seconds(self.health.age_ms))?;
+        if let Some(ends_ms) = self.counters.consent_ends_first_ms {
+            let help = "When the first consent ends under which a bed is watched.";
+            gauge_s(encoder, "consent_expiry_timestamp", help, seconds(ends_ms))?;
+        }
+        let unanswered = |priority: Priority| self.counters.unanswered_now.get(priority.word());
+        let help = "Alarms that nobody answered, by priority.";
+        let mut family = encoder.encode_descriptor("alarms_unanswered", help, None, MetricType::Gauge)?;
+        for priority in PRIORITIES {
+            let count = unanswered(priority).map_or(0, |waits| waits.count);
+            ConstGauge::new(count).encode(family.encode_family(&[("priority", priority.word())])?)?;
+        }
+        let help = "How long the oldest of them waits.";
+        let (name, unit) = ("alarm_unanswered_oldest", Unit::Seconds);
+        let mut family = encoder.encode_descriptor(name, help, Some(&unit), MetricType::Gauge)?;
+        for priority in PRIORITIES {
+            let waits_ms = unanswered(priority).map_or(0, |waits| self.now_ms.saturating_sub(waits.since_ms));
+            let gauge = ConstGauge::new(seconds(waits_ms));
+            gauge.encode(family.encode_family(&[("priority", priority.word())])?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the process adds, under names of its own choice.
+#[derive(Debug)]
+struct ProcessGauges(Vec<Gauge>);
+
+impl Collector for ProcessGauges {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        for Gauge { name, help, read } in &self.0 {
+            if let Some(value) = read() {
+                let gauge = ConstGauge::new(value);
+                gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -211,14 +293,46 @@ pub(crate) fn encode(app: &App) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("aceso");
     let help = "From a request's head to the beginning of its answer";
     registry.register("request_duration_seconds", help, app.request_durations().clone());
-    let (counters, health) = (app.clinic().counters(), app.clinic().health(app.now_ms()));
-    registry.register_collector(Box::new(Snapshot { app: app.clone(), counters, health }));
+    let (clinic, now_ms) = (app.clinic(), app.now_ms());
+    let (counters, health) = (clinic.counters(), clinic.health(now_ms));
+    let gateways = clinic.gateway_counts(now_ms);
+    registry.register_collector(Box::new(Snapshot { app: app.clone(), now_ms, counters, health, gateways }));
     if let Some(rpc) = &app.settings().rpc {
         registry.register_collector(Box::new(RpcCollector(rpc.clone())));
     }
+    let mut process = Registry::default();
+    process.register_collector(Box::new(ProcessGauges(app.settings().gauges.clone())));
     let mut out = String::new();
-    text::encode(&mut out, &registry)?;
+    text::encode_registry(&mut out, &registry)?;
+    text::encode_registry(&mut out, &process)?;
+    text::encode_eof(&mut out)?;
     Ok(out)
+}
+
+/// The same in the older text format: there a counter's family is named like its samples, and there are no units and
+/// no end.
+fn plain(open_metrics: &str) -> String {
+    let counters: BTreeSet<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut out = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines() {
+        let head = ["# HELP ", "# TYPE "].into_iter().find_map(|head| Some((head, line.strip_prefix(head)?)));
+        match head {
+            Some((head, rest)) => {
+                let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                let total = if counters.contains(name) { "_total" } else { "" };
+                out.push_str(&format!("{head}{name}{total} {rest}\n"));
+            }
+            None if line.starts_with("# ") => {}
+            None => {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    out
 }
 
 /// `/metrics`, for this machine only: a scraper runs beside the node, and what a proxy brings from
@@ -227,9 +341,14 @@ pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
     if !is_from_this_machine(&parts.extensions, &parts.headers) {
         return Error::not_found().into_response();
     }
-    match encode(&app) {
-        Ok(text) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
-        Err(_) => Error::failed().into_response(),
+    let accepted = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let is_open = accepted.contains("application/openmetrics-text");
+    let asked = app.clone();
+    // Ledger, disk and process are asked.
+    match app.run(move |_, _| encode(&asked)).await {
+        Ok(Ok(text)) if is_open => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, PLAIN_MEDIA_TYPE)], plain(&text)).into_response(),
+        _ => Error::failed().into_response(),
     }
 }
 

@@ -7,6 +7,7 @@ mod checkpoint;
 pub(crate) mod data_folder;
 mod endpoint;
 pub(crate) mod founding;
+mod gauges;
 mod key_share;
 mod listeners;
 mod maintenance;
@@ -80,7 +81,14 @@ async fn serve(config: &NodeConfig, storage: &Storage) -> Result<()> {
         (Some(tokio::spawn(rpc::serve(listener, port.clone(), stopping.clone()))), Some(port))
     });
     let gateways = transports.serve(storage, ingress, sessions, &stopping)?;
-    let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, shown_on_pages), stopping));
+    let certificate = link::tls::self_signed(storage.vault.record_key_seed().expose());
+    let gauges = gauges::gauges(gauges::Sources {
+        data_dir: config.data_dir.clone(),
+        queue: workers.queue.clone(),
+        started_ms: clock::now_ms(),
+        certificate_ends_s: certificate.ok().and_then(|(made, _)| link::certificate_validity::ends_s(&made)),
+    });
+    let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, shown_on_pages, gauges), stopping));
     follow_ledger(config, storage, &clinic, &workers);
     serve_operator(config, storage, &clinic)?;
 
@@ -136,12 +144,18 @@ async fn close(services: impl IntoIterator<Item = JoinHandle<()>>) {
     }
 }
 
-fn pages(config: &NodeConfig, clinic: &Arc<Clinic>, rpc: Option<web::rpc::Rpc>) -> web::App {
+fn pages(
+    config: &NodeConfig,
+    clinic: &Arc<Clinic>,
+    rpc: Option<web::rpc::Rpc>,
+    gauges: Vec<web::metrics::Gauge>,
+) -> web::App {
     let settings = web::Settings {
         hospital: config.name.clone(),
         behind_tls: config.web_behind_proxy,
         behind_proxy: config.web_behind_proxy,
         rpc,
+        gauges,
         ..web::Settings::default()
     };
     web::App::of_clinic(clinic.clone(), Arc::new(clock::now_ms), settings)

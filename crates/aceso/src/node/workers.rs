@@ -55,7 +55,7 @@ impl Failures {
 
 /// The threads and how to end them.
 pub(super) struct Workers {
-    queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
     admission: JoinHandle<()>,
     monitoring: JoinHandle<()>,
     maintenance: JoinHandle<()>,

@@ -105,8 +105,18 @@ impl Stage {
 fn furnished(node: &'static str) -> Vec<(&'static str, &'static str)> {
     let mut programs = vec![("node", node), ("npm", NPM), ("python3", PYTHON), ("id", STRANGER)];
     programs.extend(
-        ["cargo", "cc", "chromium", "mosquitto_pub", "mosquitto_sub", "openssl", "rsync"]
-            .map(|name| (name, MUTE)),
+        [
+            "cargo",
+            "cc",
+            "chromium",
+            "mosquitto_pub",
+            "mosquitto_sub",
+            "openssl",
+            "prometheus",
+            "promtool",
+            "rsync",
+        ]
+        .map(|name| (name, MUTE)),
     );
     programs
 }
@@ -130,8 +140,16 @@ fn without_root_the_line_to_run_is_printed_and_nothing_is_done() {
     let (good, said) = stage.run("install-test-tools.sh");
     assert!(!good, "{said}");
     let line = said.lines().find(|line| line.contains("apt-get install")).unwrap();
-    for package in ["gcc", "libc6-dev", "python3", "python3-venv", "mosquitto-clients", "openssl", "chromium"]
-    {
+    for package in [
+        "gcc",
+        "libc6-dev",
+        "python3",
+        "python3-venv",
+        "mosquitto-clients",
+        "openssl",
+        "prometheus",
+        "chromium",
+    ] {
         assert!(line.split(' ').any(|word| word == package), "{package}: {line}");
     }
     assert!(!line.contains(" mosquitto "), "tests need no broker: {line}");

@@ -5,12 +5,12 @@ use super::clocks::{AuthorClock, Heard};
 use super::leases::{Ending, Watching};
 use super::orders::Orders;
 use super::recent::Recent;
-use super::views::{AlarmPhase, Missing, Technical, Tile, UnwatchedBed, ValueNow};
+use super::views::{AlarmPhase, AlarmView, Missing, Technical, Tile, UnwatchedBed, ValueNow};
 use crate::anchoring::{EnvelopeRef, ProofState};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use vault::{MonitoringEnd, MonitoringLease};
-use vitals::alarm::{Condition, Unwatched};
+use vitals::alarm::{Condition, Priority, Unwatched};
 use vitals::envelope::{ClockQuality, Envelope, Header};
 use vitals::ids::{Class, StreamId};
 use vitals::metric::Metric;
@@ -107,6 +107,13 @@ impl MonitoredPatient {
     /// Is the bed not monitored, without a clinician's answer for that?
     pub(crate) fn is_alarming_unwatched(&self) -> bool {
         self.unwatched().is_some() && self.ended.is_none()
+    }
+
+    /// Open alarms that nobody answered, each with its priority and since when it waits, milliseconds.
+    pub(crate) fn unanswered(&self) -> Vec<(Priority, u64)> {
+        let waits = |alarm: &AlarmView| matches!(alarm.phase, AlarmPhase::Active | AlarmPhase::Recovered);
+        let open = self.alarms.open().into_iter().filter(waits);
+        open.map(|alarm| (alarm.priority, alarm.active_since_ms)).collect()
     }
 
     /// The bed as everybody of the ward may know it while nobody watches: its place, and the name only

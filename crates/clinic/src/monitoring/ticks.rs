@@ -3,6 +3,8 @@
 use super::attend::Effects;
 use super::views::Equipment;
 use crate::clinic::Clinic;
+use crate::stats::Unanswered;
+use std::collections::BTreeMap;
 use vitals::alarm::Condition;
 
 impl Clinic {
@@ -49,6 +51,15 @@ impl Clinic {
         let leaps: u64 = self.monitoring.of_all(|_, bed| Some(bed.clock_leaps())).into_iter().sum();
         let unwatched = self.monitoring.of_all(|_, bed| bed.is_alarming_unwatched().then_some(()));
         let (unwritten, lost) = self.monitoring.unwritten();
+        let mut unanswered: BTreeMap<&'static str, Unanswered> = BTreeMap::new();
+        for (priority, since_ms) in
+            self.monitoring.of_all(|_, bed| Some(bed.unanswered())).into_iter().flatten()
+        {
+            let one = unanswered.entry(priority.word()).or_insert(Unanswered { count: 0, since_ms });
+            one.count += 1;
+            one.since_ms = one.since_ms.min(since_ms);
+        }
+        let consent_ends_first_ms = self.monitoring.of_all(|_, bed| bed.watching.ends_ms()).into_iter().min();
         self.stats.count(|counters| {
             counters.missing_now =
                 rows.iter().flat_map(|row| &row.missing).map(|missing| missing.count).sum();
@@ -57,6 +68,8 @@ impl Clinic {
                 rows.iter().filter(|row| row.forked_since_ms.is_some()).count() as u64;
             counters.clock_leaps = leaps;
             counters.unwatched_now = unwatched.len() as u64;
+            counters.unanswered_now = unanswered;
+            counters.consent_ends_first_ms = consent_ends_first_ms;
             counters.alarm_events_unwritten_now = unwritten as u64;
             counters.alarm_events_lost = lost;
         });

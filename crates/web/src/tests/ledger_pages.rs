@@ -99,7 +99,7 @@ async fn on_a_ledger_that_stands_still_every_page_says_what_goes_on() {
     let missing = scene.get("/nothing", "lee").await;
     assert!(halted(&text(missing).await), "a page that says no, too");
     let metrics = scene.page("/metrics", "").await;
-    assert!(metrics.contains("aceso_ledger_stale 1") && metrics.contains("aceso_ledger_age_milliseconds 18"));
+    assert!(metrics.contains("aceso_ledger_stale 1") && metrics.contains("aceso_ledger_age_seconds 18"));
     scene.settle();
     for (path, who) in pages {
         assert!(!halted(&scene.page(path, who).await), "{path}");
@@ -148,7 +148,7 @@ async fn a_late_withdrawal_is_shown_to_staff_and_to_its_patient() {
     assert!(!other.contains("id=\"late\"") && !other.contains("may not know"), "nobody else's business");
     let metrics = scene.page("/metrics", "").await;
     assert!(
-        metrics.contains("aceso_withdrawals_late_total 1") && metrics.contains("aceso_withdrawals_late 1")
+        metrics.contains("aceso_withdrawals_overdue_total 1") && metrics.contains("aceso_withdrawals_late 1")
     );
     scene.ward.ledger.set_withholding_withdrawals(false);
     scene.settle();

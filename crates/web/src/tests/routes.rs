@@ -155,11 +155,20 @@ async fn a_hostile_name_stays_a_name() {
 async fn metrics_and_health_hold_no_name_no_value_and_no_id() {
     let mut scene = Scene::new();
     scene.beats(1234, 3);
-    let metrics = scene.page("/metrics", "").await;
+    let plain = scene.page("/metrics", "").await;
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let asked = scene.request("GET", "/metrics", "").header("accept", accept);
+    let metrics = text(scene.send(asked.body(Body::empty()).unwrap()).await).await;
+    for line in ["# TYPE aceso_envelopes_admitted_total counter\n", "# TYPE aceso_refused_total counter\n"] {
+        assert!(plain.contains(line), "{line}: {plain}");
+    }
+    assert!(!plain.contains("# EOF") && !plain.contains("# UNIT"), "{plain}");
+    let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    assert!(samples(&metrics) > 100 && samples(&plain) == samples(&metrics), "{metrics}");
     for line in [
         "aceso_envelopes_admitted_total 3\n",
         "# TYPE aceso_refused counter\n",
-        "aceso_withdrawals_late_total 0\n",
+        "aceso_withdrawals_overdue_total 0\n",
         "aceso_withdrawals_late 0\n",
         "aceso_requests_refused_total{reason=\"not_found\"} 0\n",
         "# TYPE aceso_seal_to_live_seconds histogram\n",
@@ -170,6 +179,11 @@ async fn metrics_and_health_hold_no_name_no_value_and_no_id() {
         "# TYPE aceso_seal_to_final_seconds histogram\n",
         "aceso_seal_to_final_seconds_count ",
         "aceso_request_duration_seconds_bucket{le=\"0.25\"} ",
+        "aceso_gateways 1\n",
+        "aceso_gateways_silent 0\n",
+        "# TYPE aceso_ledger_age_seconds gauge\n",
+        "aceso_alarm_unanswered_oldest_seconds{priority=\"high\"} 0.0\n",
+        "aceso_alarms_unanswered{priority=\"technical\"} 0\n",
         "# EOF\n",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
@@ -180,10 +194,43 @@ async fn metrics_and_health_hold_no_name_no_value_and_no_id() {
     described.sort_unstable();
     assert!(described.windows(2).all(|pair| pair[0] != pair[1]), "{described:?}");
     for secret in ["amira", "lee", "1234", "123.4", &scene.amira.to_string()] {
-        assert!(!metrics.contains(secret), "{secret}");
+        assert!(!metrics.contains(secret) && !plain.contains(secret), "{secret}");
     }
     assert_eq!(scene.page("/healthz", "").await, "well\n");
     scene.ward.pass(120_000);
     scene.settle_without_block();
     assert_eq!(scene.get("/healthz", "").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// The value of a line without a comment.
+fn metric(metrics: &str, name: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[tokio::test]
+async fn metrics_say_what_nobody_answers_who_is_silent_and_which_consent_ends_first() {
+    let mut scene = Scene::new();
+    scene.beats(1420, 13);
+    let high = "aceso_alarm_unanswered_oldest_seconds{priority=\"high\"}";
+    let before = metric(&scene.page("/metrics", "").await, high).unwrap();
+    let count = "aceso_alarms_unanswered{priority=\"high\"}";
+    scene.beats(1420, 30);
+    let metrics = scene.page("/metrics", "").await;
+    assert_eq!(metric(&metrics, high), Some(before + 30.0), "it gets older until somebody answers");
+    assert_eq!(metric(&metrics, count), Some(1.0));
+    let left_s = metric(&metrics, "aceso_consent_expiry_timestamp_seconds").unwrap()
+        - scene.ward.now_ms as f64 / 1000.0;
+    assert!(left_s > 3600.0, "{left_s}");
+    scene.post(&format!("/patients/{}/alarms/257/acknowledge", scene.amira), "lee", &[]).await;
+    let metrics = scene.page("/metrics", "").await;
+    assert_eq!((metric(&metrics, high), metric(&metrics, count)), (Some(0.0), Some(0.0)));
+    assert_eq!(metric(&metrics, "aceso_gateways_silent"), Some(0.0));
+    scene.ward.pass(59_000);
+    scene.settle();
+    assert_eq!(metric(&scene.page("/metrics", "").await, "aceso_gateways_silent"), Some(0.0));
+    scene.ward.pass(2_000);
+    scene.settle();
+    let metrics = scene.page("/metrics", "").await;
+    assert_eq!(metric(&metrics, "aceso_gateways_silent"), Some(1.0), "nothing for a minute");
+    assert!(metric(&metrics, "aceso_alarms_unanswered{priority=\"technical\"}") > Some(0.0), "{metrics}");
 }
