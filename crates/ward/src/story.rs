@@ -113,7 +113,7 @@ impl GovernanceRun<'_> {
         loop {
             match self.propose(at, change.clone()).await {
                 Err(_) if clock::instant().duration_since(began) < ACT_WITHIN => {
-                    self.running.check()?;
+                    self.running.check().await?;
                     tokio::time::sleep(LOOK * 5).await;
                 }
                 proposed => return proposed,
@@ -173,7 +173,7 @@ impl GovernanceRun<'_> {
     async fn committee_of(&mut self, count: usize) -> Result<()> {
         let began = clock::instant();
         loop {
-            self.running.check()?;
+            self.running.check().await?;
             let mut acting = 0;
             let mut epoch = 0;
             for hospital in &self.running.hospitals {

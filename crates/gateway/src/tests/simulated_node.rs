@@ -322,6 +322,7 @@ impl Ingress for NodeState {
             return Ok(());
         }
         let mut record = self.record.lock();
+        let record = &mut *record;
         let (hash, seq) = (envelope.hash(), envelope.header.seq);
         record.alarms += usize::from(alarm);
         record.arrivals.push(envelope.header.class);
@@ -362,7 +363,7 @@ impl Ingress for NodeState {
         }
         record.pending.push((from, hash));
         if !behaviour.no_receipts {
-            let receipt = receipt(&record, hash, if behaviour.forge_receipts { [66; 32] } else { RECORD });
+            let receipt = receipt(record, hash, if behaviour.forge_receipts { [66; 32] } else { RECORD });
             self.sessions.send_receipt(from, receipt.encode());
         }
         Ok(())
