@@ -44,7 +44,7 @@ pub struct Settings {
     /// The JSON-RPC port beside the pages, if there is one: its counters are part of the metrics.
     pub rpc: Option<crate::rpc::Rpc>,
     /// Figures of the machine and the process, for the metrics.
-    pub gauges: Vec<crate::metrics::Gauge>,
+    pub gauges: Vec<crate::process_gauges::Gauge>,
 }
 
 struct Inner {

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::client_address::is_from_this_machine;
 use crate::error::Error;
+use crate::process_gauges::ProcessGauges;
 use crate::rpc::Rpc;
 use axum::extract::State;
 use axum::http::request::Parts;
@@ -18,7 +19,6 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use vitals::alarm::Priority;
 
 /// The label values of alarms.
@@ -28,23 +28,6 @@ const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=u
 
 /// Content type of the older text format, which every scraper and `promtool` read.
 const PLAIN_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// What the process that serves adds: a figure of its machine, read when a scraper asks. Without labels.
-#[derive(Clone)]
-pub struct Gauge {
-    /// Its whole name, `aceso_…` or one of those that all of Prometheus' clients give, `process_…`.
-    pub name: &'static str,
-    /// What it is, for people.
-    pub help: &'static str,
-    /// Reads it; none when it is not to be had. May wait for the system.
-    pub read: Arc<dyn Fn() -> Option<f64> + Send + Sync>,
-}
-
-impl fmt::Debug for Gauge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
 
 /// One counter of the clinic.
 pub(crate) struct CounterLine {
@@ -251,22 +234,6 @@ impl Snapshot {
             let waits_ms = unanswered(priority).map_or(0, |waits| self.now_ms.saturating_sub(waits.since_ms));
             let gauge = ConstGauge::new(seconds(waits_ms));
             gauge.encode(family.encode_family(&[("priority", priority.word())])?)?;
-        }
-        Ok(())
-    }
-}
-
-/// What the process adds, under names of its own choice.
-#[derive(Debug)]
-struct ProcessGauges(Vec<Gauge>);
-
-impl Collector for ProcessGauges {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        for Gauge { name, help, read } in &self.0 {
-            if let Some(value) = read() {
-                let gauge = ConstGauge::new(value);
-                gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
-            }
         }
         Ok(())
     }

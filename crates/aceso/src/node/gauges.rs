@@ -3,7 +3,7 @@
 use admission_queue::Queue;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use web::metrics::Gauge;
+use web::process_gauges::Gauge;
 
 /// What the gauges look at.
 pub(super) struct Sources {

@@ -148,7 +148,7 @@ fn pages(
     config: &NodeConfig,
     clinic: &Arc<Clinic>,
     rpc: Option<web::rpc::Rpc>,
-    gauges: Vec<web::metrics::Gauge>,
+    gauges: Vec<web::process_gauges::Gauge>,
 ) -> web::App {
     let settings = web::Settings {
         hospital: config.name.clone(),
