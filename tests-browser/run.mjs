@@ -20,6 +20,8 @@ const CHANGE_WAIT_MS = 15_000;
 // The ledger's view is old after a minute; the page hears it within five seconds.
 const STALL_WAIT_MS = 90_000;
 const SIZES = [{ width: 390, height: 844 }, { width: 1440, height: 900 }];
+// Between them, only whether everything fits.
+const TABLET = { width: 768, height: 1024 };
 
 const { values: options } = parseArgs({
   options: {
@@ -81,7 +83,16 @@ async function pictures(who, pages) {
     await context.close();
   }
   const looks = SIZES.flatMap((viewport) => ['light', 'dark'].map((colorScheme) => ({ viewport, colorScheme })));
-  await Promise.all(looks.map(async (look) => {
+  const between = async () => {
+    const { context, page } = await visit({ viewport: TABLET, storageState: state });
+    for (const [name, path] of Object.entries(pages)) {
+      await page.goto(url + path, { waitUntil: 'load' });
+      await drawn(page, CHANGE_WAIT_MS);
+      await fits(page, `${name} at ${TABLET.width} px`);
+    }
+    await context.close();
+  };
+  await Promise.all([between(), ...looks.map(async (look) => {
     const { context, page } = await visit({ ...look, storageState: state });
     for (const [name, path] of Object.entries(pages)) {
       await page.goto(url + path, { waitUntil: 'load' });
@@ -92,7 +103,7 @@ async function pictures(who, pages) {
       await accessible(page, `${name} at ${width} px, ${colorScheme}`);
     }
     await context.close();
-  }));
+  })]);
 }
 
 const run = (command) => new Promise((done) => { spawn('/bin/sh', ['-c', command], { stdio: 'inherit' }).on('close', done); });
@@ -184,6 +195,27 @@ try {
   await doctor.page.waitForSelector('.seg a[aria-current]:has-text("1 h")');
   await doctor.page.waitForSelector('#trends.drawn .uplot canvas');
   said('another range is drawn without leaving the page');
+  // Limits that do not fit: the reason stands in the form, and is in view.
+  await doctor.page.locator('#limits details summary').first().click();
+  const form = doctor.page.locator('#limits form.limitform').first();
+  await form.locator('[name=above_low]').fill('400');
+  await form.locator('[name=reason]').fill('a check of the form');
+  await form.locator('button[type=submit]').click();
+  await doctor.page.waitForFunction(() => {
+    const said = document.querySelector('#limits form.limitform #limits-problem');
+    const place = said?.getBoundingClientRect();
+    return place && place.top >= 0 && place.bottom <= innerHeight;
+  }, null, { timeout: CHANGE_WAIT_MS });
+  said('why limits do not fit is said in their form, where one sees it');
+  await doctor.page.goto(url + patientHref);
+  await doctor.page.waitForSelector('#trends.drawn .uplot canvas');
+  // Paper is light, whatever theme was chosen.
+  await doctor.page.evaluate(() => { document.documentElement.dataset.theme = 'dark'; });
+  const back = () => doctor.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  must((await back()) === 'rgb(11, 18, 32)', 'the dark theme is dark');
+  await doctor.page.emulateMedia({ media: 'print' });
+  must((await back()) === 'rgb(243, 246, 251)', 'and light on paper');
+  await doctor.page.emulateMedia({ media: null });
   await doctor.page.locator('#now .proof').first().click();
   await doctor.page.waitForSelector('.chain li.ok');
   said('a value leads to its proof');
