@@ -324,6 +324,12 @@ def check_metrics(text):
     return wrong
 
 
+def series_of_rules():
+    """Names of the series that rules look at."""
+    text = RULES.read_text()
+    return sorted(set(re.findall(r"\b((?:aceso|process)_[a-z0-9_]+)\b", text)))
+
+
 def check_ward(program, faults):
     wrong = dashboards_wrong()
     began = time.monotonic()
@@ -333,6 +339,8 @@ def check_ward(program, faults):
         stop.callback(ward.stop)
         text = ward.metrics()
         wrong += check_metrics(text)
+        wrong += [f"a rule looks at {name}, which a ward does not serve" for name in series_of_rules()
+                  if not re.search(rf"^{name}[ {{]", text, re.MULTILINE)]  # fmt: skip
         prometheus = Prometheus(folder, ward.web)
         stop.callback(prometheus.stop)
 
