@@ -79,7 +79,7 @@ mod tests {
             (2049, 12, 31, 2_524_521_600),
             (2050, 1, 1, 2_524_608_000),
             (2400, 2, 29, 13_574_563_200),
-            (4096, 1, 1, 67_090_032_000),
+            (4096, 1, 1, 67_090_118_400),
         ] {
             let mut params = rcgen::CertificateParams::default();
             params.not_after = rcgen::date_time_ymd(year, month, day);
