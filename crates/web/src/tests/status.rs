@@ -74,9 +74,9 @@ async fn a_trend_says_in_how_long() {
     scene.beats(800, 120);
     scene.beats(720, 30);
     let wall = scene.page("/wall", "lee").await;
-    assert!(wall.contains("−8</span><small>in 2 min</small><small>bpm</small>"), "{wall}");
+    assert!(wall.contains("−8</span><small>in 3 min</small><small>bpm</small>"), "{wall}");
     let page = scene.page(&format!("/patients/{}", scene.amira), "lee").await;
-    assert!(page.contains("−8 in 2 min ·"), "{page}");
+    assert!(page.contains("−8 in 3 min ·"), "{page}");
 }
 
 #[tokio::test]
