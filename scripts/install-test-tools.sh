@@ -51,7 +51,7 @@ fi
 [ "$(node_major "$PATH")" -ge "$NODE_MAJOR_MIN" ] || fail "the Node of $ACESO_TOOLS/bin does not run"
 
 venv "$ACESO_PYTHON" tests-foreign/requirements.txt
-venv "$ACESO_TOOLS/web3" tests-foreign/rpc/requirements.txt
+venv "$ACESO_TOOLS/web3" scripts/requirements-web3.txt
 
 # cargo_tool NAME VERSION: a program that cargo runs, from the Python registry.
 cargo_tool() {
