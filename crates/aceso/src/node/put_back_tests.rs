@@ -130,9 +130,9 @@ impl Ward {
         let record_key = vault.record_key();
         drop(vault);
         let node = ward.node().unwrap();
-        node.clinic.first_administrator("admin", "Administrator", "secret", NOON_MS).unwrap();
+        node.clinic.first_administrator("admin", "Administrator", "a secret word", NOON_MS).unwrap();
         ward.ledger.block(NOON_MS);
-        let (_, admin) = node.clinic.sign_in("admin", "secret", NOON_MS).unwrap();
+        let (_, admin) = node.clinic.sign_in("admin", "a secret word", NOON_MS).unwrap();
         let new = NewPerson { login: "amira", name: "Amira", password: "before", role: Role::Patient };
         let (patient, _) = node.clinic.create_patient(&admin, &new, "Bed 1", NOON_MS).unwrap();
         ward.ledger.block(NOON_MS);
