@@ -133,7 +133,8 @@ impl Ward {
         node.clinic.first_administrator("admin", "Administrator", "a secret word", NOON_MS).unwrap();
         ward.ledger.block(NOON_MS);
         let (_, admin) = node.clinic.sign_in("admin", "a secret word", NOON_MS).unwrap();
-        let new = NewPerson { login: "amira", name: "Amira", password: "before", role: Role::Patient };
+        let new =
+            NewPerson { login: "amira", name: "Amira", password: "the word before", role: Role::Patient };
         let (patient, _) = node.clinic.create_patient(&admin, &new, "Bed 1", NOON_MS).unwrap();
         ward.ledger.block(NOON_MS);
         let request = gateway::first_boot(&ward.bedside(), 1, &mut clock::entropy).unwrap().encode();
@@ -227,7 +228,8 @@ impl Ward {
             }
         }
         let password = |password| node.clinic.vault().verify_password("amira", password).unwrap().is_some();
-        (password("before") || !password("after")).then(|| "an older key is back".to_owned())
+        (password("the word before") || !password("the word after"))
+            .then(|| "an older key is back".to_owned())
     }
 }
 
@@ -250,7 +252,7 @@ fn every_subset_of_an_older_copy_is_refused_or_noticed_or_loses_nothing() {
     clean_shutdown::check(&ward.bedside()).unwrap();
     let node = ward.node().unwrap();
     let amira = node.clinic.vault().account("amira").unwrap().person;
-    for password in ["in between", "after"] {
+    for password in ["the word between", "the word after"] {
         node.clinic.vault().set_password(amira, password).unwrap();
     }
     ward.lives(node, 4);

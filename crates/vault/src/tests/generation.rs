@@ -100,12 +100,18 @@ fn an_older_vault_is_refused_with_whatever_part_it_is_put_back() {
     let vault = new_vault(&place("now", "vault"), 1);
     vault.note_generation_in(&notes()).unwrap();
     let person = PersonId([7; 32]);
-    let new = NewAccount { login: "amira", name: "Amira", role: Role::Patient, person, password: "before" };
+    let new = NewAccount {
+        login: "amira",
+        name: "Amira",
+        role: Role::Patient,
+        person,
+        password: "the word before",
+    };
     vault.put_account(new).unwrap();
     drop(vault);
     keep("older");
     let vault = open().unwrap();
-    vault.set_password(person, "after").unwrap();
+    vault.set_password(person, "the word after").unwrap();
     drop(vault);
     keep("newer");
     for subset in 0..1 << PARTS.len() {
@@ -125,7 +131,7 @@ fn an_older_vault_is_refused_with_whatever_part_it_is_put_back() {
             // With nothing newer left, nothing here can know; the ledger's others and the gateways do.
             Ok(vault) => {
                 assert!(!is_older(0) || !known, "{older:?} was taken");
-                let right = if is_older(0) { "before" } else { "after" };
+                let right = if is_older(0) { "the word before" } else { "the word after" };
                 assert!(vault.verify_password("amira", right).unwrap().is_some(), "{older:?}");
             }
         }
