@@ -6,7 +6,7 @@ use crate::acts::{Acts, Ticket};
 use crate::admission::{Registry, SecondBranches, Signatures};
 use crate::anchoring::{Anchoring, Carried, EnvelopeRef, ProofState};
 use crate::consents::policy::View;
-use crate::consents::{Pauses, PolicyBook, Withdrawals};
+use crate::consents::{OpenConsents, Pauses, PolicyBook, Withdrawals};
 use crate::errors::{ClinicError, Denied};
 use crate::health::LedgerHealth;
 use crate::monitoring::{Events, LeasePlan, LiveEvent, Monitoring};
@@ -45,6 +45,8 @@ pub struct Clinic {
     pub(crate) anchoring: Anchoring,
     pub(crate) carried: Carried,
     pub(crate) withdrawals: Withdrawals,
+    /// Consents that may still open something.
+    pub(crate) open_consents: OpenConsents,
     pub(crate) pauses: Pauses,
     /// What policies said last.
     pub(crate) policies: PolicyBook,
@@ -92,7 +94,7 @@ impl Clinic {
             return Err(VaultError::OtherGenesis.into());
         }
         let org = vault.org();
-        let withdrawals = Withdrawals::of(vault.withdrawals());
+        let withdrawals = Withdrawals::of(vault.withdrawals(), ledger.tip().time_ms);
         let pauses = Pauses::of(vault.pauses()?);
         let clinic = Arc::new(Self {
             vault,
@@ -113,6 +115,7 @@ impl Clinic {
             anchoring: Anchoring::default(),
             carried: Carried::default(),
             withdrawals,
+            open_consents: OpenConsents::default(),
             pauses,
             policies: PolicyBook::default(),
             generation: AtomicU64::new(0),
@@ -224,7 +227,7 @@ impl Clinic {
     }
 
     pub(crate) fn withdraw_here(&self, grant: GrantId, now_ms: u64) {
-        self.withdrawals.withdraw(grant);
+        self.withdrawals.withdraw(grant, self.ledger().tip().time_ms);
         self.expect_withdrawal(grant);
         // In this order: a lease made meanwhile is either not applied, or ended by the last line.
         self.count_generation();

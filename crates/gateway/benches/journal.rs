@@ -70,6 +70,6 @@ fn main() {
     }
     drop(journal);
     let start = Instant::now();
-    let (_, kept) = Journal::open(dir.path(), DeviceId([1; 16]), 0, 8 << 20).unwrap();
-    println!("open    {} envelopes in {:.1?}", kept.len(), start.elapsed());
+    let (_, backlog) = Journal::open(dir.path(), DeviceId([1; 16]), 0, 8 << 20).unwrap();
+    println!("open    {} envelopes in {:.1?}", backlog.len(), start.elapsed());
 }

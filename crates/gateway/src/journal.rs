@@ -10,10 +10,12 @@
 //! by file and offset, and nothing is sealed until a technician has looked: going on would seal a sequence
 //! number twice.
 
+mod backlog;
 mod record;
 mod recovery;
 mod watermark;
 
+pub use backlog::Backlog;
 use durable::{AppendFile, Disk, Os};
 use record::{Found, HEAD_BYTES, Head};
 pub use record::{Kept, Record};
@@ -95,15 +97,15 @@ pub struct StreamHead {
 }
 
 impl Journal {
-    /// Opens or creates the journal in `dir`, cuts a torn tail, and gives what is not forgotten, in
-    /// the order it was written. `newest_at_least` is the number of a segment known to have existed
+    /// Opens or creates the journal in `dir`, cuts a torn tail, and gives what is not forgotten, to be read
+    /// with [`Self::read_on`]. `newest_at_least` is the number of a segment known to have existed
     /// (0: none): a journal that ends before it has lost its end.
     pub fn open(
         dir: &Path,
         gateway: DeviceId,
         newest_at_least: u32,
         segment_bytes_max: u64,
-    ) -> Result<(Self, Vec<Kept>), JournalError> {
+    ) -> Result<(Self, Backlog), JournalError> {
         Self::open_on(Arc::new(Os), dir, gateway, newest_at_least, segment_bytes_max)
     }
 
@@ -114,7 +116,7 @@ impl Journal {
         gateway: DeviceId,
         newest_at_least: u32,
         segment_bytes_max: u64,
-    ) -> Result<(Self, Vec<Kept>), JournalError> {
+    ) -> Result<(Self, Backlog), JournalError> {
         let io = |source| JournalError::Io { path: dir.to_owned(), source };
         disk.make_folder(dir).map_err(io)?;
         let mut watermark = watermark::open(&*disk, dir).map_err(io)?;
@@ -147,12 +149,12 @@ impl Journal {
                 what: "the segment is missing".into(),
             });
         }
-        let live: Vec<Kept> = kept.in_order.into_iter().flatten().collect();
-        for kept in &live {
-            if let Some(segment) = journal.segments.get_mut(&kept.place.segment) {
+        let first = journal.segments.first_key_value().map_or(0, |(first, _)| *first);
+        let backlog = kept.backlog(first, |number| {
+            if let Some(segment) = journal.segments.get_mut(&number) {
                 segment.live += 1;
             }
-        }
+        });
         if journal.segments.is_empty() {
             if journal.watermark.is_none() {
                 // Before the first segment, so that one half made is known for what it is.
@@ -168,7 +170,7 @@ impl Journal {
             journal.watermark =
                 Some(watermark::create(&*journal.disk, dir, journal.current, bytes).map_err(io)?);
         }
-        Ok((journal, live))
+        Ok((journal, backlog))
     }
 
     fn path(&self, number: u32) -> PathBuf {

@@ -1,11 +1,15 @@
 //! The outbox: which envelopes wait, which are in flight, which have their receipt; what to send next, and
 //! when to send it again. It uses the journal and the quarantine and does no other I/O.
+//!
+//! Only the oldest envelopes, and alarms, are known one by one. Whatever is beyond that waits in the journal
+//! and is read back in its order as the others are proven: memory does not grow with what has to be caught up.
 
 mod evidence;
+mod read_back;
 mod rejected;
 
 use crate::counters::{Counters, add, note};
-use crate::journal::{Journal, JournalError, Kept, Place, Record};
+use crate::journal::{Backlog, Journal, JournalError, Place, Record};
 use crate::quarantine::{Quarantine, Quarantined};
 use device::Sealed;
 use link::Rejection;
@@ -20,6 +24,9 @@ use vitals::log;
 pub(crate) const PENDING_MAX: usize = 2_000_000;
 /// Room for alarms beyond that.
 const ALARM_ROOM: usize = 10_000;
+/// Most envelopes of those that are known one by one; alarms may be as many again. What they need to be sent,
+/// receipted and proven is about as long as their list.
+pub(crate) const WINDOW_LEN_MAX: usize = 16_384;
 /// An acknowledged envelope without its receipt is sent again after this long.
 const RECEIPT_WAIT_MS: u64 = 5_000;
 /// A receipted envelope without its proof is sent again after this long, so that the node thinks of it.
@@ -94,6 +101,10 @@ pub(crate) struct Refused {
 
 pub(crate) struct Outbox {
     journal: Journal,
+    /// What waits behind `entries`, in the journal only.
+    backlog: Backlog,
+    /// Most entries that are not in quarantine.
+    window_len_max: usize,
     entries: BTreeMap<u64, Entry>,
     by_hash: HashMap<Hash, u64>,
     next_id: u64,
@@ -106,6 +117,8 @@ pub(crate) struct Outbox {
     /// Entries in quarantine, on offer or not.
     quarantined: BTreeSet<u64>,
     quarantined_of: BTreeMap<StreamId, usize>,
+    /// Refused envelopes for which the quarantine had no room: they stay in the journal until the next start.
+    refused_in_journal: usize,
     /// Entries that have their receipt and wait for their proof.
     receipted: usize,
     /// Streams with a second writer.
@@ -122,9 +135,18 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(journal: Journal, kept: Vec<Kept>, counters: Arc<Counters>) -> Self {
+    /// An outbox over an opened journal that knows at most `window_len_max` envelopes one by one.
+    pub(crate) fn new(
+        journal: Journal,
+        mut backlog: Backlog,
+        window_len_max: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let alarms = backlog.take_alarms();
         let mut outbox = Self {
             journal,
+            backlog,
+            window_len_max,
             entries: BTreeMap::new(),
             by_hash: HashMap::new(),
             next_id: 0,
@@ -136,6 +158,7 @@ impl Outbox {
             folder: None,
             quarantined: BTreeSet::new(),
             quarantined_of: BTreeMap::new(),
+            refused_in_journal: 0,
             receipted: 0,
             forked: BTreeSet::new(),
             offered_ms: BTreeMap::new(),
@@ -144,22 +167,8 @@ impl Outbox {
             clock_off_ms: 0,
             clock_off_times: 0,
         };
-        for kept in kept {
-            // A receipted one may have lost its proof with the crash: it goes again, in its turn.
-            outbox.insert(Entry {
-                source: Source::Journal(kept.place),
-                alarm: kept.alarm,
-                sealed_at_ms: kept.sealed_at_ms,
-                hash: kept.hash,
-                leaf: kept.leaf,
-                class: kept.class,
-                count: kept.count,
-                state: State::Waiting,
-                receipted: kept.receipted,
-                sent_before: true,
-                tries: 0,
-                due_ms: u64::MAX,
-            });
+        for alarm in alarms {
+            outbox.insert_kept(alarm);
         }
         outbox
     }
@@ -213,22 +222,33 @@ impl Outbox {
 
     /// Envelopes on the way to the node; those in quarantine are not.
     pub(crate) fn pending(&self) -> usize {
-        self.entries.len().saturating_sub(self.quarantined.len())
+        self.in_all().saturating_sub(self.quarantined.len())
     }
 
-    /// Is this envelope kept here?
+    /// Envelopes kept, wherever they wait.
+    fn in_all(&self) -> usize {
+        self.entries.len() + self.backlog.len() + self.refused_in_journal
+    }
+
+    /// Is this envelope kept here, and known by itself?
     pub(crate) fn knows(&self, hash: &Hash) -> bool {
         self.by_hash.contains_key(hash)
     }
 
     /// There is no more room for readings.
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= self.pending_max
+        self.in_all() >= self.pending_max
     }
 
     /// There is no more room for alarms either.
     pub(crate) fn is_full_for_alarms(&self) -> bool {
-        self.entries.len() >= self.pending_max + ALARM_ROOM
+        self.in_all() >= self.pending_max + ALARM_ROOM
+    }
+
+    /// Envelopes known one by one.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> usize {
+        self.entries.len()
     }
 
     #[cfg(test)]
@@ -252,6 +272,20 @@ impl Outbox {
         for ((alarm, sealed), place) in sealed.iter().zip(places) {
             add(&self.counters.envelopes_sealed, 1);
             self.counters.sealed(sealed.header.stream, sealed.header.seq + 1, sealed.hash, now_ms);
+            // Alarms do not wait behind the others; nobody else overtakes what waits already.
+            let is_known = if *alarm {
+                self.entries.len() < self.window_len_max.saturating_mul(2)
+            } else {
+                self.backlog.is_empty() && self.room() > 0
+            };
+            if !is_known {
+                self.backlog.push(place);
+                self.count();
+                continue;
+            }
+            if *alarm {
+                self.backlog.pass_over(sealed.hash);
+            }
             self.insert(Entry {
                 source: Source::Journal(place),
                 alarm: *alarm,
@@ -272,6 +306,7 @@ impl Outbox {
 
     /// The next envelope to send: alarms first, each lane in order.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, bool, Vec<u8>)>, JournalError> {
+        self.read_back()?;
         for _ in 0..SWEPT_AT_ONCE_MAX {
             let Some((id, bytes)) = self.first_waiting()? else { return Ok(None) };
             let mine = matches!(self.entries.get(&id), Some(Entry { source: Source::Journal(_), .. }));

@@ -6,7 +6,7 @@ use crate::commands::{Commands, Judged, Ordered};
 use crate::counters::{Counters, add};
 use crate::journal::Journal;
 use crate::keys::{self, Loaded, StreamState};
-use crate::outbox::{Outbox, Refused};
+use crate::outbox::{Outbox, Refused, WINDOW_LEN_MAX};
 use crate::quarantine::{self, Quarantine};
 use crate::recorder_queue::{BedStanding, RecorderQueue, Sampled, Session, Standing, Work};
 use crate::sealers::{self, Lost, sealers_of};
@@ -67,7 +67,7 @@ impl Recorder {
     ) -> Result<Self, GatewayError> {
         let dir = config.data_dir.clone();
         let io = |source| GatewayError::Io { path: dir.clone(), source };
-        let (journal, kept) = Journal::open_on(
+        let (journal, backlog) = Journal::open_on(
             disk.clone(),
             &dir.join("journal"),
             paired.gateway,
@@ -104,7 +104,9 @@ impl Recorder {
             let n = quarantined.len();
             tracing::warn!(quarantined = n, "{n} envelopes that the node refused are in quarantine");
         }
-        let outbox = Outbox::new(journal, kept, counters.clone()).with_quarantine(folder, quarantined);
+        let outbox = Outbox::new(journal, backlog, WINDOW_LEN_MAX, counters.clone());
+        let mut outbox = outbox.with_quarantine(folder, quarantined);
+        outbox.fill()?;
         let verifier = Verifier::open(disk.clone(), &dir, paired.document, paired.record_key).map_err(io)?;
         counters.ledger_alarm.store(u64::from(verifier.alarm().is_some()), Ordering::Relaxed);
         let mut recorder = Self {

@@ -96,7 +96,7 @@ impl ThirdPartySealer {
         keys::gateway_seed(dir)?;
         let lock = crate::lock(dir)?;
         let paired = keys::load(dir, 0)?;
-        let (journal, kept) =
+        let (journal, backlog) =
             Journal::open(&dir.join("journal"), paired.gateway, paired.journal_newest, SEGMENT_BYTES)?;
         let path = dir.join(quarantine::FOLDER);
         let (folder, quarantined) =
@@ -110,12 +110,14 @@ impl ThirdPartySealer {
             gateway: paired.gateway,
             sensors,
             streams: paired.streams,
-            outbox: Outbox::new(journal, kept, Counters::default().into())
+            // Whoever seals by hand publishes all of it again, and may bring the proofs in any order.
+            outbox: Outbox::new(journal, backlog, usize::MAX, Counters::default().into())
                 .with_quarantine(folder, quarantined),
             verifier,
             journal_newest: paired.journal_newest,
             _lock: lock,
         };
+        author.outbox.fill()?;
         author.remember()?;
         Ok(author)
     }

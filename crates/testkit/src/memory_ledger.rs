@@ -47,6 +47,7 @@ struct State {
     /// The answer of every policy; none while policies cannot be called.
     policy: Option<bool>,
     policies_asked: u64,
+    grants_asked: u64,
 }
 
 /// A block as it was made.
@@ -114,6 +115,7 @@ impl MemoryLedger {
             withholding_withdrawals: false,
             policy: Some(true),
             policies_asked: 0,
+            grants_asked: 0,
         };
         Self { document, validator, state: Mutex::new(state), questions: Gate::default() }
     }
@@ -203,6 +205,11 @@ impl MemoryLedger {
         self.state().policies_asked
     }
 
+    /// How often somebody asked for a consent since the beginning.
+    pub fn grants_asked(&self) -> u64 {
+        self.state().grants_asked
+    }
+
     /// This node keeps no block below this height any more.
     pub fn prune(&self, below: u64) {
         self.state().blocks.retain(|block| block.height >= below);
@@ -268,6 +275,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn grant(&self, id: GrantId) -> Result<Option<Grant>, LedgerError> {
+        self.state().grants_asked += 1;
         self.ask(|model| model.grants.get(&id).cloned())
     }
 

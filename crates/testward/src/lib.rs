@@ -103,7 +103,9 @@ impl Ward {
         drop(Arc::into_inner(clinic).expect("nobody else holds the clinic"));
         let vault =
             Vault::open(&folder.path().join("vault"), "correct horse", entropy("vault again")).unwrap();
-        let store = Store::open(&folder.path().join("record"), genesis).unwrap();
+        let record = folder.path().join("record");
+        let disk = Switched::new(&record, switches.clone()).unwrap();
+        let store = Store::open_on(Folder::on(Arc::new(disk), &record), genesis, Bounds::STANDARD).unwrap();
         let clinic =
             Clinic::open(Arc::new(vault), Arc::new(store), ledger.clone(), entropy("clinic again"), now_ms)
                 .unwrap();

@@ -3,7 +3,7 @@
 
 use crate::errors::Denied;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use vitals::ids::{Hash, sha256};
 use vitals::ledger::Role;
 use vitals::{PatientId, PersonId};
@@ -15,6 +15,8 @@ pub const IDLE_MS: u64 = 15 * 60_000;
 pub const ABSOLUTE_MS: u64 = 12 * 3_600_000;
 /// Most sessions at once; the one idle longest makes room.
 pub const SESSIONS_MAX: usize = 4096;
+/// Most open pages remembered of one session; the one touched longest ago makes room.
+pub(crate) const LOOKED_MAX: usize = 256;
 /// What the browser holds: 64 hex digits. Never stored, never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(pub(crate) String);
@@ -66,13 +68,31 @@ impl core::fmt::Debug for Session {
     }
 }
 
+/// One open session.
+struct OpenSession {
+    token: Hash,
+    session: Session,
+    /// When somebody last touched each open page, by patient.
+    looked: BTreeMap<PatientId, u64>,
+}
+
+impl OpenSession {
+    fn ends_ms(&self) -> u64 {
+        self.session.idle_until_ms.min(self.session.until_ms)
+    }
+}
+
 /// All sessions.
 #[derive(Default)]
 struct Open {
+    /// By the session's id.
+    by_id: HashMap<[u8; 16], OpenSession>,
     /// By SHA-256 of the token.
-    open: HashMap<Hash, Session>,
-    /// When somebody last touched an open page, by session and patient.
-    looked: HashMap<([u8; 16], PatientId), u64>,
+    by_token: HashMap<Hash, [u8; 16]>,
+    /// When each ends without a further request, the next one first.
+    ends: BTreeSet<(u64, [u8; 16])>,
+    /// Those that ended since the last sweep.
+    ended: Vec<[u8; 16]>,
 }
 
 fn token_hash(token: &str) -> Hash {
@@ -82,73 +102,94 @@ fn token_hash(token: &str) -> Hash {
 impl Open {
     /// Opens a session whose token is `random`.
     fn open(&mut self, session: Session, random: &[u8; 32]) -> Token {
-        if self.open.len() >= SESSIONS_MAX {
-            let idlest = self.open.iter().min_by_key(|(_, one)| one.idle_until_ms).map(|(hash, _)| *hash);
-            idlest.map(|hash| self.open.remove(&hash));
+        if self.by_id.len() >= SESSIONS_MAX
+            && let Some((_, idlest)) = self.ends.first().copied()
+        {
+            self.end(idlest);
         }
         let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.open.insert(token_hash(&text), session);
+        let (id, token) = (session.id, token_hash(&text));
+        let one = OpenSession { token, session, looked: BTreeMap::new() };
+        self.ends.insert((one.ends_ms(), id));
+        self.by_token.insert(token, id);
+        self.by_id.insert(id, one);
         Token(text)
+    }
+
+    fn end(&mut self, id: [u8; 16]) {
+        if let Some(one) = self.by_id.remove(&id) {
+            self.by_token.remove(&one.token);
+            self.ends.remove(&(one.ends_ms(), id));
+            self.ended.push(id);
+        }
     }
 
     /// The session of a token; being asked for keeps it from idling out.
     fn get(&mut self, token: &str, now_ms: u64) -> Option<Session> {
-        let hash = token_hash(token);
-        let session = self.open.get_mut(&hash)?;
-        if now_ms >= session.idle_until_ms || now_ms >= session.until_ms {
-            self.open.remove(&hash);
+        let id = *self.by_token.get(&token_hash(token))?;
+        if !self.is_open(&id, now_ms) {
+            self.end(id);
             return None;
         }
-        session.idle_until_ms = now_ms + IDLE_MS;
-        Some(session.clone())
+        let one = self.by_id.get_mut(&id)?;
+        self.ends.remove(&(one.ends_ms(), id));
+        one.session.idle_until_ms = now_ms + IDLE_MS;
+        self.ends.insert((one.ends_ms(), id));
+        Some(one.session.clone())
     }
 
     /// Is the session with this id still open? Does not keep it from idling out.
     fn is_open(&self, id: &[u8; 16], now_ms: u64) -> bool {
-        self.open.values().any(|one| one.id == *id && now_ms < one.idle_until_ms && now_ms < one.until_ms)
+        self.by_id.get(id).is_some_and(|one| now_ms < one.ends_ms())
     }
 
     /// Somebody touches an open page.
     fn look(&mut self, id: [u8; 16], patient: PatientId, now_ms: u64) {
-        self.looked.insert((id, patient), now_ms);
+        let Some(one) = self.by_id.get_mut(&id) else { return };
+        if one.looked.len() >= LOOKED_MAX && !one.looked.contains_key(&patient) {
+            let oldest = one.looked.iter().min_by_key(|(_, at_ms)| **at_ms).map(|(patient, _)| *patient);
+            oldest.map(|patient| one.looked.remove(&patient));
+        }
+        one.looked.insert(patient, now_ms);
     }
 
     /// A stream begins. The first one counts as a look at the page; later ones only check that the page is still open.
     fn begin_looking(&mut self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
-        self.looked.entry((id, patient)).or_insert(now_ms);
+        if !self.has_looked(id, patient) {
+            self.look(id, patient, now_ms);
+        }
         self.is_looking(id, patient, now_ms)
+    }
+
+    fn looked_ms(&self, id: [u8; 16], patient: PatientId) -> Option<u64> {
+        self.by_id.get(&id)?.looked.get(&patient).copied()
     }
 
     /// Has the session ever opened the patient's page?
     fn has_looked(&self, id: [u8; 16], patient: PatientId) -> bool {
-        self.looked.contains_key(&(id, patient))
+        self.looked_ms(id, patient).is_some()
     }
 
     /// Has the session touched the patient's page lately?
     fn is_looking(&self, id: [u8; 16], patient: PatientId, now_ms: u64) -> bool {
-        self.looked.get(&(id, patient)).is_some_and(|at_ms| now_ms < at_ms.saturating_add(IDLE_MS))
+        self.looked_ms(id, patient).is_some_and(|at_ms| now_ms < at_ms.saturating_add(IDLE_MS))
     }
 
     /// Ends a session; says which.
     fn close(&mut self, token: &str) -> Option<[u8; 16]> {
-        let id = self.open.remove(&token_hash(token)).map(|session| session.id)?;
-        self.looked.retain(|(one, _), _| *one != id);
+        let id = *self.by_token.get(&token_hash(token))?;
+        self.end(id);
         Some(id)
     }
 
-    /// Forgets sessions that ended; says which.
+    /// Forgets sessions that ended; says which ended since the last call. Looks at those that end next only.
     fn sweep(&mut self, now_ms: u64) -> Vec<[u8; 16]> {
-        let mut ended = Vec::new();
-        self.open.retain(|_, one| {
-            let open = now_ms < one.idle_until_ms && now_ms < one.until_ms;
-            if !open {
-                ended.push(one.id);
-            }
-            open
-        });
-        let open: HashSet<[u8; 16]> = self.open.values().map(|one| one.id).collect();
-        self.looked.retain(|(id, _), _| open.contains(id));
-        ended
+        while let Some((ends_ms, id)) = self.ends.first().copied()
+            && ends_ms <= now_ms
+        {
+            self.end(id);
+        }
+        std::mem::take(&mut self.ended)
     }
 }
 
@@ -274,8 +315,47 @@ mod tests {
         for at in 0..(SESSIONS_MAX as u64 + 10) {
             let mut random = [0; 32];
             random[..8].copy_from_slice(&at.to_be_bytes());
-            book.open(session("lee", NOW + at), &random);
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&at.to_be_bytes());
+            book.open(Session { id, ..session("lee", NOW + at) }, &random);
         }
-        assert_eq!(book.open.len(), SESSIONS_MAX);
+        assert_eq!(
+            (book.by_id.len(), book.by_token.len(), book.ends.len()),
+            (SESSIONS_MAX, SESSIONS_MAX, SESSIONS_MAX)
+        );
+        assert_eq!(book.sweep(NOW).len(), 10, "what made room is told, so that its traces go too");
+        assert_eq!(book.sweep(NOW + ABSOLUTE_MS).len(), SESSIONS_MAX);
+        assert!(book.by_id.is_empty() && book.by_token.is_empty() && book.ends.is_empty());
+    }
+
+    #[test]
+    fn every_session_that_ends_is_told_once_however_it_ended() {
+        let mut book = Open::default();
+        let tokens: Vec<Token> =
+            (0..4).map(|n| book.open(Session { id: [n; 16], ..session("lee", NOW) }, &[n; 32])).collect();
+        book.close(tokens[0].expose());
+        assert!(book.get(tokens[1].expose(), NOW + IDLE_MS).is_none(), "idle for too long");
+        assert!(book.get(tokens[2].expose(), NOW + 1).is_some());
+        let mut ended = book.sweep(NOW + IDLE_MS);
+        ended.sort_unstable();
+        assert_eq!(ended, [[0; 16], [1; 16], [3; 16]]);
+        assert!(book.sweep(NOW + IDLE_MS).is_empty());
+        assert_eq!(book.sweep(NOW + IDLE_MS + 1), [[2; 16]]);
+    }
+
+    #[test]
+    fn pages_remembered_of_a_session_are_bounded_and_go_with_it() {
+        let mut book = Open::default();
+        let token = book.open(session("lee", NOW), &[7; 32]);
+        let patient =
+            |n: usize| PatientId(core::array::from_fn(|at| u8::try_from(n >> (8 * (at % 2)) & 255).unwrap()));
+        for n in 0..LOOKED_MAX + 10 {
+            assert!(book.begin_looking([1; 16], patient(n), NOW + n as u64));
+        }
+        assert_eq!(book.by_id[&[1; 16]].looked.len(), LOOKED_MAX);
+        assert!(!book.has_looked([1; 16], patient(0)) && book.has_looked([1; 16], patient(LOOKED_MAX)));
+        book.close(token.expose());
+        assert!(!book.begin_looking([1; 16], patient(1), NOW), "no session, no page");
+        assert!(book.by_id.is_empty());
     }
 }

@@ -1,10 +1,12 @@
 //! From a session to a decision, and from a decision to the trace it leaves.
 
+use super::closed::{is_closed, needless};
 use super::policy::{self, Consent, Facts, Permit, PolicyAnswers, Reader, Request};
 use super::request::{AccessRequest, Allowed};
 use crate::accounts::Session;
 use crate::clinic::Clinic;
 use crate::errors::{ClinicError, Denied};
+use std::collections::BTreeSet;
 use vault::Patient;
 use vitals::body::AccessEntry;
 use vitals::ids::Class;
@@ -89,7 +91,7 @@ impl Clinic {
             Reader::Engine(_) => None,
         };
         let own = ask.purpose == Purpose::Own;
-        let consents = if own { Vec::new() } else { self.consents(ask.patient, ask.purpose)? };
+        let consents = if own { Vec::new() } else { self.consents(ask.patient, ask.purpose, now_ms)? };
         let AccessRequest { reader, purpose, classes, from_ms, .. } = *ask;
         let request = Request { reader, patient: ask.patient.person, purpose, classes, from_ms };
         let facts = Facts { enrolment: enrolment.as_ref(), consents: &consents, view: &view, now_ms };
@@ -102,24 +104,66 @@ impl Clinic {
         decide(&request, &facts, &answers)
     }
 
-    /// All consents of a patient that the ledger knows, with the terms kept here. Those whose terms
-    /// say another purpose are left out: they could not decide anything.
-    pub(crate) fn consents(&self, patient: &Patient, purpose: Purpose) -> Result<Vec<Consent>, Denied> {
+    /// The consents of a patient that the ledger knows, with the terms kept here. Left out are those that
+    /// could not decide anything: whose terms say another purpose, and those that are over where others say
+    /// more.
+    pub(crate) fn consents(
+        &self,
+        patient: &Patient,
+        purpose: Purpose,
+        now_ms: u64,
+    ) -> Result<Vec<Consent>, Denied> {
         self.not_paused(patient.id, purpose)?;
-        let withdrawn = self.withdrawals.all();
-        let mut consents = Vec::new();
-        for record in self.vault().terms_of(patient.id) {
-            if record.terms.purpose != purpose {
-                continue;
-            }
-            if let Some(grant) = self.ledger().grant(record.grant).map_err(|_| Denied::LedgerDown)? {
-                let withdrawn_here = withdrawn.contains(&record.grant);
-                consents.push(Consent { id: record.grant, grant, terms: Some(record.terms), withdrawn_here });
-            }
+        let tip_ms = self.ledger().tip().time_ms;
+        let known = self.vault().grants_len_of(patient.id);
+        let considered = self
+            .open_consents
+            .of(patient.id, known)
+            .unwrap_or_else(|| self.open_consents.note(patient.id, self.vault().grants_of(patient.id)));
+        let mut consents = self.looked_up(&considered.open, purpose, &[])?;
+        let at_ms = now_ms.max(tip_ms);
+        let standing: Vec<PersonId> = consents
+            .iter()
+            .filter(|one| !one.withdrawn_here && !is_closed(&one.grant, at_ms) && one.grant.from_ms <= at_ms)
+            .map(|one| one.grant.grantee)
+            .collect();
+        // What is over says nothing to whom something opens.
+        let spared = if considered.is_long() { &[][..] } else { &standing };
+        consents.extend(self.looked_up(&considered.told, purpose, spared)?);
+        let is_over = |one: &&Consent| considered.open.contains(&one.id) && is_closed(&one.grant, tip_ms);
+        let closed: Vec<GrantId> = consents.iter().filter(is_over).map(|one| one.id).collect();
+        let needless = needless(&consents, tip_ms);
+        if !closed.is_empty() || !needless.is_empty() {
+            self.open_consents.close(patient.id, &closed, &needless);
         }
         // What is decided stands on the one that lasts longest.
         consents.sort_by_key(|consent| core::cmp::Reverse(consent.grant.until_ms));
         Ok(consents)
+    }
+
+    /// Consents for a purpose as the ledger has them, but those to `spared`.
+    fn looked_up(
+        &self,
+        ids: &BTreeSet<GrantId>,
+        purpose: Purpose,
+        spared: &[PersonId],
+    ) -> Result<Vec<Consent>, Denied> {
+        let mut found = Vec::new();
+        for id in ids {
+            let Some(record) = self.vault().terms(*id).filter(|record| record.terms.purpose == purpose)
+            else {
+                continue;
+            };
+            if spared.contains(&record.grantee) {
+                continue;
+            }
+            // Before the ledger is asked: see [`Withdrawals::contains`](super::Withdrawals::contains).
+            let withdrawn_here = self.withdrawals.contains(*id);
+            if let Some(grant) = self.ledger().grant(*id).map_err(|_| Denied::LedgerDown)? {
+                found.push(Consent { id: *id, grant, terms: Some(record.terms), withdrawn_here });
+            }
+        }
+        Ok(found)
     }
 
     /// As much of what is asked for as one consent allows. May wait as [`Clinic::decide`].

@@ -159,7 +159,6 @@ impl Clinic {
 
     /// The patient's consents, newest first.
     pub(crate) fn grants_of(&self, patient: &Patient, now_ms: u64) -> Vec<GrantView> {
-        let withdrawn = self.withdrawals.all();
         let ours = PersonId::of_organisation(self.org());
         let mut views: Vec<GrantView> = Vec::new();
         for record in self.vault().terms_of(patient.id) {
@@ -170,7 +169,7 @@ impl Clinic {
             };
             let on_ledger = self.ledger().grant(record.grant).ok().flatten();
             let state = match &on_ledger {
-                _ if withdrawn.contains(&record.grant) => GrantState::Withdrawn,
+                _ if self.vault().is_withdrawn(record.grant) => GrantState::Withdrawn,
                 None => GrantState::Pending,
                 Some(grant) if grant.revoked_at_ms != 0 => GrantState::Withdrawn,
                 Some(grant) if now_ms >= grant.until_ms => GrantState::Ended,

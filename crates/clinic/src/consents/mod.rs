@@ -1,5 +1,6 @@
 //! Consents: what a patient allows, and the one decision that every exit passes.
 
+mod closed;
 mod decide;
 mod grants;
 mod pauses;
@@ -12,6 +13,7 @@ mod views;
 mod withdrawals;
 mod withdrawing;
 
+pub(crate) use closed::OpenConsents;
 pub use grants::{GRANT_MS_MAX, GrantRequest, RELAY_MS};
 pub(crate) use pauses::Pauses;
 pub use pauses::{PAUSE_MS_MAX, PauseView};

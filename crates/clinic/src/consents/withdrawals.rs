@@ -1,8 +1,10 @@
 //! Withdrawn consents on their way to the ledger. At this node they count at once; elsewhere from the
-//! block that holds them, so one that stays away raises a technical alarm. Owns its lock.
+//! block that holds them, so one that stays away raises a technical alarm. Once the ledger holds a withdrawal,
+//! or the consent can do nothing any more, it is forgotten here: the ledger says the same, and nothing that is
+//! asked again and again grows with the years. Owns its lock.
 
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use vitals::GrantId;
 
 /// A withdrawal that is not on the ledger after this many blocks is late.
@@ -18,8 +20,9 @@ struct UnderWay {
 
 #[derive(Default)]
 struct Kept {
-    /// Consents withdrawn at this node.
-    withdrawn: BTreeSet<GrantId>,
+    /// Consents withdrawn at this node that the ledger may still call valid, and the ledger's time when
+    /// that was noted, milliseconds.
+    withdrawn: BTreeMap<GrantId, u64>,
     /// Those of them that the ledger does not hold yet.
     under_way: BTreeMap<GrantId, UnderWay>,
 }
@@ -29,19 +32,35 @@ struct Kept {
 pub(crate) struct Withdrawals(Mutex<Kept>);
 
 impl Withdrawals {
-    /// Those that stand in the vault.
-    pub(crate) fn of(withdrawn: BTreeSet<GrantId>) -> Self {
+    /// Those that stand in the vault, noted at this time of the ledger.
+    pub(crate) fn of(withdrawn: impl IntoIterator<Item = GrantId>, ledger_ms: u64) -> Self {
+        let withdrawn = withdrawn.into_iter().map(|grant| (grant, ledger_ms)).collect();
         Self(Mutex::new(Kept { withdrawn, under_way: BTreeMap::new() }))
     }
 
     /// A consent is withdrawn: from now on it opens nothing here.
-    pub(crate) fn withdraw(&self, grant: GrantId) {
-        self.0.lock().withdrawn.insert(grant);
+    pub(crate) fn withdraw(&self, grant: GrantId, ledger_ms: u64) {
+        self.0.lock().withdrawn.insert(grant, ledger_ms);
     }
 
-    /// All of them.
-    pub(crate) fn all(&self) -> BTreeSet<GrantId> {
-        self.0.lock().withdrawn.clone()
+    /// Is it withdrawn here, and perhaps not on the ledger yet? Ask before the ledger is asked: a withdrawal
+    /// is forgotten here only after the ledger has it.
+    pub(crate) fn contains(&self, grant: GrantId) -> bool {
+        self.0.lock().withdrawn.contains_key(&grant)
+    }
+
+    /// Those that the ledger may still call valid, and since when each is withdrawn, milliseconds.
+    pub(crate) fn open(&self) -> Vec<(GrantId, u64)> {
+        self.0.lock().withdrawn.iter().map(|(grant, since_ms)| (*grant, *since_ms)).collect()
+    }
+
+    /// These are withdrawn on the ledger, or can open nothing any more.
+    pub(crate) fn forget(&self, settled: &[GrantId]) {
+        let mut kept = self.0.lock();
+        for grant in settled {
+            kept.withdrawn.remove(grant);
+            kept.under_way.remove(grant);
+        }
     }
 
     /// The ledger is to hold this withdrawal from this height on.

@@ -232,7 +232,7 @@ impl Clinic {
 
     /// The end of all consents to monitoring that are valid now and follow each other.
     fn monitoring_ends_ms(&self, patient: &Patient, now_ms: u64) -> Option<u64> {
-        let consents = self.consents(patient, Purpose::Monitoring).ok()?;
+        let consents = self.consents(patient, Purpose::Monitoring, now_ms).ok()?;
         let org = PersonId::of_organisation(self.org());
         let mut spans: Vec<(u64, u64)> = consents
             .iter()

@@ -7,7 +7,7 @@
 use clinic::Clinic;
 use clinic::LeasePlan;
 use clinic::views::{AlarmPhase, LiveEvent};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,12 +19,9 @@ use vitals::alarm::Condition;
 use vitals::ids::{Class, StreamId};
 use vitals::ledger::Purpose;
 
-const MINUTE_MS: u64 = 60_000;
-const HOUR_MS: u64 = 60 * MINUTE_MS;
-const DAY_MS: u64 = 24 * HOUR_MS;
-/// Each bed sends this often, and every second around a renewal or an expiry.
-const EVERY_MS: u64 = 5 * MINUTE_MS;
-const AROUND_MS: u64 = 5 * MINUTE_MS;
+pub(super) const MINUTE_MS: u64 = 60_000;
+pub(super) const HOUR_MS: u64 = 60 * MINUTE_MS;
+pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
 /// An end must have been announced so long before it.
 const NOTICE_MS: u64 = 2 * DAY_MS;
 /// More beds than this must not be renewed in one minute.
@@ -99,6 +96,16 @@ impl Observer {
         }
     }
 
+    /// The node has started again: open pages are told from here on.
+    fn starts_again(&mut self, ward: &Ward) {
+        self.events = ward.clinic.observer().events();
+        for (patient, bed) in &mut self.beds {
+            let open = |condition| ward.clinic.observer().open_since_ms(*patient, condition);
+            bed.alarmed = open(Condition::Unwatched).is_some();
+            bed.announced_ms = bed.announced_ms.or(open(Condition::WatchEnding));
+        }
+    }
+
     /// A bed sent a reading at this very moment: either it was seen, or somebody is called.
     fn sent(&mut self, patient: PatientId, now_ms: u64) {
         let bed = &self.beds[&patient];
@@ -143,7 +150,7 @@ fn renewals(ward: &Ward, patients: &[PatientId]) -> BTreeMap<u64, usize> {
 }
 
 /// What a patient does, and when, in hours from the start.
-enum Step {
+pub(super) enum Step {
     Withdraw,
     LetWatch { days: u64 },
     DiskFull(bool),
@@ -177,8 +184,49 @@ fn short(beds: usize) -> Vec<(u64, usize, Step)> {
     withdraw.chain(come_back).collect()
 }
 
-/// Tells a story of `beds` beds over `days` days; gives the complaints.
-fn told(beds: usize, days: u64, plan: LeasePlan, steps: Vec<(u64, usize, Step)>) -> BTreeSet<String> {
+/// How thin a story is told.
+#[derive(Clone, Copy)]
+pub(super) struct Thin {
+    /// Each bed sends this often, milliseconds.
+    pub(super) every_ms: u64,
+    /// And every second so long before and after a renewal or an expiry.
+    pub(super) around_ms: u64,
+}
+
+/// A story of some beds.
+pub(super) struct Story {
+    pub(super) beds: usize,
+    pub(super) days: u64,
+    pub(super) plan: LeasePlan,
+    pub(super) steps: Vec<(u64, usize, Step)>,
+    pub(super) thin: Thin,
+    /// The node stops and starts again at these hours, every second time without having written what waited.
+    pub(super) restarts: BTreeSet<u64>,
+}
+
+/// What was done on one day.
+#[derive(Default)]
+pub(super) struct Work {
+    /// Questions to the ledger about consents.
+    pub(super) questions: u64,
+    /// What each look at everything took, nanoseconds.
+    pub(super) ticks_ns: Vec<u64>,
+}
+
+/// How a story went.
+pub(super) struct Told {
+    pub(super) complaints: BTreeSet<String>,
+    /// By day.
+    pub(super) work: Vec<Work>,
+    /// Envelopes in the record at the end.
+    pub(super) envelopes: u64,
+}
+
+/// Tells a story; gives the complaints.
+#[allow(clippy::disallowed_methods, reason = "what a tick takes is measured")]
+pub(super) fn told(story: Story) -> Told {
+    let Story { beds, days, plan, steps, thin, restarts } = story;
+    let mut restarts: VecDeque<u64> = restarts.into_iter().collect();
     // In memory, where the machine has such a folder: syncs cost nothing there.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -199,7 +247,9 @@ fn told(beds: usize, days: u64, plan: LeasePlan, steps: Vec<(u64, usize, Step)>)
     for patient in &patients {
         observer.beds.entry(*patient).or_default().consents.push((start_ms - 1, start_ms + 30 * DAY_MS));
     }
-    let together: BTreeSet<u64> = steps.iter().map(|(hour, ..)| *hour).collect();
+    let together: BTreeSet<u64> =
+        steps.iter().map(|(hour, ..)| *hour).chain(restarts.iter().copied()).collect();
+    let mut work: Vec<Work> = (0..=days).map(|_| Work::default()).collect();
     let mut steps = steps.into_iter().peekable();
     let mut expiries: BTreeSet<(u64, usize)> = (0..beds).map(|bed| (start_ms + 30 * DAY_MS, bed)).collect();
     // What every bed does next.
@@ -211,13 +261,19 @@ fn told(beds: usize, days: u64, plan: LeasePlan, steps: Vec<(u64, usize, Step)>)
         let expiry_ms = expiries.first().map_or(u64::MAX, |(at_ms, _)| *at_ms);
         let deadline_ms = ward.clinic.next_deadline_ms().unwrap_or(u64::MAX).max(ward.now_ms + 1);
         let sends_ms = next_ms.iter().min().copied().unwrap_or(u64::MAX);
-        ward.now_ms = step_ms.min(expiry_ms).min(deadline_ms).min(sends_ms).max(ward.now_ms);
+        let restart_ms = restarts.front().map_or(u64::MAX, |hour| start_ms + hour * HOUR_MS);
+        ward.now_ms = step_ms.min(restart_ms).min(expiry_ms).min(deadline_ms).min(sends_ms).max(ward.now_ms);
         let now_ms = ward.now_ms;
         if now_ms >= block_ms + HOUR_MS {
             block_ms = now_ms;
             ward.ledger.block(now_ms);
             // The recorder is late by up to an hour, and nobody notices.
             ward.clinic.write_alarm_events(now_ms);
+        }
+        if now_ms >= restart_ms {
+            restarts.pop_front();
+            ward = if restarts.len().is_multiple_of(2) { ward.reopened() } else { ward.killed() };
+            observer.starts_again(&ward);
         }
         while steps.peek().is_some_and(|(hour, ..)| start_ms + hour * HOUR_MS <= now_ms) {
             let (_, bed, step) = steps.next().unwrap();
@@ -229,13 +285,18 @@ fn told(beds: usize, days: u64, plan: LeasePlan, steps: Vec<(u64, usize, Step)>)
             let (until_ms, bed) = expiries.pop_first().unwrap();
             observer.ended(patients[bed], until_ms);
         }
+        let (asked, began) = (ward.ledger.grants_asked(), std::time::Instant::now());
         ward.clinic.keep_watch(now_ms);
         ward.clinic.watch_beds(now_ms);
         ward.clinic.tend_ledger(now_ms);
+        let today = &mut work[usize::try_from(((now_ms - start_ms) / DAY_MS).min(days)).unwrap()];
+        today.ticks_ns.push(u64::try_from(began.elapsed().as_nanos()).unwrap());
+        today.questions += ward.ledger.grants_asked() - asked;
         observer.listen(now_ms);
-        let around = around(&ward, &patients, &expiries, now_ms);
-        send(&mut ward, &mut gateway, &mut observer, &patients, &mut next_ms, &around);
+        let around = around(&ward, &patients, &expiries, thin.around_ms, now_ms);
+        send(&mut ward, &mut gateway, &mut observer, &patients, &mut next_ms, &around, thin);
     }
+    let envelopes = ward.clinic.store().size();
     let starts = BTreeSet::from([start_ms / MINUTE_MS, start_ms / MINUTE_MS + 1]);
     let most = renewals(&ward, &patients)
         .into_iter()
@@ -249,7 +310,7 @@ fn told(beds: usize, days: u64, plan: LeasePlan, steps: Vec<(u64, usize, Step)>)
         let hour = hour_of(minute, start_ms);
         observer.complain(format!("{count} leases were renewed in one minute of hour {hour}"));
     }
-    observer.complaints
+    Told { complaints: observer.complaints, work, envelopes }
 }
 
 /// The hour of the story in which a minute of the clock lies.
@@ -309,10 +370,11 @@ fn around(
     ward: &Ward,
     patients: &[PatientId],
     expiries: &BTreeSet<(u64, usize)>,
+    around_ms: u64,
     now_ms: u64,
 ) -> BTreeSet<usize> {
     let renews = ward.clinic.observer().renewals();
-    let near = |at_ms: u64| at_ms.abs_diff(now_ms) <= AROUND_MS;
+    let near = |at_ms: u64| at_ms.abs_diff(now_ms) <= around_ms;
     let renewing = renews.into_iter().filter(|(_, at_ms)| near(*at_ms));
     let renewing = renewing.filter_map(|(patient, _)| patients.iter().position(|p| *p == patient));
     let ending = expiries.iter().filter(|(at_ms, _)| near(*at_ms)).map(|(_, bed)| *bed);
@@ -327,11 +389,12 @@ fn send(
     patients: &[PatientId],
     next_ms: &mut [u64],
     around: &BTreeSet<usize>,
+    thin: Thin,
 ) {
     let now_ms = ward.now_ms;
     let mut senders = Vec::new();
     for (bed, next_ms) in next_ms.iter_mut().enumerate() {
-        let every_ms = if around.contains(&bed) { 1_000 } else { EVERY_MS };
+        let every_ms = if around.contains(&bed) { 1_000 } else { thin.every_ms };
         *next_ms = (*next_ms).min(now_ms + every_ms);
         if *next_ms <= now_ms {
             *next_ms = now_ms + every_ms;
@@ -351,15 +414,22 @@ fn send(
     }
 }
 
+/// Every five minutes, and all of ten minutes around whatever changes.
+const USUAL: Thin = Thin { every_ms: 5 * MINUTE_MS, around_ms: 5 * MINUTE_MS };
+
+fn complaints(beds: usize, days: u64, plan: LeasePlan, steps: Vec<(u64, usize, Step)>) -> BTreeSet<String> {
+    told(Story { beds, days, plan, steps, thin: USUAL, restarts: BTreeSet::new() }).complaints
+}
+
 fn told_rightly() -> BTreeSet<String> {
-    told(5, 6, LeasePlan::default(), short(5))
+    complaints(5, 6, LeasePlan::default(), short(5))
 }
 
 #[test]
 fn every_second_of_forty_days_is_watched_or_alarmed() {
     // Two halves of the ward side by side.
-    let halves =
-        [10, 10].map(|beds| std::thread::spawn(move || told(beds, 40, LeasePlan::default(), script(beds))));
+    let halves = [10, 10]
+        .map(|beds| std::thread::spawn(move || complaints(beds, 40, LeasePlan::default(), script(beds))));
     for half in halves {
         let complaints = half.join().unwrap();
         assert!(complaints.is_empty(), "{complaints:#?}");
@@ -376,7 +446,7 @@ fn the_observer_misses_no_planted_fault() {
     ];
     let script = |days: u64| if days == 6 { short(5) } else { Vec::new() };
     let told = faults.map(|(name, plan, complaint, days)| {
-        std::thread::spawn(move || (name, complaint, told(5, days, plan, script(days))))
+        std::thread::spawn(move || (name, complaint, complaints(5, days, plan, script(days))))
     });
     for one in told {
         let (name, complaint, complaints) = one.join().unwrap();

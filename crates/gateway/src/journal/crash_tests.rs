@@ -2,7 +2,7 @@
 //! The crash table of everything the gateway makes durable: journal, how far it goes, what is kept
 //! aside. Every step of the disk, with anything left of what was not synced; then a restart.
 
-use super::tests::{GATEWAY, SEGMENT_BYTES, seal, sealer};
+use super::tests::{GATEWAY, SEGMENT_BYTES, all_of, seal, sealer};
 use super::*;
 use crate::files;
 use device::Sealed;
@@ -39,7 +39,11 @@ fn start(disk: &Lossy) -> Result<(Journal, Vec<Kept>), JournalError> {
     disk.make_folder(Path::new("/gateway/keys")).map_err(io)?;
     let newest = files::read_on(disk, &newest_file()).map_err(io)?;
     let newest = newest.map_or(0, |body| u32::from_le_bytes(body.try_into().unwrap()));
-    Journal::open_on(Arc::new(disk.clone()), Path::new("/gateway/journal"), GATEWAY, newest, SEGMENT_BYTES)
+    let folder = Path::new("/gateway/journal");
+    let (journal, backlog) =
+        Journal::open_on(Arc::new(disk.clone()), folder, GATEWAY, newest, SEGMENT_BYTES)?;
+    let kept = all_of(&journal, backlog)?;
+    Ok((journal, kept))
 }
 
 /// As the recorder does: after what was sealed is durable, before it is sent.

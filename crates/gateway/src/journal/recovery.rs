@@ -3,9 +3,9 @@
 
 use super::record::{self, Found, Unreadable};
 use super::watermark::Watermark;
-use super::{Journal, JournalError, Kept, Place, Segment, length};
+use super::{Backlog, Journal, JournalError, Kept, Place, Segment, length};
 use durable::AppendFile;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use vitals::envelope::Envelope;
 use vitals::ids::Hash;
@@ -110,18 +110,10 @@ impl Journal {
                     let what = "the envelope does not follow the one before it in its stream";
                     return Err(reading.damaged(offset, what));
                 }
-                kept.push(Kept::of(place, alarm, sealed_at_ms, &envelope));
+                kept.note(Kept::of(place, alarm, sealed_at_ms, &envelope));
             }
-            Found::Receipted(hash) if reading.begun => {
-                if let Some(Some(kept)) = kept.slot(&hash) {
-                    kept.receipted = true;
-                }
-            }
-            Found::Forgotten(hash) if reading.begun => {
-                if let Some(slot) = kept.slot(&hash) {
-                    *slot = None;
-                }
-            }
+            Found::Receipted(hash) if reading.begun => kept.receipted(hash),
+            Found::Forgotten(hash) if reading.begun => kept.forgotten(hash),
             _ => return Err(reading.damaged(offset, "a segment begins with where its streams stand, once")),
         }
         Ok(())
@@ -142,27 +134,76 @@ impl Journal {
     }
 }
 
-/// What recovery has found so far.
+/// Most alarms of the journal that are known by themselves after a start; the others come in their turn.
+const ALARMS_MAX: usize = 16_384;
+
+/// The part of an envelope's hash by which it is told from the others of this journal.
+type ShortHash = [u8; 12];
+
+fn short(hash: &Hash) -> ShortHash {
+    hash.first_chunk().copied().unwrap_or_default()
+}
+
+/// What recovery has found so far: of an envelope only where it is and a part of its hash, for there may be
+/// millions.
 #[derive(Default)]
 pub(super) struct Recovered {
-    pub(super) in_order: Vec<Option<Kept>>,
-    by_hash: HashMap<Hash, usize>,
+    /// Each envelope's segment, in their order.
+    seen: Vec<(u32, ShortHash)>,
+    forgotten: HashSet<Hash>,
+    receipted: HashSet<Hash>,
+    /// Alarms that are not forgotten, by hash.
+    alarms: HashMap<Hash, Kept>,
 }
 
 impl Recovered {
-    fn push(&mut self, kept: Kept) {
-        self.by_hash.insert(kept.hash, self.in_order.len());
-        self.in_order.push(Some(kept));
+    fn note(&mut self, kept: Kept) {
+        self.seen.push((kept.place.segment, short(&kept.hash)));
+        if kept.alarm && self.alarms.len() < ALARMS_MAX {
+            self.alarms.insert(kept.hash, kept);
+        }
     }
 
-    /// None for an envelope whose segment is gone already.
-    fn slot(&mut self, hash: &Hash) -> Option<&mut Option<Kept>> {
-        self.in_order.get_mut(*self.by_hash.get(hash)?)
+    fn receipted(&mut self, hash: Hash) {
+        match self.alarms.get_mut(&hash) {
+            Some(alarm) => alarm.receipted = true,
+            None => drop(self.receipted.insert(hash)),
+        }
+    }
+
+    fn forgotten(&mut self, hash: Hash) {
+        self.alarms.remove(&hash);
+        self.receipted.remove(&hash);
+        self.forgotten.insert(hash);
+    }
+
+    /// What is to be read of the journal, which begins with this segment. Counts what each segment holds.
+    pub(super) fn backlog(self, first: u32, mut holds: impl FnMut(u32)) -> Backlog {
+        let by_short = |hashes: &HashSet<Hash>| -> HashMap<ShortHash, Hash> {
+            hashes.iter().map(|hash| (short(hash), *hash)).collect()
+        };
+        let (gone, receipted) = (by_short(&self.forgotten), by_short(&self.receipted));
+        let mut backlog = Backlog { next: (first, 0), ..Backlog::default() };
+        // What was noted of envelopes whose segments are gone is of no use.
+        for (segment, one) in self.seen {
+            if let Some(hash) = gone.get(&one) {
+                backlog.passed_over.insert(*hash);
+                continue;
+            }
+            holds(segment);
+            backlog.left += 1;
+            backlog.receipted.extend(receipted.get(&one));
+        }
+        backlog.left -= self.alarms.len();
+        backlog.passed_over.extend(self.alarms.keys());
+        backlog.alarms = self.alarms.into_values().collect();
+        backlog.alarms.sort_unstable_by_key(|alarm| (alarm.place.segment, alarm.place.offset));
+        backlog
     }
 }
 
 impl Kept {
-    fn of(place: Place, alarm: bool, sealed_at_ms: u64, envelope: &Envelope) -> Self {
+    pub(super) fn of(place: Place, alarm: bool, sealed_at_ms: u64, envelope: &Envelope) -> Self {
         Self {
             place,
             alarm,

@@ -52,7 +52,21 @@ fn record(sealed: &Sealed) -> Record<'_> {
 }
 
 fn open(dir: &Path) -> Result<(Journal, Vec<Kept>), JournalError> {
-    Journal::open(dir, GATEWAY, 0, SEGMENT_BYTES)
+    let (journal, backlog) = Journal::open(dir, GATEWAY, 0, SEGMENT_BYTES)?;
+    let kept = all_of(&journal, backlog)?;
+    Ok((journal, kept))
+}
+
+/// Everything that waits in a journal, in its order.
+pub(super) fn all_of(journal: &Journal, mut backlog: Backlog) -> Result<Vec<Kept>, JournalError> {
+    let (len, mut all) = (backlog.len(), backlog.take_alarms());
+    // A few at a time, as a gateway reads.
+    while !backlog.is_empty() {
+        all.extend(journal.read_on(&mut backlog, 3)?);
+    }
+    assert_eq!(all.len(), len);
+    all.sort_unstable_by_key(|kept| (kept.place.segment, kept.place.offset));
+    Ok(all)
 }
 
 /// A journal with `n` synced envelopes of one stream.

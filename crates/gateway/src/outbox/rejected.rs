@@ -11,7 +11,7 @@ use vitals::ids::Class;
 use vitals::log;
 
 impl Outbox {
-    /// Takes over what earlier starts put into quarantine, and puts more there.
+    /// Takes over what earlier starts put into quarantine, and puts more there. Call it before anything is sent.
     pub(crate) fn with_quarantine(mut self, folder: Quarantine, found: Vec<(Quarantined, Envelope)>) -> Self {
         for (held, envelope) in found {
             let hash = envelope.hash();
@@ -83,11 +83,7 @@ impl Outbox {
             if why == Rejection::Conflict {
                 self.forked.insert(stream);
             }
-            if let Some(entry) = self.entries.get_mut(&id) {
-                entry.state = State::Quarantined;
-                self.alarms.remove(&id);
-                self.others.remove(&id);
-            }
+            self.leave_in_journal(id);
             return Ok(Some(stream));
         }
         let io = |source| JournalError::Io { path: crate::quarantine::FOLDER.into(), source };
@@ -96,6 +92,18 @@ impl Outbox {
         self.note_quarantined(id, held);
         self.journal.forget(place)?;
         Ok(Some(stream))
+    }
+
+    /// Forgets an entry here and not in the journal.
+    fn leave_in_journal(&mut self, id: u64) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.by_hash.remove(&entry.hash);
+        self.timers.remove(&(entry.due_ms, id));
+        self.alarms.remove(&id);
+        self.others.remove(&id);
+        self.receipted -= usize::from(entry.receipted);
+        self.refused_in_journal += 1;
+        self.count();
     }
 
     /// Is nothing more to be sealed into this stream?

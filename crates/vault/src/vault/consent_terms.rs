@@ -124,6 +124,25 @@ impl Vault {
         self.books().terms.withdrawn.clone()
     }
 
+    /// Was this consent withdrawn here?
+    #[must_use]
+    pub fn is_withdrawn(&self, grant: GrantId) -> bool {
+        self.books().terms.is_withdrawn(grant)
+    }
+
+    /// All consents of a patient whose terms are kept, ascending.
+    #[must_use]
+    pub fn grants_of(&self, patient: PatientId) -> Vec<GrantId> {
+        let books = self.books();
+        books.terms.by_patient.get(&patient).into_iter().flatten().copied().collect()
+    }
+
+    /// How many those are. Terms are never removed.
+    #[must_use]
+    pub fn grants_len_of(&self, patient: PatientId) -> usize {
+        self.books().terms.by_patient.get(&patient).map_or(0, BTreeSet::len)
+    }
+
     /// The terms of a consent.
     #[must_use]
     pub fn terms(&self, grant: GrantId) -> Option<TermsRecord> {
