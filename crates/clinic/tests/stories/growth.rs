@@ -10,8 +10,11 @@ use vitals::ledger::Purpose;
 /// Consents that are given and withdrawn, each on the ledger before the next.
 fn given_and_withdrawn(ward: &mut Ward, consents: usize) {
     for _ in 0..consents {
-        let grant = ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
-        ward.clinic.revoke_grant(&ward.as_("amira"), grant, ward.now_ms).unwrap();
+        ward.granting("amira", "lee", Purpose::Treatment, &[Class::Vitals]);
+        let own = ward.now_as("amira");
+        let given = ward.clinic.own_consents(&own, ward.now_ms).unwrap();
+        let live = given.iter().find(|view| view.state == GrantState::Live).unwrap();
+        ward.clinic.revoke_grant(&own, live.grant, ward.now_ms).unwrap();
         ward.block();
     }
 }
