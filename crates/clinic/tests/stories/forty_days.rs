@@ -17,13 +17,15 @@ use tokio::sync::broadcast::error::TryRecvError;
 use vitals::PatientId;
 use vitals::alarm::Condition;
 use vitals::ids::{Class, StreamId};
-use vitals::ledger::Purpose;
+use vitals::ledger::{Ledger as _, Purpose};
 
 pub(super) const MINUTE_MS: u64 = 60_000;
 pub(super) const HOUR_MS: u64 = 60 * MINUTE_MS;
 pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
 /// An end must have been announced so long before it.
 const NOTICE_MS: u64 = 2 * DAY_MS;
+/// Blocks whose acts the ledger keeps.
+const BLOCKS_KEPT: u64 = 256;
 /// More beds than this must not be renewed in one minute.
 const RENEWED_AT_ONCE_MAX: usize = 3;
 
@@ -267,6 +269,8 @@ pub(super) fn told(story: Story) -> Told {
         if now_ms >= block_ms + HOUR_MS {
             block_ms = now_ms;
             ward.ledger.block(now_ms);
+            // As a node does: of the acts of past blocks nothing is left.
+            ward.ledger.prune(ward.ledger.tip().height.saturating_sub(BLOCKS_KEPT));
             // The recorder is late by up to an hour, and nobody notices.
             ward.clinic.write_alarm_events(now_ms);
         }
