@@ -38,7 +38,12 @@ pub struct Ward {
 
 /// Deterministic: every ward of a test run is the same.
 pub fn entropy(label: &'static str) -> Entropy {
-    let drawn = AtomicU64::new(0);
+    entropy_from(label, 0)
+}
+
+/// The same from another place on: what starts again must not draw what it drew before.
+fn entropy_from(label: &'static str, first: u64) -> Entropy {
+    let drawn = AtomicU64::new(first);
     Arc::new(move |out: &mut [u8]| {
         for chunk in out.chunks_mut(32) {
             let block = sha256(&[label.as_bytes(), &drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
@@ -102,13 +107,19 @@ impl Ward {
         let genesis = clinic.genesis();
         drop(Arc::into_inner(clinic).expect("nobody else holds the clinic"));
         let vault =
-            Vault::open(&folder.path().join("vault"), "correct horse", entropy("vault again")).unwrap();
+            Vault::open(&folder.path().join("vault"), "correct horse", entropy_from("vault again", now_ms))
+                .unwrap();
         let record = folder.path().join("record");
         let disk = Switched::new(&record, switches.clone()).unwrap();
         let store = Store::open_on(Folder::on(Arc::new(disk), &record), genesis, Bounds::STANDARD).unwrap();
-        let clinic =
-            Clinic::open(Arc::new(vault), Arc::new(store), ledger.clone(), entropy("clinic again"), now_ms)
-                .unwrap();
+        let clinic = Clinic::open(
+            Arc::new(vault),
+            Arc::new(store),
+            ledger.clone(),
+            entropy_from("clinic again", now_ms),
+            now_ms,
+        )
+        .unwrap();
         let (_, admin) = clinic.sign_in("admin", "a secret word", now_ms).unwrap();
         let again = |login: String| {
             let (_, session) = clinic.sign_in(&login, "a secret word", now_ms).unwrap();
