@@ -126,10 +126,12 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Validator { step } => validator::run(step),
         Command::Ledger(options) => ledger::run(options),
         Command::Node { config } => {
+            host::memory::give_back();
             host::logs::start(log_json);
             node::run(&config)
         }
         Command::Gateway(options) => {
+            host::memory::give_back();
             host::logs::start(log_json);
             gateway::run(&options)
         }

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod logs;
+pub mod memory;
 pub mod process;
 mod sentence;
 

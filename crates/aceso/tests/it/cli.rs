@@ -98,3 +98,21 @@ fn completions_and_manual_pages_know_every_command() {
         assert!(text.contains(".SH NAME"), "{page}");
     }
 }
+
+/// Reads its own environment as its configuration: the refusal shows it.
+#[test]
+fn node_and_gateway_run_with_an_allocator_that_gives_memory_back() {
+    for role in ["node", "gateway"] {
+        let environment = |set: &[(&str, &str)]| {
+            let mut command = std::process::Command::new(crate::support::BINARY);
+            command.env_clear().envs(set.iter().copied()).args([role, "--config", "/proc/self/environ"]);
+            String::from_utf8(command.output().unwrap().stderr).unwrap()
+        };
+        let plain = environment(&[]);
+        for rule in ["MALLOC_MMAP_THRESHOLD_=262144", "MALLOC_TRIM_THRESHOLD_=262144", "MALLOC_ARENA_MAX=4"] {
+            assert!(plain.contains(rule), "{role}: {plain}");
+        }
+        let chosen = environment(&[("MALLOC_ARENA_MAX", "1")]);
+        assert!(chosen.contains("MALLOC_ARENA_MAX=1") && !chosen.contains("THRESHOLD"), "{role}: {chosen}");
+    }
+}
