@@ -87,6 +87,7 @@ ITEM_BYTES_MAX = 528384
 DEVICES_PER_PROOF_MAX = 12
 DEVICES_MAX = 65536
 STREAMS_MAX = 262144
+SEGMENT_LEN_MAX = 4096
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
 DEPTH_MAX = 8  # no object nests deeper
@@ -1826,12 +1827,61 @@ class Sealed(NamedTuple):
 
 
 _start = record(
-    Start, one_of(literal("aceso/bundle/v1"), literal("aceso/bundle/v2")), blob(0, GENESIS_BYTES_MAX), id16,
+    Start, one_of(*(literal(f"aceso/bundle/v{n}") for n in (1, 2, 3))), blob(0, GENESIS_BYTES_MAX), id16,
     integer(1, U64_MAX), integer(0, DEVICES_MAX), uint,
 )  # fmt: skip
 _proof = record(Proof, array(id16, 0, DEVICES_PER_PROOF_MAX), blob(0, LEDGER_PROOF_BYTES_MAX))
 _opening = record(Opening, id16, id16, blob(32))
 _sealed = record(Sealed, blob(0, ENVELOPE_BYTES_MAX), uint, path_shape, blob(0, RECEIPT_BYTES_MAX))
+
+
+class Segment(NamedTuple):
+    stream: bytes
+    class_: int
+    author: bytes
+    epoch: int
+    run: bytes
+    clock: int
+    key_commitment: bytes
+    first_seq: int
+    prev: bytes
+    envelopes: tuple
+    signature: bytes
+    index: int
+    path: tuple
+
+
+class Own(NamedTuple):
+    step: int
+    span: int
+    count: int
+    ciphertext: bytes
+
+
+_own = record(
+    Own, integer(-(2**63), 2**63 - 1), uint, integer(1, COUNT_MAX), blob(17, ENVELOPE_BYTES_MAX),
+)  # fmt: skip
+_segment = record(
+    Segment, id16, class_code, id16, epoch_number, id16, integer(0, 2), blob(16), integer(0, SEQ_MAX), hash32,
+    array(_own, 1, SEGMENT_LEN_MAX), blob(64), uint, path_shape,
+)  # fmt: skip
+
+
+def headers_of(segment, genesis):
+    """The headers of a segment, made again, each with its bytes."""
+    prev, first = segment.prev, 0
+    for number, own in enumerate(segment.envelopes):
+        first += own.step
+        header = Header(
+            1, genesis, segment.stream, segment.class_, segment.author, segment.epoch, segment.run,
+            segment.first_seq + number, prev, first, first + own.span, segment.clock, own.count,
+            segment.key_commitment, H(own.ciphertext),
+        )  # fmt: skip
+        need(first >= 0, "an envelope from before 1970")
+        data = cbor(header)
+        decode_header(data)
+        prev = H(data)
+        yield header, data
 
 
 class Stream:
@@ -1900,7 +1950,9 @@ def _verify_bundle(items, pinned, know):
     genesis = verdict.genesis = genesis_hash(document)
     if pinned is not None:
         need(genesis == pinned, f"the bundle's genesis is {genesis.hex()}, the pinned one is {pinned.hex()}")
-    need(start.label[-1] == str(verdict.document.version), "the genesis document is not of the bundle's version")
+    segments = start.label == "aceso/bundle/v3"
+    same = segments or start.label[-1] == str(verdict.document.version)
+    need(same, "the genesis document is not of the bundle's version")
     known = know(document) if know else None
 
     # 2. Proofs.
@@ -1945,23 +1997,22 @@ def _verify_bundle(items, pinned, know):
     # 4. Envelopes and 5. receipts.
     node = id_of(organisation.record_key)
     before = None
-    for _ in range(start.envelopes):
-        sealed = items.read("envelope", _sealed)
-        envelope, header = decode_envelope(sealed.envelope)
+
+    def author_of(header):
+        """The device, unless the organisation itself wrote, and the key that must have signed."""
+        if header.author == node:
+            return None, organisation.record_key
+        device = devices.get(header.author)
+        need(device is not None, "the author is not proven")
+        need(device.kind == SENSOR, "the author is not a sensor")
+        gateway = devices.get(device.gateway)
+        need(gateway is not None and gateway.kind == GATEWAY, "the author's gateway is not proven")
+        return device, device.key
+
+    def enter(header, header_hash, device, ciphertext):
+        nonlocal before
         need(before is None or before < (header.stream, header.seq), "envelopes are out of order or repeat")
         before = (header.stream, header.seq)
-        device = None
-        if header.author == node:
-            author_key = organisation.record_key
-        else:
-            device = devices.get(header.author)
-            need(device is not None, "the author is not proven")
-            need(device.kind == SENSOR, "the author is not a sensor")
-            gateway = devices.get(device.gateway)
-            need(gateway is not None and gateway.kind == GATEWAY, "the author's gateway is not proven")
-            author_key = device.key
-        check_author(envelope, header, genesis, author_key)
-
         stream = verdict.streams.get(header.stream)
         if stream is None:
             stream = verdict.streams[header.stream] = Stream(header)
@@ -1975,23 +2026,47 @@ def _verify_bundle(items, pinned, know):
             need(header.prev == stream.last[1], "prev is not the header hash of the envelope before")
         elif stream.last is not None:
             stream.missing += header.seq - stream.last[0] - 1
-        stream.last = (header.seq, envelope.header_hash)
-        leads = inclusion_holds(envelope.leaf, sealed.index, anchor.size, sealed.path, anchor.root)
-        need(leads, "the path does not lead from this envelope to the anchored root")
+        stream.last = (header.seq, header_hash)
         if device is not None and device.revoked and header.seq > device.last_trusted_seq:
             stream.behind_revocation += 1
+        stream.envelopes += 1
+        stream.readings += header.count
+        stream.earliest, stream.latest = min(stream.earliest, header.first), max(stream.latest, header.last)
+        verdict.envelopes += 1
+        verdict.sealed_bytes += len(ciphertext)
 
+    def in_log(header_bytes, item):
+        leads = inclusion_holds(leaf_hash(header_bytes), item.index, anchor.size, item.path, anchor.root)
+        need(leads, "the path does not lead from this envelope to the anchored root")
+
+    while segments and verdict.envelopes < start.envelopes:
+        segment = items.read("envelope", _segment)
+        count = len(segment.envelopes)
+        need(count <= start.envelopes - verdict.envelopes, "more envelopes than the start counts")
+        device, author_key = author_of(segment)
+        if device is not None and device.revoked and segment.first_seq <= device.last_trusted_seq:
+            in_time = segment.first_seq + count - 1 <= device.last_trusted_seq
+            need(in_time, "the segment goes on beyond the last number its author is trusted for")
+        for own, (header, header_bytes) in zip(segment.envelopes, headers_of(segment, genesis)):
+            enter(header, H(header_bytes), device, own.ciphertext)
+        need(segment.author == id_of(author_key), "the author is another")
+        message = to_be_signed(b"aceso/envelope/v1", genesis, header_bytes)
+        need(signed_by(author_key, message, segment.signature), "the author did not sign it")
+        in_log(header_bytes, segment)
+
+    for _ in range(0 if segments else start.envelopes):
+        sealed = items.read("envelope", _sealed)
+        envelope, header = decode_envelope(sealed.envelope)
+        device, author_key = author_of(header)
+        check_author(envelope, header, genesis, author_key)
+        enter(header, envelope.header_hash, device, envelope.ciphertext)
+        in_log(envelope.header_bytes, sealed)
         if sealed.receipt:
             receipt, head = check_receipt(sealed.receipt, genesis, envelope.header_bytes, organisation.record_key)
             need(head.organisation == start.organisation, "the receipt is of another organisation")
             need(receipt.index == sealed.index, "the receipt is for another index")
             need(head.size != anchor.size or head.root == anchor.root, "the organisation signed two logs of one size")
             verdict.receipts += 1
-        stream.envelopes += 1
-        stream.readings += header.count
-        stream.earliest, stream.latest = min(stream.earliest, header.first), max(stream.latest, header.last)
-        verdict.envelopes += 1
-        verdict.sealed_bytes += len(envelope.ciphertext)
 
     # 6. Exactly the counted items.
     items.end()
@@ -2175,7 +2250,7 @@ GOOD = {
     "bundle_genesis_v1": "genesis document", "bundle_genesis_v2": "genesis document",
     "ledger_proof_v2": "ledger proof 2", "checkpoint_v1": "checkpoint", "bundle_v2": "bundle 2",
     "pairing_request_v1": "pairing request", "pairing_request_v2": "pairing request",
-    "pairing_answer_v1": "pairing answer", "bundle_v1": "bundle",
+    "pairing_answer_v1": "pairing answer", "bundle_v1": "bundle", "bundle_v3": "bundle",
 }  # fmt: skip
 
 

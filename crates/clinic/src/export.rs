@@ -9,12 +9,10 @@ use crate::consents::AccessRequest;
 use crate::errors::{ClinicError, Denied};
 use std::collections::{BTreeMap, BTreeSet};
 use vault::StreamRecord;
-use vitals::bundle::{BundleWriter, Counts, DEVICES_PER_PROOF_MAX, Opening, Sealed};
-use vitals::envelope::Envelope;
-use vitals::ids::{Hash, StreamId};
+use vitals::bundle::{BundleWriter, Counts, DEVICES_PER_PROOF_MAX, Opening, SegmentWriter};
+use vitals::ids::StreamId;
 use vitals::ledger::{Anchor, Fact, LedgerError, Purpose, Role};
 use vitals::proof::header::BlockHeader;
-use vitals::receipt::{Receipt, SignedHead, TreeHead};
 use vitals::{DeviceId, PatientId};
 
 /// What a bundle holds.
@@ -77,7 +75,7 @@ impl Clinic {
             envelopes: counted.envelopes,
         };
         let document = self.vault().genesis_document().unwrap_or_default();
-        let mut writer = BundleWriter::new(&document, self.org(), counts);
+        let mut writer = BundleWriter::segmented(&document, self.org(), counts);
         let mut pour = |writer: &mut BundleWriter| {
             let bytes = writer.take();
             counted.bytes += bytes.len() as u64;
@@ -88,18 +86,42 @@ impl Clinic {
             writer.opening(opening).map_err(mistaken)?;
         }
         pour(&mut writer)?;
-        let head = self.anchored_head(anchor, now_ms);
-        let mut written = 0_u64;
+        let mut undecided = DECIDE_EVERY;
+        // Right before a segment leaves: the record is read meanwhile, and the reader may have been suspended.
+        let mut decide = |envelopes: u64| {
+            if undecided >= DECIDE_EVERY {
+                self.may_export(session, scope, now_ms).map_err(|why| self.denied(why))?;
+                undecided = 0;
+            }
+            undecided += envelopes;
+            Ok::<_, ClinicError>(())
+        };
         for record in &streams {
+            // A stolen key vouches for nothing from before: what it is trusted for ends a segment.
+            let trusted_until = self.trusted_until(record.author);
+            let mut open: Option<(SegmentWriter, u64)> = None;
             for located in self.store().find(record.stream, 0, u64::MAX) {
-                if located.index < anchor.size {
-                    if written.is_multiple_of(DECIDE_EVERY) {
-                        self.may_export(session, scope, now_ms).map_err(|why| self.denied(why))?;
-                    }
-                    written += 1;
-                    self.write_sealed(&mut writer, located.index, head)?;
-                    pour(&mut writer)?;
+                if located.index >= anchor.size {
+                    continue;
                 }
+                let envelope = self.envelope(located.index)?.ok_or_else(|| missing(located.index))?;
+                let apart = located.seq.checked_sub(1).is_some_and(|before| trusted_until == Some(before));
+                let taken = !apart && open.as_mut().is_some_and(|(segment, _)| segment.push(&envelope));
+                match &mut open {
+                    Some((_, last)) if taken => *last = located.index,
+                    _ => {
+                        if let Some(done) = open.replace((SegmentWriter::of(&envelope), located.index)) {
+                            decide(done.0.len())?;
+                            self.write_segment(&mut writer, &done, anchor.size)?;
+                            pour(&mut writer)?;
+                        }
+                    }
+                }
+            }
+            if let Some(done) = open {
+                decide(done.0.len())?;
+                self.write_segment(&mut writer, &done, anchor.size)?;
+                pour(&mut writer)?;
             }
         }
         let rest = writer.finish().map_err(mistaken)?;
@@ -192,25 +214,25 @@ impl Clinic {
         Ok(())
     }
 
-    /// The anchored head, signed again: one head serves every receipt of the bundle.
-    fn anchored_head(&self, anchor: Anchor, now_ms: u64) -> SignedHead {
-        let (genesis, org) = (self.genesis(), self.org());
-        self.vault().sign_head(TreeHead { genesis, org, size: anchor.size, root: anchor.root, at_ms: now_ms })
+    /// Last sequence number that a revoked author is trusted for.
+    fn trusted_until(&self, author: DeviceId) -> Option<u64> {
+        let device = self.registry.device(self.ledger(), self.ledger().tip().height, author).ok().flatten();
+        device.and_then(|device| device.revoked).map(|revocation| revocation.last_trusted_seq)
     }
 
-    fn write_sealed(
+    fn write_segment(
         &self,
         writer: &mut BundleWriter,
-        index: u64,
-        head: SignedHead,
+        (segment, last): &(SegmentWriter, u64),
+        size: u64,
     ) -> Result<(), ClinicError> {
-        let missing = || ClinicError::Wrong(format!("leaf {index} is not in the record store"));
-        let bytes = self.store().read_index(index)?.ok_or_else(missing)?;
-        let envelope: Hash = Envelope::decode(&bytes).map_err(|_| missing())?.hash();
-        let path = self.store().inclusion(index, head.head.size).ok_or_else(missing)?;
-        let receipt = Receipt { envelope, index, path: path.clone(), head }.encode();
-        writer.sealed(&Sealed { envelope: &bytes, index, path, receipt: &receipt }).map_err(mistaken)
+        let path = self.store().inclusion(*last, size).ok_or_else(|| missing(*last))?;
+        writer.segment(segment, *last, &path).map_err(mistaken)
     }
+}
+
+fn missing(index: u64) -> ClinicError {
+    ClinicError::Wrong(format!("leaf {index} is not in the record store"))
 }
 
 fn mistaken(why: vitals::bundle::Miscounted) -> ClinicError {

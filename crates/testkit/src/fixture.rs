@@ -6,7 +6,7 @@ mod proofs;
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 use std::collections::BTreeMap;
-use vitals::bundle::{BundleWriter, Counts, Opening, Sealed};
+use vitals::bundle::{BundleWriter, Counts, Opening, Sealed, SegmentWriter};
 use vitals::cose::{self, Domain};
 use vitals::envelope::{ClockQuality, Envelope, Header};
 use vitals::ids::{Class, DeviceId, Genesis, Hash, OrgId, PatientId, StreamId, binding, sha256};
@@ -273,17 +273,7 @@ impl Ward {
 
     /// A bundle of everything admitted, every third envelope without its receipt.
     pub fn bundle(&self) -> Vec<u8> {
-        let mut openings: Vec<Opening> = (0..self.sensors.len()).map(|n| self.opening(n)).collect();
-        openings.sort_by_key(|opening| opening.device);
-        let counts =
-            Counts { proofs: 1, openings: openings.len() as u64, envelopes: self.stored.len() as u64 };
-        let mut writer = BundleWriter::new(&self.document.encode(), self.org(), counts);
-        let devices: Vec<DeviceId> = self.devices.keys().copied().collect();
-        let height = if self.changes.is_empty() { 41 } else { committees::HEIGHT };
-        writer.proof(&devices, &self.prove(&self.facts(), height).encode()).unwrap();
-        for opening in &openings {
-            writer.opening(opening).unwrap();
-        }
+        let mut writer = self.begun(BundleWriter::new);
         for (bytes, index) in self.stored.values() {
             let path = self.log.inclusion(*index, self.log.size()).unwrap();
             // Groups of four share one signed head.
@@ -295,5 +285,49 @@ impl Ward {
             writer.sealed(&Sealed { envelope: bytes, index: *index, path, receipt: &receipt }).unwrap();
         }
         writer.finish().unwrap()
+    }
+
+    /// The same in segments. Numbers behind `trusted_until` are in segments of their own.
+    pub fn segments(&self, trusted_until: Option<u64>) -> Vec<u8> {
+        let mut writer = self.begun(BundleWriter::segmented);
+        let mut write = |(segment, index): (SegmentWriter, u64)| {
+            let path = self.log.inclusion(index, self.log.size()).unwrap();
+            writer.segment(&segment, index, &path).unwrap();
+        };
+        let mut open: Option<(SegmentWriter, u64)> = None;
+        for (bytes, index) in self.stored.values() {
+            let envelope = Envelope::decode(bytes).unwrap();
+            let apart =
+                envelope.header.seq.checked_sub(1).is_some_and(|before| trusted_until == Some(before));
+            let taken = !apart && open.as_mut().is_some_and(|(segment, _)| segment.push(&envelope));
+            match &mut open {
+                Some((_, last)) if taken => *last = *index,
+                _ => {
+                    if let Some(done) = open.replace((SegmentWriter::of(&envelope), *index)) {
+                        write(done);
+                    }
+                }
+            }
+        }
+        if let Some(last) = open {
+            write(last);
+        }
+        writer.finish().unwrap()
+    }
+
+    /// A bundle with its proofs and openings.
+    fn begun(&self, writer: fn(&[u8], OrgId, Counts) -> BundleWriter) -> BundleWriter {
+        let mut openings: Vec<Opening> = (0..self.sensors.len()).map(|n| self.opening(n)).collect();
+        openings.sort_by_key(|opening| opening.device);
+        let counts =
+            Counts { proofs: 1, openings: openings.len() as u64, envelopes: self.stored.len() as u64 };
+        let mut writer = writer(&self.document.encode(), self.org(), counts);
+        let devices: Vec<DeviceId> = self.devices.keys().copied().collect();
+        let height = if self.changes.is_empty() { 41 } else { committees::HEIGHT };
+        writer.proof(&devices, &self.prove(&self.facts(), height).encode()).unwrap();
+        for opening in &openings {
+            writer.opening(opening).unwrap();
+        }
+        writer
     }
 }

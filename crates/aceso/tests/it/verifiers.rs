@@ -132,6 +132,7 @@ fn both_verifiers_agree_on_changed_bytes() {
     let pin = GenesisDocument::hash_of(&golden("bundle_genesis_v1.hex"));
     let files = [
         ("bundle", "bundle_v1", 200),
+        ("bundle", "bundle_v3", 200),
         ("bundle 2", "bundle_v2", 100),
         ("ledger proof 2", "ledger_proof_v2", 200),
         ("checkpoint", "checkpoint_v1", 100),

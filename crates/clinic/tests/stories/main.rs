@@ -5,6 +5,7 @@
 
 mod admission;
 mod alarms;
+mod bundle_size;
 mod clocks;
 mod consent;
 mod exits;

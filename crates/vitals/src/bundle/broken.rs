@@ -119,6 +119,8 @@ pub enum Why {
     Forked,
     /// The path does not lead from this envelope to the anchored root.
     Inclusion,
+    /// A segment whose last number is behind the author's last trusted one, and its first is not.
+    AcrossRevocation,
     /// The bundle ends before the counted items do.
     Missing,
     /// Bytes follow the last counted item.
@@ -159,6 +161,9 @@ impl fmt::Display for Why {
             Self::ReceiptSignature => "the organisation's record key did not sign its tree head",
             Self::Forked => "the organisation signed another log of the anchored length",
             Self::Inclusion => "it does not lead from this envelope to the anchored root",
+            Self::AcrossRevocation => {
+                "it goes on beyond the last number that its revoked author is trusted for"
+            }
             Self::Missing => "the bundle ends before the items counted at its start do",
             Self::Trailing => "bytes follow the last item counted at its start",
         })

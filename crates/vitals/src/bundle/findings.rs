@@ -3,9 +3,10 @@
 
 use super::batch::Batch;
 use super::report::{Author, DeviceReport, Report, StreamReport};
+use super::segment::Segment;
 use super::{Broken, DEVICES_MAX, STREAMS_MAX, Sealed, Why, decode_sealed};
-use crate::cose;
-use crate::envelope::{ClockQuality, Envelope};
+use crate::cose::{self, Domain};
+use crate::envelope::{ClockQuality, Envelope, Header, Malformed};
 use crate::ids::{DeviceId, Genesis, Hash, OrgId, PatientId, StreamId};
 use crate::ledger::{Anchor, Device, DeviceKind, Organisation};
 use crate::log;
@@ -47,6 +48,34 @@ pub(super) struct Findings {
     envelopes: u64,
     receipts: u64,
     ciphertext_bytes: u64,
+}
+
+/// Why an envelope of a segment was not entered.
+enum NotEntered {
+    Malformed(Malformed),
+    Broken((&'static str, Why)),
+}
+
+impl From<Malformed> for NotEntered {
+    fn from(why: Malformed) -> Self {
+        Self::Malformed(why)
+    }
+}
+
+impl From<NotEntered> for (&'static str, Why) {
+    fn from(not: NotEntered) -> Self {
+        match not {
+            NotEntered::Malformed(why) => malformed(why),
+            NotEntered::Broken(broken) => broken,
+        }
+    }
+}
+
+fn malformed(why: Malformed) -> (&'static str, Why) {
+    match why {
+        Malformed::Encoding(why) => ("encoding", Why::Encoding(why)),
+        why => ("envelope", Why::Envelope(why)),
+    }
 }
 
 /// A check; if it fails, the field and why.
@@ -121,7 +150,8 @@ impl Findings {
         }
         let (key, by) = self.author(head, envelope.header.author).map_err(|(field, why)| here(field, why))?;
         batch.push(&key, &envelope.to_be_signed(), &envelope.signature, here("signature", Why::Signature))?;
-        self.enter(trusted, &envelope, by).map_err(|(field, why)| here(field, why))?;
+        let hash = envelope.hash();
+        self.enter(trusted, &envelope.header, hash, by).map_err(|(field, why)| here(field, why))?;
         let leaf = log::leaf(&envelope.header_bytes);
         let Anchor { size, root, .. } = head.anchor;
         if !log::verify_inclusion(leaf, sealed.index, size, &sealed.path, &root) {
@@ -133,6 +163,49 @@ impl Findings {
         self.envelopes += 1;
         self.ciphertext_bytes += envelope.ciphertext.len() as u64;
         Ok(())
+    }
+
+    /// Adds a segment of at most `left` envelopes; gives how many there are in it.
+    pub(super) fn add_segment(
+        &mut self,
+        trusted: &Trusted,
+        head: &Head,
+        item: &[u8],
+        left: u64,
+        batch: &mut Batch,
+        here: impl Fn(&'static str, Why) -> Broken,
+    ) -> Result<u64, Broken> {
+        let said = |(field, why)| here(field, why);
+        let segment = Segment::decode(item).map_err(|why| said(malformed(why)))?;
+        if segment.len() > left {
+            return Err(here("segment", Why::Trailing));
+        }
+        let author = segment.shared.author;
+        let (key, by) = self.author(head, author).map_err(said)?;
+        // A signature by a key that was stolen vouches for nothing from before.
+        let trusted_seq = self.trusted_seq(author);
+        if segment.first_seq <= trusted_seq && segment.last_seq() > trusted_seq {
+            return Err(here("segment", Why::AcrossRevocation));
+        }
+        let entered = segment.headers(trusted.genesis, |header, hash| {
+            self.enter(trusted, header, hash, by).map_err(NotEntered::Broken)
+        });
+        let last = entered.map_err(|not| said(not.into()))?;
+        let signed = cose::to_be_signed(Domain::Envelope, trusted.genesis, &last);
+        batch.push(&key, &signed, &segment.signature, here("signature", Why::Signature))?;
+        let Anchor { size, root, .. } = head.anchor;
+        if !log::verify_inclusion(log::leaf(&last), segment.index, size, &segment.path, &root) {
+            return Err(here("path or index", Why::Inclusion));
+        }
+        self.envelopes += segment.len();
+        self.ciphertext_bytes += segment.ciphertext_bytes();
+        Ok(segment.len())
+    }
+
+    /// Last sequence number of this author that is trusted.
+    fn trusted_seq(&self, author: DeviceId) -> u64 {
+        let revoked = self.devices.get(&author).and_then(|device| device.revoked);
+        revoked.map_or(u64::MAX, |revocation| revocation.last_trusted_seq)
     }
 
     /// The key that must have signed for this author, and what the author is.
@@ -150,13 +223,8 @@ impl Findings {
     }
 
     /// Enters the envelope into its stream: order, links, gaps.
-    fn enter(&mut self, trusted: &Trusted, envelope: &Envelope, by: Author) -> Link<()> {
-        let header = &envelope.header;
-        let trusted_seq = self
-            .devices
-            .get(&header.author)
-            .and_then(|device| device.revoked)
-            .map_or(u64::MAX, |revocation| revocation.last_trusted_seq);
+    fn enter(&mut self, trusted: &Trusted, header: &Header, hash: Hash, by: Author) -> Link<()> {
+        let trusted_seq = self.trusted_seq(header.author);
         let last = self.streams.last_mut();
         if last.as_ref().is_some_and(|last| last.stream > header.stream) {
             return broken("stream", Why::Order);
@@ -213,7 +281,7 @@ impl Findings {
         report.last_ms = report.last_ms.max(header.last_ms);
         report.clock_unset += u64::from(header.clock == ClockQuality::Unset);
         report.untrusted += u64::from(header.seq > trusted_seq);
-        self.last_hash = envelope.hash();
+        self.last_hash = hash;
         Ok(())
     }
 

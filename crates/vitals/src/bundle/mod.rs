@@ -10,20 +10,26 @@
 //! sealed   [envelope, index, [* path hash], receipt or empty]  × envelopes
 //! ```
 //!
+//! In version 3 the envelopes come in segments instead, each with one signature and one path ([`segment`]),
+//! until there are as many as the start counts.
+//!
 //! The first proof shows the organisation, its anchored log head and the devices it names; later
 //! ones show further devices at the same height or above. A bundle of version 2 holds a genesis
-//! document and ledger proofs of version 2, one of version 1 those of version 1. Devices ascend over all proofs, openings
+//! document and ledger proofs of version 2, one of version 1 those of version 1, one of version 3 those of
+//! either. Devices ascend over all proofs, openings
 //! ascend by device, envelopes by stream and sequence number: a bundle has one encoding.
 
 mod batch;
 mod broken;
 mod findings;
 mod report;
+mod segment;
 mod verify;
 mod writer;
 
 pub use broken::{Broken, Part, Why};
 pub use report::{Author, DeviceReport, Report, StreamReport, Utc};
+pub use segment::{SEGMENT_LEN_MAX, SegmentWriter};
 pub use verify::{Verifier, verify};
 pub use writer::{BundleWriter, Miscounted};
 
@@ -40,6 +46,8 @@ use alloc::vec::Vec;
 pub const MAGIC_1: &str = "aceso/bundle/v1";
 /// First value of a bundle whose genesis document and ledger proofs are of version 2.
 pub const MAGIC_2: &str = "aceso/bundle/v2";
+/// First value of a bundle whose envelopes come in segments.
+pub const MAGIC_3: &str = "aceso/bundle/v3";
 /// Longest item, bytes: a ledger proof with its devices.
 pub const ITEM_BYTES_MAX: usize = LEDGER_PROOF_BYTES_MAX + 4096;
 /// Most devices one proof item names. Twelve fit the longest ledger proof on a ledger of a million devices.
@@ -56,7 +64,7 @@ pub struct Counts {
     pub proofs: u64,
     /// Openings of bindings.
     pub openings: u64,
-    /// Envelopes.
+    /// Envelopes; in version 3 those of all segments together.
     pub envelopes: u64,
 }
 
@@ -100,6 +108,7 @@ impl<'a> Start<'a> {
         let version = match r.text(MAGIC_2.len())? {
             MAGIC_1 => 1,
             MAGIC_2 => 2,
+            MAGIC_3 => 3,
             _ => return Err(NotCanonical::Unexpected),
         };
         let start = Self {

@@ -34,6 +34,8 @@ pub struct Verifier {
     batch: Batch,
     trusted: Option<Trusted>,
     head: Option<Head>,
+    /// The envelopes come in segments: version 3.
+    segments: bool,
     findings: Findings,
 }
 
@@ -52,6 +54,7 @@ impl Verifier {
             batch: Batch::default(),
             trusted: None,
             head: None,
+            segments: false,
             findings: Findings::default(),
         }
     }
@@ -146,7 +149,8 @@ impl Verifier {
         }
         let document = GenesisDocument::decode(start.genesis_document)
             .map_err(|why| ("genesis document", Why::Encoding(why)))?;
-        if start.version != document.version() {
+        self.segments = start.version == 3;
+        if !self.segments && start.version != document.version() {
             return broken("genesis document", Why::Version);
         }
         if let Some((checkpoint, pins, now_ms)) = self.checkpoint.take() {
@@ -216,9 +220,13 @@ impl Verifier {
         let (Some(trusted), Some(head)) = (&self.trusted, &self.head) else {
             unreachable!("an envelope comes after the proofs")
         };
-        let added = self.findings.add_sealed(trusted, head, item, &mut self.batch, here);
-        added.map_err(|broken| self.batch.first(broken))?;
-        self.left.envelopes -= 1;
+        let added = if self.segments {
+            let left = self.left.envelopes;
+            self.findings.add_segment(trusted, head, item, left, &mut self.batch, here)
+        } else {
+            self.findings.add_sealed(trusted, head, item, &mut self.batch, here).map(|()| 1)
+        };
+        self.left.envelopes -= added.map_err(|broken| self.batch.first(broken))?;
         Ok(())
     }
 }

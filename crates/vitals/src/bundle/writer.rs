@@ -1,8 +1,8 @@
 //! Writes bundles.
 
-use super::{Counts, MAGIC_1, MAGIC_2, Opening, Sealed};
+use super::{Counts, MAGIC_1, MAGIC_2, MAGIC_3, Opening, Sealed, SegmentWriter};
 use crate::cbor::Writer;
-use crate::ids::{DeviceId, OrgId};
+use crate::ids::{DeviceId, Hash, OrgId};
 use crate::proof::genesis;
 use alloc::vec::Vec;
 use core::fmt;
@@ -40,8 +40,18 @@ impl BundleWriter {
     /// Begins a bundle of `org`'s log on the ledger of this genesis document, in the document's version.
     #[must_use]
     pub fn new(genesis_document: &[u8], org: OrgId, counts: Counts) -> Self {
-        let mut w = Writer::new();
         let magic = if genesis::is_version_1(genesis_document) { MAGIC_1 } else { MAGIC_2 };
+        Self::begun(magic, genesis_document, org, counts)
+    }
+
+    /// The same of version 3: write the envelopes with [`Self::segment`].
+    #[must_use]
+    pub fn segmented(genesis_document: &[u8], org: OrgId, counts: Counts) -> Self {
+        Self::begun(MAGIC_3, genesis_document, org, counts)
+    }
+
+    fn begun(magic: &str, genesis_document: &[u8], org: OrgId, counts: Counts) -> Self {
+        let mut w = Writer::new();
         w.array(6).text(magic).bytes(genesis_document).bytes(&org.0);
         w.uint(counts.proofs).uint(counts.openings).uint(counts.envelopes);
         let mut writer = Self { out: Vec::new(), left: counts };
@@ -94,6 +104,18 @@ impl BundleWriter {
         }
         w.bytes(sealed.receipt);
         self.item(w);
+        Ok(())
+    }
+
+    /// A segment, with leaf and path of its last envelope in the anchored head. Segments ascend as their
+    /// envelopes do, and end at the last number that a revoked author is trusted for.
+    pub fn segment(&mut self, segment: &SegmentWriter, index: u64, path: &[Hash]) -> Result<(), Miscounted> {
+        let ready = self.left.proofs == 0 && self.left.openings == 0;
+        let left = self.left.envelopes.checked_sub(segment.len()).filter(|_| ready);
+        self.left.envelopes = left.ok_or(Miscounted { left: self.left })?;
+        let mut w = Writer::new();
+        w.bytes(&segment.encode(index, path));
+        self.out.extend(w.finish());
         Ok(())
     }
 

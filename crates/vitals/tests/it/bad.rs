@@ -411,6 +411,7 @@ fn bad_files_are_refused_in_the_words_written_down() {
     pairing(&ward, &mut all);
     bundles(&ward, &mut all);
     super::committees::bad(&mut all);
+    super::segments::bad(&mut all);
     let mut table = String::from("# file\tobject\twhat the verifier says\n");
     for (name, object, bytes, why) in &all {
         compare(name, bytes);

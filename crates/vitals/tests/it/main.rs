@@ -15,4 +15,5 @@ mod keys;
 mod pairing;
 mod proof;
 mod receipt;
+mod segments;
 mod wire_page;

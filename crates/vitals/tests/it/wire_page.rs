@@ -61,6 +61,7 @@ fn every_bound_stands_on_the_page_with_its_value() {
         bundle::DEVICES_PER_PROOF_MAX,
         bundle::DEVICES_MAX,
         bundle::STREAMS_MAX,
+        bundle::SEGMENT_LEN_MAX,
     );
     for (name, value) in bounds {
         assert!(page.contains(&format!("| `{name}` | {value} |")), "{name} = {value} is not on the page");
