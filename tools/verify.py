@@ -2081,7 +2081,8 @@ def report(verdict, file):
     signed, committee = len(verdict.certificate.signatures), len(verdict.committee)
     print(f"Final     block {verdict.header.height}, signed by {signed} of {committee} validators", file=file)
     print(f"Anchored  {anchor.size} envelopes, root {anchor.root.hex()}, in block {anchor.height}", file=file)
-    print(f"In here   {verdict.envelopes} of them, {verdict.receipts} with the node's receipt", file=file)
+    receipts = f", {verdict.receipts} with the node's receipt" if verdict.receipts else ""
+    print(f"In here   {verdict.envelopes} of them{receipts}", file=file)
     for name, stream in verdict.streams.items():
         numbers = f"number {stream.first_seq} to {stream.last[0]}, {stream.missing} missing"
         about = f", about patient {stream.patient.hex()}" if stream.patient else ""

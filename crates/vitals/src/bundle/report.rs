@@ -139,11 +139,11 @@ impl fmt::Display for Report {
         }
         let Anchor { size, root, height } = self.anchor;
         writeln!(f, "Anchored    {size} envelopes, root {}, in block {height}", Hex(&root))?;
-        writeln!(
-            f,
-            "In here     {} of them, {} bytes sealed, {} with the node's receipt",
-            self.envelopes, self.ciphertext_bytes, self.receipts
-        )?;
+        write!(f, "In here     {} of them, {} bytes sealed", self.envelopes, self.ciphertext_bytes)?;
+        match self.receipts {
+            0 => writeln!(f)?,
+            receipts => writeln!(f, ", {receipts} with the node's receipt")?,
+        }
         for device in &self.devices {
             if let Some(Revocation { at_ms, reason, last_trusted_seq }) = device.revoked {
                 let reason = match reason {
