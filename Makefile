@@ -130,6 +130,8 @@ crash: ## Kill node and gateway 200 times each under load, then damage every kin
 	ACESO_CRASH_KILLS=$(ACESO_CRASH_KILLS) $(CARGO) nextest run --release --workspace --locked --no-capture -E 'package(aceso) & (test(a_whole_campaign) | test(every_damage))'
 
 ACESO_SIM_SEEDS ?= 1000
-sim: ## Tell 1,000 stories of four validators, each drawn from a seed, and 400 days of a ward; SEED=n tells one and prints its plan.
+ACESO_CLOCK_SEEDS ?= 200
+sim: ## Tell 1,000 stories of four validators, each drawn from a seed, 200 of wrong clocks, and 400 days of a ward; SEED=n tells one of the first.
 	ACESO_SIM_SEED="$(SEED)" ACESO_SIM_SEEDS=$(ACESO_SIM_SEEDS) $(CARGO) nextest run --release --workspace --locked --no-capture -E 'package(ledger) & test(no_scenario_of_the_campaign)'
+	$(if $(SEED),,ACESO_CLOCK_SEEDS=$(ACESO_CLOCK_SEEDS) $(CARGO) nextest run --release --workspace --locked --no-capture -E 'package(ledger) & test(wrong_clocks_split_nothing)')
 	ACESO_STORY_DAYS=400 $(CARGO) nextest run --release --workspace --locked --no-capture -E 'package(clinic) & test(a_year_of_a_ward)'

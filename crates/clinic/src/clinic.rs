@@ -9,12 +9,14 @@ use crate::consents::policy::View;
 use crate::consents::{OpenConsents, Pauses, PolicyBook, Withdrawals};
 use crate::errors::{ClinicError, Denied};
 use crate::health::LedgerHealth;
+use crate::ledger_clock::LedgerClock;
 use crate::monitoring::{Events, LeasePlan, LiveEvent, Monitoring};
 use crate::stats::{Counters, Stats};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::broadcast;
 use vault::{Entropy, Store, StreamRecord, Vault, VaultError};
+use vitals::held_clock::ClockStep;
 use vitals::ids::{Hash, StreamId};
 use vitals::ledger::{Act, Ledger, Outcome};
 use vitals::receipt::{SignedHead, TreeHead};
@@ -44,6 +46,7 @@ pub struct Clinic {
     pub(crate) monitoring: Monitoring,
     pub(crate) anchoring: Anchoring,
     pub(crate) carried: Carried,
+    ledger_clock: LedgerClock,
     pub(crate) withdrawals: Withdrawals,
     /// Consents that may still open something.
     pub(crate) open_consents: OpenConsents,
@@ -114,6 +117,7 @@ impl Clinic {
             monitoring: Monitoring::new(plan),
             anchoring: Anchoring::default(),
             carried: Carried::default(),
+            ledger_clock: LedgerClock::default(),
             withdrawals,
             open_consents: OpenConsents::default(),
             pauses,
@@ -159,7 +163,9 @@ impl Clinic {
     }
 
     pub(crate) fn view(&self) -> View {
-        View { genesis: self.genesis, tip: self.ledger.tip(), home: self.org }
+        let tip = self.ledger.tip();
+        let seen_ms = self.ledger_clock.seen_ms(tip.height);
+        View { genesis: self.genesis, tip, seen_ms, home: self.org }
     }
 
     pub(crate) fn stream(&self, id: StreamId) -> Option<StreamRecord> {
@@ -194,15 +200,17 @@ impl Clinic {
     /// The node's view of the ledger and its own log.
     #[must_use]
     pub fn health(&self, now_ms: u64) -> LedgerHealth {
-        let view = self.view();
+        let (view, down) = (self.view(), self.ledger().down().is_some());
         let sizes = self.anchoring.sizes();
         let (withdrawals_waiting, withdrawals_late) = self.withdrawals.counts();
         LedgerHealth {
             height: view.tip.height,
             tip: self.ledger().explorer().map(|_| view.tip.digest),
             tip_ms: view.tip.time_ms,
-            stale: view.fresh(now_ms).is_err(),
+            stale: down || view.fresh(now_ms).is_err(),
+            down,
             age_ms: view.age_ms(now_ms),
+            clocks: self.ledger_clock.faults(self.ledger(), &view.tip, now_ms),
             withdrawals_waiting,
             withdrawals_late,
             policies_silent: self.policies_silent(now_ms),
@@ -279,6 +287,11 @@ impl Clinic {
         self.attend(now_ms);
         self.end_pauses(now_ms);
         self.tick_beds(now_ms);
+    }
+
+    /// Looks at the clocks: call it at least once a second, with the step of the machine's clock that is named now.
+    pub fn tend_clocks(&self, step: Option<ClockStep>, now_ms: u64) {
+        self.ledger_clock.note(step, self.ledger(), &self.ledger().tip(), now_ms);
     }
 
     /// Anchors are handed to the ledger and noticed, acts settled, withdrawals pursued, sessions

@@ -1,5 +1,6 @@
 //! The node's view of the ledger and of its own log.
 
+use vitals::clock_fault::ClockFaults;
 use vitals::ids::Hash;
 
 /// The node's view of the ledger.
@@ -15,6 +16,10 @@ pub struct LedgerHealth {
     pub stale: bool,
     /// Milliseconds since that block.
     pub age_ms: u64,
+    /// The ledger has ended in this process: it moves again only after a restart.
+    pub down: bool,
+    /// What is wrong with the clocks of this node and of the ledger.
+    pub clocks: ClockFaults,
     /// Withdrawn consents that the ledger does not hold yet.
     pub withdrawals_waiting: usize,
     /// Those of them that should have been there long ago ([`crate::LATE_BLOCKS`]).

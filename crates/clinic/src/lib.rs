@@ -69,6 +69,7 @@ mod consents;
 mod errors;
 mod export;
 mod health;
+mod ledger_clock;
 mod ledger_queries;
 mod monitoring;
 mod observer;

@@ -131,8 +131,8 @@ impl SimulatedNetwork {
             ones.push((first, hears));
             others.push((second, also));
         }
-        let one = self.run(&first.1, document, first.0, seed, (&first.2, starts), ones)?;
-        let other = self.run(&second.1, document, second.0, seed, (&second.2, starts), others)?;
+        let (one, _) = self.run(&first.1, document, first.0, seed, (&first.2, starts), ones)?;
+        let (other, _) = self.run(&second.1, document, second.0, seed, (&second.2, starts), others)?;
         Ok([one, other])
     }
 

@@ -6,7 +6,7 @@ use commonware_codec::DecodeExt as _;
 use commonware_p2p::{Address, AddressableManager as _, AddressableTrackedPeers, Recipients, Sender as _};
 use commonware_runtime::{Runner as _, tokio as runtime};
 use commonware_utils::ordered::Map;
-use consensus::{Peer, PublicKey, network};
+use consensus::{MonotonicContext, Peer, PublicKey, network};
 use std::{net::SocketAddr, path::PathBuf, thread::JoinHandle};
 use tokio::sync::mpsc;
 use vitals::{ids::Genesis, proof::certificate::namespace};
@@ -43,6 +43,7 @@ impl ByzantinePeer {
         let run = move || {
             runtime::Runner::new(config).start(|context| async move {
                 let space = namespace(genesis);
+                let context = MonotonicContext::new(context);
                 let (mut oracle, links, _network) = network::listen(&context, key(&seed), &space, listen);
                 let _ = oracle.track(0, AddressableTrackedPeers::new(peers, Map::default()));
                 let mut ends = [

@@ -4,6 +4,7 @@
 
 mod byzantine;
 mod byzantine_peer;
+mod clock;
 
 use bytes::Bytes;
 use byzantine::{FORWARD_TO_ALL, Forward};
@@ -16,7 +17,8 @@ use commonware_p2p::{
 use commonware_runtime::{Quota, Spawner as _};
 use commonware_utils::{NZU32, NZUsize, ordered::Set};
 use consensus::{
-    Config, Fault, PeerSets, Platform, PrivateKey, PublicKey, StartError, StateMachine,
+    Config, Fault, NodeClock, PeerSets, PeerStatusTable, Platform, PrivateKey, PublicKey, StartError,
+    StateMachine,
     engine::{Channels, Settings, run},
     network::message_bytes_max,
     settings,
@@ -27,6 +29,7 @@ use vitals::proof::genesis::GenesisDocument;
 
 pub use byzantine::{CHANNELS, CompromisedKey, Twin, TwinPeers};
 pub use byzantine_peer::ByzantinePeer;
+pub use clock::SimulatedClock;
 
 pub use commonware_runtime::{
     Clock, Handle, Runner, Supervisor,
@@ -124,7 +127,8 @@ impl SimulatedNetwork {
         ends.expect("the simulated network runs")
     }
 
-    /// Starts a validator. `starts` counts its starts; `partition` names its disk.
+    /// Starts a validator. `starts` counts its starts; `partition` names its disk. Gives what it observes of
+    /// the others, too.
     ///
     /// # Errors
     /// As a node's validator.
@@ -138,7 +142,7 @@ impl SimulatedNetwork {
         machine: Arc<dyn StateMachine>,
         seed: &[u8; 32],
         (partition, starts): (&str, u32),
-    ) -> Result<Handle<Fault>, StartError> {
+    ) -> Result<(Handle<Fault>, PeerStatusTable), StartError> {
         let me = name(seed);
         self.register_peer(&me);
         let mut ends = Vec::new();
@@ -157,7 +161,7 @@ impl SimulatedNetwork {
         seed: &[u8; 32],
         (partition, starts): (&str, u32),
         ends: Vec<Ends>,
-    ) -> Result<Handle<Fault>, StartError> {
+    ) -> Result<(Handle<Fault>, PeerStatusTable), StartError> {
         let Ok([votes, certificates, resolver, backfill, broadcast, gossip, requests]) =
             <[Ends; 7]>::try_from(ends)
         else {
@@ -169,7 +173,9 @@ impl SimulatedNetwork {
         let settings =
             settings::<SimulatedPlatform>(config, document, &*machine, me, network, partition.to_owned())?;
         let context = self.context.child("validator").with_attribute("start", format!("{partition}{starts}"));
-        Ok(launch(context, settings, channels, machine))
+        let clock = config.clock.clone().unwrap_or_else(|| Arc::new(SimulatedClock::new(&context, 0)));
+        let peer_statuses = settings.peer_statuses();
+        Ok((launch((context, clock), settings, channels, machine), peer_statuses))
     }
 
     /// Links `from` to `to`, one way.
@@ -201,10 +207,10 @@ impl SimulatedNetwork {
 
 /// Not async, so that the engine is compiled here and not in every crate that starts a validator.
 fn launch(
-    context: Context,
+    (context, clock): (Context, Arc<dyn NodeClock>),
     settings: Settings<SimulatedPlatform>,
     channels: Channels<SimulatedPlatform>,
     machine: Arc<dyn StateMachine>,
 ) -> Handle<Fault> {
-    context.spawn(move |context| run(context, settings, channels, machine, || ()))
+    context.spawn(move |context| run((context, clock), settings, channels, machine, || ()))
 }

@@ -1,10 +1,12 @@
 //! What a validator proposes, and what it accepts from others.
 
 use crate::{
-    Context, Scheme,
+    Context, NodeClock, Scheme,
     ancestry::{self, AncestryStatus},
     block::Block,
+    block_time::{self, STILL_BLOCKS, Verdict},
     machine::StateMachine,
+    peer_status::PeerStatusTable,
 };
 use commonware_consensus::{
     Application,
@@ -19,15 +21,15 @@ use futures::StreamExt as _;
 use std::{
     future::pending,
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 use vitals::{ids::Hash, proof::header::BlockHeader};
 
 /// Least time between two blocks. Bounds the work of a committee of one, where agreement costs
 /// next to nothing.
 pub(crate) const BLOCK_INTERVAL_MIN: Duration = Duration::from_millis(20);
-/// How far ahead of this validator's clock a block's time may be.
-const AHEAD_MAX: Duration = Duration::from_secs(5);
+/// How often a block whose time does not fit is judged again: a clock may have been set right.
+const JUDGE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Builds the blocks this validator proposes and verifies those of others.
 #[derive(Clone)]
@@ -37,12 +39,13 @@ pub(crate) struct Builder {
     pub(crate) epocher: FixedEpocher,
     /// Longest time without a block: an idle chain makes an empty one after it.
     pub(crate) heartbeat: Duration,
-}
-
-/// Milliseconds since 1970 on the runtime's clock.
-pub(crate) fn now_ms(clock: &impl Clock) -> u64 {
-    let since = clock.current().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    /// How long a block may carry a time that does not fit this validator's clocks. By then the others have given
+    /// up on the view, or they hold to the block and the ledger would stand still without this vote.
+    pub(crate) patience: Duration,
+    /// The ledger's time when this process started, and until when its own clock may take nothing back beyond that.
+    pub(crate) floor: (u64, SystemTime),
+    pub(crate) clock: Arc<dyn NodeClock>,
+    pub(crate) peer_statuses: PeerStatusTable,
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -60,6 +63,59 @@ impl Builder {
         let height = Height::new(block.inner().header().height);
         self.marshal.get_info(height).await.is_some_and(|(_, digest)| digest == block.digest())
     }
+
+    fn floor_ms(&self, runtime: &impl Clock) -> u64 {
+        if runtime.current() < self.floor.1 { self.floor.0 } else { 0 }
+    }
+
+    /// Waits until the time of a block fits the clocks of this node. False if it never may.
+    async fn time_fits(
+        &self,
+        runtime: &impl Clock,
+        header: &BlockHeader,
+        parent_ms: u64,
+        parents: impl Ancestry<Block>,
+    ) -> bool {
+        let stood_still = header.time_ms < parent_ms && stood_still(parents).await;
+        let deadline = runtime.current() + self.patience;
+        loop {
+            let clocks = [self.clock.now_ms(), self.clock.machine_ms()];
+            let floor_ms = self.floor_ms(runtime);
+            match block_time::judge(header.time_ms, parent_ms, stood_still, &clocks, floor_ms) {
+                Verdict::Fits => return true,
+                Verdict::Never => {
+                    tracing::warn!(
+                        height = header.height,
+                        "Rejected a block: its time lies before its parent's"
+                    );
+                    return false;
+                }
+                Verdict::NotYet if runtime.current() >= deadline => {
+                    tracing::warn!(
+                        height = header.height,
+                        time_ms = header.time_ms,
+                        "Accepted a block whose time does not fit this node's clock, so that the ledger goes on: \
+                         compare the clocks of the validators"
+                    );
+                    return true;
+                }
+                Verdict::NotYet => runtime.sleep(JUDGE_AGAIN).await,
+            }
+        }
+    }
+}
+
+/// Do the newest [`STILL_BLOCKS`] blocks have one time?
+async fn stood_still(mut newest_first: impl Ancestry<Block>) -> bool {
+    let mut time_ms = None;
+    for _ in 0..STILL_BLOCKS {
+        let Some(block) = newest_first.next().await else { return false };
+        let one_ms = block.inner().header().time_ms;
+        if *time_ms.get_or_insert(one_ms) != one_ms {
+            return false;
+        }
+    }
+    true
 }
 
 impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
@@ -74,13 +130,14 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         mut ancestry: impl Ancestry<Block>,
         (): (),
     ) -> Option<Digested<Block>> {
+        let ancestors = ancestry.clone();
         let parent = ancestry.clone().next().await?;
         if !matches!(self.execute_ancestry(&mut ancestry).await, AncestryStatus::Valid) {
             return None;
         }
         let (parent, parent_digest) = (parent.inner().header().clone(), parent.digest().0);
 
-        let age = now_ms(&runtime).saturating_sub(parent.time_ms);
+        let age = self.clock.now_ms().saturating_sub(parent.time_ms);
         let wait = millis(BLOCK_INTERVAL_MIN).saturating_sub(age);
         if wait > 0 {
             runtime.sleep(Duration::from_millis(wait)).await;
@@ -98,6 +155,18 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         };
 
         let height = parent.height + 1;
+        let floor_ms = self.floor_ms(&runtime);
+        let back = block_time::may_go_back(parent.time_ms, self.clock.now_ms(), floor_ms)
+            && stood_still(ancestors).await;
+        let time_ms = block_time::choose(parent.time_ms, self.clock.now_ms(), back);
+        if time_ms < parent.time_ms {
+            let by_ms = parent.time_ms - time_ms;
+            tracing::warn!(
+                height,
+                by_ms,
+                "The ledger's time is ahead of every validator's clock: this block takes it back"
+            );
+        }
         let header = BlockHeader {
             epoch: context.round.epoch().get(),
             view: context.round.view().get(),
@@ -105,7 +174,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
             parent_view: context.parent.0.get(),
             parent: parent_digest,
             height,
-            time_ms: now_ms(&runtime).max(parent.time_ms),
+            time_ms,
             state_root: Hash::default(),
             transactions_root: Hash::default(),
             receipts_root: Hash::default(),
@@ -127,20 +196,16 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
             return self.is_finalized(&block).await;
         }
         // `Deferred` has checked that the next block is the parent; only its time is needed here.
+        let from_parent = parents.clone();
         let Some(parent_ms) = parents.next().await.map(|parent| parent.inner().header().time_ms) else {
             return pending().await;
         };
-        if header.time_ms < parent_ms {
-            return false;
-        }
         if header.time_ms > parent_ms {
-            // The block is early, not invalid: vote when this clock is near enough. If the proposer's
-            // clock is far off, consensus gives up on the view first.
-            let latest = header.time_ms.saturating_sub(millis(AHEAD_MAX));
-            let early = latest.saturating_sub(now_ms(&runtime));
-            if early > 0 {
-                runtime.sleep(Duration::from_millis(early)).await;
-            }
+            // The proposer's clock reached this time.
+            self.peer_statuses.timed(&header.leader, header.time_ms, self.clock.now_ms());
+        }
+        if !self.time_fits(&runtime, header, parent_ms, from_parent).await {
+            return false;
         }
         loop {
             let status = self.execute_ancestry(&mut ancestry.clone()).await;

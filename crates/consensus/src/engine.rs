@@ -13,8 +13,8 @@ mod schemes;
 mod storage;
 
 use crate::{
-    Digest, PrivateKey, PublicKey, Scheme,
-    application::{Builder, now_ms},
+    Digest, NodeClock, PrivateKey, PublicKey, Scheme,
+    application::Builder,
     block::Block,
     certificate::{to_certificate, to_finalization},
     gossip,
@@ -111,6 +111,14 @@ pub struct Settings<P: Platform> {
     pub(crate) peer_statuses: PeerStatusTable,
 }
 
+impl<P: Platform> Settings<P> {
+    /// What the validator will observe of the others.
+    #[must_use]
+    pub fn peer_statuses(&self) -> PeerStatusTable {
+        self.peer_statuses.clone()
+    }
+}
+
 /// Both ends of one channel.
 pub type Ends<P> = (<P as Platform>::Sender, <P as Platform>::Receiver);
 
@@ -129,7 +137,7 @@ pub struct Channels<P: Platform> {
 type Marshal = MarshalMailbox<Scheme, Standard<Block>>;
 /// Proposes and verifies blocks for consensus.
 type Application<R> = Deferred<R, Scheme, Builder, Block, FixedEpocher>;
-type EngineBlocker<P> = ObservingBlocker<<P as Platform>::Runtime, <P as Platform>::Blocker>;
+type EngineBlocker<P> = ObservingBlocker<<P as Platform>::Blocker>;
 /// Addresses of the committee's members, and of other peers.
 type PeerAddresses = (Map<PublicKey, Address>, Map<PublicKey, Address>);
 /// A final block, and the acknowledgement that it is part of the state.
@@ -142,17 +150,26 @@ const VIEW_RETENTION: u64 = 256;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_RETRY: Duration = Duration::from_millis(100);
 
+/// A block with a time that does not fit this validator's clocks is accepted after this many leader timeouts: the
+/// others wait two for its certificate.
+const PATIENCE: u32 = 4;
+/// For this long after its start a validator takes the ledger's time back to no time before its start: it is more
+/// likely that its own clock has lost its time and is yet to get it.
+const FLOOR_FOR: Duration = Duration::from_secs(3600);
+
 /// Runs one validator until it breaks. `ready` is called once it takes part.
+///
+/// Every deadline is on the runtime's clock, which must be monotonic; `clock` gives blocks their times.
 ///
 /// Safe to drop at any moment: what was acknowledged is durable, the rest is agreed on again.
 pub async fn run<P: Platform>(
-    context: P::Runtime,
+    (context, clock): (P::Runtime, Arc<dyn NodeClock>),
     settings: Settings<P>,
     channels: Channels<P>,
     machine: Arc<dyn StateMachine>,
     ready: impl FnOnce() + Send,
 ) -> Fault {
-    let started = start(context, settings, channels, machine).await;
+    let started = start((context, clock), settings, channels, machine).await;
     let mut engine = match started {
         Ok(engine) => engine,
         Err(fault) => return fault,
@@ -176,6 +193,7 @@ pub async fn run<P: Platform>(
 /// A validator whose parts are running.
 struct Engine<P: Platform> {
     context: P::Runtime,
+    clock: Arc<dyn NodeClock>,
     machine: Arc<dyn StateMachine>,
     marshal: Marshal,
     finalized: mpsc::UnboundedReceiver<Final>,
@@ -203,7 +221,7 @@ enum Event {
 
 /// Starts the parts of a validator and brings its state machine up to date.
 async fn start<P: Platform>(
-    context: P::Runtime,
+    (context, clock): (P::Runtime, Arc<dyn NodeClock>),
     settings: Settings<P>,
     channels: Channels<P>,
     machine: Arc<dyn StateMachine>,
@@ -211,7 +229,6 @@ async fn start<P: Platform>(
     let Settings { me, namespace, committee, epoch_blocks, genesis, heartbeat, leader_timeout, .. } =
         settings;
     let Settings { partition, peers, addresses, peer_statuses, .. } = settings;
-    let clock = Arc::new(context.child("watch"));
     let blocker = ObservingBlocker {
         clock: clock.clone(),
         peer_statuses: peer_statuses.clone(),
@@ -243,16 +260,24 @@ async fn start<P: Platform>(
         config::marshal(schemes.clone(), epocher.clone(), begin, &partition, page_cache.clone()),
     )
     .await;
-    let builder =
-        Builder { machine: machine.clone(), marshal: marshal.clone(), epocher: epocher.clone(), heartbeat };
+    let builder = Builder {
+        machine: machine.clone(),
+        marshal: marshal.clone(),
+        epocher: epocher.clone(),
+        heartbeat,
+        patience: leader_timeout * PATIENCE,
+        floor: (machine.committed_ms(), context.current() + FLOOR_FOR),
+        clock: clock.clone(),
+        peer_statuses: peer_statuses.clone(),
+    };
     let application = Deferred::new(context.child("deferred"), builder, marshal.clone(), epocher.clone());
     let (queue, finalized) = FinalizedQueue::new();
     let _marshal = marshal_actor.start(queue, buffer, resolver);
-    catch_up(&marshal, &*machine, base.as_ref(), now_ms(&context)).await?;
+    catch_up(&marshal, &*machine, base.as_ref(), clock.now_ms()).await?;
 
     // One consensus instance per epoch, each on its own subchannels.
     let consensus = epoch::Setup {
-        clock,
+        clock: clock.clone(),
         schemes,
         machine: machine.clone(),
         peer_statuses: peer_statuses.clone(),
@@ -269,7 +294,8 @@ async fn start<P: Platform>(
 
     let gossip = context.child("gossip").spawn({
         let (machine, statuses, blocker) = (machine.clone(), peer_statuses.clone(), blocker.clone());
-        move |context| gossip::run(context, machine, statuses, channels.gossip, blocker)
+        let clock = clock.clone();
+        move |context| gossip::run((context, clock), machine, statuses, channels.gossip, blocker)
     });
     let requests = context.child("requests").spawn({
         let machine = machine.clone();
@@ -278,6 +304,7 @@ async fn start<P: Platform>(
     });
     Ok(Engine {
         context,
+        clock,
         machine,
         marshal,
         finalized,
@@ -380,7 +407,7 @@ impl<P: Platform> Engine<P> {
             } else {
                 self.marshal.get_finalization(height).await
             };
-            deliver(&*self.machine, &block, finalization.as_ref(), now_ms(&self.context))?;
+            deliver(&*self.machine, &block, finalization.as_ref(), self.clock.now_ms())?;
         }
         if height == last {
             self.epochs.advance(EpochRoot::of(block.inner().header()));

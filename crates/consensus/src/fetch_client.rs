@@ -1,7 +1,9 @@
 //! A node that asks the others before it has a ledger of its own: over the links between validators.
 
 use crate::{
-    PrivateKey, PublicKey, RequestResponse, StartError, network, request_response,
+    PrivateKey, PublicKey, RequestResponse, StartError,
+    monotonic::MonotonicContext,
+    network, request_response,
     validator::{self, Config},
 };
 use bytes::Bytes;
@@ -40,6 +42,7 @@ pub fn fetch(
     let runner = runtime::Config::new().with_worker_threads(1).with_storage_directory(config.folder.clone());
     let run = move || {
         runtime::Runner::new(runner).start(|context| async move {
+            let context = MonotonicContext::new(context);
             let (mut oracle, links, _network) = network::listen(&context, me, &space, listen);
             let _ = oracle
                 .track(0, AddressableTrackedPeers::new(Map::from_iter_dedup(configured), Map::default()));

@@ -5,7 +5,7 @@
 //! Wire form: the sender's height (unsigned LEB128), then the transactions, each with its length before it.
 
 use crate::{
-    PublicKey, StateMachine,
+    NodeClock, PublicKey, StateMachine,
     block::{BLOCK_TXS_MAX, GOSSIP_BYTES_MAX, TX_BYTES_MAX},
     peer_status::PeerStatusTable,
 };
@@ -37,14 +37,14 @@ fn decode(mut message: Bytes) -> Option<(u64, Vec<Bytes>)> {
 
 /// Exchanges transactions until the network ends.
 pub(crate) async fn run(
-    clock: impl Clock,
+    (runtime, clock): (impl Clock, Arc<dyn NodeClock>),
     machine: Arc<dyn StateMachine>,
     peer_statuses: PeerStatusTable,
     (mut sender, mut receiver): (impl Sender<PublicKey = PublicKey>, impl Receiver<PublicKey = PublicKey>),
     mut blocker: impl Blocker<PublicKey = PublicKey>,
 ) {
     let mut outgoing = machine.outgoing();
-    let mut due = clock.current() + INTERVAL;
+    let mut due = runtime.current() + INTERVAL;
     loop {
         select! {
             transactions = &mut outgoing => {
@@ -52,15 +52,15 @@ pub(crate) async fn run(
                 sender.send(Recipients::All, message, false);
                 outgoing = machine.outgoing();
             },
-            _ = clock.sleep_until(due) => {
+            _ = runtime.sleep_until(due) => {
                 sender.send(Recipients::All, encode(machine.committed().0, &machine.unconfirmed()), false);
-                due = clock.current() + INTERVAL;
+                due = runtime.current() + INTERVAL;
             },
             message = receiver.recv() => {
                 let Ok((from, message)) = message else { return };
                 match decode(message.into()) {
                     Some((height, transactions)) => {
-                        peer_statuses.heard(&from, height, crate::application::now_ms(&clock));
+                        peer_statuses.heard(&from, height, clock.now_ms());
                         if !transactions.is_empty()
                             && let Err(why) = machine.incoming(transactions)
                         {

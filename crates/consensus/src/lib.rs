@@ -2,8 +2,9 @@
 //! blocks. A [`StateMachine`] executes them.
 //!
 //! Read in this order: [`block`] (what is agreed on), [`machine`] (what the state machine must provide),
-//! `application` (what a validator proposes and accepts), `ancestry` (executing the blocks below it),
-//! [`engine`] (the wiring, one for every runtime and network), `network` (links between validators),
+//! `application` (what a validator proposes and accepts), `block_time` (when), `ancestry` (executing the blocks below it),
+//! [`engine`] (the wiring, one for every runtime and network), `monotonic` and `node_clock` (two
+//! kinds of time), `network` (links between validators),
 //! `no_op_network` (the network of a committee of one), `gossip` (transactions on their way to the next
 //! leader), `request_response` (requests between state machines), `fetch_client` (the same for a node
 //! without a ledger), `validating_receiver` (drops undecodable blocks), `start_checks` (when a validator
@@ -14,14 +15,17 @@
 mod ancestry;
 mod application;
 pub mod block;
+mod block_time;
 pub mod certificate;
 pub mod engine;
 mod fetch_client;
 mod gossip;
 mod keys;
 pub mod machine;
+mod monotonic;
 pub mod network;
 mod no_op_network;
+mod node_clock;
 mod peer_sets;
 mod peer_status;
 mod peers;
@@ -37,6 +41,8 @@ pub use engine::{Fault, Platform};
 pub use fetch_client::fetch;
 pub use keys::{is_key, public_key};
 pub use machine::{Conflict, Evidence, NotCommitted, NotExecuted, SnapshotBase, StateMachine};
+pub use monotonic::MonotonicContext;
+pub use node_clock::NodeClock;
 pub use peer_sets::PeerSets;
 pub use peer_status::{PeerStatus, PeerStatusTable};
 pub use peers::Peer;

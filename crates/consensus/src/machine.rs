@@ -83,6 +83,9 @@ pub trait StateMachine: RequestResponse {
     /// Height and digest of the committed tip.
     fn committed(&self) -> (u64, Hash);
 
+    /// The time of the committed tip, milliseconds since 1970.
+    fn committed_ms(&self) -> u64;
+
     /// Has this block been executed and found valid, without being final yet?
     fn has_executed(&self, digest: &Hash) -> bool;
 

@@ -1,7 +1,7 @@
 //! What this validator observes of the others: their height, their last vote, and votes that contradict
 //! each other.
 
-use crate::{Conflict, Digest, Evidence, PublicKey, Scheme, StateMachine, application::now_ms};
+use crate::{Conflict, Digest, Evidence, NodeClock, PublicKey, Scheme, StateMachine};
 use commonware_actor::Feedback;
 use commonware_codec::Encode as _;
 use commonware_consensus::{
@@ -9,7 +9,6 @@ use commonware_consensus::{
     simplex::types::{Activity, Attributable as _},
 };
 use commonware_p2p::{BlockedSubscription, Blocker};
-use commonware_runtime::Clock;
 use commonware_utils::ordered::Set;
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::BTreeMap, sync::Arc};
@@ -31,6 +30,17 @@ pub struct PeerStatus {
     pub dropped_at_ms: u64,
     /// How often it was blocked.
     pub drops: u64,
+    /// How far its clock is ahead of this node's, milliseconds, by the times of its newest blocks; negative if it
+    /// is behind. Of two blocks in a row the smaller difference counts: one may have been on its way for long.
+    pub clock_ahead_ms: i64,
+    /// When that was last seen; zero if never.
+    pub clock_seen_at_ms: u64,
+    /// The difference by its newest block alone.
+    pub last_ahead_ms: i64,
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 /// The status of every peer. Clones share the table.
@@ -55,6 +65,30 @@ impl PeerStatusTable {
             seen.heard_at_ms = at_ms;
             seen.height = height;
         });
+    }
+
+    /// A block whose proposer's clock reached this time.
+    pub(crate) fn timed(&self, proposer: &[u8; 32], time_ms: u64, now_ms: u64) {
+        let Some(who) = crate::keys::key(proposer) else { return };
+        let ahead_ms = signed(time_ms).saturating_sub(signed(now_ms));
+        self.update(&who, |seen| {
+            let before_ms = if seen.clock_seen_at_ms == 0 { ahead_ms } else { seen.last_ahead_ms };
+            seen.clock_ahead_ms =
+                if ahead_ms.unsigned_abs() <= before_ms.unsigned_abs() { ahead_ms } else { before_ms };
+            seen.last_ahead_ms = ahead_ms;
+            seen.clock_seen_at_ms = now_ms;
+        });
+    }
+
+    /// How far the clocks of the others are ahead of this node's, milliseconds: the median of those seen since
+    /// `from_ms`. `None` if there are none.
+    #[must_use]
+    pub fn clocks_ahead_ms(&self, from_ms: u64) -> Option<i64> {
+        let table = self.table();
+        let recent = table.values().filter(|seen| seen.clock_seen_at_ms >= from_ms.max(1));
+        let mut ahead_ms: Vec<i64> = recent.map(|seen| seen.clock_ahead_ms).collect();
+        ahead_ms.sort_unstable();
+        ahead_ms.get(ahead_ms.len() / 2).copied()
     }
 
     fn voted(&self, who: &PublicKey, at_ms: u64) {
@@ -84,27 +118,18 @@ impl PeerStatusTable {
 
 /// Blocks peers for every part of the engine and records whom. The part that detected the violation has
 /// logged the reason. The network lets the peer connect again after an hour.
-pub(crate) struct ObservingBlocker<E, B> {
-    pub(crate) clock: Arc<E>,
+#[derive(Clone)]
+pub(crate) struct ObservingBlocker<B> {
+    pub(crate) clock: Arc<dyn NodeClock>,
     pub(crate) peer_statuses: PeerStatusTable,
     pub(crate) inner: B,
 }
 
-impl<E, B: Clone> Clone for ObservingBlocker<E, B> {
-    fn clone(&self) -> Self {
-        Self {
-            clock: self.clock.clone(),
-            peer_statuses: self.peer_statuses.clone(),
-            inner: self.inner.clone(),
-        }
-    }
-}
-
-impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for ObservingBlocker<E, B> {
+impl<B: Blocker<PublicKey = PublicKey>> Blocker for ObservingBlocker<B> {
     type PublicKey = PublicKey;
 
     fn block(&mut self, peer: PublicKey) -> Feedback {
-        self.peer_statuses.dropped(&peer, now_ms(&*self.clock));
+        self.peer_statuses.dropped(&peer, self.clock.now_ms());
         tracing::warn!(
             validator = %peer,
             "Blocked a validator that violated the protocol"
@@ -118,27 +143,16 @@ impl<E: Clock, B: Blocker<PublicKey = PublicKey>> Blocker for ObservingBlocker<E
 }
 
 /// Forwards what an epoch's consensus instance reports, and records votes and conflicts.
-pub(crate) struct ObservingReporter<E, R> {
-    pub(crate) clock: Arc<E>,
+#[derive(Clone)]
+pub(crate) struct ObservingReporter<R> {
+    pub(crate) clock: Arc<dyn NodeClock>,
     pub(crate) committee: Set<PublicKey>,
     pub(crate) peer_statuses: PeerStatusTable,
     pub(crate) machine: Arc<dyn StateMachine>,
     pub(crate) next: R,
 }
 
-impl<E, R: Clone> Clone for ObservingReporter<E, R> {
-    fn clone(&self) -> Self {
-        Self {
-            clock: self.clock.clone(),
-            committee: self.committee.clone(),
-            peer_statuses: self.peer_statuses.clone(),
-            machine: self.machine.clone(),
-            next: self.next.clone(),
-        }
-    }
-}
-
-impl<E, R> ObservingReporter<E, R> {
+impl<R> ObservingReporter<R> {
     fn report_conflict(&self, signer: usize, epoch: u64, view: u64, conflict: Conflict, votes: Vec<u8>) {
         let Some(Ok(validator)) = self.committee.get(signer).map(|key| key.as_ref().try_into()) else {
             return;
@@ -147,9 +161,8 @@ impl<E, R> ObservingReporter<E, R> {
     }
 }
 
-impl<E, R> Reporter for ObservingReporter<E, R>
+impl<R> Reporter for ObservingReporter<R>
 where
-    E: Clock,
     R: Reporter<Activity = Activity<Scheme, Digest>>,
 {
     type Activity = Activity<Scheme, Digest>;
@@ -162,7 +175,7 @@ where
             _ => None,
         };
         if let Some(voter) = voter.and_then(|voter| self.committee.get(usize::from(voter))) {
-            self.peer_statuses.voted(voter, now_ms(&*self.clock));
+            self.peer_statuses.voted(voter, self.clock.now_ms());
         }
         match &activity {
             Activity::ConflictingNotarize(both) => {

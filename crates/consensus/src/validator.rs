@@ -4,11 +4,13 @@
 //! own. A fault or a panic ends that thread and not the node; [`Status`] gives the reason.
 
 use crate::{
-    Fault, Peer, PeerStatusTable, PrivateKey, PublicKey, StateMachine,
+    Fault, NodeClock, Peer, PeerStatusTable, PrivateKey, PublicKey, StateMachine,
     block::{Block, InvalidBlock},
     engine::{self, Platform, Settings},
     keys::key,
+    monotonic::MonotonicContext,
     network::{self, NodePlatform, PEERS_MAX},
+    node_clock::MachineClock,
     peers::{self, AddressBook},
     start_checks::{self, UnsafeStart},
 };
@@ -51,6 +53,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Addresses of others; they win over those on the ledger.
     pub peers: Vec<Peer>,
+    /// What gives blocks their times; `None`: the machine's clock, held through its steps.
+    pub clock: Option<Arc<dyn NodeClock>>,
 }
 
 impl Config {
@@ -64,6 +68,7 @@ impl Config {
             max_faulty: 0,
             listen: None,
             peers: Vec::new(),
+            clock: None,
         }
     }
 
@@ -231,7 +236,7 @@ impl Validator {
         let height = machine.committed().0;
         start_checks::check_journals(&config.folder, document.hash(), &public_key, height, base.as_ref())?;
         let peer_statuses = settings.peer_statuses.clone();
-        let listen = config.listen;
+        let (listen, clock) = (config.listen, config.clock.clone());
 
         let (stop, stopping) = oneshot::channel();
         let (report, status) = watch::channel(Status::Starting);
@@ -246,7 +251,15 @@ impl Validator {
             };
             let end = catch_unwind(AssertUnwindSafe(|| {
                 runtime::Runner::new(runner).start(|context| {
-                    supervise(context, (settings, no_op_links), listen, machine, taking_part, stopping)
+                    let context = MonotonicContext::new(context);
+                    supervise(
+                        (context, clock),
+                        (settings, no_op_links),
+                        listen,
+                        machine,
+                        taking_part,
+                        stopping,
+                    )
                 })
             }));
             let end = match end {
@@ -325,7 +338,7 @@ impl Drop for Validator {
 }
 
 async fn supervise(
-    context: runtime::Context,
+    (context, clock): (MonotonicContext, Option<Arc<dyn NodeClock>>),
     (mut settings, mut channels): (Settings<NodePlatform>, network::Links),
     listen: Option<SocketAddr>,
     machine: Arc<dyn StateMachine>,
@@ -339,7 +352,8 @@ async fn supervise(
         channels = links;
     }
     let shutdown = context.child("shutdown");
-    let running = engine::run(context.child("engine"), settings, channels, machine, ready);
+    let clock = clock.unwrap_or_else(|| Arc::new(MachineClock::new(context.child("clock"))));
+    let running = engine::run((context.child("engine"), clock), settings, channels, machine, ready);
     let mut running = Box::pin(running);
     let how = select! {
         fault = &mut running => return Some(fault),

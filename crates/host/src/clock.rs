@@ -1,12 +1,38 @@
 //! The only place that asks the machine for time and chance.
 #![allow(clippy::disallowed_methods, reason = "this is the rim: everything else gets these as arguments")]
 
+use parking_lot::Mutex;
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use vitals::held_clock::{ClockStep, HeldClock};
 
-/// Milliseconds since 1970.
-pub fn now_ms() -> u64 {
+/// This process's time, held through steps of the machine's clock.
+static HELD: LazyLock<Mutex<HeldClock>> =
+    LazyLock::new(|| Mutex::new(HeldClock::new(machine_ms(), elapsed_ms())));
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn elapsed_ms() -> u64 {
+    u64::try_from(STARTED.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the machine's clock shows, milliseconds since 1970.
+pub fn machine_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970: the machine's clock, held through its steps ([`HeldClock`]).
+pub fn now_ms() -> u64 {
+    let mut held = HELD.lock();
+    // Read under the lock: an older reading must not follow a newer one.
+    held.read(machine_ms(), elapsed_ms())
+}
+
+/// The step of the machine's clock that is named now.
+pub fn step() -> Option<ClockStep> {
+    let mut held = HELD.lock();
+    held.read(machine_ms(), elapsed_ms());
+    held.step()
 }
 
 /// A point in time that never goes back.

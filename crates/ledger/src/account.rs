@@ -2,27 +2,27 @@
 //! not final in a file, so that a restarted node sends them again.
 
 use crate::contracts::{Contracts, gas_of};
-use crate::machine::{Machine, TX_BYTES_MAX, TX_GAS_MAX};
+use crate::machine::{Machine, TX_GAS_MAX};
+use crate::outbox::{Outbox, read_outbox};
 use crate::pool::{Pool, PoolError};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
-use durable::{AppendFile, Os};
+use alloy_primitives::{Address, B256, Signature, TxKind, U256};
+use durable::{Disk, Os};
 use parking_lot::Mutex;
 use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use vitals::ids::OrgId;
 use vitals::ledger::{Act, ActId, LedgerError};
 
 #[cfg(test)]
 mod tests;
 
-/// Name of the file in the ledger's folder: records of length (4, big-endian) ‖ transaction.
+/// Name of the outbox in the ledger's folder.
 const FILE: &str = "outbox";
-/// The outbox is rewritten when it is longer, bytes.
-const OUTBOX_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why the account does not open.
 #[derive(Debug, thiserror::Error)]
@@ -69,16 +69,26 @@ impl Account {
     /// # Errors
     /// If the secret is not a key or the outbox cannot be used.
     pub fn open(secret: &[u8; 32], dir: &Path, machine: Machine, pool: Pool) -> Result<Self, AccountError> {
+        Self::open_on(Arc::new(Os), secret, dir, machine, pool)
+    }
+
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        secret: &[u8; 32],
+        dir: &Path,
+        machine: Machine,
+        pool: Pool,
+    ) -> Result<Self, AccountError> {
         let key = SecretKey::from_byte_array(secret).map_err(|_| AccountError::NotAKey)?;
         let path = dir.join(FILE);
         let mut waiting = Vec::new();
-        for raw in read_outbox(&path)? {
+        for raw in read_outbox(&*disk, &path)? {
             // Transactions that are final by now or incomplete are dropped.
             if pool.submit(raw.clone()).is_ok() {
                 waiting.push(raw);
             }
         }
-        let outbox = Mutex::new(Outbox::write(path, &waiting)?);
+        let outbox = Mutex::new(Outbox::write(disk, path, &waiting)?);
         Ok(Self { key, address: address(&key), machine, pool, outbox })
     }
 
@@ -104,17 +114,17 @@ impl Account {
         let mut outbox = self.outbox.lock();
         let nonce = self.pool.next_nonce(self.address);
         let raw = sign(&self.key, self.machine.chain_id(), nonce, call);
-        let id = self.pool.submit(raw.clone()).map_err(|error| match error {
+        // It has its place in the pool, but goes into no block before the file has it: a caller who hears that it
+        // was not accepted must be right.
+        let id = self.pool.hold(raw.clone()).map_err(|error| match error {
             PoolError::Invalid(_) => LedgerError::Refused(error.to_string()),
             _ => LedgerError::Busy(error.to_string()),
         })?;
-        let waits = |raw: &[u8]| {
-            let committed = self.machine.outcome(&keccak256(raw).0).is_ok_and(|outcome| outcome.is_some());
-            !committed && self.pool.submit(raw).is_ok()
-        };
-        outbox
-            .push(&raw, waits)
-            .map_err(|error| LedgerError::Down(format!("the outbox cannot be written: {error}")))?;
+        if let Err(why) = outbox.push(&raw, || self.pool.accepted_of(self.address)) {
+            self.pool.drop_held(&raw);
+            return Err(LedgerError::Down(why.to_string()));
+        }
+        self.pool.release(&id);
         Ok(id)
     }
 }
@@ -164,51 +174,4 @@ pub(crate) fn signed(key: &SecretKey, tx: TxEip1559) -> Vec<u8> {
     let odd = i32::from(parity) == 1;
     let signature = Signature::from_scalars_and_parity(B256::from_slice(r), B256::from_slice(s), odd);
     TxEnvelope::Eip1559(tx.into_signed(signature)).encoded_2718()
-}
-
-/// The file of transactions that are not final yet.
-#[derive(Debug)]
-pub(crate) struct Outbox {
-    path: PathBuf,
-    file: AppendFile,
-}
-
-impl Outbox {
-    /// Replaces the file with one that holds these records.
-    pub(crate) fn write(path: PathBuf, records: &[Vec<u8>]) -> io::Result<Self> {
-        let bytes: Vec<u8> = records.iter().flat_map(|raw| record(raw)).collect();
-        let file = durable::replace(&Os, &path, &bytes)?;
-        Ok(Self { path, file: AppendFile::new(file, bytes.len() as u64) })
-    }
-
-    /// Appends a transaction, durably on return: once an act was accepted, a power cut does not lose it. A
-    /// long file, or one whose end is unknown after a failed write, is rewritten with the transactions that
-    /// still wait.
-    pub(crate) fn push(&mut self, raw: &[u8], waits: impl Fn(&[u8]) -> bool) -> io::Result<()> {
-        if self.file.bytes() > OUTBOX_BYTES_MAX || self.file.check().is_err() {
-            let mut waiting = read_outbox(&self.path)?;
-            waiting.retain(|raw| waits(raw));
-            *self = Self::write(self.path.clone(), &waiting)?;
-        }
-        self.file.append(&record(raw))?;
-        Ok(self.file.sync()?)
-    }
-}
-
-fn record(raw: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(raw.len()).expect("the pool takes no transaction longer than TX_BYTES_MAX");
-    [&len.to_be_bytes()[..], raw].concat()
-}
-
-/// The complete records of an outbox; an incomplete last one is ignored.
-pub(crate) fn read_outbox(path: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let bytes = durable::read(&Os, path)?.unwrap_or_default();
-    let (mut records, mut rest) = (Vec::new(), bytes.as_slice());
-    while let Some((len, tail)) = rest.split_first_chunk::<4>() {
-        let len = u32::from_be_bytes(*len) as usize;
-        let Some((raw, tail)) = tail.split_at_checked(len).filter(|_| len <= TX_BYTES_MAX) else { break };
-        records.push(raw.to_vec());
-        rest = tail;
-    }
-    Ok(records)
 }

@@ -342,6 +342,17 @@ impl Ledger for EmbeddedChain {
         self.replica.prove(facts)
     }
 
+    fn down(&self) -> Option<String> {
+        match &*self.status.borrow() {
+            Status::Down(why) => Some(why.clone()),
+            Status::Starting | Status::Running | Status::Stopped => None,
+        }
+    }
+
+    fn others_ahead_ms(&self, from_ms: u64) -> Option<i64> {
+        self.peer_statuses.clocks_ahead_ms(from_ms)
+    }
+
     fn explorer(&self) -> Option<&dyn Explorer> {
         Some(self)
     }

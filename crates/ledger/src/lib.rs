@@ -15,6 +15,7 @@ pub mod evidence;
 mod explorer;
 pub mod genesis;
 pub mod machine;
+mod outbox;
 pub mod pool;
 pub mod remote;
 pub mod replica;
@@ -25,6 +26,6 @@ pub mod snapshot;
 mod simulation;
 
 pub use chain::Chain;
-pub use consensus::{EPOCH_BLOCKS, Peer, Status, public_key as validator_key};
+pub use consensus::{EPOCH_BLOCKS, NodeClock, Peer, Status, public_key as validator_key};
 pub use embedded::{Config, EmbeddedChain, Keys, OpenError};
 pub use replica::Stats;

@@ -150,6 +150,32 @@ impl Pool {
         Ok(hash)
     }
 
+    /// Gives a transaction its place, but lets it into no block and sends it to nobody until it is released.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub(crate) fn hold(&self, raw: Vec<u8>) -> Result<Hash, PoolError> {
+        self.admit(raw, Handover::Held)
+    }
+
+    /// Lets a held transaction go.
+    pub(crate) fn release(&self, transaction: &Hash) {
+        self.queues().release(transaction);
+        self.0.arrived.notify_one();
+        self.0.submitted.notify_one();
+    }
+
+    /// Takes a held transaction out again.
+    pub(crate) fn drop_held(&self, raw: &[u8]) {
+        let Ok(tx) = self.0.machine.check(raw) else { return };
+        self.queues().drop_held(&tx);
+    }
+
+    /// The waiting transactions of a sender that are not held, by nonce.
+    pub(crate) fn accepted_of(&self, sender: Address) -> Vec<Vec<u8>> {
+        self.queues().accepted_of(&sender)
+    }
+
     /// As [`Self::submit`], for a transaction from another validator: it is not sent on.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use std::{
 };
 use tokio::sync::watch;
 use vitals::{
+    clock_fault::LEDGER_APART_MS_MAX,
     governance::Motion,
     ids::{DeviceId, Hash},
     ledger::{Fact, LedgerError, Tip},
@@ -235,6 +236,10 @@ impl StateMachine for Replica {
         (tip.height, tip.digest)
     }
 
+    fn committed_ms(&self) -> u64 {
+        self.machine.tip().time_ms
+    }
+
     fn has_executed(&self, digest: &Hash) -> bool {
         self.speculative.lock().contains_key(digest)
     }
@@ -325,10 +330,13 @@ impl StateMachine for Replica {
             let mut counters = self.counters.lock();
             counters.blocks += 1;
             counters.transactions += block.transactions().len() as u64;
-            if counters.finality_ms.len() == TIMES_MAX {
-                counters.finality_ms.pop_front();
+            // A block in the future tells of a wrong clock, and not of no time at all.
+            if header.time_ms <= now_ms.saturating_add(LEDGER_APART_MS_MAX) {
+                if counters.finality_ms.len() == TIMES_MAX {
+                    counters.finality_ms.pop_front();
+                }
+                counters.finality_ms.push_back(now_ms.saturating_sub(header.time_ms));
             }
-            counters.finality_ms.push_back(now_ms.saturating_sub(header.time_ms));
         }
         // Last, so that watchers can read everything already.
         self.tip.send_replace(self.machine.tip());

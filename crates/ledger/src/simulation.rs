@@ -3,6 +3,7 @@
 //! real execution, under loss, a crash, a partition and a restart. The seed decides everything.
 
 mod campaign;
+mod clocks;
 mod crashes;
 
 use crate::committee_changes::CommitteeChanges;
@@ -56,6 +57,7 @@ struct Member {
     machine: Machine,
     pool: Pool,
     account: Account,
+    peer_statuses: consensus::PeerStatusTable,
     task: consensus_sim::Handle<Fault>,
 }
 
@@ -73,6 +75,15 @@ impl TestCommittee {
     }
 
     async fn boot(&self, index: usize, life: u32) -> Member {
+        self.boot_with(index, life, None).await
+    }
+
+    async fn boot_with(
+        &self,
+        index: usize,
+        life: u32,
+        clock: Option<Arc<dyn consensus::NodeClock>>,
+    ) -> Member {
         let folder = self.folder.join(format!("{index}"));
         std::fs::create_dir_all(&folder).unwrap();
         let machine = Machine::open(&folder, &self.document).unwrap();
@@ -82,6 +93,7 @@ impl TestCommittee {
         let replica =
             Arc::new(Replica::new(machine.clone(), pool.clone()).with_committee_changes(committee_changes));
         let mut config = Config::new(folder);
+        config.clock = clock;
         config.heartbeat = Duration::from_millis(500);
         config.leader_timeout = Duration::from_secs(1);
         config.max_faulty = (self.document.committee.len() - 1) / 3;
@@ -93,9 +105,9 @@ impl TestCommittee {
             .collect();
         let partition = format!("v{index}-");
         let disk = (partition.as_str(), life);
-        let task =
-            self.net.start(&config, &self.document, replica.clone(), &seed(index), disk).await.unwrap();
-        Member { replica, machine, pool, account, task }
+        let started = self.net.start(&config, &self.document, replica.clone(), &seed(index), disk).await;
+        let (task, peer_statuses) = started.unwrap();
+        Member { replica, machine, pool, account, peer_statuses, task }
     }
 
     /// Links (or cuts) every pair of which exactly one is in `side`, or every pair.
@@ -130,13 +142,17 @@ struct Anchoring {
 
 impl Anchoring {
     fn next(&mut self, members: &[Member]) {
+        self.next_of(&members[0]);
+    }
+
+    fn next_of(&mut self, member: &Member) {
         let anchored = self.log.size();
         self.log.push(log::leaf(&anchored.to_be_bytes()));
         let size = self.log.size();
         let consistency =
             if anchored == 0 { Vec::new() } else { self.log.consistency(anchored, size).unwrap() };
         let act = Act::Anchor { size, root: self.log.root(), consistency };
-        self.last = members[0].account.submit(&act).unwrap();
+        self.last = member.account.submit(&act).unwrap();
     }
 }
 

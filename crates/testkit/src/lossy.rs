@@ -78,6 +78,7 @@ struct World {
     crash: Option<(u64, Step)>,
     dead: bool,
     fail_write: bool,
+    full: bool,
     fail_sync: bool,
 }
 
@@ -198,6 +199,11 @@ impl Lossy {
     /// The next write stops half way, as on a full disk.
     pub fn fail_next_write(&self) {
         self.0.lock().fail_write = true;
+    }
+
+    /// While it is full, every write stops half way.
+    pub fn set_full(&self, full: bool) {
+        self.0.lock().full = full;
     }
 
     /// The next sync of a file fails.
@@ -364,7 +370,7 @@ impl DiskFile for LossyFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut world = self.0.lock();
-        if std::mem::take(&mut world.fail_write) {
+        if std::mem::take(&mut world.fail_write) || world.full {
             world.change(self.1, &Change::Write(offset, bytes[..bytes.len() / 2].to_vec()))?;
             return Err(io::ErrorKind::StorageFull.into());
         }

@@ -330,6 +330,10 @@ impl Ledger for MemoryLedger {
         Ok(id)
     }
 
+    fn down(&self) -> Option<String> {
+        self.state().down.then(|| "unplugged".into())
+    }
+
     fn outcome(&self, act: ActId) -> Outcome {
         self.state().outcomes.get(&act).cloned().unwrap_or(Outcome::Unknown)
     }

@@ -104,6 +104,16 @@ pub trait Ledger: Send + Sync {
     fn outcome(&self, act: ActId) -> Outcome;
     /// Proves facts at the newest certified height, each proof in the order asked.
     fn prove(&self, facts: &[Fact]) -> Result<LedgerProof, LedgerError>;
+    /// How far the clocks of the other validators are ahead of this node's, milliseconds, by the blocks that came
+    /// since `from_ms`; negative if they are behind. `None` where nothing tells.
+    fn others_ahead_ms(&self, from_ms: u64) -> Option<i64> {
+        let _ = from_ms;
+        None
+    }
+    /// Why this ledger has ended, if it has: what is read from it stands still, and acts are refused.
+    fn down(&self) -> Option<String> {
+        None
+    }
     /// The blocks themselves, where this node keeps them.
     fn explorer(&self) -> Option<&dyn Explorer> {
         None

@@ -154,6 +154,11 @@
     beat: (beat) => {
       alive = moment();
       ahead = beat.now - Date.now();
+      const fault = one('#clock-fault');
+      if (fault) {
+        if (beat.clock) text(one('[data-words]', fault), beat.clock);
+        fault.hidden = !beat.clock;
+      }
       const halt = one('#halt');
       if (!halt) return;
       one('[data-age-ms]', halt).dataset.ageMs = beat.tip;

@@ -41,6 +41,8 @@ pub(crate) struct Layout {
     /// The wall itself: all alarms are shown, and it reloads without scripts.
     pub(crate) is_wall: bool,
     pub(crate) halt: Halt,
+    /// What is wrong with the clocks, in words.
+    pub(crate) clock_fault: Option<String>,
     /// What the browser remembers; only for somebody signed in, at a node that keeps blocks.
     pub(crate) head: Option<Head>,
     /// Withdrawn consents that should have been on the ledger long ago.
@@ -112,6 +114,7 @@ impl Layout {
             }),
             is_wall: false,
             halt: Halt::of(&health),
+            clock_fault: (!health.clocks.is_empty()).then(|| health.clocks.to_string()),
             head: caller.and(health.tip).map(|digest| Head {
                 ledger: format::hex(&app.clinic().genesis().0),
                 height: health.height,

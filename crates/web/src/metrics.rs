@@ -113,6 +113,21 @@ fn counters_by<'a>(
     Ok(())
 }
 
+/// A gauge for each value of a label.
+fn gauges_by<'a>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = (&'a str, u64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (word, value) in values {
+        ConstGauge::new(value).encode(family.encode_family(&[(label, word)])?)?;
+    }
+    Ok(())
+}
+
 /// A histogram in seconds.
 fn latency(encoder: &mut DescriptorEncoder, name: &str, help: &str, latency: &Latency) -> fmt::Result {
     let upper_s = LATENCY_CLASSES_MS.iter().map(|ms| seconds(*ms)).chain([f64::INFINITY]);
@@ -146,6 +161,11 @@ impl Collector for Snapshot {
                 "ledger_stale",
                 "1 when the ledger view is too old to decide anything new.",
                 u64::from(health.stale),
+            ),
+            (
+                "ledger_down",
+                "1 when the ledger has ended in this process: a full disk, or a fault.",
+                u64::from(health.down),
             ),
             (
                 "withdrawals_waiting",
@@ -200,6 +220,10 @@ impl Collector for Snapshot {
             gauge(encoder, name, help, value)?;
         }
         self.times(encoder)?;
+        let clocks = [("node", health.clocks.node.is_some()), ("ledger", health.clocks.ledger.is_some())];
+        let help = "1 while the clock of this node's machine was set (node), or the ledger's time is not this node's \
+                    (ledger).";
+        gauges_by(encoder, "clock_fault", help, "clock", clocks.map(|(clock, on)| (clock, u64::from(on))))?;
         counter(encoder, "pages", "Pages served.", app.pages_served())?;
         let refusals = app.refusals().map(|(reason, count)| (reason.word(), count));
         let help = "Requests and connections refused, by reason.";
@@ -319,12 +343,17 @@ pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
     }
 }
 
-/// `/healthz`: 200 while the ledger moves and the access log takes entries; 503 when nothing new can be decided
-/// or shown. Monitoring goes on either way.
+/// `/healthz`: 200 while the ledger moves at the right time and the access log takes entries; 503 when nothing new
+/// can be decided or shown. A step of the machine's clock is told with 200: the node keeps its time. Monitoring goes
+/// on either way.
 pub(crate) async fn health(State(app): State<App>) -> Response {
     let health = app.clinic().health(app.now_ms());
     if health.looks_not_recorded {
         let why = "the access log cannot be written: monitoring goes on, new walls show no values\n";
+        (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+    } else if health.down {
+        let why = "the ledger has ended in this process: monitoring goes on, nothing new can be decided; the node \
+                   starts again once its disk takes writes\n";
         (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
     } else if health.stale {
         (
@@ -332,6 +361,11 @@ pub(crate) async fn health(State(app): State<App>) -> Response {
             "the ledger has not moved: monitoring goes on, nothing new can be decided\n",
         )
             .into_response()
+    } else if health.clocks.ledger.is_some() {
+        let why = format!("clock fault: {}; monitoring goes on\n", health.clocks);
+        (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+    } else if health.clocks.node.is_some() {
+        format!("well, but clock fault: {}\n", health.clocks).into_response()
     } else {
         "well\n".into_response()
     }

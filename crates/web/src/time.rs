@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use vitals::clock_fault::LEDGER_APART_MS_MAX;
 
 /// How long ago, in the largest unit that says it: `2 s`, `4 min`, `3 h`, `2 days`.
 #[must_use]
@@ -12,6 +13,18 @@ pub fn age(ms: u64) -> String {
         s @ 90..=5399 => format!("{} min", (s + 30) / 60),
         s @ 5400..=172_799 => format!("{} h", (s + 1800) / 3600),
         s => format!("{} days", s / 86_400),
+    }
+}
+
+/// When something happened, seen from now. What lies clearly in the future was marked by a wrong clock, and is not
+/// passed off as new.
+#[must_use]
+pub fn ago(at_ms: u64, now_ms: u64) -> String {
+    match at_ms.checked_sub(now_ms) {
+        Some(ahead_ms) if ahead_ms > LEDGER_APART_MS_MAX => {
+            format!("{} in the future: a clock is wrong", age(ahead_ms))
+        }
+        _ => format!("{} ago", age(now_ms.saturating_sub(at_ms))),
     }
 }
 
@@ -103,6 +116,13 @@ mod tests {
         assert_eq!(age(240_000), "4 min");
         assert_eq!(age(7_200_000), "2 h");
         assert_eq!(age(200_000_000), "2 days");
+    }
+
+    #[test]
+    fn what_lies_in_the_future_is_no_second_old() {
+        assert_eq!(ago(60_000, 62_400), "2 s ago");
+        assert_eq!(ago(62_400, 60_000), "0 s ago");
+        assert_eq!(ago(3_660_000, 60_000), "60 min in the future: a clock is wrong");
     }
 
     #[test]

@@ -79,6 +79,20 @@ pub(super) fn open(config: &NodeConfig, vault: &Vault) -> Result<(EmbeddedLedger
     Ok((EmbeddedLedger { chain: Arc::new(chain), validator: validator_of(&keys)? }, document))
 }
 
+/// The time of this process, for blocks.
+#[derive(Debug)]
+struct ProcessClock;
+
+impl ledger::NodeClock for ProcessClock {
+    fn now_ms(&self) -> u64 {
+        clock::now_ms()
+    }
+
+    fn machine_ms(&self) -> u64 {
+        clock::machine_ms()
+    }
+}
+
 /// How the ledger in this folder runs.
 pub(super) fn settings(config: &NodeConfig, ledger: PathBuf) -> ledger::Config {
     let mut settings = match config.ledger.listen {
@@ -86,6 +100,7 @@ pub(super) fn settings(config: &NodeConfig, ledger: PathBuf) -> ledger::Config {
         Some(listen) => ledger::Config::among_others(ledger, listen, peers(config)),
     };
     let agreement = &mut settings.agreement;
+    agreement.clock = Some(Arc::new(ProcessClock));
     if let Some(ms) = config.heartbeat_ms {
         agreement.heartbeat = Duration::from_millis(ms);
         // Longer than the heartbeat by as much as a block may take on its way.

@@ -38,6 +38,7 @@ pub(super) fn maintain(clinic: &Arc<Clinic>, sessions: &Sessions, woken: &Receiv
         // A steady stream of admissions must not turn into a steady stream of questions.
         if now_ms.abs_diff(kept_ms) >= 100 {
             kept_ms = now_ms;
+            clinic.tend_clocks(clock::step(), now_ms);
             clinic.keep_watch(now_ms);
             clinic.tend_ledger(now_ms);
             send_orders(clinic, sessions, now_ms);

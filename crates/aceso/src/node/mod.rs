@@ -5,6 +5,7 @@
 
 mod checkpoint;
 pub(crate) mod data_folder;
+mod ended_ledger;
 mod endpoint;
 pub(crate) mod founding;
 mod gauges;
@@ -65,6 +66,7 @@ pub(crate) fn run(path: &Path) -> Result<ExitCode> {
 
 /// Serves until the node is told to stop or a thread of it fails.
 async fn serve(config: &NodeConfig, storage: &Storage) -> Result<()> {
+    let began = clock::instant();
     let ledger: Arc<dyn Ledger> = storage.chain.clone();
     let entropy = data_folder::entropy();
     let clinic =
@@ -95,7 +97,13 @@ async fn serve(config: &NodeConfig, storage: &Storage) -> Result<()> {
     tracing::info!(height = ledger.tip().height, mqtt = %ready.mqtt, web = %ready.web, "The node serves");
     let asked_to_stop = process::stop_requested();
     process::announce("READY", &ready)?;
-    let outcome = until_stopped(asked_to_stop, failures).await;
+    let ledger_ended = async {
+        match &storage.embedded {
+            Some(own) => ended_ledger::wait(own.chain.watch_status(), &config.data_dir, began).await,
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = until_stopped(asked_to_stop, failures, ledger_ended).await;
     let _ = stop.send(true);
     close(gateways.into_iter().chain([pages]).chain(rpc)).await;
     tokio::task::spawn_blocking(|| workers.end()).await?;
@@ -131,9 +139,14 @@ fn serve_operator(config: &NodeConfig, storage: &Storage, clinic: &Arc<Clinic>) 
 
 /// Waits for the order to stop. An error means that a thread failed: a node that stops is better than one that
 /// seems well while nobody watches for alarms.
-async fn until_stopped(asked_to_stop: impl Future<Output = ()>, failures: Failures) -> Result<()> {
+async fn until_stopped(
+    asked_to_stop: impl Future<Output = ()>,
+    failures: Failures,
+    ledger_ended: impl Future<Output = anyhow::Error>,
+) -> Result<()> {
     tokio::select! {
         () = asked_to_stop => Ok(()),
+        ended = ledger_ended => Err(ended),
         failed = failures.first() => Err(failed),
     }
 }

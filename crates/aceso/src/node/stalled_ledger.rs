@@ -50,8 +50,7 @@ async fn warn(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[P
     addresses.extend(peers.iter().map(|peer| (peer.key, peer.address.clone())));
     let (now_ms, seen) = (clock::now_ms(), chain.peer_statuses().all());
     let heard = |key: &[u8; 32]| {
-        *key == me
-            || seen.get(key).is_some_and(|seen| now_ms.saturating_sub(seen.heard_at_ms) < HEARD_WITHIN_MS)
+        *key == me || seen.get(key).is_some_and(|seen| now_ms.abs_diff(seen.heard_at_ms) < HEARD_WITHIN_MS)
     };
     let mut answering = BTreeSet::new();
     for key in committee.iter().filter(|key| !heard(key)) {
@@ -82,8 +81,8 @@ fn missing_validators(
             let short = hex::encode(&key[..4]);
             match address {
                 Some(address) if answering.contains(*key) => format!(
-                    "{short} at {address}, where somebody answers who is not this validator of this ledger, has \
-                     dropped this node, or has a clock more than 10 s off: compare genesis and keys"
+                    "{short} at {address}, where somebody answers who is not this validator of this ledger, or has \
+                     dropped this node: compare genesis and keys"
                 ),
                 Some(address) => format!("{short} at {address}"),
                 None => format!("{short}, whose address is unknown"),

@@ -213,7 +213,7 @@ impl Clinic {
     /// and enrolled on the ledger.
     pub(crate) fn require(&self, session: &Session, roles: &[Role], now_ms: u64) -> Result<(), Denied> {
         self.signed_in(session, roles, now_ms)?;
-        self.enrolled(session, now_ms)
+        self.enrolled(session)
     }
 
     /// Signed in with a role that may read, and on the ledger in it.
@@ -232,10 +232,9 @@ impl Clinic {
     }
 
     /// Does the ledger still hold this person in the role of the session?
-    pub(crate) fn enrolled(&self, session: &Session, now_ms: u64) -> Result<(), Denied> {
+    pub(crate) fn enrolled(&self, session: &Session) -> Result<(), Denied> {
         let person = self.ledger().person(session.person).map_err(|_| Denied::LedgerDown)?;
-        let now_ms = now_ms.max(self.ledger().tip().time_ms);
-        policy::enrolled(person.as_ref(), session.role, self.org(), now_ms)
+        policy::enrolled(person.as_ref(), session.role, self.org())
     }
 
     /// New decisions need a fresh view of the ledger.

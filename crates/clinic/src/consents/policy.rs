@@ -7,6 +7,7 @@ mod tests;
 use crate::errors::Denied;
 use std::collections::BTreeMap;
 use vault::MONITORING_BACK_MS;
+use vitals::clock_fault::LEDGER_APART_MS_MAX;
 use vitals::ids::Class;
 use vitals::ledger::{Grant, Person, Purpose, Role, Terms, Tip};
 use vitals::{Genesis, GrantId, OrgId, PersonId};
@@ -15,6 +16,8 @@ use vitals::{Genesis, GrantId, OrgId, PersonId};
 pub const VIEW_AGE_MAX_MS: u64 = 60_000;
 /// What monitoring reaches back may be asked for by a node whose clock is this far behind the ledger's.
 pub const CLOCK_SLACK_MS: u64 = 60_000;
+/// A consent that has ended by the ledger's time stands on for at most this long while the clocks disagree.
+pub(crate) const CLOCK_FAULT_MS_MAX: u64 = 86_400_000;
 
 /// Who wants to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,15 +122,27 @@ pub(crate) struct View {
     pub genesis: Genesis,
     /// Its finalized tip.
     pub tip: Tip,
+    /// When the tip was first seen here, milliseconds; `None` if nobody looked.
+    pub seen_ms: Option<u64>,
     /// The organisation that keeps the record.
     pub home: OrgId,
 }
 
 impl View {
-    /// Milliseconds since the last finalized block.
+    /// Milliseconds since the last finalized block. The time of a block in the future says nothing of its age: then
+    /// it is as old as it has been seen here.
     #[must_use]
     pub(crate) fn age_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.tip.time_ms)
+        if self.is_in_future(now_ms) {
+            self.seen_ms.map_or(0, |seen_ms| now_ms.abs_diff(seen_ms))
+        } else {
+            now_ms.saturating_sub(self.tip.time_ms)
+        }
+    }
+
+    /// Is the ledger's time so far ahead that one of the clocks must be wrong?
+    fn is_in_future(&self, now_ms: u64) -> bool {
+        self.tip.time_ms > now_ms.saturating_add(LEDGER_APART_MS_MAX)
     }
 
     /// Refuses when the view is too old to decide anything new upon.
@@ -164,9 +179,16 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// The later of the two clocks: a node whose clock went back must not revive what has ended.
+    /// The later of the two clocks: a node whose clock is a little behind must not revive what has ended. If the
+    /// ledger is so far ahead that a clock is wrong, the earlier one: a wrong clock must not close every record.
+    /// But what has ended a day ago by the later one stays closed. See docs/decisions/171.
     fn now_ms(&self) -> u64 {
-        self.now_ms.max(self.view.tip.time_ms)
+        let tip_ms = self.view.tip.time_ms;
+        if self.view.is_in_future(self.now_ms) {
+            self.now_ms.max(tip_ms.saturating_sub(CLOCK_FAULT_MS_MAX))
+        } else {
+            self.now_ms.max(tip_ms)
+        }
     }
 }
 
@@ -255,7 +277,7 @@ fn grantee(request: &Request<'_>, facts: &Facts<'_>) -> Result<Option<PersonId>,
     match request.reader {
         Reader::Person { person, role, org } => {
             role_allows(role, request.purpose)?;
-            enrolled(facts.enrolment, role, org, facts.now_ms())?;
+            enrolled(facts.enrolment, role, org)?;
             match request.purpose {
                 Purpose::Own if person == request.patient => Ok(None),
                 Purpose::Own => Err(Denied::NoSuchPatient),
@@ -312,14 +334,10 @@ fn role_allows(role: Role, purpose: Purpose) -> Result<(), Denied> {
 }
 
 /// Is the reader on the ledger, in this role, of this organisation, and not suspended?
-pub(crate) fn enrolled(
-    enrolment: Option<&Person>,
-    role: Role,
-    org: OrgId,
-    now_ms: u64,
-) -> Result<(), Denied> {
+pub(crate) fn enrolled(enrolment: Option<&Person>, role: Role, org: OrgId) -> Result<(), Denied> {
     let person = enrolment.ok_or(Denied::NotEnrolled)?;
-    let suspended = person.suspended_at_ms != 0 && person.suspended_at_ms <= now_ms;
+    // Whenever that was: the ledger's time may have gone back since.
+    let suspended = person.suspended_at_ms != 0;
     if person.role != role || person.org != org || suspended { Err(Denied::NotEnrolled) } else { Ok(()) }
 }
 

@@ -224,7 +224,7 @@ impl Subscription {
             return Ok(());
         }
         // A suspended person's stream ends even if it shows no patient yet.
-        match self.clinic.enrolled(&self.session, now_ms) {
+        match self.clinic.enrolled(&self.session) {
             Ok(()) | Err(Denied::LedgerDown) => {}
             Err(why) => return Err(why),
         }

@@ -59,6 +59,10 @@ impl StateMachine for TestMachine {
         (state.0, state.1)
     }
 
+    fn committed_ms(&self) -> u64 {
+        0
+    }
+
     fn has_executed(&self, digest: &Hash) -> bool {
         self.0.lock().2.contains(digest)
     }

@@ -6,7 +6,7 @@ use super::{
     Application, Ends, EngineBlocker, FETCH_RETRY, FETCH_TIMEOUT, Fault, MAILBOX, Platform, VIEW_RETENTION,
 };
 use crate::{
-    Digest, PublicKey,
+    Digest, NodeClock, PublicKey,
     machine::StateMachine,
     peer_status::{ObservingReporter, PeerStatusTable},
 };
@@ -47,7 +47,7 @@ impl EpochRoot {
 
 /// What every epoch's consensus instance is made of.
 pub(super) struct Setup<P: Platform> {
-    pub(super) clock: Arc<P::Runtime>,
+    pub(super) clock: Arc<dyn NodeClock>,
     pub(super) schemes: Schemes,
     pub(super) machine: Arc<dyn StateMachine>,
     pub(super) peer_statuses: PeerStatusTable,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::machine::tests::{Ward, gateway, secret};
+use crate::outbox::{OUTBOX_BYTES_MAX, record};
 use vitals::ids::DeviceId;
 use vitals::ledger::Outcome;
 
@@ -67,7 +68,7 @@ fn lost_outbox_leaves_no_gap_behind() {
     drop((pool, account));
     // Only the second record survives.
     let path = ward.dir.path().join(FILE);
-    let records = read_outbox(&path).unwrap();
+    let records = read_outbox(&Os, &path).unwrap();
     std::fs::write(&path, record(&records[1])).unwrap();
     let (pool, account) = open(&ward);
     account.submit(&gateway(3)).unwrap();
@@ -85,9 +86,9 @@ fn outbox_drops_final_acts() {
     pool.committed(&ward.machine.view());
     // An invalid record ends the reading, and makes the file too long.
     let torn = vec![0xff; usize::try_from(OUTBOX_BYTES_MAX).unwrap()];
-    account.outbox.lock().file.append(&torn).unwrap();
+    account.outbox.lock().append_raw(&torn);
     account.submit(&gateway(2)).unwrap();
-    assert_eq!(read_outbox(&ward.dir.path().join(FILE)).unwrap().len(), 1);
+    assert_eq!(read_outbox(&Os, &ward.dir.path().join(FILE)).unwrap().len(), 1);
 }
 
 #[test]
@@ -98,4 +99,29 @@ fn account_of_no_organisation_is_refused_in_words() {
     let refused = account.submit(&gateway(1)).unwrap_err();
     assert!(matches!(refused, LedgerError::Refused(_)), "{refused}");
     assert!(!format!("{account:?}").contains(&alloy_primitives::hex::encode(secret(9))));
+}
+
+#[test]
+fn an_act_that_the_full_disk_refused_is_in_no_block_and_the_next_one_takes_its_nonce() {
+    let mut ward = Ward::with(1);
+    let pool = Pool::new(ward.machine.clone());
+    let disk = testkit::lossy::Lossy::default();
+    disk.make_folder(ward.dir.path()).unwrap();
+    let on = Arc::new(disk.clone());
+    let account =
+        Account::open_on(on, &secret(0), ward.dir.path(), ward.machine.clone(), pool.clone()).unwrap();
+    let first = account.submit(&gateway(1)).unwrap();
+    disk.set_full(true);
+    for key in 2..5 {
+        let down = account.submit(&gateway(key)).unwrap_err();
+        assert!(matches!(&down, LedgerError::Down(why) if why.contains("nothing was sent")), "{down}");
+        assert_eq!(pool.waiting(), 1, "only what was accepted waits");
+        assert_eq!(pool.next_batch(&ward.machine.view().snapshot()).len(), 1);
+    }
+    disk.set_full(false);
+    let last = account.submit(&gateway(5)).unwrap();
+    let executed = ward.block(&pool.next_batch(&ward.machine.view().snapshot()));
+    assert_eq!(executed.transaction_hashes(), [first, last]);
+    let kept = read_outbox(&disk.after_crash(testkit::lossy::Unsynced::Lost), &ward.dir.path().join(FILE));
+    assert_eq!(kept.unwrap().len(), 2, "and a restart sends the same two");
 }

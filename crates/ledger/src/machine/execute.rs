@@ -47,9 +47,6 @@ pub enum Invalid {
         /// The parent's.
         parent: u64,
     },
-    /// Time runs backwards.
-    #[error("the block's time is before its parent's")]
-    Time,
     /// Too many or too large transactions.
     #[error("the block has more transactions, bytes or gas than a block may have")]
     TooLarge,
@@ -198,9 +195,6 @@ impl Rules {
     ) -> Result<Executed, Invalid> {
         if env.height != parent.height + 1 {
             return Err(Invalid::Height { height: env.height, parent: parent.height });
-        }
-        if env.time_ms < parent.time_ms {
-            return Err(Invalid::Time);
         }
         let bytes: usize = txs.iter().map(|raw| raw.as_ref().len()).sum();
         if txs.len() > BLOCK_TXS_MAX || bytes > BLOCK_BYTES_MAX {

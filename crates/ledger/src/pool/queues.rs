@@ -18,6 +18,8 @@ pub(super) enum Handover {
     FromOthers,
     /// Submitted here, not sent yet.
     Not,
+    /// Submitted here, and not yet where a restart finds it.
+    Held,
     /// Sent since the last round.
     Lately,
     /// Sent before the last round, and still not final.
@@ -87,6 +89,7 @@ impl Queues {
             let waiting = self.senders.get_mut(sender).and_then(|queue| queue.waiting.get_mut(nonce));
             if let Some(waiting) = waiting
                 && waiting.handed == Handover::FromOthers
+                && handed != Handover::Held
             {
                 waiting.handed = handed;
             }
@@ -147,6 +150,31 @@ impl Queues {
         }
     }
 
+    pub(super) fn release(&mut self, hash: &Hash) {
+        let Some((sender, nonce)) = self.places.get(hash) else { return };
+        let waiting = self.senders.get_mut(sender).and_then(|queue| queue.waiting.get_mut(nonce));
+        // It may be here from another validator already: from now on it is sent on from here.
+        if let Some(waiting) = waiting
+            && matches!(waiting.handed, Handover::Held | Handover::FromOthers)
+        {
+            waiting.handed = Handover::Not;
+        }
+    }
+
+    pub(super) fn drop_held(&mut self, tx: &CheckedTx) {
+        if self.find(&tx.hash).is_some_and(|waiting| waiting.handed == Handover::Held) {
+            self.discard(tx);
+        }
+    }
+
+    pub(super) fn accepted_of(&self, sender: &Address) -> Vec<Vec<u8>> {
+        let waiting = self.senders.get(sender).into_iter().flat_map(|queue| queue.waiting.values());
+        waiting
+            .filter(|waiting| waiting.handed != Handover::Held)
+            .map(|waiting| waiting.raw.clone())
+            .collect()
+    }
+
     pub(super) fn discard(&mut self, tx: &CheckedTx) {
         if let Some((sender, nonce)) = self.places.get(&tx.hash).copied() {
             self.remove(&sender, nonce);
@@ -164,6 +192,7 @@ impl Queues {
         for (sender, queue) in &self.senders {
             let nonce = nonce(sender);
             if let Some(waiting) = queue.waiting.get(&nonce)
+                && waiting.handed != Handover::Held
                 && may_send(sender)
             {
                 next.push(Reverse((0, waiting.arrival, *sender, nonce)));
@@ -183,7 +212,8 @@ impl Queues {
             bytes += waiting.raw.len();
             gas += waiting.gas;
             batch.push(waiting.raw.clone());
-            if let Some(following) = queue.get(&(nonce + 1)) {
+            let following = queue.get(&(nonce + 1));
+            if let Some(following) = following.filter(|following| following.handed != Handover::Held) {
                 next.push(Reverse((share + waiting.share(), following.arrival, sender, nonce + 1)));
             }
         }

@@ -2,18 +2,21 @@
 //! and each signed once for one nonce, so that none is done twice.
 
 use super::network::RemoteError;
-use crate::account::{AccountError, Outbox, read_outbox};
+use crate::account::AccountError;
 use crate::contracts::Contracts;
+use crate::outbox::{Outbox, read_outbox};
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, keccak256};
+use durable::Os;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::Path;
+use std::sync::Arc;
 use vitals::ids::Hash;
 use vitals::ledger::{LedgerError, Outcome};
 
-/// Name of the file in the ledger's folder; of the form `account` documents.
+/// Name of the file in the ledger's folder; of the form `outbox` documents.
 const FILE: &str = "outbox-remote";
 /// Most acts that wait at once.
 pub(super) const ACTS_MAX: usize = 1024;
@@ -55,7 +58,7 @@ impl Acts {
         let Contracts { directory, devices, consents, anchors, authorities, policies, .. } = *contracts;
         let places = [directory, devices, consents, anchors, authorities, policies];
         let mut waiting = BTreeMap::new();
-        for raw in read_outbox(&path)? {
+        for raw in read_outbox(&Os, &path)? {
             let other = || RemoteError::OtherOutbox(chain_id);
             let tx = TxEnvelope::decode_2718(&mut raw.as_slice()).map_err(|_| other())?;
             let to = tx.to().ok_or_else(other)?;
@@ -68,7 +71,7 @@ impl Acts {
             waiting.insert(tx.nonce(), Waiting { id: keccak256(&raw).0, raw, taken: None });
         }
         let records: Vec<Vec<u8>> = waiting.values().map(|act: &Waiting| act.raw.clone()).collect();
-        let outbox = Outbox::write(path, &records).map_err(AccountError::Outbox)?;
+        let outbox = Outbox::write(Arc::new(Os), path, &records).map_err(AccountError::Outbox)?;
         let names = waiting.iter().map(|(nonce, act)| (act.id, *nonce)).collect();
         let (settled, order, queried) = (HashMap::new(), VecDeque::new(), HashSet::new());
         Ok(Self { outbox, waiting, names, settled, order, queried })
@@ -86,10 +89,10 @@ impl Acts {
     /// Adds an act: to the file first, so that every sent act is known after a crash.
     pub(super) fn push(&mut self, nonce: u64, raw: Vec<u8>) -> Result<Hash, LedgerError> {
         let id = keccak256(&raw).0;
-        let names = &self.names;
+        let waiting = &self.waiting;
         self.outbox
-            .push(&raw, |kept| names.contains_key(&keccak256(kept).0))
-            .map_err(|error| LedgerError::Down(format!("the outbox cannot be written: {error}")))?;
+            .push(&raw, || waiting.values().map(|act| act.raw.clone()).collect())
+            .map_err(|error| LedgerError::Down(error.to_string()))?;
         self.waiting.insert(nonce, Waiting { id, raw, taken: None });
         self.names.insert(id, nonce);
         Ok(id)

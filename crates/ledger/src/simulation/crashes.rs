@@ -10,7 +10,7 @@ use consensus_sim::{
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// A number that looks random (splitmix64).
-fn rng(seed: u64, at: u64) -> u64 {
+pub(super) fn rng(seed: u64, at: u64) -> u64 {
     let mut z = seed.wrapping_mul(0x1000).wrapping_add(at).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -19,12 +19,17 @@ fn rng(seed: u64, at: u64) -> u64 {
 
 /// What everybody has seen as final, over all lives.
 #[derive(Default)]
-struct Final(BTreeMap<u64, Vec<u8>>);
+pub(super) struct Final(BTreeMap<u64, Vec<u8>>);
 
 impl Final {
-    fn check(&mut self, members: &[Member], seen: &[u64], step: &str) -> Vec<u64> {
+    pub(super) fn check<'a>(
+        &mut self,
+        members: impl IntoIterator<Item = &'a Member>,
+        seen: &[u64],
+        step: &str,
+    ) -> Vec<u64> {
         let mut heights = Vec::new();
-        for (index, member) in members.iter().enumerate() {
+        for (index, member) in members.into_iter().enumerate() {
             let height = member.machine.tip().height;
             let before = seen.get(index).copied().unwrap_or(0);
             assert!(height >= before, "{step}: validator {index} went from {before} back to {height}");

@@ -89,6 +89,8 @@ struct Proof {
 struct Beat {
     now: u64,
     stale: bool,
+    /// What is wrong with the clocks.
+    clock: Option<String>,
     tip: u64,
     height: u64,
     /// Of the newest block's header.
@@ -283,7 +285,8 @@ impl Feed {
         let health = self.app.clinic().health(now);
         let digest = health.tip.map(|digest| format::hex(&digest));
         let (stale, tip, height) = (health.stale, health.tip_ms, health.height);
-        step.push("beat", &Beat { now, stale, tip, height, digest });
+        let clock = (!health.clocks.is_empty()).then(|| health.clocks.to_string());
+        step.push("beat", &Beat { now, stale, clock, tip, height, digest });
         let (anchored, finalized) = (health.anchored_size, health.final_size);
         step.push("proof", &Proof { anchored, finalized, height });
     }

@@ -64,8 +64,8 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
             "Ledger height",
             format::count(ledger.height),
             format!(
-                "newest block {} ago{}",
-                time::age(now_ms.saturating_sub(ledger.tip_ms)),
+                "newest block {}{}",
+                time::ago(ledger.tip_ms, now_ms),
                 if ledger.stale { ": too old to decide anything new" } else { "" }
             ),
         ),

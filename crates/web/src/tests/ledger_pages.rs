@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use clinic::LATE_BLOCKS;
 use clinic::VIEW_AGE_MAX_MS;
 use vitals::OrgId;
+use vitals::held_clock::ClockStep;
 
 #[tokio::test]
 async fn an_auditor_reads_the_ledger_in_words_and_ids_without_a_name() {
@@ -104,6 +105,64 @@ async fn on_a_ledger_that_stands_still_every_page_says_what_goes_on() {
     for (path, who) in pages {
         assert!(!halted(&scene.page(path, who).await), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_ledger_that_has_ended_is_no_well_node_from_the_first_second() {
+    let mut scene = Scene::new();
+    scene.beats(720, 3);
+    scene.ward.ledger.set_down(true);
+    let health = scene.get("/healthz", "").await;
+    assert_eq!(health.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let health = text(health).await;
+    assert!(health.starts_with("the ledger has ended in this process: monitoring goes on"), "{health}");
+    let metrics = scene.page("/metrics", "").await;
+    assert!(metrics.contains("aceso_ledger_down 1") && metrics.contains("aceso_ledger_stale 1"));
+    scene.ward.ledger.set_down(false);
+    assert_eq!(scene.page("/healthz", "").await, "well\n");
+    assert!(scene.page("/metrics", "").await.contains("aceso_ledger_down 0"));
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_named_on_pages_in_metrics_and_in_health() {
+    let mut scene = Scene::new();
+    scene.beats(720, 3);
+    let no_fault = "aceso_clock_fault{clock=\"node\"} 0\naceso_clock_fault{clock=\"ledger\"} 0";
+    assert!(scene.page("/metrics", "").await.contains(no_fault));
+    assert_eq!(scene.page("/healthz", "").await, "well\n");
+    assert!(!scene.page("/admin", "admin").await.contains("Clock fault"));
+
+    // The node keeps its time through a step of its machine's clock: said, and nothing waits.
+    let step = Some(ClockStep { by_ms: -90_000, believed: false });
+    scene.ward.clinic.tend_clocks(step, scene.ward.now_ms);
+    let health = scene.page("/healthz", "").await;
+    assert!(health.starts_with("well, but clock fault:") && health.contains("set back by 90 s"), "{health}");
+    assert!(scene.page("/metrics", "").await.contains("aceso_clock_fault{clock=\"node\"} 1"));
+    assert!(scene.page("/admin", "admin").await.contains("set back by 90 s; the node keeps its own time"));
+    scene.ward.clinic.tend_clocks(None, scene.ward.now_ms);
+
+    // A block of the next hour.
+    scene.ward.ledger.block(scene.ward.now_ms + 3_600_000);
+    scene.ward.clinic.tend_clocks(None, scene.ward.now_ms);
+    let health = scene.get("/healthz", "").await;
+    assert_eq!(health.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let health = text(health).await;
+    assert_eq!(
+        health,
+        "clock fault: the ledger's time is 3600 s ahead of this node's clock; monitoring goes on\n"
+    );
+    assert!(scene.page("/metrics", "").await.contains("aceso_clock_fault{clock=\"ledger\"} 1"));
+    for (path, who) in [("/wall", "lee"), ("/me", "amira"), ("/admin", "admin"), ("/ledger", "ada")] {
+        let page = scene.page(path, who).await;
+        assert!(page.contains("Clock fault") && page.contains("3600 s ahead of this node"), "{path}");
+    }
+    assert!(
+        scene.page("/admin", "admin").await.contains("newest block 60 min in the future: a clock is wrong")
+    );
+    // And one that stands still in the future is not taken for a new one.
+    scene.ward.pass(VIEW_AGE_MAX_MS + 1_000);
+    scene.settle_without_block();
+    assert!(scene.page("/metrics", "").await.contains("aceso_ledger_stale 1"));
 }
 
 #[tokio::test]

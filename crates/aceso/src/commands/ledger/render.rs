@@ -5,6 +5,7 @@ use operator::{
     Transaction, ValidatorHealth,
 };
 use std::fmt::Write;
+use vitals::clock_fault::LEDGER_APART_MS_MAX;
 use web::format::count;
 
 /// The answer as lines.
@@ -47,6 +48,10 @@ fn who(organisation: Option<&String>, sender: &str) -> String {
 
 fn ago(at_ms: Option<u64>, now_ms: u64) -> String {
     let Some(at_ms) = at_ms else { return "never".into() };
+    let ahead_ms = at_ms.saturating_sub(now_ms);
+    if ahead_ms > LEDGER_APART_MS_MAX {
+        return format!("{} s in the future: a clock is wrong", ahead_ms / 1000);
+    }
     match now_ms.saturating_sub(at_ms) / 1000 {
         s @ 0..=119 => format!("{s} s ago"),
         s @ 120..=7199 => format!("{} min ago", s / 60),

@@ -171,6 +171,10 @@ fn evidence(one: &explorer::Evidence) -> Evidence {
     }
 }
 
+fn clock_warning(health: &clinic::LedgerHealth) -> Option<String> {
+    (!health.clocks.is_empty()).then(|| format!("clock fault: {}", health.clocks))
+}
+
 fn health(clinic: &Clinic, found: &explorer::Governance, now_ms: u64) -> Health {
     let tip = clinic.health(now_ms);
     let validator = |one: &explorer::ValidatorHealth| ValidatorHealth {
@@ -195,6 +199,6 @@ fn health(clinic: &Clinic, found: &explorer::Governance, now_ms: u64) -> Health 
         withdrawals_waiting: tip.withdrawals_waiting,
         withdrawals_late: tip.withdrawals_late,
         validators: found.health.iter().map(validator).collect(),
-        warnings: found.warnings.clone(),
+        warnings: clock_warning(&tip).into_iter().chain(found.warnings.iter().cloned()).collect(),
     }
 }

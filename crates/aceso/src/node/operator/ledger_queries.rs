@@ -64,7 +64,7 @@ impl Operator {
                 organisation: validator.org.to_string(),
                 seat: seat(&validator),
                 ourselves,
-                heard_ms_ago: seen.map(|seen| now_ms.saturating_sub(seen.heard_at_ms)),
+                heard_ms_ago: seen.map(|seen| now_ms.abs_diff(seen.heard_at_ms)),
                 height: if ourselves { Some(view.tip().height) } else { seen.map(|seen| seen.height) },
                 address: validator.endpoint,
             }

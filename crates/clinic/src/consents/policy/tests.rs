@@ -10,7 +10,7 @@ const GENESIS: Genesis = Genesis([4; 32]);
 
 fn view(age_ms: u64) -> View {
     let tip = Tip { height: 9, time_ms: NOW - age_ms, digest: [0; 32], state_root: [0; 32] };
-    View { genesis: GENESIS, tip, home: HOME }
+    View { genesis: GENESIS, tip, seen_ms: None, home: HOME }
 }
 
 fn consent(grantee: PersonId, purpose: Purpose, classes: &[Class]) -> Consent {
@@ -127,8 +127,45 @@ fn suspended_or_unknown_readers_open_nothing() {
         from_ms: NOW,
     };
     assert_eq!(given(&request, None, &consents, 0), Err(Denied::NotEnrolled));
-    person.suspended_at_ms = NOW;
-    assert_eq!(given(&request, Some(&person), &consents, 0), Err(Denied::NotEnrolled));
+    for suspended_at_ms in [1, NOW, NOW + CLOCK_FAULT_MS_MAX] {
+        person.suspended_at_ms = suspended_at_ms;
+        assert_eq!(
+            given(&request, Some(&person), &consents, 0),
+            Err(Denied::NotEnrolled),
+            "{suspended_at_ms}"
+        );
+    }
+}
+
+/// How far the ledger's time is ahead of this node's, and the decision about a consent that ends in a second.
+fn with_the_ledger_ahead_by(ms: u64) -> Decision {
+    let (reader, person) = lee(HOME);
+    let classes = &[Class::Vitals];
+    let request = Request { reader, patient: AMIRA, purpose: Purpose::Treatment, classes, from_ms: NOW };
+    let mut view = view(0);
+    view.tip.time_ms = NOW + ms;
+    let consents = [consent(DR_LEE, Purpose::Treatment, classes)];
+    let facts = Facts { enrolment: Some(&person), consents: &consents, view: &view, now_ms: NOW };
+    decide(&request, &facts, &PolicyAnswers::default())
+}
+
+#[test]
+fn a_ledger_whose_time_is_wrong_closes_no_record_and_revives_nothing_for_more_than_a_day() {
+    assert!(with_the_ledger_ahead_by(999).is_ok());
+    assert!(matches!(with_the_ledger_ahead_by(1_000), Err(Denied::Ended { .. })), "the later clock counts");
+    assert!(matches!(with_the_ledger_ahead_by(LEDGER_APART_MS_MAX), Err(Denied::Ended { .. })));
+    assert!(with_the_ledger_ahead_by(LEDGER_APART_MS_MAX + 1).is_ok(), "a clock is wrong: the earlier one");
+    assert!(with_the_ledger_ahead_by(CLOCK_FAULT_MS_MAX).is_ok());
+    assert!(matches!(with_the_ledger_ahead_by(CLOCK_FAULT_MS_MAX + 1_000), Err(Denied::Ended { .. })));
+}
+
+#[test]
+fn a_tip_in_the_future_is_as_old_as_it_was_seen() {
+    let ahead = View { seen_ms: Some(NOW - 70_000), ..view(0) };
+    let ahead = View { tip: Tip { time_ms: NOW + 3_600_000, ..ahead.tip }, ..ahead };
+    assert_eq!(ahead.age_ms(NOW), 70_000);
+    assert_eq!(ahead.fresh(NOW), Err(Denied::LedgerStale { age_s: 70 }));
+    assert_eq!(View { seen_ms: Some(NOW - 500), ..ahead }.fresh(NOW), Ok(()));
 }
 
 const EVERY_PURPOSE: [Purpose; 5] =

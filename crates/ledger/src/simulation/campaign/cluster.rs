@@ -60,7 +60,7 @@ impl<'a> Cluster<'a> {
         let config = self.scenario.config(folder);
         let seed = validator_seed(index);
         let task = self.net.start(&config, &self.scenario.document, replica.clone(), &seed, disk).await;
-        let task = task.map_err(|why| format!("validator {index} does not start: {why}"))?;
+        let (task, _) = task.map_err(|why| format!("validator {index} does not start: {why}"))?;
         let node = &mut self.scenario.nodes[at];
         node.starts += 1;
         node.running = Some(Running { replica, machine, pool, account, task });

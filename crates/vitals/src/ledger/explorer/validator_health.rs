@@ -38,7 +38,7 @@ impl ValidatorHealth {
             return Some(true);
         }
         let last_ms = self.heard_at_ms.max(self.voted_at_ms)?;
-        Some(now_ms.saturating_sub(last_ms) <= HEARD_WITHIN_MS)
+        Some(now_ms.abs_diff(last_ms) <= HEARD_WITHIN_MS)
     }
 
     /// Blocks it is behind the tip.

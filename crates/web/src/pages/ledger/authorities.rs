@@ -82,7 +82,7 @@ fn seat(one: &Authority, governance: &Governance) -> String {
 }
 
 fn health_facts(health: &ValidatorHealth, tip: u64, now_ms: u64) -> Vec<(&'static str, String)> {
-    let ago = |at_ms: u64| format!("{} ago", time::age(now_ms.saturating_sub(at_ms)));
+    let ago = |at_ms: u64| time::ago(at_ms, now_ms);
     let mut facts =
         vec![("last block led", health.last_led.map_or_else(|| "none of the newest".into(), format::count))];
     let turns = health.led + health.skipped;

@@ -105,7 +105,7 @@ pub(crate) async fn page(
         height,
         shown: format::count(height),
         at: Moment(line.time_ms),
-        age: time::age(now_ms.saturating_sub(line.time_ms)),
+        age: time::ago(line.time_ms, now_ms),
         leader: KeyMark::of(&app, &line.leader, line.leader_org),
         genesis_block: height == 0,
         skipped: skipped(line.skipped),

@@ -1,0 +1,104 @@
+//! Which time a block may carry.
+//!
+//! The rules serve a ledger whose clocks are wrong. A time ahead of everybody's clock is accepted late or never.
+//! If the newest block's time lies ahead of the clocks, blocks carry that same time. If they have done so for a
+//! while, no validator's clock has reached it: then the time goes back to what the clocks say.
+
+use std::cmp::Ordering;
+
+/// How far ahead of a validator's clock a block's time may be.
+pub(crate) const AHEAD_MS_MAX: u64 = 5_000;
+/// The time may go back after so many blocks of one time.
+pub(crate) const STILL_BLOCKS: usize = 8;
+/// The time goes back by at most this: a clock further behind is more likely to be the wrong one.
+pub(crate) const BACK_MS_MAX: u64 = 48 * 3_600_000;
+
+/// By this clock: is the parent's time in the future, and may it be taken back? `floor_ms`: the ledger had this time
+/// before this process started, so an earlier clock is one that has lost its time.
+pub(crate) fn may_go_back(parent_ms: u64, now_ms: u64, floor_ms: u64) -> bool {
+    let ahead_ms = parent_ms.saturating_sub(now_ms);
+    ahead_ms > AHEAD_MS_MAX && ahead_ms <= BACK_MS_MAX && now_ms >= floor_ms
+}
+
+/// The time of a new block. `back`: it may be taken back ([`may_go_back`]), and the last [`STILL_BLOCKS`] blocks have
+/// one time.
+pub(crate) fn choose(parent_ms: u64, now_ms: u64, back: bool) -> u64 {
+    if back { now_ms } else { now_ms.max(parent_ms) }
+}
+
+/// What a validator does with a block because of its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Vote.
+    Fits,
+    /// It does not fit this validator's clocks; those of others may differ.
+    NotYet,
+    /// The chain itself forbids it.
+    Never,
+}
+
+/// Judges the time of a block by every clock this validator has: a step of the machine's clock may have set it
+/// right.
+pub(crate) fn judge(
+    time_ms: u64,
+    parent_ms: u64,
+    stood_still: bool,
+    clocks_ms: &[u64],
+    floor_ms: u64,
+) -> Verdict {
+    let ahead = |clock_ms: u64| time_ms > clock_ms.saturating_add(AHEAD_MS_MAX);
+    let behind = |clock_ms: u64| clock_ms > time_ms.saturating_add(AHEAD_MS_MAX);
+    let fits = match time_ms.cmp(&parent_ms) {
+        Ordering::Equal => true,
+        Ordering::Greater => !clocks_ms.iter().all(|clock_ms| ahead(*clock_ms)),
+        Ordering::Less if !stood_still => return Verdict::Never,
+        Ordering::Less => clocks_ms.iter().any(|clock_ms| {
+            may_go_back(parent_ms, *clock_ms, floor_ms) && !ahead(*clock_ms) && !behind(*clock_ms)
+        }),
+    };
+    if fits { Verdict::Fits } else { Verdict::NotYet }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+    const HOUR: u64 = 3_600_000;
+
+    #[test]
+    fn a_block_carries_the_clock_unless_its_parent_is_ahead_of_it() {
+        assert_eq!(choose(NOW - 500, NOW, false), NOW);
+        assert_eq!(choose(NOW + 500, NOW, false), NOW + 500, "within the bound it waits");
+        assert_eq!(choose(NOW + HOUR, NOW, false), NOW + HOUR, "others may know better");
+        assert_eq!(choose(NOW + HOUR, NOW, true), NOW, "nobody's clock got there: back");
+    }
+
+    #[test]
+    fn a_clock_that_has_lost_its_time_takes_nothing_back() {
+        let now = 100 * HOUR;
+        assert!(may_go_back(now + HOUR, now, 0) && may_go_back(now + HOUR, now, now));
+        assert!(!may_go_back(now + AHEAD_MS_MAX, now, 0), "what validators accept is no fault");
+        assert!(!may_go_back(now + HOUR, now, now + 1), "the ledger was there before this process was");
+        assert!(!may_go_back(now + BACK_MS_MAX + 1, now, 0), "1970");
+    }
+
+    #[test]
+    fn a_time_ahead_of_both_clocks_waits_and_one_of_them_is_enough() {
+        let judge = |time_ms, clocks: &[u64]| judge(time_ms, NOW - 500, false, clocks, 0);
+        assert_eq!(judge(NOW + AHEAD_MS_MAX, &[NOW, NOW]), Verdict::Fits);
+        assert_eq!(judge(NOW + AHEAD_MS_MAX + 1, &[NOW, NOW]), Verdict::NotYet);
+        assert_eq!(judge(NOW + HOUR, &[NOW, NOW + HOUR]), Verdict::Fits, "the machine's clock was set right");
+        assert_eq!(judge(NOW - 500, &[0, 0]), Verdict::Fits, "the parent's time always fits");
+    }
+
+    #[test]
+    fn the_time_goes_back_only_after_it_stood_still_and_only_to_what_the_clocks_say() {
+        let judge = |time_ms, still, clock_ms| judge(time_ms, NOW + HOUR, still, &[clock_ms, clock_ms], 0);
+        assert_eq!(judge(NOW, false, NOW), Verdict::Never);
+        assert_eq!(judge(NOW, true, NOW), Verdict::Fits);
+        assert_eq!(judge(NOW, true, NOW + HOUR), Verdict::NotYet, "for this clock the time is right");
+        assert_eq!(judge(NOW - AHEAD_MS_MAX - 1, true, NOW), Verdict::NotYet, "too far back");
+        assert_eq!(judge(NOW + AHEAD_MS_MAX + 1, true, NOW), Verdict::NotYet, "not far enough");
+    }
+}
