@@ -152,7 +152,7 @@ const FETCH_RETRY: Duration = Duration::from_millis(100);
 
 /// A block with a time that does not fit this validator's clocks is accepted after this many leader timeouts: the
 /// others wait two for its certificate.
-const PATIENCE: u32 = 4;
+const PATIENCE: u32 = 3;
 /// For this long after its start a validator takes the ledger's time back to no time before its start: it is more
 /// likely that its own clock has lost its time and is yet to get it.
 const FLOOR_FOR: Duration = Duration::from_secs(3600);

@@ -87,7 +87,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let (say, status) = watch::channel(Status::Running);
-        let began = Instant::now().checked_sub(UPTIME_MIN).unwrap();
+        let began = host::clock::instant().checked_sub(UPTIME_MIN).unwrap();
         let ended = wait(status, folder.path(), began);
         tokio::pin!(ended);
         assert!(futures_util::FutureExt::now_or_never(&mut ended).is_none(), "it runs");

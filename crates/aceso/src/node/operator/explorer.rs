@@ -171,7 +171,7 @@ fn evidence(one: &explorer::Evidence) -> Evidence {
     }
 }
 
-fn clock_warning(health: &clinic::LedgerHealth) -> Option<String> {
+fn clock_warning(health: &clinic::views::LedgerHealth) -> Option<String> {
     (!health.clocks.is_empty()).then(|| format!("clock fault: {}", health.clocks))
 }
 
