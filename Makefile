@@ -111,7 +111,7 @@ test: ## All checks, and what each step took.
 	@scripts/run-steps.sh "$(MAKE)" $(TEST_STEPS)
 	echo "all checks passed"
 
-bench: build ## One table: admission beside primitives and peers. BENCH=--quick takes under a minute.
+bench: build ## One table: admission beside primitives and peers. BENCH=--quick measures less of everything.
 	scripts/install-bench-tools.sh
 	$(CARGO) build --release --locked -p aceso -p aceso-ward -p bench
 	"$(CARGO_TARGET_DIR)/release/bench" $(BENCH)

@@ -1,5 +1,5 @@
 //! One command, one table: how fast a node admits, beside what it cannot do without and beside what
-//! people use instead. `--quick` takes under a minute and measures less of everything.
+//! people use instead. `--help` names the options.
 
 mod admission;
 mod bedside;
@@ -21,6 +21,18 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use table::Row;
 
+/// The parts of the table, as `--only` names them.
+const PARTS: [&str; 5] = ["admission", "ward", "growth", "fill", "ledger"];
+
+const USAGE: &str = "usage: bench [--quick] [--only=PART[,PART]]
+
+Prints one Markdown table. Without options it takes some minutes on two cores.
+
+  --quick       measures less of everything; takes about a minute and a half
+  --only=PARTS  only these parts: admission, ward, growth, fill, ledger
+
+ACESO_BINARY=FILE measures another aceso than the one beside this program.";
+
 /// How much of everything.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
@@ -41,6 +53,32 @@ impl Scale {
         Self { quick: false, gateways: 128, sensors: 8, patients: 64, envelopes: 65_536, runs: 3 };
     const QUICK: Self =
         Self { quick: true, gateways: 64, sensors: 8, patients: 16, envelopes: 24_576, runs: 1 };
+}
+
+/// What was wanted on the command line.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    quick: bool,
+    parts: Vec<&'static str>,
+}
+
+/// Reads the options; none if help was wanted.
+fn read_options(options: &[String]) -> Result<Option<Wanted>> {
+    let mut wanted = Wanted { quick: false, parts: PARTS.to_vec() };
+    for option in options {
+        match option.as_str() {
+            "--help" | "-h" => return Ok(None),
+            "--quick" => wanted.quick = true,
+            other => {
+                let named = other.strip_prefix("--only=");
+                let named = named.with_context(|| format!("unknown option {other}\n\n{USAGE}"))?;
+                let part = |name: &str| PARTS.into_iter().find(|part| *part == name);
+                let parts: Option<Vec<_>> = named.split(',').map(part).collect();
+                wanted.parts = parts.with_context(|| format!("unknown part in {other}\n\n{USAGE}"))?;
+            }
+        }
+    }
+    Ok(Some(wanted))
 }
 
 /// The `aceso` of the same build, unless another is named.
@@ -66,10 +104,12 @@ fn main() -> Result<()> {
     {
         return ledger::child(name, rest.iter().any(|word| word == "--quick"));
     }
-    let has = |word: &str| words.iter().any(|one| one == word);
-    let scale = if has("--quick") { Scale::QUICK } else { Scale::FULL };
-    let only = words.iter().find_map(|word| word.strip_prefix("--only="));
-    let wanted = |part: &str| only.is_none_or(|only| only.split(',').any(|one| one == part));
+    let Some(Wanted { quick, parts }) = read_options(&words)? else {
+        println!("{USAGE}");
+        return Ok(());
+    };
+    let scale = if quick { Scale::QUICK } else { Scale::FULL };
+    let wanted = |part: &str| parts.contains(&part);
     let folder = tempfile::Builder::new().prefix("aceso-bench-").tempdir().context("a folder to work in")?;
     let (load, cores) = clock::load();
     let began = clock::instant();
