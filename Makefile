@@ -106,7 +106,7 @@ foreign: build tools ## viem, ethers, cast, alloy, web3.py, mosquitto, paho-mqtt
 	scripts/foreign-check.sh "$(BINARY)"
 
 # Cheap checks first.
-TEST_STEPS := tools recordings format supply structure units ci-files nostd lint contracts verifiers build unit browser foreign
+TEST_STEPS := tools recordings format supply structure units ci-files nostd lint contracts verifiers build unit browser foreign ops
 test: ## All checks, and what each step took.
 	@scripts/run-steps.sh "$(MAKE)" $(TEST_STEPS)
 	echo "all checks passed"
