@@ -337,10 +337,6 @@ def check_ward(program, faults):
         folder = Path(name)
         ward = Ward(program, folder)
         stop.callback(ward.stop)
-        text = ward.metrics()
-        wrong += check_metrics(text)
-        wrong += [f"a rule looks at {name}, which a ward does not serve" for name in series_of_rules()
-                  if not re.search(rf"^{name}[ {{]", text, re.MULTILINE)]  # fmt: skip
         prometheus = Prometheus(folder, ward.web)
         stop.callback(prometheus.stop)
 
@@ -349,6 +345,11 @@ def check_ward(program, faults):
             return float(found[0]["value"][1]) if found else 0
 
         prometheus.wait("ten scrapes", lambda: samples("aceso_log_final") >= 10, 60)
+        # By now every bed is watched, which a ward that has just begun is not.
+        text = ward.metrics()
+        wrong += check_metrics(text)
+        wrong += [f"a rule looks at {name}, which a ward does not serve" for name in series_of_rules()
+                  if not re.search(rf"^{name}[ {{]", text, re.MULTILINE)]  # fmt: skip
         asked = 0
         for panel, query in queries():
             asked += 1
