@@ -1,11 +1,14 @@
 //! What a gap costs: a stream that is filled in another order than the one it was sealed in, beside the
-//! same stream in order. In memory, where no disk hides the work.
+//! same stream in order. In memory, where no disk hides the work. The clock runs while the store works on
+//! a group, which is copied before: a node stores what it has just received, and a group drawn from all
+//! over the memory of this bench would measure the bench's own cache misses.
 
 use crate::clock;
 use crate::table::Row;
 use crate::unopened;
 use anyhow::Result;
 use std::path::Path;
+use std::time::Duration;
 use vault::{Admitted, Store};
 use vitals::envelope::Envelope;
 use vitals::ids::{DeviceId, Genesis, StreamId};
@@ -13,7 +16,7 @@ use vitals::ids::{DeviceId, Genesis, StreamId};
 const ENVELOPES: u64 = 100_000;
 /// As many at once as a busy gateway sends.
 const GROUP: usize = 64;
-/// Runs of each order; the quickest counts.
+/// Runs of each order; the quickest counts, for each group.
 const RUNS: usize = 5;
 /// Times the cost of filling in order.
 const GOAL: f64 = 1.5;
@@ -21,19 +24,39 @@ const GENESIS: Genesis = Genesis([7; 32]);
 
 type Sealed = (Envelope, Vec<u8>);
 
-/// Seconds that a new store takes for these.
-fn fill(base: &Path, sealed: &[&Sealed]) -> Result<f64> {
+/// What a new store takes for each group of these.
+fn fill(base: &Path, sealed: &[&Sealed]) -> Result<Vec<Duration>> {
     let folder = tempfile::Builder::new().prefix("aceso-bench-").tempdir_in(base)?;
     let store = Store::create(folder.path(), GENESIS)?;
-    let began = clock::instant();
+    let mut took = Vec::with_capacity(sealed.len().div_ceil(GROUP));
     for group in sealed.chunks(GROUP) {
-        let group: Vec<_> = group.iter().map(|(envelope, bytes)| Admitted::new(envelope, bytes)).collect();
+        let received: Vec<Sealed> = group.iter().map(|sealed| (*sealed).clone()).collect();
+        let group: Vec<_> = received.iter().map(|(envelope, bytes)| Admitted::new(envelope, bytes)).collect();
+        let began = clock::instant();
         store.append(&group)?;
+        took.push(began.elapsed());
     }
-    let took_s = began.elapsed().as_secs_f64();
     let gaps = store.gaps(StreamId([1; 16]), 1);
     anyhow::ensure!(store.size() == ENVELOPES && gaps.is_empty(), "not everything was stored: {gaps:?}");
-    Ok(took_s)
+    Ok(took)
+}
+
+/// The quickest of some runs, group by group: what else runs on the machine delays a few groups of each.
+#[derive(Default)]
+struct Quickest(Vec<Duration>);
+
+impl Quickest {
+    fn take(&mut self, run: Vec<Duration>) {
+        if self.0.is_empty() {
+            self.0 = run;
+        } else {
+            self.0.iter_mut().zip(run).for_each(|(best, took)| *best = took.min(*best));
+        }
+    }
+
+    fn sum_s(&self) -> f64 {
+        self.0.iter().sum::<Duration>().as_secs_f64()
+    }
 }
 
 /// Every place below `len` once, in no order that means anything.
@@ -66,14 +89,16 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
     for (name, order) in orders {
         let order: Vec<&Sealed> = order.into_iter().map(|at| &sealed[at]).collect();
         // In turns: the machine is not the same from one moment to the next.
-        let mut best = (f64::INFINITY, f64::INFINITY);
+        let (mut usual, mut this) = (Quickest::default(), Quickest::default());
         for _ in 0..RUNS {
-            best = (best.0.min(fill(&base, &in_order)?), best.1.min(fill(&base, &order)?));
+            usual.take(fill(&base, &in_order)?);
+            this.take(fill(&base, &order)?);
         }
-        let ratio = best.1 / best.0;
+        let (usual_s, this_s) = (usual.sum_s(), this.sum_s());
+        let ratio = this_s / usual_s;
         let row =
-            Row::new(format!("100,000 envelopes of one stream stored: {name}"), format!("{:.3} s", best.1));
-        let row = row.beside(format!("in order: {:.3} s", best.0), ratio);
+            Row::new(format!("100,000 envelopes of one stream stored: {name}"), format!("{this_s:.3} s"));
+        let row = row.beside(format!("in order: {usual_s:.3} s"), ratio);
         rows.push(row.goal(format!("≤ {GOAL}"), ratio <= GOAL));
     }
     Ok(rows)
