@@ -69,7 +69,15 @@ pub(crate) struct LedgerConfig {
     traitors_survived: Option<usize>,
     /// Blocks in an epoch, when the node founds a ledger of its own.
     pub(crate) epoch_blocks: Option<u64>,
+    /// Epochs whose transactions are kept.
+    pub(crate) keep_epochs: Option<u64>,
+    /// Keep all blocks, for ever.
+    #[serde(default)]
+    pub(crate) keep_all_blocks: bool,
 }
+
+/// Epochs whose transactions a node keeps that serves JSON-RPC: clients come back for receipts.
+const EPOCHS_KEPT_FOR_CLIENTS: u64 = 512;
 
 /// Another organisation's validator.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -117,6 +125,18 @@ impl LedgerConfig {
             || !self.peers.is_empty()
             || self.max_faulty != 0
             || self.epoch_blocks.is_some()
+            || self.keep_epochs.is_some()
+            || self.keep_all_blocks
+    }
+
+    /// What is kept of past blocks. `serves` others that ask for receipts and events.
+    pub(crate) fn history(&self, serves: bool) -> ledger::History {
+        match self.keep_epochs {
+            _ if self.keep_all_blocks => ledger::History::All,
+            Some(epochs) => ledger::History::Epochs(epochs),
+            None if serves => ledger::History::Epochs(EPOCHS_KEPT_FOR_CLIENTS),
+            None => ledger::History::default(),
+        }
     }
 }
 

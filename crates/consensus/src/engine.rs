@@ -6,6 +6,7 @@
 //! Compiling an instance of [`run`] takes most of this crate's build time: the node has one, the
 //! simulation of the tests another. Keep code that changes often out of these files.
 
+mod archive;
 mod config;
 mod epoch;
 mod finalized;
@@ -103,6 +104,8 @@ pub struct Settings<P: Platform> {
     pub(crate) genesis: Block,
     pub(crate) heartbeat: Duration,
     pub(crate) leader_timeout: Duration,
+    /// Blocks and certificates that are kept for others, the latest; none: all.
+    pub(crate) keep_blocks: Option<u64>,
     /// Prefix of every storage partition; empty on disk, one per validator in a simulation.
     pub(crate) partition: String,
     pub(crate) peers: P::Peers,
@@ -203,6 +206,8 @@ struct Engine<P: Platform> {
     /// Number of the next peer set, and the peers of the last one.
     next_peer_set: u64,
     tracked: Option<PeerAddresses>,
+    /// Blocks that are kept for others, the latest; none: all.
+    keep_blocks: Option<u64>,
     gossip: Handle<()>,
     requests: Handle<()>,
 }
@@ -248,7 +253,10 @@ async fn start<P: Platform>(
     let resolver = marshal_resolver::init(context.child("marshal_resolver"), backfill, channels.backfill);
 
     // Marshal keeps blocks and certificates, and hands out final blocks in order.
-    let (finalizations, blocks) = storage::open_archives(&context, &partition, &page_cache).await?;
+    let keep_blocks = settings.keep_blocks.map(|keep| keep.max(2 * epoch_blocks.get()));
+    let lowest = keep_blocks.map_or(0, |keep| machine.committed().0.saturating_sub(keep));
+    let kept = archive::Kept { latest: keep_blocks.is_some(), from: lowest };
+    let (finalizations, blocks) = storage::open_archives(&context, &partition, &page_cache, kept).await?;
     // Certificates of an epoch can only be checked once its committee is known.
     schemes.enter(Epoch::zero(), Set::from_iter_dedup(committee));
     let base = machine.snapshot_base();
@@ -313,6 +321,7 @@ async fn start<P: Platform>(
         addresses,
         next_peer_set: 0,
         tracked: None,
+        keep_blocks,
         gossip,
         requests,
     })
@@ -411,6 +420,9 @@ impl<P: Platform> Engine<P> {
         }
         if height == last {
             self.epochs.advance(EpochRoot::of(block.inner().header()));
+            if let Some(below) = self.keep_blocks.and_then(|keep| height.get().checked_sub(keep)) {
+                self.marshal.prune(Height::new(below));
+            }
         }
         // Acknowledge last: from then on marshal may forget that this block must be delivered.
         acknowledgement.acknowledge();

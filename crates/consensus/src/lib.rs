@@ -48,7 +48,7 @@ pub use peer_status::{PeerStatus, PeerStatusTable};
 pub use peers::Peer;
 pub use request_response::{ProtocolViolation, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, RequestResponse};
 pub use start_checks::UnsafeStart;
-pub use validator::{Config, EPOCH_BLOCKS, StartError, Status, Validator, settings};
+pub use validator::{Config, EPOCH_BLOCKS, KEEP_BLOCKS, StartError, Status, Validator, settings};
 
 use commonware_cryptography::{ed25519, sha256};
 

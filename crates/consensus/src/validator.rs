@@ -55,7 +55,14 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// What gives blocks their times; `None`: the machine's clock, held through its steps.
     pub clock: Option<Arc<dyn NodeClock>>,
+    /// Final blocks that are kept for validators that were away, the latest, at least two epochs; `None` keeps
+    /// all.
+    pub keep_blocks: Option<u64>,
 }
+
+/// Default of [`Config::keep_blocks`]: three days of an idle ledger of several validators, and two of one with a
+/// few patients. Who was away for longer cannot follow any more.
+pub const KEEP_BLOCKS: u64 = 1 << 19;
 
 impl Config {
     /// The defaults of a committee of one: a block every two seconds when idle, and nothing listens.
@@ -69,6 +76,7 @@ impl Config {
             listen: None,
             peers: Vec::new(),
             clock: None,
+            keep_blocks: Some(KEEP_BLOCKS),
         }
     }
 
@@ -200,6 +208,7 @@ pub fn settings<P: Platform>(
         genesis,
         heartbeat: config.heartbeat,
         leader_timeout: config.leader_timeout,
+        keep_blocks: config.keep_blocks,
         partition,
         peers,
         blocker,

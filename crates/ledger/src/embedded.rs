@@ -33,8 +33,42 @@ pub struct Config {
     pub folder: PathBuf,
     /// How its validator runs. Its journals are inside the ledger's folder.
     pub agreement: ConsensusConfig,
-    /// What is kept of past blocks, and memory bounds.
+    /// Memory bounds, and how many states are kept.
     pub machine: machine::Config,
+    /// What is kept of past blocks; it goes before what [`Self::machine`] and [`Self::agreement`] say of that.
+    pub history: History,
+}
+
+/// What is kept of past blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// Everything, for ever.
+    All,
+    /// Transactions, receipts and events of the latest epochs, this many and at least two; headers and what
+    /// other validators need to follow of the latest [`consensus::KEEP_BLOCKS`] blocks.
+    Epochs(u64),
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self::Epochs(EPOCHS_MIN)
+    }
+}
+
+/// Fewest epochs whose transactions are kept.
+pub const EPOCHS_MIN: u64 = 2;
+
+impl History {
+    /// Blocks whose transactions are kept, and blocks whose headers are.
+    fn blocks(self, epoch_blocks: u64, keep_states: u64) -> (Option<u64>, Option<u64>) {
+        match self {
+            Self::All => (None, None),
+            Self::Epochs(epochs) => {
+                let bodies = epochs.max(EPOCHS_MIN).saturating_mul(epoch_blocks).max(keep_states);
+                (Some(bodies), Some(consensus::KEEP_BLOCKS.max(bodies)))
+            }
+        }
+    }
 }
 
 impl Config {
@@ -43,7 +77,7 @@ impl Config {
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         let agreement = ConsensusConfig::new(folder.join(JOURNALS));
-        Self { folder, agreement, machine: machine::Config::default() }
+        Self { folder, agreement, machine: machine::Config::default(), history: History::default() }
     }
 
     /// The defaults of one validator, or follower, among several.
@@ -139,7 +173,10 @@ impl EmbeddedChain {
         let broken = |source| OpenError::Folder { folder: folder.clone(), source };
         Os.make_folder(folder).map_err(broken)?;
         let me = crate::validator_key(&keys.validator).ok_or(OpenError::NotAKey)?;
-        let machine = Machine::open_with(folder, document, &config.machine)?;
+        let (keep_bodies, keep_headers) =
+            config.history.blocks(document.epoch_blocks, config.machine.keep_states);
+        let kept = machine::Config { keep_bodies, keep_headers, ..config.machine };
+        let machine = Machine::open_with(folder, document, &kept)?;
         let pool = Pool::new(machine.clone());
         let account = Account::open(&keys.sender, folder, machine.clone(), pool.clone())?;
         // Makes the names of new files durable.
@@ -157,7 +194,8 @@ impl EmbeddedChain {
         let replica =
             Arc::new(Replica::new(machine.clone(), pool.clone()).with_committee_changes(committee_changes));
         replica.keep_evidence_in(folder).map_err(broken)?;
-        let validator = Validator::start(&config.agreement, document, &keys.validator, replica.clone())?;
+        let agreement = ConsensusConfig { keep_blocks: keep_headers, ..config.agreement.clone() };
+        let validator = Validator::start(&agreement, document, &keys.validator, replica.clone())?;
         let (status, peer_statuses) = (validator.watch(), validator.peer_statuses());
         let epoch_blocks = document.epoch_blocks;
         let validator = Mutex::new(validator);

@@ -27,5 +27,5 @@ mod simulation;
 
 pub use chain::Chain;
 pub use consensus::{EPOCH_BLOCKS, NodeClock, Peer, Status, public_key as validator_key};
-pub use embedded::{Config, EmbeddedChain, Keys, OpenError};
+pub use embedded::{Config, EPOCHS_MIN, EmbeddedChain, History, Keys, OpenError};
 pub use replica::Stats;

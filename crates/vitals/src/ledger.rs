@@ -43,6 +43,13 @@ pub enum LedgerError {
     Busy(String),
     /// The ledger is down; alarms and admission go on without it.
     Down(String),
+    /// This node has removed the block that was asked for.
+    Pruned {
+        /// Its height.
+        height: u64,
+        /// The lowest height that is kept.
+        from: u64,
+    },
 }
 
 impl fmt::Display for LedgerError {
@@ -51,6 +58,9 @@ impl fmt::Display for LedgerError {
             Self::Refused(why) => write!(f, "the ledger refused: {why}"),
             Self::Busy(why) => write!(f, "the ledger is busy, try again: {why}"),
             Self::Down(why) => write!(f, "the ledger is down: {why}"),
+            Self::Pruned { height, from } => {
+                write!(f, "block {height} is pruned: this node keeps blocks from {from} on")
+            }
         }
     }
 }

@@ -45,6 +45,8 @@
     let shown = null;
     try {
       const answer = await fetch(`/ledger/heads/${seen.height}`, { headers: { accept: 'application/json' } });
+      // Pruned: nothing to compare with any more. The newest block takes its place.
+      if (answer.status === 410) { asked = Date.now(); newer(); return; }
       if (!answer.ok || answer.redirected) return;
       shown = await answer.json();
     } catch { return; } // the line is down: that has its own banner

@@ -264,6 +264,11 @@ impl Error {
         .retry_after(5)
     }
 
+    /// It was here, and is removed.
+    fn pruned(text: impl Into<String>) -> Self {
+        Self::new(Reason::NotFound, StatusCode::GONE, "inbox", "This is pruned", text)
+    }
+
     fn waiting(text: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self::new(Reason::Unavailable, status, "stale", "Not possible right now", text).retry_after(5)
@@ -291,6 +296,7 @@ impl From<ClinicError> for Error {
             ClinicError::Elsewhere => Self::other_ledger(sentence(&why.to_string())),
             // Trying again would not help.
             ClinicError::Ledger(LedgerError::Refused(why)) => Self::wrong(&sentence(&why)),
+            ClinicError::Ledger(why @ LedgerError::Pruned { .. }) => Self::pruned(sentence(&why.to_string())),
             ClinicError::Ledger(why) => Self::waiting(sentence(&why.to_string())),
             // The vault or the store failed: the details are for the operator's log.
             _ => Self::failed(),

@@ -48,6 +48,13 @@ peers = [
 # How many faulty validators the committee must survive: f needs 3f+1 authorities, or the node does not start.
 max_faulty = 0
 
+# Epochs (of 128 blocks) whose transactions, receipts and events this node keeps, at least 2. Without this line
+# 2, or 512 with [rpc]. What is older is pruned: proofs of it still hold, pages and JSON-RPC say that it is pruned.
+keep_epochs = 2
+
+# True keeps every block for ever: about 150 MB a day for each organisation that is at work.
+keep_all_blocks = false
+
 # Ethereum's JSON-RPC, for tools and applications that read the ledger or send transactions. Without this
 # table nothing listens.
 [rpc]

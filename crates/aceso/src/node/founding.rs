@@ -107,6 +107,7 @@ pub(super) fn settings(config: &NodeConfig, ledger: PathBuf) -> ledger::Config {
         agreement.leader_timeout = agreement.leader_timeout.max(agreement.heartbeat + BLOCK_PROPAGATION);
     }
     agreement.max_faulty = config.ledger.max_faulty;
+    settings.history = config.ledger.history(config.rpc.is_some());
     settings
 }
 

@@ -81,6 +81,10 @@ impl Search<'_> {
             {
                 return Some(Some(Found { size, height: line.height, time_ms: line.time_ms }));
             }
+            // Whose the pruned ones were is not known: an earlier anchor may be among them.
+            if blocks.pruned {
+                return None;
+            }
             match blocks.next {
                 Some(next) => before = next.min(before - 1),
                 // Genesis is reached, or what was pruned: only the first says that there was none.

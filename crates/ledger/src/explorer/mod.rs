@@ -70,6 +70,11 @@ impl<'a> ChainExplorer<'a> {
         bytes.map(|bytes| BlockHeader::decode(&bytes).map_err(down)).transpose()
     }
 
+    /// Were there transactions in this block that are removed?
+    fn is_pruned(&self, header: &BlockHeader, raws: &[Vec<u8>]) -> bool {
+        raws.is_empty() && header.transactions_root != self.machine.genesis_header().transactions_root
+    }
+
     fn raws(&self, height: u64) -> Result<Vec<Vec<u8>>, LedgerError> {
         if height == 0 { Ok(Vec::new()) } else { self.machine.transactions(height).map_err(down) }
     }
@@ -96,6 +101,7 @@ impl<'a> ChainExplorer<'a> {
             leader: header.leader,
             leader_org: operators.get(&header.leader).copied(),
             transactions,
+            pruned: false,
             summaries: Vec::new(),
         }
     }
@@ -127,10 +133,15 @@ impl<'a> ChainExplorer<'a> {
                 found.next = Some(height + 1);
                 break;
             }
-            // The answer ends at pruned blocks, as at genesis.
+            // The answer ends at pruned blocks, as at genesis; some of an epoch's last ones are left further down.
             let Some(header) = self.header(height)? else { break };
             let raws = self.raws(height)?;
             let mut line = self.line(&header, raws.len(), &operators);
+            line.pruned = self.is_pruned(&header, &raws);
+            if line.pruned && query.org.is_some() {
+                found.pruned = true;
+                break;
+            }
             for raw in &raws {
                 let enough = line.summaries.len() == SUMMARIES_MAX;
                 if enough || scanned > SCAN_TRANSACTIONS_MAX + crate::machine::BLOCK_TXS_MAX {
@@ -152,7 +163,13 @@ impl<'a> ChainExplorer<'a> {
     }
 
     pub(crate) fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError> {
-        let Some(header) = self.header(height)? else { return Ok(None) };
+        let Some(header) = self.header(height)? else {
+            if height > self.tip() {
+                return Ok(None);
+            }
+            let from = self.machine.kept().map_err(down)?.headers;
+            return Err(LedgerError::Pruned { height, from });
+        };
         let raws = self.raws(height)?;
         let mut transactions = Vec::new();
         for (index, raw) in raws.iter().enumerate().skip(first).take(TRANSACTIONS_MAX) {
@@ -160,6 +177,7 @@ impl<'a> ChainExplorer<'a> {
             transactions.push(self.transaction_of(raw, Some(place))?);
         }
         let mut line = self.line(&header, raws.len(), &self.operators()?);
+        line.pruned = self.is_pruned(&header, &raws);
         for raw in raws.iter().take(SUMMARIES_MAX) {
             line.summaries.push(self.summary(&parsed(raw)?));
         }

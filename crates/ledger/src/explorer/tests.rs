@@ -4,6 +4,7 @@
 use super::*;
 use crate::account;
 use crate::contracts::Contracts;
+use crate::machine::Config;
 use crate::machine::tests::{Ward, consent, enrol, gateway, grant, org, person, sensor};
 use vitals::break_glass::{BreakGlass, SignedBreakGlass, Verdict};
 use vitals::explorer::TxAction;
@@ -177,4 +178,34 @@ fn validators_proposals_and_turns_are_read_from_the_state() {
     assert_eq!((coming.since_epoch, coming.endpoint.as_str()), (2, "new.example:9000"));
     let turns = through(&ward, |explorer| explorer.turns(&authorities.committee)).unwrap();
     assert_eq!((turns.len(), turns[0].led, turns[0].skipped, turns[0].last_led), (1, 1, 0, Some(1)));
+}
+
+#[test]
+fn a_pruned_block_is_named_and_not_taken_for_an_empty_one() {
+    let config = Config { keep_states: 3, keep_bodies: Some(4), keep_headers: Some(8), ..Config::default() };
+    let mut ward = Ward::keeping(1, config);
+    for key in 1..=12 {
+        ward.done(0, &gateway(key));
+    }
+    ward.block(&[]);
+    through(&ward, |explorer| {
+        let lines = explorer.blocks(&all(40)).unwrap().blocks;
+        let told: Vec<_> = lines.iter().map(|line| (line.height, line.transactions, line.pruned)).collect();
+        let expected: Vec<_> = (6..=13)
+            .rev()
+            .map(|height| (height, usize::from((10..13).contains(&height)), height < 10))
+            .collect();
+        assert_eq!(told, expected);
+        assert!(explorer.block(7, 0).unwrap().unwrap().line.pruned);
+        // Asked for one organisation's, the answer ends where nobody knows any more whose they were.
+        let ours = explorer.blocks(&BlockQuery { org: Some(org(0)), ..all(40) }).unwrap();
+        let heights: Vec<u64> = ours.blocks.iter().map(|line| line.height).collect();
+        assert!(heights == [12, 11, 10] && ours.pruned && ours.next.is_none(), "{ours:?}");
+        assert!(!explorer.block(13, 0).unwrap().unwrap().line.pruned, "it never carried any");
+        let why = explorer.block(3, 0).unwrap_err();
+        assert_eq!(why, LedgerError::Pruned { height: 3, from: 6 });
+        assert_eq!(why.to_string(), "block 3 is pruned: this node keeps blocks from 6 on");
+        assert!(explorer.block(14, 0).unwrap().is_none(), "not there yet");
+        assert!(explorer.block(0, 0).unwrap().is_some(), "genesis stays");
+    });
 }

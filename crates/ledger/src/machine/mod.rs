@@ -29,7 +29,7 @@ pub use nodes::{NODE_CACHE_BYTES, NodeFault};
 pub use reads::{Call, Called};
 pub use receipt::{REVERT_BYTES_MAX, Receipt};
 pub(crate) use state::{Flat, State};
-pub use store::{FinalBlock, FoundHeights, Summary};
+pub use store::{FinalBlock, FoundHeights, Kept, Summary};
 pub use tables::StoreError;
 pub use view::View;
 
@@ -71,9 +71,11 @@ pub enum MachineError {
 pub struct Config {
     /// Number of latest heights whose state can be read and proven; at least one.
     pub keep_states: u64,
-    /// Number of latest heights whose transactions and receipts are kept; `None` keeps all. Headers are kept
-    /// for ever.
+    /// Number of latest heights whose transactions and receipts are kept; `None` keeps all.
     pub keep_bodies: Option<u64>,
+    /// Number of latest heights whose headers are kept, at least as many as bodies and states; `None` keeps all.
+    /// The headers of epochs' last blocks are kept for ever.
+    pub keep_headers: Option<u64>,
     /// Memory for trie nodes.
     pub node_cache_bytes: usize,
     /// Most changed slots and accounts in the write buffer before they are written to the flat state.
@@ -85,6 +87,7 @@ impl Default for Config {
         Self {
             keep_states: KEEP_STATES,
             keep_bodies: None,
+            keep_headers: None,
             node_cache_bytes: NODE_CACHE_BYTES,
             write_buffer_changes_max: WRITE_BUFFER_CHANGES_MAX,
         }
@@ -312,8 +315,8 @@ impl Machine {
         match self.0.store.digest(height)? {
             Some(committed) if committed == *digest => Ok(true),
             Some(_) => Err(MachineError::Misfit { height, why: "another block is committed at this height" }),
-            // This node never had the blocks below a snapshot's height.
-            None if height < self.0.store.base()? => Ok(true),
+            // Pruned, or from before the snapshot this ledger began with: final long ago.
+            None if height < self.0.store.kept()?.headers => Ok(true),
             None => Err(StoreError::Damaged("a header is missing").into()),
         }
     }
@@ -327,7 +330,15 @@ impl Machine {
         self.0.store.base()
     }
 
-    /// Header bytes of a committed height.
+    /// What is kept of past blocks here.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn kept(&self) -> Result<Kept, StoreError> {
+        self.0.store.kept()
+    }
+
+    /// Header bytes of a committed height; none if it is pruned, or from before the snapshot.
     ///
     /// # Errors
     /// If the store fails.

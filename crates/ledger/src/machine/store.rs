@@ -10,8 +10,8 @@ use super::prune::Pruner;
 use super::receipt::Receipt;
 use super::state::{Flat, State};
 use super::tables::{
-    HEADERS, META, PLACES, RECEIPTS, ROOTS, STALE, StoreError, TRANSACTIONS, create_tables, io, number,
-    write_flat,
+    HEADERS, META, PLACES, PRUNED_BODIES, PRUNED_HEADERS, RECEIPTS, ROOTS, STALE, StoreError, TRANSACTIONS,
+    create_tables, io, number, write_flat,
 };
 use super::write_buffer;
 use alloy_primitives::B256;
@@ -37,6 +37,15 @@ pub struct FinalBlock<'a, T> {
     pub transactions: &'a [T],
     /// The result of its execution on its parent.
     pub executed: &'a Executed,
+}
+
+/// The lowest heights of which something is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Headers from this height on, beside genesis and the last blocks of epochs.
+    pub headers: u64,
+    /// Transactions, receipts and events from this height on.
+    pub bodies: u64,
 }
 
 mod index;
@@ -264,6 +273,15 @@ impl Store {
     pub(crate) fn base(&self) -> Result<u64, StoreError> {
         let tx = io!(self.database.begin_read())?;
         Ok(number(&io!(tx.open_table(META))?, "base")?.unwrap_or(0))
+    }
+
+    /// What is kept of past blocks.
+    pub(crate) fn kept(&self) -> Result<Kept, StoreError> {
+        let tx = io!(self.database.begin_read())?;
+        let meta = io!(tx.open_table(META))?;
+        let base = number(&meta, "base")?.unwrap_or(0);
+        let from = |key| Ok::<_, StoreError>(number(&meta, key)?.unwrap_or(0).max(base));
+        Ok(Kept { headers: from(PRUNED_HEADERS)?, bodies: from(PRUNED_BODIES)? })
     }
 
     pub(crate) fn digest(&self, height: u64) -> Result<Option<Hash>, StoreError> {

@@ -23,6 +23,16 @@ pub(super) const PLACES: TableDefinition<&[u8; 32], (u64, u32)> = TableDefinitio
 /// Height → accounts changed, accounts emptied, slots changed; each list with its length (4) before it.
 pub(super) const WRITE_BUFFER: TableDefinition<u64, &[u8]> = TableDefinition::new("late flat changes");
 
+/// Digest of a header → its height.
+pub(super) const HEIGHTS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("heights");
+/// Height → gas used (8) ‖ Ethereum logs bloom (256); absent where a block has no transactions.
+pub(super) const SUMMARIES: TableDefinition<u64, &[u8; SUMMARY_BYTES]> = TableDefinition::new("summaries");
+pub(super) const SUMMARY_BYTES: usize = 8 + 256;
+
+/// Single values: bodies, and headers, below these heights are removed.
+pub(super) const PRUNED_BODIES: &str = "bodies removed below";
+pub(super) const PRUNED_HEADERS: &str = "headers removed below";
+
 /// Why the store does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

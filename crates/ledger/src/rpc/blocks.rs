@@ -28,20 +28,24 @@ impl Backend {
         })
     }
 
-    /// The first height whose transactions, receipts and events this node has kept. What it never had (before a
+    /// The first height of which this node tells whether there were events, and which block it was. What it never had (before a
     /// snapshot) or let go is refused by its height, never answered with null or with nothing.
     pub(super) fn kept_from(&self) -> Result<u64, RpcRefusal> {
-        Ok(match self.machine.base()? {
+        let never_had = match self.machine.base()? {
             0 => 0,
             base => base + 1,
-        })
+        };
+        Ok(self.machine.kept()?.headers.max(never_had))
     }
 
     pub(super) fn block_at(&self, height: u64, work: &mut WorkBudget) -> Result<Block, RpcRefusal> {
         work.spend(budget::BLOCK)?;
         let header = self.machine.header(height)?;
-        // A node that began with a snapshot has no blocks from before it.
-        Block::read(header.ok_or_else(|| RpcRefusal::not_found(format!("block {height} is not kept here")))?)
+        let Some(header) = header else {
+            let from = self.machine.kept()?.headers;
+            return Err(RpcRefusal::pruned(&format!("block {height} is pruned"), from));
+        };
+        Block::read(header)
     }
 
     /// A block's transactions, or that they are not kept any more.
@@ -49,19 +53,21 @@ impl Backend {
         let transactions = self.machine.transactions(block.header.height)?;
         let empty = self.machine.genesis_header().transactions_root;
         if transactions.is_empty() && block.header.transactions_root != empty {
-            return Err(not_kept(block.header.height));
+            return Err(self.pruned_body(block.header.height)?);
         }
         Ok(transactions)
     }
 
     pub(super) fn receipts_of(&self, block: &Block, count: usize) -> Result<Vec<Receipt>, RpcRefusal> {
         let receipts = self.machine.receipts(block.header.height)?;
-        if receipts.len() == count { Ok(receipts) } else { Err(not_kept(block.header.height)) }
+        if receipts.len() == count { Ok(receipts) } else { Err(self.pruned_body(block.header.height)?) }
     }
-}
 
-fn not_kept(height: u64) -> RpcRefusal {
-    RpcRefusal::not_found(format!("the transactions of block {height} are not kept here any more"))
+    fn pruned_body(&self, height: u64) -> Result<RpcRefusal, RpcRefusal> {
+        let from = self.machine.kept()?.bodies;
+        let what = format!("the transactions of block {height} are not kept here any more");
+        Ok(RpcRefusal::pruned(&what, from))
+    }
 }
 
 impl Session<'_> {
@@ -189,6 +195,8 @@ impl Session<'_> {
             return Err(RpcRefusal::not_found("there is no such block yet"));
         };
         let count = count.min(FEE_BLOCKS_MAX).min(newest + 1);
+        // A shorter history than was asked for is allowed where the rest is not there.
+        let count = count.min((newest + 1).saturating_sub(self.backend.kept_from()?)).max(1.min(count));
         let oldest = newest + 1 - count;
         let rows = usize::try_from(count).unwrap_or(0);
         self.work.spend(budget::HEIGHT * count)?;

@@ -57,6 +57,14 @@ impl RpcRefusal {
         Self::with(-32001, why)
     }
 
+    /// It was there, and this node has removed it.
+    pub(super) fn pruned(what: &str, from: u64) -> Self {
+        Self::with(
+            -32001,
+            format!("pruned history unavailable: {what}; this node keeps them from block {from} on"),
+        )
+    }
+
     /// A transaction nobody may send.
     pub(super) fn rejected(why: impl Into<String>) -> Self {
         Self::with(-32003, why)

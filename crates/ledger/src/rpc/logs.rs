@@ -127,7 +127,7 @@ impl Backend {
         if from < kept_from {
             let last = to.min(kept_from - 1);
             return Err(RpcRefusal::not_found(format!(
-                "blocks {from} to {last} are not kept here: ask from block {kept_from} on"
+                "pruned history unavailable: blocks {from} to {last} are not kept here: ask from block {kept_from} on"
             )));
         }
         Ok(Some(from..=to))
@@ -176,6 +176,11 @@ impl Backend {
         work: &mut WorkBudget,
     ) -> Result<(Vec<Value>, u64), RpcRefusal> {
         let (start, end) = heights.into_inner();
+        // Silence would read as "there were none".
+        let kept_from = self.kept_from()?;
+        if start < kept_from {
+            return Err(RpcRefusal::pruned(&format!("the events of block {start} are pruned"), kept_from));
+        }
         let (mut found, mut next) = (Vec::new(), start);
         loop {
             let page = self.machine.heights_with(next..=end, PAGE_BLOCKS, |bloom| wanted.maybe_in(bloom))?;

@@ -8,7 +8,8 @@ mod sends;
 
 use super::*;
 use crate::account::address_of;
-use crate::machine::tests::{Ward, secret};
+use crate::machine::Config;
+use crate::machine::tests::{Ward, gateway, secret};
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEnvelope, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex};
@@ -76,7 +77,12 @@ fn sign_legacy(org: u8, tx: TxLegacy) -> Vec<u8> {
 
 impl Scene {
     fn new() -> Self {
-        Self::over(Ward::with(2))
+        Self::keeping(Config::default())
+    }
+
+    /// Over a ledger that keeps so much.
+    fn keeping(config: Config) -> Self {
+        Self::over(Ward::keeping(2, config))
     }
 
     fn over(ward: Ward) -> Self {

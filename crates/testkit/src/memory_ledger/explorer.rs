@@ -29,6 +29,7 @@ impl MemoryLedger {
             leader: self.document.committee[0],
             leader_org: Some(self.org()),
             transactions: block.acts.len(),
+            pruned: false,
             summaries: block.acts.iter().take(SUMMARIES_MAX).map(told).collect(),
         }
     }
@@ -74,7 +75,7 @@ impl Explorer for MemoryLedger {
             .map(|block| self.line(block))
             .collect();
         let next = blocks.last().map(|block| block.height).filter(|height| *height > 1);
-        Ok(Blocks { blocks, next })
+        Ok(Blocks { blocks, next, pruned: false })
     }
 
     fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError> {

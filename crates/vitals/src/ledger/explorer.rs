@@ -52,6 +52,8 @@ pub struct Blocks {
     pub blocks: Vec<BlockLine>,
     /// Ask on with [`BlockQuery::before`] at this height; nothing once genesis is reached.
     pub next: Option<u64>,
+    /// The answer ends because the transactions of the next block are pruned: whose they were is not known here.
+    pub pruned: bool,
 }
 
 /// One block in a list.
@@ -71,8 +73,10 @@ pub struct BlockLine {
     pub leader: [u8; 32],
     /// The proposer's organisation, if the ledger names one.
     pub leader_org: Option<OrgId>,
-    /// How many transactions it carries.
+    /// How many transactions it carries; none if they are pruned.
     pub transactions: usize,
+    /// It carried transactions, and this node has removed them.
+    pub pruned: bool,
     /// The first of them (of the organisation that was asked for), at most [`SUMMARIES_MAX`].
     pub summaries: Vec<TransactionSummary>,
 }
@@ -345,7 +349,7 @@ pub trait Explorer: Send + Sync {
     /// The block at `height` with its transactions from the `first` on; nothing if it is not final here.
     ///
     /// # Errors
-    /// As [`Self::blocks`].
+    /// As [`Self::blocks`], and [`LedgerError::Pruned`].
     fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError>;
 
     /// A transaction that is final here, or waits for a block.

@@ -116,7 +116,12 @@ impl Operator {
                 let checkpoint = Checkpoint::decode(&bytes).context("the checkpoint")?;
                 let height = checkpoint.known.height;
                 let header = own.machine().header(height)?;
-                let header = header.with_context(|| format!("the own ledger has no block {height} yet"))?;
+                let header = header.with_context(|| match height <= own.machine().tip().height {
+                    true => format!(
+                        "block {height} is pruned at this node: have a checkpoint of a newer block made"
+                    ),
+                    false => format!("the own ledger has no block {height} yet"),
+                })?;
                 checkpoint::agree(&document, &proof, &header, &checkpoint)?;
                 checkpoint
             }

@@ -1,18 +1,12 @@
 //! The indexes for blocks, transactions and events, written with their block.
 
 use super::super::receipt::Receipt;
-use super::super::tables::{HEADERS, PLACES, RECEIPTS, StoreError, io};
+use super::super::tables::{HEADERS, HEIGHTS, PLACES, RECEIPTS, SUMMARIES, SUMMARY_BYTES, StoreError, io};
 use super::Store;
 use alloy_primitives::Bloom;
-use redb::{ReadableDatabase, TableDefinition};
+use redb::ReadableDatabase;
 use vitals::ids::Hash;
 use vitals::proof::header::BlockHeader;
-
-/// Digest of a header → its height.
-const HEIGHTS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("heights");
-/// Height → gas used (8) ‖ Ethereum logs bloom (256); absent where a block has no transactions.
-const SUMMARIES: TableDefinition<u64, &[u8; SUMMARY_BYTES]> = TableDefinition::new("summaries");
-const SUMMARY_BYTES: usize = 8 + 256;
 
 /// Gas and events of a block's transactions, in short.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -79,7 +79,13 @@ fn device(key: u8) -> DeviceId {
 
 /// Keeps little, and nothing in memory.
 fn frugal() -> Config {
-    Config { keep_states: 3, keep_bodies: Some(5), node_cache_bytes: 0, write_buffer_changes_max: 12 }
+    Config {
+        keep_states: 3,
+        keep_bodies: Some(5),
+        keep_headers: None,
+        node_cache_bytes: 0,
+        write_buffer_changes_max: 12,
+    }
 }
 
 #[test]
@@ -153,6 +159,108 @@ fn nothing_piles_up_where_the_state_does_not_grow() {
     }
     audit(&ward.machine);
     assert!(rows(&ward.machine) <= most + 20, "{} nodes, {most} before", rows(&ward.machine));
+}
+
+/// Commits empty blocks; every hundredth names a committee, as an epoch's last one does.
+fn idle(ward: &mut Ward, blocks: u64) {
+    let none: [Vec<u8>; 0] = [];
+    for _ in 0..blocks {
+        ward.now_ms += 2_000;
+        let executed = ward.machine.execute(&ward.machine.view().snapshot(), ward.next_env(), &none).unwrap();
+        let mut header = ward.header(&executed);
+        if header.height % 100 == 99 {
+            header.committee = vec![[3; 32]];
+        }
+        ward.machine.commit(&header, &none, &executed).unwrap();
+    }
+}
+
+#[test]
+fn headers_go_by_policy_and_those_of_epochs_ends_stay() {
+    let config = Config { keep_headers: Some(40), ..frugal() };
+    let mut ward = Ward::keeping(1, config);
+    ward.done(0, &gateway(1));
+    let first = ward.machine.tip();
+    idle(&mut ward, 250);
+    let tip = ward.machine.tip().height;
+    let kept = ward.machine.kept().unwrap();
+    assert_eq!(kept, Kept { headers: tip + 1 - 40, bodies: tip + 1 - 5 });
+    for height in 0..=tip {
+        let stays = height == 0 || height % 100 == 99 || height >= kept.headers;
+        assert_eq!(ward.machine.header(height).unwrap().is_some(), stays, "{height}");
+        if let Some(header) = ward.machine.header(height).unwrap() {
+            let found = ward.machine.height_of(&vitals::proof::header::digest(&header)).unwrap();
+            assert_eq!(found, Some(height));
+        }
+    }
+    assert_eq!(ward.machine.height_of(&first.digest).unwrap(), None);
+    // Consensus may deliver again what is pruned by now: it was final.
+    assert!(ward.machine.is_committed(1, &first.digest).unwrap());
+    assert!(ward.machine.is_committed(99, &[1; 32]).is_err(), "another block than the one that is known");
+    let mut ward = ward.reopened();
+    assert_eq!(ward.machine.kept().unwrap(), kept);
+    idle(&mut ward, 10);
+    assert_eq!(ward.machine.kept().unwrap().headers, kept.headers + 10);
+    audit(&ward.machine);
+}
+
+#[test]
+fn a_ledger_that_kept_everything_is_pruned_once_it_is_told_to() {
+    let mut ward = Ward::with(1);
+    for key in 1..=60 {
+        ward.done(0, &gateway(key));
+    }
+    assert_eq!(ward.machine.kept().unwrap(), Kept::default());
+    ward.config = Config { keep_states: 3, keep_bodies: Some(5), keep_headers: Some(7), ..Config::default() };
+    let mut ward = ward.reopened();
+    // A bounded part with every block.
+    for key in 61..=65 {
+        ward.done(0, &gateway(key));
+    }
+    assert_eq!(ward.machine.kept().unwrap(), Kept { headers: 59, bodies: 61 });
+    assert!(ward.machine.transactions(1).unwrap().is_empty() && ward.machine.header(1).unwrap().is_none());
+    // And what it did stays.
+    assert!(ward.machine.view().device(device(1)).unwrap().is_some());
+    audit(&ward.machine);
+}
+
+/// Bytes of the file that hold something.
+fn used_bytes(machine: &Machine) -> u64 {
+    let tx = machine.0.store.database().begin_write().unwrap();
+    let stats = tx.stats().unwrap();
+    stats.stored_bytes() + stats.metadata_bytes()
+}
+
+/// A year of an idle ledger, computed from some thousand blocks of it.
+#[test]
+fn an_idle_ledger_grows_by_less_than_a_gigabyte_a_year() {
+    const YEAR_MS: u64 = 365 * 86_400_000;
+    let config = Config { keep_bodies: Some(256), keep_headers: Some(1_000), ..Config::default() };
+    let mut ward = Ward::keeping(1, config);
+    ward.done(0, &gateway(1));
+    idle(&mut ward, 400);
+    let early = used_bytes(&ward.machine);
+    idle(&mut ward, 600);
+    // Until here nothing was removed: what a header costs while it is kept.
+    let header = (used_bytes(&ward.machine) - early) / 600;
+    idle(&mut ward, 1_000);
+    let full = used_bytes(&ward.machine);
+    idle(&mut ward, 3_000);
+    // From here on what is added is removed later, but the headers of epochs' ends.
+    let each = (used_bytes(&ward.machine).saturating_sub(full)) * 1_000 / 3_000;
+    for (who, heartbeat_ms) in [("alone", 2_000), ("among others", 500)] {
+        let blocks = YEAR_MS / heartbeat_ms;
+        let window = header * consensus::KEEP_BLOCKS.min(blocks);
+        let rest = blocks * each / 1_000;
+        println!(
+            "an idle ledger {who}, a block each {heartbeat_ms} ms: {header} B a header for the latest {}, then {each} B \
+             for 1,000 blocks: state file after a year {} MB, unpruned {} MB",
+            consensus::KEEP_BLOCKS,
+            (window + rest) / 1_000_000,
+            header * blocks / 1_000_000,
+        );
+        assert!(window + rest < 600_000_000, "{who}: {} bytes", window + rest);
+    }
 }
 
 #[test]

@@ -141,8 +141,13 @@ impl StorageBackend for Lossy {
     }
 }
 
-const CONFIG: Config =
-    Config { keep_states: 2, keep_bodies: Some(3), node_cache_bytes: 16 << 10, write_buffer_changes_max: 12 };
+const CONFIG: Config = Config {
+    keep_states: 2,
+    keep_bodies: Some(3),
+    keep_headers: Some(4),
+    node_cache_bytes: 16 << 10,
+    write_buffer_changes_max: 12,
+};
 const BLOCKS: u8 = 7;
 
 fn open(disk: &Lossy, document: &GenesisDocument) -> Option<Machine> {
@@ -212,7 +217,11 @@ fn a_crash_at_any_step_of_the_ledger_file_keeps_every_height_whole() {
                 let durable = durable.unwrap_or(0);
                 assert!((durable..=durable + 2).contains(&tip.height), "{scene}: {tip:?} after {durable}");
                 let header = machine.header(tip.height).unwrap();
-                assert_eq!(header, reference.header(tip.height).unwrap(), "{scene}");
+                assert!(header.is_some(), "{scene}: its own header");
+                // The whole run has pruned its oldest headers.
+                if let Some(there) = reference.header(tip.height).unwrap() {
+                    assert_eq!(header, Some(there), "{scene}");
+                }
                 audit(&machine);
                 drop(machine);
                 assert_eq!(work(&disk, &scribe, BLOCKS), Some(reference.tip().height), "{scene}");

@@ -251,3 +251,38 @@ fn a_proof_verifies_against_the_state_root() {
     let many: Vec<_> = (0..=PROOF_SLOTS_MAX).map(|slot| format!("{slot:#x}")).collect();
     assert_eq!(scene.refused("eth_getProof", json!([sender(0), many, "latest"])).0, -32602);
 }
+
+#[test]
+fn what_is_pruned_is_said_by_name_and_never_passed_over() {
+    let config = Config { keep_states: 3, keep_bodies: Some(4), keep_headers: Some(8), ..Config::default() };
+    let mut scene = Scene::keeping(config);
+    let mut hashes = Vec::new();
+    for key in 1..=12 {
+        let tx = scene.ward.next(0, &gateway(key));
+        hashes.push(hex::encode_prefixed(scene.ward.block(&[tx]).transaction_hashes()[0]));
+    }
+    let pruned = |method: &str, params: Value| {
+        let (code, why) = scene.refused(method, params);
+        assert!(code == -32001 && why.starts_with("pruned history unavailable"), "{method}: {code} {why}");
+        why
+    };
+    let why = pruned("eth_getBlockByNumber", json!(["0x2", false]));
+    assert!(why.contains("block 2 is pruned") && why.contains("from block 5 on"), "{why}");
+    let why = pruned("eth_getBlockByNumber", json!(["0x6", false]));
+    assert!(
+        why.contains("the transactions of block 6 are not kept here any more")
+            && why.contains("from block 9 on"),
+        "{why}"
+    );
+    pruned("eth_getBlockTransactionCountByNumber", json!(["0x6"]));
+    pruned("eth_getBlockReceipts", json!(["0x6"]));
+    pruned("eth_getLogs", json!([{ "fromBlock": "0x0", "toBlock": "latest" }]));
+    pruned("eth_getLogs", json!([{ "fromBlock": "0x8", "toBlock": "0x8" }]));
+    // What is kept is as before; what is not there is not there.
+    assert_eq!(scene.ask("eth_getBlockByNumber", json!(["0x9", false]))["transactions"][0], hashes[8]);
+    assert_eq!(scene.ask("eth_getTransactionReceipt", json!([hashes[9]]))["status"], "0x1");
+    assert_eq!(scene.ask("eth_getTransactionReceipt", json!([hashes[2]])), Value::Null);
+    assert_eq!(scene.ask("eth_getBlockByNumber", json!(["0x99", false])), Value::Null);
+    assert!(scene.ask("eth_getLogs", json!([{ "fromBlock": "0x9", "toBlock": "latest" }])).is_array());
+    assert_eq!(scene.ask("eth_feeHistory", json!(["0xa", "latest", []]))["oldestBlock"], "0x5");
+}

@@ -83,6 +83,8 @@ struct Line {
     skipped: Option<String>,
     summaries: Vec<SummaryLine>,
     more: usize,
+    /// There were transactions, which are not kept any more.
+    pruned: bool,
     /// How many blocks without transactions stand here, and the oldest of them.
     quiet: Option<(usize, u64, String)>,
 }
@@ -123,7 +125,7 @@ fn lines(app: &App, blocks: &[BlockLine]) -> Vec<Line> {
     };
     let mut lines: Vec<Line> = Vec::new();
     for block in blocks {
-        let quiet = block.transactions == 0 && block.skipped == 0;
+        let quiet = block.transactions == 0 && block.skipped == 0 && !block.pruned;
         let before = lines.last_mut().and_then(|line| line.quiet.as_mut());
         match before.filter(|_| quiet) {
             Some((count, oldest, shown)) => {
@@ -137,6 +139,7 @@ fn lines(app: &App, blocks: &[BlockLine]) -> Vec<Line> {
                 skipped: skipped(block.skipped),
                 summaries: block.summaries.iter().map(line).collect(),
                 more: block.transactions.saturating_sub(block.summaries.len()),
+                pruned: block.pruned,
                 quiet: quiet.then(|| (1, block.height, format::count(block.height))),
             }),
         }
