@@ -251,6 +251,15 @@ fn check_ledger(ledger: &LedgerConfig) -> Result<()> {
         ledger.genesis.is_none() || ledger.epoch_blocks.is_none(),
         "[ledger] epoch_blocks stands in the genesis document; give it only to found a ledger alone"
     );
+    anyhow::ensure!(
+        ledger.keep_epochs.is_none_or(|epochs| epochs >= ledger::EPOCHS_MIN),
+        "[ledger] keep_epochs must be at least {}",
+        ledger::EPOCHS_MIN
+    );
+    anyhow::ensure!(
+        !(ledger.keep_all_blocks && ledger.keep_epochs.is_some()),
+        "[ledger] has keep_epochs and keep_all_blocks: choose one"
+    );
     Ok(())
 }
 
@@ -311,6 +320,22 @@ mod tests {
         assert_eq!(of("listen = '0.0.0.0:9700'"), None);
         assert_eq!(of("listen = '10.0.0.7:9700'").unwrap(), "10.0.0.7:9700");
         assert_eq!(of("listen = '0.0.0.0:9700'\naddress = 'h.example:1'").unwrap(), "h.example:1");
+    }
+
+    #[test]
+    fn what_is_kept_of_past_blocks_is_read_and_fewer_than_two_epochs_are_refused() {
+        let of = |lines: &str, serves| {
+            let node = "data_dir = '/d'\npassphrase_file = '/p'\n[ledger]\n";
+            parse_node(&format!("{node}{lines}")).map(|(config, _)| config.ledger.history(serves))
+        };
+        assert_eq!(of("", false).unwrap(), ledger::History::Epochs(2));
+        assert_eq!(of("", true).unwrap(), ledger::History::Epochs(EPOCHS_KEPT_FOR_CLIENTS));
+        assert_eq!(of("keep_epochs = 7\n", true).unwrap(), ledger::History::Epochs(7));
+        assert_eq!(of("keep_all_blocks = true\n", false).unwrap(), ledger::History::All);
+        let few = of("keep_epochs = 1\n", false).unwrap_err().to_string();
+        assert!(few.contains("keep_epochs must be at least 2"), "{few}");
+        let both = of("keep_epochs = 9\nkeep_all_blocks = true\n", false).unwrap_err().to_string();
+        assert!(both.contains("choose one"), "{both}");
     }
 
     #[test]

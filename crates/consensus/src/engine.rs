@@ -55,6 +55,9 @@ use rand_core::CryptoRng;
 use schemes::Schemes;
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
+/// Fewest final blocks that are kept, whatever is configured: the next proposer reads the times of the last ones.
+const KEEP_BLOCKS_MIN: u64 = 64;
+
 /// Why a running validator gave up. The node goes on without its ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -72,6 +75,15 @@ pub enum Fault {
     )]
     RolledBack {
         /// Height of the state.
+        height: u64,
+    },
+    /// The state is older than what is kept of past blocks.
+    #[error(
+        "the state in this folder lacks the blocks from {height} on, and they are not kept here any more: bring back \
+         the whole folder from the same moment, or join again with a new validator key and a snapshot"
+    )]
+    BlockPruned {
+        /// The first block it lacks.
         height: u64,
     },
     /// A part of the engine ended.
@@ -253,9 +265,8 @@ async fn start<P: Platform>(
     let resolver = marshal_resolver::init(context.child("marshal_resolver"), backfill, channels.backfill);
 
     // Marshal keeps blocks and certificates, and hands out final blocks in order.
-    let keep_blocks = settings.keep_blocks.map(|keep| keep.max(2 * epoch_blocks.get()));
-    let lowest = keep_blocks.map_or(0, |keep| machine.committed().0.saturating_sub(keep));
-    let kept = archive::Kept { latest: keep_blocks.is_some(), from: lowest };
+    let keep_blocks = settings.keep_blocks.map(|keep| keep.max(2 * epoch_blocks.get()).max(KEEP_BLOCKS_MIN));
+    let kept = archive::Kept { latest: keep_blocks, committed: machine.committed().0 };
     let (finalizations, blocks) = storage::open_archives(&context, &partition, &page_cache, kept).await?;
     // Certificates of an epoch can only be checked once its committee is known.
     schemes.enter(Epoch::zero(), Set::from_iter_dedup(committee));

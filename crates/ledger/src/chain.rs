@@ -112,6 +112,10 @@ impl Chain for EmbeddedChain {
         let machine = self.machine();
         let down = |why: crate::machine::StoreError| LedgerError::Down(why.to_string());
         let mut events = Vec::new();
+        let from = machine.kept().map_err(down)?.bodies;
+        if (*heights.start()).max(1) < from && *heights.start() <= *heights.end() {
+            return Err(LedgerError::Refused(format!("events before height {from} are not kept here")));
+        }
         // Height 0 has no receipts.
         for height in (*heights.start()).max(1)..=(*heights.end()).min(machine.tip().height) {
             for raw in machine.transactions(height).map_err(down)? {

@@ -1,6 +1,7 @@
 //! Transactions waiting for a block: checked once, queued by sender and nonce, taken from all senders in
 //! fair shares. Gas is free, so shares and caps keep one sender from crowding out the others.
 
+mod outcomes;
 mod queues;
 
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 
 use crate::machine::{BLOCK_TXS_MAX, InvalidTx, Machine, Snapshot, StoreError, View};
 use alloy_primitives::{Address, keccak256};
+use outcomes::Outcomes;
 use parking_lot::{Mutex, MutexGuard};
 use queues::{Handover, Queues};
 use std::sync::Arc;
@@ -124,6 +126,7 @@ pub struct Pool(Arc<Shared>);
 struct Shared {
     machine: Machine,
     queues: Mutex<Queues>,
+    outcomes: Outcomes,
     arrived: Notify,
     submitted: Notify,
 }
@@ -135,6 +138,7 @@ impl Pool {
         Self(Arc::new(Shared {
             machine,
             queues: Mutex::default(),
+            outcomes: Outcomes::default(),
             arrived: Notify::new(),
             submitted: Notify::new(),
         }))
@@ -273,7 +277,14 @@ impl Pool {
     /// each commit.
     pub fn committed(&self, view: &View) {
         let next = |sender: &Address| view.sends_for(*sender).map(|_| view.nonce(*sender));
-        self.queues().settle(next, view.tip().time_ms.saturating_sub(WAIT_MAX_MS));
+        let settled = self.queues().settle(next, view.tip().time_ms.saturating_sub(WAIT_MAX_MS));
+        for hash in settled {
+            // Nothing if it was dropped, or another transaction used its nonce.
+            match self.0.machine.outcome(&hash) {
+                Ok(outcome) => self.0.outcomes.remember(hash, outcome),
+                Err(why) => tracing::error!(%why, "The outcome of a transaction cannot be read: {why}"),
+            }
+        }
     }
 
     /// Removes a transaction that cannot be part of a block. Its sender's later ones wait until another one
@@ -297,14 +308,15 @@ impl Pool {
         self.queues().len()
     }
 
-    /// The outcome of a transaction.
+    /// The outcome of a transaction. Of one that was submitted here it is known for some time longer than its block
+    /// is kept: a node that catches up prunes hundreds of blocks between two questions.
     ///
     /// # Errors
     /// If the store fails or is damaged.
     pub fn outcome(&self, transaction: &Hash) -> Result<Outcome, StoreError> {
         // The pool first: the second read then sees a commit in between.
         let waiting = self.queues().contains(transaction);
-        let committed = self.0.machine.outcome(transaction)?;
+        let committed = self.0.machine.outcome(transaction)?.or_else(|| self.0.outcomes.of(transaction));
         Ok(committed.unwrap_or(if waiting { Outcome::Pending } else { Outcome::Unknown }))
     }
 

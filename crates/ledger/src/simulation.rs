@@ -2,6 +2,7 @@
 //! Four organisations on a simulated network and a simulated clock: the production wiring, with
 //! real execution, under loss, a crash, a partition and a restart. The seed decides everything.
 
+mod away;
 mod campaign;
 mod clocks;
 mod crashes;
@@ -66,12 +67,13 @@ struct TestCommittee {
     net: SimulatedNetwork,
     folder: std::path::PathBuf,
     document: GenesisDocument,
+    keep_blocks: u64,
 }
 
 impl TestCommittee {
     fn on(context: deterministic::Context, folder: std::path::PathBuf, document: GenesisDocument) -> Self {
         let net = SimulatedNetwork::new(&context);
-        Self { context, net, folder, document }
+        Self { context, net, folder, document, keep_blocks: consensus::KEEP_BLOCKS }
     }
 
     async fn boot(&self, index: usize, life: u32) -> Member {
@@ -93,6 +95,8 @@ impl TestCommittee {
         let replica =
             Arc::new(Replica::new(machine.clone(), pool.clone()).with_committee_changes(committee_changes));
         let mut config = Config::new(folder);
+        // Stories of wrong clocks keep all blocks, the others the latest: both forms of the archive are simulated.
+        config.keep_blocks = clock.is_none().then_some(self.keep_blocks);
         config.clock = clock;
         config.heartbeat = Duration::from_millis(500);
         config.leader_timeout = Duration::from_secs(1);

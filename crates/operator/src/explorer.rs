@@ -62,6 +62,9 @@ pub struct Blocks {
     pub blocks: Vec<BlockSummary>,
     /// Older ones lie below this height, if there are any.
     pub next: Option<u64>,
+    /// The answer ends here because older blocks, or whose their transactions were, are not kept at this node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pruned: bool,
 }
 
 /// One block in a list.
@@ -81,8 +84,11 @@ pub struct BlockSummary {
     pub leader: String,
     /// The leader's organisation.
     pub leader_organisation: Option<String>,
-    /// How many transactions it has.
+    /// How many transactions it has; none if they are pruned.
     pub transactions: usize,
+    /// It had transactions, which are not kept at this node any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pruned: bool,
     /// The first few of them.
     #[serde(rename = "told")]
     pub summaries: Vec<Summary>,

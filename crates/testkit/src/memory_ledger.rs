@@ -56,6 +56,8 @@ struct MemoryBlock {
     height: u64,
     time_ms: u64,
     acts: Vec<(ActId, Act)>,
+    /// There were acts.
+    pruned: bool,
 }
 
 fn p256_says(signer: &[u8], digest: &Hash, signature: &[u8]) -> bool {
@@ -111,7 +113,7 @@ impl MemoryLedger {
             submitted: 0,
             down: false,
             suspended: HashMap::new(),
-            blocks: vec![MemoryBlock { height: 1, time_ms: now_ms, acts: Vec::new() }],
+            blocks: vec![MemoryBlock { height: 1, time_ms: now_ms, acts: Vec::new(), pruned: false }],
             withholding_withdrawals: false,
             policy: Some(true),
             policies_asked: 0,
@@ -147,7 +149,7 @@ impl MemoryLedger {
         let (left, acts): (Vec<_>, Vec<_>) =
             std::mem::take(&mut state.pool).into_iter().partition(|(_, act)| withheld(act));
         state.pool = left;
-        state.blocks.push(MemoryBlock { height, time_ms: now_ms, acts: acts.clone() });
+        state.blocks.push(MemoryBlock { height, time_ms: now_ms, acts: acts.clone(), pruned: false });
         for (id, act) in acts {
             let outcome = match state.model.apply(SENDER, &act, height, now_ms) {
                 Ok(()) => Outcome::Done { height },
@@ -213,6 +215,14 @@ impl MemoryLedger {
     /// This node keeps no block below this height any more.
     pub fn prune(&self, below: u64) {
         self.state().blocks.retain(|block| block.height >= below);
+    }
+
+    /// This node keeps what was done in blocks below this height no longer; their headers stay.
+    pub fn prune_transactions(&self, below: u64) {
+        for block in self.state().blocks.iter_mut().filter(|block| block.height < below) {
+            block.pruned |= !block.acts.is_empty();
+            block.acts.clear();
+        }
     }
 
     /// The directory suspends a person.

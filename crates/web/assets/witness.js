@@ -45,10 +45,13 @@
     let shown = null;
     try {
       const answer = await fetch(`/ledger/heads/${seen.height}`, { headers: { accept: 'application/json' } });
-      // Pruned: nothing to compare with any more. The newest block takes its place.
-      if (answer.status === 410) { asked = Date.now(); newer(); return; }
-      if (!answer.ok || answer.redirected) return;
-      shown = await answer.json();
+      if (answer.status === 410 && height > seen.height) {
+        // Pruned: there is nothing to compare with any more, and the newest block takes its place.
+        shown = { digest: seen.digest };
+      } else {
+        if (!answer.ok || answer.redirected) return;
+        shown = await answer.json();
+      }
     } catch { return; } // the line is down: that has its own banner
     asked = Date.now();
     if (shown.digest === null) {

@@ -52,8 +52,8 @@ max_faulty = 0
 # 2, or 512 with [rpc]. What is older is pruned: proofs of it still hold, pages and JSON-RPC say that it is pruned.
 keep_epochs = 2
 
-# True keeps every block for ever: about 150 MB a day for each organisation that is at work.
-keep_all_blocks = false
+# True keeps every block for ever, instead: about 150 MB a day for each organisation that is at work.
+# keep_all_blocks = true
 
 # Ethereum's JSON-RPC, for tools and applications that read the ledger or send transactions. Without this
 # table nothing listens.

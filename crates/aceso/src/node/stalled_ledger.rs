@@ -42,6 +42,10 @@ pub(super) fn watch(chain: &Arc<EmbeddedChain>, me: [u8; 32], epoch_blocks: u64,
 async fn warn(chain: &EmbeddedChain, me: [u8; 32], epoch_blocks: u64, peers: &[PeerConfig]) {
     let view = chain.view();
     let height = chain.tip().height;
+    if let Some(sentence) = chain.left_behind() {
+        tracing::warn!(height, "No new block after height {height}: {sentence}");
+        return;
+    }
     let Ok(committee) = view.committee((height + 1) / epoch_blocks) else { return };
     let mut addresses: BTreeMap<[u8; 32], String> = view
         .validators()

@@ -34,6 +34,15 @@ impl Clinic {
     }
 }
 
+/// The organisation's newest anchor at or below a height.
+enum Newest {
+    Anchor(Found),
+    /// There is none.
+    Nowhere,
+    /// It would be in a block whose transactions are pruned.
+    Pruned,
+}
+
 struct Search<'a> {
     explorer: &'a dyn Explorer,
     clinic: &'a Clinic,
@@ -43,31 +52,33 @@ struct Search<'a> {
 impl Search<'_> {
     /// The first anchor that covers the leaf, given a height at which one is known to.
     fn first(&mut self, index: u64, covered_at: u64) -> Option<Found> {
-        let mut first = self.newest(covered_at)?.filter(|found| found.size > index)?;
-        // Below `bare` no anchor covers the leaf; by doubling steps, then by halving what is between.
-        let (mut bare, mut step) = (None, 1);
-        while bare.is_none() {
+        let Newest::Anchor(mut first) = self.newest(covered_at)? else { return None };
+        if first.size <= index {
+            return None;
+        }
+        // Below `bare` no anchor covers the leaf, or that is pruned; by doubling steps, then by halving what is between.
+        let mut step = 1;
+        let (mut bare, mut pruned) = loop {
             let below = first.height.saturating_sub(step);
             match self.newest(below)? {
-                Some(found) if found.size > index => first = found,
-                _ => bare = Some(below),
+                Newest::Anchor(found) if found.size > index => first = found,
+                other => break (below, matches!(other, Newest::Pruned)),
             }
             step *= 2;
-        }
-        let mut bare = bare?;
+        };
         while first.height - bare > 1 {
             let middle = bare + (first.height - bare) / 2;
             match self.newest(middle)? {
-                Some(found) if found.size > index => first = found,
-                _ => bare = middle,
+                Newest::Anchor(found) if found.size > index => first = found,
+                other => (bare, pruned) = (middle, matches!(other, Newest::Pruned)),
             }
         }
-        Some(first)
+        // An earlier one may be among what is pruned.
+        (!pruned).then_some(first)
     }
 
-    /// The organisation's newest anchor at or below a height; an inner none if there is none there. An
-    /// outer none if that cannot be said.
-    fn newest(&mut self, height: u64) -> Option<Option<Found>> {
+    /// Nothing if that cannot be said.
+    fn newest(&mut self, height: u64) -> Option<Newest> {
         let mut before = height.checked_add(1)?;
         loop {
             self.questions += 1;
@@ -79,19 +90,17 @@ impl Search<'_> {
             if let Some(line) = blocks.blocks.first()
                 && let Some(size) = self.anchored_in(line.height)?
             {
-                return Some(Some(Found { size, height: line.height, time_ms: line.time_ms }));
+                return Some(Newest::Anchor(Found { size, height: line.height, time_ms: line.time_ms }));
             }
-            // Whose the pruned ones were is not known: an earlier anchor may be among them.
             if blocks.pruned {
-                return None;
+                return Some(Newest::Pruned);
             }
             match blocks.next {
                 Some(next) => before = next.min(before - 1),
-                // Genesis is reached, or what was pruned: only the first says that there was none.
-                None => return self.explorer.block(1, usize::MAX).ok()?.map(|_| None),
+                None => return Some(Newest::Nowhere),
             }
             if before == 0 {
-                return Some(None);
+                return Some(Newest::Nowhere);
             }
         }
     }

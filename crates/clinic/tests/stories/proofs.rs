@@ -223,6 +223,8 @@ fn a_proof_says_since_when_its_own_entry_is_final_whatever_was_anchored_later() 
     assert_eq!(since(&ward).0, Some(first), "a restart forgets no time");
     ward.beats(&mut gateway, 700, 2);
     ward.anchor();
+    ward.ledger.prune(first.height - 1);
+    assert_eq!(since(&ward).0, Some(first), "what it takes is there");
     ward.ledger.prune(first.height + 1);
     assert_eq!(since(&ward).0, None, "a node that cannot know does not guess");
 }

@@ -1,8 +1,8 @@
 //! Final blocks or their certificates, by height: all of them, or those of the latest heights.
 //!
-//! An archive of all of them needs little memory and is never shortened. One of the latest is shortened a few
-//! thousand heights at a time, and needs about forty bytes of memory for each that it holds. What was kept in the
-//! other way is taken over once, at the start.
+//! An archive of all of them needs little memory and is never shortened. One of the latest is shortened a section
+//! at a time, and needs about forty bytes of memory for each height that it holds. What was kept in the other way is
+//! taken over once, at the start.
 
 use crate::{Digest, Finalization, Scheme, block::Block};
 use commonware_codec::CodecShared;
@@ -10,27 +10,50 @@ use commonware_consensus::{
     marshal::store::{Blocks, Certificates},
     types::Height,
 };
-use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef};
+use commonware_runtime::{
+    self as runtime, Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef,
+};
 use commonware_storage::{
     archive::{self, Identifier, immutable, prunable},
+    metadata,
     translator::EightCap,
 };
 use commonware_utils::{NZU64, NZUsize};
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
-/// Heights that are removed together.
-const HEIGHTS_PER_SECTION: u64 = 16_384;
+/// Most heights of a section: they are removed together.
+const SECTION_HEIGHTS_MAX: u64 = 16_384;
+/// Fewest heights of a section.
+const SECTION_HEIGHTS_MIN: u64 = 16;
+/// Sections of what is kept, about. What is removed late is at most one of them.
+const SECTIONS: u64 = 32;
+/// Most heights that are taken over by an archive of the latest: some seconds of a start, and nine hours of an idle
+/// ledger of several validators.
+const TAKEN_OVER_MAX: u64 = 1 << 16;
 /// Items that are taken over between two syncs.
 const TAKEN_OVER_AT_ONCE: u64 = 4_096;
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kept {
-    /// The latest blocks only.
-    pub(super) latest: bool,
-    /// The lowest height that is still wanted.
-    pub(super) from: u64,
+    /// This many of the latest heights; none: all.
+    pub(super) latest: Option<u64>,
+    /// The height of the state.
+    pub(super) committed: u64,
 }
+
+impl Kept {
+    /// The lowest height that is taken over from the other form: nobody watches while a node starts.
+    fn lowest_taken_over(self) -> u64 {
+        let latest = self.latest.map(|latest| latest.min(TAKEN_OVER_MAX));
+        latest.map_or(0, |latest| self.committed.saturating_sub(latest))
+    }
+}
+
+/// The partitions of an archive of all items.
+const WHOLE_PARTITIONS: [&str; 5] = ["metadata", "freezer-table", "freezer-key", "freezer-value", "ordinal"];
+/// The partitions of one of the latest.
+const LATEST_PARTITIONS: [&str; 3] = ["latest-metadata", "latest-key", "latest-value"];
 
 type Whole<R, V> = immutable::Archive<R, Digest, V>;
 type Latest<R, V> = prunable::Archive<EightCap, R, Digest, V>;
@@ -53,25 +76,50 @@ impl<R: Clock + Spawner + Storage + Metrics, V: CodecShared<Cfg: Clone>> FinalAr
         kept: Kept,
         digest: impl Fn(&V) -> Digest,
     ) -> Result<Self, archive::Error> {
-        let other = if kept.latest { format!("{name}-metadata") } else { format!("{name}-latest-key") };
-        let taken_over = context.scan(&other).await.is_ok_and(|blobs| !blobs.is_empty());
         let whole = |context| Whole::init(context, whole(&name, page_cache.clone(), codec.clone()));
-        let latest = |context| Latest::init(context, latest(&name, page_cache.clone(), codec.clone()));
-        Ok(match (kept.latest, taken_over) {
-            (false, false) => Self::Whole(whole(context).await?),
-            (true, false) => Self::Latest(latest(context).await?),
-            (false, true) => {
+        let (section, lowest) = (section_heights(kept.latest), kept.lowest_taken_over());
+        let latest =
+            |context| Latest::init(context, latest(&name, page_cache.clone(), codec.clone(), section));
+        Ok(if kept.latest.is_none() {
+            if any_exists(&context, &name, &LATEST_PARTITIONS).await? {
                 let before = latest(context.child("before")).await?;
                 let now = whole(context).await?;
-                Self::Whole(take_over(before, now, &name, kept.from, digest).await?)
+                Self::Whole(take_over(before, now, &name, lowest, digest).await?)
+            } else {
+                Self::Whole(whole(context).await?)
             }
-            (true, true) => {
-                let before = whole(context.child("before")).await?;
-                let now = latest(context).await?;
-                Self::Latest(take_over(before, now, &name, kept.from, digest).await?)
-            }
+        } else if any_exists(&context, &name, &WHOLE_PARTITIONS).await? {
+            let before = whole(context.child("before")).await?;
+            let now = latest(context).await?;
+            Self::Latest(take_over(before, now, &name, lowest, digest).await?)
+        } else {
+            Self::Latest(latest(context).await?)
         })
     }
+}
+
+/// Heights of a section. A section keeps its length on disk: everything from 2^19 heights on has the longest, less is
+/// for tests.
+fn section_heights(latest: Option<u64>) -> NonZeroU64 {
+    let heights = latest.map_or(SECTION_HEIGHTS_MAX, |latest| latest / SECTIONS);
+    NonZeroU64::new(heights.clamp(SECTION_HEIGHTS_MIN, SECTION_HEIGHTS_MAX)).unwrap_or(NonZeroU64::MIN)
+}
+
+/// Is there a file of an archive in one of these forms? All its partitions are looked at: a crash while one was removed
+/// leaves some of them.
+///
+/// # Errors
+/// If a folder cannot be read: an archive that is taken for missing would be begun anew.
+async fn any_exists(context: &impl Storage, name: &str, form: &[&str]) -> Result<bool, archive::Error> {
+    for partition in form {
+        match context.scan(&format!("{name}-{partition}")).await {
+            Ok(files) if files.is_empty() => {}
+            Ok(_) => return Ok(true),
+            Err(runtime::Error::PartitionMissing(_)) => {}
+            Err(why) => return Err(metadata::Error::Runtime(why).into()),
+        }
+    }
+    Ok(false)
 }
 
 /// Copies what is wanted from one archive to the other and removes the first. A crash in between leaves both, and
@@ -89,13 +137,13 @@ where
 {
     let ranges: Vec<(u64, u64)> = from.ranges_from(lowest).collect();
     tracing::info!(name, ?ranges, "Taking over what was kept of past blocks in another form");
-    let mut copied = 0;
+    let mut copied: u64 = 0;
     for (first, last) in ranges {
         for height in first.max(lowest)..=last {
             let Some(item) = from.get(Identifier::Index(height)).await? else { continue };
             to = to.put(height, digest(&item), &item).await?;
             copied += 1;
-            if copied % TAKEN_OVER_AT_ONCE == 0 {
+            if copied.is_multiple_of(TAKEN_OVER_AT_ONCE) {
                 to = to.sync().await?;
             }
         }
@@ -106,20 +154,22 @@ where
 }
 
 fn whole<C>(name: &str, page_cache: CacheRef, codec_config: C) -> immutable::Config<C> {
+    let [metadata, table, key, value, ordinal] =
+        WHOLE_PARTITIONS.map(|partition| format!("{name}-{partition}"));
     immutable::Config {
-        metadata_partition: format!("{name}-metadata"),
-        freezer_table_partition: format!("{name}-freezer-table"),
+        metadata_partition: metadata,
+        freezer_table_partition: table,
         freezer_table_initial_size: 1 << 12,
         freezer_table_resize_frequency: 4,
         freezer_table_resize_chunk_size: 1 << 10,
-        freezer_key_partition: format!("{name}-freezer-key"),
+        freezer_key_partition: key,
         freezer_key_page_cache: page_cache,
         freezer_key_write_buffer: NZUsize!(1 << 20),
-        freezer_value_partition: format!("{name}-freezer-value"),
+        freezer_value_partition: value,
         freezer_value_write_buffer: NZUsize!(1 << 20),
         freezer_value_target_size: 1 << 30,
         freezer_value_compression: None,
-        ordinal_partition: format!("{name}-ordinal"),
+        ordinal_partition: ordinal,
         ordinal_write_buffer: NZUsize!(1 << 20),
         items_per_section: NZU64!(262_144),
         replay_buffer: NZUsize!(1 << 20),
@@ -127,16 +177,22 @@ fn whole<C>(name: &str, page_cache: CacheRef, codec_config: C) -> immutable::Con
     }
 }
 
-fn latest<C>(name: &str, page_cache: CacheRef, codec_config: C) -> prunable::Config<EightCap, C> {
+fn latest<C>(
+    name: &str,
+    page_cache: CacheRef,
+    codec_config: C,
+    section: NonZeroU64,
+) -> prunable::Config<EightCap, C> {
+    let [metadata, key, value] = LATEST_PARTITIONS.map(|partition| format!("{name}-{partition}"));
     prunable::Config {
         translator: EightCap,
-        metadata_partition: format!("{name}-latest-metadata"),
-        key_partition: format!("{name}-latest-key"),
+        metadata_partition: metadata,
+        key_partition: key,
         key_page_cache: page_cache,
-        value_partition: format!("{name}-latest-value"),
+        value_partition: value,
         compression: None,
         codec_config,
-        items_per_section: NZU64!(HEIGHTS_PER_SECTION),
+        items_per_section: section,
         key_write_buffer: NZUsize!(1 << 18),
         value_write_buffer: NZUsize!(1 << 18),
         replay_buffer: NZUsize!(1 << 20),
@@ -265,108 +321,4 @@ impl<R: Clock + Spawner + Storage + Metrics> Blocks for FinalArchive<R, Arc<Bloc
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-    use commonware_cryptography::Digestible as _;
-    use commonware_runtime::{Runner as _, Supervisor as _, tokio as runtime};
-    use commonware_utils::NZU16;
-    use std::path::Path;
-    use vitals::proof::header::BlockHeader;
-
-    const ALL: Kept = Kept { latest: false, from: 0 };
-
-    type Archive = FinalArchive<runtime::Context, Arc<Block>>;
-
-    fn block(height: u64) -> Arc<Block> {
-        let header = BlockHeader {
-            epoch: 0,
-            view: height,
-            leader: [1; 32],
-            parent_view: height.saturating_sub(1),
-            parent: [2; 32],
-            height,
-            time_ms: height,
-            state_root: [3; 32],
-            transactions_root: crate::block::list_root([]),
-            receipts_root: [5; 32],
-            extra: [0; 32],
-            committee: Vec::new(),
-        };
-        Arc::new(Block::new(header, Vec::new()).unwrap())
-    }
-
-    /// Opens the archive in a folder and does something with it, as one life of a node.
-    fn life<T: Send + 'static, F>(
-        folder: &Path,
-        kept: Kept,
-        act: impl FnOnce(Archive) -> F + Send + 'static,
-    ) -> T
-    where
-        F: Future<Output = T> + Send,
-    {
-        let config = runtime::Config::new().with_worker_threads(1).with_storage_directory(folder.to_owned());
-        runtime::Runner::new(config).start(move |context| async move {
-            let page_cache = CacheRef::new(NZU16!(4096), NZUsize!(64));
-            let name = String::from("blocks");
-            let archive =
-                Archive::open(context.child("archive"), name, &page_cache, (), kept, |block| block.digest());
-            act(archive.await.unwrap()).await
-        })
-    }
-
-    async fn put_all(mut archive: Archive, heights: std::ops::Range<u64>) -> Archive {
-        for height in heights {
-            let block = block(height);
-            archive = Blocks::put(archive, block.digest(), &block).await.unwrap();
-        }
-        Blocks::sync(archive).await.unwrap()
-    }
-
-    async fn has(archive: &Archive, height: u64) -> bool {
-        let found = Blocks::get(archive, Identifier::Index(height)).await.unwrap();
-        found.is_some_and(|found| found.digest() == block(height).digest())
-    }
-
-    #[test]
-    fn an_archive_of_the_latest_blocks_is_shortened_and_stays_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let latest = Kept { latest: true, from: 0 };
-        life(folder.path(), latest, |archive| async move {
-            let archive = put_all(archive, 0..2 * HEIGHTS_PER_SECTION + 100).await;
-            assert!(has(&archive, 0).await);
-            let archive = Blocks::prune(archive, Height::new(HEIGHTS_PER_SECTION + 7)).await.unwrap();
-            // Whole sections go; nothing that is wanted does.
-            assert!(
-                !has(&archive, HEIGHTS_PER_SECTION - 1).await && has(&archive, HEIGHTS_PER_SECTION).await
-            );
-            Blocks::sync(archive).await.unwrap();
-        });
-        life(folder.path(), latest, |archive| async move {
-            assert!(!has(&archive, 5).await && has(&archive, HEIGHTS_PER_SECTION + 7).await);
-            assert_eq!(Blocks::last_index(&archive), Some(Height::new(2 * HEIGHTS_PER_SECTION + 99)));
-        });
-    }
-
-    #[test]
-    fn what_was_kept_in_the_other_form_is_taken_over_once() {
-        let folder = tempfile::tempdir().unwrap();
-        life(folder.path(), ALL, |archive| async move {
-            assert!(matches!(archive, FinalArchive::Whole(_)));
-            drop(put_all(archive, 0..1_000).await);
-        });
-        // Twice: the second start finds the other form only.
-        for _ in 0..2 {
-            life(folder.path(), Kept { latest: true, from: 600 }, |archive| async move {
-                assert!(matches!(archive, FinalArchive::Latest(_)));
-                assert!(!has(&archive, 599).await && has(&archive, 600).await && has(&archive, 999).await);
-                assert_eq!(Blocks::next_gap(&archive, Height::new(600)).0, Some(Height::new(999)));
-            });
-        }
-        let left = std::fs::read_dir(folder.path().join("blocks-metadata"));
-        assert!(left.is_err() || left.unwrap().next().is_none(), "the first form is gone");
-        life(folder.path(), ALL, |archive| async move {
-            assert!(matches!(archive, FinalArchive::Whole(_)));
-            assert!(!has(&archive, 599).await && has(&archive, 600).await && has(&archive, 999).await);
-        });
-    }
-}
+mod tests;

@@ -97,7 +97,7 @@ pub(super) async fn catch_up(
     for height in height + 1..=processed {
         let height = Height::new(height);
         let block = marshal.get_block(height).await;
-        let block = block.ok_or(Fault::Engine("a block the state still needs is missing"))?;
+        let block = block.ok_or(Fault::BlockPruned { height: height.get() })?;
         let finalization = marshal.get_finalization(height).await;
         deliver(machine, &block, finalization.as_ref(), now_ms)?;
     }

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod four;
+mod keeping;
 
 use super::*;
 use crate::{account::address_of, genesis::Founding};
@@ -308,60 +309,4 @@ fn journals_older_than_the_state_are_refused() {
     let chain = EmbeddedChain::start(&Config::new(folder.path().to_owned()), &document(), &KEYS);
     let why = chain.map(|_| ()).unwrap_err().to_string();
     assert!(why.contains("could vote twice"), "{why}");
-}
-
-/// Epochs of eight blocks, and little kept.
-fn forgetful(folder: &Path) -> EmbeddedChain {
-    let mut config = Config::new(folder.to_owned());
-    config.machine.keep_states = 4;
-    EmbeddedChain::start(&config, &GenesisDocument { epoch_blocks: 8, ..document() }, &KEYS).unwrap()
-}
-
-#[test]
-fn bodies_older_than_two_epochs_are_pruned_and_an_earlier_proof_still_verifies() {
-    let folder = tempfile::tempdir().unwrap();
-    let document = GenesisDocument { epoch_blocks: 8, ..document() };
-    let mut ward = Ward { chain: forgetful(folder.path()), log: MerkleLog::new() };
-    let first = ward.anchor_next();
-    let early = ward.chain.prove(&[Fact::Anchor(org())]).unwrap();
-    let early_height = vitals::proof::verify(&document, None, &early).unwrap().header.height;
-    while ward.height() < 60 {
-        ward.anchor_next();
-    }
-    let tip = ward.height();
-    let kept = ward.chain.machine().kept().unwrap();
-    assert!(kept.bodies + 16 > tip - 1 && kept.bodies <= tip + 1 - 16, "{kept:?} at {tip}");
-    assert!(ward.chain.machine().transactions(first).unwrap().is_empty(), "pruned");
-    assert!(Explorer::block(&ward.chain, first, 0).unwrap().unwrap().line.pruned, "and said so");
-    // What was proven then is proven now, and so is what stands now.
-    assert_eq!(vitals::proof::verify(&document, None, &early).unwrap().header.height, early_height);
-    let now = ward.chain.prove(&[Fact::Anchor(org())]).unwrap();
-    assert!(vitals::proof::verify(&document, None, &now).unwrap().header.height > early_height);
-    let size = ward.log.size();
-    drop(ward);
-    // And a start finds everything it needs.
-    let chain = forgetful(folder.path());
-    assert_eq!(chain.anchor(org()).unwrap().unwrap().size, size);
-    assert!(chain.tip().height >= tip);
-    let mut ward = Ward { chain, log: MerkleLog::new() };
-    for at in 0..size {
-        ward.log.push(log::leaf(&at.to_be_bytes()));
-    }
-    assert!(ward.anchor_next() > tip);
-}
-
-#[test]
-fn a_ledger_told_to_keep_everything_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut config = Config::new(folder.path().to_owned());
-    (config.history, config.machine.keep_states) = (History::All, 4);
-    let document = GenesisDocument { epoch_blocks: 8, ..document() };
-    let chain = EmbeddedChain::start(&config, &document, &KEYS).unwrap();
-    let mut ward = Ward { chain, log: MerkleLog::new() };
-    let first = ward.anchor_next();
-    while ward.height() < 40 {
-        ward.anchor_next();
-    }
-    assert_eq!(ward.chain.machine().transactions(first).unwrap().len(), 1);
-    assert_eq!(ward.chain.machine().kept().unwrap(), machine::Kept::default());
 }

@@ -2,7 +2,7 @@
 
 use super::ChainExplorer;
 use crate::EmbeddedChain;
-use consensus::{Conflict, Evidence};
+use consensus::{Conflict, Evidence, KEEP_BLOCKS};
 use std::collections::BTreeMap;
 use vitals::explorer::{
     self, Authorities, Block, BlockQuery, Blocks, EVIDENCE_MAX, Explorer, Governance, Transaction,
@@ -14,6 +14,25 @@ impl EmbeddedChain {
     fn chain_explorer(&self) -> ChainExplorer<'_> {
         ChainExplorer::new(self.machine(), self.pool(), self.epoch_blocks)
     }
+
+    /// A sentence if most of the others are further ahead than nodes keep blocks for others: then this one waits for
+    /// blocks that nobody has any more.
+    #[must_use]
+    pub fn left_behind(&self) -> Option<String> {
+        let heights = self.peer_statuses().all().into_values().filter(|peer| peer.heard_at_ms > 0);
+        left_behind(self.machine().tip().height, heights.map(|peer| peer.height).collect())
+    }
+}
+
+fn left_behind(own: u64, mut heights: Vec<u64>) -> Option<String> {
+    heights.sort_unstable();
+    // One that lies does not make it.
+    let median = *heights.get(heights.len() / 2)?;
+    let behind = median.checked_sub(own).filter(|behind| *behind > KEEP_BLOCKS)?;
+    Some(format!(
+        "this node is {behind} blocks behind the others, and they keep the latest {KEEP_BLOCKS} for it: it cannot follow \
+         unless one of them keeps all blocks. Renew its validator key and begin with a snapshot"
+    ))
 }
 
 impl Explorer for EmbeddedChain {
@@ -55,7 +74,7 @@ impl Explorer for EmbeddedChain {
                  do not reach beyond that block; the other validators are asked for it"
             )
         });
-        let warnings = warnings.into_iter().collect();
+        let warnings = warnings.into_iter().chain(self.left_behind()).collect();
         Ok(Governance { proposals: explorer.proposals()?, evidence, health, authorities, warnings })
     }
 }
@@ -72,5 +91,20 @@ fn evidence_summary(one: &Evidence, authorities: &Authorities) -> explorer::Evid
             Conflict::NullifyFinalize => explorer::Conflict::NullifyFinalize,
         },
         votes: sha256(&[&one.votes]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_waits_for_blocks_nobody_keeps_says_so() {
+        assert_eq!(left_behind(10, Vec::new()), None, "nobody is heard");
+        assert_eq!(left_behind(10, vec![KEEP_BLOCKS + 10; 3]), None, "they just keep what it needs");
+        let said = left_behind(10, vec![KEEP_BLOCKS + 11; 3]).unwrap_or_default();
+        assert!(said.contains("524289 blocks behind") && said.contains("begin with a snapshot"), "{said}");
+        assert_eq!(left_behind(10, vec![11, 12, u64::MAX]), None, "one of three exaggerates");
+        assert_eq!(left_behind(KEEP_BLOCKS, vec![3; 3]), None, "it is ahead");
     }
 }

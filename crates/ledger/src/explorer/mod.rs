@@ -133,8 +133,11 @@ impl<'a> ChainExplorer<'a> {
                 found.next = Some(height + 1);
                 break;
             }
-            // The answer ends at pruned blocks, as at genesis; some of an epoch's last ones are left further down.
-            let Some(header) = self.header(height)? else { break };
+            // Some of an epoch's last ones are left further down.
+            let Some(header) = self.header(height)? else {
+                found.pruned = true;
+                break;
+            };
             let raws = self.raws(height)?;
             let mut line = self.line(&header, raws.len(), &operators);
             line.pruned = self.is_pruned(&header, &raws);

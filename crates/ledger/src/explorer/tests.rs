@@ -189,7 +189,9 @@ fn a_pruned_block_is_named_and_not_taken_for_an_empty_one() {
     }
     ward.block(&[]);
     through(&ward, |explorer| {
-        let lines = explorer.blocks(&all(40)).unwrap().blocks;
+        let found = explorer.blocks(&all(40)).unwrap();
+        assert!(found.pruned && found.next.is_none(), "not taken for the first of all");
+        let lines = found.blocks;
         let told: Vec<_> = lines.iter().map(|line| (line.height, line.transactions, line.pruned)).collect();
         let expected: Vec<_> = (6..=13)
             .rev()

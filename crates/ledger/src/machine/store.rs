@@ -44,6 +44,9 @@ pub struct FinalBlock<'a, T> {
 pub struct Kept {
     /// Headers from this height on, beside genesis and the last blocks of epochs.
     pub headers: u64,
+    /// From this height on it is known what the transactions came to in short: their gas and the bloom of their
+    /// events. That is kept with the header, but never comes with a snapshot.
+    pub summaries: u64,
     /// Transactions, receipts and events from this height on.
     pub bodies: u64,
 }
@@ -280,8 +283,11 @@ impl Store {
         let tx = io!(self.database.begin_read())?;
         let meta = io!(tx.open_table(META))?;
         let base = number(&meta, "base")?.unwrap_or(0);
-        let from = |key| Ok::<_, StoreError>(number(&meta, key)?.unwrap_or(0).max(base));
-        Ok(Kept { headers: from(PRUNED_HEADERS)?, bodies: from(PRUNED_BODIES)? })
+        // A snapshot brings the header of its block, and nothing else of it.
+        let begun = if base == 0 { 0 } else { base + 1 };
+        let headers = number(&meta, PRUNED_HEADERS)?.unwrap_or(0).max(base);
+        let bodies = number(&meta, PRUNED_BODIES)?.unwrap_or(0).max(begun);
+        Ok(Kept { headers, summaries: headers.max(begun), bodies })
     }
 
     pub(crate) fn digest(&self, height: u64) -> Result<Option<Hash>, StoreError> {

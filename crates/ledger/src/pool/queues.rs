@@ -221,8 +221,9 @@ impl Queues {
     }
 
     /// Removes what is below each sender's `next` nonce, everything of a sender without one, and what came
-    /// from others before `since_ms`.
-    pub(super) fn settle(&mut self, next: impl Fn(&Address) -> Option<u64>, since_ms: u64) {
+    /// from others before `since_ms`. Gives those that were submitted here.
+    pub(super) fn settle(&mut self, next: impl Fn(&Address) -> Option<u64>, since_ms: u64) -> Vec<Hash> {
+        let mut settled = Vec::new();
         let Self { senders, places, bytes, .. } = self;
         senders.retain(|sender, queue| {
             let next = next(sender);
@@ -246,9 +247,13 @@ impl Queues {
                 places.remove(&gone.hash);
                 queue.bytes -= gone.raw.len();
                 *bytes -= gone.raw.len();
+                if gone.handed != Handover::FromOthers {
+                    settled.push(gone.hash);
+                }
             }
             !queue.waiting.is_empty()
         });
+        settled
     }
 
     pub(super) fn next_nonce(&self, sender: &Address, committed: u64) -> u64 {

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::machine::Config;
 use crate::machine::tests::{Ward, gateway, secret};
 use vitals::ids::sha256;
 
@@ -222,4 +223,31 @@ fn full_pool_drops_from_the_largest_sender_and_never_what_was_submitted_here() {
     let batch = pool.next_batch(&ward.machine.view().snapshot());
     assert!(batch.contains(&heavy(4, 0)));
     assert!(batch.len() >= 15);
+}
+
+#[test]
+fn the_outcome_of_an_own_transaction_outlives_its_block() {
+    let config = Config { keep_states: 1, keep_bodies: Some(1), ..Config::default() };
+    let mut ward = Ward::keeping(2, config);
+    let pool = Pool::new(ward.machine.clone());
+    let (ours, theirs) = (ward.signed(0, 0, &gateway(1)), ward.signed(1, 0, &gateway(2)));
+    let own = pool.submit(ours.clone()).unwrap();
+    assert_eq!(pool.receive(&[theirs.clone()]).taken, 1);
+    let refused = pool.submit(ward.signed(0, 1, &gateway(1))).unwrap();
+    ward.block(&[ours, theirs.clone(), pool.waiting_bytes(&refused).unwrap()]);
+    pool.committed(&ward.machine.view());
+    let height = ward.machine.tip().height;
+    let told = |hash| (pool.outcome(&hash).unwrap(), ward.machine.outcome(&hash).unwrap().is_some());
+    let (before, stored) = told(refused);
+    assert!(stored && matches!(before, Outcome::Refused { .. }), "{before:?}");
+    assert_eq!(told(own), (Outcome::Done { height }, true));
+    // A node that catches up commits many blocks before anybody asks again.
+    for _ in 0..3 {
+        ward.block(&[]);
+        pool.committed(&ward.machine.view());
+    }
+    let told = |hash| (pool.outcome(&hash).unwrap(), ward.machine.outcome(&hash).unwrap().is_some());
+    assert_eq!(told(own), (Outcome::Done { height }, false), "not taken for lost and handed in again");
+    assert_eq!(told(refused), (before, false));
+    assert_eq!(told(keccak256(&theirs).0).0, Outcome::Unknown, "who submitted it knows");
 }

@@ -28,16 +28,6 @@ impl Backend {
         })
     }
 
-    /// The first height of which this node tells whether there were events, and which block it was. What it never had (before a
-    /// snapshot) or let go is refused by its height, never answered with null or with nothing.
-    pub(super) fn kept_from(&self) -> Result<u64, RpcRefusal> {
-        let never_had = match self.machine.base()? {
-            0 => 0,
-            base => base + 1,
-        };
-        Ok(self.machine.kept()?.headers.max(never_had))
-    }
-
     pub(super) fn block_at(&self, height: u64, work: &mut WorkBudget) -> Result<Block, RpcRefusal> {
         work.spend(budget::BLOCK)?;
         let header = self.machine.header(height)?;
@@ -196,7 +186,11 @@ impl Session<'_> {
         };
         let count = count.min(FEE_BLOCKS_MAX).min(newest + 1);
         // A shorter history than was asked for is allowed where the rest is not there.
-        let count = count.min((newest + 1).saturating_sub(self.backend.kept_from()?)).max(1.min(count));
+        let kept_from = self.backend.machine.kept()?.summaries;
+        if newest < kept_from {
+            return Err(RpcRefusal::pruned(&format!("what block {newest} used is pruned"), kept_from));
+        }
+        let count = count.min(newest + 1 - kept_from);
         let oldest = newest + 1 - count;
         let rows = usize::try_from(count).unwrap_or(0);
         self.work.spend(budget::HEIGHT * count)?;

@@ -94,7 +94,7 @@ pub(super) fn read(value: &Value) -> Result<(Wanted, Span), Wrong> {
 }
 
 impl Backend {
-    /// The heights of a span that are there; refuses one with blocks that are not kept here.
+    /// The heights of a span that are there. [`Self::scan`] refuses those whose events are not known here.
     pub(super) fn heights(&self, span: Span) -> Result<Option<RangeInclusive<u64>>, RpcRefusal> {
         let tip = self.machine.tip().height;
         let (from, to) = match span {
@@ -122,15 +122,18 @@ impl Backend {
         if from > to {
             return Ok(None);
         }
-        // An answer without the events of some blocks would say that there are none.
-        let kept_from = self.kept_from()?;
-        if from < kept_from {
-            let last = to.min(kept_from - 1);
-            return Err(RpcRefusal::not_found(format!(
-                "pruned history unavailable: blocks {from} to {last} are not kept here: ask from block {kept_from} on"
-            )));
-        }
         Ok(Some(from..=to))
+    }
+
+    /// Refuses blocks of which this node does not know any more, or never knew, whether there were events in them.
+    /// An answer without those would say that there were none.
+    fn refuse_pruned(&self, from: u64, to: u64) -> Result<(), RpcRefusal> {
+        let kept_from = self.machine.kept()?.summaries;
+        if from >= kept_from {
+            return Ok(());
+        }
+        let last = to.min(kept_from - 1);
+        Err(RpcRefusal::pruned(&format!("the events of blocks {from} to {last} are pruned"), kept_from))
     }
 
     /// The wanted events of a block, added to `found`.
@@ -175,12 +178,22 @@ impl Backend {
         stop_early: bool,
         work: &mut WorkBudget,
     ) -> Result<(Vec<Value>, u64), RpcRefusal> {
+        let (start, end) = (*heights.start(), *heights.end());
+        self.refuse_pruned(start, end)?;
+        let found = self.look_through(heights, wanted, stop_early, work)?;
+        // A commit may have pruned the first of them meanwhile.
+        self.refuse_pruned(start, end)?;
+        Ok(found)
+    }
+
+    fn look_through(
+        &self,
+        heights: RangeInclusive<u64>,
+        wanted: &Wanted,
+        stop_early: bool,
+        work: &mut WorkBudget,
+    ) -> Result<(Vec<Value>, u64), RpcRefusal> {
         let (start, end) = heights.into_inner();
-        // Silence would read as "there were none".
-        let kept_from = self.kept_from()?;
-        if start < kept_from {
-            return Err(RpcRefusal::pruned(&format!("the events of block {start} are pruned"), kept_from));
-        }
         let (mut found, mut next) = (Vec::new(), start);
         loop {
             let page = self.machine.heights_with(next..=end, PAGE_BLOCKS, |bloom| wanted.maybe_in(bloom))?;

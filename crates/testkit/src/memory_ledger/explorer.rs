@@ -29,7 +29,7 @@ impl MemoryLedger {
             leader: self.document.committee[0],
             leader_org: Some(self.org()),
             transactions: block.acts.len(),
-            pruned: false,
+            pruned: block.pruned,
             summaries: block.acts.iter().take(SUMMARIES_MAX).map(told).collect(),
         }
     }
@@ -62,24 +62,32 @@ impl Explorer for MemoryLedger {
     fn blocks(&self, asked: &BlockQuery) -> Result<Blocks, LedgerError> {
         let state = self.open()?;
         let ours = asked.org.is_none_or(|org| org == self.org());
-        let wanted = |block: &&MemoryBlock| {
-            asked.before.is_none_or(|before| block.height < before)
-                && (asked.org.is_none() || (ours && !block.acts.is_empty()))
-        };
-        let blocks: Vec<BlockLine> = state
-            .blocks
-            .iter()
-            .rev()
-            .filter(wanted)
-            .take(asked.most.min(BLOCKS_MAX))
-            .map(|block| self.line(block))
-            .collect();
-        let next = blocks.last().map(|block| block.height).filter(|height| *height > 1);
-        Ok(Blocks { blocks, next, pruned: false })
+        let most = asked.most.min(BLOCKS_MAX);
+        let mut found = Blocks::default();
+        let older = |block: &&MemoryBlock| asked.before.is_none_or(|before| block.height < before);
+        for block in state.blocks.iter().rev().filter(older) {
+            if found.blocks.len() == most {
+                found.next = found.blocks.last().map(|block| block.height);
+                return Ok(found);
+            }
+            if asked.org.is_some() && block.pruned {
+                found.pruned = true;
+                return Ok(found);
+            }
+            if asked.org.is_none() || (ours && !block.acts.is_empty()) {
+                found.blocks.push(self.line(block));
+            }
+        }
+        found.pruned = state.blocks.first().is_some_and(|oldest| oldest.height > 1);
+        Ok(found)
     }
 
     fn block(&self, height: u64, first: usize) -> Result<Option<Block>, LedgerError> {
         let state = self.open()?;
+        let from = state.blocks.first().map_or(0, |oldest| oldest.height);
+        if (1..from).contains(&height) {
+            return Err(LedgerError::Pruned { height, from });
+        }
         let Some(block) = state.blocks.iter().find(|block| block.height == height) else { return Ok(None) };
         let transactions = block.acts.iter().enumerate().skip(first).take(TRANSACTIONS_MAX);
         let transactions = transactions.map(|(index, (id, act))| {

@@ -52,7 +52,8 @@ pub struct Blocks {
     pub blocks: Vec<BlockLine>,
     /// Ask on with [`BlockQuery::before`] at this height; nothing once genesis is reached.
     pub next: Option<u64>,
-    /// The answer ends because the transactions of the next block are pruned: whose they were is not known here.
+    /// The answer ends because the next block is pruned, or, asked for one organisation's, its transactions are: whose
+    /// they were is not known here any more.
     pub pruned: bool,
 }
 

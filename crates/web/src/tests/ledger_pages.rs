@@ -7,6 +7,7 @@ use clinic::LATE_BLOCKS;
 use clinic::VIEW_AGE_MAX_MS;
 use vitals::OrgId;
 use vitals::held_clock::ClockStep;
+use vitals::ledger::Ledger as _;
 
 #[tokio::test]
 async fn an_auditor_reads_the_ledger_in_words_and_ids_without_a_name() {
@@ -53,6 +54,39 @@ async fn a_search_leads_to_its_block_transaction_or_organisation_or_says_why_not
     assert_eq!(odd.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let odd = text(odd).await;
     assert!(odd.contains("Search for a height") && !odd.contains("<script>\""), "{odd}");
+}
+
+#[tokio::test]
+async fn what_is_pruned_is_said_on_the_pages_and_not_taken_for_nothing() {
+    let mut scene = Scene::new();
+    scene.beats(720, 3);
+    scene.ward.anchor();
+    scene.settle();
+    let (tip, org, name) = (scene.ward.ledger.tip().height, scene.ward.clinic.org(), scene.transaction());
+    // The transactions of all blocks but the newest.
+    scene.ward.ledger.prune_transactions(tip);
+    let page = scene.page("/ledger", "ada").await;
+    assert!(page.contains("its transactions are pruned") && !page.contains("enrolled"), "{page}");
+    let block = scene.page("/ledger/blocks/2", "ada").await;
+    assert!(block.contains("Its transactions are pruned") && !block.contains("carries none"), "{block}");
+    let own = scene.page(&format!("/ledger?org={org}&before={tip}"), "ada").await;
+    assert!(own.contains("whose transactions this node still keeps"), "{own}");
+    let absent = scene.get(&format!("/ledger?find={name}"), "ada").await;
+    assert_eq!(absent.status(), StatusCode::NOT_FOUND);
+    assert!(text(absent).await.contains("Those of older blocks are pruned"));
+    // The blocks themselves.
+    scene.ward.ledger.prune(tip - 1);
+    let newest = scene.page("/ledger", "ada").await;
+    assert!(newest.contains("What is older is pruned"), "{newest}");
+    let beyond = scene.page(&format!("/ledger?before={}", tip - 1), "ada").await;
+    assert!(beyond.contains("These are pruned") && !beyond.contains("nothing here to show"), "{beyond}");
+    for (path, who) in [("/ledger/blocks/2", "ada"), ("/ledger/heads/2", "kim"), ("/ledger?find=2", "ada")] {
+        let gone = scene.get(path, who).await;
+        assert_eq!(gone.status(), StatusCode::GONE, "{path}");
+        let said = text(gone).await;
+        let from = tip - 1;
+        assert!(said.contains(&format!("lock 2 is pruned: this node keeps blocks from {from} on")), "{said}");
+    }
 }
 
 #[tokio::test]

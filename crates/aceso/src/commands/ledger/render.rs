@@ -66,13 +66,13 @@ fn heading(out: &mut String, block: &BlockSummary, now_ms: u64) {
         views => format!(", {views} skipped before it"),
     };
     let leader = block.leader_organisation.as_ref().unwrap_or(&block.leader);
+    let transactions = if block.pruned { "pruned".to_owned() } else { count(block.transactions as u64) };
     let _ = writeln!(
         out,
-        "{}  {}  led by {}{skipped}  transactions: {}",
+        "{}  {}  led by {}{skipped}  transactions: {transactions}",
         count(block.height),
         ago(Some(block.time_ms), now_ms),
         ends(leader),
-        count(block.transactions as u64),
     );
 }
 
@@ -92,6 +92,7 @@ fn blocks(out: &mut String, found: &Blocks, now_ms: u64) {
         Some(next) => {
             let _ = writeln!(out, "Older blocks: --before {next}");
         }
+        None if found.pruned => out.push_str("What is older is pruned at this node.\n"),
         None if out.is_empty() => out.push_str("No blocks.\n"),
         None => {}
     }
@@ -284,6 +285,12 @@ mod tests {
             "1\u{202f}204  60 s ago  led by 0c0c0c…0c0c, 1 skipped before it  transactions: 1\n    \
              organisation 0c0c0c…0c0c anchored its log of 7 leaves\nOlder blocks: --before 1204\n"
         );
+        let pruned = read(json!({ "blocks": [{
+            "height": 7, "time_ms": 1_000, "epoch": 0, "view": 7, "skipped": 0, "leader": "aa".repeat(32),
+            "leader_organisation": null, "transactions": 0, "pruned": true, "told": [],
+        }], "next": null, "pruned": true }));
+        let said = text(&pruned, 61_000);
+        assert!(said.contains("transactions: pruned\nWhat is older is pruned at this node.\n"), "{said}");
         let none = text(&read(json!({ "evidence": [] })), 0);
         assert_eq!(none, "No validator contradicted itself.\n");
         let halted = text(

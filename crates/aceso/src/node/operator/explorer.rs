@@ -29,6 +29,7 @@ fn find(clinic: &Clinic, session: &Session, query: &LedgerQuery, now_ms: u64) ->
             LedgerAnswer::Blocks(Blocks {
                 blocks: found.blocks.iter().map(summary).collect(),
                 next: found.next,
+                pruned: found.pruned,
             })
         }
         LedgerQuery::Block { height, first } => {
@@ -41,7 +42,8 @@ fn find(clinic: &Clinic, session: &Session, query: &LedgerQuery, now_ms: u64) ->
             hex::decode_to_slice(id.trim_start_matches("0x"), &mut hash)
                 .context("a transaction is named by 64 hexadecimal digits")?;
             let found = clinic.ledger_transaction(session, &hash, now_ms)?;
-            let found = found.context("no transaction of this name is known here")?;
+            let found = found
+                .context("no transaction of this name is known here; those of older blocks are pruned")?;
             LedgerAnswer::Transaction(Box::new(transaction(&found)))
         }
         LedgerQuery::Authorities => {
@@ -76,6 +78,7 @@ fn summary(line: &explorer::BlockLine) -> BlockSummary {
         leader: hex(line.leader),
         leader_organisation: org(line.leader_org),
         transactions: line.transactions,
+        pruned: line.pruned,
         summaries: line.summaries.iter().map(summary).collect(),
     }
 }

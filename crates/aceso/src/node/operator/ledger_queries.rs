@@ -142,8 +142,15 @@ impl Operator {
         anyhow::ensure!(upto <= HISTORY_MAX, "at most {HISTORY_MAX} headers are compared at once");
         let own = &self.embedded()?.chain;
         let mut digest = [0; 32];
+        let pruned = own.machine().base()?..own.machine().kept()?.headers;
         for height in 1..=upto {
             let header = own.machine().header(height).context("reading a header")?;
+            // Two nodes that have pruned the same headers would agree on nothing.
+            anyhow::ensure!(
+                header.is_some() || !pruned.contains(&height),
+                "block {height} is pruned at this node: headers can be compared from {} on",
+                pruned.end
+            );
             digest = sha256(&[&digest, &header.unwrap_or_default()]);
         }
         Ok(History { digest: hex::encode(digest) })

@@ -162,7 +162,7 @@ fn nothing_piles_up_where_the_state_does_not_grow() {
 }
 
 /// Commits empty blocks; every hundredth names a committee, as an epoch's last one does.
-fn idle(ward: &mut Ward, blocks: u64) {
+pub(super) fn idle(ward: &mut Ward, blocks: u64) {
     let none: [Vec<u8>; 0] = [];
     for _ in 0..blocks {
         ward.now_ms += 2_000;
@@ -184,7 +184,8 @@ fn headers_go_by_policy_and_those_of_epochs_ends_stay() {
     idle(&mut ward, 250);
     let tip = ward.machine.tip().height;
     let kept = ward.machine.kept().unwrap();
-    assert_eq!(kept, Kept { headers: tip + 1 - 40, bodies: tip + 1 - 5 });
+    let headers = tip + 1 - 40;
+    assert_eq!(kept, Kept { headers, summaries: headers, bodies: tip + 1 - 5 });
     for height in 0..=tip {
         let stays = height == 0 || height % 100 == 99 || height >= kept.headers;
         assert_eq!(ward.machine.header(height).unwrap().is_some(), stays, "{height}");
@@ -217,50 +218,11 @@ fn a_ledger_that_kept_everything_is_pruned_once_it_is_told_to() {
     for key in 61..=65 {
         ward.done(0, &gateway(key));
     }
-    assert_eq!(ward.machine.kept().unwrap(), Kept { headers: 59, bodies: 61 });
+    assert_eq!(ward.machine.kept().unwrap(), Kept { headers: 59, summaries: 59, bodies: 61 });
     assert!(ward.machine.transactions(1).unwrap().is_empty() && ward.machine.header(1).unwrap().is_none());
     // And what it did stays.
     assert!(ward.machine.view().device(device(1)).unwrap().is_some());
     audit(&ward.machine);
-}
-
-/// Bytes of the file that hold something.
-fn used_bytes(machine: &Machine) -> u64 {
-    let tx = machine.0.store.database().begin_write().unwrap();
-    let stats = tx.stats().unwrap();
-    stats.stored_bytes() + stats.metadata_bytes()
-}
-
-/// A year of an idle ledger, computed from some thousand blocks of it.
-#[test]
-fn an_idle_ledger_grows_by_less_than_a_gigabyte_a_year() {
-    const YEAR_MS: u64 = 365 * 86_400_000;
-    let config = Config { keep_bodies: Some(256), keep_headers: Some(1_000), ..Config::default() };
-    let mut ward = Ward::keeping(1, config);
-    ward.done(0, &gateway(1));
-    idle(&mut ward, 400);
-    let early = used_bytes(&ward.machine);
-    idle(&mut ward, 600);
-    // Until here nothing was removed: what a header costs while it is kept.
-    let header = (used_bytes(&ward.machine) - early) / 600;
-    idle(&mut ward, 1_000);
-    let full = used_bytes(&ward.machine);
-    idle(&mut ward, 3_000);
-    // From here on what is added is removed later, but the headers of epochs' ends.
-    let each = (used_bytes(&ward.machine).saturating_sub(full)) * 1_000 / 3_000;
-    for (who, heartbeat_ms) in [("alone", 2_000), ("among others", 500)] {
-        let blocks = YEAR_MS / heartbeat_ms;
-        let window = header * consensus::KEEP_BLOCKS.min(blocks);
-        let rest = blocks * each / 1_000;
-        println!(
-            "an idle ledger {who}, a block each {heartbeat_ms} ms: {header} B a header for the latest {}, then {each} B \
-             for 1,000 blocks: state file after a year {} MB, unpruned {} MB",
-            consensus::KEEP_BLOCKS,
-            (window + rest) / 1_000_000,
-            header * blocks / 1_000_000,
-        );
-        assert!(window + rest < 600_000_000, "{who}: {} bytes", window + rest);
-    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod blocks;
 mod costs;
 mod emergency;
 mod governance;
+mod growth;
 pub(crate) mod keeping;
 pub(crate) mod oracle;
 pub(crate) mod power;

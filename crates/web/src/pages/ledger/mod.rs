@@ -105,6 +105,8 @@ struct LedgerPage {
     find: String,
     problem: Option<String>,
     older: Option<String>,
+    /// What is older is not kept here.
+    pruned: bool,
     newest: bool,
     genesis: String,
 }
@@ -237,7 +239,9 @@ async fn search(
         Some(Found::Transaction(id)) => {
             match app.ask(move |clinic, now_ms| clinic.ledger_transaction(&session, &id, now_ms)).await? {
                 Some(_) => Ok(Ok(format!("/ledger/transactions/{}", format::hex(&id)))),
-                None => nowhere("No transaction with this name is known here."),
+                None => {
+                    nowhere("No transaction with this name is known here. Those of older blocks are pruned.")
+                }
             }
         }
         Some(Found::Organisation(org)) => Ok(Ok(format!("/ledger?org={org}"))),
@@ -286,6 +290,7 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
         find: find.chars().take(FIND_CHARS_MAX).collect(),
         problem: problem.as_ref().map(|(_, why)| why.clone()),
         older: blocks.next.map(|before| format!("/ledger?before={before}{only}")),
+        pruned: blocks.pruned,
         newest: wanted.before.is_none(),
         genesis: app.clinic().genesis().to_string(),
         layout: Layout::of(&app, &caller, HERE),
