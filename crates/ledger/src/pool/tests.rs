@@ -232,7 +232,7 @@ fn the_outcome_of_an_own_transaction_outlives_its_block() {
     let pool = Pool::new(ward.machine.clone());
     let (ours, theirs) = (ward.signed(0, 0, &gateway(1)), ward.signed(1, 0, &gateway(2)));
     let own = pool.submit(ours.clone()).unwrap();
-    assert_eq!(pool.receive(&[theirs.clone()]).taken, 1);
+    assert_eq!(pool.receive(std::slice::from_ref(&theirs)).taken, 1);
     let refused = pool.submit(ward.signed(0, 1, &gateway(1))).unwrap();
     ward.block(&[ours, theirs.clone(), pool.waiting_bytes(&refused).unwrap()]);
     pool.committed(&ward.machine.view());

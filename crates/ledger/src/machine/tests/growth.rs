@@ -13,21 +13,21 @@ fn used_bytes(machine: &Machine) -> u64 {
 #[test]
 fn an_idle_state_file_grows_by_less_than_600_megabytes_in_its_first_year_and_less_later() {
     const YEAR_MS: u64 = 365 * 86_400_000;
-    const WINDOW: u64 = 1_000;
+    const WINDOW: u64 = 600;
     let config = Config { keep_bodies: Some(256), keep_headers: Some(WINDOW), ..Config::default() };
     let mut ward = Ward::keeping(1, config);
     ward.done(0, &gateway(1));
-    idle(&mut ward, 400);
+    idle(&mut ward, 200);
     let early = used_bytes(&ward.machine);
-    idle(&mut ward, WINDOW - 400);
+    idle(&mut ward, WINDOW - 200);
     // Until here nothing was removed: what a block costs while its header is kept.
-    let block = (used_bytes(&ward.machine) - early) / (WINDOW - 400);
+    let block = (used_bytes(&ward.machine) - early) / (WINDOW - 200);
     idle(&mut ward, WINDOW);
     let full = used_bytes(&ward.machine);
-    idle(&mut ward, 3_000);
-    // From here on as much is removed as is added, but the headers of thirty epochs' ends.
+    idle(&mut ward, 1_500);
+    // From here on as much is removed as is added, but the headers of fifteen epochs' ends.
     let grown = used_bytes(&ward.machine).saturating_sub(full);
-    assert!(grown < 30 * 1_024, "{grown} bytes of 3,000 blocks stay");
+    assert!(grown < 15 * 1_024, "{grown} bytes of 1,500 blocks stay");
     // With its place by digest, in pages that are two thirds full.
     let last = ward.machine.header(99).unwrap().unwrap();
     let epoch = (last.len() as u64 + 8 + 40) * 3 / 2;
