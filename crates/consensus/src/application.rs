@@ -4,26 +4,28 @@ use crate::{
     Context, NodeClock, Scheme,
     ancestry::{self, AncestryStatus},
     block::Block,
-    block_time::{self, STILL_BLOCKS, Verdict},
+    block_time::{self, LeadingClock, STILL_BLOCKS, Verdict},
     machine::StateMachine,
     peer_status::PeerStatusTable,
+    schemes::Schemes,
 };
 use commonware_consensus::{
     Application,
     marshal::{ancestry::Ancestry, core::Mailbox, standard::Standard},
-    types::{FixedEpocher, Height},
+    types::{Epoch, FixedEpocher, Height},
 };
 use commonware_cryptography::{Digested, Digestible as _};
 use commonware_macros::select;
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Metrics, Spawner};
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use std::{
     future::pending,
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use vitals::{ids::Hash, proof::header::BlockHeader};
+use vitals::{ids::Hash, proof::certificate::quorum, proof::header::BlockHeader};
 
 /// Least time between two blocks. Bounds the work of a committee of one, where agreement costs
 /// next to nothing.
@@ -39,12 +41,13 @@ pub(crate) struct Builder {
     pub(crate) epocher: FixedEpocher,
     /// Longest time without a block: an idle chain makes an empty one after it.
     pub(crate) heartbeat: Duration,
-    /// How long a block may carry a time that does not fit this validator's clocks. By then the others have given
-    /// up on the view, or they hold to the block and the ledger would stand still without this vote.
-    pub(crate) patience: Duration,
+    /// How long the others wait for a leader's block.
+    pub(crate) leader_timeout: Duration,
+    pub(crate) schemes: Schemes,
     /// The ledger's time when this process started, and until when its own clock may take nothing back beyond that.
     pub(crate) floor: (u64, SystemTime),
     pub(crate) clock: Arc<dyn NodeClock>,
+    pub(crate) leading: Arc<Mutex<LeadingClock>>,
     pub(crate) peer_statuses: PeerStatusTable,
 }
 
@@ -64,6 +67,18 @@ impl Builder {
         self.marshal.get_info(height).await.is_some_and(|(_, digest)| digest == block.digest())
     }
 
+    /// How long a block may carry a time that does not fit this validator's clocks. If others can finalize without
+    /// this vote, they give up on the view meanwhile: they wait two leader timeouts for its certificate. If no vote
+    /// can be missed, the proposer holds to its block: waiting any longer than it waits for the next leader would
+    /// only lose that view, too.
+    fn patience(&self, epoch: u64) -> Duration {
+        let validators = self.schemes.validators(Epoch::new(epoch));
+        match validators.is_none_or(|n| quorum(n) < n) {
+            true => self.leader_timeout * 5 / 2,
+            false => self.leader_timeout / 2,
+        }
+    }
+
     fn floor_ms(&self, runtime: &impl Clock) -> u64 {
         if runtime.current() < self.floor.1 { self.floor.0 } else { 0 }
     }
@@ -77,11 +92,13 @@ impl Builder {
         parents: impl Ancestry<Block>,
     ) -> bool {
         let stood_still = header.time_ms < parent_ms && stood_still(parents).await;
-        let deadline = runtime.current() + self.patience;
+        let deadline = runtime.current() + self.patience(header.epoch);
+        let mut waits = false;
         loop {
             let clocks = [self.clock.now_ms(), self.clock.machine_ms()];
             let floor_ms = self.floor_ms(runtime);
-            match block_time::judge(header.time_ms, parent_ms, stood_still, &clocks, floor_ms) {
+            let leading_ms = self.leading.lock().read(parent_ms, &clocks, runtime.current());
+            match block_time::judge(header.time_ms, parent_ms, stood_still, &clocks, leading_ms, floor_ms) {
                 Verdict::Fits => return true,
                 Verdict::Never => {
                     tracing::warn!(
@@ -99,7 +116,20 @@ impl Builder {
                     );
                     return true;
                 }
-                Verdict::NotYet => runtime.sleep(JUDGE_AGAIN).await,
+                Verdict::NotYet => {
+                    if !waits {
+                        let (height, time_ms) = (header.height, header.time_ms);
+                        tracing::debug!(
+                            height,
+                            time_ms,
+                            parent_ms,
+                            ?clocks,
+                            "A block's time does not fit yet"
+                        );
+                    }
+                    waits = true;
+                    runtime.sleep(JUDGE_AGAIN).await;
+                }
             }
         }
     }
@@ -156,9 +186,10 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
 
         let height = parent.height + 1;
         let floor_ms = self.floor_ms(&runtime);
-        let back = block_time::may_go_back(parent.time_ms, self.clock.now_ms(), floor_ms)
-            && stood_still(ancestors).await;
-        let time_ms = block_time::choose(parent.time_ms, self.clock.now_ms(), back);
+        let now_ms =
+            block_time::proposers_clock(parent.time_ms, self.clock.now_ms(), self.clock.machine_ms());
+        let back = block_time::may_go_back(parent.time_ms, now_ms, floor_ms) && stood_still(ancestors).await;
+        let time_ms = block_time::choose(parent.time_ms, now_ms, back);
         if time_ms < parent.time_ms {
             let by_ms = parent.time_ms - time_ms;
             tracing::warn!(
@@ -167,6 +198,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
                 "The ledger's time is ahead of every validator's clock: this block takes it back"
             );
         }
+        tracing::debug!(height, time_ms, parent_ms = parent.time_ms, "Proposes a block");
         let header = BlockHeader {
             epoch: context.round.epoch().get(),
             view: context.round.view().get(),

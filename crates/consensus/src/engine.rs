@@ -10,7 +10,6 @@ mod archive;
 mod config;
 mod epoch;
 mod finalized;
-mod schemes;
 mod storage;
 
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
     peer_status::{ObservingBlocker, PeerStatusTable},
     peers::AddressBook,
     request_response,
+    schemes::Schemes,
     validating_receiver::ValidatingReceiver,
 };
 use commonware_broadcast::buffered;
@@ -52,7 +52,6 @@ use commonware_utils::{
 use epoch::{EpochRoot, Epochs};
 use finalized::{FinalizedQueue, catch_up, certificate_of_last, deliver};
 use rand_core::CryptoRng;
-use schemes::Schemes;
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 /// Fewest final blocks that are kept, whatever is configured: the next proposer reads the times of the last ones.
@@ -165,9 +164,6 @@ const VIEW_RETENTION: u64 = 256;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_RETRY: Duration = Duration::from_millis(100);
 
-/// A block with a time that does not fit this validator's clocks is accepted after this many leader timeouts: the
-/// others wait two for its certificate.
-const PATIENCE: u32 = 3;
 /// For this long after its start a validator takes the ledger's time back to no time before its start: it is more
 /// likely that its own clock has lost its time and is yet to get it.
 const FLOOR_FOR: Duration = Duration::from_secs(3600);
@@ -284,9 +280,11 @@ async fn start<P: Platform>(
         marshal: marshal.clone(),
         epocher: epocher.clone(),
         heartbeat,
-        patience: leader_timeout * PATIENCE,
+        leader_timeout,
+        schemes: schemes.clone(),
         floor: (machine.committed_ms(), context.current() + FLOOR_FOR),
         clock: clock.clone(),
+        leading: Arc::default(),
         peer_statuses: peer_statuses.clone(),
     };
     let application = Deferred::new(context.child("deferred"), builder, marshal.clone(), epocher.clone());

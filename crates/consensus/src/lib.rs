@@ -30,6 +30,7 @@ mod peer_sets;
 mod peer_status;
 mod peers;
 mod request_response;
+mod schemes;
 mod start_checks;
 mod validating_receiver;
 mod validator;

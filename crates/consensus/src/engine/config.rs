@@ -1,7 +1,7 @@
 //! The configuration of the parts that carry and keep blocks.
 
-use super::schemes::Schemes;
 use super::{FETCH_RETRY, FETCH_TIMEOUT, MAILBOX, PENDING_ACKS_MAX, VIEW_RETENTION};
+use crate::schemes::Schemes;
 use crate::{Digest, PublicKey, Scheme, block::Block};
 use commonware_broadcast::buffered;
 use commonware_consensus::{

@@ -1,10 +1,10 @@
 //! One consensus instance per epoch: its committee, its subchannels, its votes on disk.
 
-use super::schemes::Schemes;
 use super::storage::{remove_old_votes, votes_partition};
 use super::{
     Application, Ends, EngineBlocker, FETCH_RETRY, FETCH_TIMEOUT, Fault, MAILBOX, Platform, VIEW_RETENTION,
 };
+use crate::schemes::Schemes;
 use crate::{
     Digest, NodeClock, PublicKey,
     machine::StateMachine,

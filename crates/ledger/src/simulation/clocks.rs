@@ -16,8 +16,6 @@ const TICK_MS: u64 = 250;
 const NAMED_WITHIN_MS: u64 = 2_000;
 /// Blocks are made again within this time of the clocks being right.
 const BLOCKS_WITHIN_MS: u64 = 5_000;
-/// If a validator started with a wrong clock, it takes the right one for a step, and the others wait for its blocks.
-const MISLED_BLOCKS_WITHIN_MS: u64 = 15_000;
 /// The ledger's time is right again within this time of the clocks being right.
 const RIGHT_WITHIN_MS: u64 = 30_000;
 /// A step that lasts this long is believed here, so that seeds live past it.
@@ -141,6 +139,7 @@ impl Story {
     async fn pass(&mut self, ms: u64) {
         for _ in 0..ms.div_ceil(TICK_MS) {
             self.ward.context.sleep(Duration::from_millis(TICK_MS)).await;
+            tracing::debug!(ms = self.nodes[0].clock.true_ms(), "Time");
             let step = format!("clock seed {}", self.seed);
             let members = self.nodes.iter().map(|node| &node.member);
             self.heights = self.finals.check(members, &self.heights, &step);
@@ -195,11 +194,10 @@ impl Story {
             node.clock.set(0, 0);
         }
         let before = self.heights();
-        let most_ms = if self.misled { MISLED_BLOCKS_WITHIN_MS } else { BLOCKS_WITHIN_MS };
         let mut waited_ms = 0;
         while self.heights().iter().zip(&before).any(|(now, before)| now <= before) {
             assert!(
-                waited_ms < most_ms,
+                waited_ms < BLOCKS_WITHIN_MS,
                 "clock seed {}: no blocks {waited_ms} ms after the clocks are right: {before:?}, {episode:?}",
                 self.seed
             );
@@ -265,6 +263,11 @@ fn from_env(name: &str) -> Option<u64> {
 #[test]
 fn wrong_clocks_split_nothing_are_named_and_stop_no_ledger_once_they_are_right() {
     let one = from_env("ACESO_CLOCK_SEED");
+    if one.is_some() {
+        // RUST_LOG=debug shows what the engine did.
+        let log = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(log).without_time().with_ansi(false).try_init();
+    }
     let seeds = one.map_or(0..from_env("ACESO_CLOCK_SEEDS").unwrap_or(6), |seed| seed..seed + 1);
     let (mut named_ms, mut blocks_ms, mut blocks) = (0, 0, 0);
     let count = seeds.end - seeds.start;
