@@ -6,6 +6,7 @@ use crate::commands::{
 };
 use crate::{config, node};
 use clap::{CommandFactory, Parser, Subcommand};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -142,7 +143,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     })
 }
 
-#[allow(clippy::print_stderr, reason = "errors of a command go to the person who typed it")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("aceso: {}", host::sentence(error.as_ref()));
+    // The exit status says it too where this cannot be written.
+    let _ = writeln!(std::io::stderr(), "aceso: {}", host::sentence(error.as_ref()));
 }

@@ -2,17 +2,22 @@
 //! `READY {json}` when it serves, stops on SIGTERM or SIGINT, and prints `DONE {json}` when it has stopped.
 
 use serde::Serialize;
+use std::io::Write as _;
 
 /// Set by a supervisor that wants its children to stop when it is gone: they then watch their standard input.
 pub const SUPERVISED: &str = "ACESO_CHILD";
 
-/// Prints one line on standard output: `READY {…}` once the role serves, `DONE {…}` once it has stopped.
+/// Prints one line on standard output: `READY {…}` once the role serves, `DONE {…}` once it has stopped. Where nobody
+/// can read it (a full disk, a closed pipe) the role goes on.
 ///
 /// # Errors
 /// `what` has no JSON form.
-#[allow(clippy::print_stdout, reason = "standard output is how a role speaks to its supervisor")]
 pub fn announce(word: &str, what: &impl Serialize) -> Result<(), serde_json::Error> {
-    println!("{word} {}", serde_json::to_value(what)?);
+    let mut out = std::io::stdout().lock();
+    let said = writeln!(out, "{word} {}", serde_json::to_value(what)?).and_then(|()| out.flush());
+    if let Err(why) = said {
+        tracing::warn!(%why, "{word} cannot be written on standard output: {why}");
+    }
     Ok(())
 }
 

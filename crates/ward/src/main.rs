@@ -21,6 +21,7 @@ mod story;
 mod ward;
 
 use clap::{Parser, Subcommand};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// A whole ward on this machine: nodes, gateways and virtual patients, with real processes and real files.
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     })
 }
 
-#[allow(clippy::print_stderr, reason = "errors of a command go to the person who typed it")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("aceso-ward: {}", host::sentence(error.as_ref()));
+    // The exit status says it too where this cannot be written.
+    let _ = writeln!(std::io::stderr(), "aceso-ward: {}", host::sentence(error.as_ref()));
 }

@@ -1,7 +1,8 @@
 //! What a ward says to the person who started it.
 
-/// Prints one line on standard output.
-#[allow(clippy::print_stdout, reason = "a ward tells its user how it comes up")]
+use std::io::Write as _;
+
+/// Prints one line on standard output. Where that cannot be written (a full disk) the ward goes on.
 pub(crate) fn say(sentence: &str) {
-    println!("{sentence}");
+    let _ = writeln!(std::io::stdout(), "{sentence}");
 }

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod elsewhere;
 mod founding;
+mod full_log;
 mod fuzz;
 mod hostile;
 mod operator;
