@@ -1,6 +1,8 @@
 //! The recorder: one thread that seals what was sampled, keeps it in the journal, sends it to the node and
 //! forgets it after its proof. It waits for its disk; the bedside, which hands it what there is to record, does
-//! not wait for it.
+//! not wait for it. When the disk fails it goes on without, and begins anew once the disk takes writes again.
+
+mod reopening;
 
 use crate::commands::{Commands, Judged, Ordered};
 use crate::counters::{Counters, add};
@@ -16,18 +18,18 @@ use device::Sealer;
 use device::pairing::Identity;
 use durable::{Disk, Folder};
 use link::{Event, PublishId, Uplink};
+use reopening::Failure;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vitals::StreamId;
 use vitals::command::Command;
-use vitals::envelope::ClockQuality;
 use vitals::ids::Class;
 
 pub(crate) struct Recorder {
     disk: Arc<dyn Disk>,
-    dir: PathBuf,
+    config: Config,
+    entropy: Entropy,
     /// By bed.
     sealers: Vec<Vec<Sealer>>,
     outbox: Outbox,
@@ -38,7 +40,6 @@ pub(crate) struct Recorder {
     verifier: Verifier,
     queue: Arc<RecorderQueue>,
     clock: Clock,
-    quality: ClockQuality,
     counters: Arc<Counters>,
     /// The open session with the node.
     uplink: Option<Box<dyn Uplink>>,
@@ -50,9 +51,8 @@ pub(crate) struct Recorder {
     stopping: Option<bool>,
     /// Readings could not be stored a moment ago.
     losing: bool,
-    /// Disk or journal failed: readings are counted as lost, alarms at the bed go on until a restart reads
-    /// the journal again.
-    failure: Option<GatewayError>,
+    /// Disk or journal failed: readings are counted as lost, alarms at the bed go on.
+    failure: Option<Failure>,
 }
 
 impl Recorder {
@@ -111,7 +111,8 @@ impl Recorder {
         counters.ledger_alarm.store(u64::from(verifier.alarm().is_some()), Ordering::Relaxed);
         let mut recorder = Self {
             disk,
-            dir,
+            config: config.clone(),
+            entropy: entropy.clone(),
             sealers,
             outbox,
             commands,
@@ -120,7 +121,6 @@ impl Recorder {
             verifier,
             queue,
             clock,
-            quality: config.clock.into(),
             counters,
             uplink: None,
             in_flight: HashMap::new(),
@@ -151,7 +151,7 @@ impl Recorder {
         let newest = self.outbox.journal().newest();
         let stepped = keys::note_steps(&mut self.streams, self.sealers.iter().flatten());
         if stepped || newest != self.journal_newest {
-            keys::write_streams(&*self.disk, &self.dir, &self.streams, newest)?;
+            keys::write_streams(&*self.disk, &self.config.data_dir, &self.streams, newest)?;
             self.journal_newest = newest;
         }
         Ok(())
@@ -176,8 +176,8 @@ impl Recorder {
         }
         // Dropping the uplink says goodbye to the node.
         self.uplink = None;
-        if let Some(why) = self.failure {
-            return Err(why);
+        if let Some(failure) = self.failure {
+            return Err(failure.why);
         }
         self.outbox.close()?;
         self.persist_keys()
@@ -185,7 +185,8 @@ impl Recorder {
 
     fn fail(&mut self, why: GatewayError) {
         tracing::error!(%why, "Readings are no longer stored: {why}; alarms at the bed go on");
-        self.failure.get_or_insert(why);
+        let steady_ms = self.steady_ms;
+        self.failure.get_or_insert_with(|| Failure::new(why, steady_ms));
     }
 
     fn standing(&self) -> Standing {
@@ -221,6 +222,7 @@ impl Recorder {
                 self.outbox.offer_again(self.steady_ms);
             }
         }
+        self.try_again();
         for event in work.events {
             if self.failure.is_none()
                 && let Err(why) = self.handle_node_event(event)
@@ -360,7 +362,7 @@ impl Recorder {
             sealers::seal(
                 sealers,
                 sampled,
-                self.quality,
+                self.config.clock.into(),
                 |stream| outbox.is_closed(stream),
                 &mut sealed,
                 &mut lost,

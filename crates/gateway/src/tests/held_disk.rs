@@ -18,21 +18,21 @@ use vitals::envelope::Header;
 use vitals::ids::Class;
 
 /// A gateway on a disk that obeys switches.
-struct Held {
-    switches: Arc<Switches>,
+pub(super) struct Held {
+    pub(super) switches: Arc<Switches>,
     /// The switched disk locks a folder of its own.
     _lock: tempfile::TempDir,
     disk: Arc<Switched>,
 }
 
 impl Held {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (switches, lock) = (Arc::<Switches>::default(), tempfile::tempdir().unwrap());
         let disk = Arc::new(Switched::new(lock.path(), switches.clone()).unwrap());
         Self { switches, _lock: lock, disk }
     }
 
-    fn open(&self, dir: &Path, boards: Vec<PathBuf>, node: SocketAddr, clock: Clock) -> Gateway {
+    pub(super) fn open(&self, dir: &Path, boards: Vec<PathBuf>, node: SocketAddr, clock: Clock) -> Gateway {
         let config = simulated_node::config(dir, boards, node);
         Gateway::open_on(self.disk.clone(), config, clock, simulated_node::entropy()).unwrap()
     }
