@@ -51,6 +51,7 @@ def healthy(steps):
         f"aceso_ledger_age_seconds{{{NODE}}}": constant(1, steps),
         f"aceso_disk_free_bytes{{{NODE}}}": constant(60 * GIB, steps),
         f"aceso_disk_size_bytes{{{NODE}}}": constant(100 * GIB, steps),
+        f"aceso_record_refused{{{NODE}}}": constant(0, steps),
         f"aceso_beds_unwatched{{{NODE}}}": constant(0, steps),
         **{
             f'aceso_alarm_unanswered_oldest_seconds{{{NODE},priority="{word}"}}': constant(0, steps)
@@ -94,6 +95,8 @@ def cases(steps):
         ("AcesoDiskFull", "1 GiB is left of 200 GiB",
          {f"aceso_disk_size_bytes{{{NODE}}}": constant(200 * GIB, steps),
           f"aceso_disk_free_bytes{{{NODE}}}": until_then(60 * GIB, constant(GIB, steps))}, 15),
+        ("AcesoRecordRefused", "the disk takes no envelope",
+         {f"aceso_record_refused{{{NODE}}}": until_then(0, constant(1, steps))}, 30),
         ("AcesoDiskNearlyFull", "9 GiB are left of 100 GiB",
          {f"aceso_disk_free_bytes{{{NODE}}}": until_then(60 * GIB, constant(9 * GIB, steps))}, 330),
         ("AcesoBedUnwatched", "a consent ended and nobody noticed",
@@ -276,23 +279,35 @@ class Prometheus:
 
 
 class Ward:
-    """A ward of two patients in a folder of its own."""
+    """A ward in a folder of its own."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, patients=2):
         self.folder = folder
         self.process = subprocess.Popen(
-            [program, "--patients", "2", "--data", str(folder / "ward")],
+            [program, "--patients", str(patients), "--data", str(folder / "ward")],
             stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.program, self.web, self.gateway = program, None, None
+        # login -> password
+        self.passwords = {}
         for line in self.process.stdout:
             if found := re.match(r"Gateway: .*\(process (\d+)\)", line):
                 self.gateway = int(found[1])
             if found := re.match(r"Open http://([^/]+)/", line):
                 self.web = found[1]
+            if found := re.search(r" login (\S+) +password (\S+)$", line):
+                self.passwords[found[1]] = found[2]
             if line.startswith("Ctrl-C"):
                 return
         sys.exit("the ward did not start")
+
+    def node(self):
+        """Process of the node, which the ward does not name: the child that runs `aceso node`."""
+        for child in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for process in child.read_text().split():
+                if b"\0node\0--config\0" in Path(f"/proc/{process}/cmdline").read_bytes():
+                    return int(process)
+        sys.exit("the ward has no node")
 
     def metrics(self):
         with urllib.request.urlopen(f"http://{self.web}/metrics", timeout=10) as answer:

@@ -215,6 +215,7 @@ impl Clinic {
             withdrawals_late,
             policies_silent: self.policies_silent(now_ms),
             looks_not_recorded: self.traces.are_failing(),
+            record_refused: self.store.is_refused(),
             log_size: self.store.size(),
             anchored_size: sizes.anchored,
             final_size: sizes.finalized,

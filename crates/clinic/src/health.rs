@@ -29,6 +29,8 @@ pub struct LedgerHealth {
     /// The last entry of the access log for somebody at a wall could not be written: its beds are shown without
     /// values ([`Hidden::NotRecorded`]).
     pub looks_not_recorded: bool,
+    /// The disk refused what was last to be stored: bedsides keep theirs, alarm events wait in memory.
+    pub record_refused: bool,
     /// Leaves in the organisation's log.
     pub log_size: u64,
     /// Leaves covered by anchors handed to the ledger.

@@ -187,6 +187,11 @@ impl Collector for Snapshot {
                 "1 when the last entry of the access log for a wall could not be written: beds are hidden.",
                 u64::from(health.looks_not_recorded),
             ),
+            (
+                "record_refused",
+                "1 when the disk refused what was last to be stored: nothing that bedsides send is recorded.",
+                u64::from(health.record_refused),
+            ),
             ("log_size", "Leaves in the organisation's log.", health.log_size),
             ("log_anchored", "Leaves covered by anchors handed to the ledger.", health.anchored_size),
             ("log_final", "Leaves covered by the finalized anchor.", health.final_size),
@@ -343,12 +348,15 @@ pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
     }
 }
 
-/// `/healthz`: 200 while the ledger moves at the right time and the access log takes entries; 503 when nothing new
-/// can be decided or shown. A step of the machine's clock is told with 200: the node keeps its time. Monitoring goes
+/// `/healthz`: 200 while the ledger moves at the right time and the record takes entries; 503 when nothing new
+/// can be decided, recorded or shown. A step of the machine's clock is told with 200: the node keeps its time. Monitoring goes
 /// on either way.
 pub(crate) async fn health(State(app): State<App>) -> Response {
     let health = app.clinic().health(app.now_ms());
-    if health.looks_not_recorded {
+    if health.record_refused {
+        let why = "the record cannot be written: bedsides keep what they measure, monitoring goes on\n";
+        (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+    } else if health.looks_not_recorded {
         let why = "the access log cannot be written: monitoring goes on, new walls show no values\n";
         (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
     } else if health.down {

@@ -58,7 +58,10 @@ impl Clinic {
             }
             Err(why) => {
                 self.anchoring.handed_in(None, now_ms);
-                tracing::warn!(reason = %why, "An anchor was not taken");
+                // A ledger that has ended says so once.
+                if self.ledger().down().is_none() {
+                    tracing::warn!(reason = %why, "An anchor was not taken");
+                }
             }
         }
     }

@@ -18,7 +18,10 @@ impl Clinic {
             match self.vault().write(self.store(), &entries, ClockQuality::Synced, now_ms) {
                 Ok(written) => self.stats.authored(written.len()),
                 Err(why) => {
-                    tracing::error!(reason = %why, "Alarm events could not be recorded; they are kept and tried again");
+                    // That the disk refuses is logged when it begins; this is tried five times a second.
+                    if !self.store().is_refused() {
+                        tracing::error!(reason = %why, "Alarm events could not be recorded; they are kept and tried again");
+                    }
                     self.monitoring.write_again(entries);
                     return;
                 }

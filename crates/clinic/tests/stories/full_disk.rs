@@ -1,5 +1,6 @@
-//! A disk that takes no entry of the access log: nothing is shown, and nobody is left without an alarm.
+//! A disk that takes no entry: nothing is shown without its trace, nobody is left without an alarm, and it is told.
 
+use clinic::Verdict;
 use clinic::views::{Hidden, LiveEvent};
 use std::sync::atomic::Ordering;
 use testward::{Gateway, Ward};
@@ -102,4 +103,22 @@ fn an_open_wall_shows_a_hidden_bed_once_its_look_is_recorded_and_tells_its_alarm
     assert!(!ward.clinic.health(ward.now_ms).looks_not_recorded);
     let log = ward.clinic.access_log(&ward.as_("amira"), ward.now_ms).unwrap();
     assert!(log.iter().any(|entry| entry.reader == "lee"), "shown after its entry");
+}
+
+#[test]
+fn a_record_that_the_disk_refuses_is_told_until_it_is_written_again() {
+    let (mut ward, _, [mut gateway, _]) = scene();
+    assert!(!ward.clinic.health(ward.now_ms).record_refused);
+    ward.switches.full.store(true, Ordering::SeqCst);
+    ward.pass(1_000);
+    let beat = gateway.sensors[0].pulse(720, ward.now_ms);
+    let stored = ward.clinic.store().size();
+    let answers = ward.carry(gateway.id(), std::slice::from_ref(&beat));
+    assert!(matches!(answers[0].verdict, Verdict::Busy(_)), "the bedside keeps it");
+    assert!(ward.clinic.health(ward.now_ms).record_refused);
+    ward.switches.full.store(false, Ordering::SeqCst);
+    let answers = ward.carry(gateway.id(), &[beat]);
+    assert!(matches!(answers[0].verdict, Verdict::Admitted { .. }), "sent again, it is stored");
+    assert_eq!(ward.clinic.store().size(), stored + 1);
+    assert!(!ward.clinic.health(ward.now_ms).record_refused);
 }

@@ -9,6 +9,7 @@ mod error;
 mod evidence;
 mod log_tree;
 mod old_leaves;
+mod packed_entries;
 mod read;
 mod recovery;
 mod segment;
@@ -29,11 +30,11 @@ use evidence::Evidence;
 use log_tree::Block;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use segment::{FRAME_BYTES, Kind, SegmentHeader, file_name, put_frame};
-use segment_index::Row;
-use state::{Place, State, place};
+use state::{State, place};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use vitals::envelope::{ENVELOPE_BYTES_MAX, Envelope, Header};
 use vitals::ids::{Genesis, Hash, StreamId};
 use vitals::log;
@@ -125,8 +126,6 @@ struct Tail {
     number: u64,
     watermark: Watermark,
     evidence: Evidence,
-    /// Of the envelopes in the segment, for its index.
-    rows: Vec<Row>,
 }
 
 /// The record store of one organisation. Shared by reference; many readers, one writer at a time.
@@ -139,6 +138,8 @@ pub struct Store {
     handles: Mutex<Vec<(String, Arc<dyn DiskFile>)>>,
     /// Blocks of old leaves that were read, the one used last in the end.
     blocks: Mutex<Vec<(u64, Arc<Block>)>>,
+    /// The disk did not take the last group.
+    is_refused: AtomicBool,
 }
 
 impl std::fmt::Debug for Store {
@@ -204,7 +205,23 @@ impl Store {
             .collect())
     }
 
+    /// Did the disk refuse the last group that was to be stored?
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
+    }
+
     fn append_locked(&self, tail: &mut Tail, group: &[Admitted<'_>]) -> Result<Vec<Appended>, StoreError> {
+        let appended = self.append_group(tail, group);
+        if let Err(why @ (StoreError::Busy(_) | StoreError::Stopped(_))) = &appended
+            && !self.is_refused.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(%why, "The record cannot be written: {why}. Alarms go on; bedsides keep what they measure");
+        }
+        appended
+    }
+
+    fn append_group(&self, tail: &mut Tail, group: &[Admitted<'_>]) -> Result<Vec<Appended>, StoreError> {
         tail.check()?;
         if group.len() > GROUP_LEN_MAX || group.iter().any(|item| item.bytes.len() > ENVELOPE_BYTES_MAX) {
             return Err(StoreError::TooLarge);
@@ -232,13 +249,15 @@ impl Store {
         let size = {
             let mut state = self.state.write();
             for ((item, leaf), place) in fresh.iter().zip(places) {
-                tail.rows.push(row(item.header, place));
                 let added = state.add(item.header, item.header_bytes, *leaf, place);
                 debug_assert!(added.is_some(), "judged to be new under the same writer's lock");
             }
             state.log.size()
         };
         tail.note_durable(size);
+        if self.is_refused.swap(false, Ordering::Relaxed) {
+            tracing::info!("The record is written again");
+        }
         Ok(answers)
     }
 
@@ -285,8 +304,7 @@ impl Store {
         };
         match header.begin(&self.folder, &file_name(number)) {
             Ok(segment) => {
-                segment_index::seal(&self.folder, tail.segment.file(), self.genesis, &self.state, &tail.rows);
-                tail.rows.clear();
+                segment_index::seal(&self.folder, tail.segment.file(), self.genesis, &self.state);
                 let mut state = self.state.write();
                 state.begin_segment();
                 drop(state);
@@ -307,11 +325,6 @@ impl Store {
 
 /// What each envelope of a group is; those to be stored, with their leaves.
 type Judged<'g, 'a> = (Vec<Appended>, Vec<(&'g Admitted<'a>, Hash)>);
-
-fn row(header: &Header, place: Place) -> Row {
-    let Header { stream, seq, first_ms, last_ms, .. } = *header;
-    Row { stream, offset: place.offset, len: place.len, seq, first_ms, last_ms }
-}
 
 impl Tail {
     /// Refuses if a write failed in a way that only opening the store again can judge.

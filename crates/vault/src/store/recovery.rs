@@ -5,13 +5,14 @@ use super::evidence::Evidence;
 use super::segment::{
     FRAME_BYTES, HEADER_BYTES, HeaderFault, Kind, SegmentHeader, file_name, header_of, number_of, take_frame,
 };
-use super::segment_index::{self, Row, Span, index_name};
+use super::segment_index::{self, Span, index_name};
 use super::state::{State, place};
 use super::watermark::{self, LogPosition, Watermark};
-use super::{Bounds, Corruption, Store, StoreError, Tail, row};
+use super::{Bounds, Corruption, Store, StoreError, Tail};
 use durable::{AppendFile, DiskFile, Folder};
 use parking_lot::{Mutex, RwLock};
 use std::io;
+use std::sync::atomic::AtomicBool;
 use vitals::ids::Genesis;
 use vitals::log;
 
@@ -60,8 +61,8 @@ struct Scanned {
     bytes: u64,
     /// What stands there instead of a frame, if the file is longer.
     broken: Option<&'static str>,
-    /// Of its envelopes, unless they came from its index.
-    rows: Vec<Row>,
+    /// It holds envelopes that did not come from its index.
+    unindexed: bool,
 }
 
 impl Store {
@@ -94,7 +95,7 @@ impl Store {
         let bytes = HEADER_BYTES as u64;
         let first = LogPosition { segment: 0, bytes, size: 0, evidence_bytes: bytes };
         let watermark = Watermark::create(folder.disk(), &folder.path(watermark::FILE), first)?;
-        let tail = Tail { segment, number: 0, watermark, evidence, rows: Vec::new() };
+        let tail = Tail { segment, number: 0, watermark, evidence };
         Ok(Self::of(folder, genesis, bounds, state, tail))
     }
 
@@ -107,6 +108,7 @@ impl Store {
             tail: Mutex::new(tail),
             handles: Mutex::default(),
             blocks: Mutex::default(),
+            is_refused: AtomicBool::new(false),
         }
     }
 
@@ -167,20 +169,20 @@ impl Store {
             if number == last {
                 // A whole frame may still be only in the page cache; it is served from now on.
                 file.sync()?;
-                open = Some((AppendFile::new(file, scanned.bytes), scanned.rows));
-            } else if !scanned.rows.is_empty() {
+                open = Some(AppendFile::new(file, scanned.bytes));
+            } else if scanned.unindexed {
                 tracing::info!(segment = number, "Made the index of a full segment again");
-                segment_index::seal(&folder, &*file, genesis, &state, &scanned.rows);
+                segment_index::seal(&folder, &*file, genesis, &state);
             }
         }
         let state = state.into_inner();
         if state.log.size() < durable.size {
             return Err(Corruption::at(file_name(last), 0, "the log is shorter than it was").into());
         }
-        let (segment, rows) = open.expect("the loop ends with the last segment");
+        let segment = open.expect("the loop ends with the last segment");
         let evidence = Evidence::open(&folder, genesis, durable.evidence_bytes)?;
         let size = state.log.size();
-        let mut tail = Tail { segment, number: last, watermark, evidence, rows };
+        let mut tail = Tail { segment, number: last, watermark, evidence };
         tail.note_durable(size);
         Ok(Self::of(folder, genesis, bounds, state, tail))
     }
@@ -224,7 +226,7 @@ fn indexed(
         // Its checksum holds, so nobody but its writer can have made it so.
         return Err(Corruption::at(index_name(number), 0, "the index does not fit the log").into());
     }
-    Ok(Some(Scanned { bytes: span.bytes, broken: None, rows: Vec::new() }))
+    Ok(Some(Scanned { bytes: span.bytes, broken: None, unindexed: false }))
 }
 
 fn scan(
@@ -237,13 +239,14 @@ fn scan(
     let bytes = durable::read_all(file)?;
     check_header(&bytes, number, genesis, state)?;
     state.begin_segment();
-    let mut rows = Vec::new();
     let mut at = HEADER_BYTES;
     while at < bytes.len() {
         let offset = at as u64;
         let envelope = match take_frame(&bytes[at..], number, offset, Kind::Envelope) {
             Ok(envelope) => envelope,
-            Err(what) => return Ok(Scanned { bytes: offset, broken: Some(what), rows }),
+            Err(what) => {
+                return Ok(Scanned { bytes: offset, broken: Some(what), unindexed: at > HEADER_BYTES });
+            }
         };
         let (header, header_bytes) =
             header_of(envelope).ok_or_else(|| Corruption::at(name(), offset, "not an envelope"))?;
@@ -251,8 +254,7 @@ fn scan(
         state
             .add(&header, header_bytes, log::leaf(header_bytes), place)
             .ok_or_else(|| Corruption::at(name(), offset, "a sequence number is stored twice"))?;
-        rows.push(row(&header, place));
         at += FRAME_BYTES + envelope.len();
     }
-    Ok(Scanned { bytes: at as u64, broken: None, rows })
+    Ok(Scanned { bytes: at as u64, broken: None, unindexed: at > HEADER_BYTES })
 }

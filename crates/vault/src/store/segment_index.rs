@@ -21,7 +21,7 @@
 use super::FRESH_LEAVES_MIN;
 use super::log_tree::BLOCK_LEN;
 use super::segment::{FRAME_BYTES, Kind, header_of, take_frame};
-use super::state::{Segment, State};
+use super::state::{Place, Segment, State};
 use super::stream_index::{Entry, StreamIndex};
 use crc32c::crc32c;
 use durable::{DiskFile, Folder};
@@ -281,6 +281,21 @@ fn take(body: &[u8], envelopes: usize, leaves_at: u64) -> Option<Index> {
 }
 
 impl State {
+    /// The envelopes of the newest segment, in log order.
+    fn newest_rows(&self) -> Option<Vec<Row>> {
+        let segment = self.segments.last()?;
+        let mut rows = vec![None; segment.offsets.len()];
+        for (stream, index) in &self.streams {
+            for (seq, entry) in index.since(segment.first_index) {
+                let Entry { first_ms, last_ms, .. } = entry;
+                let Place { offset, len, .. } = self.place(entry.index)?;
+                let at = usize::try_from(entry.index - segment.first_index).ok()?;
+                *rows.get_mut(at)? = Some(Row { stream: *stream, offset, len, seq, first_ms, last_ms });
+            }
+        }
+        rows.into_iter().collect()
+    }
+
     /// Adds a full segment of `bytes` from its index; false if the index does not fit what is there.
     pub(super) fn add_sealed(&mut self, index: Index, bytes: u64) -> bool {
         let first_index = self.log.size();
@@ -320,17 +335,11 @@ impl State {
 
 /// Writes the index of the newest segment, which is full, and lets go of leaves that are old enough.
 /// Without an index, which the disk may be too full for, the next start reads the segment.
-pub(super) fn seal(
-    folder: &Folder,
-    file: &dyn DiskFile,
-    genesis: Genesis,
-    state: &RwLock<State>,
-    rows: &[Row],
-) {
+pub(super) fn seal(folder: &Folder, file: &dyn DiskFile, genesis: Genesis, state: &RwLock<State>) {
     let leaves_at = {
         // Readers go on meanwhile; the only writer is who calls this.
         let state = state.read();
-        write_index(folder, file, genesis, &state, rows)
+        write_index(folder, file, genesis, &state)
     };
     let mut state = state.write();
     match leaves_at {
@@ -347,23 +356,18 @@ pub(super) fn seal(
     state.log.forget_before(old);
 }
 
-fn write_index(
-    folder: &Folder,
-    file: &dyn DiskFile,
-    genesis: Genesis,
-    state: &State,
-    rows: &[Row],
-) -> io::Result<u64> {
+fn write_index(folder: &Folder, file: &dyn DiskFile, genesis: Genesis, state: &State) -> io::Result<u64> {
     let nothing = || io::Error::other("there is nothing to write");
     let segment = state.segments.last().ok_or_else(nothing)?;
     let number = state.segments.len() as u64 - 1;
     let first_index = segment.first_index;
     let root = state.log.root_at(first_index, &|_| None).ok().flatten().ok_or_else(nothing)?;
+    let rows = state.newest_rows().ok_or_else(nothing)?;
     let leaves = state.log.leaves_from(first_index).filter(|leaves| leaves.len() == rows.len());
     let draft = Draft {
         span: Span { number, first_index, bytes: u64::from(segment.end), genesis, root },
         root: state.log.root(),
-        rows,
+        rows: &rows,
         leaves: leaves.ok_or_else(nothing)?,
         roots: state.log.block_roots_from(first_index),
     };

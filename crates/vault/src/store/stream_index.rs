@@ -3,8 +3,9 @@
 //! at every entry and without assuming that a device's clock only goes forward. Runs of full pages are kept
 //! apart, so that a gap is found without walking over them. Adding an entry costs one look-up in the map of
 //! pages, whatever the order in which entries come: 256 times fewer keys than entries, so that entries in no
-//! order stay within the processor's caches.
+//! order stay within the processor's caches. A page that is full is packed: it does not change any more.
 
+use super::packed_entries::Packed;
 use std::collections::BTreeMap;
 use std::iter;
 
@@ -28,18 +29,23 @@ enum Order {
     Consecutive(usize),
     /// In the order in which they came: for each offset where its entry stands, or [`ABSENT`].
     Arrival(Box<[u8; PAGE_LEN]>),
+    /// All of them, in the order of their numbers.
+    Full(Packed),
 }
 
-/// No entry at this offset. A full page, whose last entry would stand here, is put in order at once.
+/// No entry at this offset. A full page, whose last entry would stand here, is packed at once.
 const ABSENT: u8 = u8::MAX;
 const _: () = assert!(PAGE_LEN <= 1 << u8::BITS, "places in a page fit a byte");
 
 #[derive(Debug)]
 struct Page {
+    /// None once the page is full.
     entries: Vec<Entry>,
     order: Order,
     /// Earliest first and latest last time.
     span: (u64, u64),
+    /// Highest index.
+    newest: u64,
 }
 
 impl Page {
@@ -49,16 +55,18 @@ impl Page {
             entries: vec![entry],
             order: Order::Consecutive(offset),
             span: (entry.first_ms, entry.last_ms),
+            newest: entry.index,
         }
     }
 
-    fn get(&self, offset: usize) -> Option<&Entry> {
+    fn get(&self, offset: usize) -> Option<Entry> {
         match &self.order {
-            Order::Consecutive(first) => self.entries.get(offset.checked_sub(*first)?),
+            Order::Consecutive(first) => self.entries.get(offset.checked_sub(*first)?).copied(),
             Order::Arrival(places) => match places[offset] {
                 ABSENT => None,
-                place => Some(&self.entries[usize::from(place)]),
+                place => Some(self.entries[usize::from(place)]),
             },
+            Order::Full(packed) => packed.iter().nth(offset),
         }
     }
 
@@ -66,10 +74,11 @@ impl Page {
     fn add(&mut self, offset: usize, entry: Entry) {
         work(1);
         self.span = (self.span.0.min(entry.first_ms), self.span.1.max(entry.last_ms));
+        self.newest = self.newest.max(entry.index);
         let place = self.entries.len();
         self.entries.push(entry);
         match &mut self.order {
-            Order::Consecutive(first) if *first + place == offset => return,
+            Order::Consecutive(first) if *first + place == offset => {}
             Order::Consecutive(first) => {
                 work(place);
                 let mut places = Box::new([ABSENT; PAGE_LEN]);
@@ -77,36 +86,48 @@ impl Page {
                 self.order = Order::Arrival(places);
             }
             Order::Arrival(_) => {}
+            Order::Full(_) => debug_assert!(false, "a full page has no free offset"),
         }
-        let full = self.is_full();
         if let Order::Arrival(places) = &mut self.order {
             places[offset] = place_of(place);
-            if full {
-                work(PAGE_LEN);
-                self.entries = places.iter().map(|place| self.entries[usize::from(*place)]).collect();
-                self.order = Order::Consecutive(0);
-            }
+        }
+        if self.entries.len() == PAGE_LEN {
+            work(PAGE_LEN);
+            let packed = match &self.order {
+                Order::Arrival(places) => {
+                    Packed::of(places.iter().map(|place| self.entries[usize::from(*place)]))
+                }
+                _ => Packed::of(self.entries.iter().copied()),
+            };
+            (self.entries, self.order) = (Vec::new(), Order::Full(packed));
         }
     }
 
     fn is_full(&self) -> bool {
-        self.entries.len() == PAGE_LEN
+        matches!(self.order, Order::Full(_))
     }
 
     /// Offsets that have entries, as runs without a gap: first and last of each, ascending.
     fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
         let mut from = 0;
+        let has = |offset: &usize| self.is_full() || self.get(*offset).is_some();
         iter::from_fn(move || {
-            let first = (from..PAGE_LEN).find(|offset| self.get(*offset).is_some())?;
-            let behind = (first..PAGE_LEN).find(|offset| self.get(*offset).is_none()).unwrap_or(PAGE_LEN);
+            let first = (from..PAGE_LEN).find(has)?;
+            let behind = (first..PAGE_LEN).find(|offset| !has(offset)).unwrap_or(PAGE_LEN);
             from = behind;
             Some((first, behind - 1))
         })
     }
 
     /// Entries with their offsets, ascending.
-    fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
-        (0..PAGE_LEN).filter_map(|offset| Some((offset, self.get(offset)?)))
+    fn iter(&self) -> impl Iterator<Item = (usize, Entry)> {
+        let packed = match &self.order {
+            Order::Full(packed) => Some(packed.iter().enumerate()),
+            _ => None,
+        };
+        let others = if packed.is_some() { 0..0 } else { 0..PAGE_LEN };
+        let others = others.filter_map(|offset| Some((offset, self.get(offset)?)));
+        packed.into_iter().flatten().chain(others)
     }
 }
 
@@ -144,7 +165,7 @@ fn seq_of(page: u64, offset: usize) -> u64 {
 impl StreamIndex {
     pub(crate) fn get(&self, seq: u64) -> Option<Entry> {
         let (page, offset) = page_of(seq);
-        self.pages.get(&page)?.get(offset).copied()
+        self.pages.get(&page)?.get(offset)
     }
 
     /// The highest sequence number.
@@ -217,9 +238,17 @@ impl StreamIndex {
             }
             let touch = |entry: &Entry| entry.first_ms <= to_ms && entry.last_ms >= from_ms;
             let touching = page.iter().filter(|(_, entry)| touch(entry));
-            found.extend(touching.map(|(offset, entry)| (seq_of(*number, offset), *entry)));
+            found.extend(touching.map(|(offset, entry)| (seq_of(*number, offset), entry)));
         }
         found
+    }
+
+    /// Entries whose index is at least `first`, with their sequence numbers. Looks at each page that has one.
+    pub(crate) fn since(&self, first: u64) -> impl Iterator<Item = (u64, Entry)> {
+        self.pages.iter().filter(move |(_, page)| page.newest >= first).flat_map(move |(number, page)| {
+            let late = page.iter().filter(move |(_, entry)| entry.index >= first);
+            late.map(move |(offset, entry)| (seq_of(*number, offset), entry))
+        })
     }
 }
 
@@ -301,6 +330,50 @@ mod tests {
             for seq in (0..ENVELOPES).step_by(97) {
                 assert_eq!(index.get(seq), Some(entry(seq)), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_stored_takes_a_few_bytes_of_memory_whatever_its_times() {
+        // Twenty beds whose envelopes come in turn, half a second apart, with times that are not quite even.
+        let mut index = StreamIndex::default();
+        let envelope = |seq: u64| {
+            let first_ms = 1_795_348_800_000 + seq * 1_000 + seq * seq % 17;
+            Entry { index: seq * 40 + seq * 7 % 5, first_ms, last_ms: first_ms + 900 + seq % 100 }
+        };
+        (0..ENVELOPES).for_each(|seq| index.insert(seq, envelope(seq)));
+        let full = index.pages.values().filter_map(|page| match &page.order {
+            Order::Full(packed) => Some(packed.bytes()),
+            _ => None,
+        });
+        let (pages, bytes) = full.fold((0, 0), |(pages, bytes), page| (pages + 1, bytes + page));
+        assert_eq!(pages, ENVELOPES as usize / PAGE_LEN);
+        assert!(bytes <= 8 * ENVELOPES as usize, "{bytes} bytes for {ENVELOPES} envelopes");
+        assert!((0..ENVELOPES).all(|seq| index.get(seq) == Some(envelope(seq))));
+        // Clocks that leap take more and lose nothing.
+        let leaping = |seq: u64| match seq % 3 {
+            0 => Entry { index: seq, first_ms: u64::MAX, last_ms: 0 },
+            1 => Entry { index: u64::MAX - seq, first_ms: 0, last_ms: u64::MAX },
+            _ => entry(seq),
+        };
+        let mut index = StreamIndex::default();
+        (0..100).for_each(|seq| index.insert(seq, leaping(seq)));
+        assert!((0..100).all(|seq| index.get(seq) == Some(leaping(seq))));
+        assert!(index.touching(0, u64::MAX).into_iter().all(|(seq, found)| found == leaping(seq)));
+    }
+
+    #[test]
+    fn entries_since_an_index_are_those_in_every_order_of_filling() {
+        for (name, order) in orders() {
+            let mut index = StreamIndex::default();
+            for (at, seq) in order.iter().enumerate() {
+                index.insert(*seq, Entry { index: at as u64, ..entry(*seq) });
+            }
+            let from = ENVELOPES - 1000;
+            let found: BTreeSet<(u64, u64)> =
+                index.since(from).map(|(seq, entry)| (entry.index, seq)).collect();
+            let late = order.iter().enumerate().skip(from as usize).map(|(at, seq)| (at as u64, *seq));
+            assert!(found.into_iter().eq(late), "{name}");
         }
     }
 

@@ -326,7 +326,12 @@ async fn a_wall_that_cannot_be_recorded_names_its_beds_and_is_a_fault_of_the_nod
     assert!(!wall.contains("190") && wall.contains("<title>High, 1 alarm – "));
     assert_eq!(scene.get("/healthz", "").await.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(scene.page("/metrics", "").await.contains("aceso_access_log_failing 1\n"));
+    // Nothing else can be recorded either.
+    let health = text(scene.get("/healthz", "").await).await;
+    assert!(health.starts_with("the record cannot be written"), "{health}");
+    assert!(scene.page("/metrics", "").await.contains("aceso_record_refused 1\n"));
     scene.ward.switches.full.store(false, Ordering::SeqCst);
     assert!(scene.page("/wall", "kim").await.contains("190 ≥ 131"), "shown once it can be recorded");
     assert_eq!(scene.page("/healthz", "").await, "well\n");
+    assert!(scene.page("/metrics", "").await.contains("aceso_record_refused 0\n"));
 }
