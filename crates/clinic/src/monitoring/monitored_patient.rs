@@ -13,7 +13,6 @@ use vault::{MonitoringEnd, MonitoringLease};
 use vitals::alarm::{Condition, Priority, Unwatched};
 use vitals::envelope::{ClockQuality, Envelope, Header};
 use vitals::ids::{Class, StreamId};
-use vitals::metric::Metric;
 use vitals::{DeviceId, PatientId};
 
 /// Nobody watching is an alarm after this long: less would ring while a consent is being signed.
@@ -280,8 +279,7 @@ impl MonitoredPatient {
                 },
             })
             .collect();
-        let sparkline =
-            if may(Class::Vitals) { self.recent.sparkline(Metric::HeartRate, now_ms) } else { Vec::new() };
+        let sparkline = if may(Class::Vitals) { self.recent.sparkline(now_ms) } else { Vec::new() };
         let profile = may(Class::Profile);
         Tile {
             patient: id,

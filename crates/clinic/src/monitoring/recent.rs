@@ -1,4 +1,5 @@
-//! The last two hours of one patient in memory: what the wall shows without reading the record.
+//! What the wall shows of one patient without reading the record: the newest value of each metric, and the last two
+//! hours of the one that has a curve.
 
 use super::clocks::Heard;
 use super::views::SparkPoint;
@@ -10,7 +11,10 @@ use vitals::metric::{Metric, Reading, Sample};
 pub const RECENT_MS: u64 = 2 * 3_600_000;
 /// Most samples kept per metric: two hours at one per second.
 pub(crate) const SAMPLES_MAX: usize = 7_200;
-/// Points of a wall tile's small curve.
+/// The metric of a wall tile's small curve. Of the others only the newest value is kept: two hours of all of them were
+/// most of what a node held in memory.
+pub(crate) const CURVE: Metric = Metric::HeartRate;
+/// Points of the curve.
 pub(crate) const SPARK_POINTS: u64 = 60;
 /// The curve never shows less than this, so that a new patient's noise is not blown up.
 const SPARK_SPAN_MIN_MS: u64 = 5 * 60_000;
@@ -25,11 +29,12 @@ pub(crate) struct Newest {
     pub(crate) index: u64,
 }
 
-/// Recent samples per metric, bounded in time and number. Times are the node's, so that values keep
-/// their order when an author's clock leaps.
+/// Recent samples, bounded in time and number. Times are the node's, so that values keep their order when an author's
+/// clock leaps.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recent {
-    samples: BTreeMap<Metric, VecDeque<(u64, Sample)>>,
+    /// Of [`CURVE`], by time.
+    curve: VecDeque<(u64, Sample)>,
     newest: BTreeMap<Metric, Newest>,
 }
 
@@ -45,29 +50,33 @@ impl Recent {
     ) {
         for reading in readings {
             let here_ms = heard.here(reading.at_ms, now_ms);
-            let kept = self.samples.entry(reading.metric).or_default();
+            if reading.metric == CURVE {
+                self.add_to_curve(here_ms, reading.sample, now_ms);
+            }
             // Times to come were noted before the node's clock was set back: they would hide what is now.
-            while kept.back().is_some_and(|(at_ms, _)| *at_ms > now_ms) {
-                kept.pop_back();
-            }
-            // Nearly every reading is newer than all before it, or as new.
-            let newest = kept.back().is_none_or(|(at_ms, _)| *at_ms <= here_ms);
-            let at = if newest { kept.len() } else { kept.partition_point(|(at_ms, _)| *at_ms <= here_ms) };
-            if at.checked_sub(1).and_then(|before| kept.get(before)).is_some_and(|b| b.0 == here_ms) {
-                continue;
-            }
-            kept.insert(at, (here_ms, reading.sample));
-            let last_ms = kept.back().map_or(0, |(at_ms, _)| *at_ms);
-            while kept.len() > SAMPLES_MAX
-                || kept.front().is_some_and(|(at_ms, _)| at_ms + RECENT_MS < last_ms)
-            {
-                kept.pop_front();
-            }
             let newer =
-                self.newest.get(&reading.metric).is_none_or(|n| n.here_ms <= here_ms || n.here_ms > now_ms);
+                self.newest.get(&reading.metric).is_none_or(|n| n.here_ms < here_ms || n.here_ms > now_ms);
             if newer {
                 self.newest.insert(reading.metric, Newest { reading: *reading, here_ms, envelope, index });
             }
+        }
+    }
+
+    fn add_to_curve(&mut self, here_ms: u64, sample: Sample, now_ms: u64) {
+        let kept = &mut self.curve;
+        while kept.back().is_some_and(|(at_ms, _)| *at_ms > now_ms) {
+            kept.pop_back();
+        }
+        // Nearly every reading is newer than all before it, or as new.
+        let newest = kept.back().is_none_or(|(at_ms, _)| *at_ms <= here_ms);
+        let at = if newest { kept.len() } else { kept.partition_point(|(at_ms, _)| *at_ms <= here_ms) };
+        if at.checked_sub(1).and_then(|before| kept.get(before)).is_some_and(|b| b.0 == here_ms) {
+            return;
+        }
+        kept.insert(at, (here_ms, sample));
+        let last_ms = kept.back().map_or(0, |(at_ms, _)| *at_ms);
+        while kept.len() > SAMPLES_MAX || kept.front().is_some_and(|(at_ms, _)| at_ms + RECENT_MS < last_ms) {
+            kept.pop_front();
         }
     }
 
@@ -86,10 +95,10 @@ impl Recent {
         self.newest.get(&metric).map(|newest| newest.reading.sample)
     }
 
-    /// The metric's last two hours (less while there is less), lowest and highest per slice; slices
-    /// without a value are left out, so that gaps stay open.
-    pub(crate) fn sparkline(&self, metric: Metric, now_ms: u64) -> Vec<SparkPoint> {
-        let Some(kept) = self.samples.get(&metric) else { return Vec::new() };
+    /// The last two hours of [`CURVE`] (less while there is less), lowest and highest per slice; slices without a value
+    /// are left out, so that gaps stay open.
+    pub(crate) fn sparkline(&self, now_ms: u64) -> Vec<SparkPoint> {
+        let kept = &self.curve;
         let oldest_ms = kept.front().map_or(now_ms, |(at_ms, _)| *at_ms);
         let span_ms = now_ms.saturating_sub(oldest_ms).clamp(SPARK_SPAN_MIN_MS, RECENT_MS);
         let slice_ms = span_ms.div_ceil(SPARK_POINTS);
@@ -125,10 +134,10 @@ mod tests {
         let mut recent = Recent::default();
         recent.add(&[pulse(10_000, 700), pulse(12_000, 720)], [1; 32], 0, HEARD, NOW_MS);
         recent.add(&[pulse(11_000, 710)], [2; 32], 1, HEARD, NOW_MS);
-        let times: Vec<u64> = recent.samples[&Metric::HeartRate].iter().map(|(at_ms, _)| *at_ms).collect();
+        let times: Vec<u64> = recent.curve.iter().map(|(at_ms, _)| *at_ms).collect();
         assert_eq!(times, [10_000, 11_000, 12_000]);
         recent.add(&[pulse(11_000, 990)], [3; 32], 2, HEARD, NOW_MS);
-        assert_eq!(recent.samples[&Metric::HeartRate].len(), 3, "a repeated one changes nothing");
+        assert_eq!(recent.curve.len(), 3, "a repeated one changes nothing");
         assert_eq!(recent.newest().next().map(|newest| newest.index), Some(0));
         assert_eq!(recent.last_ms(), Some(12_000));
     }
@@ -149,9 +158,37 @@ mod tests {
         for second in 0..10_000 {
             recent.add(&[pulse(second * 1000, 700)], [1; 32], second, HEARD, NOW_MS);
         }
-        assert!(recent.samples[&Metric::HeartRate].len() <= SAMPLES_MAX);
+        assert!(recent.curve.len() <= SAMPLES_MAX);
         recent.add(&[pulse(100_000_000, 700)], [1; 32], 10_001, HEARD, NOW_MS);
-        assert_eq!(recent.samples[&Metric::HeartRate].len(), 1, "all others are older than two hours");
+        assert_eq!(recent.curve.len(), 1, "all others are older than two hours");
+    }
+
+    #[test]
+    fn of_a_metric_without_a_curve_only_the_newest_value_is_kept_and_the_first_of_its_moment() {
+        let mut recent = Recent::default();
+        let warm = |at_ms, hundredths| Reading {
+            metric: Metric::BodyTemperature,
+            at_ms,
+            sample: Sample::Measured(hundredths),
+        };
+        for (index, reading) in
+            [warm(1_000, 3_680), warm(2_000, 3_690), warm(1_500, 3_990)].iter().enumerate()
+        {
+            recent.add(core::slice::from_ref(reading), [1; 32], index as u64, HEARD, NOW_MS);
+        }
+        assert!(recent.curve.is_empty());
+        assert_eq!(
+            recent.sample(Metric::BodyTemperature),
+            Some(Sample::Measured(3_690)),
+            "a late one is not newer"
+        );
+        recent.add(&[warm(2_000, 4_000)], [2; 32], 3, HEARD, NOW_MS);
+        assert_eq!(
+            recent.newest().next().map(|newest| newest.index),
+            Some(1),
+            "a repeated one changes nothing"
+        );
+        assert_eq!(recent.last_ms(), Some(2_000));
     }
 
     #[test]
@@ -169,7 +206,7 @@ mod tests {
             HEARD,
             NOW_MS,
         );
-        let curve = recent.sparkline(Metric::HeartRate, 91_000);
+        let curve = recent.sparkline(91_000);
         assert_eq!(curve.iter().map(|p| (p.low, p.high)).collect::<Vec<_>>(), [(650, 1900), (800, 800)]);
     }
 }
