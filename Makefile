@@ -16,7 +16,7 @@ CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 WARD := $(CARGO_TARGET_DIR)/release/aceso-ward
 
-.PHONY: help ward ward-clean consortium build test tools recordings format lint structure units supply advisories ci-files nostd unit contracts oracle e2e browser pictures bare bench bench-store fuzz crash foreign verifiers sim ops ops-faults
+.PHONY: help ward ward-clean consortium build test tools recordings format lint structure units supply advisories ci-files nostd unit contracts oracle e2e browser pictures bare bench bench-store fuzz crash foreign verifiers sim ops ops-faults memory
 
 help: ## This list.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -97,6 +97,9 @@ ops: build tools ## Alert rules and their faults on a simulated clock; Debian's 
 
 ops-faults: build tools ## The same ward with real faults: an alarm nobody answers, a gateway that stops. Some minutes.
 	"$(ACESO_PYTHON)/bin/python" ops/check.py ward "$(WARD)" --faults
+
+memory: build ## Memory of node and gateway over two hours of 20 beds, 20 live pages and 50 sign-ins an hour: MINUTES=120.
+	python3 ops/memory.py "$(WARD)" --minutes "$${MINUTES:-120}"
 
 pictures: tools ## A picture of every state of every page, at three widths, light and dark: PICTURES=folder. Some minutes.
 	$(CARGO) build --release --locked --workspace --example page_states
