@@ -48,7 +48,7 @@ impl Recorder {
             return;
         }
         match self.begin_anew() {
-            Ok(()) => tracing::info!("The disk takes writes again: readings are stored"),
+            Ok(()) => tracing::warn!("The disk takes writes again: readings are stored"),
             Err(why) => {
                 tracing::error!(%why, "The disk takes writes again, but what is kept cannot be opened: {why}");
                 self.failure = Some(Failure { why, again_ms: steady_ms + PAUSE_MS });

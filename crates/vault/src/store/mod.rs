@@ -256,7 +256,7 @@ impl Store {
         };
         tail.note_durable(size);
         if self.is_refused.swap(false, Ordering::Relaxed) {
-            tracing::info!("The record is written again");
+            tracing::warn!("The record is written again");
         }
         Ok(answers)
     }
