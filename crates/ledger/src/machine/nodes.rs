@@ -135,6 +135,15 @@ impl Nodes {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn cached(&self) -> Vec<u64> {
+        let of = |shard: &Mutex<Generations<u64, Arc<Node>>>| {
+            let shard = shard.lock();
+            shard.young.keys().chain(shard.old.keys()).copied().collect::<Vec<_>>()
+        };
+        self.0.shards.iter().flat_map(of).collect()
+    }
+
     pub(super) fn code(&self, hash: &B256) -> Result<Bytecode, NodeFault> {
         if let Some(code) = self.0.codes.lock().get(hash) {
             return Ok(code);

@@ -55,15 +55,15 @@ impl Pruner {
         self.sweep.clear();
     }
 
-    /// The part of one commit. `oldest` is the lowest height somebody reads at, `stale` what the commit
-    /// made stale.
+    /// The part of one commit; numbers of the nodes that it removes. `oldest` is the lowest height somebody reads at,
+    /// `stale` what the commit made stale.
     pub(super) fn step(
         &mut self,
         tx: &WriteTransaction,
         height: u64,
         oldest: u64,
         stale: usize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<u64>, StoreError> {
         let first_kept = height.saturating_sub(self.keep_states - 1).min(oldest);
         let mut roots = io!(tx.open_table(ROOTS))?;
         io!(roots.retain_in(..first_kept, |_, _| false))?;
@@ -72,11 +72,13 @@ impl Pruner {
             // The more heights, the more neighbours: half as many again as are kept wait on disk.
             self.gather_at = height + self.keep_states.div_ceil(2);
         }
+        let mut removed = Vec::new();
         if !self.sweep.is_empty() {
             let mut nodes = io!(tx.open_table(NODES))?;
             for _ in 0..2 * stale + SWEEP_STEP_NODES {
                 let Some(id) = self.sweep.pop() else { break };
                 io!(nodes.remove(id))?;
+                removed.push(id);
             }
             if self.sweep.is_empty() {
                 io!(io!(tx.open_table(STALE))?.retain_in(..=self.sweep_through, |_, _| false))?;
@@ -89,7 +91,7 @@ impl Pruner {
             // The header of a state that somebody reads at stays too.
             delete(tx, PRUNED_HEADERS, (height + 1).saturating_sub(keep).min(first_kept), delete_header)?;
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Nodes that no state from `first_kept` on has.

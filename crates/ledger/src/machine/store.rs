@@ -224,6 +224,7 @@ impl Store {
         };
         let oldest = self.pins.lowest().unwrap_or(height);
         let mut buffered = writer.buffered;
+        let mut pruned = Vec::new();
         self.write(|tx| {
             for block in blocks {
                 write_block(tx, block)?;
@@ -235,11 +236,14 @@ impl Store {
                 buffered = 0;
             }
             write_trie(tx, height, &written, &trie, &stale)?;
-            writer.pruner.step(tx, height, oldest, stale.len())
+            pruned = writer.pruner.step(tx, height, oldest, stale.len())?;
+            Ok(())
         })?;
         (writer.next, writer.buffered) = (written.next, buffered);
         io!(self.nodes.refresh(&self.database))?;
         self.nodes.forget(&stale);
+        // Whoever read an older height may have brought them back.
+        self.nodes.forget(&pruned);
         written.remember(&self.nodes);
         Ok(self.state(trie.stored_root(), height))
     }

@@ -414,3 +414,21 @@ fn memory_for_nodes_stays_within_its_bound() {
     assert!(reads > 0);
     audit(&ward.machine);
 }
+
+#[test]
+fn nodes_that_are_no_longer_stored_leave_the_memory_too() {
+    let mut ward = Ward::keeping(1, Config { node_cache_bytes: 64 << 20, ..frugal() });
+    for key in 1..=40 {
+        // Somebody reads what the block replaces, after it: with room for all of it, it stays in memory.
+        let before = ward.machine.view();
+        ward.done(0, &gateway(key));
+        assert_eq!(before.device(device(key)).unwrap(), None);
+    }
+    let store = &ward.machine.0.store;
+    let tx = store.database().begin_read().unwrap();
+    let stored = tx.open_table(NODES).unwrap();
+    let cached = store.nodes.cached();
+    assert!(cached.len() > 10, "{}", cached.len());
+    let gone: Vec<u64> = cached.into_iter().filter(|id| stored.get(id).unwrap().is_none()).collect();
+    assert!(gone.is_empty(), "in memory and on no disk: {gone:?}");
+}
