@@ -1,6 +1,12 @@
 //! The entries of a full page in a few bytes each: what changes from one to the next, as numbers of variable length.
 
-use super::stream_index::Entry;
+/// What memory holds per envelope, besides its leaf and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) index: u64,
+    pub(crate) first_ms: u64,
+    pub(crate) last_ms: u64,
+}
 
 /// Bits of a byte that hold a part of a number; the highest says that more follow.
 const PART_BITS: u32 = 7;

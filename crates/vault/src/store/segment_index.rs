@@ -20,9 +20,10 @@
 
 use super::FRESH_LEAVES_MIN;
 use super::log_tree::BLOCK_LEN;
+use super::packed_entries::Entry;
 use super::segment::{FRAME_BYTES, Kind, header_of, take_frame};
 use super::state::{Place, Segment, State};
-use super::stream_index::{Entry, StreamIndex};
+use super::stream_index::StreamIndex;
 use crc32c::crc32c;
 use durable::{DiskFile, Folder};
 use parking_lot::RwLock;

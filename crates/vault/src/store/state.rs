@@ -2,8 +2,9 @@
 //! durable.
 
 use super::log_tree::Tree;
+use super::packed_entries::Entry;
 use super::segment::{self, FRAME_BYTES};
-use super::stream_index::{Entry, StreamIndex};
+use super::stream_index::StreamIndex;
 use super::{Located, StreamHead};
 use std::collections::HashMap;
 use vitals::envelope::{Header, header_hash};

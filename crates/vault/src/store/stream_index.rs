@@ -5,7 +5,7 @@
 //! pages, whatever the order in which entries come: 256 times fewer keys than entries, so that entries in no
 //! order stay within the processor's caches. A page that is full is packed: it does not change any more.
 
-use super::packed_entries::Packed;
+use super::packed_entries::{Entry, Packed};
 use std::collections::BTreeMap;
 use std::iter;
 
@@ -13,14 +13,6 @@ use std::iter;
 const PAGE_LEN: usize = if cfg!(test) { 8 } else { 256 };
 /// Most gaps of one stream in one answer.
 pub const GAPS_MAX: usize = 1024;
-
-/// What memory holds per envelope, besides its leaf and its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) index: u64,
-    pub(crate) first_ms: u64,
-    pub(crate) last_ms: u64,
-}
 
 /// How the entries of a page stand.
 #[derive(Debug)]
@@ -343,12 +335,12 @@ mod tests {
         };
         (0..ENVELOPES).for_each(|seq| index.insert(seq, envelope(seq)));
         let full = index.pages.values().filter_map(|page| match &page.order {
-            Order::Full(packed) => Some(packed.bytes()),
+            Order::Full(packed) => Some(packed.bytes() as u64),
             _ => None,
         });
         let (pages, bytes) = full.fold((0, 0), |(pages, bytes), page| (pages + 1, bytes + page));
-        assert_eq!(pages, ENVELOPES as usize / PAGE_LEN);
-        assert!(bytes <= 8 * ENVELOPES as usize, "{bytes} bytes for {ENVELOPES} envelopes");
+        assert_eq!(pages * PAGE_LEN as u64, ENVELOPES);
+        assert!(bytes <= 8 * ENVELOPES, "{bytes} bytes for {ENVELOPES} envelopes");
         assert!((0..ENVELOPES).all(|seq| index.get(seq) == Some(envelope(seq))));
         // Clocks that leap take more and lose nothing.
         let leaping = |seq: u64| match seq % 3 {
@@ -369,10 +361,10 @@ mod tests {
             for (at, seq) in order.iter().enumerate() {
                 index.insert(*seq, Entry { index: at as u64, ..entry(*seq) });
             }
-            let from = ENVELOPES - 1000;
+            let from: u64 = ENVELOPES - 1000;
             let found: BTreeSet<(u64, u64)> =
                 index.since(from).map(|(seq, entry)| (entry.index, seq)).collect();
-            let late = order.iter().enumerate().skip(from as usize).map(|(at, seq)| (at as u64, *seq));
+            let late = (0..).zip(&order).filter(|(at, _)| *at >= from).map(|(at, seq)| (at, *seq));
             assert!(found.into_iter().eq(late), "{name}");
         }
     }
