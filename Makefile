@@ -91,7 +91,8 @@ verifiers: tools ## The second verifier, in Python, checks every golden file.
 browser: build tools ## Sign in with a real browser, see values change, see an alarm.
 	scripts/browser-check.sh "$(WARD)"
 
-ops: build tools ## Alert rules and their faults on a simulated clock; Debian's Prometheus scrapes a ward for the dashboards.
+ops: build tools ## Alert rules and their faults on a simulated clock; dashboards by Grafana's types; Debian's Prometheus scrapes a ward for them.
+	node ops/dashboards.mjs
 	"$(ACESO_PYTHON)/bin/python" ops/check.py rules
 	"$(ACESO_PYTHON)/bin/python" ops/check.py ward "$(WARD)"
 

@@ -88,3 +88,4 @@ packages tests-browser
 packages tests-foreign cast
 packages tests-chain anvil
 packages tests-ci
+packages ops

@@ -62,7 +62,7 @@ impl Stage {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         std::fs::create_dir_all(stage.0.path("clone")).unwrap();
         symlink(root.join("scripts"), stage.0.path("clone/scripts")).unwrap();
-        for folder in ["contracts", "tests-browser", "tests-foreign", "tests-chain", "tests-ci"] {
+        for folder in ["contracts", "tests-browser", "tests-foreign", "tests-chain", "tests-ci", "ops"] {
             let to = stage.0.path("clone").join(folder);
             std::fs::create_dir_all(&to).unwrap();
             for file in ["package-lock.json", "requirements.txt"] {
