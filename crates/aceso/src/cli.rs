@@ -6,7 +6,6 @@ use crate::commands::{
 };
 use crate::{config, node};
 use clap::{CommandFactory, Parser, Subcommand};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -109,11 +108,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let log_json = cli.log_json;
     let outcome = match cli.command {
         Command::Verify(options) => return verify::run(&options),
-        Command::Config { role } => {
-            config::print(role);
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Completion { shell } => return generate::completion(Cli::command(), shell),
+        Command::Config { role } => config::print(role),
+        Command::Completion { shell } => generate::completion(Cli::command(), shell),
         Command::Man { out } => generate::man(Cli::command(), &out),
         Command::Checkpoint(options) => checkpoint::run(&options),
         Command::Account { step: Account::Show { config } } => account::show(&config),
@@ -138,12 +134,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        complain(&error);
+        host::output::complain(format_args!("aceso: {}", host::sentence(error.as_ref())));
         ExitCode::FAILURE
     })
-}
-
-fn complain(error: &anyhow::Error) {
-    // The exit status says it too where this cannot be written.
-    let _ = writeln!(std::io::stderr(), "aceso: {}", host::sentence(error.as_ref()));
 }

@@ -11,9 +11,11 @@ pub(crate) use secret::read_secret;
 
 use anyhow::{Context, Result};
 use documented::{CHAIN_TOML, GATEWAY_TOML, NODE_TOML};
+use host::output;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Whose configuration to print.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -165,12 +167,12 @@ fn any_port() -> SocketAddr {
 }
 
 /// Prints a documented configuration.
-#[allow(clippy::print_stdout, reason = "printing is what the command is for")]
-pub(crate) fn print(role: ConfigRole) {
+pub(crate) fn print(role: ConfigRole) -> Result<ExitCode> {
     match role {
-        ConfigRole::Node => print!("{NODE_TOML}{CHAIN_TOML}"),
-        ConfigRole::Gateway => print!("{GATEWAY_TOML}"),
+        ConfigRole::Node => output::print(format_args!("{NODE_TOML}{CHAIN_TOML}"))?,
+        ConfigRole::Gateway => output::print(GATEWAY_TOML)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads and checks a node's configuration.

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod logs;
 pub mod memory;
+pub mod output;
 pub mod process;
 mod sentence;
 

@@ -1,22 +1,21 @@
 //! How a supervisor runs a role (a node, a gateway, virtual boards) as a process (decision 002): the role prints
 //! `READY {json}` when it serves, stops on SIGTERM or SIGINT, and prints `DONE {json}` when it has stopped.
 
+use crate::output;
 use serde::Serialize;
-use std::io::Write as _;
 
 /// Set by a supervisor that wants its children to stop when it is gone: they then watch their standard input.
 pub const SUPERVISED: &str = "ACESO_CHILD";
 
-/// Prints one line on standard output: `READY {…}` once the role serves, `DONE {…}` once it has stopped. Where nobody
-/// can read it (a full disk, a closed pipe) the role goes on.
+/// Prints one line on standard output: `READY {…}` once the role serves, `DONE {…}` once it has stopped. If
+/// standard output does not take it, the role goes on: patients depend on it, a line does not.
 ///
 /// # Errors
 /// `what` has no JSON form.
 pub fn announce(word: &str, what: &impl Serialize) -> Result<(), serde_json::Error> {
-    let mut out = std::io::stdout().lock();
-    let said = writeln!(out, "{word} {}", serde_json::to_value(what)?).and_then(|()| out.flush());
-    if let Err(why) = said {
-        tracing::warn!(%why, "{word} cannot be written on standard output: {why}");
+    let line = format!("{word} {}", serde_json::to_value(what)?);
+    if let Err(why) = output::print_line(line) {
+        tracing::warn!(%why, "Standard output did not take the line {word}: {why}");
     }
     Ok(())
 }

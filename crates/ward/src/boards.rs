@@ -2,7 +2,7 @@
 
 use crate::duration;
 use anyhow::{Context, Result};
-use host::{clock, process};
+use host::{clock, output, process};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use simulator::recording::Hints;
@@ -208,14 +208,9 @@ async fn send_order(socket: &Path, order: &str) -> Result<ExitCode> {
     let said =
         BufReader::new(reading).lines().next_line().await?.context("the boards closed the connection")?;
     if said.starts_with('{') {
-        print_line(&said);
+        output::print_line(said)?;
         return Ok(ExitCode::SUCCESS);
     }
     anyhow::ensure!(said == "ok", "{said}");
     Ok(ExitCode::SUCCESS)
-}
-
-#[allow(clippy::print_stdout, reason = "printing is what was asked for")]
-fn print_line(line: &str) {
-    println!("{line}");
 }

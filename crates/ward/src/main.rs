@@ -21,7 +21,6 @@ mod story;
 mod ward;
 
 use clap::{Parser, Subcommand};
-use std::io::Write as _;
 use std::process::ExitCode;
 
 /// A whole ward on this machine: nodes, gateways and virtual patients, with real processes and real files.
@@ -50,12 +49,7 @@ fn main() -> ExitCode {
         }
     };
     outcome.unwrap_or_else(|error| {
-        complain(&error);
+        host::output::complain(format_args!("aceso-ward: {}", host::sentence(error.as_ref())));
         ExitCode::FAILURE
     })
-}
-
-fn complain(error: &anyhow::Error) {
-    // The exit status says it too where this cannot be written.
-    let _ = writeln!(std::io::stderr(), "aceso-ward: {}", host::sentence(error.as_ref()));
 }

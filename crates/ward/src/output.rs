@@ -1,8 +1,6 @@
 //! What a ward says to the person who started it.
 
-use std::io::Write as _;
-
-/// Prints one line on standard output. Where that cannot be written (a full disk) the ward goes on.
+/// Prints one line on standard output. A ward goes on when nobody reads it, or the disk behind it is full.
 pub(crate) fn say(sentence: &str) {
-    let _ = writeln!(std::io::stdout(), "{sentence}");
+    let _ = host::output::print_line(sentence);
 }

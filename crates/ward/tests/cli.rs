@@ -87,6 +87,33 @@ fn a_scenario_of_the_heart_is_refused_for_a_board_that_replays_a_recording() {
     boards.wait().unwrap();
 }
 
+/// Virtual patients go on for the gateways that read them, whoever reads what is printed.
+#[test]
+fn boards_whose_output_nobody_reads_any_longer_go_on_and_stop_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("boards");
+    let mut boards = Command::new(env!("CARGO_BIN_EXE_aceso-ward"))
+        .args(["simulate", "--dir", dir.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(std::io::pipe().unwrap().1)
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(boards.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert!(ready.starts_with("READY "), "{ready}");
+    let socket = dir.join("control.sock").display().to_string();
+    assert!(ward(&["simulate", "--tell", &socket, "0 fever"]).status.success());
+    let looked = Command::new(env!("CARGO_BIN_EXE_aceso-ward"))
+        .args(["simulate", "--tell", &socket, "0 look"])
+        .stdout(std::io::pipe().unwrap().1)
+        .output()
+        .unwrap();
+    assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
+    let stopped = Command::new("kill").args(["-TERM", &boards.id().to_string()]).status().unwrap();
+    let status = boards.wait().unwrap();
+    assert!(stopped.success() && status.success(), "{status}");
+}
+
 #[test]
 fn a_ward_says_which_program_is_missing_beside_it() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 use crate::node::data_folder::{self, FOLDERS, VAULT};
 use crate::{clean_shutdown, config};
 use anyhow::{Context, Result};
+use host::output;
 use std::path::Path;
 use std::process::ExitCode;
 use vault::Vault;
@@ -10,7 +11,6 @@ use vitals::proof::genesis::GenesisDocument;
 
 /// Says who this organisation is to the others: what founds a ledger with it, or admits it to one. Makes its
 /// keys at the first call; the node must be stopped.
-#[allow(clippy::print_stdout, reason = "the answer of the command")]
 pub(crate) fn show(node: &Path) -> Result<ExitCode> {
     let config = config::read_node(node)?;
     let was_closed = clean_shutdown::is_noted(&config.data_dir);
@@ -19,20 +19,20 @@ pub(crate) fn show(node: &Path) -> Result<ExitCode> {
     let sender = ledger::account::address_of(vault.sender_key().expose());
     let sender = hex::encode(sender.context("the vault's sender key is a key")?);
     let record_key = hex::encode(vault.record_key());
-    println!("Organisation: {}", vault.org());
-    println!("Record key:   {record_key}");
-    println!("Account:      0x{sender}");
-    println!("Founder:      {record_key}:{sender}");
+    let organisation = vault.org();
     drop(vault);
     if was_closed {
         clean_shutdown::note(&config.data_dir, &FOLDERS)?;
     }
+    output::print_line(format_args!("Organisation: {organisation}"))?;
+    output::print_line(format_args!("Record key:   {record_key}"))?;
+    output::print_line(format_args!("Account:      0x{sender}"))?;
+    output::print_line(format_args!("Founder:      {record_key}:{sender}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the secret key of the organisation's account to a new file and says on standard output whose it
 /// is. The node must be stopped: its vault is opened with its passphrase.
-#[allow(clippy::print_stdout, reason = "the answer of the command")]
 pub(crate) fn export(node: &Path, out: &Path) -> Result<ExitCode> {
     let config = config::read_node(node)?;
     let passphrase = config::read_secret(&config.passphrase_file)?;
@@ -56,6 +56,6 @@ pub(crate) fn export(node: &Path, out: &Path) -> Result<ExitCode> {
         "chain_id": document.chain_id,
         "genesis": document.hash().to_string(),
     });
-    println!("{said}");
+    output::print_line(said)?;
     Ok(ExitCode::SUCCESS)
 }

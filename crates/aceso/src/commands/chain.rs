@@ -3,7 +3,7 @@
 use crate::config::{self, ChainConfig};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use host::clock;
+use host::{clock, output};
 use ledger::genesis::Founding;
 use ledger::remote;
 use std::path::{Path, PathBuf};
@@ -75,24 +75,24 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "printing is what the command is for")]
 fn check(config: &ChainConfig, sender: Option<[u8; 20]>) -> Result<ExitCode> {
     let (network, document) = (config.network()?, config.document()?);
     let found = remote::check(&network, &document, sender).context("checking the network")?;
-    println!("chain {}, block {}", document.chain_id, found.height);
-    println!(
+    output::print_line(format_args!("chain {}, block {}", document.chain_id, found.height))?;
+    output::print_line(format_args!(
         "ledger {} ({}), {} contracts stand as built",
         document.hash(),
         document.name,
         document.contracts.len()
-    );
+    ))?;
     for founder in &document.founders {
-        println!("founded by organisation {}", founder.org());
+        output::print_line(format_args!("founded by organisation {}", founder.org()))?;
     }
     match (sender, found.sends_for) {
-        (Some(_), Some(org)) => {
-            println!("the sender acts for organisation {org}; its next nonce is {}", found.nonce)
-        }
+        (Some(_), Some(org)) => output::print_line(format_args!(
+            "the sender acts for organisation {org}; its next nonce is {}",
+            found.nonce
+        ))?,
         (Some(_), None) => {
             anyhow::bail!("the sender acts for no active organisation: the contracts would refuse it")
         }
@@ -101,7 +101,6 @@ fn check(config: &ChainConfig, sender: Option<[u8; 20]>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-#[allow(clippy::print_stdout, reason = "printing is what the command is for")]
 fn deploy(
     config: &ChainConfig,
     key: &Path,
@@ -135,8 +134,8 @@ fn deploy(
     std::fs::write(genesis, deployed.document.encode())
         .with_context(|| format!("writing {}", genesis.display()))?;
     // As a configuration wants it, wherever the one who reads it stands.
-    println!("genesis = {:?}", std::path::absolute(genesis)?);
-    println!("first_block = {}", deployed.first_block);
-    println!("# ledger {}", deployed.document.hash());
+    output::print_line(format_args!("genesis = {:?}", std::path::absolute(genesis)?))?;
+    output::print_line(format_args!("first_block = {}", deployed.first_block))?;
+    output::print_line(format_args!("# ledger {}", deployed.document.hash()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,8 +3,9 @@
 use super::ask::SignIn;
 use super::verify;
 use anyhow::{Context, Result, anyhow};
+use host::output;
 use operator::SignCheckpoint;
-use std::io::Write;
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vitals::bundle::Utc;
@@ -38,7 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.step {
         Step::Show { file } => {
             let checkpoint = verify::read_checkpoint(file).map_err(|why| anyhow!(why))?;
-            let mut out = std::io::stdout().lock();
+            let mut out = String::new();
             writeln!(out, "Ledger      genesis {}", checkpoint.genesis)?;
             writeln!(out, "Block       {} of {}", checkpoint.known.height, Utc(checkpoint.time_ms))?;
             writeln!(out, "            digest {}", hex::encode(checkpoint.known.digest))?;
@@ -50,6 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             for (key, _) in &checkpoint.signatures {
                 writeln!(out, "            {}", hex::encode(key))?;
             }
+            output::print(out)?;
         }
         Step::Sign { file, sign_in } => {
             let given = match file.exists() {

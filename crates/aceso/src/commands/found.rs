@@ -8,6 +8,7 @@ use crate::node::founding::CHAIN_ID;
 use crate::node::membership;
 use anyhow::{Context, Result, ensure};
 use host::clock;
+use host::output::print_line;
 use ledger::genesis::Founding;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -54,11 +55,6 @@ pub(crate) struct Join {
     config: PathBuf,
 }
 
-#[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
-fn print_line(sentence: &str) {
-    println!("{sentence}");
-}
-
 /// Runs `aceso found`.
 pub(crate) fn run(step: &Found) -> Result<ExitCode> {
     match step {
@@ -68,7 +64,7 @@ pub(crate) fn run(step: &Found) -> Result<ExitCode> {
                 Some(file) => {
                     std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
                 }
-                None => print_line(text.trim_end()),
+                None => print_line(text.trim_end())?,
             }
         }
         Found::Genesis { name, epoch_blocks, authorities, out, cards } => {
@@ -76,17 +72,17 @@ pub(crate) fn run(step: &Found) -> Result<ExitCode> {
             let document = assemble(name, *epoch_blocks, *authorities, &cards)?;
             ensure!(!out.exists(), "{} is there already: a ledger is founded once", out.display());
             std::fs::write(out, document.encode()).with_context(|| format!("writing {}", out.display()))?;
-            print_line(&format!("Genesis:      {}", document.hash()));
-            print_line(&format!(
+            print_line(format_args!("Genesis:      {}", document.hash()))?;
+            print_line(format_args!(
                 "Authorities:  {} of {} organisations",
                 document.committee.len(),
                 cards.len()
-            ));
+            ))?;
             print_line(
                 "Every founder compares this hash by voice, then starts its node with the document and:",
-            );
+            )?;
             for (card, _) in &cards {
-                print_line(&format!("  {:<20} {}", card.name, card.peer()));
+                print_line(format_args!("  {:<20} {}", card.name, card.peer()))?;
             }
         }
     }
@@ -105,21 +101,21 @@ fn card_text(config: &NodeConfig) -> Result<String> {
 pub(crate) fn join(options: &Join) -> Result<ExitCode> {
     let config = config::read_node(&options.config)?;
     let (card, genesis) = membership::join(&config)?;
-    print_line(&format!("Genesis:      {genesis}"));
-    print_line(&format!("Organisation: {}", card.organisation));
+    print_line(format_args!("Genesis:      {genesis}"))?;
+    print_line(format_args!("Organisation: {}", card.organisation))?;
     print_line(
         "`aceso node` follows this ledger as soon as an authority has proposed its validator. Hand your card",
-    );
+    )?;
     print_line(
         "(`aceso found card`) to the authorities. They propose and vote, each with its own --config, --login and",
-    );
-    print_line("--password-file; first, unless your organisation is on the ledger already:");
-    print_line("  aceso validator propose --admit CARD");
-    print_line("and when that is accepted:");
-    print_line(&format!(
+    )?;
+    print_line("--password-file; first, unless your organisation is on the ledger already:")?;
+    print_line("  aceso validator propose --admit CARD")?;
+    print_line("and when that is accepted:")?;
+    print_line(format_args!(
         "  aceso validator propose --add {} --organisation {} --address {}",
         card.validator, card.organisation, card.address
-    ));
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,14 +2,18 @@
 
 use anyhow::{Context, Result};
 use clap_complete::Shell;
+use host::output;
 use std::path::Path;
 use std::process::ExitCode;
 
 /// Prints a shell's completion script.
-pub(crate) fn completion(mut command: clap::Command, shell: Shell) -> ExitCode {
+pub(crate) fn completion(mut command: clap::Command, shell: Shell) -> Result<ExitCode> {
     let name = command.get_name().to_owned();
-    clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
-    ExitCode::SUCCESS
+    // Into memory first: the generator panics when what it writes to fails.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    output::print(String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes one manual page for the program and one for each of its commands.

@@ -5,7 +5,7 @@ mod render;
 
 use super::ask::SignIn;
 use anyhow::Result;
-use host::clock;
+use host::{clock, output};
 use operator::{LedgerQuery, QueryLedger};
 use std::process::ExitCode;
 
@@ -72,15 +72,14 @@ impl From<Query> for LedgerQuery {
 }
 
 /// Runs it.
-#[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let Options { sign_in, json, query } = options;
     let found = sign_in.ask(|token| QueryLedger { token, query: query.into() })?;
     if json {
         // Through a value: its fields are sorted by name, as they always were.
-        println!("{}", serde_json::to_string_pretty(&serde_json::to_value(found)?)?);
+        output::print_line(serde_json::to_string_pretty(&serde_json::to_value(found)?)?)?;
     } else {
-        print!("{}", render::text(&found, clock::now_ms()));
+        output::print(render::text(&found, clock::now_ms()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ mod senml;
 use crate::clean_shutdown;
 use anyhow::{Context, Result};
 use gateway::{ThirdPartySealer, third_party_sealer};
-use host::clock;
+use host::{clock, output};
 use senml::Pack;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
@@ -209,7 +209,7 @@ fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 }
 
 fn print_json(value: &serde_json::Value) -> Result<ExitCode> {
-    writeln!(io::stdout(), "{value}")?;
+    output::print_line(value)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -249,7 +249,7 @@ fn readings(options: &ReadingsOptions) -> Result<ExitCode> {
         match &options.out {
             _ if options.lines => print_line(&author, &sealed.bytes, json!({}))?,
             Some(file) => write(file, &sealed.bytes, 0o600)?,
-            None => io::stdout().write_all(&sealed.bytes)?,
+            None => hand_over(&sealed.bytes)?,
         }
     }
     author.close()?;
@@ -267,23 +267,21 @@ struct RefusalCounts {
 
 impl RefusalCounts {
     /// Says on standard error what is refused of the pack in this line, and counts it.
-    fn note(&mut self, line: u64, pack: &Result<Pack>) -> io::Result<()> {
-        let mut err = io::stderr().lock();
+    fn note(&mut self, line: u64, pack: &Result<Pack>) {
         self.packs += 1;
         match pack {
             Ok(pack) => {
                 self.records += pack.readings.len() + pack.refused.len();
                 self.wrong_records += pack.refused.len();
                 for (record, why) in &pack.refused {
-                    writeln!(err, "aceso: line {line}: record {record}: {why}")?;
+                    output::complain(format_args!("aceso: line {line}: record {record}: {why}"));
                 }
             }
             Err(why) => {
                 self.wrong_packs += 1;
-                writeln!(err, "aceso: line {line}: {}", host::sentence(why.as_ref()))?;
+                output::complain(format_args!("aceso: line {line}: {}", host::sentence(why.as_ref())));
             }
         }
-        Ok(())
     }
 
     /// The sums, if anything was refused.
@@ -322,7 +320,7 @@ fn senml(options: &ReadingsOptions, author: &mut ThirdPartySealer) -> Result<Exi
             }
             Ok(pack)
         });
-        refusals.note(number, &pack)?;
+        refusals.note(number, &pack);
         let mut fields = json!({ "line": number });
         if let Ok(Pack { refused, .. }) = &pack
             && !refused.is_empty()
@@ -336,7 +334,7 @@ fn senml(options: &ReadingsOptions, author: &mut ThirdPartySealer) -> Result<Exi
         }
     }
     let Some(sum) = refusals.sum() else { return Ok(ExitCode::SUCCESS) };
-    writeln!(io::stderr(), "aceso: {sum}")?;
+    output::complain(format_args!("aceso: {sum}"));
     Ok(ExitCode::FAILURE)
 }
 
@@ -349,10 +347,14 @@ fn print_line(author: &ThirdPartySealer, bytes: &[u8], mut fields: Value) -> Res
     fields["seq"] = json!(envelope.header.seq);
     fields["hash"] = json!(hex::encode(vitals::envelope::header_hash(&envelope.header_bytes)));
     fields["envelope"] = json!(hex::encode(bytes));
+    hand_over(format!("{fields}\n").as_bytes())
+}
+
+/// Hands what was sealed to whoever publishes it, at once: they wait for this, not for a buffer to fill. When they
+/// have gone, sealing ends: each further envelope would be a gap in the record.
+fn hand_over(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{fields}")?;
-    // Whoever publishes waits for this line, not for a buffer to fill.
-    Ok(out.flush()?)
+    out.write_all(bytes).and_then(|()| out.flush()).context("nobody takes what is sealed")
 }
 
 fn settle(keys: &Path, receipts: &[PathBuf], deliveries: &[PathBuf]) -> Result<ExitCode> {

@@ -5,6 +5,7 @@ use super::verify;
 use crate::config;
 use crate::node::snapshot_import;
 use anyhow::{Context, Result, anyhow};
+use host::output;
 use operator::WriteSnapshot;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,13 +61,15 @@ struct Begin {
 }
 
 /// Runs one step.
-#[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let (begin, file) = match options.step {
         Step::Export { file, sign_in } => {
             let file = std::path::absolute(file).context("the file's place")?;
             let written = sign_in.ask(|token| WriteSnapshot { token, file })?;
-            println!("The state after block {}: {} bytes", written.height, written.bytes);
+            output::print_line(format_args!(
+                "The state after block {}: {} bytes",
+                written.height, written.bytes
+            ))?;
             return Ok(ExitCode::SUCCESS);
         }
         Step::Import { file, begin } => (begin, Some(file)),
@@ -81,7 +84,10 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let pins = Pins::founders(begin.age_days.saturating_mul(DAY_MS));
     let taken =
         snapshot_import::import(&config, checkpoint.map(|checkpoint| (checkpoint, pins)), file.as_deref())?;
-    println!("The ledger begins at block {}, certified by {} validators", taken.height, taken.signers);
-    println!("Start the node: it follows the others from there.");
+    output::print_line(format_args!(
+        "The ledger begins at block {}, certified by {} validators",
+        taken.height, taken.signers
+    ))?;
+    output::print_line("Start the node: it follows the others from there.")?;
     Ok(ExitCode::SUCCESS)
 }

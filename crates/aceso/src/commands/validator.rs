@@ -5,7 +5,9 @@ use super::ask::{SignIn, ask};
 use crate::card::Card;
 use crate::{config, node};
 use anyhow::{Context, Result};
+use host::output::print_line;
 use operator::{Authorities, Change, GetAuthorities, ProposalStatus, Propose, Vote};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -77,11 +79,6 @@ pub(crate) struct What {
     expel: Option<String>,
 }
 
-#[allow(clippy::print_stdout, reason = "what a command found out goes to the person who typed it")]
-fn print_line(sentence: &str) {
-    println!("{sentence}");
-}
-
 /// Runs it.
 pub(crate) fn run(step: Validator) -> Result<ExitCode> {
     match step {
@@ -89,18 +86,18 @@ pub(crate) fn run(step: Validator) -> Result<ExitCode> {
             let said = ask(&config, GetAuthorities {})?;
             // Through a value: its fields are sorted by name, as they always were.
             if json {
-                print_line(&serde_json::to_string_pretty(&serde_json::to_value(said)?)?)
+                print_line(serde_json::to_string_pretty(&serde_json::to_value(said)?)?)?;
             } else {
-                status(&said)
+                status(&said)?;
             }
         }
         Validator::Propose { sign_in, what, address, organisation, by } => {
             let change = change(*what, address, organisation, by)?;
             change.motion()?;
-            print_proposal(&sign_in.ask(|token| Propose { token, change })?);
+            print_proposal(&sign_in.ask(|token| Propose { token, change })?)?;
         }
         Validator::Vote { sign_in, proposal } => {
-            print_proposal(&sign_in.ask(|token| Vote { token, proposal })?);
+            print_proposal(&sign_in.ask(|token| Vote { token, proposal })?)?;
         }
         Validator::Renew { config } => renew(&config)?,
     }
@@ -137,31 +134,31 @@ fn change(
     Ok(Change::RemoveOrganisation { organisation: expel.context("nothing is proposed")? })
 }
 
-fn print_proposal(proposal: &ProposalStatus) {
+fn print_proposal(proposal: &ProposalStatus) -> io::Result<()> {
     let ProposalStatus { id, what, votes, votes_needed, acts_from_epoch, .. } = proposal;
-    print_line(&format!("Proposal {id}: {what}"));
-    print_line(&match acts_from_epoch {
+    print_line(format_args!("Proposal {id}: {what}"))?;
+    print_line(match acts_from_epoch {
         Some(epoch) => format!("  accepted: it acts from epoch {epoch}"),
         None => format!("  {votes} of {votes_needed} needed votes"),
-    });
+    })
 }
 
-fn status(said: &Authorities) {
-    print_line(&format!(
+fn status(said: &Authorities) -> io::Result<()> {
+    print_line(format_args!(
         "Height {} in epoch {} of {} blocks; {} authorities, a block needs {} of them",
         said.height, said.epoch, said.epoch_blocks, said.authorities, said.quorum
-    ));
-    print_line(&format!(
+    ))?;
+    print_line(format_args!(
         "{:<10} {:<34} {:<22} {:>8} {:>10}  {}",
         "validator", "organisation", "address", "height", "heard", "seat"
-    ));
+    ))?;
     for one in &said.validators {
         let heard = match one.heard_ms_ago {
             _ if one.ourselves => "ourselves".to_owned(),
             Some(ms) => format!("{} s ago", ms / 1_000),
             None => "never".to_owned(),
         };
-        print_line(&format!(
+        print_line(format_args!(
             "{:<10} {:<34} {:<22} {:>8} {:>10}  {}",
             one.key.get(..8).unwrap_or_default(),
             one.organisation,
@@ -169,30 +166,30 @@ fn status(said: &Authorities) {
             one.height.map_or("–".to_owned(), |height| height.to_string()),
             heard,
             one.seat
-        ));
+        ))?;
     }
-    said.proposals.iter().for_each(print_proposal);
+    said.proposals.iter().try_for_each(print_proposal)
 }
 
 fn renew(config: &Path) -> Result<()> {
     let config = config::read_node(config)?;
     let (card, archive) = node::membership::renew(&config)?;
-    print_line(&format!("Put away:     {}", archive.display()));
-    print_line(&format!("New key:      {}", card.validator));
+    print_line(format_args!("Put away:     {}", archive.display()))?;
+    print_line(format_args!("New key:      {}", card.validator))?;
     print_line(
         "Start the node: it follows the others from the beginning, as soon as another authority has proposed",
-    );
+    )?;
     print_line(
         "its new key. Let one do so, and enough of them vote, each with its own --config, --login and",
-    );
-    print_line("--password-file:");
-    print_line(&format!(
+    )?;
+    print_line("--password-file:")?;
+    print_line(format_args!(
         "  aceso validator propose --add {} --organisation {} --address {}",
         card.validator, card.organisation, card.address
-    ));
+    ))?;
     print_line(
         "When it is an authority, the old key goes the same way; it is on every list (`aceso validator status`):",
-    );
-    print_line("  aceso validator propose --remove OLD-KEY");
+    )?;
+    print_line("  aceso validator propose --remove OLD-KEY")?;
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! `aceso verify`: checks an exported bundle offline, and says in plain words what it proves.
 
 use super::gateway;
-use host::clock;
+use host::{clock, output};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vitals::Genesis;
@@ -69,25 +69,24 @@ impl fmt::Display for Failure {
 /// Checks the bundle against the genesis hash the caller trusts, and prints what it
 /// proves: exit code 0. A link that does not hold is named: 1. Without `genesis` a bundle whose links
 /// all hold is still only as good as its own genesis, which is named: 3. (2 is a command line that is not understood.)
-#[allow(clippy::print_stderr, reason = "this command's output is for its caller")]
 pub(crate) fn run(options: &Options) -> ExitCode {
     match check(options) {
         Ok(report) => {
             let verdict = if report.pinned { "\nPROVEN under the genesis you pinned." } else { "" };
-            // Who closes the pipe early has read enough; the exit code still says all.
-            let _ = writeln!(io::stdout(), "{report}{verdict}");
+            // The exit code says all, whatever becomes of the words.
+            let _ = output::print_line(format_args!("{report}{verdict}"));
             if report.pinned {
                 return ExitCode::SUCCESS;
             }
-            eprintln!(
+            output::complain(format_args!(
                 "NOT PINNED: all links hold, but only under the bundle's own genesis {}.\n\
                  Compare it with the one your organisation published, then run again with --genesis {}",
                 report.genesis, report.genesis
-            );
+            ));
             ExitCode::from(UNPINNED)
         }
         Err(failure) => {
-            eprintln!("{}: {failure}", options.file.display());
+            output::complain(format_args!("{}: {failure}", options.file.display()));
             ExitCode::FAILURE
         }
     }

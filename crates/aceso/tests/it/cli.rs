@@ -1,6 +1,8 @@
 //! What a user meets at the command line.
 
-use crate::support::{aceso, stdout};
+use crate::support::{BINARY, Folder, aceso, nobody_reads, said, stdout, ward_binary};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_printed_configurations_are_documented_and_name_every_field() {
@@ -36,6 +38,97 @@ fn a_data_folder_too_long_for_its_socket_is_refused_before_a_ledger_is_founded_i
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("a socket's path may have 107 bytes"), "{said}");
     assert!(!data.exists(), "nothing was founded");
+}
+
+/// A configuration file of a node in `folder`.
+fn node_config(folder: &Folder) -> String {
+    let (config, passphrase) = (folder.path("node.toml"), folder.path("passphrase"));
+    std::fs::write(&passphrase, "correct horse\n").unwrap();
+    let data = folder.path("node");
+    std::fs::write(&config, format!("data_dir = {data:?}\npassphrase_file = {passphrase:?}\n")).unwrap();
+    folder.text("node.toml")
+}
+
+#[test]
+fn a_command_whose_output_nobody_reads_ends_as_it_would_otherwise() {
+    let folder = Folder::new();
+    let config = node_config(&folder);
+    std::fs::write(folder.path("bundle"), b"not a bundle").unwrap();
+    let (bundle, genesis) = (folder.text("bundle"), "00".repeat(32));
+    for (arguments, status) in [
+        (&["config", "node"][..], 0),
+        (&["config", "gateway"], 0),
+        (&["completion", "bash"], 0),
+        (&["completion", "zsh"], 0),
+        (&["--help"], 0),
+        (&["account", "show", "--config", &config], 0),
+        (&["node", "--config", "/nonexistent/node.toml"], 1),
+        (&["verify", &bundle, "--genesis", &genesis], 1),
+    ] {
+        let output = Command::new(BINARY)
+            .args(arguments)
+            .stdout(nobody_reads())
+            .stderr(nobody_reads())
+            .status()
+            .unwrap();
+        assert_eq!(output.code(), Some(status), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_named() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = Command::new(BINARY).args(["config", "node"]).stdout(full).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.starts_with("aceso: ") && complaint.contains("No space left"), "{complaint}");
+}
+
+/// Patients depend on a node; it does not depend on who reads what it prints and logs.
+#[test]
+fn a_node_whose_output_nobody_reads_any_longer_serves_and_stops_in_order() {
+    let folder = Folder::new();
+    let config = node_config(&folder);
+    let mut node = Command::new(BINARY)
+        .args(["node", "--config", &config])
+        .env("ACESO_LOG", "info")
+        .stdout(Stdio::piped())
+        .stderr(nobody_reads())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(node.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(ready.strip_prefix("READY ").unwrap()).unwrap();
+    // The reader is gone from here on.
+    let health = health(ready["web"].as_str().unwrap());
+    let stopped = Command::new("kill").args(["-TERM", &node.id().to_string()]).status().unwrap();
+    let status = node.wait().unwrap();
+    assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+    assert!(stopped.success() && status.success(), "{status}");
+    assert!(folder.path("node/closed").exists(), "it noted that it was closed in order");
+}
+
+/// What `/healthz` answers, with its head.
+fn health(address: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_ward_whose_output_nobody_reads_runs_to_its_end() {
+    let folder = Folder::new();
+    let (data, report) = (folder.text("data"), folder.text("report.json"));
+    let output = Command::new(ward_binary())
+        .args(["--data", &data, "--report", &report, "--patients", "1", "--duration", "3s"])
+        .stdout(nobody_reads())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output, &folder));
+    assert_eq!(folder.report()["complete"], true);
 }
 
 #[test]
@@ -104,7 +197,7 @@ fn completions_and_manual_pages_know_every_command() {
 fn node_and_gateway_run_with_an_allocator_that_gives_memory_back() {
     for role in ["node", "gateway"] {
         let environment = |set: &[(&str, &str)]| {
-            let mut command = std::process::Command::new(crate::support::BINARY);
+            let mut command = std::process::Command::new(BINARY);
             command.env_clear().envs(set.iter().copied()).args([role, "--config", "/proc/self/environ"]);
             String::from_utf8(command.output().unwrap().stderr).unwrap()
         };

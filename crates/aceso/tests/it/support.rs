@@ -1,6 +1,7 @@
 //! Runs the binary and reads what it leaves behind.
 
 use serde_json::Value;
+use std::io::PipeWriter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -52,6 +53,11 @@ pub(crate) fn ward(folder: &Folder, options: &[&str]) -> Output {
     let mut arguments = vec!["--data", &data, "--report", &report, "--bundle", &bundle];
     arguments.extend(options);
     Command::new(ward_binary()).args(arguments).output().unwrap()
+}
+
+/// A pipe that nobody reads, as behind `| head -1`.
+pub(crate) fn nobody_reads() -> PipeWriter {
+    std::io::pipe().unwrap().1
 }
 
 pub(crate) fn stdout(output: &Output) -> String {
