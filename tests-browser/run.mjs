@@ -201,12 +201,18 @@ try {
   await form.locator('[name=above_low]').fill('400');
   await form.locator('[name=reason]').fill('a check of the form');
   await form.locator('button[type=submit]').click();
-  // The curves are drawn later and move the page: that it has the focus is what holds for sure.
-  await doctor.page.waitForFunction(() => {
-    const said = document.querySelector('#limits form.limitform #limits-problem');
-    return said && said === document.activeElement;
-  }, null, { timeout: CHANGE_WAIT_MS });
-  said('why limits do not fit is said in their form, and has the focus');
+  await doctor.page.waitForSelector('#limits-problem');
+  const arrived = await doctor.page.locator('#alarms').innerText();
+  must(!/not shown here/.test(arrived), 'the page that refuses limits shows the alarms of the ward, as the one before');
+  // What is drawn and brought after the page was scrolled does not move the reason out of view.
+  await drawn(doctor.page, CHANGE_WAIT_MS);
+  await doctor.page.waitForFunction(() => globalThis.aceso.page.lines > 0, null, { timeout: CHANGE_WAIT_MS });
+  const reason = await doctor.page.locator('#limits form.limitform #limits-problem').evaluate((node) => {
+    const { top, bottom } = node.getBoundingClientRect();
+    return { focused: node === document.activeElement, top, bottom, height: innerHeight };
+  });
+  must(reason.focused && reason.top >= 0 && reason.bottom <= reason.height,
+    `why limits do not fit is said in their form, has the focus and is in view: ${JSON.stringify(reason)}`);
   await doctor.page.goto(url + patientHref);
   await doctor.page.waitForSelector('#trends.drawn .uplot canvas');
   // Paper is light, whatever theme was chosen.

@@ -65,7 +65,7 @@ fn token(headers: &HeaderMap, behind_tls: bool) -> Option<(Credential, &str)> {
 /// What the layout of a page knows of the ward.
 #[derive(Clone)]
 pub(crate) enum Ward {
-    /// Not read: a page that refuses something reads nothing, and the live stream brings the alarms.
+    /// Not read: a page that shows nothing but a refusal reads nothing, and the live stream brings the alarms.
     NotAsked,
     /// It could not be read: the page says so.
     Unknown,

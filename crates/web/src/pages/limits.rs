@@ -44,8 +44,8 @@ pub(crate) async fn submit(State(app): State<App>, At(patient): At<String>, post
     };
     // The page again, with what was entered and why it does not fit.
     let chart = patient::open(&app, caller, id, purpose, RANGES[0]).await?;
-    let mut response =
-        patient::render(&app, caller, &chart, RANGES[0], false, Some((problem, posted.fields.clone())));
+    let problem = Some((problem, posted.fields.clone()));
+    let mut response = patient::show(&app, caller.clone(), &chart, RANGES[0], false, problem).await;
     *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(refusals::mark(response, Reason::Wrong))
 }

@@ -184,10 +184,11 @@ fn opening(chart: &Chart, role: Role) -> OpeningView {
     }
 }
 
-/// The page of an opened record. `problem` and `entered` come from a form that did not fit.
-pub(crate) fn render(
+/// The page of an opened record, with the alarms of the ward around it. `problem` is why a form did not fit, and
+/// what was entered.
+pub(crate) async fn show(
     app: &App,
-    caller: &Caller,
+    caller: Caller,
     chart: &Chart,
     range: Range,
     saved: bool,
@@ -201,10 +202,12 @@ pub(crate) fn render(
     if caller.visit.htmx.fragment && caller.visit.htmx.target == "trends" {
         return app.render(&trends);
     }
+    // A fragment has no frame.
+    let caller = if caller.visit.htmx.fragment { caller } else { caller.with_ward(app).await };
     let entered = problem.as_ref().map(|(why, fields)| (why.as_str(), fields));
     let changeable = role == Role::Clinician;
     let topic = crate::live_topics::record(chart.now.patient, chart.purpose);
-    let mut layout = Layout::of(app, caller, "").live(topic).beside(caller, chart.now.patient);
+    let mut layout = Layout::of(app, &caller, "").live(topic).beside(&caller, chart.now.patient);
     layout.path = address;
     let page = PatientPage {
         now: NowPart::of(&chart.now, caller.csrf(), role, now_ms),
@@ -249,8 +252,6 @@ pub(crate) async fn page(
     let no_range = Error::wrong("There is no such span of time to choose.");
     let range = range(query.field("range")).ok_or(no_range)?;
     let chart = open(&app, &caller, id, purpose, range).await?;
-    // A fragment has no frame.
-    let caller = if caller.visit.htmx.fragment { caller } else { caller.with_ward(&app).await };
     let saved = !caller.visit.htmx.fragment && caller.was_done(&app, query.field("saved"));
-    Ok(render(&app, &caller, &chart, range, saved, None))
+    Ok(show(&app, caller, &chart, range, saved, None).await)
 }

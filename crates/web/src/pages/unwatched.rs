@@ -120,7 +120,8 @@ async fn show(
         let wall = || Redirect::to("/wall").into_response();
         return watched.then(wall).ok_or_else(Error::not_found);
     };
-    let layout = Layout::of(app, caller, "/wall");
+    let caller = caller.clone().with_ward(app).await;
+    let layout = Layout::of(app, &caller, "/wall");
     let bed = UnwatchedCard::of(bed, app.now_ms());
     Ok(app.render(&UnwatchedPage { layout, bed, csrf: caller.csrf(), problem, entered }))
 }

@@ -307,18 +307,15 @@ impl Attempts {
                 no("tells of another patient");
             }
         }
-        // The page of a form that did not fit shows the record again: a reading like any other, and no
-        // more than that.
-        let read_once = status == 422
-            && scene.log().0 == log.0 + 1
-            && scene
-                .ward
-                .clinic
-                .store()
-                .read_index(log.0)
-                .unwrap()
-                .is_some_and(|bytes| Envelope::decode(&bytes).unwrap().header.class == Class::Access);
-        if scene.state() != before || (scene.log() != log && !read_once) {
+        // The page of a form that did not fit shows the record again, with the alarms of the ward around it:
+        // a reading like any other, a look at the ward that is noted once for a session, and no more than that.
+        let is_access = |index: u64| {
+            let bytes = scene.ward.clinic.store().read_index(index).unwrap();
+            bytes.is_some_and(|bytes| Envelope::decode(&bytes).unwrap().header.class == Class::Access)
+        };
+        let mut added = log.0..scene.log().0;
+        let only_read = status == 422 && added.end - added.start <= 2 && added.all(is_access);
+        if scene.state() != before || (scene.log() != log && !only_read) {
             no("changed something");
         }
         if scene.refusals() != counted + 1 {

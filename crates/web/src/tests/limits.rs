@@ -29,7 +29,8 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
     let there = goes_to(&response).replace("#limits", "");
     let page = scene.page(&there, "lee").await;
-    assert!(page.contains("The new limits are in force") && page.contains("Alarms ≤ 50 or ≥ 100"));
+    let (_, card) = page.split_once("id=\"limits\"").expect("the place the address leads to");
+    assert!(card.contains("The new limits are in force") && card.contains("Alarms ≤ 50 or ≥ 100"));
     let again = scene.page(&there, "lee").await;
     assert!(!again.contains("The new limits are in force"), "said once, not again when the page is reloaded");
     for (with, why) in [

@@ -1,5 +1,6 @@
 //! Live streams: what they carry, and when they close.
 
+use super::attempts::GOOD_LIMITS;
 use super::scene::{Scene, text};
 use axum::body::BodyDataStream;
 use axum::http::{StatusCode, header};
@@ -101,12 +102,37 @@ async fn every_page_of_a_clinician_shows_the_alarms_of_all_beds() {
     let page = scene.page(&patient, "lee").await;
     assert!(page.contains("<title>High, 1 alarm – ") && page.contains("No alarm at another bed"));
     assert_eq!(page.matches("Heart rate 140 ≥ 131</p>").count(), 1, "no alarm twice");
+    // So too when its form was refused: the record is open, and whoever reads it is on duty.
+    let limits = [GOOD_LIMITS, &[("above_low", "150")]].concat();
+    let limits: Vec<_> = limits.into_iter().filter(|field| *field != ("above_low", "100")).collect();
+    let refused = scene.post(&format!("{patient}/limits"), "lee", &limits).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let refused = text(refused).await;
+    assert!(refused.contains("<title>High, 1 alarm – ") && refused.contains("No alarm at another bed"));
     // Nobody else sees other people's alarms.
     for (path, who) in
         [("/help", ""), ("/help", "bela"), ("/me", "amira"), ("/help", "admin"), ("/help", "fay")]
     {
         let page = scene.page(path, who).await;
         assert!(!page.contains("id=\"alarms\"") && !page.contains("High, 1 alarm"), "{path} as {who}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_a_bed_that_nobody_watches_shows_the_alarms_of_all_beds() {
+    let mut scene = Scene::new();
+    scene.beats(720, 2);
+    let (amira, now_ms) = (scene.ward.as_("amira"), scene.ward.now_ms);
+    let page = scene.ward.clinic.own_page(&amira, now_ms).unwrap();
+    let monitoring = page.grants.iter().find(|grant| grant.purpose == Purpose::Monitoring).unwrap();
+    scene.ward.clinic.revoke_grant(&amira, monitoring.grant, now_ms).unwrap();
+    scene.beats(720, 30);
+    let path = format!("/patients/{}/unwatched", scene.amira);
+    let page = scene.page(&path, "lee").await;
+    let refused = text(scene.post(&path, "lee", &[("reason", "?")]).await).await;
+    for page in [page, refused] {
+        let (_, strip) = page.split_once("id=\"alarms\"").expect("a strip of alarms");
+        assert!(strip.contains("Nobody watches: ") && !strip.contains("not shown here yet"), "{page}");
     }
 }
 
