@@ -190,7 +190,8 @@ fn refused() -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
 }
 
-fn verify_handshake(
+/// Is the handshake signed with the certificate's key?
+pub(crate) fn verify_handshake(
     provider: &CryptoProvider,
     message: &[u8],
     certificate: &CertificateDer<'_>,

@@ -83,47 +83,43 @@ impl fmt::Debug for Snapshot {
     }
 }
 
+/// One metric without labels.
+fn single(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    unit: Option<&Unit>,
+    help: &str,
+    metric: &impl EncodeMetric,
+) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
+}
+
 fn counter(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> fmt::Result {
-    let one = ConstCounter::new(value);
-    one.encode(encoder.encode_descriptor(name, help, None, one.metric_type())?)
+    single(encoder, name, None, help, &ConstCounter::new(value))
 }
 
 fn gauge(encoder: &mut DescriptorEncoder, name: &str, help: &str, value: u64) -> fmt::Result {
-    let one = ConstGauge::new(value);
-    one.encode(encoder.encode_descriptor(name, help, None, one.metric_type())?)
+    single(encoder, name, None, help, &ConstGauge::new(value))
 }
 
 fn gauge_s(encoder: &mut DescriptorEncoder, name: &str, help: &str, value_s: f64) -> fmt::Result {
-    let one = ConstGauge::new(value_s);
-    one.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), one.metric_type())?)
+    single(encoder, name, Some(&Unit::Seconds), help, &ConstGauge::new(value_s))
 }
 
-/// One counter for each value of a label.
-fn counters_by<'a>(
+/// One metric for each value of a label.
+fn by_label<'a, V: Default, M: EncodeMetric>(
     encoder: &mut DescriptorEncoder,
     name: &str,
+    unit: Option<&Unit>,
     help: &str,
+    metric: fn(V) -> M,
     label: &str,
-    values: impl IntoIterator<Item = (&'a str, u64)>,
+    values: impl IntoIterator<Item = (&'a str, V)>,
 ) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    let kind = metric(V::default()).metric_type();
+    let mut family = encoder.encode_descriptor(name, help, unit, kind)?;
     for (word, value) in values {
-        ConstCounter::new(value).encode(family.encode_family(&[(label, word)])?)?;
-    }
-    Ok(())
-}
-
-/// A gauge for each value of a label.
-fn gauges_by<'a>(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: impl IntoIterator<Item = (&'a str, u64)>,
-) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for (word, value) in values {
-        ConstGauge::new(value).encode(family.encode_family(&[(label, word)])?)?;
+        metric(value).encode(family.encode_family(&[(label, word)])?)?;
     }
     Ok(())
 }
@@ -151,10 +147,11 @@ impl Collector for Snapshot {
             counter(encoder, line.name, &help, line.value)?;
         }
         let refused = counters.refused.iter().map(|(code, count)| (*code, *count));
-        counters_by(encoder, "refused", "Envelopes refused, by reason.", "code", refused)?;
+        let help = "Envelopes refused, by reason.";
+        by_label(encoder, "refused", None, help, ConstCounter::new, "code", refused)?;
         let turned_away = counters.turned_away.iter().map(|(code, count)| (*code, *count));
         let help = "Refused or held back at the link, by reason.";
-        counters_by(encoder, "link_refused", help, "reason", turned_away)?;
+        by_label(encoder, "link_refused", None, help, ConstCounter::new, "reason", turned_away)?;
         let gauges = [
             ("ledger_height", "Height of the last finalized block.", health.height),
             (
@@ -228,11 +225,12 @@ impl Collector for Snapshot {
         let clocks = [("node", health.clocks.node.is_some()), ("ledger", health.clocks.ledger.is_some())];
         let help = "1 while the clock of this node's machine was set (node), or the ledger's time is not this node's \
                     (ledger).";
-        gauges_by(encoder, "clock_fault", help, "clock", clocks.map(|(clock, on)| (clock, u64::from(on))))?;
+        let clocks = clocks.map(|(clock, on)| (clock, u64::from(on)));
+        by_label(encoder, "clock_fault", None, help, ConstGauge::new, "clock", clocks)?;
         counter(encoder, "pages", "Pages served.", app.pages_served())?;
         let refusals = app.refusals().map(|(reason, count)| (reason.word(), count));
         let help = "Requests and connections refused, by reason.";
-        counters_by(encoder, "requests_refused", help, "reason", refusals)?;
+        by_label(encoder, "requests_refused", None, help, ConstCounter::new, "reason", refusals)?;
         latency(encoder, "seal_to_live", "From sealing to the live view.", &counters.seal_to_live)?;
         let help = "From sealing to the finalized anchor.";
         latency(encoder, "seal_to_final", help, &counters.seal_to_final)
@@ -251,20 +249,16 @@ impl Snapshot {
         }
         let unanswered = |priority: Priority| self.counters.unanswered_now.get(priority.word());
         let help = "Alarms that nobody answered, by priority.";
-        let mut family = encoder.encode_descriptor("alarms_unanswered", help, None, MetricType::Gauge)?;
-        for priority in PRIORITIES {
-            let count = unanswered(priority).map_or(0, |waits| waits.count);
-            ConstGauge::new(count).encode(family.encode_family(&[("priority", priority.word())])?)?;
-        }
+        let counts =
+            PRIORITIES.map(|priority| (priority.word(), unanswered(priority).map_or(0, |waits| waits.count)));
+        by_label(encoder, "alarms_unanswered", None, help, ConstGauge::new, "priority", counts)?;
         let help = "How long the oldest of them waits.";
-        let (name, unit) = ("alarm_unanswered_oldest", Unit::Seconds);
-        let mut family = encoder.encode_descriptor(name, help, Some(&unit), MetricType::Gauge)?;
-        for priority in PRIORITIES {
-            let waits_ms = unanswered(priority).map_or(0, |waits| self.now_ms.saturating_sub(waits.since_ms));
-            let gauge = ConstGauge::new(seconds(waits_ms));
-            gauge.encode(family.encode_family(&[("priority", priority.word())])?)?;
-        }
-        Ok(())
+        let waits = PRIORITIES.map(|priority| {
+            let since_ms = unanswered(priority).map_or(self.now_ms, |waits| waits.since_ms);
+            (priority.word(), seconds(self.now_ms.saturating_sub(since_ms)))
+        });
+        let (name, unit) = ("alarm_unanswered_oldest", Some(&Unit::Seconds));
+        by_label(encoder, name, unit, help, ConstGauge::new, "priority", waits)
     }
 }
 
@@ -277,7 +271,7 @@ impl Collector for RpcCollector {
         counter(&mut encoder, "rpc_answered", "JSON-RPC requests answered.", self.0.answered())?;
         let refusals = self.0.refusals().map(|(reason, count)| (reason.word(), count));
         let help = "JSON-RPC requests and connections refused, by reason.";
-        counters_by(&mut encoder, "rpc_refused", help, "reason", refusals)
+        by_label(&mut encoder, "rpc_refused", None, help, ConstCounter::new, "reason", refusals)
     }
 }
 
