@@ -41,8 +41,7 @@ const found = (name) => {
 };
 
 // What the server would say to an open page of this topic, in place of its live stream.
-const says = (page, events) => page.context().route('**/live?*', (route) => {
-  const now = Date.now();
+const says = (page, events, now = Date.now()) => page.context().route('**/live?*', (route) => {
   const body = [['beat', { now, stale: false, tip: now }], ...events].map(([name, data]) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
   route.fulfill({ contentType: 'text/event-stream', body: body.join('') });
 });
@@ -67,6 +66,17 @@ const MADE = [
     name: 'patient-signed-out', at: 'patient-well', own: true,
     before: (page) => says(page, [['ended', { why: 'Your session has ended.' }]]),
     after: (page) => page.waitForSelector('#ended:not([hidden])', { timeout: WAIT_MS }),
+  },
+  {
+    name: 'wall-clock-fault', at: 'wall', own: true,
+    before: async (page, state) => {
+      // The ward's clock stands: ages count from the page's own time.
+      const html = await (await page.context().request.get(state.url + state.path)).text();
+      const now = Number(/data-now-ms="(\d+)"/.exec(html)[1]);
+      const clock = "the clock of this node's machine was set back by 90 s; the node keeps its own time";
+      await says(page, [['beat', { now, stale: false, tip: now, clock }]], now);
+    },
+    after: (page) => page.waitForSelector('#clock-fault:not([hidden])', { timeout: WAIT_MS }),
   },
   { name: 'wall-sound-on', at: 'wall', after: (page) => page.click('#sound') },
   { name: 'patient-limits-form', at: 'patient-well', after: openLimits },

@@ -55,6 +55,11 @@ struct AdminPage {
     genesis: String,
 }
 
+/// How long something took: milliseconds while they matter.
+fn latency(ms: u64) -> String {
+    if ms < 10_000 { format!("{ms} ms") } else { time::age(ms) }
+}
+
 fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
     let ledger = view.ledger;
     let behind = ledger.log_size.saturating_sub(ledger.final_size);
@@ -79,13 +84,13 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
         ),
         fact(
             "Sealed to live",
-            format!("{} ms", view.counters.seal_to_live.p50_ms),
-            format!("half of all; 99 of 100 within {} ms", view.counters.seal_to_live.p99_ms),
+            latency(view.counters.seal_to_live.p50_ms),
+            format!("half of all; 99 of 100 within {}", latency(view.counters.seal_to_live.p99_ms)),
         ),
         fact(
             "Sealed to final",
-            format!("{} ms", view.counters.seal_to_final.p50_ms),
-            format!("half of all; 99 of 100 within {} ms", view.counters.seal_to_final.p99_ms),
+            latency(view.counters.seal_to_final.p50_ms),
+            format!("half of all; 99 of 100 within {}", latency(view.counters.seal_to_final.p99_ms)),
         ),
         fact(
             "Open live pages",

@@ -163,8 +163,11 @@ fn facts(governance: &Governance, health: &LedgerHealth) -> Vec<Fact> {
             "Validators",
             authorities.committee.len().to_string(),
             format!(
-                "{} make a block final; {} may fail or lie",
-                authorities.quorum(),
+                "{} a block final; {} may fail or lie",
+                match authorities.quorum() {
+                    1 => "1 makes".into(),
+                    n => format!("{n} make"),
+                },
                 match authorities.max_faulty() {
                     0 => "none".into(),
                     n => n.to_string(),
