@@ -44,7 +44,7 @@ pub(crate) struct Builder {
     /// How long the others wait for a leader's block.
     pub(crate) leader_timeout: Duration,
     pub(crate) schemes: Schemes,
-    /// The ledger's time when this process started, and until when its own clock may take nothing back beyond that.
+    /// A time that this validator's clock may take nothing back beyond, and until when that holds.
     pub(crate) floor: (u64, SystemTime),
     pub(crate) clock: Arc<dyn NodeClock>,
     pub(crate) leading: Arc<Mutex<LeadingClock>>,

@@ -16,11 +16,16 @@ pub(crate) const STILL_BLOCKS: usize = 8;
 /// The time goes back by at most this: a clock further behind is more likely to be the wrong one.
 pub(crate) const BACK_MS_MAX: u64 = 48 * 3_600_000;
 
-/// By this clock: is the parent's time in the future, and may it be taken back? `floor_ms`: the ledger had this time
-/// before this process started, so an earlier clock is one that has lost its time.
+/// By this clock: is the parent's time in the future, and may it be taken back? `floor_ms`: see [`floor_at_start`].
 pub(crate) fn may_go_back(parent_ms: u64, now_ms: u64, floor_ms: u64) -> bool {
     let ahead_ms = parent_ms.saturating_sub(now_ms);
     ahead_ms > AHEAD_MS_MAX && ahead_ms <= BACK_MS_MAX && now_ms >= floor_ms
+}
+
+/// The ledger's time at the start of a process, if its clock was behind it: that clock is likely to have lost its
+/// time. One that agreed with the ledger, or was ahead of it, and was set back since was set right.
+pub(crate) fn floor_at_start(ledger_ms: u64, clock_ms: u64) -> u64 {
+    if ledger_ms > clock_ms.saturating_add(AHEAD_MS_MAX) { ledger_ms } else { 0 }
 }
 
 /// The time of a new block. `back`: it may be taken back ([`may_go_back`]), and the last [`STILL_BLOCKS`] blocks have
@@ -123,6 +128,13 @@ mod tests {
         assert!(!may_go_back(now + AHEAD_MS_MAX, now, 0), "what validators accept is no fault");
         assert!(!may_go_back(now + HOUR, now, now + 1), "the ledger was there before this process was");
         assert!(!may_go_back(now + BACK_MS_MAX + 1, now, 0), "1970");
+    }
+
+    #[test]
+    fn only_a_clock_that_started_behind_the_ledger_may_have_lost_its_time() {
+        assert_eq!(floor_at_start(NOW, NOW - HOUR / 4), NOW);
+        assert_eq!(floor_at_start(NOW, NOW - AHEAD_MS_MAX), 0);
+        assert_eq!(floor_at_start(NOW, NOW + HOUR), 0, "it founded or followed the ledger an hour ahead");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
     Digest, NodeClock, PrivateKey, PublicKey, Scheme,
     application::Builder,
     block::Block,
+    block_time,
     certificate::{to_certificate, to_finalization},
     gossip,
     machine::{NotCommitted, SnapshotBase, StateMachine},
@@ -159,13 +160,16 @@ type Final = (Digested<Block>, Exact);
 
 const MAILBOX: usize = 1024;
 const PENDING_ACKS_MAX: usize = 16;
-/// Views kept behind the last final one.
+/// Views that agreement keeps behind the last final one.
 const VIEW_RETENTION: u64 = 256;
+/// Views of which marshal keeps what is not final yet. Where an epoch has fewer, it keeps one more epoch for each that
+/// is missing, with files, buffers and metrics of its own: 256 were hours of epochs.
+const CACHED_VIEWS: u64 = 16;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_RETRY: Duration = Duration::from_millis(100);
 
-/// For this long after its start a validator takes the ledger's time back to no time before its start: it is more
-/// likely that its own clock has lost its time and is yet to get it.
+/// For this long after its start a validator whose clock was behind the ledger takes the ledger's time back to no
+/// time before its start: it is more likely that its own clock has lost its time and is yet to get it.
 const FLOOR_FOR: Duration = Duration::from_secs(3600);
 
 /// Runs one validator until it breaks. `ready` is called once it takes part.
@@ -282,7 +286,10 @@ async fn start<P: Platform>(
         heartbeat,
         leader_timeout,
         schemes: schemes.clone(),
-        floor: (machine.committed_ms(), context.current() + FLOOR_FOR),
+        floor: (
+            block_time::floor_at_start(machine.committed_ms(), clock.now_ms()),
+            context.current() + FLOOR_FOR,
+        ),
         clock: clock.clone(),
         leading: Arc::default(),
         peer_statuses: peer_statuses.clone(),

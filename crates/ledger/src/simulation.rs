@@ -67,13 +67,14 @@ struct TestCommittee {
     net: SimulatedNetwork,
     folder: std::path::PathBuf,
     document: GenesisDocument,
-    keep_blocks: u64,
+    /// Latest final blocks that are kept; none: all.
+    keep_blocks: Option<u64>,
 }
 
 impl TestCommittee {
     fn on(context: deterministic::Context, folder: std::path::PathBuf, document: GenesisDocument) -> Self {
         let net = SimulatedNetwork::new(&context);
-        Self { context, net, folder, document, keep_blocks: consensus::KEEP_BLOCKS }
+        Self { context, net, folder, document, keep_blocks: Some(consensus::KEEP_BLOCKS) }
     }
 
     async fn boot(&self, index: usize, life: u32) -> Member {
@@ -95,8 +96,7 @@ impl TestCommittee {
         let replica =
             Arc::new(Replica::new(machine.clone(), pool.clone()).with_committee_changes(committee_changes));
         let mut config = Config::new(folder);
-        // Stories of wrong clocks keep all blocks, the others the latest: both forms of the archive are simulated.
-        config.keep_blocks = clock.is_none().then_some(self.keep_blocks);
+        config.keep_blocks = self.keep_blocks;
         config.clock = clock;
         config.heartbeat = Duration::from_millis(500);
         config.leader_timeout = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! The configuration of the parts that carry and keep blocks.
 
-use super::{FETCH_RETRY, FETCH_TIMEOUT, MAILBOX, PENDING_ACKS_MAX, VIEW_RETENTION};
+use super::{CACHED_VIEWS, FETCH_RETRY, FETCH_TIMEOUT, MAILBOX, PENDING_ACKS_MAX};
 use crate::schemes::Schemes;
 use crate::{Digest, PublicKey, Scheme, block::Block};
 use commonware_broadcast::buffered;
@@ -62,7 +62,7 @@ pub(super) fn marshal(
         start,
         partition_prefix: format!("{partition}marshal"),
         mailbox_size: NZUsize!(MAILBOX),
-        view_retention: ViewDelta::new(VIEW_RETENTION),
+        view_retention: ViewDelta::new(CACHED_VIEWS),
         prunable_items_per_section: NZU64!(4096),
         page_cache,
         replay_buffer: NZUsize!(1 << 20),

@@ -13,7 +13,7 @@ fn a_validator_follows_while_the_others_keep_its_blocks_and_then_stands_still_al
     deterministic::Runner::new(config).start(|context| async move {
         let document = GenesisDocument { epoch_blocks: EPOCH, ..document() };
         let mut ward = TestCommittee::on(context, path, document);
-        ward.keep_blocks = KEEP;
+        ward.keep_blocks = Some(KEEP);
         away(ward).await;
     });
 }

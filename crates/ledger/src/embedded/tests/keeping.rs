@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Chain as _;
+use std::collections::BTreeSet;
 
 /// Epochs of eight blocks, and little kept.
 fn forgetful(folder: &Path) -> EmbeddedChain {
@@ -45,6 +46,29 @@ fn bodies_older_than_two_epochs_are_pruned_and_an_earlier_proof_still_verifies()
         ward.log.push(log::leaf(&at.to_be_bytes()));
     }
     assert!(ward.anchor_next() > last);
+}
+
+/// Epochs of which the engine keeps blocks and votes that are not final yet.
+fn cached_epochs(consensus: &Path) -> BTreeSet<u64> {
+    let names =
+        fs::read_dir(consensus).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter_map(|name| name.strip_prefix("marshal-cache-cache-")?.split('-').next()?.parse().ok())
+        .collect()
+}
+
+#[test]
+fn what_was_cached_in_past_epochs_goes_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = GenesisDocument { epoch_blocks: 24, ..document() };
+    let config = Config::new(folder.path().to_owned());
+    let chain = EmbeddedChain::start(&config, &document, &KEYS).unwrap();
+    let mut ward = Ward { chain, log: MerkleLog::new() };
+    while ward.height() < 24 * 4 + 20 {
+        ward.anchor_next();
+    }
+    let cached = cached_epochs(&folder.path().join("consensus"));
+    assert!(!cached.is_empty() && cached.len() <= 2, "{cached:?} at height {}", ward.height());
 }
 
 #[test]
