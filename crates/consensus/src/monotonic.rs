@@ -211,3 +211,38 @@ impl Storage for MonotonicContext {
         self.inner.scan(partition).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_runtime::{Runner as _, tokio as runtime};
+
+    #[test]
+    fn deadlines_are_kept_by_elapsed_time_whatever_the_machine_s_clock_shows() {
+        const DAY_MS: u64 = 86_400_000;
+        let folder = tempfile::tempdir().unwrap();
+        let config = runtime::Config::new().with_worker_threads(1).with_storage_directory(folder.path());
+        runtime::Runner::new(config).start(|context| async move {
+            // As if the machine's clock had been set back by a day since.
+            let clock = MonotonicContext::ahead_by(context, Duration::from_millis(DAY_MS));
+            let ahead_ms = |clock: &MonotonicContext| {
+                millis(clock.current().duration_since(UNIX_EPOCH).unwrap_or_default())
+                    .saturating_sub(clock.machine_ms())
+            };
+            let near = DAY_MS - 10_000..DAY_MS + 10_000;
+            assert!(near.contains(&ahead_ms(&clock)), "it does not follow: {}", ahead_ms(&clock));
+            assert!(near.contains(&ahead_ms(&clock.child("child"))), "nor do those made from it");
+            let own = clock.child("task").spawn(|clock| async move { clock.current() }).await;
+            assert!(
+                own.is_ok_and(|at| at <= clock.current() && at + Duration::from_secs(10) > clock.current())
+            );
+            let began_ms = clock.elapsed_ms();
+            clock.sleep_until(clock.current() + Duration::from_millis(20)).await;
+            let waited_ms = clock.elapsed_ms() - began_ms;
+            assert!(
+                (20..10_000).contains(&waited_ms),
+                "a deadline is as far away as it was set: {waited_ms} ms"
+            );
+        });
+    }
+}

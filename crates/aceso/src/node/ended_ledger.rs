@@ -95,6 +95,14 @@ mod tests {
         let why = ended.await.to_string();
         assert!(why.contains("no space left on device") && why.contains("supervisor"), "{why}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+
+        let (_say, status) = watch::channel(Status::Down("its engine panicked".into()));
+        let ended = wait(status, folder.path(), host::clock::instant());
+        tokio::pin!(ended);
+        assert!(
+            futures_util::FutureExt::now_or_never(&mut ended).is_none(),
+            "a young process goes on with its alarms"
+        );
     }
 
     #[tokio::test]

@@ -43,6 +43,9 @@ fn validator_seed(vault: &Vault, node: &Path) -> [u8; 32] {
 /// Every body in the record of the ward in `folder`, patients in the order of their registration.
 pub(crate) fn open(folder: &Folder) -> Vec<Opened> {
     let node = folder.path("opened");
+    if node.exists() {
+        std::fs::remove_dir_all(&node).unwrap();
+    }
     copy(&folder.path("data/node"), &node);
     let passphrase = std::fs::read_to_string(folder.path("data/passphrase")).unwrap();
     let entropy = Arc::new(|out: &mut [u8]| host::clock::entropy(out));

@@ -17,9 +17,12 @@ fn recording(name: &str) -> String {
     file.display().to_string()
 }
 
-/// Median heart rate of the first patient in the record, beats per minute, over measured values.
-fn median_bpm(bodies: &[Opened]) -> f64 {
-    let mut tenths: Vec<i32> = bodies
+/// A median is taken of so many heart rates at least.
+const RATES_MIN: usize = 8;
+
+/// Measured heart rates of the first patient in the record, tenths of beats per minute.
+fn rates(bodies: &[Opened]) -> Vec<i32> {
+    bodies
         .iter()
         .filter(|opened| opened.patient == 0)
         .filter_map(|opened| match &opened.body {
@@ -32,8 +35,13 @@ fn median_bpm(bodies: &[Opened]) -> f64 {
             Sample::Measured(value) => Some(value),
             Sample::Absent(_) => None,
         })
-        .collect();
-    assert!(tenths.len() >= 8, "only {} heart rates in the record", tenths.len());
+        .collect()
+}
+
+/// Their median, beats per minute.
+fn median_bpm(bodies: &[Opened]) -> f64 {
+    let mut tenths = rates(bodies);
+    assert!(tenths.len() >= RATES_MIN, "only {} heart rates in the record", tenths.len());
     tenths.sort_unstable();
     f64::from(tenths[tenths.len() / 2]) / 10.0
 }
@@ -42,9 +50,17 @@ fn recorded_bpm(name: &str, speed: &str, duration: &str) -> f64 {
     let folder = Folder::new();
     let file = recording(name);
     let options = ["--patients", "1", "--recording", &file, "--speed", speed, "--duration", duration];
-    let output = ward(&folder, &options);
-    assert!(output.status.success(), "{}", said(&output, &folder));
-    let bpm = median_bpm(&record::open(&folder));
+    // On a busy machine the ward spends part of its time on starting: then it runs again, and its record grows.
+    let mut opened = Vec::new();
+    for _ in 0..4 {
+        let output = ward(&folder, &options);
+        assert!(output.status.success(), "{}", said(&output, &folder));
+        opened = record::open(&folder);
+        if rates(&opened).len() >= RATES_MIN {
+            break;
+        }
+    }
+    let bpm = median_bpm(&opened);
     println!("{name}: {bpm} bpm in the record");
     bpm
 }

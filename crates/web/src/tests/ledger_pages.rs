@@ -134,7 +134,7 @@ async fn on_a_ledger_that_stands_still_every_page_says_what_goes_on() {
     let missing = scene.get("/nothing", "lee").await;
     assert!(halted(&text(missing).await), "a page that says no, too");
     let metrics = scene.page("/metrics", "").await;
-    assert!(metrics.contains("aceso_ledger_stale 1") && metrics.contains("aceso_ledger_age_seconds 18"));
+    assert!(metrics.contains("aceso_ledger_stale 1\n") && metrics.contains("aceso_ledger_age_seconds 18"));
     scene.settle();
     for (path, who) in pages {
         assert!(!halted(&scene.page(path, who).await), "{path}");
@@ -151,10 +151,10 @@ async fn a_ledger_that_has_ended_is_no_well_node_from_the_first_second() {
     let health = text(health).await;
     assert!(health.starts_with("the ledger has ended in this process: monitoring goes on"), "{health}");
     let metrics = scene.page("/metrics", "").await;
-    assert!(metrics.contains("aceso_ledger_down 1") && metrics.contains("aceso_ledger_stale 1"));
+    assert!(metrics.contains("aceso_ledger_down 1\n") && metrics.contains("aceso_ledger_stale 1\n"));
     scene.ward.ledger.set_down(false);
     assert_eq!(scene.page("/healthz", "").await, "well\n");
-    assert!(scene.page("/metrics", "").await.contains("aceso_ledger_down 0"));
+    assert!(scene.page("/metrics", "").await.contains("aceso_ledger_down 0\n"));
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_wrong_clock_is_named_on_pages_in_metrics_and_in_health() {
     // And one that stands still in the future is not taken for a new one.
     scene.ward.pass(VIEW_AGE_MAX_MS + 1_000);
     scene.settle_without_block();
-    assert!(scene.page("/metrics", "").await.contains("aceso_ledger_stale 1"));
+    assert!(scene.page("/metrics", "").await.contains("aceso_ledger_stale 1\n"));
 }
 
 #[tokio::test]

@@ -274,6 +274,13 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_in_the_future_is_named_and_not_taken_for_new() {
+        assert_eq!(ago(Some(6_000), 0), "6 s in the future: a clock is wrong");
+        assert_eq!(ago(Some(5_000), 0), "0 s ago", "clocks never show quite the same");
+        assert_eq!(ago(Some(0), 7_000), "7 s ago");
+    }
+
+    #[test]
     fn blocks_and_validators_are_printed_as_lines() {
         let blocks = read(json!({ "blocks": [{
             "height": 1204, "time_ms": 1_000, "epoch": 9, "view": 1300, "skipped": 1, "leader": "aa".repeat(32),
