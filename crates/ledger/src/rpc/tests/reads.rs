@@ -278,6 +278,8 @@ fn what_is_pruned_is_said_by_name_and_never_passed_over() {
     pruned("eth_getBlockReceipts", json!(["0x6"]));
     pruned("eth_getLogs", json!([{ "fromBlock": "0x0", "toBlock": "latest" }]));
     pruned("eth_getLogs", json!([{ "fromBlock": "0x8", "toBlock": "0x8" }]));
+    // Of these not even whether there were events is known any more.
+    pruned("eth_getLogs", json!([{ "fromBlock": "0x1", "toBlock": "0x2" }]));
     // What is kept is as before; what is not there is not there.
     assert_eq!(scene.ask("eth_getBlockByNumber", json!(["0x9", false]))["transactions"][0], hashes[8]);
     assert_eq!(scene.ask("eth_getTransactionReceipt", json!([hashes[9]]))["status"], "0x1");
