@@ -2,10 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 fn ward(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_aceso-ward")).args(arguments).output().unwrap()
+}
+
+/// Reads the line with which boards say that they serve; nobody reads their output any longer then.
+fn until_ready(boards: &mut Child) {
+    let mut ready = String::new();
+    BufReader::new(boards.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert!(ready.starts_with("READY "), "{ready}");
 }
 
 #[test]
@@ -69,9 +76,7 @@ fn a_scenario_of_the_heart_is_refused_for_a_board_that_replays_a_recording() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut ready = String::new();
-    BufReader::new(boards.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    assert!(ready.starts_with("READY "), "{ready}");
+    until_ready(&mut boards);
     let socket = dir.join("control.sock").display().to_string();
     let tell = |order: &str| ward(&["simulate", "--tell", &socket, order]);
     for order in ["0 tachycardia 30s", "0 irregular"] {
@@ -98,9 +103,7 @@ fn boards_whose_output_nobody_reads_any_longer_go_on_and_stop_in_order() {
         .stderr(std::io::pipe().unwrap().1)
         .spawn()
         .unwrap();
-    let mut ready = String::new();
-    BufReader::new(boards.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    assert!(ready.starts_with("READY "), "{ready}");
+    until_ready(&mut boards);
     let socket = dir.join("control.sock").display().to_string();
     assert!(ward(&["simulate", "--tell", &socket, "0 fever"]).status.success());
     let looked = Command::new(env!("CARGO_BIN_EXE_aceso-ward"))

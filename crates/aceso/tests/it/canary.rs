@@ -1,9 +1,9 @@
 //! No name and no plaintext reaches a disk, a log or a metric.
 
 use crate::record;
-use crate::support::{Folder, files, stdout, ward_binary};
+use crate::support::{Folder, files, get, stdout, ward_binary};
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use vitals::body::Body;
@@ -67,14 +67,6 @@ fn readable(folder: &Path, secrets: &HashSet<Window>) -> Vec<String> {
         Some(format!("{} at byte {place}", path.display()))
     });
     hits.collect()
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut said = String::new();
-    stream.read_to_string(&mut said).unwrap();
-    said
 }
 
 #[test]

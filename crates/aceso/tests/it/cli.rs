@@ -1,7 +1,7 @@
 //! What a user meets at the command line.
 
-use crate::support::{BINARY, Folder, aceso, nobody_reads, said, stdout, ward_binary};
-use std::io::{BufRead, BufReader, Read, Write};
+use crate::support::{BINARY, Folder, aceso, get, nobody_reads, said, stdout, ward_binary};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -100,22 +100,12 @@ fn a_node_whose_output_nobody_reads_any_longer_serves_and_stops_in_order() {
     BufReader::new(node.stdout.take().unwrap()).read_line(&mut ready).unwrap();
     let ready: serde_json::Value = serde_json::from_str(ready.strip_prefix("READY ").unwrap()).unwrap();
     // The reader is gone from here on.
-    let health = health(ready["web"].as_str().unwrap());
+    let health = get(ready["web"].as_str().unwrap(), "/healthz");
     let stopped = Command::new("kill").args(["-TERM", &node.id().to_string()]).status().unwrap();
     let status = node.wait().unwrap();
     assert!(health.starts_with("HTTP/1.1 200"), "{health}");
     assert!(stopped.success() && status.success(), "{status}");
     assert!(folder.path("node/closed").exists(), "it noted that it was closed in order");
-}
-
-/// What `/healthz` answers, with its head.
-fn health(address: &str) -> String {
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

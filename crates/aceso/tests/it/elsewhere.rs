@@ -3,10 +3,9 @@
 use crate::crash::operator_client::OperatorClient;
 use crate::crash::roles::Role;
 use crate::operator::{done, pause, refused};
-use crate::support::{BINARY, Folder, aceso};
+use crate::support::{BINARY, Folder, aceso, get};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -99,12 +98,6 @@ fn until(client: &OperatorClient, what: &str, request: &Value, holds: impl Fn(&V
         pause(LOOK);
     }
     panic!("{what} did not come: {last}");
-}
-
-fn get(web: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(web).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {web}\r\nConnection: close\r\n\r\n").unwrap();
-    std::io::read_to_string(stream).unwrap()
 }
 
 #[test]

@@ -8,12 +8,7 @@ use std::time::Duration;
 #[test]
 fn control_sock_takes_no_short_password_and_says_once_that_a_login_is_taken() {
     let folder = Folder::new();
-    std::fs::write(folder.path("passphrase"), "correct horse\n").unwrap();
-    let (data, passphrase) = (folder.text("node"), folder.text("passphrase"));
-    let config = format!("data_dir = {data:?}\npassphrase_file = {passphrase:?}\nname = \"North\"\n");
-    std::fs::write(folder.path("node.toml"), config).unwrap();
-    let node =
-        Role::keep_up("node", &["node", "--config", &folder.text("node.toml")], folder.path("node.log"));
+    let node = Role::keep_up("node", &["node", "--config", &folder.node_config()], folder.path("node.log"));
     node.ready().unwrap();
     let client = Client::of(&folder.path("node"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

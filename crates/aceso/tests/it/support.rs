@@ -1,7 +1,8 @@
 //! Runs the binary and reads what it leaves behind.
 
 use serde_json::Value;
-use std::io::PipeWriter;
+use std::io::{PipeWriter, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -19,6 +20,15 @@ impl Folder {
 
     pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).display().to_string()
+    }
+
+    /// Writes the configuration of a node of its own and gives its place.
+    pub(crate) fn node_config(&self) -> String {
+        std::fs::write(self.path("passphrase"), "correct horse\n").unwrap();
+        let (data, passphrase) = (self.text("node"), self.text("passphrase"));
+        let config = format!("data_dir = {data:?}\npassphrase_file = {passphrase:?}\nname = \"North\"\n");
+        std::fs::write(self.path("node.toml"), config).unwrap();
+        self.text("node.toml")
     }
 
     pub(crate) fn report(&self) -> Value {
@@ -58,6 +68,13 @@ pub(crate) fn ward(folder: &Folder, options: &[&str]) -> Output {
 /// A pipe that nobody reads, as behind `| head -1`.
 pub(crate) fn nobody_reads() -> PipeWriter {
     std::io::pipe().unwrap().1
+}
+
+/// What a page answers, with its head.
+pub(crate) fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    std::io::read_to_string(stream).unwrap()
 }
 
 pub(crate) fn stdout(output: &Output) -> String {
