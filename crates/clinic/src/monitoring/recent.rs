@@ -9,10 +9,10 @@ use vitals::metric::{Metric, Reading, Sample};
 
 /// How far back the live view reaches.
 pub const RECENT_MS: u64 = 2 * 3_600_000;
-/// Most samples kept per metric: two hours at one per second.
-pub(crate) const SAMPLES_MAX: usize = 7_200;
-/// The metric of a wall tile's small curve. Of the others only the newest value is kept: two hours of all of them were
-/// most of what a node held in memory.
+/// Values of the curve are kept as the lowest and highest of so many milliseconds: two hours at one value a second were
+/// what made a node grow for two hours after each start.
+const SLICE_MS: u64 = SPARK_SPAN_MIN_MS / SPARK_POINTS;
+/// The metric of a wall tile's small curve. Of the others only the newest value is kept.
 pub(crate) const CURVE: Metric = Metric::HeartRate;
 /// Points of the curve.
 pub(crate) const SPARK_POINTS: u64 = 60;
@@ -33,8 +33,8 @@ pub(crate) struct Newest {
 /// clock leaps.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recent {
-    /// Of [`CURVE`], by time.
-    curve: VecDeque<(u64, Sample)>,
+    /// Of [`CURVE`], by time: slices of [`SLICE_MS`] that hold a value.
+    curve: VecDeque<SparkPoint>,
     newest: BTreeMap<Metric, Newest>,
 }
 
@@ -51,7 +51,10 @@ impl Recent {
         for reading in readings {
             let here_ms = heard.here(reading.at_ms, now_ms);
             if reading.metric == CURVE {
-                self.add_to_curve(here_ms, reading.sample, now_ms);
+                self.curve_until(now_ms);
+                if let Sample::Measured(value) = reading.sample {
+                    self.add_to_curve(here_ms, value);
+                }
             }
             // Times to come were noted before the node's clock was set back: they would hide what is now.
             let newer =
@@ -62,20 +65,28 @@ impl Recent {
         }
     }
 
-    fn add_to_curve(&mut self, here_ms: u64, sample: Sample, now_ms: u64) {
+    /// Forgets what was noted for later than now, before the node's clock was set back.
+    fn curve_until(&mut self, now_ms: u64) {
+        while self.curve.back().is_some_and(|slice| slice.at_ms > now_ms) {
+            self.curve.pop_back();
+        }
+    }
+
+    fn add_to_curve(&mut self, here_ms: u64, value: i32) {
         let kept = &mut self.curve;
-        while kept.back().is_some_and(|(at_ms, _)| *at_ms > now_ms) {
-            kept.pop_back();
+        let at_ms = here_ms - here_ms % SLICE_MS;
+        // Nearly every value belongs to the newest slice, or begins the next.
+        let newest = kept.back().is_none_or(|slice| slice.at_ms < at_ms);
+        let at = if newest { kept.len() } else { kept.partition_point(|slice| slice.at_ms < at_ms) };
+        match kept.get_mut(at).filter(|slice| slice.at_ms == at_ms) {
+            Some(slice) => {
+                slice.low = slice.low.min(value);
+                slice.high = slice.high.max(value);
+            }
+            None => kept.insert(at, SparkPoint { at_ms, low: value, high: value }),
         }
-        // Nearly every reading is newer than all before it, or as new.
-        let newest = kept.back().is_none_or(|(at_ms, _)| *at_ms <= here_ms);
-        let at = if newest { kept.len() } else { kept.partition_point(|(at_ms, _)| *at_ms <= here_ms) };
-        if at.checked_sub(1).and_then(|before| kept.get(before)).is_some_and(|b| b.0 == here_ms) {
-            return;
-        }
-        kept.insert(at, (here_ms, sample));
-        let last_ms = kept.back().map_or(0, |(at_ms, _)| *at_ms);
-        while kept.len() > SAMPLES_MAX || kept.front().is_some_and(|(at_ms, _)| at_ms + RECENT_MS < last_ms) {
+        let last_ms = kept.back().map_or(0, |slice| slice.at_ms);
+        while kept.front().is_some_and(|slice| slice.at_ms + RECENT_MS < last_ms) {
             kept.pop_front();
         }
     }
@@ -95,23 +106,22 @@ impl Recent {
         self.newest.get(&metric).map(|newest| newest.reading.sample)
     }
 
-    /// The last two hours of [`CURVE`] (less while there is less), lowest and highest per slice; slices without a value
-    /// are left out, so that gaps stay open.
+    /// The last two hours of [`CURVE`] (less while there is less), lowest and highest per slice of the curve; slices
+    /// without a value are left out, so that gaps stay open.
     pub(crate) fn sparkline(&self, now_ms: u64) -> Vec<SparkPoint> {
         let kept = &self.curve;
-        let oldest_ms = kept.front().map_or(now_ms, |(at_ms, _)| *at_ms);
+        let oldest_ms = kept.front().map_or(now_ms, |slice| slice.at_ms);
         let span_ms = now_ms.saturating_sub(oldest_ms).clamp(SPARK_SPAN_MIN_MS, RECENT_MS);
-        let slice_ms = span_ms.div_ceil(SPARK_POINTS);
+        let slice_ms = span_ms.div_ceil(SPARK_POINTS).next_multiple_of(SLICE_MS);
         let mut points: Vec<SparkPoint> = Vec::new();
-        for (at_ms, sample) in kept.iter().skip_while(|(at_ms, _)| at_ms + span_ms < now_ms) {
-            let Sample::Measured(value) = *sample else { continue };
-            let start_ms = at_ms - at_ms % slice_ms;
+        for slice in kept.iter().skip_while(|slice| slice.at_ms + span_ms < now_ms) {
+            let start_ms = slice.at_ms - slice.at_ms % slice_ms;
             match points.last_mut() {
                 Some(point) if point.at_ms == start_ms => {
-                    point.low = point.low.min(value);
-                    point.high = point.high.max(value);
+                    point.low = point.low.min(slice.low);
+                    point.high = point.high.max(slice.high);
                 }
-                _ => points.push(SparkPoint { at_ms: start_ms, low: value, high: value }),
+                _ => points.push(SparkPoint { at_ms: start_ms, ..*slice }),
             }
         }
         points
@@ -129,17 +139,29 @@ mod tests {
         Reading { metric: Metric::HeartRate, at_ms, sample: Sample::Measured(tenths) }
     }
 
+    fn times(recent: &Recent) -> Vec<u64> {
+        recent.curve.iter().map(|slice| slice.at_ms).collect()
+    }
+
     #[test]
     fn late_readings_find_their_place_and_do_not_become_the_newest() {
         let mut recent = Recent::default();
-        recent.add(&[pulse(10_000, 700), pulse(12_000, 720)], [1; 32], 0, HEARD, NOW_MS);
-        recent.add(&[pulse(11_000, 710)], [2; 32], 1, HEARD, NOW_MS);
-        let times: Vec<u64> = recent.curve.iter().map(|(at_ms, _)| *at_ms).collect();
-        assert_eq!(times, [10_000, 11_000, 12_000]);
-        recent.add(&[pulse(11_000, 990)], [3; 32], 2, HEARD, NOW_MS);
-        assert_eq!(recent.curve.len(), 3, "a repeated one changes nothing");
+        recent.add(&[pulse(10_000, 700), pulse(22_000, 720)], [1; 32], 0, HEARD, NOW_MS);
+        recent.add(&[pulse(16_000, 710)], [2; 32], 1, HEARD, NOW_MS);
+        assert_eq!(times(&recent), [10_000, 15_000, 20_000]);
+        let before = recent.curve.clone();
+        recent.add(&[pulse(16_000, 710)], [3; 32], 2, HEARD, NOW_MS);
+        assert_eq!(recent.curve, before, "a repeated one changes nothing");
         assert_eq!(recent.newest().next().map(|newest| newest.index), Some(0));
-        assert_eq!(recent.last_ms(), Some(12_000));
+        assert_eq!(recent.last_ms(), Some(22_000));
+    }
+
+    #[test]
+    fn what_was_noted_for_later_than_now_leaves_the_curve() {
+        let mut recent = Recent::default();
+        recent.add(&[pulse(10_000, 700), pulse(900_000, 1_900)], [1; 32], 0, HEARD, 900_000);
+        recent.add(&[pulse(20_000, 710)], [2; 32], 1, HEARD, 21_000);
+        assert_eq!(times(&recent), [10_000, 20_000]);
     }
 
     #[test]
@@ -153,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_in_time_and_number() {
+    fn memory_is_bounded_whatever_the_rate() {
         let mut recent = Recent::default();
-        for second in 0..10_000 {
-            recent.add(&[pulse(second * 1000, 700)], [1; 32], second, HEARD, NOW_MS);
+        for tenth in 0..100_000 {
+            recent.add(&[pulse(tenth * 100, 700)], [1; 32], tenth, HEARD, NOW_MS);
         }
-        assert!(recent.curve.len() <= SAMPLES_MAX);
+        assert_eq!(recent.curve.len() as u64, RECENT_MS / SLICE_MS + 1);
         recent.add(&[pulse(100_000_000, 700)], [1; 32], 10_001, HEARD, NOW_MS);
         assert_eq!(recent.curve.len(), 1, "all others are older than two hours");
     }

@@ -144,9 +144,9 @@ impl Tree {
         self.base = self.base.max(base);
     }
 
-    /// The leaves from `index` on, if all of them are in memory.
-    pub(super) fn leaves_from(&self, index: u64) -> Option<&[Hash]> {
-        self.low[0].get(at(index.checked_sub(self.base)?)..)
+    /// The leaves in memory, and the index of the first of them.
+    pub(super) fn fresh_leaves(&self) -> (u64, &[Hash]) {
+        (self.base, &self.low[0])
     }
 
     /// Roots of the whole blocks that end behind leaf `from`.

@@ -27,7 +27,7 @@ pub use stream_index::GAPS_MAX;
 
 use durable::{AppendFile, DiskFile, Folder};
 use evidence::Evidence;
-use log_tree::Block;
+use log_tree::{BLOCK_LEN, Block};
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use segment::{FRAME_BYTES, Kind, SegmentHeader, file_name, put_frame};
 use state::{State, place};
@@ -44,6 +44,8 @@ use watermark::{LogPosition, Watermark};
 pub const GROUP_LEN_MAX: usize = 4096;
 /// At least so many of the newest leaves are in memory: receipts and fresh proofs ask for them.
 const FRESH_LEAVES_MIN: u64 = if cfg!(test) { 4 } else { 1 << 16 };
+/// At most so many more are: moving the rest up costs little when it is done for many at once.
+const STALE_LEAVES_MAX: u64 = BLOCK_LEN * if cfg!(test) { 1 } else { 16 };
 
 /// Sizes of the store's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,6 +254,7 @@ impl Store {
                 let added = state.add(item.header, item.header_bytes, *leaf, place);
                 debug_assert!(added.is_some(), "judged to be new under the same writer's lock");
             }
+            state.forget_old_leaves();
             state.log.size()
         };
         tail.note_durable(size);

@@ -254,6 +254,7 @@ fn scan(
         state
             .add(&header, header_bytes, log::leaf(header_bytes), place)
             .ok_or_else(|| Corruption::at(name(), offset, "a sequence number is stored twice"))?;
+        state.forget_old_leaves();
         at += FRAME_BYTES + envelope.len();
     }
     Ok(Scanned { bytes: at as u64, broken: None, unindexed: at > HEADER_BYTES })

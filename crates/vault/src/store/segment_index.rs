@@ -18,7 +18,6 @@
 //! | 4 | CRC-32C of everything before |
 //! | 32 × envelopes | leaf hashes |
 
-use super::FRESH_LEAVES_MIN;
 use super::log_tree::BLOCK_LEN;
 use super::packed_entries::Entry;
 use super::segment::{FRAME_BYTES, Kind, header_of, take_frame};
@@ -31,12 +30,15 @@ use std::collections::HashMap;
 use std::io;
 use vitals::envelope::HEADER_BYTES_MAX;
 use vitals::ids::{Genesis, Hash, StreamId};
+use vitals::log;
 
 const MAGIC: &[u8; 8] = b"ACESOIDX";
 const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 8 + 4 + 16 + 24 + 96;
 const ROW_BYTES: usize = 36;
 pub(super) const LEAF_BYTES: usize = 32;
+/// Frames that are read in one go: 256 KiB of common ones.
+const FRAMES_AT_ONCE: usize = 1024;
 
 /// The name of the index of segment `number`.
 pub(super) fn index_name(number: u64) -> String {
@@ -299,7 +301,7 @@ impl State {
 
     /// Adds a full segment of `bytes` from its index; false if the index does not fit what is there.
     pub(super) fn add_sealed(&mut self, index: Index, bytes: u64) -> bool {
-        let first_index = self.log.size();
+        let (first_index, root) = (self.log.size(), self.log.root());
         if !self.log.push_sealed(&index.roots, &index.rest) {
             return false;
         }
@@ -329,7 +331,7 @@ impl State {
             }
             self.streams.insert(id, stream);
         }
-        self.segments.push(Segment { first_index, offsets, end, leaves_at: Some(index.leaves_at) });
+        self.segments.push(Segment { first_index, root, offsets, end, leaves_at: Some(index.leaves_at) });
         true
     }
 }
@@ -353,32 +355,73 @@ pub(super) fn seal(folder: &Folder, file: &dyn DiskFile, genesis: Genesis, state
             tracing::warn!(%why, "A full segment has no index, the next start reads all of it: {why}")
         }
     }
-    let old = state.log.size().saturating_sub(FRESH_LEAVES_MIN);
-    state.log.forget_before(old);
+    // The list grew by doubling, and is complete.
+    if let Some(segment) = state.segments.last_mut() {
+        segment.offsets.shrink_to_fit();
+    }
+    state.forget_old_leaves();
 }
 
 fn write_index(folder: &Folder, file: &dyn DiskFile, genesis: Genesis, state: &State) -> io::Result<u64> {
     let nothing = || io::Error::other("there is nothing to write");
     let segment = state.segments.last().ok_or_else(nothing)?;
     let number = state.segments.len() as u64 - 1;
-    let first_index = segment.first_index;
-    let root = state.log.root_at(first_index, &|_| None).ok().flatten().ok_or_else(nothing)?;
+    let Segment { first_index, root, .. } = *segment;
     let rows = state.newest_rows().ok_or_else(nothing)?;
-    let leaves = state.log.leaves_from(first_index).filter(|leaves| leaves.len() == rows.len());
+    let leaves = leaves(file, number, first_index, &rows, state.log.fresh_leaves())?;
     let draft = Draft {
         span: Span { number, first_index, bytes: u64::from(segment.end), genesis, root },
         root: state.log.root(),
         rows: &rows,
-        leaves: leaves.ok_or_else(nothing)?,
+        leaves: &leaves,
         roots: state.log.block_roots_from(first_index),
     };
     draft.write(folder, |row| {
-        let mut frame = vec![0; FRAME_BYTES + row.len as usize];
-        file.read_at(&mut frame, u64::from(row.offset))?;
-        take_frame(&frame, number, u64::from(row.offset), Kind::Envelope)
-            .ok()
-            .and_then(header_of)
-            .map(|(_, header)| header.to_vec())
-            .ok_or_else(|| io::Error::other("an envelope does not read back"))
+        let frame = read_frames(file, core::slice::from_ref(row))?;
+        header_in(&frame, number, row).map(<[u8]>::to_vec)
     })
+}
+
+/// Leaves of the segment's envelopes: those in memory, `fresh` behind its first index, and before them those that the
+/// frames give.
+fn leaves(
+    file: &dyn DiskFile,
+    number: u64,
+    first_index: u64,
+    rows: &[Row],
+    (fresh_from, fresh): (u64, &[Hash]),
+) -> io::Result<Vec<Hash>> {
+    let old = usize::try_from(fresh_from.saturating_sub(first_index)).unwrap_or(rows.len()).min(rows.len());
+    let mut leaves = Vec::with_capacity(rows.len());
+    for rows in rows[..old].chunks(FRAMES_AT_ONCE) {
+        let frames = read_frames(file, rows)?;
+        for row in rows {
+            let frame = &frames[(row.offset - rows[0].offset) as usize..][..FRAME_BYTES + row.len as usize];
+            leaves.push(log::leaf(header_in(frame, number, row)?));
+        }
+    }
+    let before = usize::try_from(first_index.saturating_sub(fresh_from)).unwrap_or(fresh.len());
+    leaves.extend_from_slice(fresh.get(before..).unwrap_or_default());
+    if leaves.len() == rows.len() {
+        Ok(leaves)
+    } else {
+        Err(io::Error::other("the segment does not hold what the log holds"))
+    }
+}
+
+/// The frames of rows that stand one behind the other.
+fn read_frames(file: &dyn DiskFile, rows: &[Row]) -> io::Result<Vec<u8>> {
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
+    let mut frames = vec![0; (last.offset - first.offset) as usize + FRAME_BYTES + last.len as usize];
+    file.read_at(&mut frames, u64::from(first.offset))?;
+    Ok(frames)
+}
+
+/// The header of the envelope in a row's frame.
+fn header_in<'a>(frame: &'a [u8], number: u64, row: &Row) -> io::Result<&'a [u8]> {
+    take_frame(frame, number, u64::from(row.offset), Kind::Envelope)
+        .ok()
+        .and_then(header_of)
+        .map(|(_, header)| header)
+        .ok_or_else(|| io::Error::other("an envelope does not read back"))
 }

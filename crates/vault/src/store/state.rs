@@ -5,7 +5,7 @@ use super::log_tree::Tree;
 use super::packed_entries::Entry;
 use super::segment::{self, FRAME_BYTES};
 use super::stream_index::StreamIndex;
-use super::{Located, StreamHead};
+use super::{FRESH_LEAVES_MIN, Located, STALE_LEAVES_MAX, StreamHead};
 use std::collections::HashMap;
 use vitals::envelope::{Header, header_hash};
 use vitals::ids::{Hash, StreamId};
@@ -22,6 +22,8 @@ pub(super) struct Place {
 /// Where the frames of one segment stand.
 pub(super) struct Segment {
     pub(super) first_index: u64,
+    /// Of the log before the segment.
+    pub(super) root: Hash,
     /// In log order.
     pub(super) offsets: Vec<u32>,
     /// Where the next frame will stand.
@@ -65,6 +67,14 @@ impl State {
         Some(index)
     }
 
+    /// Lets go of the leaves that lie far enough behind; they are read from the disk when they are needed.
+    pub(super) fn forget_old_leaves(&mut self) {
+        let (first, leaves) = self.log.fresh_leaves();
+        if leaves.len() as u64 >= FRESH_LEAVES_MIN + STALE_LEAVES_MAX {
+            self.log.forget_before(first + leaves.len() as u64 - FRESH_LEAVES_MIN);
+        }
+    }
+
     pub(super) fn head(&self, stream: StreamId) -> Option<StreamHead> {
         let index = self.streams.get(&stream)?;
         Some(StreamHead {
@@ -78,6 +88,7 @@ impl State {
     pub(super) fn begin_segment(&mut self) {
         self.segments.push(Segment {
             first_index: self.log.size(),
+            root: self.log.root(),
             offsets: Vec::new(),
             end: segment::HEADER_LEN,
             leaves_at: None,

@@ -89,6 +89,52 @@ fn paths_and_consistency_hold_for_every_earlier_head() {
 }
 
 #[test]
+fn a_segment_that_is_not_full_keeps_few_leaves_in_memory_and_gives_all_paths() {
+    let disk = Lossy::default();
+    let store = Store::create_on(records(&disk), GENESIS, Bounds::STANDARD).unwrap();
+    let group: Vec<_> = (0..103).map(|seq| second(1, seq)).collect();
+    for part in group.chunks(5) {
+        append(&store, part).unwrap();
+        let held = store.state().log.fresh_leaves().1.len() as u64;
+        assert!(held < FRESH_LEAVES_MIN + STALE_LEAVES_MAX + BLOCK_LEN, "{held} leaves in memory");
+    }
+    let check = |store: &Store| {
+        let (size, root) = store.log_head();
+        for (index, (envelope, _)) in (0..).zip(&group) {
+            let path = store.inclusion(index, size).unwrap();
+            assert!(verify_inclusion(leaf(&envelope.header_bytes), index, size, &path, &root));
+        }
+    };
+    check(&store);
+    drop(store);
+    let store = Store::open_on(records(&disk), GENESIS, Bounds::STANDARD).unwrap();
+    let held = store.state().log.fresh_leaves().1.len() as u64;
+    assert!(held < FRESH_LEAVES_MIN + STALE_LEAVES_MAX + BLOCK_LEN, "{held} leaves in memory after a start");
+    check(&store);
+}
+
+#[test]
+fn the_index_of_a_full_segment_is_the_one_that_its_envelopes_give() {
+    let disk = Lossy::default();
+    let bounds = Bounds { segment_bytes_max: 20_000 };
+    let store = Store::create_on(records(&disk), GENESIS, bounds).unwrap();
+    for seq in 0..200 {
+        append(&store, &[second((seq % 3) as u8, seq / 3)]).unwrap();
+    }
+    drop(store);
+    let read = |number| {
+        let file = records(&disk).open(&segment_index::index_name(number)).unwrap();
+        durable::read_all(&*file).unwrap()
+    };
+    let written: Vec<_> = (0..2).map(read).collect();
+    for number in 0..2 {
+        records(&disk).remove(&segment_index::index_name(number)).unwrap();
+    }
+    drop(Store::open_on(records(&disk), GENESIS, bounds).unwrap());
+    assert!(written == (0..2).map(read).collect::<Vec<_>>());
+}
+
+#[test]
 fn groups_over_their_bound_and_envelopes_of_another_ledger_change_nothing() {
     let store = store();
     let mut foreign = second(1, 0);
