@@ -28,6 +28,12 @@ pub fn now_ms() -> u64 {
     held.read(machine_ms(), elapsed_ms())
 }
 
+/// Lets this process's time begin this far off the machine's clock, as if that had been set since. For tests of who
+/// goes by which of the two.
+pub fn begin_off_by(ms: i64) {
+    *HELD.lock() = HeldClock::new(machine_ms().saturating_add_signed(ms), elapsed_ms());
+}
+
 /// The step of the machine's clock that is named now.
 pub fn step() -> Option<ClockStep> {
     let mut held = HELD.lock();
@@ -56,4 +62,18 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// Waits. Only for what has no event to wait for.
 pub fn pause(time: std::time::Duration) {
     std::thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_s_time_is_held_through_a_step_of_the_machine_s_clock() {
+        begin_off_by(-10_000);
+        let (now_ms, machine_ms) = (now_ms(), machine_ms());
+        assert!((9_000..=11_000).contains(&machine_ms.abs_diff(now_ms)), "{now_ms}, {machine_ms}");
+        let by_ms = step().expect("it is named").by_ms;
+        assert!((9_000..=11_000).contains(&by_ms), "{by_ms}");
+    }
 }

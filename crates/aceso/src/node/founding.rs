@@ -193,3 +193,21 @@ fn alone(config: &NodeConfig, vault: &Vault, keys: &ledger::Keys) -> Result<Gene
         salt: clock::random(),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_carry_the_held_time_of_the_process_and_are_judged_by_the_machine_s_too() {
+        // The machine's clock is ten seconds ahead from the start on, and the process does not believe it yet.
+        clock::begin_off_by(-10_000);
+        let config: NodeConfig =
+            toml::from_str("data_dir = \"/nowhere\"\npassphrase_file = \"/nowhere\"").unwrap();
+        let clock = settings(&config, PathBuf::from("/nowhere")).agreement.clock.expect("a node sets it");
+        let (now_ms, machine_ms) = (clock.now_ms(), clock.machine_ms());
+        assert!(now_ms.abs_diff(clock::now_ms()) < 1_000, "{now_ms}");
+        assert!(machine_ms.abs_diff(clock::machine_ms()) < 1_000, "{machine_ms}");
+        assert!((9_000..11_000).contains(&machine_ms.abs_diff(now_ms)), "{now_ms}, {machine_ms}");
+    }
+}

@@ -8,6 +8,7 @@ mod clocks;
 mod crash;
 mod damage;
 mod elsewhere;
+mod ended_ledger;
 mod founding;
 mod full_log;
 mod fuzz;
