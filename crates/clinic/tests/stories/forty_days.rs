@@ -8,9 +8,11 @@ use clinic::Clinic;
 use clinic::LeasePlan;
 use clinic::views::{AlarmPhase, LiveEvent};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::iter::Peekable;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::vec::IntoIter;
 use testward::{Gateway, NOON_MS, Ward, entropy};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -189,6 +191,8 @@ fn short(beds: usize) -> Vec<(u64, usize, Step)> {
 /// How thin a story is told.
 #[derive(Clone, Copy)]
 pub(super) struct Thin {
+    /// The ledger makes a block this often, milliseconds.
+    pub(super) block_ms: u64,
     /// Each bed sends this often, milliseconds.
     pub(super) every_ms: u64,
     /// And every second so long before and after a renewal or an expiry.
@@ -206,13 +210,19 @@ pub(super) struct Story {
     pub(super) restarts: BTreeSet<u64>,
 }
 
+/// One look at everything.
+#[derive(Clone, Copy)]
+pub(super) struct Tick {
+    /// How long it took, nanoseconds.
+    pub(super) took_ns: u64,
+    /// Questions to the ledger about consents: some in the tick after a block, none in most others.
+    pub(super) asked: u64,
+}
+
 /// What was done on one day.
 #[derive(Default)]
 pub(super) struct Work {
-    /// Questions to the ledger about consents.
-    pub(super) questions: u64,
-    /// What each look at everything took, nanoseconds.
-    pub(super) ticks_ns: Vec<u64>,
+    pub(super) ticks: Vec<Tick>,
 }
 
 /// How a story went.
@@ -224,97 +234,167 @@ pub(super) struct Told {
     pub(super) envelopes: u64,
 }
 
-/// Tells a story; gives the complaints.
-#[allow(clippy::disallowed_methods, reason = "what a tick takes is measured")]
+/// A story that was told up to some hour, and may go on.
+pub(super) struct Telling {
+    ward: Ward,
+    gateway: Gateway,
+    observer: Observer,
+    names: Vec<String>,
+    patients: Vec<PatientId>,
+    thin: Thin,
+    steps: Peekable<IntoIter<(u64, usize, Step)>>,
+    restarts: VecDeque<u64>,
+    /// When each consent ends.
+    expiries: BTreeSet<(u64, usize)>,
+    /// Hours in which many leases may be made at once.
+    together: BTreeSet<u64>,
+    /// What every bed does next.
+    next_ms: Vec<u64>,
+    block_ms: u64,
+    start_ms: u64,
+    work: Vec<Work>,
+}
+
+/// Tells a story from beginning to end; gives the complaints.
 pub(super) fn told(story: Story) -> Told {
-    let Story { beds, days, plan, steps, thin, restarts } = story;
-    let mut restarts: VecDeque<u64> = restarts.into_iter().collect();
-    // In memory, where the machine has such a folder: syncs cost nothing there.
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    let mut ward = Ward::in_folder(folder.unwrap(), |vault, store, ledger| {
-        Clinic::open_planned(vault, store, ledger, entropy("clinic"), plan, NOON_MS).unwrap()
-    });
-    let names: Vec<String> = (0..beds).map(|n| format!("patient {n}")).collect();
-    let patients: Vec<PatientId> = names.iter().map(|name| ward.patient(name)).collect();
-    ward.block();
-    let mut gateway = ward.gateway(1, &patients);
-    let start_ms = ward.now_ms;
-    let mut observer = Observer {
-        events: ward.clinic.observer().events(),
-        beds: BTreeMap::new(),
-        disk_full: false,
-        complaints: BTreeSet::new(),
-    };
-    for patient in &patients {
-        observer.beds.entry(*patient).or_default().consents.push((start_ms - 1, start_ms + 30 * DAY_MS));
+    let days = story.days;
+    Telling::begin(story).until(24 * days).end()
+}
+
+impl Telling {
+    pub(super) fn begin(story: Story) -> Self {
+        let Story { beds, days, plan, steps, thin, restarts } = story;
+        // In memory, where the machine has such a folder: syncs cost nothing there.
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let mut ward = Ward::in_folder(folder.unwrap(), |vault, store, ledger| {
+            Clinic::open_planned(vault, store, ledger, entropy("clinic"), plan, NOON_MS).unwrap()
+        });
+        let names: Vec<String> = (0..beds).map(|n| format!("patient {n}")).collect();
+        let patients: Vec<PatientId> = names.iter().map(|name| ward.patient(name)).collect();
+        ward.block();
+        let gateway = ward.gateway(1, &patients);
+        let start_ms = ward.now_ms;
+        let mut observer = Observer {
+            events: ward.clinic.observer().events(),
+            beds: BTreeMap::new(),
+            disk_full: false,
+            complaints: BTreeSet::new(),
+        };
+        for patient in &patients {
+            let bed = observer.beds.entry(*patient).or_default();
+            bed.consents.push((start_ms - 1, start_ms + 30 * DAY_MS));
+        }
+        Self {
+            ward,
+            gateway,
+            observer,
+            names,
+            patients,
+            thin,
+            together: steps.iter().map(|(hour, ..)| *hour).chain(restarts.iter().copied()).collect(),
+            steps: steps.into_iter().peekable(),
+            restarts: restarts.into_iter().collect(),
+            expiries: (0..beds).map(|bed| (start_ms + 30 * DAY_MS, bed)).collect(),
+            next_ms: (0..beds).map(|bed| start_ms + 1_000 + 700 * bed as u64).collect(),
+            block_ms: start_ms,
+            start_ms,
+            work: (0..=days).map(|_| Work::default()).collect(),
+        }
     }
-    let together: BTreeSet<u64> =
-        steps.iter().map(|(hour, ..)| *hour).chain(restarts.iter().copied()).collect();
-    let mut work: Vec<Work> = (0..=days).map(|_| Work::default()).collect();
-    let mut steps = steps.into_iter().peekable();
-    let mut expiries: BTreeSet<(u64, usize)> = (0..beds).map(|bed| (start_ms + 30 * DAY_MS, bed)).collect();
-    // What every bed does next.
-    let mut next_ms: Vec<u64> = (0..beds).map(|bed| start_ms + 1_000 + 700 * bed as u64).collect();
-    let mut block_ms = start_ms;
-    let end_ms = start_ms + days * DAY_MS;
-    while ward.now_ms < end_ms {
-        let step_ms = steps.peek().map_or(u64::MAX, |(hour, ..)| start_ms + hour * HOUR_MS);
-        let expiry_ms = expiries.first().map_or(u64::MAX, |(at_ms, _)| *at_ms);
-        let deadline_ms = ward.clinic.next_deadline_ms().unwrap_or(u64::MAX).max(ward.now_ms + 1);
-        let sends_ms = next_ms.iter().min().copied().unwrap_or(u64::MAX);
-        let restart_ms = restarts.front().map_or(u64::MAX, |hour| start_ms + hour * HOUR_MS);
-        ward.now_ms = step_ms.min(restart_ms).min(expiry_ms).min(deadline_ms).min(sends_ms).max(ward.now_ms);
-        let now_ms = ward.now_ms;
-        if now_ms >= block_ms + HOUR_MS {
-            block_ms = now_ms;
-            ward.ledger.block(now_ms);
-            // As a node does: of the acts of past blocks nothing is left.
-            ward.ledger.prune(ward.ledger.tip().height.saturating_sub(BLOCKS_KEPT));
-            // The recorder is late by up to an hour, and nobody notices.
-            ward.clinic.write_alarm_events(now_ms);
+
+    /// Goes on until this hour from the start.
+    #[allow(clippy::disallowed_methods, reason = "what a tick takes is measured")]
+    pub(super) fn until(mut self, hour: u64) -> Self {
+        let end_ms = self.start_ms + hour * HOUR_MS;
+        while self.ward.now_ms < end_ms {
+            let step_ms = self.steps.peek().map_or(u64::MAX, |(hour, ..)| self.start_ms + hour * HOUR_MS);
+            let expiry_ms = self.expiries.first().map_or(u64::MAX, |(at_ms, _)| *at_ms);
+            let deadline_ms =
+                self.ward.clinic.next_deadline_ms().unwrap_or(u64::MAX).max(self.ward.now_ms + 1);
+            let sends_ms = self.next_ms.iter().min().copied().unwrap_or(u64::MAX);
+            let restart_ms = self.restarts.front().map_or(u64::MAX, |hour| self.start_ms + hour * HOUR_MS);
+            self.ward.now_ms =
+                step_ms.min(restart_ms).min(expiry_ms).min(deadline_ms).min(sends_ms).max(self.ward.now_ms);
+            let now_ms = self.ward.now_ms;
+            if now_ms >= self.block_ms + self.thin.block_ms {
+                self.block_ms = now_ms;
+                self.ward.ledger.block(now_ms);
+                // As a node does: of the acts of past blocks nothing is left.
+                self.ward.ledger.prune(self.ward.ledger.tip().height.saturating_sub(BLOCKS_KEPT));
+                // The recorder is late by up to as long, and nobody notices.
+                self.ward.clinic.write_alarm_events(now_ms);
+            }
+            if now_ms >= restart_ms {
+                self.restarts.pop_front();
+                self.ward = if self.restarts.len().is_multiple_of(2) {
+                    self.ward.reopened()
+                } else {
+                    self.ward.killed()
+                };
+                self.observer.starts_again(&self.ward);
+            }
+            while self.steps.peek().is_some_and(|(hour, ..)| self.start_ms + hour * HOUR_MS <= now_ms) {
+                let (_, bed, step) = self.steps.next().unwrap();
+                act(
+                    &mut self.ward,
+                    &mut self.observer,
+                    &self.names[bed],
+                    self.patients[bed],
+                    &step,
+                    &mut self.expiries,
+                    bed,
+                );
+                self.block_ms = now_ms;
+            }
+            let now_ms = self.ward.now_ms;
+            while self.expiries.first().is_some_and(|(at_ms, _)| *at_ms <= now_ms) {
+                let (until_ms, bed) = self.expiries.pop_first().unwrap();
+                self.observer.ended(self.patients[bed], until_ms);
+            }
+            let (asked, began) = (self.ward.ledger.grants_asked(), std::time::Instant::now());
+            self.ward.clinic.keep_watch(now_ms);
+            self.ward.clinic.watch_beds(now_ms);
+            self.ward.clinic.tend_ledger(now_ms);
+            let took_ns = u64::try_from(began.elapsed().as_nanos()).unwrap();
+            let asked = self.ward.ledger.grants_asked() - asked;
+            let day = usize::try_from((now_ms - self.start_ms) / DAY_MS).unwrap().min(self.work.len() - 1);
+            let today = &mut self.work[day];
+            today.ticks.push(Tick { took_ns, asked });
+            self.observer.listen(now_ms);
+            let around = around(&self.ward, &self.patients, &self.expiries, self.thin.around_ms, now_ms);
+            send(
+                &mut self.ward,
+                &mut self.gateway,
+                &mut self.observer,
+                &self.patients,
+                &mut self.next_ms,
+                &around,
+                self.thin,
+            );
         }
-        if now_ms >= restart_ms {
-            restarts.pop_front();
-            ward = if restarts.len().is_multiple_of(2) { ward.reopened() } else { ward.killed() };
-            observer.starts_again(&ward);
-        }
-        while steps.peek().is_some_and(|(hour, ..)| start_ms + hour * HOUR_MS <= now_ms) {
-            let (_, bed, step) = steps.next().unwrap();
-            act(&mut ward, &mut observer, &names[bed], patients[bed], &step, &mut expiries, bed);
-            block_ms = now_ms;
-        }
-        let now_ms = ward.now_ms;
-        while expiries.first().is_some_and(|(at_ms, _)| *at_ms <= now_ms) {
-            let (until_ms, bed) = expiries.pop_first().unwrap();
-            observer.ended(patients[bed], until_ms);
-        }
-        let (asked, began) = (ward.ledger.grants_asked(), std::time::Instant::now());
-        ward.clinic.keep_watch(now_ms);
-        ward.clinic.watch_beds(now_ms);
-        ward.clinic.tend_ledger(now_ms);
-        let today = &mut work[usize::try_from(((now_ms - start_ms) / DAY_MS).min(days)).unwrap()];
-        today.ticks_ns.push(u64::try_from(began.elapsed().as_nanos()).unwrap());
-        today.questions += ward.ledger.grants_asked() - asked;
-        observer.listen(now_ms);
-        let around = around(&ward, &patients, &expiries, thin.around_ms, now_ms);
-        send(&mut ward, &mut gateway, &mut observer, &patients, &mut next_ms, &around, thin);
+        self
     }
-    let envelopes = ward.clinic.store().size();
-    let starts = BTreeSet::from([start_ms / MINUTE_MS, start_ms / MINUTE_MS + 1]);
-    let most = renewals(&ward, &patients)
-        .into_iter()
-        .filter(|(minute, _)| !starts.contains(minute))
-        // Whoever comes back after a full disk or with a consent of the same hour begins together.
-        .filter(|(minute, _)| !together.contains(&hour_of(*minute, start_ms)))
-        .map(|(minute, count)| (count, minute))
-        .max();
-    if most.is_some_and(|(count, _)| count > RENEWED_AT_ONCE_MAX) {
-        let (count, minute) = most.unwrap_or_default();
-        let hour = hour_of(minute, start_ms);
-        observer.complain(format!("{count} leases were renewed in one minute of hour {hour}"));
+
+    /// The last judgement of the observer, and what was counted.
+    pub(super) fn end(self) -> Told {
+        let Self { ward, mut observer, patients, together, start_ms, work, .. } = self;
+        let envelopes = ward.clinic.store().size();
+        let starts = BTreeSet::from([start_ms / MINUTE_MS, start_ms / MINUTE_MS + 1]);
+        let most = renewals(&ward, &patients)
+            .into_iter()
+            .filter(|(minute, _)| !starts.contains(minute))
+            // Whoever comes back after a full disk or with a consent of the same hour begins together.
+            .filter(|(minute, _)| !together.contains(&hour_of(*minute, start_ms)))
+            .map(|(minute, count)| (count, minute))
+            .max();
+        if most.is_some_and(|(count, _)| count > RENEWED_AT_ONCE_MAX) {
+            let (count, minute) = most.unwrap_or_default();
+            let hour = hour_of(minute, start_ms);
+            observer.complain(format!("{count} leases were renewed in one minute of hour {hour}"));
+        }
+        Told { complaints: observer.complaints, work, envelopes }
     }
-    Told { complaints: observer.complaints, work, envelopes }
 }
 
 /// The hour of the story in which a minute of the clock lies.
@@ -418,8 +498,8 @@ fn send(
     }
 }
 
-/// Every five minutes, and all of ten minutes around whatever changes.
-const USUAL: Thin = Thin { every_ms: 5 * MINUTE_MS, around_ms: 5 * MINUTE_MS };
+/// Every five minutes, and all of ten minutes around whatever changes; a block an hour.
+const USUAL: Thin = Thin { block_ms: HOUR_MS, every_ms: 5 * MINUTE_MS, around_ms: 5 * MINUTE_MS };
 
 fn complaints(beds: usize, days: u64, plan: LeasePlan, steps: Vec<(u64, usize, Step)>) -> BTreeSet<String> {
     told(Story { beds, days, plan, steps, thin: USUAL, restarts: BTreeSet::new() }).complaints

@@ -2,9 +2,9 @@
 //! of whole blocks are kept, 1/256 of the hashes. What is below such a root is read from the disk
 //! when a path needs it, and used only if it gives that root.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use vitals::ids::Hash;
-use vitals::log::{empty_root, node};
+use vitals::log::{self, empty_root};
 
 /// A block is 2^`BLOCK_LEVEL` leaves. Small in tests, so that small logs have many.
 pub(super) const BLOCK_LEVEL: u32 = if cfg!(test) { 2 } else { 8 };
@@ -47,6 +47,9 @@ pub(super) struct Tree {
     low: [Vec<Hash>; BLOCK_LEVEL as usize],
     /// The same for k ≥ [`BLOCK_LEVEL`], from leaf 0 on.
     high: Vec<Vec<Hash>>,
+    /// The edge of the log as it stands, made when it is first asked for. Whoever asks again before the next leaf
+    /// (receipts, anchors, proofs) hashes nothing, however long the log is.
+    edge: OnceLock<Edge>,
 }
 
 /// The ragged subtrees at the right edge of a log of one size, for paths to many leaves of it: each is
@@ -65,9 +68,41 @@ impl Edge {
         self.size
     }
 
+    /// The root of that log: its widest subtree and everything behind.
+    fn root(&self) -> Hash {
+        self.tails.first().map_or_else(empty_root, |(_, hash)| *hash)
+    }
+
     fn tail(&self, from: u64) -> Option<Hash> {
         self.tails.iter().find(|(first, _)| *first == from).map(|(_, hash)| *hash)
     }
+}
+
+fn node(left: &Hash, right: &Hash) -> Hash {
+    work();
+    log::node(left, right)
+}
+
+/// Counts hashes, for tests of what an answer costs.
+#[cfg(not(test))]
+fn work() {}
+
+#[cfg(test)]
+thread_local! {
+    static WORK: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+fn work() {
+    WORK.with(|work| work.set(work.get() + 1));
+}
+
+/// The hashes that `what` costs.
+#[cfg(test)]
+pub(super) fn hashes_of<T>(what: impl FnOnce() -> T) -> (T, u64) {
+    WORK.with(|work| work.set(0));
+    let outcome = what();
+    (outcome, WORK.with(std::cell::Cell::get))
 }
 
 fn at(index: u64) -> usize {
@@ -82,6 +117,7 @@ impl Tree {
     pub(super) fn push(&mut self, leaf: Hash) -> u64 {
         let index = self.size;
         self.size += 1;
+        self.edge.take();
         let mut hash = leaf;
         for level in &mut self.low {
             level.push(hash);
@@ -124,6 +160,7 @@ impl Tree {
         if rest.len() as u64 >= BLOCK_LEN {
             return false;
         }
+        self.edge.take();
         roots.iter().for_each(|root| self.push_high(*root));
         self.low = Default::default();
         self.base = self.high[0].len() as u64 * BLOCK_LEN;
@@ -190,26 +227,38 @@ impl Tree {
 
     /// The root now: always in memory.
     pub(super) fn root(&self) -> Hash {
-        self.root_at(self.size, &|_| None)
-            .ok()
-            .flatten()
-            .expect("the leaves behind the last whole block are in memory")
+        self.edge_now().root()
     }
 
     /// As [`vitals::log::MerkleLog::root_at`].
     pub(super) fn root_at(&self, size: u64, blocks: Blocks<'_>) -> Result<Option<Hash>, NotHere> {
         match size {
             0 => Ok(Some(empty_root())),
-            _ if size <= self.size => self.subtree(0, size, blocks).map(Some),
+            _ if size == self.size => Ok(Some(self.edge_now().root())),
+            _ if size < self.size => self.subtree(0, size, blocks).map(Some),
             _ => Ok(None),
         }
     }
 
     /// The right edge of the first `size` leaves, or nothing when there are not so many.
     pub(super) fn edge(&self, size: u64, blocks: Blocks<'_>) -> Result<Option<Edge>, NotHere> {
-        if size == 0 || size > self.size {
-            return Ok(None);
+        match size {
+            0 => Ok(None),
+            _ if size == self.size => Ok(Some(self.edge_now().clone())),
+            _ if size < self.size => self.make_edge(size, blocks).map(Some),
+            _ => Ok(None),
         }
+    }
+
+    /// The edge of the log as it stands.
+    fn edge_now(&self) -> &Edge {
+        self.edge.get_or_init(|| {
+            self.make_edge(self.size, &|_| None)
+                .expect("the leaves behind the last whole block are in memory")
+        })
+    }
+
+    fn make_edge(&self, size: u64, blocks: Blocks<'_>) -> Result<Edge, NotHere> {
         // The log is whole subtrees side by side, one for each bit of its size.
         let mut whole = Vec::new();
         let mut from = 0;
@@ -224,7 +273,7 @@ impl Tree {
             tails.push((from, tail));
         }
         tails.reverse();
-        Ok(Some(Edge { size, tails }))
+        Ok(Edge { size, tails })
     }
 
     /// As [`vitals::log::MerkleLog::inclusion`].
@@ -284,11 +333,16 @@ impl Tree {
         if old == 0 || old == new {
             return Ok(Some(Vec::new()));
         }
+        let edge = (new == self.size).then(|| self.edge_now());
         let (mut from, mut to, mut whole, mut path) = (0, new, true, Vec::new());
         while old != to {
             let split = from + largest_power_below(to - from);
             if old <= split {
-                path.push(self.subtree(split, to, blocks)?);
+                let tail = edge.filter(|_| to == new).and_then(|edge| edge.tail(split));
+                path.push(match tail {
+                    Some(hash) => hash,
+                    None => self.subtree(split, to, blocks)?,
+                });
                 to = split;
             } else {
                 path.push(self.subtree(from, split, blocks)?);

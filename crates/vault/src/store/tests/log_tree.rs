@@ -1,6 +1,6 @@
 //! The tree without its old leaves against the one that keeps them all.
 
-use super::super::log_tree::{BLOCK_LEN, Block, NotHere, Tree};
+use super::super::log_tree::{BLOCK_LEN, Block, NotHere, Tree, hashes_of};
 use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -52,6 +52,8 @@ proptest! {
                 }
                 Move::Forget(index) => tree.forget_before(index),
             }
+            // Asked in between too: what is kept of one size must not be told of the next.
+            prop_assert_eq!(tree.root(), whole.root());
         }
         let size = whole.size();
         prop_assert_eq!((tree.size(), tree.root()), (size, whole.root()));
@@ -76,6 +78,30 @@ proptest! {
                 Ok(leaf) => prop_assert_eq!(leaf, whole.leaf(old)),
                 Err(NotHere(block)) => prop_assert_eq!(block, old / BLOCK_LEN),
             }
+        }
+    }
+}
+
+/// A tick anchors the head that admission has just signed: that must cost the same in the second year as on the
+/// first day.
+#[test]
+fn the_head_of_a_log_is_hashed_once_however_often_it_is_asked_for_and_however_long_the_log_is() {
+    // Every subtree of these is ragged: as many hashes as there can be.
+    for size in [(1_u64 << 9) - 1, (1 << 17) - 1] {
+        let mut tree = Tree::default();
+        (0..size).for_each(|index| {
+            tree.push(log::leaf(&index.to_be_bytes()));
+        });
+        let (root, first) = hashes_of(|| tree.root());
+        assert_eq!(first, u64::from(size.count_ones()) - 1, "{size} leaves");
+        let none = |_: u64| None;
+        let (again, hashes) = hashes_of(|| tree.root_at(size, &none).unwrap().unwrap());
+        assert_eq!((again, hashes), (root, 0), "{size} leaves: the root that is anchored");
+        let (_, hashes) = hashes_of(|| tree.edge(size, &none).unwrap().unwrap());
+        assert_eq!(hashes, 0, "{size} leaves: the edge for receipts");
+        for before in [size - 1, size - 100, size / 2, 1] {
+            let (path, hashes) = hashes_of(|| tree.consistency(before, size, &none).unwrap().unwrap());
+            assert_eq!(hashes, 0, "{size} leaves: {} hashes from {before}", path.len());
         }
     }
 }
