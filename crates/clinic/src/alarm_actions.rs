@@ -135,7 +135,7 @@ impl Clinic {
     }
 
     /// Changes a patient's limits of one metric. Written into the record, with what they replace and why,
-    /// before they are in force.
+    /// before they are in force. False, and nothing is written, if these limits are in force already, without an end.
     ///
     /// # Errors
     /// [`ClinicError::Denied`], or [`ClinicError::Wrong`] for limits out of order, a change without a
@@ -146,7 +146,7 @@ impl Clinic {
         patient: PatientId,
         order: &LimitsOrder,
         now_ms: u64,
-    ) -> Result<(), ClinicError> {
+    ) -> Result<bool, ClinicError> {
         self.carer(session, patient, now_ms)?;
         let wrong = |why: &str| Err(ClinicError::Wrong(why.into()));
         let LimitsOrder { limits, reason, for_ms } = order;
@@ -165,11 +165,16 @@ impl Clinic {
             return wrong("an alarm is turned off for a while only: say for how long");
         }
         let before = self.in_force(patient, limits.metric).unwrap_or(*limits);
+        // Those changed for a while get another end, or none.
+        if before == *limits && self.standing(patient, limits.metric).is_none() {
+            return Ok(false);
+        }
         let until_ms = for_ms.map(|ms| now_ms + ms);
         let details = LimitsChangeDetails { before, reason: reason.into(), until_ms };
         let change =
             LimitsChange { at_ms: now_ms, by: session.person, limits: *limits, details: Some(details) };
-        self.change_limits(session, patient, change, now_ms)
+        self.change_limits(session, patient, change, now_ms)?;
+        Ok(true)
     }
 
     /// Lets the limits that stood before a change for a while come back now.
@@ -184,14 +189,19 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<(), ClinicError> {
         self.carer(session, patient, now_ms)?;
-        let standing = self.monitoring.of(patient, |bed| bed.alarms.limits().standing(metric)).flatten();
-        let (Some(limits), Some(before)) = (standing, self.in_force(patient, metric)) else {
+        let (Some(limits), Some(before)) = (self.standing(patient, metric), self.in_force(patient, metric))
+        else {
             return Err(ClinicError::Wrong("these limits are not changed for a while".into()));
         };
         let details =
             LimitsChangeDetails { before, reason: "turned on again before its time".into(), until_ms: None };
         let change = LimitsChange { at_ms: now_ms, by: session.person, limits, details: Some(details) };
         self.change_limits(session, patient, change, now_ms)
+    }
+
+    /// The limits that come back when a change for a while is over.
+    fn standing(&self, patient: PatientId, metric: Metric) -> Option<Limits> {
+        self.monitoring.of(patient, |bed| bed.alarms.limits().standing(metric)).flatten()
     }
 
     fn in_force(&self, patient: PatientId, metric: Metric) -> Option<Limits> {

@@ -33,7 +33,7 @@
 //! acknowledge_gateway(&self, &Session, DeviceId, now_ms) -> Result<usize, ClinicError>    all silent beds behind it
 //! silence(&self, &Session, PatientId, Condition, for_ms, now_ms) -> Result<AlarmView, ClinicError>
 //! end_silence(&self, &Session, PatientId, Condition, now_ms) -> Result<AlarmView, ClinicError>
-//! set_limits(&self, &Session, PatientId, LimitsOrder, now_ms) -> Result<(), ClinicError>
+//! set_limits(&self, &Session, PatientId, LimitsOrder, now_ms) -> Result<bool, ClinicError>    false: they were in force
 //! limits_back(&self, &Session, PatientId, Metric, now_ms) -> Result<(), ClinicError>  an alarm is on again before its time
 //! grant(&self, &Session, &GrantRequest, now_ms) -> Result<Ticket, ClinicError>              the patient's own consent
 //! revoke_grant(&self, &Session, GrantId, now_ms) -> Result<Ticket, ClinicError>

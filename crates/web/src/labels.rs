@@ -227,7 +227,7 @@ pub fn limits_changed(before: &Limits, after: &Limits) -> String {
     };
     let mut changes = side("upper", before.above, after.above);
     changes.extend(side("lower", before.below, after.below));
-    if changes.is_empty() { "nothing".into() } else { joined(changes.into_iter()) }
+    if changes.is_empty() { "the values as before".into() } else { joined(changes.into_iter()) }
 }
 
 /// The sides of a metric on which no alarm is raised: `high and low heart rate`.

@@ -139,6 +139,33 @@ fn a_node_that_was_stopped_when_the_time_was_over_lets_the_limits_come_back_at_o
 }
 
 #[test]
+fn limits_that_are_in_force_already_are_written_no_second_time() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    ward.gateway(1, &[amira]);
+    let lee = ward.as_("lee");
+    let set =
+        |ward: &Ward, order: &LimitsOrder| ward.clinic.set_limits(&lee, amira, order, ward.now_ms).unwrap();
+    let order = |limits, for_ms| LimitsOrder { limits, reason: "known fast heart".into(), for_ms };
+    let changes = |ward: &Ward| chart(ward, amira).limits.len();
+    let standing = Limits { above: [None, None, Some(1400)], ..usual() };
+    assert!(!set(&ward, &order(usual(), None)), "an adult's, as they are");
+    assert!(!set(&ward, &order(usual(), Some(WHILE_MS))), "for a while, and then the same");
+    assert_eq!((changes(&ward), tile(&ward).temporary.len()), (0, 0));
+    assert!(set(&ward, &order(standing, None)));
+    ward.pass(1_000);
+    assert!(!set(&ward, &order(standing, None)), "sent twice");
+    assert_eq!(changes(&ward), 1);
+    // Limits that end get another end, or none: that is a change.
+    assert!(set(&ward, &high_off(Some(WHILE_MS))));
+    ward.pass(1_000);
+    assert!(set(&ward, &high_off(Some(WHILE_MS))), "a minute longer");
+    assert_eq!((changes(&ward), tile(&ward).temporary[0].until_ms), (3, ward.now_ms + WHILE_MS));
+    let fast = Limits { above: [None, None, Some(1600)], ..usual() };
+    assert!(set(&ward, &order(fast, Some(WHILE_MS))) && set(&ward, &order(fast, None)));
+    assert_eq!((changes(&ward), tile(&ward).temporary.len(), heart(&tile(&ward))), (5, 0, fast));
+}
+
+#[test]
 fn an_alarm_is_turned_on_again_before_its_time() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     ward.gateway(1, &[amira]);

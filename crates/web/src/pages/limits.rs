@@ -33,9 +33,9 @@ pub(crate) async fn submit(State(app): State<App>, At(patient): At<String>, post
             match app.run(move |clinic, now_ms| clinic.set_limits(&session, id, &order, now_ms)).await? {
                 Err(ClinicError::Wrong(why)) => sentence(&why),
                 answer => {
-                    answer?;
+                    let said = if answer? { "saved" } else { "unchanged" };
                     let word = purpose_word(purpose);
-                    let address = format!("/patients/{id}?for={word}&saved={}#limits", caller.done(&app));
+                    let address = format!("/patients/{id}?for={word}&{said}={}#limits", caller.done(&app));
                     return Ok(Redirect::to(&address).into_response());
                 }
             }
@@ -45,7 +45,7 @@ pub(crate) async fn submit(State(app): State<App>, At(patient): At<String>, post
     // The page again, with what was entered and why it does not fit.
     let chart = patient::open(&app, caller, id, purpose, RANGES[0]).await?;
     let problem = Some((problem, posted.fields.clone()));
-    let mut response = patient::show(&app, caller.clone(), &chart, RANGES[0], false, problem).await;
+    let mut response = patient::show(&app, caller.clone(), &chart, RANGES[0], None, problem).await;
     *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(refusals::mark(response, Reason::Wrong))
 }

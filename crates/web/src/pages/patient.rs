@@ -184,6 +184,12 @@ fn opening(chart: &Chart, role: Role) -> OpeningView {
     }
 }
 
+/// What is said once about a form of limits that was sent, by the field of the address that says so.
+const SAID_ONCE: [(&str, &str); 2] = [
+    ("saved", "The new limits are in force on the ward, and written into the record."),
+    ("unchanged", "Nothing was changed: these limits are in force already."),
+];
+
 /// The page of an opened record, with the alarms of the ward around it. `problem` is why a form did not fit, and
 /// what was entered.
 pub(crate) async fn show(
@@ -191,7 +197,7 @@ pub(crate) async fn show(
     caller: Caller,
     chart: &Chart,
     range: Range,
-    saved: bool,
+    saved: Option<&'static str>,
     problem: Option<(String, Fields)>,
 ) -> axum::response::Response {
     let now_ms = app.now_ms();
@@ -234,7 +240,7 @@ pub(crate) async fn show(
             })
             .collect(),
         unreadable: chart.unreadable,
-        saved: saved.then_some("The new limits are in force on the ward, and written into the record."),
+        saved,
         layout,
     };
     app.render(&page)
@@ -252,6 +258,7 @@ pub(crate) async fn page(
     let no_range = Error::wrong("There is no such span of time to choose.");
     let range = range(query.field("range")).ok_or(no_range)?;
     let chart = open(&app, &caller, id, purpose, range).await?;
-    let saved = !caller.visit.htmx.fragment && caller.was_done(&app, query.field("saved"));
+    let said = |(field, text)| caller.was_done(&app, query.field(field)).then_some(text);
+    let saved = if caller.visit.htmx.fragment { None } else { SAID_ONCE.into_iter().find_map(said) };
     Ok(show(&app, caller, &chart, range, saved, None).await)
 }

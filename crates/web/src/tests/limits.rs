@@ -33,6 +33,14 @@ async fn limits_are_changed_or_the_form_comes_back_with_the_reason() {
     assert!(card.contains("The new limits are in force") && card.contains("Alarms ≤ 50 or ≥ 100"));
     let again = scene.page(&there, "lee").await;
     assert!(!again.contains("The new limits are in force"), "said once, not again when the page is reloaded");
+    // Sent again, nothing is changed, and nothing written.
+    let twice = scene.post(&path, "lee", &form(&[])).await;
+    assert_eq!(twice.status(), StatusCode::SEE_OTHER);
+    let page = scene.page(&goes_to(&twice).replace("#limits", ""), "lee").await;
+    let (_, card) = page.split_once("id=\"limits\"").expect("the place the address leads to");
+    assert!(card.contains("Nothing was changed: these limits are in force already"), "{card}");
+    assert!(!page.contains("The new limits are in force"));
+    assert_eq!(page.matches("Limits of heart rate changed").count(), 1, "{page}");
     for (with, why) in [
         (("above_low", "150"), "must lie further out"),
         (("reason", " "), "Say in a few words why"),
