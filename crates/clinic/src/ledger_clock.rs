@@ -52,3 +52,41 @@ impl LedgerClock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::{MemoryLedger, logged};
+    use tracing::Level;
+
+    const NOW_MS: u64 = 1_795_348_800_000;
+
+    #[test]
+    fn a_clock_fault_is_logged_once_when_it_begins_and_once_when_it_is_over() {
+        let (clock, ledger) = (LedgerClock::default(), MemoryLedger::founded_by([1; 32], NOW_MS));
+        let tip = |ahead_ms| Tip { time_ms: NOW_MS + ahead_ms, ..ledger.tip() };
+        let back = Some(ClockStep { by_ms: -90_000, believed: false });
+        let note = |step, ahead_ms| {
+            // As a node does: some times a second.
+            logged(|| (0..5).for_each(|_| clock.note(step, &ledger, &tip(ahead_ms), NOW_MS)))
+        };
+        assert_eq!(note(None, 0), []);
+        let told = note(back, 0);
+        let [(Level::ERROR, line)] = told.as_slice() else { panic!("one line: {told:?}") };
+        assert!(
+            line.starts_with("Clock fault: the clock of this node's machine was set back by 90 s"),
+            "{line}"
+        );
+        let told = note(back, 3_600_000);
+        let [(Level::ERROR, line)] = told.as_slice() else { panic!("one line of the second: {told:?}") };
+        assert!(
+            line.contains("set back by 90 s") && line.contains("the ledger's time is 3600 s ahead"),
+            "{line}"
+        );
+        assert_eq!(note(None, 3_600_000), [], "the other one stands");
+        let told = note(None, 0);
+        let [(Level::INFO, line)] = told.as_slice() else { panic!("one line: {told:?}") };
+        assert!(line.contains("agree again"), "{line}");
+        assert_eq!(note(back, 0).len(), 1, "it comes again, and is told again");
+    }
+}

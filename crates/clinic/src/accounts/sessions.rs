@@ -328,6 +328,36 @@ mod tests {
         assert!(book.by_id.is_empty() && book.by_token.is_empty() && book.ends.is_empty());
     }
 
+    /// How long looking the newest session up takes, `others` being signed in: the shortest of some tries.
+    fn look_up_ns(others: usize) -> u128 {
+        let mut book = Open::default();
+        for at in 0..others {
+            let mut random = [0; 32];
+            random[..8].copy_from_slice(&(at as u64).to_be_bytes());
+            book.open(Session { id: random[..16].try_into().unwrap(), ..session("lee", NOW) }, &random);
+        }
+        let last = book.open(Session { id: [9; 16], ..session("kim", NOW) }, &[9; 32]);
+        let mut tries = Vec::new();
+        for _ in 0..20 {
+            #[allow(clippy::disallowed_methods, reason = "a measurement")]
+            let begun = std::time::Instant::now();
+            for _ in 0..200 {
+                assert!(book.is_open(&[9; 16], NOW) && !book.is_open(&[8; 16], NOW));
+                assert!(book.get(last.expose(), NOW).is_some());
+            }
+            tries.push(begun.elapsed().as_nanos());
+        }
+        tries.into_iter().min().unwrap()
+    }
+
+    #[test]
+    fn asking_for_a_session_costs_the_same_however_many_are_signed_in() {
+        let (alone, among) = (look_up_ns(0), look_up_ns(SESSIONS_MAX - 1));
+        println!("looked up 200 times: {alone} ns alone, {among} ns among {SESSIONS_MAX}");
+        // Looking through all of them takes about forty times as long.
+        assert!(among < alone * 8, "{alone} ns alone, {among} ns among {SESSIONS_MAX}");
+    }
+
     #[test]
     fn every_session_that_ends_is_told_once_however_it_ended() {
         let mut book = Open::default();

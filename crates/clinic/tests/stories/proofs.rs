@@ -69,6 +69,36 @@ fn a_value_is_received_then_anchored_then_final() {
 }
 
 #[test]
+fn a_gateway_joins_without_a_look_at_the_record_or_the_ledger() {
+    let (mut ward, [amira, bruno]) = Ward::with(["amira", "bruno"]);
+    let mut gateway = ward.gateway(1, &[amira, bruno]);
+    ward.beats(&mut gateway, 720, 10);
+    ward.anchor();
+    let ward = ward.reopened();
+    // A ledger that does not answer: whoever asks it waits.
+    ward.ledger.questions.shut();
+    let answered = std::thread::scope(|threads| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (clinic, ledger, id) = (&ward.clinic, &ward.ledger, gateway.id());
+        threads.spawn(move || {
+            clinic.connected(id);
+            // Nobody listens any more if it took too long.
+            let _ = tell.send(());
+        });
+        let answered = told.recv_timeout(std::time::Duration::from_secs(10));
+        ledger.questions.open();
+        answered
+    });
+    assert!(answered.is_ok(), "a gateway that connects waits for no ledger");
+    assert!(ward.clinic.has_joined(), "what is owed to it is looked up later, on a thread of its own");
+    ward.clinic.attend_joined();
+    assert!(!ward.clinic.has_joined());
+    let owed = ward.clinic.deliveries(&[gateway.id()]);
+    let owed: usize = owed.iter().map(|one| Delivery::decode(&one.bytes).unwrap().proven.len()).sum();
+    assert!(owed >= 10, "{owed}: what its sensors sent last");
+}
+
+#[test]
 fn deliveries_prove_themselves_and_come_again_when_lost() {
     let (mut ward, [amira]) = Ward::with(["amira"]);
     let mut gateway = ward.gateway(1, &[amira]);
