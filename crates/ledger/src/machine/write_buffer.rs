@@ -89,6 +89,23 @@ fn length(rest: &mut &[u8]) -> Option<u32> {
 mod tests {
     use super::super::state::FlatAccount;
     use super::*;
+    use redb::ReadableTableMetadata as _;
+
+    #[test]
+    fn a_block_that_changed_nothing_leaves_no_row() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let database = redb::Database::create(file.path()).unwrap();
+        let tx = database.begin_write().unwrap();
+        let slots = vec![(B256::repeat_byte(1), B256::repeat_byte(6), U256::from(7))];
+        push(&tx, 1, &Flat { slots, ..Flat::default() }).unwrap();
+        for height in 2..100 {
+            push(&tx, height, &Flat::default()).unwrap();
+        }
+        let rows = |tx: &WriteTransaction| tx.open_table(WRITE_BUFFER).unwrap().len().unwrap();
+        assert_eq!(rows(&tx), 1);
+        fold(&tx).unwrap();
+        assert_eq!(rows(&tx), 0);
+    }
 
     #[test]
     fn what_a_block_changed_reads_back_and_no_part_of_it_does() {

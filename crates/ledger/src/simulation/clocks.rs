@@ -23,6 +23,9 @@ const BELIEVED_AFTER_MS: u64 = 15_000;
 /// Steps: three seconds, half a minute, a minute and a half, an hour, a day.
 const STEPS_MS: [i64; 5] = [3_000, 30_000, 90_000, 3_600_000, 86_400_000];
 
+/// More blocks of one time than are needed to take it back.
+const STILL_BLOCKS_AT_LEAST: u64 = 10;
+
 /// Seeds that once had no blocks in time.
 const FOUND: [u64; 11] = [13, 18, 24, 36, 37, 56, 61, 110, 143, 169, 347];
 
@@ -351,4 +354,47 @@ fn followed_and_back(seed: u64) {
 fn a_time_in_the_future_goes_back_once_no_clock_has_reached_it() {
     let seeds = from_env("ACESO_CLOCK_SEEDS").unwrap_or(4);
     (1..=seeds.min(40)).for_each(followed_and_back);
+}
+
+/// A validator starts again with a clock that is wrong by `off_ms`, the others' being right. The blocks made in the
+/// `for_ms` after it, and the ledger's time before and after, less the true one.
+fn restarted_wrong(validators: usize, off_ms: i64, for_ms: u64) -> (u64, [i64; 2]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    deterministic::Runner::seeded(1).start(|context| async move {
+        let mut story = Story::begin(1, context, path, validators).await;
+        story.pass(3_000).await;
+        let off = |story: &Story| {
+            let (tip_ms, true_ms) =
+                (story.nodes[0].member.machine.tip().time_ms, story.nodes[0].clock.true_ms());
+            i64::try_from(tip_ms).unwrap() - i64::try_from(true_ms).unwrap()
+        };
+        let before_ms = off(&story);
+        let node = story.nodes.remove(0);
+        node.member.task.abort();
+        story.ward.context.sleep(Duration::from_millis(TICK_MS)).await;
+        drop(node);
+        let node = story.start(0, off_ms, 1).await;
+        story.nodes.insert(0, node);
+        story.pass(2_000).await;
+        let height = story.heights().iter().min().copied().unwrap();
+        story.pass(for_ms).await;
+        (story.heights().iter().min().copied().unwrap() - height, [before_ms, off(&story)])
+    })
+}
+
+#[test]
+fn a_validator_that_starts_an_hour_ahead_does_not_stop_the_ledger() {
+    for validators in [2, 4] {
+        let (blocks, _) = restarted_wrong(validators, 3_600_000, 20_000);
+        assert!(blocks >= 10, "{validators} validators: {blocks} blocks in 20 s");
+    }
+}
+
+#[test]
+fn a_validator_that_starts_an_hour_behind_takes_no_time_back() {
+    let (blocks, [before_ms, after_ms]) = restarted_wrong(1, -3_600_000, 20_000);
+    assert!(blocks > STILL_BLOCKS_AT_LEAST, "{blocks} blocks, long enough to be taken back");
+    // It stands still until the clock has reached it.
+    assert!(after_ms >= before_ms - 25_000, "{before_ms} ms before, {after_ms} ms after");
 }
