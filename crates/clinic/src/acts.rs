@@ -74,8 +74,9 @@ impl Acts {
         Ok(ticket)
     }
 
-    /// Forgets acts that are final, hands in again what the ledger lost.
-    pub(crate) fn settle(&self, ledger: &dyn Ledger, now_ms: u64) {
+    /// Forgets acts that are final, hands in again what the ledger lost. Gives the consents that the ledger has
+    /// decided on.
+    pub(crate) fn settle(&self, ledger: &dyn Ledger, now_ms: u64) -> Vec<(GrantId, Outcome)> {
         let before: Vec<Pending> = self.0.lock().pending.iter().cloned().collect();
         let settled = before.into_iter().map(|mut pending| {
             let known_as = pending.ticket.act;
@@ -91,6 +92,14 @@ impl Acts {
             (known_as, pending)
         });
         let settled: Vec<(ActId, Pending)> = settled.collect();
+        let decided = settled.iter().filter_map(|(_, pending)| match (&pending.act, &pending.outcome) {
+            (Act::Grant(signed), Outcome::Done { .. } | Outcome::Refused { .. }) => {
+                let id = grant_id(signed.message.patient, &signed.message.nonce);
+                Some((id, pending.outcome.clone()))
+            }
+            _ => None,
+        });
+        let decided = decided.collect();
         let mut kept = self.0.lock();
         for (known_as, now) in settled {
             if let Some(pending) = kept.pending.iter_mut().find(|pending| pending.ticket.act == known_as) {
@@ -102,6 +111,7 @@ impl Acts {
             Outcome::Refused { .. } => now_ms.saturating_sub(pending.since_ms) < SHOW_REFUSED_MS,
             Outcome::Pending | Outcome::Unknown => true,
         });
+        decided
     }
 
     /// Is any of them so? `is` must be pure: it holds the lock.

@@ -6,7 +6,7 @@ use crate::acts::{Acts, Ticket};
 use crate::admission::{Registry, SecondBranches, Signatures};
 use crate::anchoring::{Anchoring, Carried, EnvelopeRef, ProofState};
 use crate::consents::policy::View;
-use crate::consents::{OpenConsents, Pauses, PolicyBook, Withdrawals};
+use crate::consents::{GivenConsents, OpenConsents, Pauses, PolicyBook, Withdrawals};
 use crate::errors::{ClinicError, Denied};
 use crate::health::LedgerHealth;
 use crate::ledger_clock::LedgerClock;
@@ -50,6 +50,8 @@ pub struct Clinic {
     pub(crate) withdrawals: Withdrawals,
     /// Consents that may still open something.
     pub(crate) open_consents: OpenConsents,
+    /// What the ledger said of consents given here.
+    pub(crate) given: GivenConsents,
     pub(crate) pauses: Pauses,
     /// What policies said last.
     pub(crate) policies: PolicyBook,
@@ -120,6 +122,7 @@ impl Clinic {
             ledger_clock: LedgerClock::default(),
             withdrawals,
             open_consents: OpenConsents::default(),
+            given: GivenConsents::default(),
             pauses,
             policies: PolicyBook::default(),
             generation: AtomicU64::new(0),
@@ -300,7 +303,7 @@ impl Clinic {
     pub fn tend_ledger(&self, now_ms: u64) {
         self.tend_orders(now_ms);
         self.tend_anchors(now_ms);
-        self.acts.settle(self.ledger(), now_ms);
+        self.given.note(self.acts.settle(self.ledger(), now_ms));
         self.hand_in_withdrawals(now_ms);
         self.watch_withdrawals();
         let ended = self.sessions.sweep(now_ms);

@@ -1,5 +1,6 @@
 //! Why the clinic refused or failed. Each message says who has to act.
 
+use crate::consents::GrantRefusal;
 use vault::{AccessError, StoreError, VaultError, WriteError};
 use vitals::ids::Class;
 use vitals::ledger::{LedgerError, Role};
@@ -96,6 +97,9 @@ pub enum ClinicError {
     /// The request is wrong, and why.
     #[error("{0}")]
     Wrong(String),
+    /// A consent does not fit as it was asked for.
+    #[error(transparent)]
+    Grant(#[from] GrantRefusal),
     /// There are no blocks here to look at.
     #[error(
         "the ledger of this node stands on another network: its blocks and validators are that network's, and so \

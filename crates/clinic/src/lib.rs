@@ -36,6 +36,9 @@
 //! set_limits(&self, &Session, PatientId, LimitsOrder, now_ms) -> Result<bool, ClinicError>    false: they were in force
 //! limits_back(&self, &Session, PatientId, Metric, now_ms) -> Result<(), ClinicError>  an alarm is on again before its time
 //! grant(&self, &Session, &GrantRequest, now_ms) -> Result<Ticket, ClinicError>              the patient's own consent
+//! preview_consent(&self, &Session, &ConsentWish, classes: &[Class], now_ms) -> Result<ConsentPreview, ClinicError>   what it would mean
+//! give_consent(&self, &Session, &ConsentWish, once: Hash, now_ms) -> Result<Given, ClinicError>    once, however often the form arrives
+//! seen_as(&self, &Session, PersonId, classes: &[Class], now_ms) -> Result<SeenAs, ClinicError>     the own record as another sees it
 //! revoke_grant(&self, &Session, GrantId, now_ms) -> Result<Ticket, ClinicError>
 //! colleagues(&self, &Session, now_ms) -> Result<Vec<(PersonId, String, Role)>, ClinicError>   whom a patient may consent to
 //! own_consents(&self, &Session, now_ms) -> Result<Vec<GrantView>, ClinicError>
@@ -87,7 +90,7 @@ pub mod views {
     pub use crate::admin_page::{AdminPage, DeviceRow, GATEWAY_SILENT_MS, GatewayCounts, PersonRow};
     pub use crate::anchoring::{EnvelopeRef, FinalSince, ProofState};
     pub use crate::charts::views::*;
-    pub use crate::consents::{GrantState, GrantView, PauseView};
+    pub use crate::consents::{ConsentPreview, GrantState, GrantView, PauseView, Reach, SeenAs, SeenClass};
     pub use crate::health::LedgerHealth;
     pub use crate::monitoring::LiveEvent;
     pub use crate::monitoring::views::*;
@@ -105,8 +108,9 @@ pub use charts::{ACCESS_SHOWN_MAX, ChartRequest, POINTS_MAX, SPAN_MAX_MS};
 pub use clinic::Clinic;
 pub use consents::policy::{CLOCK_SLACK_MS, VIEW_AGE_MAX_MS, purposes};
 pub use consents::{
-    GRANT_MS_MAX, GrantRequest, LATE_BLOCKS, MONITORED, PAUSE_MS_MAX, PAUSE_MS_MIN, POLICY_ANSWER_MS_MAX,
-    POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS, RELAY_MS,
+    ConsentWish, GRANT_MS_MAX, GRANTS_OPEN_MAX, Given, GrantField, GrantRefusal, GrantRequest, LATE_BLOCKS,
+    MONITORED, PAUSE_MS_MAX, PAUSE_MS_MIN, POLICY_ANSWER_MS_MAX, POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS,
+    RELAY_MS,
 };
 pub use errors::{ClinicError, Denied};
 pub use export::{Exported, Scope};

@@ -50,6 +50,18 @@
     for (const node of all('[data-zone]', root)) text(node, offset(new Date()));
   };
 
+  // A form with days is read on the server, which knows no zone: it is told how far the viewer's clock is ahead of
+  // UTC now, when the first day begins, and when the last one is over.
+  const zoneOf = (form) => {
+    const start = (name, days) => {
+      const [year, month, day] = (form.elements[name]?.value || '').split('-').map(Number);
+      return year ? new Date(year, month - 1, day + days) : new Date(now());
+    };
+    const dates = [new Date(now()), start('from', 0), start('until', 1)];
+    form.elements.offsets.value = dates.map((date) => -date.getTimezoneOffset() || 0).join(',');
+  };
+  for (const form of all('form[data-zoned]')) form.addEventListener('submit', () => zoneOf(form));
+
   // --- values -----------------------------------------------------------------------------------
   const written = (raw, node) => {
     const decimals = Number(node.dataset.decimals);

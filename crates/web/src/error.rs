@@ -293,6 +293,7 @@ impl From<ClinicError> for Error {
         match why {
             ClinicError::Denied(why) => why.into(),
             ClinicError::Wrong(why) => Self::wrong(&sentence(&why)),
+            ClinicError::Grant(why) => Self::wrong(&sentence(&why.to_string())),
             ClinicError::Elsewhere => Self::other_ledger(sentence(&why.to_string())),
             // Trying again would not help.
             ClinicError::Ledger(LedgerError::Refused(why)) => Self::wrong(&sentence(&why)),

@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::navigation::{Entry, Navigation};
 use crate::pages::alarms::{self, AlarmAction};
 use crate::pages::{
-    admin, gateways, help, home, ledger, limits, me, monitoring_consent, patient, proof, record, sign_in,
-    to_wall, unwatched, wall,
+    admin, consent_giving, gateways, help, home, ledger, limits, me, monitoring_consent, patient, proof,
+    record, seen_as, sign_in, to_wall, unwatched, wall,
 };
 use crate::{assets, live, metrics, middleware};
 use axum::Router;
@@ -76,6 +76,10 @@ pub const ROUTES: &[Route] = &[
     Route::post("/patients/{patient}/unwatched", || post(unwatched::end)),
     Route::get("/me", || get(me::page)).in_menu("My values", &[Role::Patient]),
     Route::get("/me/record", || get(record::download)),
+    Route::get("/me/consents/new", || get(consent_giving::page)),
+    Route::post("/me/consents/preview", || post(consent_giving::preview)),
+    Route::post("/me/consents", || post(consent_giving::give)),
+    Route::get("/me/seen-by/{person}", || get(seen_as::page)),
     Route::get("/me/consents/{grant}/revoke", || get(monitoring_consent::ask)),
     Route::post("/me/consents/{grant}/revoke", || post(monitoring_consent::revoke)),
     Route::post("/me/watch", || post(monitoring_consent::begin)),

@@ -127,7 +127,10 @@ impl Clinic {
     ) -> Result<Vec<(PersonId, String, Role)>, ClinicError> {
         self.require(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
         let accounts = self.vault().accounts().into_iter();
-        let readers = accounts.filter(|account| matches!(account.role, Role::Clinician | Role::Family));
+        let reads = |account: &Account| matches!(account.role, Role::Clinician | Role::Family);
+        let suspended =
+            |person| matches!(self.ledger().person(person), Ok(Some(held)) if held.suspended_at_ms != 0);
+        let readers = accounts.filter(|account| reads(account) && !suspended(account.person));
         Ok(readers.map(|account| (account.person, account.name, account.role)).collect())
     }
 }

@@ -85,13 +85,26 @@ impl Clinic {
         now_ms: u64,
         decide: impl Fn(&Request<'_>, &Facts<'_>, &PolicyAnswers) -> Result<T, Denied>,
     ) -> Result<T, Denied> {
+        self.judge_supposing(ask, asking, &[], now_ms, decide)
+    }
+
+    /// The same as if these consents stood as well.
+    fn judge_supposing<T>(
+        &self,
+        ask: &AccessRequest<'_>,
+        asking: Asking,
+        supposed: &[Consent],
+        now_ms: u64,
+        decide: impl Fn(&Request<'_>, &Facts<'_>, &PolicyAnswers) -> Result<T, Denied>,
+    ) -> Result<T, Denied> {
         let view = self.view();
         let enrolment = match ask.reader {
             Reader::Person { person, .. } => self.ledger().person(person).map_err(|_| Denied::LedgerDown)?,
             Reader::Engine(_) => None,
         };
         let own = ask.purpose == Purpose::Own;
-        let consents = if own { Vec::new() } else { self.consents(ask.patient, ask.purpose, now_ms)? };
+        let mut consents = if own { Vec::new() } else { self.consents(ask.patient, ask.purpose, now_ms)? };
+        consents.extend_from_slice(supposed);
         let AccessRequest { reader, purpose, classes, from_ms, .. } = *ask;
         let request = Request { reader, patient: ask.patient.person, purpose, classes, from_ms };
         let facts = Facts { enrolment: enrolment.as_ref(), consents: &consents, view: &view, now_ms };
@@ -169,6 +182,17 @@ impl Clinic {
     /// As much of what is asked for as one consent allows. May wait as [`Clinic::decide`].
     pub(crate) fn decide_most(&self, ask: &AccessRequest<'_>, now_ms: u64) -> Result<Allowed, Denied> {
         let (permit, classes) = self.judge(ask, Asking::Now, now_ms, policy::widest)?;
+        Ok(Allowed { permit, classes })
+    }
+
+    /// The same as if these consents stood as well: for who wants to know what a consent would open.
+    pub(crate) fn decide_most_supposing(
+        &self,
+        ask: &AccessRequest<'_>,
+        supposed: &[Consent],
+        now_ms: u64,
+    ) -> Result<Allowed, Denied> {
+        let (permit, classes) = self.judge_supposing(ask, Asking::Now, supposed, now_ms, policy::widest)?;
         Ok(Allowed { permit, classes })
     }
 

@@ -1,14 +1,15 @@
 //! Consents: given and withdrawn by their patient, each an act handed to the ledger.
 
-use super::policy::may_read_for;
+use super::grant_refusal::GrantRefusal;
+use super::policy::{CLOCK_SLACK_MS, may_read_for};
 use super::views::{GrantState, GrantView};
 use crate::accounts::Session;
 use crate::acts::Ticket;
 use crate::clinic::Clinic;
 use crate::errors::{ClinicError, Denied};
 use vault::{Patient, TermsRecord};
-use vitals::ids::Class;
-use vitals::ledger::{Act, ConsentMessage, Purpose, Role, SignedGrant, Terms};
+use vitals::ids::{Class, Hash};
+use vitals::ledger::{Act, ConsentMessage, Outcome, Purpose, Role, SignedGrant, Terms};
 use vitals::{GrantId, PersonId};
 
 /// A consent the patient wants to give.
@@ -50,36 +51,40 @@ impl Clinic {
         self.sign_grant(&patient, request, now_ms).map(|(_, ticket)| ticket)
     }
 
-    /// Who the request names must be able to use it.
-    fn fits(&self, request: &GrantRequest, now_ms: u64) -> Result<(), ClinicError> {
-        let wrong = |why: &str| Err(ClinicError::Wrong(why.into()));
-        if request.until_ms <= request.from_ms || request.until_ms <= now_ms {
-            return wrong("a consent must end after it begins, and in the future");
-        }
-        if request.until_ms - request.from_ms > GRANT_MS_MAX {
-            return wrong("a consent lasts at most a year; it can be given again");
-        }
-        if request.classes.is_empty() {
-            return wrong("a consent must name what may be read");
-        }
+    /// Every field must make sense, and whom it names must be able to use it.
+    pub(super) fn fits(&self, request: &GrantRequest, now_ms: u64) -> Result<(), ClinicError> {
         if request.grantee.is_organisation() {
             let ours = request.grantee == PersonId::of_organisation(self.org());
-            return if ours && request.purpose == Purpose::Monitoring {
-                Ok(())
-            } else {
-                wrong("an organisation is given consent for monitoring only")
-            };
-        }
-        let Some(person) = self.ledger().person(request.grantee)? else {
-            return wrong("nobody with this id is on the ledger yet");
-        };
-        // Monitoring is the organisation's, and a patient's own reading needs no consent.
-        let personal = matches!(request.purpose, Purpose::Treatment | Purpose::Family);
-        if personal && may_read_for(person.role, request.purpose) {
-            Ok(())
+            if !ours || request.purpose != Purpose::Monitoring {
+                return Err(GrantRefusal::Organisation.into());
+            }
         } else {
-            wrong("clinicians are given consent for treatment, relatives for following")
+            let person = self.ledger().person(request.grantee)?.ok_or(GrantRefusal::UnknownGrantee)?;
+            // Monitoring is the organisation's, and a patient's own reading needs no consent.
+            let personal = matches!(request.purpose, Purpose::Treatment | Purpose::Family);
+            if !personal || !may_read_for(person.role, request.purpose) {
+                return Err(GrantRefusal::Purpose.into());
+            }
+            if person.suspended_at_ms != 0 {
+                return Err(GrantRefusal::SuspendedGrantee.into());
+            }
         }
+        if request.classes.is_empty() {
+            return Err(GrantRefusal::NoClass.into());
+        }
+        if request.from_ms.saturating_add(CLOCK_SLACK_MS) < now_ms {
+            return Err(GrantRefusal::BackDated.into());
+        }
+        if request.until_ms <= now_ms {
+            return Err(GrantRefusal::Past.into());
+        }
+        if request.until_ms <= request.from_ms {
+            return Err(GrantRefusal::Empty.into());
+        }
+        if request.until_ms - request.from_ms > GRANT_MS_MAX {
+            return Err(GrantRefusal::TooLong.into());
+        }
+        Ok(())
     }
 
     pub(crate) fn sign_grant(
@@ -92,13 +97,25 @@ impl Clinic {
         classes.sort_unstable();
         classes.dedup();
         let terms = Terms { classes, purpose: request.purpose, salt: self.random() };
+        self.sign_terms(patient, request, terms, self.random(), now_ms)
+    }
+
+    /// The same with terms and a nonce that are given.
+    pub(super) fn sign_terms(
+        &self,
+        patient: &Patient,
+        request: &GrantRequest,
+        terms: Terms,
+        nonce: Hash,
+        now_ms: u64,
+    ) -> Result<(GrantId, Ticket), ClinicError> {
         let message = ConsentMessage {
             patient: patient.person,
             grantee: request.grantee,
             terms: terms.commitment(self.genesis()),
             from_ms: request.from_ms,
             until_ms: request.until_ms,
-            nonce: self.random(),
+            nonce,
             deadline_ms: now_ms.max(self.ledger().tip().time_ms) + RELAY_MS,
         };
         let grant = self.ledger().grant_id(&message);
@@ -167,16 +184,25 @@ impl Clinic {
                 None if record.grantee == ours => "the ward's monitoring".into(),
                 None => "somebody of another organisation".into(),
             };
-            let on_ledger = self.ledger().grant(record.grant).ok().flatten();
+            let answer = self.ledger().grant(record.grant);
+            let (silent, on_ledger) = (answer.is_err(), answer.ok().flatten());
+            let said = self.given.of(record.grant);
+            let refusal = match &said {
+                Some(Outcome::Refused { reason }) if on_ledger.is_none() => Some(reason.clone()),
+                _ => None,
+            };
+            let under_way = self.acts.consent_under_way(record.grant);
             let state = match &on_ledger {
                 _ if self.vault().is_withdrawn(record.grant) => GrantState::Withdrawn,
-                None => GrantState::Pending,
+                None if silent => GrantState::Unknown,
+                None if refusal.is_some() => GrantState::Refused,
+                None if under_way.is_some() => GrantState::Pending,
+                None => GrantState::NotArrived,
                 Some(grant) if grant.revoked_at_ms != 0 => GrantState::Withdrawn,
                 Some(grant) if now_ms >= grant.until_ms => GrantState::Ended,
                 Some(grant) if now_ms < grant.from_ms => GrantState::Future,
                 Some(_) => GrantState::Live,
             };
-            let under_way = self.acts.consent_under_way(record.grant);
             let under_way = under_way.map_or((0, 0), |message| (message.from_ms, message.until_ms));
             views.push(GrantView {
                 grant: record.grant,
@@ -187,6 +213,11 @@ impl Clinic {
                 from_ms: on_ledger.as_ref().map_or(under_way.0, |grant| grant.from_ms),
                 until_ms: on_ledger.as_ref().map_or(under_way.1, |grant| grant.until_ms),
                 state,
+                block: match said {
+                    Some(Outcome::Done { height }) => Some(height),
+                    _ => None,
+                },
+                refusal,
                 late: self.withdrawals.is_late(record.grant),
                 vault_kept: true,
             });
@@ -195,7 +226,7 @@ impl Clinic {
         views
     }
 
-    fn own_patient(&self, session: &Session, now_ms: u64) -> Result<Patient, ClinicError> {
+    pub(super) fn own_patient(&self, session: &Session, now_ms: u64) -> Result<Patient, ClinicError> {
         self.deciding(session, &[Role::Patient], now_ms)?;
         let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
         self.patient(id).map_err(|why| self.denied(why))

@@ -2,6 +2,9 @@
 
 mod closed;
 mod decide;
+mod given;
+mod giving;
+mod grant_refusal;
 mod grants;
 mod pauses;
 mod pausing;
@@ -9,11 +12,15 @@ pub(crate) mod policy;
 mod policy_answers;
 mod policy_calls;
 mod request;
+mod seen_as;
 mod views;
 mod withdrawals;
 mod withdrawing;
 
 pub(crate) use closed::OpenConsents;
+pub(crate) use given::GivenConsents;
+pub use giving::{ConsentPreview, ConsentWish, Given};
+pub use grant_refusal::{GRANTS_OPEN_MAX, GrantField, GrantRefusal};
 pub use grants::{GRANT_MS_MAX, GrantRequest, RELAY_MS};
 pub(crate) use pauses::Pauses;
 pub use pauses::{PAUSE_MS_MAX, PauseView};
@@ -22,6 +29,7 @@ pub(crate) use policy_answers::PolicyBook;
 pub use policy_answers::{POLICY_ANSWER_MS_MAX, POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS};
 pub use request::MONITORED;
 pub(crate) use request::{AccessRequest, Allowed};
+pub use seen_as::{Reach, SeenAs, SeenClass};
 pub use views::{GrantState, GrantView};
 pub use withdrawals::LATE_BLOCKS;
 pub(crate) use withdrawals::Withdrawals;

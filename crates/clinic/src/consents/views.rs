@@ -9,8 +9,14 @@ silent_debug!(GrantView);
 /// Where a consent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantState {
-    /// Handed to the ledger, not final yet.
+    /// Handed to the ledger, not final yet: it opens nothing yet.
     Pending,
+    /// The ledger refused it.
+    Refused,
+    /// Not on the ledger, nor on its way from this node, which may have been restarted meanwhile.
+    NotArrived,
+    /// The ledger does not answer.
+    Unknown,
     /// Not valid yet.
     Future,
     /// Opens the record now.
@@ -19,6 +25,17 @@ pub enum GrantState {
     Ended,
     /// Withdrawn by the patient.
     Withdrawn,
+}
+
+impl GrantState {
+    /// May it open something, now or later, for all that is known?
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Pending | Self::Future | Self::Live | Self::Unknown => true,
+            Self::Refused | Self::NotArrived | Self::Ended | Self::Withdrawn => false,
+        }
+    }
 }
 
 /// A consent as its patient sees it.
@@ -40,6 +57,10 @@ pub struct GrantView {
     pub until_ms: u64,
     /// Where it stands.
     pub state: GrantState,
+    /// The block that holds it, if it was given here since this node started.
+    pub block: Option<u64>,
+    /// Why the ledger refused it.
+    pub refusal: Option<String>,
     /// Withdrawn, but not on the ledger after [`crate::LATE_BLOCKS`] blocks: others may not know.
     pub late: bool,
     /// True: the hospital's vault keeps the signing key for the patient. Always said on the page.

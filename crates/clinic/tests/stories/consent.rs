@@ -383,7 +383,7 @@ fn wishes_that_make_no_sense_are_told_so() {
         until_ms: NOON_MS + 1000,
     };
     let wrong = |request: GrantRequest| match ward.clinic.grant(&amira_s, &request, NOON_MS) {
-        Err(ClinicError::Wrong(why)) => why,
+        Err(ClinicError::Grant(why)) => why,
         other => panic!("{other:?}"),
     };
     wrong(GrantRequest { until_ms: good.from_ms, ..good.clone() });

@@ -12,6 +12,7 @@ mod exits;
 mod explorer;
 mod forty_days;
 mod full_disk;
+mod giving;
 mod growth;
 mod halts;
 mod hostile;

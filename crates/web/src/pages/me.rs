@@ -2,6 +2,7 @@
 
 use super::alarm_card::AlarmCard;
 use super::bed::{BedView, Cell, ProofMark, Spark, spark};
+use super::consent_giving;
 use super::monitoring_consent::WatchCard;
 use super::patient_status::Status;
 use crate::app::App;
@@ -67,6 +68,9 @@ struct AccessLine {
 
 struct ConsentLine {
     grant: String,
+    person: String,
+    /// A person's, not the ward's.
+    personal: bool,
     grantee: String,
     sentence: String,
     state: String,
@@ -89,6 +93,8 @@ struct MePage {
     /// There may be older entries than the node shows at once.
     older: bool,
     consents: Vec<ConsentLine>,
+    /// The ledger is confirming one: the page does not hear of it by itself.
+    confirming: bool,
     device: String,
     genesis: String,
 }
@@ -267,31 +273,51 @@ fn access_line(entry: &AccessView, own: PersonId) -> AccessLine {
 fn consent_line(grant: &GrantView) -> ConsentLine {
     let until = Moment(grant.until_ms);
     let verb = match grant.state {
-        GrantState::Pending | GrantState::Live => "may see",
-        GrantState::Future => "will be able to see",
+        GrantState::Live | GrantState::Unknown => "may see",
+        GrantState::Pending | GrantState::Future => "will be able to see",
+        GrantState::Refused | GrantState::NotArrived => "may not see",
         GrantState::Ended | GrantState::Withdrawn => "could see",
+    };
+    // Of a consent that did not arrive only the terms are known.
+    let until = match grant.until_ms {
+        0 => String::new(),
+        _ => format!(" until {}", until.date()),
     };
     ConsentLine {
         grant: grant.grant.to_string(),
         grantee: format::capital(&grant.grantee),
+        person: grant.person.to_string(),
+        personal: grant.purpose != Purpose::Monitoring,
         sentence: format!(
-            "{verb} your {} {} until {}.",
+            "{verb} your {} {}{until}.",
             labels::classes(&grant.classes),
-            if grant.purpose == Purpose::Family {
-                "to keep an eye on you"
-            } else {
-                labels::purpose(grant.purpose)
-            },
-            until.date()
+            consent_giving::purpose(grant.purpose),
         ),
-        state: match grant.state {
-            GrantState::Pending => "On its way to the ledger".into(),
-            GrantState::Future => format!("Begins on {}", Moment(grant.from_ms).date()),
-            GrantState::Live => format!("In force since {}", Moment(grant.from_ms).date()),
-            GrantState::Ended => "Has ended".into(),
-            GrantState::Withdrawn => "Withdrawn by you".into(),
+        state: match (grant.state, grant.block) {
+            (GrantState::Pending, _) => {
+                "Given here, and being confirmed by the ledger: it opens nothing yet".into()
+            }
+            (GrantState::Future, Some(block)) => format!(
+                "Confirmed by the ledger in block {block}; begins on {}",
+                Moment(grant.from_ms).date()
+            ),
+            (GrantState::Future, None) => format!("Begins on {}", Moment(grant.from_ms).date()),
+            (GrantState::Live, Some(block)) => {
+                format!("In force since {}, block {block} of the ledger", Moment(grant.from_ms).date())
+            }
+            (GrantState::Live, None) => format!("In force since {}", Moment(grant.from_ms).date()),
+            (GrantState::Ended, _) => "Has ended".into(),
+            (GrantState::Withdrawn, _) => "Withdrawn by you".into(),
+            (GrantState::Refused, _) => format!(
+                "The ledger refused it, and it opens nothing: {}",
+                grant.refusal.as_deref().unwrap_or("no reason is known")
+            ),
+            (GrantState::NotArrived, _) => {
+                "It has not reached the ledger and opens nothing: give it again if you still want it".into()
+            }
+            (GrantState::Unknown, _) => "The ledger does not answer: where it stands is not known now".into(),
         },
-        live: matches!(grant.state, GrantState::Live | GrantState::Future | GrantState::Pending),
+        live: grant.state.is_open(),
         late: grant.late,
         vault_kept: grant.vault_kept,
     }
@@ -348,7 +374,11 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
     let watch_on = watch.on;
     let done = |field: &str| caller.was_done(&app, query.field(field));
     let revoked = done("revoked");
-    let saved = if revoked && !watch.on {
+    let saved = if done("given") {
+        Some("Your consent is given. The ledger is confirming it; below you see how far it is.")
+    } else if done("again") {
+        Some("This consent was given before. It stands below; nothing was given a second time.")
+    } else if revoked && !watch.on {
         Some(
             "The consent is withdrawn. Nobody watches you now: nobody will be called when your values are bad.",
         )
@@ -369,6 +399,7 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
         older: all && own.access.len() >= ACCESS_SHOWN_MAX,
         access,
         more,
+        confirming: own.grants.iter().any(|grant| grant.state == GrantState::Pending),
         consents: own.grants.iter().map(consent_line).collect(),
         device: device(&own, watch_on, now_ms),
         genesis: app.clinic().genesis().to_string(),

@@ -4,6 +4,8 @@ pub(crate) mod admin;
 pub(crate) mod alarm_card;
 pub(crate) mod alarms;
 pub(crate) mod bed;
+pub(crate) mod consent_form;
+pub(crate) mod consent_giving;
 pub(crate) mod gateways;
 pub(crate) mod history;
 pub(crate) mod ledger;
@@ -16,6 +18,7 @@ pub(crate) mod patient;
 pub(crate) mod patient_status;
 pub(crate) mod proof;
 pub(crate) mod record;
+pub(crate) mod seen_as;
 pub(crate) mod sign_in;
 pub(crate) mod trends;
 pub(crate) mod unwatched;
@@ -50,6 +53,8 @@ pub(crate) async fn to_wall(_: Caller) -> Redirect {
 #[template(path = "pages/help.html")]
 struct HelpPage {
     layout: Layout,
+    /// The id of who is signed in, for patients who want to consent to them.
+    id: Option<String>,
 }
 
 /// Short help, for everybody.
@@ -58,7 +63,8 @@ pub(crate) async fn help(State(app): State<App>, parts: Parts) -> Response {
         Some(caller) => Some(caller.with_ward(&app).await),
         None => None,
     };
-    app.render(&HelpPage { layout: Layout::new(&app, &Visit::of(&parts), caller.as_ref(), "/help") })
+    let id = caller.as_ref().map(|caller| caller.session.person.to_string());
+    app.render(&HelpPage { layout: Layout::new(&app, &Visit::of(&parts), caller.as_ref(), "/help"), id })
 }
 
 /// What an address names, written as this site writes it: there is one address for one thing.

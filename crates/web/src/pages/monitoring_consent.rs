@@ -49,7 +49,9 @@ fn watched(own: &OwnPage) -> Watched {
         (Some(_), Some(PauseView::Until { until_ms })) => Watched::Paused(until_ms),
         (Some(until_ms), _) => Watched::Until(until_ms),
         (None, _)
-            if monitoring().any(|grant| matches!(grant.state, GrantState::Pending | GrantState::Future)) =>
+            if monitoring().any(|grant| {
+                matches!(grant.state, GrantState::Pending | GrantState::Future | GrantState::Unknown)
+            }) =>
         {
             Watched::Coming
         }
@@ -182,10 +184,7 @@ pub(crate) async fn ask(State(app): State<App>, At(grant): At<String>, caller: C
     let session = caller.session.clone();
     let own: Vec<GrantView> = app.ask(move |clinic, now_ms| clinic.own_consents(&session, now_ms)).await?;
     let id = grant_id(&grant)?;
-    let is_open = |grant: &GrantView| {
-        matches!(grant.state, GrantState::Live | GrantState::Future | GrantState::Pending)
-    };
-    let found = own.iter().find(|grant| grant.grant == id && is_open(grant));
+    let found = own.iter().find(|grant| grant.grant == id && grant.state.is_open());
     let Some(found) = found else { return Err(Error::not_found()) };
     let others = own.iter().filter(is_monitoring).filter(|grant| grant.grant != id);
     Ok(app.render(&RevokePage {

@@ -142,6 +142,8 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
     let grant = scene.consent.to_string();
     let grants =
         ["0".repeat(64), grant.to_uppercase(), grant[..63].into(), format!("{grant}00"), amira.clone()];
+    let person = scene.ward.as_("lee").person.to_string();
+    let people = ["0".repeat(64), "f".repeat(64), person[..63].into(), format!("{person}00"), amira.clone()];
     let codes = ["+257", "0257", "9999", "65793", "-257", "257.0", "257%20"].map(String::from);
     let heights =
         ["+1", "01", "0x1", "-1", "18446744073709551615", "18446744073709551616", "1%20"].map(String::from);
@@ -153,6 +155,7 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
         for (place, good, wrong) in [
             ("{patient}", amira.as_str(), &patients[..]),
             ("{grant}", grant.as_str(), &grants[..]),
+            ("{person}", person.as_str(), &people[..]),
             ("{condition}", "257", &codes[..]),
             ("{height}", "/1", &heights[..]),
             ("{proposal}", "/1", &heights[..]),
@@ -461,12 +464,19 @@ async fn an_address_cannot_make_a_page_claim_that_something_was_done() {
     let scene = scene();
     for (path, who) in [
         ("/me?revoked=1".to_string(), "amira"),
+        ("/me?given=1".to_string(), "amira"),
+        ("/me?again=1".to_string(), "amira"),
         (format!("/me?revoked={}", &scene.csrf("amira")[..16]), "amira"),
         (format!("/patients/{}?saved=limits", scene.amira), "lee"),
         (format!("/patients/{}?saved=", scene.amira), "lee"),
     ] {
         let page = scene.page(&path, who).await;
-        assert!(!page.contains("is withdrawn.") && !page.contains("new limits are in force"), "{path}");
+        assert!(
+            !page.contains("is withdrawn.")
+                && !page.contains("consent is given")
+                && !page.contains("new limits are in force"),
+            "{path}"
+        );
     }
 }
 

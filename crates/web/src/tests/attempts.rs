@@ -62,6 +62,26 @@ pub(crate) const GOOD_PROPOSAL: &[(&str, &str)] = &[
     ("confirm", "yes"),
 ];
 
+/// A consent that could be asked for, but that nobody has this id.
+const GOOD_CONSENT: &[(&str, &str)] = &[
+    ("who", "1111111111111111111111111111111111111111111111111111111111111111"),
+    ("other", ""),
+    ("vitals", "yes"),
+    ("environment", "yes"),
+    ("alarms", "yes"),
+    ("profile", "yes"),
+    ("from", ""),
+    ("length", "week"),
+    ("until", ""),
+    ("offsets", "60,60,60"),
+    ("from_ms", ""),
+    ("until_ms", "1795853600000"),
+    ("once", "2222222222222222222222222222222222222222222222222222222222222222"),
+];
+/// As many of them stand on the first of the two forms.
+const GOOD_CONSENT_ENTERED: usize = 10;
+const GOOD_CONSENT_OPTIONAL: &[&str] = &["vitals", "environment", "alarms", "profile"];
+
 /// Who has a role.
 const EVERYBODY: &[&str] = &["lee", "kim", "amira", "bela", "admin", "fay", "ada"];
 
@@ -147,6 +167,16 @@ fn listed() -> Vec<Route> {
         post("/patients/{patient}/unwatched", "lee", &["lee", "kim"], &[("reason", "Went home")], &[]),
         asked(get("/me", "amira", &["amira", "bela"])),
         get("/me/record", "amira", &["amira", "bela"]),
+        get("/me/consents/new", "amira", &["amira", "bela"]),
+        post(
+            "/me/consents/preview",
+            "amira",
+            &["amira", "bela"],
+            &GOOD_CONSENT[..GOOD_CONSENT_ENTERED],
+            GOOD_CONSENT_OPTIONAL,
+        ),
+        post("/me/consents", "amira", &["amira", "bela"], GOOD_CONSENT, GOOD_CONSENT_OPTIONAL),
+        get("/me/seen-by/{person}", "amira", &["amira", "bela"]),
         get("/me/consents/{grant}/revoke", "amira", &["amira"]),
         post("/me/consents/{grant}/revoke", "amira", &["amira"], &[("confirm", "yes")], &[]),
         post("/me/pause", "amira", &["amira", "bela"], &[("minutes", "30")], &[]),
@@ -178,6 +208,7 @@ impl Route {
         self.path
             .replace("{patient}", &scene.amira.to_string())
             .replace("{grant}", &scene.consent.to_string())
+            .replace("{person}", &scene.ward.as_("lee").person.to_string())
             .replace("{condition}", "257")
             .replace("{gateway}", &scene.gateway.id().to_string())
             .replace("{proposal}", "1")

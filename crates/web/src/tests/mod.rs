@@ -6,6 +6,7 @@ mod access_log;
 mod attacks;
 mod attempts;
 mod connections;
+mod consents;
 mod errors;
 mod files;
 mod forms;
