@@ -24,7 +24,7 @@ use vitals::proof::header::{BlockHeader, digest};
 /// Name of the file in the ledger's folder.
 pub(super) const FILE: &str = "state.redb";
 /// redb's own memory; the trie has another, and the file is in the system's.
-pub(super) const PAGE_CACHE_BYTES: usize = 8 << 20;
+pub(super) const PAGE_CACHE_BYTES: usize = 4 << 20;
 /// What this build writes: flat state by hashed keys, trie nodes by number.
 const FORMAT: u64 = 2;
 
