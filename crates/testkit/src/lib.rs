@@ -18,6 +18,7 @@ pub mod model;
 mod storage_words;
 pub mod switched;
 pub mod trie;
+pub mod unopened;
 
 pub use dice::Dice;
 pub use disks::{EmptyDisk, disks};

@@ -23,9 +23,10 @@ use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use testkit::unopened;
 use vault::{Admitted, Store};
-use vitals::envelope::{ClockQuality, Envelope, Header};
-use vitals::ids::{Class, DeviceId, Genesis, StreamId, sha256};
+use vitals::envelope::{Envelope, Header};
+use vitals::ids::{DeviceId, Genesis, StreamId, sha256};
 
 const GENESIS: Genesis = Genesis([7; 32]);
 const STREAMS: u64 = 9;
@@ -44,26 +45,10 @@ fn item(number: u64) -> Item {
     let ciphertext: Vec<u8> =
         sha256(&[&number.to_be_bytes()]).into_iter().cycle().take(CIPHERTEXT_BYTES).collect();
     let id = u8::try_from(stream).unwrap();
-    let header = Header {
-        genesis: GENESIS,
-        stream: StreamId([id; 16]),
-        class: Class::Vitals,
-        author: DeviceId([id; 16]),
-        epoch: 20_000,
-        run: [5; 16],
-        seq,
-        prev: if seq == 0 { [0; 32] } else { sha256(&[&seq.to_be_bytes()]) },
-        first_ms: seq * 1000,
-        last_ms: seq * 1000 + 999,
-        clock: ClockQuality::Synced,
-        count: 4,
-        key_commitment: [2; 16],
-        ciphertext_hash: sha256(&[&ciphertext]),
-    };
-    let header_bytes = header.encode();
-    let envelope = Envelope { header, header_bytes, signature: [3; 64], ciphertext };
-    let bytes = envelope.encode();
-    (envelope, bytes)
+    let prev = if seq == 0 { [0; 32] } else { sha256(&[&seq.to_be_bytes()]) };
+    let (author, stream) = (DeviceId([id; 16]), StreamId([id; 16]));
+    let header = unopened::header(GENESIS, author, stream, seq, prev, seq * 1000);
+    unopened::envelope(Header { last_ms: seq * 1000 + 999, count: 4, ..header }, ciphertext)
 }
 
 trait Candidate {

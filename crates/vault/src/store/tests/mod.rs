@@ -9,8 +9,8 @@ mod model;
 
 use super::*;
 use testkit::lossy::Lossy;
-use vitals::envelope::ClockQuality;
-use vitals::ids::{Class, DeviceId, sha256};
+use testkit::unopened;
+use vitals::ids::DeviceId;
 
 /// The folder of a store on a lossy disk.
 pub(crate) fn records(disk: &Lossy) -> Folder {
@@ -35,26 +35,9 @@ pub(crate) fn envelope(
     variant: u8,
 ) -> (Envelope, Vec<u8>) {
     let ciphertext = vec![number ^ variant; 40 + (seq % 50) as usize];
-    let header = Header {
-        genesis: GENESIS,
-        stream: stream(number),
-        class: Class::Vitals,
-        author: DeviceId([number; 16]),
-        epoch: 20_000,
-        run: [variant; 16],
-        seq,
-        prev: if seq == 0 { [0; 32] } else { [1; 32] },
-        first_ms,
-        last_ms,
-        clock: ClockQuality::Synced,
-        count: 1,
-        key_commitment: [2; 16],
-        ciphertext_hash: sha256(&[&ciphertext]),
-    };
-    let header_bytes = header.encode();
-    let envelope = Envelope { header, header_bytes, signature: [3; 64], ciphertext };
-    let bytes = envelope.encode();
-    (envelope, bytes)
+    let prev = if seq == 0 { [0; 32] } else { [1; 32] };
+    let header = unopened::header(GENESIS, DeviceId([number; 16]), stream(number), seq, prev, first_ms);
+    unopened::envelope(Header { last_ms, count: 1, run: [variant; 16], ..header }, ciphertext)
 }
 
 pub(crate) fn second(number: u8, seq: u64) -> (Envelope, Vec<u8>) {
