@@ -2,8 +2,8 @@
 //! nobody was told about and which is cut, from damage to something that was acknowledged.
 //!
 //! Two slots, at 0 and [`SLOT_STEP`]. One is durable and left alone; the other is written after each sync
-//! of what it describes, and not synced itself. So it may lag, but never leads. With [`Watermark::sync`],
-//! at each start and each new segment, the slots change places, so that no torn write spoils both.
+//! of what it describes, and not synced itself. So it may lag, but never leads. At each start, and with
+//! [`Watermark::sync`] at each new segment, the slots change places, so that no torn write spoils both.
 //!
 //! | slot, integers little-endian | |
 //! |---|---|
@@ -81,7 +81,8 @@ impl<P: Position> Watermark<P> {
         Ok(Self { file, counter: 0, newest: first, slot: 1, written: false })
     }
 
-    /// The newest position that reads back whole; none if there is no file or no slot is readable.
+    /// The newest position that reads back whole; none if there is no file or no slot is readable. Nothing is
+    /// written: call [`Self::write_again`] before the next position is noted.
     ///
     /// # Errors
     /// If the file exists and cannot be opened.
@@ -112,6 +113,17 @@ impl<P: Position> Watermark<P> {
             slot: 1 - slot,
             written: false,
         }))
+    }
+
+    /// Makes the position that was found durable: the last process may have seen a sync of it fail, and the page
+    /// cache then shows a slot that is not on the disk.
+    ///
+    /// # Errors
+    /// If the disk refuses or fails.
+    pub fn write_again(&mut self) -> io::Result<()> {
+        // The other slot is the next to be written.
+        self.file.write_at(&encode(self.counter, &self.newest), (1 - self.slot) * SLOT_STEP)?;
+        self.file.sync()
     }
 
     /// The newest position.

@@ -185,6 +185,41 @@ fn a_watermark_never_leads_and_never_falls_behind_what_was_synced() {
 }
 
 #[test]
+fn a_watermark_that_is_found_after_a_failed_sync_is_on_the_disk_from_then_on() {
+    for left in unsynced(20) {
+        let disk = Lossy::default();
+        let mut mark = Watermark::create(&disk, Path::new(MARK), Bytes(0)).unwrap();
+        mark.put(Bytes(5));
+        disk.fail_next_sync();
+        mark.sync().unwrap_err();
+        let mut again = Watermark::<Bytes>::open(&disk, Path::new(MARK)).unwrap().unwrap();
+        let found = again.newest().0;
+        again.write_again().unwrap();
+        again.put(Bytes(9));
+        let after = Watermark::<Bytes>::open(&disk.after_crash(left), Path::new(MARK)).unwrap();
+        let after = after.unwrap_or_else(|| panic!("{left:?}: no slot is left")).newest().0;
+        assert!([found, 9].contains(&after), "{left:?}: {after} after {found}");
+    }
+}
+
+#[test]
+fn what_a_file_shows_after_a_failed_sync_is_on_the_disk_once_it_is_written_again() {
+    let disk = Lossy::default();
+    let file = durable::write_new(&disk, Path::new("/log"), b"head").unwrap();
+    file.write_at(b" one two", 4).unwrap();
+    disk.fail_next_sync();
+    file.sync().unwrap_err();
+    file.sync().unwrap();
+    assert_eq!(disk.bytes("log"), b"head one two");
+    assert_eq!(disk.after_crash(Unsynced::Lost).bytes("log"), b"head", "a second sync lied");
+    let file = disk.open(Path::new("/log")).unwrap();
+    durable::write_again(&*file, 4).unwrap();
+    assert_eq!(disk.after_crash(Unsynced::Lost).bytes("log"), b"head one two");
+    durable::write_again(&*file, 99).unwrap();
+    assert_eq!(file.size().unwrap(), 12, "nothing is there to be written");
+}
+
+#[test]
 fn every_bit_of_a_slot_counts() {
     let disk = Lossy::default();
     let mut mark = Watermark::create(&disk, Path::new(MARK), Bytes(5)).unwrap();

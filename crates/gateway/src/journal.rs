@@ -119,11 +119,13 @@ impl Journal {
     ) -> Result<(Self, Backlog), JournalError> {
         let io = |source| JournalError::Io { path: dir.to_owned(), source };
         disk.make_folder(dir).map_err(io)?;
+        // A file may have got its name without the folder being synced.
+        disk.sync_folder(dir).map_err(io)?;
         let mut watermark = watermark::open(&*disk, dir).map_err(io)?;
         let durable = watermark.as_ref().map(Watermark::newest);
         let newest_at_least = newest_at_least.max(durable.map_or(0, |durable| durable.segment));
         if let Some(watermark) = &mut watermark {
-            watermark.sync().map_err(io)?;
+            watermark.write_again().map_err(io)?;
         }
         let mut journal = Self {
             disk,
@@ -162,7 +164,7 @@ impl Journal {
             }
             journal.begin_segment(1)?;
         }
-        // What a killed process left in the page cache counts from now on, so it must be durable.
+        // A torn tail may have been cut.
         journal.dirty = true;
         journal.sync()?;
         if journal.watermark.is_none() {

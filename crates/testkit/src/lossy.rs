@@ -79,7 +79,8 @@ struct World {
     dead: bool,
     fail_write: bool,
     full: bool,
-    fail_sync: bool,
+    /// How many more syncs of files succeed before one fails.
+    fail_sync: Option<u64>,
 }
 
 fn died() -> io::Error {
@@ -206,9 +207,15 @@ impl Lossy {
         self.0.lock().full = full;
     }
 
-    /// The next sync of a file fails.
+    /// The next sync of a file fails, and what it was to write is lost. It still reads as if it were there, until
+    /// the power goes, and no later sync writes it: so it is with a page cache.
     pub fn fail_next_sync(&self) {
-        self.0.lock().fail_sync = true;
+        self.fail_sync_at(1);
+    }
+
+    /// As [`Self::fail_next_sync`], but it is the sync of a file that comes `at` from here; 1 is the next one.
+    pub fn fail_sync_at(&self, at: u64) {
+        self.0.lock().fail_sync = Some(at - 1);
     }
 
     /// Bytes of the longest last write that is not synced: each is a place at which it may tear.
@@ -383,9 +390,12 @@ impl DiskFile for LossyFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut world = self.0.lock();
-        if std::mem::take(&mut world.fail_sync) {
+        if world.fail_sync == Some(0) {
+            world.fail_sync = None;
+            world.files.get_mut(&self.1).expect("an open file exists").lose_unsynced();
             return Err(io::Error::other("the disk failed"));
         }
+        world.fail_sync = world.fail_sync.map(|left| left - 1);
         let (step, dies) = world.step()?;
         world.syncs += 1;
         let contents = world.files.get_mut(&self.1).expect("an open file exists");

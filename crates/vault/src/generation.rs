@@ -90,6 +90,7 @@ impl GenerationNotes {
                     if file.newest().0.saturating_add(1) < held {
                         behind.push(path);
                     }
+                    file.write_again()?;
                     if file.newest() < Generation(held) {
                         file.advance(Generation(held))?;
                     }

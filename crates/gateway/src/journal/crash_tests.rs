@@ -205,6 +205,42 @@ fn a_crash_at_any_step_loses_nothing_sent_and_seals_no_number_twice() {
     println!("{} steps of which {} syncs, {replays} replays", whole.steps(), whole.syncs());
 }
 
+/// After a failed sync the page cache shows what is not on the disk. The journal is opened again on the same machine,
+/// as the recorder does, and goes on; then the power goes, at the end or while it is being opened again.
+#[test]
+fn a_power_cut_after_a_failed_sync_loses_nothing_sent_and_seals_no_number_twice() {
+    let whole = Lossy::default();
+    Outside::default().live(&whole, &mut Dice(3), "whole").unwrap();
+    let mut replays = 0;
+    for at in 1..=whole.syncs() {
+        for left in 0..6 + seeds(0) / 10 {
+            let scene = format!("sync {at} fails, left {left}");
+            let (disk, mut outside) = (Lossy::default(), Outside::default());
+            disk.fail_sync_at(at);
+            let life = outside.live(&disk, &mut Dice(3), &scene);
+            if life.is_ok() {
+                // Syncs of folders do not fail: there are not so many of files.
+                continue;
+            }
+            ended_by_the_crash(life, &scene);
+            match left {
+                0 => outside.live(&disk, &mut Dice(at), &scene).unwrap(),
+                _ => {
+                    disk.crash_at(left, Step::ALL[usize::try_from(at + left).unwrap() % 3]);
+                    ended_by_the_crash(outside.live(&disk, &mut Dice(at), &scene), &scene);
+                }
+            }
+            let disk = disk.after_crash(Unsynced::of(if left < 3 { 1 } else { at * 100 + left }));
+            last_start(&disk, &outside, &scene);
+            outside.live(&disk, &mut Dice(at), &scene).unwrap();
+            last_start(&disk.after_crash(Unsynced::Lost), &outside, &scene);
+            replays += 1;
+        }
+    }
+    assert!(replays > 100, "{replays}");
+    println!("{replays} replays");
+}
+
 #[test]
 fn random_crashes_one_after_the_other_lose_nothing_sent() {
     let (seeds, mut crashes, mut steps, mut sent) = (seeds(120), 0, 0, 0);
@@ -212,6 +248,10 @@ fn random_crashes_one_after_the_other_lose_nothing_sent() {
         let (mut dice, mut disk, mut outside) = (Dice(seed), Lossy::default(), Outside::default());
         for life in 0..8 {
             let scene = format!("seed {seed}, life {life}");
+            if dice.below(3) == 0 {
+                disk.fail_sync_at(1 + dice.below(30));
+                ended_by_the_crash(outside.live(&disk, &mut dice, &scene), &scene);
+            }
             disk.crash_at(1 + dice.below(120), Step::ALL[usize::try_from(dice.below(3)).unwrap()]);
             ended_by_the_crash(outside.live(&disk, &mut dice, &scene), &scene);
             steps += disk.steps();

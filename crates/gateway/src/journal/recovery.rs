@@ -54,9 +54,14 @@ impl Journal {
             });
         }
         let file = self.disk.open(&path).map_err(io)?;
-        let bytes = durable::read_all(&*file).map_err(io)?;
         let newest_durable = self.watermark.as_ref().map(Watermark::newest);
         let durable = newest_durable.map(|it| if it.segment == number { it.bytes } else { 0 });
+        if newest {
+            // What a killed process or a failed sync left in the page cache counts from now on. Older segments
+            // were synced before the next one was begun.
+            durable::write_again(&*file, durable.unwrap_or(0)).map_err(io)?;
+        }
+        let bytes = durable::read_all(&*file).map_err(io)?;
         let mut reading = Reading { path: path.clone(), number, oldest, newest, durable, begun: false };
         let mut at = 0;
         while at < bytes.len() {

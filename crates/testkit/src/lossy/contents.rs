@@ -93,6 +93,11 @@ impl Contents {
         self.pending.drain(..flushed).for_each(|change| change.apply(&mut self.durable));
     }
 
+    /// Readers still see it.
+    pub(super) fn lose_unsynced(&mut self) {
+        self.pending.clear();
+    }
+
     pub(super) fn last_write_bytes(&self) -> usize {
         match self.pending.last() {
             Some(Change::Write(_, new)) => new.len(),

@@ -50,6 +50,7 @@ impl Evidence {
             }
             file => file?,
         };
+        durable::write_again(&*file, durable_bytes)?;
         let bytes = durable::read_all(&*file)?;
         SegmentHeader::check(&bytes, &header(genesis)).map_err(|fault| match fault {
             HeaderFault::Here(what) => damaged(0, what),

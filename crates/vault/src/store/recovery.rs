@@ -117,12 +117,14 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_on(folder: Folder, genesis: Genesis, bounds: Bounds) -> Result<Self, StoreError> {
+        // A file may have got its name without the folder being synced.
+        folder.sync()?;
         let (mut watermark, numbers) = match Found::on(&folder)? {
             Found::Nothing | Found::Unfinished(_) => return Err(StoreError::Missing),
             Found::NoWatermark(what) => return Err(Corruption::at(watermark::FILE, 0, what).into()),
             Found::Store { watermark, numbers } => (watermark, numbers),
         };
-        watermark.sync()?;
+        watermark.write_again()?;
         let durable = watermark.newest();
         let mut last = numbers.last().copied().unwrap_or(0).max(durable.segment);
         for number in 0..=last {
@@ -140,6 +142,10 @@ impl Store {
         let mut open = None;
         for number in 0..=last {
             let file = folder.open(&file_name(number))?;
+            if number == last {
+                // What a killed process or a failed sync left in the page cache is served from now on.
+                durable::write_again(&*file, if number == durable.segment { durable.bytes } else { 0 })?;
+            }
             let scanned = {
                 let mut state = state.write();
                 let indexed =
@@ -165,10 +171,9 @@ impl Store {
                     "Cut the torn tail of the last segment"
                 );
                 file.cut(scanned.bytes)?;
+                file.sync()?;
             }
             if number == last {
-                // A whole frame may still be only in the page cache; it is served from now on.
-                file.sync()?;
                 open = Some(AppendFile::new(file, scanned.bytes));
             } else if scanned.unindexed {
                 tracing::info!(segment = number, "Made the index of a full segment again");
