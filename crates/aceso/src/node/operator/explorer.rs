@@ -205,3 +205,25 @@ fn health(clinic: &Clinic, found: &explorer::Governance, now_ms: u64) -> Health 
         warnings: clock_warning(&tip).into_iter().chain(found.warnings.iter().cloned()).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testward::Ward;
+    use vitals::held_clock::ClockStep;
+
+    #[test]
+    fn health_warns_of_a_clock_fault() {
+        let ward = Ward::new();
+        let warnings = || match find(&ward.clinic, &ward.now_as("admin"), &LedgerQuery::Health, ward.now_ms) {
+            Ok(LedgerAnswer::Health(health)) => health.warnings,
+            other => panic!("no health: {other:?}"),
+        };
+        assert!(!warnings().iter().any(|warning| warning.contains("clock")), "{:?}", warnings());
+        let step = Some(ClockStep { by_ms: -90_000, believed: false });
+        ward.clinic.tend_clocks(step, ward.now_ms);
+        let told = warnings();
+        let first = told.first().expect("there is one");
+        assert!(first.starts_with("clock fault: ") && first.contains("set back by 90 s"), "{told:?}");
+    }
+}
