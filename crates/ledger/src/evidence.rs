@@ -25,11 +25,13 @@ pub(crate) struct EvidenceFile {
     /// `None` in memory only. The file is created with the first piece.
     path: Option<PathBuf>,
     pieces: Vec<Evidence>,
+    /// What the file shows may not be on the disk: a write or a sync failed, or it was found at the start.
+    unsure: bool,
 }
 
 impl EvidenceFile {
     pub(crate) fn in_memory() -> Self {
-        Self { path: None, pieces: Vec::new() }
+        Self { path: None, pieces: Vec::new(), unsure: false }
     }
 
     /// Opens the file in the ledger's folder.
@@ -59,7 +61,7 @@ impl EvidenceFile {
             );
             Os.open(&path)?.cut(whole as u64)?;
         }
-        Ok(Self { path: Some(path), pieces })
+        Ok(Self { path: Some(path), pieces, unsure: true })
     }
 
     /// Oldest first.
@@ -84,12 +86,17 @@ impl EvidenceFile {
                 Err(why) if why.kind() == io::ErrorKind::NotFound => durable::write_new(&Os, path, &[])?,
                 file => file?,
             };
+            if self.unsure {
+                durable::write_again(&*file, 0)?;
+            }
+            self.unsure = true;
             let bytes = file.size()?;
             let mut file = AppendFile::new(file, bytes);
             let body = encode(&evidence);
             let len = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
             file.append(&[len.as_slice(), &body].concat())?;
             file.sync()?;
+            self.unsure = false;
         }
         self.pieces.push(evidence);
         Ok(true)
