@@ -10,6 +10,7 @@ mod evidence;
 mod log_tree;
 mod old_leaves;
 mod packed_entries;
+mod page_groups;
 mod read;
 mod recovery;
 mod segment;

@@ -110,6 +110,14 @@ impl Store {
         index.touching(from_ms, to_ms).into_iter().map(|(seq, entry)| located(seq, entry)).collect()
     }
 
+    /// Envelopes of a stream that are leaf `first` of the log or a later one, in sequence order.
+    #[must_use]
+    pub fn find_since(&self, stream: StreamId, first: u64) -> Vec<Located> {
+        let state = self.state();
+        let since = state.streams.get(&stream).map(|index| index.since(first));
+        since.into_iter().flatten().map(|(seq, entry)| located(seq, entry)).collect()
+    }
+
     /// Reads what [`Self::find`] finds, one by one, without holding up the writer.
     pub fn scan(
         &self,

@@ -1,11 +1,12 @@
 //! Where each sequence number of a stream is, in memory. Entries stand in pages of consecutive sequence
-//! numbers; each page holds the span of the times in it, so that a range of times is found without looking
-//! at every entry and without assuming that a device's clock only goes forward. Runs of full pages are kept
-//! apart, so that a gap is found without walking over them. Adding an entry costs one look-up in the map of
+//! numbers; pages and groups of them (`page_groups.rs`) hold the span of the times in them, so that a range of
+//! times is found without looking at every entry or page and without assuming that a device's clock only goes
+//! forward. Runs of full pages are kept apart, so that a gap is found without walking over them. Adding an entry costs one look-up in the map of
 //! pages, whatever the order in which entries come: 256 times fewer keys than entries, so that entries in no
 //! order stay within the processor's caches. A page that is full is packed: it does not change any more.
 
 use super::packed_entries::{Entry, Packed};
+use super::page_groups::{PageGroups, Summary};
 use std::collections::BTreeMap;
 use std::iter;
 
@@ -34,21 +35,13 @@ struct Page {
     /// None once the page is full.
     entries: Vec<Entry>,
     order: Order,
-    /// Earliest first and latest last time.
-    span: (u64, u64),
-    /// Highest index.
-    newest: u64,
+    summary: Summary,
 }
 
 impl Page {
     fn of(offset: usize, entry: Entry) -> Self {
         work(1);
-        Self {
-            entries: vec![entry],
-            order: Order::Consecutive(offset),
-            span: (entry.first_ms, entry.last_ms),
-            newest: entry.index,
-        }
+        Self { entries: vec![entry], order: Order::Consecutive(offset), summary: Summary::of(entry) }
     }
 
     fn get(&self, offset: usize) -> Option<Entry> {
@@ -65,8 +58,7 @@ impl Page {
     /// Adds an entry at an offset that has none.
     fn add(&mut self, offset: usize, entry: Entry) {
         work(1);
-        self.span = (self.span.0.min(entry.first_ms), self.span.1.max(entry.last_ms));
-        self.newest = self.newest.max(entry.index);
+        self.summary.add(Summary::of(entry));
         let place = self.entries.len();
         self.entries.push(entry);
         match &mut self.order {
@@ -132,6 +124,7 @@ fn place_of(place: usize) -> u8 {
 pub(crate) struct StreamIndex {
     /// By number: sequence number / [`PAGE_LEN`].
     pages: BTreeMap<u64, Page>,
+    groups: PageGroups,
     /// Runs of full pages, first to last by number; no two touch.
     full: BTreeMap<u64, u64>,
     last_seq: Option<u64>,
@@ -180,6 +173,7 @@ impl StreamIndex {
         if page.is_full() {
             self.join_full(number);
         }
+        self.groups.add(number, entry);
     }
 
     /// Adds a page that has become full to the runs of full pages.
@@ -221,30 +215,39 @@ impl StreamIndex {
         })
     }
 
-    /// Sequence numbers whose times touch `from_ms..=to_ms`, ascending.
+    /// Pages whose groups and themselves hold what is `wanted`, ascending.
+    fn pages_with(&self, wanted: impl Fn(&Summary) -> bool) -> impl Iterator<Item = (u64, &Page)> {
+        let looked_at = move |summary: &Summary| {
+            work(1);
+            wanted(summary)
+        };
+        let groups = self.groups.pages(&looked_at);
+        let pages = groups.into_iter().flat_map(|numbers| self.pages.range(numbers));
+        pages.filter(move |(_, page)| looked_at(&page.summary)).map(|(number, page)| (*number, page))
+    }
+
+    /// Sequence numbers whose times touch `from_ms..=to_ms`, ascending. Costs the pages that may hold one.
     pub(crate) fn touching(&self, from_ms: u64, to_ms: u64) -> Vec<(u64, Entry)> {
         let mut found = Vec::new();
-        for (number, page) in &self.pages {
-            if page.span.0 > to_ms || page.span.1 < from_ms {
-                continue;
-            }
+        for (number, page) in self.pages_with(|summary| summary.may_touch(from_ms, to_ms)) {
             let touch = |entry: &Entry| entry.first_ms <= to_ms && entry.last_ms >= from_ms;
             let touching = page.iter().filter(|(_, entry)| touch(entry));
-            found.extend(touching.map(|(offset, entry)| (seq_of(*number, offset), entry)));
+            found.extend(touching.map(|(offset, entry)| (seq_of(number, offset), entry)));
         }
         found
     }
 
-    /// Entries whose index is at least `first`, with their sequence numbers. Looks at each page that has one.
+    /// Entries whose index is at least `first`, with their sequence numbers, ascending. Costs the pages that have
+    /// one.
     pub(crate) fn since(&self, first: u64) -> impl Iterator<Item = (u64, Entry)> {
-        self.pages.iter().filter(move |(_, page)| page.newest >= first).flat_map(move |(number, page)| {
+        self.pages_with(move |summary| summary.has_since(first)).flat_map(move |(number, page)| {
             let late = page.iter().filter(move |(_, entry)| entry.index >= first);
-            late.map(move |(offset, entry)| (seq_of(*number, offset), entry))
+            late.map(move |(offset, entry)| (seq_of(number, offset), entry))
         })
     }
 }
 
-/// Counts entries written and runs looked at, for tests of what an order costs.
+/// Counts entries written, and runs and summaries looked at, for tests of what an order costs.
 #[cfg(not(test))]
 fn work(_: usize) {}
 
@@ -366,6 +369,42 @@ mod tests {
                 index.since(from).map(|(seq, entry)| (entry.index, seq)).collect();
             let late = (0..).zip(&order).filter(|(at, _)| *at >= from).map(|(at, seq)| (at, *seq));
             assert!(found.into_iter().eq(late), "{name}");
+            // A look for each of the twenty pages that they may stand in, and for those beside them in each group.
+            let (found, work) = cost(|| index.since(ENVELOPES - 20).count());
+            assert_eq!(found, 20, "{name}");
+            assert!(work <= 700, "{name}: {work} steps for the 20 that came last");
+        }
+    }
+
+    #[test]
+    fn a_range_of_times_costs_what_it_holds_however_long_the_stream_is() {
+        for (name, order) in orders() {
+            let index = filled(order);
+            let last_ms = ENVELOPES * 10;
+            let (found, work) = cost(|| index.touching(last_ms - 200, u64::MAX));
+            assert!(found.into_iter().map(|(seq, _)| seq).eq(ENVELOPES - 20..ENVELOPES), "{name}");
+            assert!(work <= 100, "{name}: {work} steps for 20 of {ENVELOPES} envelopes");
+        }
+    }
+
+    #[test]
+    fn a_range_of_times_is_found_whatever_the_clocks_said() {
+        // Three clocks: one that goes on, one that leaps back and forth, and one that is never set.
+        let at = |seq: u64| match seq % 3 {
+            0 => entry(seq % ENVELOPES),
+            1 => entry(seq.wrapping_mul(2_654_435_761) % ENVELOPES),
+            _ => Entry { index: seq, first_ms: 0, last_ms: seq % 7 },
+        };
+        let seqs = shuffled(3_000).into_iter().map(|seq| if seq % 5 == 0 { u64::MAX - seq } else { seq });
+        let mut index = StreamIndex::default();
+        let held: BTreeSet<u64> = seqs.inspect(|seq| index.insert(*seq, at(*seq))).collect();
+        for from_ms in (0..ENVELOPES * 10).step_by(13_331) {
+            for long_ms in [0, 5, 900, 100_000] {
+                let to_ms = from_ms + long_ms;
+                let touches = |seq: &&u64| at(**seq).first_ms <= to_ms && at(**seq).last_ms >= from_ms;
+                let found = index.touching(from_ms, to_ms).into_iter().map(|(seq, _)| seq);
+                assert!(found.eq(held.iter().filter(touches).copied()), "{from_ms} to {to_ms}");
+            }
         }
     }
 
