@@ -4,7 +4,7 @@
 
 use super::policy::Consent;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use vitals::ledger::{Grant, Purpose};
 use vitals::{GrantId, PatientId, PersonId};
 
@@ -24,14 +24,24 @@ pub(super) struct Considered {
     known: usize,
     /// Those that may open something, now or later.
     pub(super) open: BTreeSet<GrantId>,
-    /// Those that are over, and say why nothing opens.
-    pub(super) told: BTreeSet<GrantId>,
+    /// Those that are over, and say why nothing opens: to whom, and for what purpose. So that those which say nothing
+    /// more than others do are left out before anything of them is looked up.
+    told: BTreeMap<GrantId, (PersonId, Purpose)>,
+    /// How many of those were left, by purpose, when all of them were looked at and the needless ones left out.
+    sorted: HashMap<Purpose, usize>,
 }
 
 impl Considered {
-    /// Has so much ended that the rest is to be sorted out?
-    pub(super) fn is_long(&self) -> bool {
-        self.told.len() > TOLD_LEN_MAX
+    /// Has so much ended for a purpose, since that was done last, that what is needless is to be sorted out?
+    pub(super) fn is_long(&self, purpose: Purpose) -> bool {
+        let sorted = self.sorted.get(&purpose).copied().unwrap_or_default();
+        self.told(purpose, &[]).count() > TOLD_LEN_MAX.max(2 * sorted)
+    }
+
+    /// Of those that are over, those for a purpose and to nobody of `spared`.
+    pub(super) fn told(&self, purpose: Purpose, spared: &[PersonId]) -> impl Iterator<Item = GrantId> {
+        let wanted = move |(grantee, of): &(PersonId, Purpose)| *of == purpose && !spared.contains(grantee);
+        self.told.iter().filter(move |(_, about)| wanted(about)).map(|(id, _)| *id)
     }
 }
 
@@ -48,21 +58,32 @@ impl OpenConsents {
     /// Notes all consents of a patient anew: each is looked at once more.
     pub(super) fn note(&self, patient: PatientId, all: Vec<GrantId>) -> Considered {
         let known = all.len();
-        let considered = Considered { known, open: all.into_iter().collect(), told: BTreeSet::new() };
+        let considered = Considered { known, open: all.into_iter().collect(), ..Considered::default() };
         self.0.lock().insert(patient, considered.clone());
         considered
     }
 
-    /// These are over; of them, nobody needs to look at those that are `needless`.
-    pub(super) fn close(&self, patient: PatientId, closed: &[GrantId], needless: &[GrantId]) {
+    /// These are over; of them, nobody needs to look at those that are `needless`. `sorted`: all that are over for
+    /// this purpose were looked at.
+    pub(super) fn close(
+        &self,
+        patient: PatientId,
+        closed: &[(GrantId, (PersonId, Purpose))],
+        needless: &[GrantId],
+        sorted: Option<Purpose>,
+    ) {
         if let Some(noted) = self.0.lock().get_mut(&patient) {
-            for grant in closed {
+            for (grant, about) in closed {
                 if noted.open.remove(grant) {
-                    noted.told.insert(*grant);
+                    noted.told.insert(*grant, *about);
                 }
             }
             for grant in needless {
                 noted.told.remove(grant);
+            }
+            if let Some(purpose) = sorted {
+                let left = noted.told(purpose, &[]).count();
+                noted.sorted.insert(purpose, left);
             }
         }
     }
@@ -110,6 +131,40 @@ mod tests {
         };
         let terms = Terms { classes: vec![Class::Vitals], purpose: Purpose::Monitoring, salt: [0; 32] };
         Consent { id: GrantId([number; 32]), grant, terms: Some(terms), withdrawn_here: false }
+    }
+
+    #[test]
+    fn what_is_over_is_left_out_where_it_says_nothing_more() {
+        let (of_all, amira) = (OpenConsents::default(), PatientId([1; 16]));
+        let ids = [1, 2, 3].map(|number| GrantId([number; 32]));
+        of_all.note(amira, ids.to_vec());
+        let (ward, lee) = (PersonId([2; 32]), PersonId([3; 32]));
+        let abouts = [(ward, Purpose::Monitoring), (lee, Purpose::Monitoring), (lee, Purpose::Treatment)];
+        of_all.close(amira, &[0, 1, 2].map(|at| (ids[at], abouts[at])), &[], None);
+        let noted = of_all.of(amira, 3).unwrap();
+        let told = |purpose, spared: &[PersonId]| noted.told(purpose, spared).collect::<Vec<_>>();
+        assert_eq!(told(Purpose::Monitoring, &[]), [ids[0], ids[1]]);
+        assert_eq!(told(Purpose::Monitoring, &[ward]), [ids[1]]);
+        assert_eq!(told(Purpose::Treatment, &[lee]), []);
+    }
+
+    #[test]
+    fn what_had_to_stay_is_not_sorted_out_again_and_again() {
+        let (of_all, amira) = (OpenConsents::default(), PatientId([1; 16]));
+        let ids: Vec<GrantId> = (0..40).map(|number| GrantId([number; 32])).collect();
+        of_all.note(amira, ids.clone());
+        let about = |id: &GrantId| (*id, (PersonId(id.0), Purpose::Treatment));
+        let is_long = |purpose| of_all.of(amira, ids.len()).unwrap().is_long(purpose);
+        let end = |ids: &[GrantId]| {
+            of_all.close(amira, &ids.iter().map(about).collect::<Vec<_>>(), &[], None);
+        };
+        end(&ids[..TOLD_LEN_MAX + 1]);
+        assert!(is_long(Purpose::Treatment) && !is_long(Purpose::Monitoring));
+        // To nine people, one each: none is needless.
+        of_all.close(amira, &[], &[], Some(Purpose::Treatment));
+        assert!(!is_long(Purpose::Treatment));
+        end(&ids);
+        assert!(is_long(Purpose::Treatment), "many more have ended since");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use super::request::{AccessRequest, Allowed};
 use crate::accounts::Session;
 use crate::clinic::Clinic;
 use crate::errors::{ClinicError, Denied};
-use std::collections::BTreeSet;
 use vault::Patient;
 use vitals::body::AccessEntry;
 use vitals::ids::Class;
@@ -133,7 +132,7 @@ impl Clinic {
             .open_consents
             .of(patient.id, known)
             .unwrap_or_else(|| self.open_consents.note(patient.id, self.vault().grants_of(patient.id)));
-        let mut consents = self.looked_up(&considered.open, purpose, &[])?;
+        let mut consents = self.looked_up(considered.open.iter().copied(), purpose)?;
         let at_ms = now_ms.max(tip_ms);
         let standing: Vec<PersonId> = consents
             .iter()
@@ -141,39 +140,37 @@ impl Clinic {
             .map(|one| one.grant.grantee)
             .collect();
         // What is over says nothing to whom something opens.
-        let spared = if considered.is_long() { &[][..] } else { &standing };
-        consents.extend(self.looked_up(&considered.told, purpose, spared)?);
+        let is_long = considered.is_long(purpose);
+        let spared = if is_long { &[][..] } else { &standing };
+        consents.extend(self.looked_up(considered.told(purpose, spared), purpose)?);
         let is_over = |one: &&Consent| considered.open.contains(&one.id) && is_closed(&one.grant, tip_ms);
-        let closed: Vec<GrantId> = consents.iter().filter(is_over).map(|one| one.id).collect();
+        let about = |one: &Consent| (one.id, (one.grant.grantee, purpose));
+        let closed: Vec<_> = consents.iter().filter(is_over).map(about).collect();
         let needless = needless(&consents, tip_ms);
-        if !closed.is_empty() || !needless.is_empty() {
-            self.open_consents.close(patient.id, &closed, &needless);
+        let sorted = is_long.then_some(purpose);
+        if !closed.is_empty() || !needless.is_empty() || is_long {
+            self.open_consents.close(patient.id, &closed, &needless, sorted);
         }
         // What is decided stands on the one that lasts longest.
         consents.sort_by_key(|consent| core::cmp::Reverse(consent.grant.until_ms));
         Ok(consents)
     }
 
-    /// Consents for a purpose as the ledger has them, but those to `spared`.
+    /// Consents for a purpose as the ledger has them.
     fn looked_up(
         &self,
-        ids: &BTreeSet<GrantId>,
+        ids: impl Iterator<Item = GrantId>,
         purpose: Purpose,
-        spared: &[PersonId],
     ) -> Result<Vec<Consent>, Denied> {
         let mut found = Vec::new();
         for id in ids {
-            let Some(record) = self.vault().terms(*id).filter(|record| record.terms.purpose == purpose)
-            else {
+            let Some(record) = self.vault().terms(id).filter(|record| record.terms.purpose == purpose) else {
                 continue;
             };
-            if spared.contains(&record.grantee) {
-                continue;
-            }
             // Before the ledger is asked: see [`Withdrawals::contains`](super::Withdrawals::contains).
-            let withdrawn_here = self.withdrawals.contains(*id);
-            if let Some(grant) = self.ledger().grant(*id).map_err(|_| Denied::LedgerDown)? {
-                found.push(Consent { id: *id, grant, terms: Some(record.terms), withdrawn_here });
+            let withdrawn_here = self.withdrawals.contains(id);
+            if let Some(grant) = self.ledger().grant(id).map_err(|_| Denied::LedgerDown)? {
+                found.push(Consent { id, grant, terms: Some(record.terms), withdrawn_here });
             }
         }
         Ok(found)
