@@ -63,6 +63,12 @@ impl Observer<'_> {
         (self.0.monitoring.to_send(now_ms), self.0.monitoring.to_tend(now_ms))
     }
 
+    /// Envelopes that were read for beds before they were watched, since the clinic was opened.
+    #[must_use]
+    pub fn read_back(&self) -> u64 {
+        self.0.monitoring.read_back()
+    }
+
     /// Acts that the clinic keeps until the ledger has made them final.
     #[must_use]
     pub fn acts_under_way(&self) -> usize {

@@ -24,6 +24,7 @@ pub use vault::accounts::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MA
 pub use vault::beds::{BedRecord, MonitoringEnd};
 pub use vault::consent_terms::TermsRecord;
 pub use vault::patients::Patient;
+pub use vault::resume_points::{KEPT_LEN_MAX, ResumePoint};
 pub use vault::streams::{NewStream, StreamRecord};
 pub use vault::{VAULT_FILE, Vault};
 

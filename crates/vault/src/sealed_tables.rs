@@ -39,10 +39,11 @@ pub(crate) enum Table {
     Pauses,
     Beds,
     Intervals,
+    ResumePoints,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Organisation,
         Self::Accounts,
         Self::Passwords,
@@ -55,6 +56,7 @@ impl Table {
         Self::Pauses,
         Self::Beds,
         Self::Intervals,
+        Self::ResumePoints,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -71,6 +73,7 @@ impl Table {
             Self::Pauses => "pauses",
             Self::Beds => "beds",
             Self::Intervals => "intervals",
+            Self::ResumePoints => "resume points",
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod content_keys;
 mod key_wrapping;
 mod monitoring_pauses;
 pub(crate) mod patients;
+pub(crate) mod resume_points;
 mod sampling_intervals;
 pub(crate) mod streams;
 

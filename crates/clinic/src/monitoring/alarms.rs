@@ -12,7 +12,7 @@ mod unheard_vitals;
 
 pub(crate) use bedside::Source;
 pub(crate) use changes::Changes;
-pub(crate) use replay::Recorded;
+pub(crate) use replay::{LeftBehind, Recorded};
 
 use crate::monitoring::clocks::Heard;
 use crate::monitoring::limits::PatientLimits;

@@ -244,13 +244,10 @@ impl MonitoredPatient {
     pub(crate) fn orders_read_back(
         &mut self,
         orders: Vec<SignedCommand>,
-        confirmations: Vec<(DeviceId, Vec<Confirmation>)>,
+        confirmations: Vec<(DeviceId, Confirmation)>,
         now_ms: u64,
     ) {
-        orders.into_iter().for_each(|signed| self.orders.note(signed));
-        for (sensor, confirmations) in confirmations {
-            self.orders.confirmed(sensor, &confirmations, now_ms);
-        }
+        self.orders.read_back(orders, confirmations, now_ms);
         self.weigh_limits();
     }
 

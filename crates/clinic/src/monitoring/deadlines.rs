@@ -42,6 +42,22 @@ impl Deadlines {
     }
 }
 
+/// When a bed's resume point is looked at next: so long after that time, by a clock that may be set back. What waits
+/// longest comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ResumeLook {
+    pub(super) at_ms: u64,
+    pub(super) wait_ms: u64,
+    /// The leaf from which on a start would read; none while that was not looked up.
+    pub(super) from: Option<u64>,
+}
+
+impl ResumeLook {
+    pub(super) fn is_due(&self, now_ms: u64) -> bool {
+        now_ms.abs_diff(self.at_ms) >= self.wait_ms
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

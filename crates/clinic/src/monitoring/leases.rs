@@ -54,6 +54,16 @@ impl LeasePlan {
 /// How far the ledger had moved, and how many consents were withdrawn here, when something was asked.
 pub(super) type DecidedAt = (u64, u64);
 
+/// What a bed knows of its record since this start, so that it need not be read when watching begins again: the
+/// record of the years behind is long, and what is written since is applied as it is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Remembered {
+    /// The alarms that were open when the node stopped, with orders and confirmations.
+    pub(super) alarms: bool,
+    /// The changes of limits. Not before all of them were read under a lease that covers alarms.
+    pub(super) limits: bool,
+}
+
 /// Whether somebody watches a bed.
 pub(crate) enum Watching {
     /// Nobody does.
@@ -198,12 +208,12 @@ impl Watching {
     }
 
     /// What has to be asked about this bed now, if anything.
-    pub(super) fn asks(&self, restored: bool, now: DecidedAt, now_ms: u64) -> Option<LeaseQuestion> {
+    pub(super) fn asks(&self, remembered: Remembered, now: DecidedAt, now_ms: u64) -> Option<LeaseQuestion> {
         match self {
             Self::No { last_query, .. } => {
                 let again =
                     last_query.is_none_or(|(at_ms, at)| at != now || now_ms.abs_diff(at_ms) >= RETRY_MS);
-                again.then_some(LeaseQuestion::Begin { restored })
+                again.then_some(LeaseQuestion::Begin(remembered))
             }
             Self::Yes(watch) if self.renews_ms().is_some_and(|at_ms| now_ms >= at_ms) => {
                 Some(LeaseQuestion::Renew(Arc::clone(&watch.lease)))
@@ -216,8 +226,8 @@ impl Watching {
 
 /// A question about one bed.
 pub(super) enum LeaseQuestion {
-    /// The bed is not monitored: may monitoring begin? `restored` once the alarms from before were read back.
-    Begin { restored: bool },
+    /// The bed is not monitored: may monitoring begin?
+    Begin(Remembered),
     /// The lease is old.
     Renew(Arc<MonitoringLease>),
     /// Does the consent still stand?

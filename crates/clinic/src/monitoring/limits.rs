@@ -36,7 +36,7 @@ impl core::fmt::Debug for LimitsOrder {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Temporary {
     since_ms: u64,
     until_ms: u64,
@@ -47,7 +47,7 @@ struct Temporary {
 }
 
 /// The limits of one patient.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PatientLimits {
     now: BTreeMap<Metric, Limits>,
     temporary: BTreeMap<Metric, Temporary>,

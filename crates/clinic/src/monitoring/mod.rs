@@ -20,6 +20,7 @@
 //! [`Monitoring`] owns every bed. Its locks are taken in `state.rs` only, for as long as a pure function
 //! of one bed runs: never across a disk, the ledger, a key or another lock.
 
+mod alarm_record;
 mod alarms;
 mod announcements;
 mod attend;
@@ -35,6 +36,7 @@ mod orders;
 mod read_back;
 mod recent;
 mod renewals;
+mod resume_points;
 mod staleness;
 mod state;
 mod subscription;

@@ -2,7 +2,8 @@
 
 use super::alarms::{Changes, PatientAlarms};
 use super::clocks::{AuthorClock, Heard};
-use super::leases::{Ending, Watching};
+use super::deadlines::ResumeLook;
+use super::leases::{Ending, Remembered, Watching};
 use super::orders::Orders;
 use super::recent::Recent;
 use super::views::{AlarmPhase, AlarmView, Missing, Technical, Tile, UnwatchedBed, ValueNow};
@@ -57,8 +58,10 @@ pub(crate) struct MonitoredPatient {
     pub(super) heard_ms: BTreeMap<DeviceId, u64>,
     /// One per sensor that is or was paired with the patient.
     clocks: BTreeMap<DeviceId, AuthorClock>,
-    /// Are the alarms read back that were open when the node stopped?
-    pub(super) restored: bool,
+    /// What need not be read back any more.
+    pub(super) remembered: Remembered,
+    /// When to look next whether a start would read too much.
+    pub(super) resume_look: ResumeLook,
     pub(super) watching: Watching,
     /// A clinician's answer for the bed not being monitored.
     pub(super) ended: Option<MonitoringEnd>,
@@ -83,7 +86,8 @@ impl MonitoredPatient {
             orders: Orders::default(),
             heard_ms: BTreeMap::new(),
             clocks: BTreeMap::new(),
-            restored: false,
+            remembered: Remembered::default(),
+            resume_look: ResumeLook::default(),
             watching: Watching::starting(now_ms),
             ended: None,
             waiting: VecDeque::new(),

@@ -112,7 +112,7 @@ impl Order {
 }
 
 /// All orders of one bed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Orders {
     /// By sensor.
     of: BTreeMap<DeviceId, BTreeMap<About, Order>>,
@@ -133,6 +133,18 @@ impl Orders {
         let last = self.last_seq.entry(sensor).or_default();
         *last = now_ms.max(*last + 1);
         *last
+    }
+
+    /// After a restart: the orders that stand in the record, and what the bedsides said of them.
+    pub(crate) fn read_back(
+        &mut self,
+        orders: impl IntoIterator<Item = SignedCommand>,
+        words: impl IntoIterator<Item = (DeviceId, Confirmation)>,
+        now_ms: u64,
+    ) {
+        orders.into_iter().for_each(|signed| self.note(signed));
+        words.into_iter().for_each(|(sensor, word)| self.confirmed(sensor, &[word], now_ms));
+        self.forget_old(now_ms);
     }
 
     /// Notes an order; the newest of its kind counts.
@@ -168,6 +180,20 @@ impl Orders {
                 self.held.extend(held.map(|held| ((sensor, limits.metric), held)));
             }
         }
+    }
+
+    /// Does this order still matter: is it the newest of its kind, or of all to its sensor?
+    pub(crate) fn holds(&self, signed: &SignedCommand) -> bool {
+        let command = &signed.command;
+        let held = self.of.get(&command.bedside).and_then(|orders| orders.get(&About::of(&command.action)));
+        held.is_some_and(|order| order.signed == *signed)
+            || self.last_seq.get(&command.bedside) == Some(&command.seq)
+    }
+
+    /// Is this a word about an order that is in question?
+    pub(crate) fn asked(&self, sensor: DeviceId, word: &Confirmation) -> bool {
+        let mut orders = self.of.get(&sensor).into_iter().flat_map(BTreeMap::values);
+        orders.any(|order| order.command().seq == word.seq && order.hash == word.command)
     }
 
     /// The limits at the bedsides that are not these: what counts beside them. A bedside that was never
@@ -330,7 +356,7 @@ impl Orders {
     }
 
     /// Forgets answers and pauses whose time is over.
-    fn forget_old(&mut self, now_ms: u64) {
+    pub(crate) fn forget_old(&mut self, now_ms: u64) {
         for orders in self.of.values_mut() {
             orders.retain(|about, order| {
                 matches!(about, About::Limits(_))

@@ -5,7 +5,7 @@
 //! the bed knows: nothing is read back for it.
 
 use super::attend::Effects;
-use super::leases::{DecidedAt, LeaseQuestion, UnderLease, Watching};
+use super::leases::{DecidedAt, LeaseQuestion, Remembered, UnderLease, Watching};
 use super::monitored_patient::MonitoredPatient;
 use super::read_back::ReadBack;
 use super::views::Missing;
@@ -56,8 +56,8 @@ struct LeaseRequest {
     patient: Patient,
     allowed: Allowed,
     consent_ends_ms: Option<u64>,
-    /// Set for a bed that nobody watches, with whether its alarms were read back before.
-    begins: Option<bool>,
+    /// Set for a bed that nobody watches, with what need not be read back for it.
+    begins: Option<Remembered>,
 }
 
 impl Clinic {
@@ -67,7 +67,7 @@ impl Clinic {
         for patient in self.vault().patients() {
             self.furnish(&patient, now_ms);
         }
-        self.keep_watch(now_ms);
+        self.keep_leases(now_ms);
         self.tick_beds(now_ms);
     }
 
@@ -132,12 +132,18 @@ impl Clinic {
 
     /// Keeps the engine's permissions current: looks again whenever the ledger moved or somebody
     /// withdrew a consent, renews leases long before they end, and stops looking when the patient no
-    /// longer allows it. Waits for ledger and disk: call it often, from one thread of its own.
+    /// longer allows it. Notes from where on a start has to read a bed's alarms. Waits for ledger and disk:
+    /// call it often, from one thread of its own.
     pub fn keep_watch(&self, now_ms: u64) {
+        self.keep_leases(now_ms);
+        self.move_a_resume_point(now_ms);
+    }
+
+    fn keep_leases(&self, now_ms: u64) {
         let now: DecidedAt = (self.ledger().tip().height, self.generation());
         let mut asks = self
             .monitoring
-            .of_all(|patient, bed| bed.watching.asks(bed.restored, now, now_ms).map(|ask| (patient, ask)));
+            .of_all(|patient, bed| bed.watching.asks(bed.remembered, now, now_ms).map(|ask| (patient, ask)));
         while !asks.is_empty() {
             let rest = asks.split_off(asks.len().min(LEASES_AT_ONCE));
             self.keep_some(core::mem::replace(&mut asks, rest), now, now_ms);
@@ -219,11 +225,11 @@ impl Clinic {
                 allowed,
                 consent_ends_ms,
                 begins: match ask {
-                    LeaseQuestion::Begin { restored } => Some(*restored),
+                    LeaseQuestion::Begin(remembered) => Some(*remembered),
                     LeaseQuestion::Renew(_) | LeaseQuestion::Check(_) => None,
                 },
             }),
-            Err(Denied::LedgerDown) if !matches!(ask, LeaseQuestion::Begin { .. }) => {
+            Err(Denied::LedgerDown) if !matches!(ask, LeaseQuestion::Begin(_)) => {
                 LeaseAnswer::LeaseDecision(LeaseDecision::NotRenewed)
             }
             Err(why) => LeaseAnswer::LeaseDecision(LeaseDecision::No(reason(&why))),
@@ -279,9 +285,9 @@ impl Clinic {
             let found = match made {
                 Ok(lease) => {
                     self.stats.authored(1);
-                    let read = want
-                        .begins
-                        .map(|restored| Box::new(self.read_back(&want.patient, &lease, restored, now_ms)));
+                    let read = want.begins.map(|remembered| {
+                        Box::new(self.read_back(&want.patient, &lease, remembered, now_ms))
+                    });
                     let consent_ends_ms = want.consent_ends_ms.unwrap_or(lease.until_ms());
                     LeaseDecision::Lease { lease: Box::new(lease), consent_ends_ms, read }
                 }

@@ -26,6 +26,8 @@ pub(crate) struct Monitoring {
     unwritten: Mutex<VecDeque<Entry>>,
     /// Alarm events that were given up because the disk did not take them for too long.
     unwritten_lost: AtomicU64,
+    /// Envelopes read for beds before they were watched.
+    read_back: AtomicU64,
     pub(super) plan: LeasePlan,
 }
 
@@ -177,6 +179,15 @@ impl Monitoring {
     /// When a sensor of this patient was heard last, milliseconds, since this node started.
     pub(crate) fn last_heard_ms(&self, patient: PatientId, sensor: DeviceId) -> Option<u64> {
         self.of(patient, |bed| bed.heard_ms.get(&sensor).copied()).flatten()
+    }
+
+    pub(super) fn count_read_back(&self, envelopes: u64) {
+        self.read_back.fetch_add(envelopes, Ordering::Relaxed);
+    }
+
+    /// Envelopes read for beds before they were watched, since this node started.
+    pub(crate) fn read_back(&self) -> u64 {
+        self.read_back.load(Ordering::Relaxed)
     }
 
     /// Alarm events that wait for the disk, and those that were given up.

@@ -225,9 +225,19 @@ pub(super) struct Work {
     pub(super) ticks: Vec<Tick>,
 }
 
+/// A start of the node.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// How long it took until the beds were watched, milliseconds.
+    pub(super) took_ms: u64,
+    /// Envelopes that were read and opened for that.
+    pub(super) read: u64,
+}
+
 /// How a story went.
 pub(super) struct Told {
     pub(super) complaints: BTreeSet<String>,
+    pub(super) starts: Vec<Start>,
     /// By day.
     pub(super) work: Vec<Work>,
     /// Envelopes in the record at the end.
@@ -253,6 +263,7 @@ pub(super) struct Telling {
     block_ms: u64,
     start_ms: u64,
     work: Vec<Work>,
+    starts: Vec<Start>,
 }
 
 /// Tells a story from beginning to end; gives the complaints.
@@ -300,6 +311,7 @@ impl Telling {
             block_ms: start_ms,
             start_ms,
             work: (0..=days).map(|_| Work::default()).collect(),
+            starts: Vec::new(),
         }
     }
 
@@ -327,12 +339,7 @@ impl Telling {
             }
             if now_ms >= restart_ms {
                 self.restarts.pop_front();
-                self.ward = if self.restarts.len().is_multiple_of(2) {
-                    self.ward.reopened()
-                } else {
-                    self.ward.killed()
-                };
-                self.observer.starts_again(&self.ward);
+                self = self.restarted();
             }
             while self.steps.peek().is_some_and(|(hour, ..)| self.start_ms + hour * HOUR_MS <= now_ms) {
                 let (_, bed, step) = self.steps.next().unwrap();
@@ -376,9 +383,23 @@ impl Telling {
         self
     }
 
+    /// The node stops and starts again, every second time without having written what waited.
+    #[allow(clippy::disallowed_methods, reason = "what a start takes is measured")]
+    pub(super) fn restarted(mut self) -> Self {
+        let began = std::time::Instant::now();
+        self.ward =
+            if self.restarts.len().is_multiple_of(2) { self.ward.reopened() } else { self.ward.killed() };
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap();
+        // Every bed begins anew.
+        self.together.insert(hour_of(self.ward.now_ms / MINUTE_MS, self.start_ms));
+        self.starts.push(Start { took_ms, read: self.ward.clinic.observer().read_back() });
+        self.observer.starts_again(&self.ward);
+        self
+    }
+
     /// The last judgement of the observer, and what was counted.
     pub(super) fn end(self) -> Told {
-        let Self { ward, mut observer, patients, together, start_ms, work, .. } = self;
+        let Self { ward, mut observer, patients, together, start_ms, work, starts: told, .. } = self;
         let envelopes = ward.clinic.store().size();
         let starts = BTreeSet::from([start_ms / MINUTE_MS, start_ms / MINUTE_MS + 1]);
         let most = renewals(&ward, &patients)
@@ -393,7 +414,7 @@ impl Telling {
             let hour = hour_of(minute, start_ms);
             observer.complain(format!("{count} leases were renewed in one minute of hour {hour}"));
         }
-        Told { complaints: observer.complaints, work, envelopes }
+        Told { complaints: observer.complaints, starts: told, work, envelopes }
     }
 }
 

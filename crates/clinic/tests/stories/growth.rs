@@ -1,11 +1,14 @@
 //! What gathers over the years, and must not cost more for it. Work is counted, not timed.
 
-use clinic::views::GrantState;
-use clinic::{ChartRequest, Denied};
-use testward::{NOON_MS, Ward, denied};
+use clinic::views::{AlarmPhase, GrantState, Tile};
+use clinic::{ChartRequest, Denied, LimitsOrder};
+use testward::{Gateway, NOON_MS, Ward, denied};
+use vault::ResumePoint;
 use vitals::PatientId;
+use vitals::alarm::{Condition, Limits};
 use vitals::ids::Class;
 use vitals::ledger::Purpose;
+use vitals::metric::Metric;
 
 /// Consents that are given and withdrawn, each on the ledger before the next.
 fn given_and_withdrawn(ward: &mut Ward, consents: usize) {
@@ -97,4 +100,112 @@ fn an_organisation_where_nothing_happens_anchors_nothing() {
         ward.later(60_000);
     }
     assert_eq!((ward.ledger.submitted(), ward.clinic.store().size()), before);
+}
+
+/// So many times no data comes for a while: each time an alarm is raised and is over, and both are in the record.
+fn stale_and_back(ward: &mut Ward, gateway: &mut Gateway, times: usize) {
+    for _ in 0..times {
+        ward.pass(120_000);
+        ward.beats(gateway, 720, 1);
+    }
+    ward.block();
+}
+
+/// Envelopes read while a bed is watched again after a pause.
+fn read_after_a_pause(ward: &mut Ward) -> u64 {
+    ward.clinic.pause_watching(&ward.now_as("amira"), clinic::PAUSE_MS_MAX, ward.now_ms).unwrap();
+    ward.pass(1_000);
+    assert!(ward.wall_now().tiles.is_empty());
+    let before = ward.clinic.observer().read_back();
+    ward.clinic.resume_watching(&ward.now_as("amira"), ward.now_ms).unwrap();
+    ward.pass(1_000);
+    assert_eq!(ward.wall_now().tiles.len(), 1);
+    ward.clinic.observer().read_back() - before
+}
+
+/// A bed that is watched again remembers its alarms and limits: what is read is the last two hours, not the alarms of
+/// all years, for which the beds that are renewed in the same tick would wait.
+#[test]
+fn watching_again_reads_no_more_for_all_the_alarms_of_the_past() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    // More than two hours, so that both times as much of them is there.
+    stale_and_back(&mut ward, &mut gateway, 80);
+    let few = read_after_a_pause(&mut ward);
+    stale_and_back(&mut ward, &mut gateway, 320);
+    let many = read_after_a_pause(&mut ward);
+    println!(
+        "envelopes read for a bed that is watched again: after 160 alarm events {few}, after 800 {many}"
+    );
+    assert!(few > 40, "the last two hours are read: {few}");
+    assert!(many <= few + 4, "{many} envelopes after 800 alarm events, {few} after 160");
+}
+
+/// What everybody of the ward sees of the bed.
+fn tile(ward: &Ward) -> Tile {
+    let wall = ward.wall_now();
+    assert_eq!((wall.tiles.len(), wall.unwatched.len()), (1, 0), "watched at once");
+    wall.tiles[0].clone()
+}
+
+/// A start reads what is new since the bed's resume point and what that names, and finds what a start finds that reads
+/// everything: with the newest point and with an older one. One of another record or of a longer one is not used.
+#[test]
+fn a_start_reads_no_more_for_all_the_alarms_of_the_past_and_finds_the_same() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    ward.beats(&mut gateway, 720, 5);
+    let standing = Limits { above: [None, None, Some(1_400)], ..Limits::adult(Metric::HeartRate).unwrap() };
+    let order = LimitsOrder { limits: standing, reason: "known fast heart".into(), for_ms: None };
+    ward.clinic.set_limits(&ward.as_("lee"), amira, &order, ward.now_ms).unwrap();
+    // High, and answered: it stays open behind everything that follows.
+    ward.beats(&mut gateway, 1_600, 30);
+    ward.clinic
+        .acknowledge(&ward.as_("lee"), amira, Condition::Above(Metric::HeartRate), ward.now_ms)
+        .unwrap();
+    let mut stale = |ward: &mut Ward, times: u64| {
+        for _ in 0..times {
+            ward.pass(120_000);
+            ward.beats(&mut gateway, 1_600, 1);
+        }
+        ward.block();
+    };
+    stale(&mut ward, 200);
+    let point = |ward: &Ward| ward.clinic.vault().resume_point(amira).unwrap();
+    let older = point(&ward).expect("400 alarm events are more than a start should read");
+    stale(&mut ward, 400);
+    let newer = point(&ward).expect("it was there before");
+    assert!(older.size < newer.size && newer.kept.len() < 20, "{} places", newer.kept.len());
+
+    // Killed: what waits for the disk is lost, and nothing is written.
+    let ward = ward.killed();
+    let (found, few) = (tile(&ward), ward.clinic.observer().read_back());
+    let alarm = found.alarms.iter().find(|alarm| alarm.condition == Condition::Above(Metric::HeartRate));
+    let alarm = alarm.expect("it stands");
+    assert_eq!((alarm.phase, alarm.owner.as_deref()), (AlarmPhase::Acknowledged, Some("lee")));
+    assert!(found.limits.contains(&standing));
+    let start_with = |mut ward: Ward, name: &str, point: &ResumePoint| {
+        ward.clinic.vault().put_resume_point(amira, point).unwrap();
+        ward = ward.killed();
+        let read = ward.clinic.observer().read_back();
+        println!("a start with a resume point {name}: {read} envelopes");
+        assert!(tile(&ward) == found, "{name}");
+        (ward, read)
+    };
+    let (ward, all) = start_with(ward, "of another record", &ResumePoint { root: [7; 32], ..newer.clone() });
+    assert!(all > 1_200, "everything: {all}");
+    let (ward, read) =
+        start_with(ward, "of a longer record", &ResumePoint { size: 1 << 40, ..newer.clone() });
+    assert_eq!(read, all);
+    let (ward, read) = start_with(ward, "that is older", &older);
+    assert!((few + 500..all - 200).contains(&read), "{read} of {all}, {few} with the newest");
+    let (ward, read) = start_with(ward, "that is the newest", &newer);
+    assert_eq!(read, few);
+    assert!(few < 400, "{few} envelopes are read after 1,200 alarm events");
+    // One that does not fit is replaced once the node runs.
+    ward.clinic.vault().put_resume_point(amira, &ResumePoint { root: [7; 32], ..older }).unwrap();
+    let mut ward = ward.killed();
+    ward.pass(1_000);
+    let ward = ward.killed();
+    assert!(ward.clinic.observer().read_back() < 400);
 }

@@ -1,13 +1,13 @@
 //! Limits over time: an alarm that is off has a name, a reason and an end.
 
-use clinic::views::{AlarmPhase, Chart, Tile};
-use clinic::{ChartRequest, ClinicError, LimitsOrder};
+use clinic::views::{AlarmPhase, Chart, GrantState, Tile};
+use clinic::{ChartRequest, ClinicError, GrantRequest, LimitsOrder};
 use testward::{NOON_MS, Ward};
-use vitals::PatientId;
 use vitals::alarm::{Condition, Limits, Priority, Side};
 use vitals::ids::Class;
 use vitals::ledger::Purpose;
 use vitals::metric::{Metric, Reading, Sample};
+use vitals::{PatientId, PersonId};
 
 const HOUR_MS: u64 = 3_600_000;
 /// Shorter than a session lasts unused.
@@ -136,6 +136,49 @@ fn a_node_that_was_stopped_when_the_time_was_over_lets_the_limits_come_back_at_o
     assert_eq!(chart(&ward, amira).limits.len(), 3, "their return is in the record");
     let again = ward.reopened();
     assert_eq!((heart(&tile(&again)), chart(&again, amira).limits.len()), (standing, 3), "and once only");
+}
+
+/// Withdraws every consent to monitoring.
+fn withdraw_monitoring(ward: &mut Ward) {
+    let own = ward.as_("amira");
+    let live = |view: &clinic::views::GrantView| {
+        view.purpose == Purpose::Monitoring && view.state == GrantState::Live
+    };
+    for view in ward.clinic.own_consents(&own, ward.now_ms).unwrap().into_iter().filter(live) {
+        ward.clinic.revoke_grant(&own, view.grant, ward.now_ms).unwrap();
+    }
+    ward.block();
+    ward.pass(1_000);
+    assert!(ward.wall_now().tiles.is_empty());
+}
+
+#[test]
+fn limits_are_read_as_soon_as_a_consent_covers_alarms() {
+    let (mut ward, [amira]) = Ward::with(["amira"]);
+    let mut gateway = ward.gateway(1, &[amira]);
+    ward.beats(&mut gateway, 720, 2);
+    let standing = Limits { above: [None, None, Some(1400)], ..usual() };
+    let order = LimitsOrder { limits: standing, reason: "known fast heart".into(), for_ms: None };
+    ward.clinic.set_limits(&ward.as_("lee"), amira, &order, ward.now_ms).unwrap();
+    withdraw_monitoring(&mut ward);
+    // The next consent leaves alarms out, and under it the node starts: the limits cannot be read.
+    let vitals_alone = GrantRequest {
+        grantee: PersonId::of_organisation(ward.clinic.org()),
+        purpose: Purpose::Monitoring,
+        classes: vec![Class::Vitals],
+        from_ms: ward.now_ms,
+        until_ms: ward.now_ms + HOUR_MS,
+    };
+    ward.clinic.grant(&ward.as_("amira"), &vitals_alone, ward.now_ms).unwrap();
+    ward.block();
+    let mut ward = ward.reopened();
+    ward.block();
+    assert!(tile(&ward).limits.is_empty());
+    withdraw_monitoring(&mut ward);
+    ward.clinic.let_ward_watch(&ward.as_("amira"), HOUR_MS, ward.now_ms).unwrap();
+    ward.block();
+    ward.pass(1_000);
+    assert_eq!(heart(&tile(&ward)), standing);
 }
 
 #[test]

@@ -21,6 +21,10 @@ const THIN: Thin = Thin { block_ms: 20 * MINUTE_MS, every_ms: 10 * MINUTE_MS, ar
 /// What days at the end may ask of the ledger, in percent of the same number of days at the beginning.
 const WORK_PERCENT_MAX: u64 = 120;
 
+/// What a start may read of the record for each bed, whatever the number of days: two hours of values, which stand
+/// close around a renewal, and of the alarms what came since the bed's resume point and what that names.
+const READ_AT_A_START_MAX: u64 = 1_000;
+
 /// One patient renews in time, one lets it end, one withdraws and comes back, one consents for a year.
 fn year(days: u64) -> Vec<(u64, usize, Step)> {
     let mut steps = Vec::new();
@@ -103,7 +107,7 @@ fn side_by_side(days: u64, restarts: BTreeSet<u64>, late: &Range<u64>, early: &R
         old = old.until(24 * late.start + hour);
         new = new.until(24 * early.start + hour);
     }
-    (old.until(24 * days).end(), new.end())
+    (old.until(24 * days).restarted().end(), new.end())
 }
 
 #[test]
@@ -129,7 +133,8 @@ fn a_year_of_a_ward_costs_no_more_each_day_and_leaves_no_second_unwatched() {
         println!(
             "{BEDS} beds, {days} days, {} restarts, {} envelopes: tick p50/p90/p99 of days {early:?} {}, of days \
              {late:?} {}, of a new ward told in turn with them {}: p99 {:.2} times as long; questions about consents \
-             {} and {}; memory of the process {} MB, {before_mb} MB before",
+             {} and {}; memory of the process {} MB, {before_mb} MB before; the first start again took {} ms, the \
+             last {} ms and read {} envelopes",
             restarts.len(),
             old.envelopes,
             at_first.told(),
@@ -139,7 +144,12 @@ fn a_year_of_a_ward_costs_no_more_each_day_and_leaves_no_second_unwatched() {
             beside.asked(),
             then.asked(),
             memory_mb(),
+            old.starts[0].took_ms,
+            old.starts[old.starts.len() - 1].took_ms,
+            old.starts[old.starts.len() - 1].read,
         );
+        let most = old.starts.iter().map(|start| start.read).max().unwrap_or_default();
+        assert!(most <= BEDS as u64 * READ_AT_A_START_MAX, "a start read {most} envelopes for {BEDS} beds");
         let days = late.end - late.start;
         assert!(beside.asked() > 100 * days, "a day asks something: {} in {days} days", beside.asked());
         assert!(

@@ -100,6 +100,12 @@ impl Alarm {
         self.episode
     }
 
+    /// The same, whose current or last episode has this number.
+    #[must_use]
+    pub fn numbered(self, episode: u32) -> Self {
+        Self { episode, ..self }
+    }
+
     /// When the open episode was raised.
     #[must_use]
     pub fn raised_at_ms(&self) -> u64 {

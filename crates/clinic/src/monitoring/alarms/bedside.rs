@@ -33,7 +33,7 @@ impl Source {
 }
 
 /// The newest event of one condition at one bedside, by the order of its stream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Newest {
     seq: u64,
     run: [u8; 16],
@@ -42,7 +42,7 @@ struct Newest {
 }
 
 /// An episode of which nobody was told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Episode {
     priority: Priority,
     value: i32,
@@ -52,7 +52,7 @@ struct Episode {
 }
 
 /// What the late events of one condition at one bedside say together.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct LateEpisodes {
     /// The bedside called an episode over, last then.
     over_ms: Option<u64>,
@@ -82,7 +82,7 @@ impl LateEpisodes {
 }
 
 /// What is known of the bedside's alarm events.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct BedsideEvents {
     newest: BTreeMap<(Condition, DeviceId), Newest>,
     late: BTreeMap<(Condition, DeviceId), LateEpisodes>,

@@ -3,12 +3,13 @@
 //! The events of the node and of the bedside, in the order in which they were admitted, are put to
 //! the same machines at their own times. What somebody has answered stays answered.
 
-use super::bedside::Source;
+use super::bedside::{BedsideEvents, Source};
 use super::state::AlarmState;
 use super::{PatientAlarms, is_node_s_own};
 use std::collections::BTreeMap;
 use vitals::PersonId;
-use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition, SILENCE_MAX_MS, Side};
+use vitals::alarm::{AlarmEvent, AlarmEventKind, Condition, Priority, SILENCE_MAX_MS, Side};
+use vitals::envelope::TIME_MAX_MS;
 use vitals::metric::{Metric, Sample};
 
 /// One alarm event of the record.
@@ -21,6 +22,53 @@ pub(crate) struct Recorded {
     pub(crate) name: Option<String>,
 }
 
+impl Recorded {
+    /// Does it count? What a bedside says of the node's own conditions does not.
+    pub(crate) fn counts(&self) -> bool {
+        self.bedside.is_none() || !is_node_s_own(self.event.condition)
+    }
+
+    /// Puts the event to what is known of its condition. `over_at_bedside`: a bedside called it over while the node's
+    /// own opinion is not known to have changed.
+    fn relive(
+        &self,
+        state: &mut AlarmState,
+        over_at_bedside: &mut bool,
+        bedside: &mut BedsideEvents,
+        now_ms: u64,
+    ) {
+        if let Some(source) = self.bedside {
+            bedside.note(&self.event, source, self.event.at_ms.min(now_ms));
+        }
+        state.relive(self, over_at_bedside, now_ms);
+        *over_at_bedside &= state.alarm.is_open();
+    }
+}
+
+/// What the events of one condition leave behind.
+#[derive(PartialEq, Eq)]
+pub(crate) struct LeftBehind([(AlarmState, bool, BedsideEvents); 4]);
+
+impl LeftBehind {
+    /// After these events: in a bed that knows nothing of the condition and in one where the node has raised it since
+    /// its start, both by a clock that is later than all of them and by that of now. Episodes are not counted.
+    pub(crate) fn by(condition: Condition, events: &[&Recorded], now_ms: u64) -> Self {
+        let after = |(raised, now_ms): (Option<Priority>, u64)| {
+            let (mut state, mut over, mut bedside) =
+                (AlarmState::new(condition), false, BedsideEvents::default());
+            if raised.is_some() {
+                state.set_own(raised, false, now_ms);
+                state.put(0, 0, now_ms);
+            }
+            events.iter().for_each(|one| one.relive(&mut state, &mut over, &mut bedside, now_ms));
+            let episode = state.alarm.episode().min(1);
+            (AlarmState { alarm: state.alarm.numbered(episode), ..state }, over, bedside)
+        };
+        let raised = Some(if condition.is_technical() { Priority::Technical } else { Priority::Medium });
+        Self([(None, TIME_MAX_MS), (None, now_ms), (raised, TIME_MAX_MS), (raised, now_ms)].map(after))
+    }
+}
+
 impl PatientAlarms {
     /// Rebuilds what was open. `newest` gives the newest sample of a metric.
     pub(crate) fn replay(
@@ -29,20 +77,12 @@ impl PatientAlarms {
         newest: impl Fn(Metric) -> Option<Sample>,
         now_ms: u64,
     ) {
-        // Conditions that a bedside called over while the node's own opinion is not known to have changed.
         let mut over_at_bedside: BTreeMap<Condition, bool> = BTreeMap::new();
-        for one in recorded {
+        for one in recorded.iter().filter(|one| one.counts()) {
             let condition = one.event.condition;
-            if let Some(source) = one.bedside {
-                if is_node_s_own(condition) {
-                    continue;
-                }
-                self.bedside.note(&one.event, source, one.event.at_ms.min(now_ms));
-            }
             let state = self.states.entry(condition).or_insert_with(|| AlarmState::new(condition));
             let over = over_at_bedside.entry(condition).or_default();
-            state.relive(one, over, now_ms);
-            *over &= state.alarm.is_open();
+            one.relive(state, over, &mut self.bedside, now_ms);
         }
         for (condition, over_at_bedside) in over_at_bedside {
             let Some(state) = self.states.get_mut(&condition) else { continue };
@@ -115,6 +155,10 @@ impl AlarmState {
                     self.alarm.acknowledge(event.by, at_ms);
                 }
             }
+        }
+        // Episodes before the events that were read back are counted by the node's own word.
+        if one.bedside.is_none() && (1..event.episode).contains(&self.alarm.episode()) {
+            self.alarm = self.alarm.clone().numbered(event.episode);
         }
     }
 }

@@ -7,7 +7,7 @@ use vitals::alarm::{Alarm, AlarmEvent, AlarmEventKind, Condition, Priority};
 const BEDSIDE_HOLD_MS: u64 = 60_000;
 
 /// One condition of one patient: what the node and the bedside say of it, and the episode that follows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AlarmState {
     pub(super) alarm: Alarm,
     pub(super) owner: Option<String>,
