@@ -105,6 +105,20 @@ const MADE = [
     },
   },
   {
+    name: 'consent-preview', at: 'consent-change',
+    after: async (page) => {
+      await page.locator('main button[type=submit]').click();
+      await page.waitForSelector('#sentence');
+    },
+  },
+  {
+    name: 'consent-problem', at: 'consent-new',
+    after: async (page) => {
+      await page.locator('main button[type=submit]').click();
+      await page.waitForSelector('#problem');
+    },
+  },
+  {
     name: 'sign-in-wrong', at: 'sign-in',
     after: async (page) => {
       await page.fill('#login', 'nobody');

@@ -304,6 +304,7 @@ impl Clinic {
         self.tend_orders(now_ms);
         self.tend_anchors(now_ms);
         self.given.note(self.acts.settle(self.ledger(), now_ms));
+        self.finish_replacements(now_ms);
         self.hand_in_withdrawals(now_ms);
         self.watch_withdrawals();
         let ended = self.sessions.sweep(now_ms);

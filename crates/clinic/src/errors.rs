@@ -50,6 +50,9 @@ pub enum Denied {
     /// The patient paused being watched.
     #[error("the patient has paused being watched")]
     Paused,
+    /// The patient paused the consent at this organisation.
+    #[error("the patient has paused this consent")]
+    ConsentPaused,
     /// The terms kept here are not those the ledger holds a commitment to.
     #[error("the terms kept for this consent are not those the patient signed: the vault must be checked")]
     TermsDiffer,

@@ -39,9 +39,11 @@
 //! preview_consent(&self, &Session, &ConsentWish, classes: &[Class], now_ms) -> Result<ConsentPreview, ClinicError>   what it would mean
 //! give_consent(&self, &Session, &ConsentWish, once: Hash, now_ms) -> Result<Given, ClinicError>    once, however often the form arrives
 //! seen_as(&self, &Session, PersonId, classes: &[Class], now_ms) -> Result<SeenAs, ClinicError>     the own record as another sees it
+//! ask_for_consent(&self, &Session, &AskForConsent, now_ms) -> Result<(), ClinicError>     a clinician asks; asks_by, asks_of, refuse_ask
 //! revoke_grant(&self, &Session, GrantId, now_ms) -> Result<Ticket, ClinicError>
 //! colleagues(&self, &Session, now_ms) -> Result<Vec<(PersonId, String, Role)>, ClinicError>   whom a patient may consent to
 //! own_consents(&self, &Session, now_ms) -> Result<Vec<GrantView>, ClinicError>
+//! pause_consent(&self, &Session, GrantId, now_ms) -> Result<(), ClinicError>              and resume_consent: at this organisation, at once
 //! pause_watching(&self, &Session, for_ms, now_ms) -> Result<(), ClinicError>              and resume_watching(&self, &Session, now_ms)
 //! let_ward_watch(&self, &Session, for_ms, now_ms) -> Result<Ticket, ClinicError>     the way back to being watched
 //! settle(&self, &Ticket) -> Outcome
@@ -90,7 +92,9 @@ pub mod views {
     pub use crate::admin_page::{AdminPage, DeviceRow, GATEWAY_SILENT_MS, GatewayCounts, PersonRow};
     pub use crate::anchoring::{EnvelopeRef, FinalSince, ProofState};
     pub use crate::charts::views::*;
-    pub use crate::consents::{ConsentPreview, GrantState, GrantView, PauseView, Reach, SeenAs, SeenClass};
+    pub use crate::consents::{
+        AskState, AskView, ConsentPreview, GrantState, GrantView, PauseView, Reach, SeenAs, SeenClass,
+    };
     pub use crate::health::LedgerHealth;
     pub use crate::monitoring::LiveEvent;
     pub use crate::monitoring::views::*;
@@ -108,9 +112,9 @@ pub use charts::{ACCESS_SHOWN_MAX, ChartRequest, POINTS_MAX, SPAN_MAX_MS};
 pub use clinic::Clinic;
 pub use consents::policy::{CLOCK_SLACK_MS, VIEW_AGE_MAX_MS, purposes};
 pub use consents::{
-    ConsentWish, GRANT_MS_MAX, GRANTS_OPEN_MAX, Given, GrantField, GrantRefusal, GrantRequest, LATE_BLOCKS,
-    MONITORED, PAUSE_MS_MAX, PAUSE_MS_MIN, POLICY_ANSWER_MS_MAX, POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS,
-    RELAY_MS,
+    ASK_AGAIN_MS, ASK_FOR_MS_MAX, AskForConsent, ConsentWish, GRANT_MS_MAX, GRANTS_OPEN_MAX, Given,
+    GrantField, GrantRefusal, GrantRequest, LATE_BLOCKS, MONITORED, PAUSE_MS_MAX, PAUSE_MS_MIN,
+    POLICY_ANSWER_MS_MAX, POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS, RELAY_MS,
 };
 pub use errors::{ClinicError, Denied};
 pub use export::{Exported, Scope};
@@ -121,5 +125,5 @@ pub use monitoring::{
 pub use observer::Observer;
 pub use pairing::{MONITORING_GRANT_MS, Paired};
 pub use stats::{Counters, LATENCY_CLASSES_MS, Latency, Unanswered};
-pub use vault::{Entropy, MONITORING_BACK_MS};
+pub use vault::{ASK_MS, ASKS_PER_CLINICIAN_MAX, AskId, Entropy, MONITORING_BACK_MS};
 pub use vitals::origin::Origin;

@@ -313,6 +313,22 @@ impl Vault {
             return denied("the consent does not cover the class");
         }
         let mut until_ms = grant.until_ms;
+        let restriction = self.restriction(entry.grant);
+        if restriction.paused_since_ms.is_some() {
+            return denied("the consent is paused here");
+        }
+        // Until the consent that takes its place is on the ledger, what both say is opened.
+        if let Some(replaced) = restriction.replaced {
+            let other = self.terms(replaced.by);
+            let covers = |class| other.as_ref().is_some_and(|other| other.terms.classes.contains(class));
+            if now_ms < replaced.from_ms || now_ms >= replaced.until_ms || !entry.classes.iter().all(covers) {
+                return denied("the consent that takes its place does not cover it");
+            }
+            if self.restriction(replaced.by).paused_since_ms.is_some() {
+                return denied("the consent that takes its place is paused here");
+            }
+            until_ms = until_ms.min(replaced.until_ms);
+        }
         if grant.policy.is_some() && !self.policy_agrees(ledger, entry)? {
             until_ms = until_ms.min(now_ms.saturating_add(KEPT_MS));
         }

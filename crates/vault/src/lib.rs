@@ -22,6 +22,8 @@ pub use secret::{Cost, Costs, Entropy, Secret32};
 pub use store::{Admitted, Appended, Corruption, Edge, Located, Store, StoreError, StreamHead};
 pub use vault::accounts::{Account, NAME_BYTES_MAX, NewAccount, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 pub use vault::beds::{BedRecord, MonitoringEnd};
+pub use vault::consent_asks::{ASK_MS, ASKS_PER_CLINICIAN_MAX, AskAnswer, AskId, ConsentAsk};
+pub use vault::consent_restrictions::{Replacement, Restriction};
 pub use vault::consent_terms::TermsRecord;
 pub use vault::patients::Patient;
 pub use vault::resume_points::{KEPT_LEN_MAX, ResumePoint};

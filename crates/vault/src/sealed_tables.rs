@@ -40,10 +40,12 @@ pub(crate) enum Table {
     Beds,
     Intervals,
     ResumePoints,
+    Restrictions,
+    Asks,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Organisation,
         Self::Accounts,
         Self::Passwords,
@@ -57,6 +59,8 @@ impl Table {
         Self::Beds,
         Self::Intervals,
         Self::ResumePoints,
+        Self::Restrictions,
+        Self::Asks,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -74,6 +78,8 @@ impl Table {
             Self::Beds => "beds",
             Self::Intervals => "intervals",
             Self::ResumePoints => "resume points",
+            Self::Restrictions => "restrictions",
+            Self::Asks => "asks",
         }
     }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod accounts;
 pub(crate) mod beds;
+pub(crate) mod consent_asks;
+pub(crate) mod consent_restrictions;
 pub(crate) mod consent_terms;
 pub(crate) mod content_keys;
 mod key_wrapping;
@@ -16,6 +18,8 @@ use crate::sealed_tables::{self, Table, Tables};
 use crate::secret::{Cost, Costs, Entropy, Secret32};
 use accounts::AccountBook;
 use beds::BedBook;
+use consent_asks::AskBook;
+use consent_restrictions::RestrictionBook;
 use consent_terms::TermsBook;
 use content_keys::KeyCache;
 use durable::{FolderLock, Os};
@@ -59,6 +63,8 @@ pub(crate) struct Books {
     pub(crate) streams: StreamBook,
     pub(crate) terms: TermsBook,
     pub(crate) beds: BedBook,
+    pub(crate) restrictions: RestrictionBook,
+    pub(crate) asks: AskBook,
 }
 
 /// Keys, people, patients, streams and consent terms of one organisation. Shared by reference.
@@ -191,12 +197,16 @@ impl Vault {
         let genesis = tables
             .get(Table::Organisation, ORG_GENESIS)?
             .map(|document| (GenesisDocument::hash_of(&document), document.to_vec()));
+        let terms = TermsBook::load(&tables)?;
+        let restrictions = RestrictionBook::load(&tables, |grant| terms.is_withdrawn(grant))?;
         let books = Books {
             people: AccountBook::load(&tables)?,
             patients: PatientBook::load(&tables)?,
             streams: StreamBook::load(&tables)?,
-            terms: TermsBook::load(&tables)?,
+            terms,
             beds: crate::vault::beds::load(&tables)?,
+            restrictions,
+            asks: AskBook::load(&tables)?,
         };
         Ok(Self {
             tables,

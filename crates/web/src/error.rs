@@ -82,7 +82,7 @@ impl Error {
             "lock",
             "There is nothing here for you",
             "Either this page does not exist, or you may not see it. \
-             If you should see it, ask the patient for a consent.",
+             If you should see it, ask the patient for a consent: clinicians do that under Requests.",
         )
     }
 
@@ -91,11 +91,11 @@ impl Error {
         let text = format!(
             "You may not open the record of {place}: no consent of this patient lets you read it. \
              Their alarms still reach you here and on the wall, and you can acknowledge them there. \
-             To read the record, ask the patient for a consent in your name; the administrator knows how it is \
-             given here. In an emergency go to the bed: opening a record without a consent is not possible yet."
+             To read the record, ask the patient for a consent in your name: the request stands on their page. In an emergency go to the bed: opening a record without a consent is not possible yet."
         );
         let (status, title) = (StatusCode::FORBIDDEN, "This record is not open to you");
         let mut error = Self::new(Reason::NotFound, status, "lock", title, text);
+        error.0.ways.push((format!("/asks?patient={patient}"), "Ask for a consent"));
         error.0.ways.push((format!("/patients/{patient}?for=monitoring"), "What monitoring shows"));
         error.0.with_ward = true;
         error.back("/wall", "To the wall")

@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::navigation::{Entry, Navigation};
 use crate::pages::alarms::{self, AlarmAction};
 use crate::pages::{
-    admin, consent_giving, gateways, help, home, ledger, limits, me, monitoring_consent, patient, proof,
-    record, seen_as, sign_in, to_wall, unwatched, wall,
+    admin, asks, consent_giving, consent_pauses, gateways, help, home, ledger, limits, me,
+    monitoring_consent, patient, proof, record, seen_as, sign_in, to_wall, unwatched, wall,
 };
 use crate::{assets, live, metrics, middleware};
 use axum::Router;
@@ -57,6 +57,8 @@ pub const ROUTES: &[Route] = &[
     Route::post("/sign-out", || post(sign_in::leave)),
     Route::post("/theme", || post(sign_in::theme)),
     Route::get("/wall", || get(wall::page)).in_menu("Wall", &[Role::Clinician]),
+    Route::get("/asks", || get(asks::page)).in_menu("Requests", &[Role::Clinician]),
+    Route::post("/asks", || post(asks::ask)),
     Route::get("/patients", || get(to_wall)),
     Route::get("/patients/{patient}", || get(patient::page)),
     Route::post("/patients/{patient}/stay", || post(patient::stay)),
@@ -79,6 +81,10 @@ pub const ROUTES: &[Route] = &[
     Route::get("/me/consents/new", || get(consent_giving::page)),
     Route::post("/me/consents/preview", || post(consent_giving::preview)),
     Route::post("/me/consents", || post(consent_giving::give)),
+    Route::get("/me/consents/{grant}/change", || get(consent_giving::change)),
+    Route::post("/me/consents/{grant}/pause", || post(consent_pauses::pause)),
+    Route::post("/me/consents/{grant}/resume", || post(consent_pauses::resume)),
+    Route::post("/me/asks/{ask}/refuse", || post(asks::refuse)),
     Route::get("/me/seen-by/{person}", || get(seen_as::page)),
     Route::get("/me/consents/{grant}/revoke", || get(monitoring_consent::ask)),
     Route::post("/me/consents/{grant}/revoke", || post(monitoring_consent::revoke)),

@@ -115,6 +115,7 @@ pub(super) fn needless(consents: &[Consent], ledger_ms: u64) -> Vec<GrantId> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy::Restricted;
     use super::*;
     use vitals::ids::Class;
     use vitals::ledger::Terms;
@@ -130,7 +131,13 @@ mod tests {
             policy: None,
         };
         let terms = Terms { classes: vec![Class::Vitals], purpose: Purpose::Monitoring, salt: [0; 32] };
-        Consent { id: GrantId([number; 32]), grant, terms: Some(terms), withdrawn_here: false }
+        Consent {
+            id: GrantId([number; 32]),
+            grant,
+            terms: Some(terms),
+            withdrawn_here: false,
+            restricted: Restricted::default(),
+        }
     }
 
     #[test]

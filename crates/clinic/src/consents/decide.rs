@@ -1,7 +1,7 @@
 //! From a session to a decision, and from a decision to the trace it leaves.
 
 use super::closed::{is_closed, needless};
-use super::policy::{self, Consent, Facts, Permit, PolicyAnswers, Reader, Request};
+use super::policy::{self, Consent, Facts, Permit, PolicyAnswers, Reader, Request, Restricted, Within};
 use super::request::{AccessRequest, Allowed};
 use crate::accounts::Session;
 use crate::clinic::Clinic;
@@ -84,15 +84,15 @@ impl Clinic {
         now_ms: u64,
         decide: impl Fn(&Request<'_>, &Facts<'_>, &PolicyAnswers) -> Result<T, Denied>,
     ) -> Result<T, Denied> {
-        self.judge_supposing(ask, asking, &[], now_ms, decide)
+        self.judge_supposing(ask, asking, (&[], None), now_ms, decide)
     }
 
-    /// The same as if these consents stood as well.
+    /// The same as if these consents stood as well, and one did not.
     fn judge_supposing<T>(
         &self,
         ask: &AccessRequest<'_>,
         asking: Asking,
-        supposed: &[Consent],
+        (supposed, gone): (&[Consent], Option<GrantId>),
         now_ms: u64,
         decide: impl Fn(&Request<'_>, &Facts<'_>, &PolicyAnswers) -> Result<T, Denied>,
     ) -> Result<T, Denied> {
@@ -103,6 +103,7 @@ impl Clinic {
         };
         let own = ask.purpose == Purpose::Own;
         let mut consents = if own { Vec::new() } else { self.consents(ask.patient, ask.purpose, now_ms)? };
+        consents.retain(|consent| gone != Some(consent.id));
         consents.extend_from_slice(supposed);
         let AccessRequest { reader, purpose, classes, from_ms, .. } = *ask;
         let request = Request { reader, patient: ask.patient.person, purpose, classes, from_ms };
@@ -170,10 +171,25 @@ impl Clinic {
             // Before the ledger is asked: see [`Withdrawals::contains`](super::Withdrawals::contains).
             let withdrawn_here = self.withdrawals.contains(id);
             if let Some(grant) = self.ledger().grant(id).map_err(|_| Denied::LedgerDown)? {
-                found.push(Consent { id, grant, terms: Some(record.terms), withdrawn_here });
+                let restricted = self.restricted(id);
+                found.push(Consent { id, grant, terms: Some(record.terms), withdrawn_here, restricted });
             }
         }
         Ok(found)
+    }
+
+    /// What a consent opens less here than the ledger says.
+    fn restricted(&self, grant: GrantId) -> Restricted {
+        let here = self.vault().restriction(grant);
+        let Some(replaced) = here.replaced else {
+            return Restricted { paused: here.paused_since_ms.is_some(), within: None };
+        };
+        // A pause of the one that takes its place is a pause of both.
+        let paused = here.paused_since_ms.or(self.vault().restriction(replaced.by).paused_since_ms);
+        // Without its terms it says nothing, and so both say nothing.
+        let classes = self.vault().terms(replaced.by).map_or_else(Vec::new, |other| other.terms.classes);
+        let (from_ms, until_ms) = (replaced.from_ms, replaced.until_ms);
+        Restricted { paused: paused.is_some(), within: Some(Within { classes, from_ms, until_ms }) }
     }
 
     /// As much of what is asked for as one consent allows. May wait as [`Clinic::decide`].
@@ -182,11 +198,11 @@ impl Clinic {
         Ok(Allowed { permit, classes })
     }
 
-    /// The same as if these consents stood as well: for who wants to know what a consent would open.
+    /// The same as if these consents stood as well, and one did not: for who wants to know what a consent would open.
     pub(crate) fn decide_most_supposing(
         &self,
         ask: &AccessRequest<'_>,
-        supposed: &[Consent],
+        supposed: (&[Consent], Option<GrantId>),
         now_ms: u64,
     ) -> Result<Allowed, Denied> {
         let (permit, classes) = self.judge_supposing(ask, Asking::Now, supposed, now_ms, policy::widest)?;

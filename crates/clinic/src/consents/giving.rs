@@ -8,7 +8,7 @@ use super::seen_as::SeenAs;
 use crate::accounts::Session;
 use crate::clinic::Clinic;
 use crate::errors::ClinicError;
-use vault::{Patient, TermsRecord};
+use vault::{AskId, Patient, TermsRecord};
 use vitals::eip712::grant_id;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::{Person, Purpose, Terms};
@@ -27,6 +27,10 @@ pub struct ConsentWish {
     pub from_ms: Option<u64>,
     /// Valid until (exclusive), milliseconds.
     pub until_ms: u64,
+    /// The consent whose place it is to take.
+    pub replaces: Option<GrantId>,
+    /// The request that it answers.
+    pub answers: Option<AskId>,
 }
 
 /// A consent before it is given. Nothing was signed yet.
@@ -66,9 +70,10 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<ConsentPreview, ClinicError> {
         let patient = self.own_patient(session, now_ms)?;
-        let request = self.checked(&patient, wish, now_ms)?;
+        let request = self.checked(session, &patient, wish, now_ms)?;
         let before = self.seen_by(&patient, request.grantee, classes, None, now_ms)?;
-        let after = self.seen_by(&patient, request.grantee, classes, Some(&request), now_ms)?;
+        let after =
+            self.seen_by(&patient, request.grantee, classes, Some((&request, wish.replaces)), now_ms)?;
         Ok(ConsentPreview { request, before, after, once: self.random() })
     }
 
@@ -84,14 +89,30 @@ impl Clinic {
         once: Hash,
         now_ms: u64,
     ) -> Result<Given, ClinicError> {
+        let given = self.give_once(session, wish, once, now_ms)?;
+        if let (Some(ask), Some(patient)) = (wish.answers, session.patient) {
+            self.note_answer(patient, (ask, wish.grantee), given.grant, now_ms)?;
+        }
+        Ok(given)
+    }
+
+    fn give_once(
+        &self,
+        session: &Session,
+        wish: &ConsentWish,
+        once: Hash,
+        now_ms: u64,
+    ) -> Result<Given, ClinicError> {
         let patient = self.own_patient(session, now_ms)?;
         let grant = grant_id(patient.person, &once);
+        // What was changed before is finished first: a change of a change must not find two old ones.
+        self.finish_replacements(now_ms);
         if let Some(record) = self.vault().terms(grant) {
-            return self.given_before(&patient, &record, wish, once, now_ms);
+            return self.given_before(session, &patient, &record, wish, once, now_ms);
         }
-        let request = self.checked(&patient, wish, now_ms)?;
+        let request = self.checked(session, &patient, wish, now_ms)?;
         let terms = Terms { classes: request.classes.clone(), purpose: request.purpose, salt: self.random() };
-        match self.sign_terms(&patient, &request, terms, once, now_ms) {
+        match self.sign_terms(&patient, &request, terms, once, wish.replaces, now_ms) {
             Ok(_) => Ok(Given { grant, again: false }),
             // The same form, sent twice at the same moment: the other one was first.
             Err(ClinicError::Vault(_)) if self.vault().terms(grant).is_some() => {
@@ -103,6 +124,7 @@ impl Clinic {
 
     fn given_before(
         &self,
+        session: &Session,
         patient: &Patient,
         record: &TermsRecord,
         wish: &ConsentWish,
@@ -117,14 +139,15 @@ impl Clinic {
             return Ok(again);
         }
         // Signed and kept, and lost on its way to the ledger: the very same consent once more.
-        let request = self.checked(patient, wish, now_ms)?;
-        self.sign_terms(patient, &request, record.terms.clone(), once, now_ms)?;
+        let request = self.checked(session, patient, wish, now_ms)?;
+        self.sign_terms(patient, &request, record.terms.clone(), once, wish.replaces, now_ms)?;
         Ok(again)
     }
 
     /// The consent as it would be signed, if every field of it fits.
     fn checked(
         &self,
+        session: &Session,
         patient: &Patient,
         wish: &ConsentWish,
         now_ms: u64,
@@ -140,7 +163,10 @@ impl Clinic {
             until_ms: wish.until_ms,
         };
         self.fits(&request, now_ms)?;
-        self.stands_alone(patient, &request, now_ms)?;
+        if let Some(grant) = wish.replaces {
+            self.changeable(session, grant, wish, now_ms)?;
+        }
+        self.stands_alone(patient, &request, wish.replaces, now_ms)?;
         Ok(request)
     }
 
@@ -149,6 +175,7 @@ impl Clinic {
         &self,
         patient: &Patient,
         request: &GrantRequest,
+        replaces: Option<GrantId>,
         now_ms: u64,
     ) -> Result<(), ClinicError> {
         let mut open = 0;
@@ -157,7 +184,7 @@ impl Clinic {
                 continue;
             }
             let Some((from_ms, until_ms)) = self.window_of(record.grant)? else { continue };
-            if until_ms <= now_ms {
+            if until_ms <= now_ms || replaces == Some(record.grant) {
                 continue;
             }
             open += 1;

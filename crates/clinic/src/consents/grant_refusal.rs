@@ -45,6 +45,12 @@ pub enum GrantRefusal {
         /// That one.
         grant: GrantId,
     },
+    /// A consent is changed for the person it is for.
+    #[error("a consent is changed for the person it is for: give another one for somebody else")]
+    OtherPerson,
+    /// The consent that would be changed is not on the ledger, or is over.
+    #[error("this consent is not in force on the ledger now: wait until it is confirmed, or give a new one")]
+    NotInForce,
     /// Nothing may be opened.
     #[error("a consent must name what may be read: choose at least one")]
     NoClass,
@@ -73,7 +79,9 @@ impl GrantRefusal {
             | Self::Purpose
             | Self::Organisation
             | Self::TooMany
-            | Self::Overlaps { .. } => GrantField::Grantee,
+            | Self::Overlaps { .. }
+            | Self::OtherPerson
+            | Self::NotInForce => GrantField::Grantee,
             Self::NoClass => GrantField::Classes,
             Self::BackDated => GrantField::From,
             Self::Empty | Self::Past | Self::TooLong => GrantField::Until,

@@ -7,7 +7,7 @@ use crate::accounts::Session;
 use crate::acts::Ticket;
 use crate::clinic::Clinic;
 use crate::errors::{ClinicError, Denied};
-use vault::{Patient, TermsRecord};
+use vault::{Patient, Replacement, TermsRecord};
 use vitals::ids::{Class, Hash};
 use vitals::ledger::{Act, ConsentMessage, Outcome, Purpose, Role, SignedGrant, Terms};
 use vitals::{GrantId, PersonId};
@@ -97,16 +97,17 @@ impl Clinic {
         classes.sort_unstable();
         classes.dedup();
         let terms = Terms { classes, purpose: request.purpose, salt: self.random() };
-        self.sign_terms(patient, request, terms, self.random(), now_ms)
+        self.sign_terms(patient, request, terms, self.random(), None, now_ms)
     }
 
-    /// The same with terms and a nonce that are given.
+    /// The same with terms and a nonce that are given, and in the place of another consent if one is named.
     pub(super) fn sign_terms(
         &self,
         patient: &Patient,
         request: &GrantRequest,
         terms: Terms,
         nonce: Hash,
+        replaces: Option<GrantId>,
         now_ms: u64,
     ) -> Result<(GrantId, Ticket), ClinicError> {
         let message = ConsentMessage {
@@ -124,6 +125,15 @@ impl Clinic {
         // The terms first: a consent on the ledger whose terms are lost would open nothing.
         let record = TermsRecord { grant, terms, grantee: request.grantee, patient: patient.id };
         self.vault().put_terms(record)?;
+        if let Some(old) = replaces {
+            // What is paused stays paused; and before the ledger hears of the new one, the old one opens no more
+            // than both say.
+            let paused = self.vault().restriction(old).paused_since_ms;
+            self.vault().put_consent_pause(grant, paused)?;
+            let (from_ms, until_ms) = (request.from_ms, request.until_ms);
+            self.vault().put_replacement(old, Replacement { by: grant, from_ms, until_ms })?;
+            self.decide_again(patient.id);
+        }
         let ticket = self.submit(Act::Grant(SignedGrant { message, signature }), "consent", now_ms)?;
         Ok((grant, ticket))
     }
@@ -140,13 +150,9 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<Ticket, ClinicError> {
         self.signed_in(session, &[Role::Patient], now_ms).map_err(|why| self.denied(why))?;
-        let id = session.patient.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
-        let patient = self.patient(id).map_err(|why| self.denied(why))?;
-        let ours = self.vault().terms(grant).is_some_and(|record| record.patient == id);
-        if !ours {
-            return Err(self.denied(Denied::NoSuchPatient));
-        }
+        let (patient, _) = self.own_grant(session, grant).map_err(|why| self.denied(why))?;
         self.withdraw_here(grant, now_ms);
+        self.withdraw_those_replaced_by(grant, now_ms);
         // Also durable before anything else: a restart must not bring the consent back to life.
         let kept = self.vault().put_withdrawal(grant);
         let signature =
@@ -187,6 +193,7 @@ impl Clinic {
             let answer = self.ledger().grant(record.grant);
             let (silent, on_ledger) = (answer.is_err(), answer.ok().flatten());
             let said = self.given.of(record.grant);
+            let restriction = self.vault().restriction(record.grant);
             let refusal = match &said {
                 Some(Outcome::Refused { reason }) if on_ledger.is_none() => Some(reason.clone()),
                 _ => None,
@@ -218,6 +225,8 @@ impl Clinic {
                     _ => None,
                 },
                 refusal,
+                paused_since_ms: restriction.paused_since_ms,
+                replaced_by: restriction.replaced.map(|replaced| replaced.by),
                 late: self.withdrawals.is_late(record.grant),
                 vault_kept: true,
             });

@@ -1,6 +1,8 @@
 //! Consents: what a patient allows, and the one decision that every exit passes.
 
+mod asking;
 mod closed;
+mod consent_pauses;
 mod decide;
 mod given;
 mod giving;
@@ -11,12 +13,14 @@ mod pausing;
 pub(crate) mod policy;
 mod policy_answers;
 mod policy_calls;
+mod replacing;
 mod request;
 mod seen_as;
 mod views;
 mod withdrawals;
 mod withdrawing;
 
+pub use asking::{ASK_AGAIN_MS, ASK_FOR_MS_MAX, AskForConsent, AskState, AskView};
 pub(crate) use closed::OpenConsents;
 pub(crate) use given::GivenConsents;
 pub use giving::{ConsentPreview, ConsentWish, Given};

@@ -54,7 +54,7 @@ impl Clinic {
     }
 
     /// Everything decided about this patient is decided again, at once.
-    fn decide_again(&self, patient: PatientId) {
+    pub(super) fn decide_again(&self, patient: PatientId) {
         self.count_generation();
         self.publish(LiveEvent::Changed { patient });
     }

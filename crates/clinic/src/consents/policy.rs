@@ -69,6 +69,36 @@ pub(crate) struct Consent {
     pub terms: Option<Terms>,
     /// The patient withdrew it at this node; the ledger will follow.
     pub withdrawn_here: bool,
+    /// What it opens less at this node than the ledger says.
+    pub restricted: Restricted,
+}
+
+/// What a consent opens less here than the ledger says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Restricted {
+    /// The patient paused it.
+    pub paused: bool,
+    /// Another consent takes its place: it opens only what that one says as well.
+    pub within: Option<Within>,
+}
+
+/// What the consent says that takes another one's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Within {
+    /// Its classes.
+    pub classes: Vec<Class>,
+    /// Valid from, milliseconds.
+    pub from_ms: u64,
+    /// Valid until (exclusive), milliseconds.
+    pub until_ms: u64,
+}
+
+impl Consent {
+    /// Does it name this class, with all that holds here?
+    fn names(&self, terms: &Terms, class: Class) -> bool {
+        let within = |within: &Within| within.classes.contains(&class);
+        terms.classes.contains(&class) && self.restricted.within.as_ref().is_none_or(within)
+    }
 }
 
 /// The answer of a consent's policy contract for one class.
@@ -197,7 +227,7 @@ pub(crate) fn decide(request: &Request<'_>, facts: &Facts<'_>, answers: &PolicyA
     let Some(grantee) = grantee(request, facts)? else { return Ok(OWN) };
     let covers = |consent: &Consent| {
         let terms = stands(consent, request, facts)?;
-        match request.classes.iter().find(|class| !terms.classes.contains(class)) {
+        match request.classes.iter().find(|class| !consent.names(terms, **class)) {
             Some(class) => return Err(Denied::ClassNotCovered { class: *class }),
             None if request.classes.is_empty() => return Err(Denied::NoConsent),
             None => {}
@@ -228,7 +258,7 @@ pub(crate) fn widest(
         match stands(consent, request, facts) {
             Ok(terms) => {
                 for class in request.classes {
-                    let decided = if terms.classes.contains(class) {
+                    let decided = if consent.names(terms, *class) {
                         agrees(consent, *class, answers)
                     } else {
                         Err(Denied::ClassNotCovered { class: *class })
@@ -262,7 +292,7 @@ pub(crate) fn questions(request: &Request<'_>, facts: &Facts<'_>) -> Vec<Questio
     let mut questions = Vec::new();
     for consent in named(request, facts, grantee).filter(|consent| consent.grant.policy.is_some()) {
         if let Ok(terms) = stands(consent, request, facts) {
-            let covered = request.classes.iter().filter(|class| terms.classes.contains(class));
+            let covered = request.classes.iter().filter(|class| consent.names(terms, **class));
             questions.extend(covered.map(|class| (consent.id, *class)));
         }
     }
@@ -360,6 +390,17 @@ fn stands<'a>(consent: &'a Consent, request: &Request<'_>, facts: &Facts<'_>) ->
     if now_ms < grant.from_ms {
         return Err(Denied::NotYet { begins_in_s: (grant.from_ms - now_ms).div_ceil(1000) });
     }
+    if consent.restricted.paused {
+        return Err(Denied::ConsentPaused);
+    }
+    if let Some(within) = &consent.restricted.within {
+        if now_ms >= within.until_ms {
+            return Err(Denied::Ended { ended_ago_s: (now_ms - within.until_ms) / 1000 });
+        }
+        if now_ms < within.from_ms {
+            return Err(Denied::NotYet { begins_in_s: (within.from_ms - now_ms).div_ceil(1000) });
+        }
+    }
     // People at the wall see what is now, alarms, and what led to them. The engine reads back by itself.
     let back_ms = now_ms.saturating_sub(request.from_ms);
     let person = matches!(request.reader, Reader::Person { .. });
@@ -381,11 +422,12 @@ fn agrees(consent: &Consent, class: Class, answers: &PolicyAnswers) -> Result<()
 pub(crate) fn telling(why: &Denied) -> (u8, u64) {
     let first = |class: &Class| u64::MAX - u64::from(class.code());
     match why {
-        Denied::PolicySilent => (8, 0),
-        Denied::PolicyRefuses { class } => (7, first(class)),
-        Denied::MonitoringSpan => (6, 0),
-        Denied::ClassNotCovered { class } => (5, first(class)),
-        Denied::TermsDiffer => (4, 0),
+        Denied::PolicySilent => (9, 0),
+        Denied::PolicyRefuses { class } => (8, first(class)),
+        Denied::MonitoringSpan => (7, 0),
+        Denied::ClassNotCovered { class } => (6, first(class)),
+        Denied::TermsDiffer => (5, 0),
+        Denied::ConsentPaused => (4, 0),
         Denied::Withdrawn => (3, 0),
         Denied::Ended { ended_ago_s } => (2, u64::MAX - ended_ago_s),
         Denied::NotYet { begins_in_s } => (1, u64::MAX - begins_in_s),

@@ -3,7 +3,7 @@
 //! opened, and nothing is written as if the other had looked.
 
 use super::grants::GrantRequest;
-use super::policy::{Consent, Reader, may_read_for, purposes};
+use super::policy::{Consent, Reader, Restricted, may_read_for, purposes};
 use super::request::AccessRequest;
 use crate::accounts::Session;
 use crate::clinic::Clinic;
@@ -78,13 +78,13 @@ impl Clinic {
         self.seen_by(&patient, person, classes, None, now_ms)
     }
 
-    /// The same, and as if a consent had been given: at the moment it begins.
+    /// The same, and as if a consent had been given, in the place of another if one is named: at the moment it begins.
     pub(super) fn seen_by(
         &self,
         patient: &Patient,
         person: PersonId,
         classes: &[Class],
-        supposed: Option<&GrantRequest>,
+        supposed: Option<(&GrantRequest, Option<GrantId>)>,
         now_ms: u64,
     ) -> Result<SeenAs, ClinicError> {
         let on_ledger = self.ledger().person(person)?;
@@ -93,8 +93,9 @@ impl Clinic {
         let ours = on_ledger.org == self.org();
         let role = account.as_ref().map_or(on_ledger.role, |account| account.role);
         let reader = Reader::Person { person, role, org: on_ledger.org };
-        let at_ms = supposed.map_or(now_ms, |request| request.from_ms.max(now_ms));
-        let consent = supposed.map(|request| self.as_if_given(patient, request));
+        let at_ms = supposed.map_or(now_ms, |(request, _)| request.from_ms.max(now_ms));
+        let gone = supposed.and_then(|(_, gone)| gone);
+        let consent = supposed.map(|(request, _)| self.as_if_given(patient, request, gone));
         let mut rows: Vec<SeenClass> = classes.iter().map(|class| self.kept_of(patient, *class)).collect();
         let read_for = purposes(role).iter().filter(|purpose| may_read_for(role, **purpose));
         for purpose in read_for.filter(|_| ours) {
@@ -106,7 +107,9 @@ impl Clinic {
             };
             let ask = AccessRequest { reader, patient, purpose: *purpose, classes, from_ms };
             // What is refused opens nothing; why, is the other's business.
-            let Ok(allowed) = self.decide_most_supposing(&ask, consent.as_slice(), at_ms) else { continue };
+            let Ok(allowed) = self.decide_most_supposing(&ask, (consent.as_slice(), gone), at_ms) else {
+                continue;
+            };
             for row in rows.iter_mut().filter(|row| allowed.classes.contains(&row.class)) {
                 if reach > row.reach {
                     (row.reach, row.purpose) = (reach, Some(*purpose));
@@ -117,8 +120,10 @@ impl Clinic {
         Ok(SeenAs { person, name: account.map(|account| account.name), role, ours, classes: rows })
     }
 
-    /// The consent as the ledger would hold it. Its id and its salt decide nothing.
-    fn as_if_given(&self, patient: &Patient, request: &GrantRequest) -> Consent {
+    /// The consent as the ledger would hold it. Its id and its salt decide nothing. It is paused if the one is whose
+    /// place it takes.
+    fn as_if_given(&self, patient: &Patient, request: &GrantRequest, gone: Option<GrantId>) -> Consent {
+        let paused = gone.is_some_and(|gone| self.vault().restriction(gone).paused_since_ms.is_some());
         let terms = Terms { classes: request.classes.clone(), purpose: request.purpose, salt: [0; 32] };
         let grant = Grant {
             patient: patient.person,
@@ -129,7 +134,13 @@ impl Clinic {
             revoked_at_ms: 0,
             policy: None,
         };
-        Consent { id: GrantId([0xff; 32]), grant, terms: Some(terms), withdrawn_here: false }
+        Consent {
+            id: GrantId([0xff; 32]),
+            grant,
+            terms: Some(terms),
+            withdrawn_here: false,
+            restricted: Restricted { paused, within: None },
+        }
     }
 
     /// What there is of a class, by the index: nothing is opened for it.

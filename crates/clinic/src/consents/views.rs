@@ -61,6 +61,10 @@ pub struct GrantView {
     pub block: Option<u64>,
     /// Why the ledger refused it.
     pub refusal: Option<String>,
+    /// Since when the patient has paused it at this organisation, milliseconds.
+    pub paused_since_ms: Option<u64>,
+    /// The consent that takes its place, or took it: until the ledger holds that one, only what both say is opened.
+    pub replaced_by: Option<GrantId>,
     /// Withdrawn, but not on the ledger after [`crate::LATE_BLOCKS`] blocks: others may not know.
     pub late: bool,
     /// True: the hospital's vault keeps the signing key for the patient. Always said on the page.

@@ -30,7 +30,7 @@ impl Clinic {
         self.withdrawals.forget(&settled);
     }
 
-    fn hand_in_withdrawal(&self, grant: GrantId, now_ms: u64) {
+    pub(super) fn hand_in_withdrawal(&self, grant: GrantId, now_ms: u64) {
         let patient = self.vault().terms(grant).and_then(|record| self.vault().patient(record.patient));
         let Some(patient) = patient else { return };
         let digest = self.ledger().revocation_digest(grant);

@@ -25,7 +25,14 @@ fn scene() -> (Ward, PatientId, Gateway) {
 
 fn wish(ward: &Ward, to: &str, classes: &[Class]) -> ConsentWish {
     let until_ms = ward.now_ms + 7 * DAY_MS;
-    ConsentWish { grantee: ward.as_(to).person, classes: classes.to_vec(), from_ms: None, until_ms }
+    ConsentWish {
+        grantee: ward.as_(to).person,
+        classes: classes.to_vec(),
+        from_ms: None,
+        until_ms,
+        replaces: None,
+        answers: None,
+    }
 }
 
 fn preview(ward: &Ward, wish: &ConsentWish) -> Result<ConsentPreview, ClinicError> {

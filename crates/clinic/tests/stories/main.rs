@@ -5,7 +5,9 @@
 
 mod admission;
 mod alarms;
+mod asking;
 mod bundle_size;
+mod changing;
 mod clocks;
 mod consent;
 mod exits;

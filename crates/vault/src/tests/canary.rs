@@ -40,6 +40,21 @@ fn no_name_login_password_or_body_is_readable_in_any_file() {
         password: &password,
     };
     let account = scene.vault.put_account(new).unwrap();
+    let reason = canary("reason");
+    let ask = crate::ConsentAsk {
+        id: scene.vault.random(),
+        clinician: scene.doctor,
+        patient: scene.amira.id,
+        classes: vec![Class::Vitals],
+        reason: reason.clone(),
+        for_ms: 86_400_000,
+        asked_at_ms: NOW_MS,
+        answer: None,
+    };
+    scene.vault.put_ask(ask, NOW_MS).unwrap();
+    scene.vault.put_consent_pause(scene.grant, Some(NOW_MS)).unwrap();
+    scene.vault.put_consent_pause(scene.grant, None).unwrap();
+    plaintexts.push(reason.into_bytes());
     plaintexts.extend([
         account.public_key.to_vec(),
         scene.amira.person.0.to_vec(),

@@ -8,6 +8,7 @@ mod folder;
 mod generation;
 mod pairing;
 mod people;
+mod restrictions;
 
 use crate::*;
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};

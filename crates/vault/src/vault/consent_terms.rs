@@ -115,7 +115,10 @@ impl Vault {
     pub fn put_withdrawal(&self, grant: GrantId) -> Result<(), VaultError> {
         let _changing = self.changing();
         self.books_mut().terms.withdrawn.insert(grant);
-        self.tables.put(&[(Table::Withdrawals, &grant.0, &grant.0)])
+        self.tables.put(&[(Table::Withdrawals, &grant.0, &grant.0)])?;
+        // Only now: what could not be kept is tried again.
+        self.books_mut().restrictions.withdrawn(grant);
+        Ok(())
     }
 
     /// Consents that were withdrawn here.

@@ -1,7 +1,7 @@
 //! The ward with a bed in every state.
 
 use crate::hospital::{CARE, Hospital, PATIENTS, Vitals, wave};
-use clinic::{ChartRequest, LimitsOrder};
+use clinic::{AskForConsent, ChartRequest, LimitsOrder};
 use vitals::alarm::{Condition, Limits, SILENCE_MAX_MS};
 use vitals::command::Outcome;
 use vitals::ids::Class;
@@ -156,6 +156,13 @@ fn looked_at(hospital: &Hospital) {
     for login in ["lee", "kim"] {
         clinic.wall(&hospital.as_(login), now_ms).unwrap();
     }
+    let wanted = AskForConsent {
+        patient: hospital.beds[WELL],
+        classes: vec![CARE[0], CARE[2]],
+        reason: "You slept badly; I want to see how your heart did".into(),
+        for_ms: 7 * 24 * HOUR_MS,
+    };
+    clinic.ask_for_consent(&hospital.as_("kim"), &wanted, now_ms).unwrap();
     let request = ChartRequest {
         patient: hospital.beds[WELL],
         purpose: Purpose::Treatment,
@@ -188,8 +195,13 @@ fn states(hospital: &mut Hospital) {
     let path = |board: usize| format!("/patients/{}", hospital.beds[board]);
     let paths: Vec<String> = (0..PATIENTS.len()).map(path).collect();
     let treatment = hospital.ward.clinic.own_consents(&hospital.as_("amira"), hospital.ward.now_ms).unwrap();
+    let family = treatment.iter().find(|grant| grant.purpose == Purpose::Family).unwrap().grant;
+    hospital.ward.clinic.pause_consent(&hospital.as_("amira"), family, hospital.ward.now_ms).unwrap();
     let treatment = treatment.iter().find(|grant| grant.purpose == Purpose::Treatment).unwrap().grant;
     let watching = hospital.monitoring("amira");
+    let lee = hospital.as_("lee").person;
+    let asks = hospital.ward.clinic.asks_of(&hospital.as_("amira"), hospital.ward.now_ms).unwrap();
+    let asked: String = asks[0].id.iter().map(|byte| format!("{byte:02x}")).collect();
     let newest = hospital.ward.clinic.health(hospital.ward.now_ms).log_size - 1;
     for (name, login, path) in [
         ("sign-in", "", "/sign-in".to_owned()),
@@ -230,6 +242,11 @@ fn states(hospital: &mut Hospital) {
         ("me-watching-ends", PATIENTS[ENDING].0, "/me".into()),
         ("me-withdrawn", PATIENTS[WITHDRAWN].0, "/me".into()),
         ("me-paused", PATIENTS[PAUSED].0, "/me".into()),
+        ("consent-new", "amira", "/me/consents/new".into()),
+        ("consent-asked", "amira", format!("/me/consents/new?ask={asked}")),
+        ("consent-change", "amira", format!("/me/consents/{treatment}/change")),
+        ("seen-as", "amira", format!("/me/seen-by/{lee}")),
+        ("asks", "kim", format!("/asks?patient={}", hospital.beds[WELL])),
         ("revoke-treatment", "amira", format!("/me/consents/{treatment}/revoke")),
         ("revoke-watching", "amira", format!("/me/consents/{watching}/revoke")),
         ("admin", "root", "/admin".into()),

@@ -142,6 +142,7 @@ fn reason(why: &Denied) -> String {
         Denied::SignedOut => "Your session has ended.".into(),
         Denied::LeftAlone => "Nobody has used this page for 15 minutes.".into(),
         Denied::Withdrawn => "The patient has withdrawn the consent.".into(),
+        Denied::ConsentPaused => "The patient has paused the consent.".into(),
         Denied::Ended { .. } => "The patient’s consent has ended.".into(),
         Denied::LedgerStale { .. } | Denied::LedgerDown | Denied::PolicySilent => sentence(&why.to_string()),
         Denied::PolicyRefuses { .. } => "The policy of the patient’s consent no longer agrees.".into(),

@@ -4,8 +4,10 @@ use crate::fields::Fields;
 use crate::format;
 use crate::labels;
 use crate::layout::Layout;
+use crate::time::Moment;
 use askama::Template;
-use clinic::{ConsentWish, GrantField, GrantRefusal};
+use clinic::views::{AskView, GrantState, GrantView};
+use clinic::{AskId, ConsentWish, GrantField, GrantRefusal};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
@@ -15,6 +17,7 @@ use vitals::ledger::Role;
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
+const WEEK_MS: u64 = 7 * DAY_MS;
 /// No zone is further from UTC, minutes.
 const OFFSET_MINUTES_MAX: i64 = 16 * 60;
 
@@ -33,12 +36,27 @@ const LENGTHS: [(&str, &str, &str); 4] = [
     ("stay", "My stay", "30 days at most; take it back when you go home"),
     ("date", "Until a date", "which you choose below; the end of that day"),
 ];
+/// Where a consent is changed: its end stays what it is.
+const LENGTH_SAME: &str = "same";
 /// The one that is chosen unless another is.
 const LENGTH_USUAL: &str = "week";
 
 /// What this form sends. A box that is not ticked sends nothing.
-pub(super) const FIELDS: [&str; 10] =
-    ["who", "other", "vitals?", "environment?", "alarms?", "profile?", "from", "length", "until", "offsets"];
+pub(super) const FIELDS: [&str; 13] = [
+    "who",
+    "other",
+    "vitals?",
+    "environment?",
+    "alarms?",
+    "profile?",
+    "from",
+    "length",
+    "until",
+    "offsets",
+    "ends?",
+    "replaces?",
+    "answers?",
+];
 
 /// Why what was entered is not taken: the part of the form, and a sentence.
 pub(super) struct Problem {
@@ -73,7 +91,7 @@ struct Person {
 struct Choice {
     name: &'static str,
     label: String,
-    hint: &'static str,
+    hint: String,
     chosen: bool,
 }
 
@@ -88,6 +106,12 @@ pub(super) struct ConsentForm {
     from: String,
     lengths: Vec<Choice>,
     until: String,
+    /// When the consent that is changed ends now, milliseconds.
+    ends: String,
+    /// The consent that is changed.
+    replaces: String,
+    /// The request that is answered.
+    answers: String,
     problem: Option<Problem>,
     /// The part that does not fit.
     wrong: &'static str,
@@ -109,24 +133,42 @@ impl ConsentForm {
         let class = |(name, class, hint): (&'static str, Class, &'static str)| Choice {
             name,
             label: format::capital(labels::class(class)),
-            hint,
+            hint: hint.into(),
             chosen: field(name) == YES,
         };
         let chosen = if field("length").is_empty() { LENGTH_USUAL } else { field("length") };
         let length = |(name, label, hint): (&'static str, &'static str, &'static str)| Choice {
             name,
             label: label.into(),
-            hint,
+            hint: hint.into(),
             chosen: name == chosen,
         };
+        let ends: Option<u64> = super::named(field("ends"));
+        let same = ends.map(|ends_ms| Choice {
+            name: LENGTH_SAME,
+            label: "As it is now".into(),
+            hint: format!("until {}", Moment(ends_ms).full()),
+            chosen: chosen == LENGTH_SAME,
+        });
+        let all: Vec<Person> = people.iter().map(person).collect();
+        let listed = all.iter().any(|one| one.chosen);
+        // A change, and an answer, is for whom it is for, whether or not they are in the list.
+        let changes = !field("replaces").is_empty() || !field("answers").is_empty();
+        let shown = all.into_iter().filter(|one| !changes || one.chosen).collect();
+        let other =
+            if changes && !listed && field("other").is_empty() { field("who") } else { field("other") };
+        let other = other.to_owned();
         Self {
             layout,
-            people: people.iter().map(person).collect(),
-            other: field("other").into(),
+            people: shown,
+            other,
             classes: CLASSES.into_iter().map(class).collect(),
             from: field("from").into(),
-            lengths: LENGTHS.into_iter().map(length).collect(),
+            lengths: same.into_iter().chain(LENGTHS.into_iter().map(length)).collect(),
+            ends: field("ends").into(),
             until: field("until").into(),
+            replaces: field("replaces").into(),
+            answers: field("answers").into(),
             wrong: problem.as_ref().map_or("", |problem| match problem.field {
                 GrantField::Grantee => "who",
                 GrantField::Classes => "what",
@@ -148,6 +190,56 @@ pub(super) const YES: &str = "yes";
 /// What is entered at first: what most people mean.
 pub(super) fn usual() -> Fields {
     CLASSES.map(|(name, ..)| (name.to_owned(), YES.to_owned())).into()
+}
+
+/// What is entered at first where a consent is changed: what it says now.
+pub(super) fn of_grant(grant: &GrantView) -> Fields {
+    let ticked = CLASSES.into_iter().filter(|(_, class, _)| grant.classes.contains(class));
+    let mut fields: Fields = ticked.map(|(name, ..)| (name.to_owned(), YES.to_owned())).collect();
+    fields.extend([
+        ("who".to_owned(), grant.person.to_string()),
+        ("length".to_owned(), LENGTH_SAME.to_owned()),
+        ("ends".to_owned(), grant.until_ms.to_string()),
+        ("replaces".to_owned(), grant.grant.to_string()),
+    ]);
+    if grant.state == GrantState::Future {
+        // The day whose midnight it is, wherever that is: no zone is further than half a day from UTC but a few.
+        let near_ms = i64::try_from(grant.from_ms.saturating_add(DAY_MS / 2)).unwrap_or(i64::MAX);
+        let day = Timestamp::from_millisecond(near_ms).map(|at| Offset::UTC.to_datetime(at).date());
+        fields.insert("from".to_owned(), day.map(|day| day.to_string()).unwrap_or_default());
+    }
+    fields
+}
+
+/// What is entered at first where a request is answered: what was asked for, beside what is `held` already.
+pub(super) fn of_ask(ask: &AskView, held: Option<&GrantView>) -> Fields {
+    let holds = |class: &Class| held.is_some_and(|held| held.classes.contains(class));
+    let ticked = CLASSES.into_iter().filter(|(_, class, _)| ask.classes.contains(class) || holds(class));
+    let mut fields: Fields = ticked.map(|(name, ..)| (name.to_owned(), YES.to_owned())).collect();
+    let length = match ask.for_ms {
+        for_ms if for_ms <= DAY_MS => "day",
+        for_ms if for_ms <= WEEK_MS => "week",
+        _ => "stay",
+    };
+    fields.extend([
+        ("who".to_owned(), ask.clinician.to_string()),
+        ("length".to_owned(), length.to_owned()),
+        ("answers".to_owned(), format::hex(&ask.id)),
+    ]);
+    if let Some(held) = held {
+        fields.insert("replaces".to_owned(), held.grant.to_string());
+    }
+    fields
+}
+
+/// The request that a field or an address names, as this site writes it; none for an empty text.
+pub(super) fn ask_id(text: &str) -> Result<Option<AskId>, ()> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut id = AskId::default();
+    hex::decode_to_slice(text, &mut id).map_err(|_| ())?;
+    if format::hex(&id) == text { Ok(Some(id)) } else { Err(()) }
 }
 
 /// The classes that are ticked.
@@ -206,12 +298,23 @@ pub(super) fn wish(fields: &Fields, now_ms: u64) -> Result<ConsentWish, Problem>
     };
     let until_ms = match field("length") {
         "day" => end_of(begins.unwrap_or(today), if begins.is_some() { from_offset } else { offset })?,
-        "week" => begins_ms.saturating_add(7 * DAY_MS),
+        "week" => begins_ms.saturating_add(WEEK_MS),
         "stay" => begins_ms.saturating_add(30 * DAY_MS),
         "date" => end_of(day("until", GrantField::Until)?, until_offset)?,
+        LENGTH_SAME => super::named(field("ends"))
+            .ok_or_else(|| Problem::of(GrantField::Until, "Choose how long it is to last."))?,
         _ => return Err(Problem::of(GrantField::Until, "Choose how long it is to last.")),
     };
-    Ok(ConsentWish { grantee, classes, from_ms, until_ms })
+    let replaces = match field("replaces") {
+        "" => None,
+        id => Some(super::named(id).ok_or_else(|| {
+            Problem::of(GrantField::Grantee, "There is no such consent to change. Begin again on your page.")
+        })?),
+    };
+    let answers = ask_id(field("answers")).map_err(|()| {
+        Problem::of(GrantField::Grantee, "There is no such request to answer. Begin again on your page.")
+    })?;
+    Ok(ConsentWish { grantee, classes, from_ms, until_ms, replaces, answers })
 }
 
 /// How far the viewer's clock is ahead of UTC now, on the first day and on the last, minutes: the page's script

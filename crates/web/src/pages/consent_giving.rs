@@ -8,7 +8,7 @@ use crate::caller::Caller;
 use crate::error::{Answer, Error};
 use crate::fields::Fields;
 use crate::format;
-use crate::forms::Posted;
+use crate::forms::{At, Posted, Query};
 use crate::labels;
 use crate::layout::Layout;
 use crate::refusals::{self, Reason};
@@ -17,8 +17,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use clinic::views::ConsentPreview;
+use clinic::views::{AskState, AskView, ConsentPreview, GrantState, GrantView};
 use clinic::{ClinicError, ConsentWish};
+use vitals::GrantId;
 use vitals::ids::{Class, Hash};
 use vitals::ledger::Purpose;
 
@@ -40,6 +41,8 @@ struct PreviewPage {
     until: Moment,
     /// What is not opened.
     closed: String,
+    /// Does it take the place of another one?
+    changes: bool,
     table: SeenTable,
     fields: Vec<(String, String)>,
 }
@@ -67,10 +70,16 @@ impl PreviewPage {
             from: wish.from_ms.map(Moment),
             until: Moment(request.until_ms),
             closed: labels::classes(&closed),
+            changes: wish.replaces.is_some(),
             table: seen_as::table(before, Some(after)),
             fields: kept.map(|(name, value)| (name.clone(), value.clone())).chain(signed).collect(),
         }
     }
+}
+
+/// Is it a consent to a person, and on the ledger? Before that it is not changed.
+pub(super) fn is_changeable(grant: &GrantView) -> bool {
+    grant.purpose != Purpose::Monitoring && matches!(grant.state, GrantState::Live | GrantState::Future)
 }
 
 /// For what, to stand after what may be seen of the reader's own record.
@@ -93,9 +102,35 @@ async fn form(app: &App, caller: &Caller, entered: &Fields, problem: Option<Prob
     Ok(response)
 }
 
-/// `GET /me/consents/new`.
-pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
-    form(&app, &caller, &consent_form::usual(), None).await
+/// `GET /me/consents/new`: empty, or filled with what a request asks for.
+pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -> Answer {
+    let session = caller.session.clone();
+    let (asks, own) = app
+        .ask(move |clinic, now_ms| {
+            Ok((clinic.asks_of(&session, now_ms)?, clinic.own_consents(&session, now_ms)?))
+        })
+        .await?;
+    let entered = match consent_form::ask_id(query.field("ask")) {
+        Ok(None) => consent_form::usual(),
+        Ok(Some(id)) => {
+            let open = |ask: &&AskView| ask.id == id && ask.state == AskState::Open;
+            let ask = asks.iter().find(open).ok_or_else(Error::not_found)?;
+            // Who has a consent already is given more by changing that one.
+            let held = own.iter().find(|one| one.person == ask.clinician && is_changeable(one));
+            consent_form::of_ask(ask, held)
+        }
+        Err(()) => return Err(Error::not_found()),
+    };
+    form(&app, &caller, &entered, None).await
+}
+
+/// `GET /me/consents/{grant}/change`: the form with what a consent says now.
+pub(crate) async fn change(State(app): State<App>, At(grant): At<String>, caller: Caller) -> Answer {
+    let session = caller.session.clone();
+    let own: Vec<GrantView> = app.ask(move |clinic, now_ms| clinic.own_consents(&session, now_ms)).await?;
+    let id: GrantId = super::named(&grant).ok_or_else(Error::not_found)?;
+    let found = own.iter().find(|one| one.grant == id && is_changeable(one)).ok_or_else(Error::not_found)?;
+    form(&app, &caller, &consent_form::of_grant(found), None).await
 }
 
 /// `POST /me/consents/preview`: what the form would mean, or the form again with what does not fit. Signs nothing.
@@ -146,6 +181,11 @@ fn signed(fields: &Fields) -> Option<(ConsentWish, Hash)> {
         classes,
         from_ms,
         until_ms: super::named(field("until_ms"))?,
+        replaces: match field("replaces") {
+            "" => None,
+            id => Some(super::named(id)?),
+        },
+        answers: consent_form::ask_id(field("answers")).ok()?,
     };
     Some((wish, once))
 }
@@ -161,13 +201,18 @@ pub(crate) async fn give(State(app): State<App>, posted: Posted) -> Answer {
         let message = Error::wrong("This is not the consent that was shown. Nothing was given.");
         return Err(message.back("/me/consents/new", "To the form"));
     };
+    let changes = wish.replaces.is_some();
     let answer = app.run(move |clinic, now_ms| clinic.give_consent(&session, &wish, once, now_ms)).await?;
     match answer {
         // What was shown does not fit any more: the page was open for too long, or another page was quicker.
         Err(ClinicError::Grant(why)) => form(&app, caller, &posted.fields, Some(why.into())).await,
         answer => {
             let given = answer?;
-            let word = if given.again { "again" } else { "given" };
+            let word = match (given.again, changes) {
+                (true, _) => "again",
+                (false, true) => "changed",
+                (false, false) => "given",
+            };
             let address = format!("/me?{word}={}#consent-{}", caller.done(&app), given.grant);
             Ok(Redirect::to(&address).into_response())
         }

@@ -1,8 +1,9 @@
 //! The patient's own page: values in sentences, who read them, and what they allow.
 
 use super::alarm_card::AlarmCard;
+use super::asks::OwnAsk;
 use super::bed::{BedView, Cell, ProofMark, Spark, spark};
-use super::consent_giving;
+use super::consent_lines::ConsentLine;
 use super::monitoring_consent::WatchCard;
 use super::patient_status::Status;
 use crate::app::App;
@@ -17,7 +18,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
 use clinic::ACCESS_SHOWN_MAX;
-use clinic::views::{AccessView, GrantState, GrantView, OwnPage, Tile};
+use clinic::views::{AccessView, GrantState, OwnPage, Tile};
 use vitals::alarm::Limits;
 use vitals::ledger::{Purpose, Role};
 use vitals::{Metric, PersonId};
@@ -66,25 +67,15 @@ struct AccessLine {
     proof: ProofMark,
 }
 
-struct ConsentLine {
-    grant: String,
-    person: String,
-    /// A person's, not the ward's.
-    personal: bool,
-    grantee: String,
-    sentence: String,
-    state: String,
-    live: bool,
-    vault_kept: bool,
-    late: bool,
-}
-
 #[derive(Template)]
 #[template(path = "pages/me.html")]
 struct MePage {
     layout: Layout,
     now: MeNowPart,
     saved: Option<&'static str>,
+    /// Who asks for a consent: those that are to be answered, and the others.
+    asks: Vec<OwnAsk>,
+    answered: Vec<OwnAsk>,
     watch: WatchCard,
     access: Vec<AccessLine>,
     more: usize,
@@ -270,59 +261,6 @@ fn access_line(entry: &AccessView, own: PersonId) -> AccessLine {
     }
 }
 
-fn consent_line(grant: &GrantView) -> ConsentLine {
-    let until = Moment(grant.until_ms);
-    let verb = match grant.state {
-        GrantState::Live | GrantState::Unknown => "may see",
-        GrantState::Pending | GrantState::Future => "will be able to see",
-        GrantState::Refused | GrantState::NotArrived => "may not see",
-        GrantState::Ended | GrantState::Withdrawn => "could see",
-    };
-    // Of a consent that did not arrive only the terms are known.
-    let until = match grant.until_ms {
-        0 => String::new(),
-        _ => format!(" until {}", until.date()),
-    };
-    ConsentLine {
-        grant: grant.grant.to_string(),
-        grantee: format::capital(&grant.grantee),
-        person: grant.person.to_string(),
-        personal: grant.purpose != Purpose::Monitoring,
-        sentence: format!(
-            "{verb} your {} {}{until}.",
-            labels::classes(&grant.classes),
-            consent_giving::purpose(grant.purpose),
-        ),
-        state: match (grant.state, grant.block) {
-            (GrantState::Pending, _) => {
-                "Given here, and being confirmed by the ledger: it opens nothing yet".into()
-            }
-            (GrantState::Future, Some(block)) => format!(
-                "Confirmed by the ledger in block {block}; begins on {}",
-                Moment(grant.from_ms).date()
-            ),
-            (GrantState::Future, None) => format!("Begins on {}", Moment(grant.from_ms).date()),
-            (GrantState::Live, Some(block)) => {
-                format!("In force since {}, block {block} of the ledger", Moment(grant.from_ms).date())
-            }
-            (GrantState::Live, None) => format!("In force since {}", Moment(grant.from_ms).date()),
-            (GrantState::Ended, _) => "Has ended".into(),
-            (GrantState::Withdrawn, _) => "Withdrawn by you".into(),
-            (GrantState::Refused, _) => format!(
-                "The ledger refused it, and it opens nothing: {}",
-                grant.refusal.as_deref().unwrap_or("no reason is known")
-            ),
-            (GrantState::NotArrived, _) => {
-                "It has not reached the ledger and opens nothing: give it again if you still want it".into()
-            }
-            (GrantState::Unknown, _) => "The ledger does not answer: where it stands is not known now".into(),
-        },
-        live: grant.state.is_open(),
-        late: grant.late,
-        vault_kept: grant.vault_kept,
-    }
-}
-
 fn device(own: &OwnPage, watched: bool, now_ms: u64) -> String {
     if !watched {
         return "Your bedside device is paired. What it sends is sealed and kept, but nobody looks at it now.".into();
@@ -345,12 +283,12 @@ fn device(own: &OwnPage, watched: bool, now_ms: u64) -> String {
 /// `/me`: the own record. A caller who has none finds nothing here.
 pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -> Answer {
     let session = caller.session.clone();
-    let own = app
+    let (own, asks) = app
         .ask(move |clinic, now_ms| {
             let own = clinic.own_page(&session, now_ms)?;
             // Somebody is looking: the live stream of this page may go on.
             clinic.record_opened(&session, own.now.patient, now_ms)?;
-            Ok(own)
+            Ok((own, clinic.asks_of(&session, now_ms)?))
         })
         .await?;
     let now_ms = app.now_ms();
@@ -376,6 +314,16 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
     let revoked = done("revoked");
     let saved = if done("given") {
         Some("Your consent is given. The ledger is confirming it; below you see how far it is.")
+    } else if done("changed") {
+        Some(
+            "Your consent is changed. Until the ledger has confirmed it, only what the old and the new one both say can be seen.",
+        )
+    } else if done("paused") {
+        Some("Paused at this hospital: nobody can open anything under that consent until you resume it.")
+    } else if done("resumed") {
+        Some("Resumed: what that consent says can be seen again.")
+    } else if done("refused") {
+        Some("Your answer is no. The one who asked sees it, and can open nothing more than before.")
     } else if done("again") {
         Some("This consent was given before. It stands below; nothing was given a second time.")
     } else if revoked && !watch.on {
@@ -388,19 +336,22 @@ pub(crate) async fn page(State(app): State<App>, query: Query, caller: Caller) -
         done("watched")
             .then_some("Your consent is given. Watching begins, or goes on, as soon as it has arrived.")
     };
+    let (asks, answered): (Vec<OwnAsk>, Vec<OwnAsk>) = asks.iter().map(OwnAsk::of).partition(|ask| ask.open);
     let mut layout = Layout::of(&app, &caller, "/me").live(crate::live_topics::OWN.into());
     layout.path = "/me".into();
     Ok(app.render(&MePage {
         layout,
         now,
         saved,
+        asks,
+        answered,
         watch,
         together: access.iter().any(|line| line.times > 1),
         older: all && own.access.len() >= ACCESS_SHOWN_MAX,
         access,
         more,
         confirming: own.grants.iter().any(|grant| grant.state == GrantState::Pending),
-        consents: own.grants.iter().map(consent_line).collect(),
+        consents: own.grants.iter().map(ConsentLine::of).collect(),
         device: device(&own, watch_on, now_ms),
         genesis: app.clinic().genesis().to_string(),
     }))

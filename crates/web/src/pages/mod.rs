@@ -3,9 +3,12 @@
 pub(crate) mod admin;
 pub(crate) mod alarm_card;
 pub(crate) mod alarms;
+pub(crate) mod asks;
 pub(crate) mod bed;
 pub(crate) mod consent_form;
 pub(crate) mod consent_giving;
+pub(crate) mod consent_lines;
+pub(crate) mod consent_pauses;
 pub(crate) mod gateways;
 pub(crate) mod history;
 pub(crate) mod ledger;

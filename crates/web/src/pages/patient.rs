@@ -129,6 +129,7 @@ fn of_consent(why: &Denied) -> bool {
             | Denied::NotYet { .. }
             | Denied::Ended { .. }
             | Denied::Withdrawn
+            | Denied::ConsentPaused
             | Denied::PolicyRefuses { .. }
     )
 }

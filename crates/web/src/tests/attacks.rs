@@ -144,6 +144,8 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
         ["0".repeat(64), grant.to_uppercase(), grant[..63].into(), format!("{grant}00"), amira.clone()];
     let person = scene.ward.as_("lee").person.to_string();
     let people = ["0".repeat(64), "f".repeat(64), person[..63].into(), format!("{person}00"), amira.clone()];
+    let ask = scene.ask.clone();
+    let asks = ["0".repeat(32), ask.to_uppercase(), ask[..31].into(), format!("{ask}00"), grant.clone()];
     let codes = ["+257", "0257", "9999", "65793", "-257", "257.0", "257%20"].map(String::from);
     let heights =
         ["+1", "01", "0x1", "-1", "18446744073709551615", "18446744073709551616", "1%20"].map(String::from);
@@ -155,6 +157,7 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
         for (place, good, wrong) in [
             ("{patient}", amira.as_str(), &patients[..]),
             ("{grant}", grant.as_str(), &grants[..]),
+            ("{ask}", scene.ask.as_str(), &asks[..]),
             ("{person}", person.as_str(), &people[..]),
             ("{condition}", "257", &codes[..]),
             ("{height}", "/1", &heights[..]),
@@ -514,5 +517,10 @@ async fn a_suspended_person_finds_nothing_and_streams_end() {
 fn scene() -> Scene {
     let mut scene = Scene::new();
     scene.beats(1400, 13);
+    let (kim, patient, now_ms) = (scene.ward.as_("kim"), scene.amira, scene.ward.now_ms);
+    let (classes, reason) = (vec![vitals::ids::Class::Vitals], "the night was restless".into());
+    let wanted = clinic::AskForConsent { patient, classes, reason, for_ms: 86_400_000 };
+    scene.ward.clinic.ask_for_consent(&kim, &wanted, now_ms).unwrap();
+    scene.ask = hex::encode(scene.ward.clinic.asks_by(&kim, now_ms).unwrap()[0].id);
     scene
 }

@@ -78,6 +78,16 @@ const GOOD_CONSENT: &[(&str, &str)] = &[
     ("until_ms", "1795853600000"),
     ("once", "2222222222222222222222222222222222222222222222222222222222222222"),
 ];
+/// A request to a patient; whether there is one is never told.
+const GOOD_ASK: &[(&str, &str)] = &[
+    ("patient", "00112233445566778899aabbccddeeff"),
+    ("vitals", "yes"),
+    ("environment", "yes"),
+    ("alarms", "yes"),
+    ("profile", "yes"),
+    ("reason", "the night was restless"),
+    ("days", "7"),
+];
 /// As many of them stand on the first of the two forms.
 const GOOD_CONSENT_ENTERED: usize = 10;
 const GOOD_CONSENT_OPTIONAL: &[&str] = &["vitals", "environment", "alarms", "profile"];
@@ -167,7 +177,7 @@ fn listed() -> Vec<Route> {
         post("/patients/{patient}/unwatched", "lee", &["lee", "kim"], &[("reason", "Went home")], &[]),
         asked(get("/me", "amira", &["amira", "bela"])),
         get("/me/record", "amira", &["amira", "bela"]),
-        get("/me/consents/new", "amira", &["amira", "bela"]),
+        asked(get("/me/consents/new", "amira", &["amira", "bela"])),
         post(
             "/me/consents/preview",
             "amira",
@@ -176,6 +186,12 @@ fn listed() -> Vec<Route> {
             GOOD_CONSENT_OPTIONAL,
         ),
         post("/me/consents", "amira", &["amira", "bela"], GOOD_CONSENT, GOOD_CONSENT_OPTIONAL),
+        get("/me/consents/{grant}/change", "amira", &["amira"]),
+        post("/me/consents/{grant}/pause", "amira", &["amira"], &[], &[]),
+        post("/me/consents/{grant}/resume", "amira", &["amira"], &[], &[]),
+        post("/me/asks/{ask}/refuse", "amira", &["amira"], &[], &[]),
+        asked(get("/asks", "lee", &["lee", "kim"])),
+        post("/asks", "lee", &["lee", "kim"], GOOD_ASK, &["vitals", "environment", "alarms", "profile"]),
         get("/me/seen-by/{person}", "amira", &["amira", "bela"]),
         get("/me/consents/{grant}/revoke", "amira", &["amira"]),
         post("/me/consents/{grant}/revoke", "amira", &["amira"], &[("confirm", "yes")], &[]),
@@ -209,6 +225,7 @@ impl Route {
             .replace("{patient}", &scene.amira.to_string())
             .replace("{grant}", &scene.consent.to_string())
             .replace("{person}", &scene.ward.as_("lee").person.to_string())
+            .replace("{ask}", &scene.ask)
             .replace("{condition}", "257")
             .replace("{gateway}", &scene.gateway.id().to_string())
             .replace("{proposal}", "1")

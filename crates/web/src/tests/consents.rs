@@ -32,12 +32,12 @@ fn form(scene: &Scene, other: &[(&str, &str)]) -> Vec<(String, String)> {
     fields
 }
 
-fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
+pub(super) fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
     fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 /// What the second form of a page hands back.
-fn hidden(page: &str) -> Vec<(String, String)> {
+pub(super) fn hidden(page: &str) -> Vec<(String, String)> {
     let from = page.find("action=\"/me/consents\"").unwrap();
     let form = &page[from..from + page[from..].find("</form>").unwrap()];
     let value = |tag: &str, name: &str| {

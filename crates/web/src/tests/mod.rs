@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access_log;
+mod asks;
 mod attacks;
 mod attempts;
 mod connections;
+mod consent_changes;
 mod consents;
 mod errors;
 mod files;

@@ -25,6 +25,8 @@ pub(crate) struct Scene {
     pub(crate) amira: PatientId,
     pub(crate) bela: PatientId,
     pub(crate) consent: GrantId,
+    /// What Dr Kim asked Amira for, if so.
+    pub(crate) ask: String,
     pub(crate) gateway: Gateway,
     pub(crate) app: App,
     router: Router,
@@ -63,7 +65,7 @@ impl Scene {
         };
         let tokens = CALLERS.into_iter().filter(|login| !login.is_empty()).map(sign_in).collect();
         let router = web::router(app.clone());
-        Self { ward, amira, bela, consent, gateway, app, router, now, tokens }
+        Self { ward, amira, bela, consent, ask: String::new(), gateway, app, router, now, tokens }
     }
 
     /// Everybody's session is over after a leap of the clock.

@@ -24,7 +24,13 @@ fn consent(grantee: PersonId, purpose: Purpose, classes: &[Class]) -> Consent {
         revoked_at_ms: 0,
         policy: None,
     };
-    Consent { id: GrantId([8; 32]), grant, terms: Some(terms), withdrawn_here: false }
+    Consent {
+        id: GrantId([8; 32]),
+        grant,
+        terms: Some(terms),
+        withdrawn_here: false,
+        restricted: Restricted::default(),
+    }
 }
 
 fn lee(org: OrgId) -> (Reader, Person) {
@@ -48,6 +54,29 @@ fn asked(consents: &[Consent], classes: &[Class], age_ms: u64) -> Decision {
     let (reader, person) = lee(HOME);
     let request = Request { reader, patient: AMIRA, purpose: Purpose::Treatment, classes, from_ms: 0 };
     given(&request, Some(&person), consents, age_ms)
+}
+
+#[test]
+fn a_restriction_takes_away_and_never_adds() {
+    let both = [Class::Vitals, Class::Alarms];
+    let whole = consent(DR_LEE, Purpose::Treatment, &both);
+    assert!(asked(std::slice::from_ref(&whole), &both, 0).is_ok());
+    let paused = Consent { restricted: Restricted { paused: true, within: None }, ..whole.clone() };
+    assert_eq!(asked(std::slice::from_ref(&paused), &[Class::Vitals], 0), Err(Denied::ConsentPaused));
+    assert!(asked(&[paused, whole.clone()], &[Class::Vitals], 0).is_ok(), "another one is not paused");
+    let within = |classes: &[Class], from_ms, until_ms| {
+        let within = Some(Within { classes: classes.to_vec(), from_ms, until_ms });
+        [Consent { restricted: Restricted { paused: false, within }, ..whole.clone() }]
+    };
+    let narrower = within(&[Class::Vitals, Class::Profile], NOW - 10, NOW + 10);
+    assert!(asked(&narrower, &[Class::Vitals], 0).is_ok());
+    for class in [Class::Alarms, Class::Profile] {
+        assert_eq!(asked(&narrower, &[class], 0), Err(Denied::ClassNotCovered { class }), "both must say it");
+    }
+    let over = within(&both, NOW - 10, NOW);
+    assert_eq!(asked(&over, &[Class::Vitals], 0), Err(Denied::Ended { ended_ago_s: 0 }));
+    let later = within(&both, NOW + 5, NOW + 10);
+    assert_eq!(asked(&later, &[Class::Vitals], 0), Err(Denied::NotYet { begins_in_s: 1 }));
 }
 
 #[test]
