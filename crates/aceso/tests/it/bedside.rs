@@ -2,7 +2,7 @@
 //! board behind a real gateway; with the gateway off and back, and with the captured commands replayed.
 
 use crate::crash::roles::Role;
-use crate::support::{Folder, said, ward};
+use crate::support::{Folder, pause, said, ward};
 use link::{Bounds, Busy, Endpoint, Ingress, Registry, Reply, Sessions, tls};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,12 +21,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Waits until `look` gives something.
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let (_keep, nothing) = std::sync::mpsc::channel::<()>();
     for _ in 0..WITHIN.as_millis() / LOOK_EVERY.as_millis() {
         if let Some(found) = look() {
             return found;
         }
-        let _ = nothing.recv_timeout(LOOK_EVERY);
+        pause(LOOK_EVERY);
     }
     panic!("never: {what}");
 }
@@ -259,9 +258,8 @@ fn what_is_done_on_the_page_is_heard_at_the_bed_and_a_captured_command_is_not() 
     until("the LCD", || board.says("new limits"));
     until("a pulse", || board.says("1").filter(|()| board.says("-- bpm").is_none()));
     // Longer than it would take to ring by the limits from before.
-    let (_keep, nothing) = std::sync::mpsc::channel::<()>();
     for _ in 0..Duration::from_secs(14).as_millis() / LOOK_EVERY.as_millis() {
-        let _ = nothing.recv_timeout(LOOK_EVERY);
+        pause(LOOK_EVERY);
         assert!(board.sounds(None).is_some(), "it is within the new limits: {}", board.look());
     }
 

@@ -1,7 +1,7 @@
 //! No name and no plaintext reaches a disk, a log or a metric.
 
 use crate::record;
-use crate::support::{Folder, files, get, stdout, ward_binary};
+use crate::support::{Folder, files, get, pause, stdout, ward_binary};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
@@ -77,7 +77,6 @@ fn readable(folder: &Path, secrets: &HashSet<Window>) -> Vec<String> {
 
 /// The metrics once the ward has an alarm and enough readings on record: a busy machine takes longer.
 fn when_there_is_something_to_find(address: &str) -> String {
-    let (_nobody, nothing) = std::sync::mpsc::channel::<()>();
     let mut metrics = String::new();
     for _ in 0..LOOKS_MAX {
         metrics = get(address, "/metrics");
@@ -90,7 +89,7 @@ fn when_there_is_something_to_find(address: &str) -> String {
         if rings && value("aceso_log_size") >= Some(LOG_SIZE_MIN) {
             return metrics;
         }
-        let _ = nothing.recv_timeout(LOOK_EVERY);
+        pause(LOOK_EVERY);
     }
     panic!("no alarm, or a log of fewer than {LOG_SIZE_MIN} envelopes: {metrics}");
 }

@@ -2,8 +2,8 @@
 
 use crate::crash::operator_client::OperatorClient;
 use crate::crash::roles::Role;
-use crate::operator::{done, pause, refused};
-use crate::support::{BINARY, Folder, aceso, get};
+use crate::operator::{done, refused};
+use crate::support::{BINARY, Folder, aceso, get, pause};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;

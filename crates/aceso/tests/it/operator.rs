@@ -1,7 +1,7 @@
 //! The life of an operator, told with nothing but the commands of `docs/operate.md` against running nodes.
 
 use crate::crash::roles::Role;
-use crate::support::{Folder, aceso, files};
+use crate::support::{Folder, aceso, files, pause};
 use serde_json::Value;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -14,12 +14,6 @@ const LOOKS_MAX: u32 = 300;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(300);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
-
-/// Lets a moment pass: other processes work meanwhile.
-pub(crate) fn pause(time: Duration) {
-    let (_keep, nothing) = std::sync::mpsc::channel::<()>();
-    let _ = nothing.recv_timeout(time);
-}
 
 /// What a command printed; a refusal fails the test.
 pub(crate) fn done(output: &Output) -> String {

@@ -5,6 +5,7 @@ use std::io::{PipeWriter, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 /// A ward's files, gone when the test ends.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -68,6 +69,12 @@ pub(crate) fn ward(folder: &Folder, options: &[&str]) -> Output {
 /// A pipe that nobody reads, as behind `| head -1`.
 pub(crate) fn nobody_reads() -> PipeWriter {
     std::io::pipe().unwrap().1
+}
+
+/// Lets a moment pass: other processes work meanwhile.
+pub(crate) fn pause(time: Duration) {
+    let (_keep, nothing) = std::sync::mpsc::channel::<()>();
+    let _ = nothing.recv_timeout(time);
 }
 
 /// What a page answers, with its head.

@@ -62,11 +62,7 @@ pub struct Session {
     pub until_ms: u64,
 }
 
-impl core::fmt::Debug for Session {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Session")
-    }
-}
+silent_debug!(Session);
 
 /// One open session.
 struct OpenSession {

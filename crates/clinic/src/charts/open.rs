@@ -5,7 +5,7 @@ use super::views::{AccessView, AlarmMark, AlarmSource, Chart, Gap, LimitsMark, P
 use crate::accounts::Session;
 use crate::anchoring::EnvelopeRef;
 use crate::clinic::Clinic;
-use crate::consents::{AccessRequest, Allowed};
+use crate::consents::{AccessRequest, Allowed, each_once};
 use crate::errors::{ClinicError, Denied};
 use crate::monitoring::LiveEvent;
 use crate::monitoring::views::{Tile, ValueNow};
@@ -61,9 +61,7 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<Chart, ClinicError> {
         self.require_reader(session, now_ms).map_err(|why| self.denied(why))?;
-        let mut classes = request.classes.clone();
-        classes.sort_unstable();
-        classes.dedup();
+        let classes = each_once(&request.classes);
         let (from_ms, until_ms) = request.span_ms;
         if from_ms > until_ms || until_ms - from_ms > SPAN_MAX_MS {
             return Err(self.denied(Denied::Span { max_days: SPAN_MAX_MS / 86_400_000 }));

@@ -2,6 +2,7 @@
 //! clinician may know of them, makes no difference to the one who asks, in words or in time: each request is kept, and
 //! only an answer tells that somebody read it.
 
+use super::request::each_once;
 use crate::accounts::Session;
 use crate::clinic::Clinic;
 use crate::errors::{ClinicError, Denied};
@@ -12,7 +13,7 @@ use vitals::ids::Class;
 use vitals::ledger::Role;
 use vitals::{GrantId, PatientId, PersonId};
 
-silent_debug!(AskView);
+silent_debug!(AskForConsent, AskView);
 
 /// Longest time for which a consent is asked: 30 days. The patient may give it for longer.
 pub const ASK_FOR_MS_MAX: u64 = 30 * 86_400_000;
@@ -30,12 +31,6 @@ pub struct AskForConsent {
     pub reason: String,
     /// For how long, milliseconds.
     pub for_ms: u64,
-}
-
-impl core::fmt::Debug for AskForConsent {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("AskForConsent")
-    }
 }
 
 /// Where a request stands.
@@ -92,9 +87,7 @@ impl Clinic {
     ) -> Result<(), ClinicError> {
         self.require(session, &[Role::Clinician], now_ms).map_err(|why| self.denied(why))?;
         let wrong = |why: &str| Err(ClinicError::Wrong(why.into()));
-        let mut classes = wanted.classes.clone();
-        classes.sort_unstable();
-        classes.dedup();
+        let classes = each_once(&wanted.classes);
         let reason = wanted.reason.trim();
         if classes.is_empty() {
             return wrong("a request must name what you want to see: choose at least one");

@@ -4,6 +4,7 @@
 use super::grant_refusal::{GRANTS_OPEN_MAX, GrantRefusal};
 use super::grants::GrantRequest;
 use super::policy::{may_read_for, purposes};
+use super::request::each_once;
 use super::seen_as::SeenAs;
 use crate::accounts::Session;
 use crate::clinic::Clinic;
@@ -135,7 +136,7 @@ impl Clinic {
         let stands = self.vault().is_withdrawn(record.grant)
             || self.acts.consent_under_way(record.grant).is_some()
             || self.ledger().grant(record.grant)?.is_some();
-        if stands || record.grantee != wish.grantee || record.terms.classes != sorted(&wish.classes) {
+        if stands || record.grantee != wish.grantee || record.terms.classes != each_once(&wish.classes) {
             return Ok(again);
         }
         // Signed and kept, and lost on its way to the ledger: the very same consent once more.
@@ -157,7 +158,7 @@ impl Clinic {
         let request = GrantRequest {
             grantee: wish.grantee,
             purpose,
-            classes: sorted(&wish.classes),
+            classes: each_once(&wish.classes),
             // The ledger's time may be a little behind.
             from_ms: wish.from_ms.unwrap_or_else(|| now_ms.min(self.ledger().tip().time_ms)),
             until_ms: wish.until_ms,
@@ -206,14 +207,6 @@ impl Clinic {
         }
         Ok(self.acts.consent_under_way(grant).map(|message| (message.from_ms, message.until_ms)))
     }
-}
-
-/// Ascending, each once.
-fn sorted(classes: &[Class]) -> Vec<Class> {
-    let mut classes = classes.to_vec();
-    classes.sort_unstable();
-    classes.dedup();
-    classes
 }
 
 /// For what a person of this role is given a consent.

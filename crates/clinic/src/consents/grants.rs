@@ -2,6 +2,7 @@
 
 use super::grant_refusal::GrantRefusal;
 use super::policy::{CLOCK_SLACK_MS, may_read_for};
+use super::request::each_once;
 use super::views::{GrantState, GrantView};
 use crate::accounts::Session;
 use crate::acts::Ticket;
@@ -93,10 +94,8 @@ impl Clinic {
         request: &GrantRequest,
         now_ms: u64,
     ) -> Result<(GrantId, Ticket), ClinicError> {
-        let mut classes = request.classes.clone();
-        classes.sort_unstable();
-        classes.dedup();
-        let terms = Terms { classes, purpose: request.purpose, salt: self.random() };
+        let terms =
+            Terms { classes: each_once(&request.classes), purpose: request.purpose, salt: self.random() };
         self.sign_terms(patient, request, terms, self.random(), None, now_ms)
     }
 

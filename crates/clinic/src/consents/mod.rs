@@ -32,7 +32,7 @@ pub use pausing::PAUSE_MS_MIN;
 pub(crate) use policy_answers::PolicyBook;
 pub use policy_answers::{POLICY_ANSWER_MS_MAX, POLICY_ASKED_EVERY_MS, POLICY_RETRY_MS};
 pub use request::MONITORED;
-pub(crate) use request::{AccessRequest, Allowed};
+pub(crate) use request::{AccessRequest, Allowed, each_once};
 pub use seen_as::{Reach, SeenAs, SeenClass};
 pub use views::{GrantState, GrantView};
 pub use withdrawals::LATE_BLOCKS;

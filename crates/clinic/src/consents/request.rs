@@ -8,6 +8,14 @@ use vitals::ledger::Purpose;
 /// Classes the wall and the alarm engine ask for; they make do with what the patient allows.
 pub const MONITORED: [Class; 4] = [Class::Vitals, Class::Environment, Class::Alarms, Class::Profile];
 
+/// These classes, ascending and each once.
+pub(crate) fn each_once(classes: &[Class]) -> Vec<Class> {
+    let mut classes = classes.to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    classes
+}
+
 /// A permit with the classes it was given for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Allowed {

@@ -1,5 +1,6 @@
 //! The operator API of a node that may be dead at any moment.
 
+use crate::support::pause;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 /// Longest wait for an answer: an act waits for the ledger.
 const ANSWER_WITHIN: Duration = Duration::from_secs(40);
-/// Between two tries.
+/// Between two tries: nobody tells when a killed node listens again.
 const PAUSE: Duration = Duration::from_millis(30);
 /// Tries before giving up: more than a node that is up half of the time needs.
 const TRIES_MAX: u32 = 2_000;
@@ -62,14 +63,8 @@ impl OperatorClient {
                 Ok(said) => return Ok(said),
                 Err(why) => last = why,
             }
-            pause();
+            pause(PAUSE);
         }
         Err(format!("given up after {TRIES_MAX} tries: {last}"))
     }
-}
-
-/// Waits a moment: nobody tells when a killed node listens again.
-fn pause() {
-    let (_keep, nothing) = std::sync::mpsc::channel::<()>();
-    let _ = nothing.recv_timeout(PAUSE);
 }
