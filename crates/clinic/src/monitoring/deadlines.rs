@@ -42,19 +42,21 @@ impl Deadlines {
     }
 }
 
-/// When a bed's resume point is looked at next: so long after that time, by a clock that may be set back. What waits
-/// longest comes first.
+/// When a bed's resume point is looked at next: so long after that time, by a clock that may be set back, and not before
+/// the log is so long that the point may have to move. What waits longest comes first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ResumeLook {
     pub(super) at_ms: u64,
     pub(super) wait_ms: u64,
-    /// The leaf from which on a start would read; none while that was not looked up.
-    pub(super) from: Option<u64>,
+    /// Leaves of the log.
+    pub(super) log_size: u64,
+    /// Envelopes of the bed's alarms with which the point is to be moved; none while that was not looked up.
+    pub(super) move_at: Option<u64>,
 }
 
 impl ResumeLook {
-    pub(super) fn is_due(&self, now_ms: u64) -> bool {
-        now_ms.abs_diff(self.at_ms) >= self.wait_ms
+    pub(super) fn is_due(&self, now_ms: u64, log_size: u64) -> bool {
+        now_ms.abs_diff(self.at_ms) >= self.wait_ms && log_size >= self.log_size
     }
 }
 
@@ -77,5 +79,14 @@ mod tests {
         assert_eq!(deadlines.due(399), Some(vec![one]));
         assert_eq!((deadlines.first_ms(), deadlines.due(398)), (Some(300), None), "the clock went back");
         assert_eq!(deadlines.due(400), Some(vec![one, two]));
+    }
+
+    #[test]
+    fn a_resume_point_is_looked_at_when_time_has_passed_and_the_log_has_grown() {
+        let look = ResumeLook { at_ms: 1_000, wait_ms: 500, log_size: 40, move_at: Some(9) };
+        let due = |now_ms, log_size| look.is_due(now_ms, log_size);
+        assert_eq!([due(1_499, 40), due(1_500, 39), due(1_500, 40)], [false, false, true]);
+        assert!(due(500, 40), "the clock was set back");
+        assert!(ResumeLook::default().is_due(1_000, 0), "nothing was looked at yet");
     }
 }

@@ -80,6 +80,12 @@ impl Store {
         self.state().head(stream)
     }
 
+    /// Envelopes of a stream.
+    #[must_use]
+    pub fn len_of(&self, stream: StreamId) -> u64 {
+        self.state().streams.get(&stream).map_or(0, |index| index.count)
+    }
+
     /// Missing sequence numbers below the highest one, as inclusive ranges; the first `most`, and never
     /// more than [`GAPS_MAX`]. Costs what is told.
     #[must_use]
