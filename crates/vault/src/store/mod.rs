@@ -7,6 +7,7 @@
 
 mod error;
 mod evidence;
+mod frame_offsets;
 mod log_tree;
 mod old_leaves;
 mod packed_entries;

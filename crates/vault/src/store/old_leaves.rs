@@ -24,7 +24,7 @@ impl State {
         let first = self.segments.partition_point(|segment| segment.first_index <= from).saturating_sub(1);
         let mut parts = Vec::new();
         for (number, segment) in (first as u64..).zip(&self.segments[first..]) {
-            let end = (segment.first_index + segment.offsets.len() as u64).min(to);
+            let end = (segment.first_index + segment.frames.len() as u64).min(to);
             if from < end {
                 let skip = (from - segment.first_index) * LEAF_BYTES as u64;
                 let len = usize::try_from(end - from).unwrap_or(0);

@@ -16,29 +16,73 @@ const MORE: u8 = 1 << PART_BITS;
 #[derive(Debug)]
 pub(super) struct Packed(Box<[u8]>);
 
+/// What lies between an entry and the one before it.
+#[derive(Clone, Copy, Default)]
+struct Steps {
+    index: u64,
+    first_ms: u64,
+    /// From its own first to its own last time.
+    span_ms: u64,
+}
+
+/// Goes through entries in their order, on the way in and on the way out.
+#[derive(Default)]
+struct Walk {
+    before: Option<Entry>,
+    /// Zero after the first entry: what lies before it says nothing.
+    steps: Steps,
+}
+
+impl Walk {
+    /// Goes on to the next entry. Kept is how each step differs from the one before it: most streams go on as they
+    /// went.
+    fn put(&mut self, out: &mut Vec<u8>, next: Entry) {
+        let before = self.before.unwrap_or(NOTHING);
+        let steps = Steps {
+            index: next.index.wrapping_sub(before.index),
+            first_ms: next.first_ms.wrapping_sub(before.first_ms),
+            span_ms: next.last_ms.wrapping_sub(next.first_ms),
+        };
+        put(out, steps.index.wrapping_sub(self.steps.index));
+        put(out, steps.first_ms.wrapping_sub(self.steps.first_ms));
+        put(out, steps.span_ms.wrapping_sub(self.steps.span_ms));
+        self.went_on(next, steps);
+    }
+
+    fn take(&mut self, rest: &mut &[u8]) -> Option<Entry> {
+        let before = self.before.unwrap_or(NOTHING);
+        let steps = Steps {
+            index: self.steps.index.wrapping_add(take(rest)?),
+            first_ms: self.steps.first_ms.wrapping_add(take(rest)?),
+            span_ms: self.steps.span_ms.wrapping_add(take(rest)?),
+        };
+        let first_ms = before.first_ms.wrapping_add(steps.first_ms);
+        let index = before.index.wrapping_add(steps.index);
+        let next = Entry { index, first_ms, last_ms: first_ms.wrapping_add(steps.span_ms) };
+        self.went_on(next, steps);
+        Some(next)
+    }
+
+    fn went_on(&mut self, next: Entry, steps: Steps) {
+        self.steps =
+            if self.before.is_some() { steps } else { Steps { span_ms: steps.span_ms, ..Steps::default() } };
+        self.before = Some(next);
+    }
+}
+
 impl Packed {
     pub(super) fn of(entries: impl Iterator<Item = Entry>) -> Self {
-        let mut bytes = Vec::new();
-        let mut before = NOTHING;
+        let (mut bytes, mut walk) = (Vec::new(), Walk::default());
         for entry in entries {
-            put(&mut bytes, entry.index.wrapping_sub(before.index));
-            put(&mut bytes, entry.first_ms.wrapping_sub(before.first_ms));
-            put(&mut bytes, entry.last_ms.wrapping_sub(entry.first_ms));
-            before = entry;
+            walk.put(&mut bytes, entry);
         }
         Self(bytes.into_boxed_slice())
     }
 
     /// The entries in their order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry> {
-        let (mut rest, mut before) = (&*self.0, NOTHING);
-        core::iter::from_fn(move || {
-            let index = before.index.wrapping_add(take(&mut rest)?);
-            let first_ms = before.first_ms.wrapping_add(take(&mut rest)?);
-            let last_ms = first_ms.wrapping_add(take(&mut rest)?);
-            before = Entry { index, first_ms, last_ms };
-            Some(before)
-        })
+        let (mut rest, mut walk) = (&*self.0, Walk::default());
+        core::iter::from_fn(move || walk.take(&mut rest))
     }
 
     #[cfg(test)]

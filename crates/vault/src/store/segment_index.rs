@@ -18,6 +18,7 @@
 //! | 4 | CRC-32C of everything before |
 //! | 32 × envelopes | leaf hashes |
 
+use super::frame_offsets::FrameOffsets;
 use super::log_tree::BLOCK_LEN;
 use super::packed_entries::Entry;
 use super::segment::{FRAME_BYTES, Kind, header_of, take_frame};
@@ -287,7 +288,7 @@ impl State {
     /// The envelopes of the newest segment, in log order.
     fn newest_rows(&self) -> Option<Vec<Row>> {
         let segment = self.segments.last()?;
-        let mut rows = vec![None; segment.offsets.len()];
+        let mut rows = vec![None; segment.frames.len()];
         for (stream, index) in &self.streams {
             for (seq, entry) in index.since(segment.first_index) {
                 let Entry { first_ms, last_ms, .. } = entry;
@@ -305,7 +306,6 @@ impl State {
         if !self.log.push_sealed(&index.roots, &index.rest) {
             return false;
         }
-        let Ok(end) = u32::try_from(bytes) else { return false };
         // Out of the map meanwhile: one look-up per stream instead of one per envelope.
         let mut streams: Vec<(StreamIndex, Option<u64>)> = index
             .streams
@@ -316,22 +316,25 @@ impl State {
                 (stream, before)
             })
             .collect();
-        let mut offsets = Vec::with_capacity(index.rows.len());
+        let mut frames = FrameOffsets::default();
         for (at, (place, row)) in (first_index..).zip(&index.rows) {
             let Some((stream, _)) = streams.get_mut(*place) else { return false };
-            if stream.get(row.seq).is_some() {
+            if stream.get(row.seq).is_some() || !frames.push(row.offset, row.len) {
                 return false;
             }
             stream.insert(row.seq, Entry { index: at, first_ms: row.first_ms, last_ms: row.last_ms });
-            offsets.push(row.offset);
         }
+        if u64::from(frames.end()) != bytes {
+            return false;
+        }
+        frames.shrink();
         for ((id, header), (mut stream, before)) in index.streams.into_iter().zip(streams) {
             if stream.last_seq() != before {
                 stream.last_header = header;
             }
             self.streams.insert(id, stream);
         }
-        self.segments.push(Segment { first_index, root, offsets, end, leaves_at: Some(index.leaves_at) });
+        self.segments.push(Segment { first_index, root, frames, leaves_at: Some(index.leaves_at) });
         true
     }
 }
@@ -355,9 +358,9 @@ pub(super) fn seal(folder: &Folder, file: &dyn DiskFile, genesis: Genesis, state
             tracing::warn!(%why, "A full segment has no index, the next start reads all of it: {why}")
         }
     }
-    // The list grew by doubling, and is complete.
+    // The lists grew by doubling, and are complete.
     if let Some(segment) = state.segments.last_mut() {
-        segment.offsets.shrink_to_fit();
+        segment.frames.shrink();
     }
     state.forget_old_leaves();
 }
@@ -370,7 +373,7 @@ fn write_index(folder: &Folder, file: &dyn DiskFile, genesis: Genesis, state: &S
     let rows = state.newest_rows().ok_or_else(nothing)?;
     let leaves = leaves(file, number, first_index, &rows, state.log.fresh_leaves())?;
     let draft = Draft {
-        span: Span { number, first_index, bytes: u64::from(segment.end), genesis, root },
+        span: Span { number, first_index, bytes: u64::from(segment.frames.end()), genesis, root },
         root: state.log.root(),
         rows: &rows,
         leaves: &leaves,

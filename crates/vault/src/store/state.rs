@@ -1,9 +1,9 @@
 //! What readers of the store see: where each envelope stands, the log's tree and the streams. Only what is
 //! durable.
 
+use super::frame_offsets::FrameOffsets;
 use super::log_tree::Tree;
 use super::packed_entries::Entry;
-use super::segment::{self, FRAME_BYTES};
 use super::stream_index::StreamIndex;
 use super::{FRESH_LEAVES_MIN, Located, STALE_LEAVES_MAX, StreamHead};
 use std::collections::HashMap;
@@ -24,10 +24,7 @@ pub(super) struct Segment {
     pub(super) first_index: u64,
     /// Of the log before the segment.
     pub(super) root: Hash,
-    /// In log order.
-    pub(super) offsets: Vec<u32>,
-    /// Where the next frame will stand.
-    pub(super) end: u32,
+    pub(super) frames: FrameOffsets,
     /// Where its leaves begin in its index file; nothing if it has none.
     pub(super) leaves_at: Option<u64>,
 }
@@ -60,8 +57,8 @@ impl State {
         }
         let index = self.log.push(leaf);
         if let Some(segment) = self.segments.last_mut() {
-            segment.offsets.push(place.offset);
-            segment.end = place.offset + FRAME_LEN + place.len;
+            let stands = segment.frames.push(place.offset, place.len);
+            assert!(stands, "a frame is written where the one before it ends");
         }
         stream.insert(header.seq, Entry { index, first_ms: header.first_ms, last_ms: header.last_ms });
         Some(index)
@@ -89,8 +86,7 @@ impl State {
         self.segments.push(Segment {
             first_index: self.log.size(),
             root: self.log.root(),
-            offsets: Vec::new(),
-            end: segment::HEADER_LEN,
+            frames: FrameOffsets::default(),
             leaves_at: None,
         });
     }
@@ -99,20 +95,14 @@ impl State {
         let number = self.segments.partition_point(|segment| segment.first_index <= index).checked_sub(1)?;
         let segment = &self.segments[number];
         let at = usize::try_from(index - segment.first_index).ok()?;
-        let offset = *segment.offsets.get(at)?;
-        let end = segment.offsets.get(at + 1).copied().unwrap_or(segment.end);
-        let number = u32::try_from(number).ok()?;
-        Some(Place { segment: number, offset, len: end - offset - FRAME_LEN })
+        let (offset, len) = segment.frames.get(at)?;
+        Some(Place { segment: u32::try_from(number).ok()?, offset, len })
     }
 }
 
 pub(super) fn located(seq: u64, entry: Entry) -> Located {
     Located { seq, index: entry.index, first_ms: entry.first_ms, last_ms: entry.last_ms }
 }
-
-/// [`FRAME_BYTES`], where offsets are kept.
-const FRAME_LEN: u32 = 9;
-const _: () = assert!(FRAME_LEN as usize == FRAME_BYTES, "one length, two types");
 
 pub(super) fn place(number: u64, offset: u64, len: usize) -> Place {
     const FITS: &str = "a segment is shorter than 4 GiB and there are fewer than 2^32 of them";

@@ -343,7 +343,7 @@ mod tests {
         });
         let (pages, bytes) = full.fold((0, 0), |(pages, bytes), page| (pages + 1, bytes + page));
         assert_eq!(pages * PAGE_LEN as u64, ENVELOPES);
-        assert!(bytes <= 8 * ENVELOPES, "{bytes} bytes for {ENVELOPES} envelopes");
+        assert!(bytes <= 5 * ENVELOPES, "{bytes} bytes for {ENVELOPES} envelopes");
         assert!((0..ENVELOPES).all(|seq| index.get(seq) == Some(envelope(seq))));
         // Clocks that leap take more and lose nothing.
         let leaping = |seq: u64| match seq % 3 {
