@@ -4,7 +4,7 @@ use crate::{
     Context, NodeClock, Scheme,
     ancestry::{self, AncestryStatus},
     block::Block,
-    block_time::{self, LeadingClock, STILL_BLOCKS, Verdict},
+    block_time::{self, Floor, LeadingClock, STILL_BLOCKS, Verdict},
     machine::StateMachine,
     peer_status::PeerStatusTable,
     schemes::Schemes,
@@ -20,11 +20,7 @@ use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Metrics, Spawner};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
-use std::{
-    future::pending,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{future::pending, sync::Arc, time::Duration};
 use vitals::{ids::Hash, proof::certificate::quorum, proof::header::BlockHeader};
 
 /// Least time between two blocks. Bounds the work of a committee of one, where agreement costs
@@ -44,8 +40,7 @@ pub(crate) struct Builder {
     /// How long the others wait for a leader's block.
     pub(crate) leader_timeout: Duration,
     pub(crate) schemes: Schemes,
-    /// A time that this validator's clock may take nothing back beyond, and until when that holds.
-    pub(crate) floor: (u64, SystemTime),
+    pub(crate) floor: Floor,
     pub(crate) clock: Arc<dyn NodeClock>,
     pub(crate) leading: Arc<Mutex<LeadingClock>>,
     pub(crate) peer_statuses: PeerStatusTable,
@@ -79,10 +74,6 @@ impl Builder {
         }
     }
 
-    fn floor_ms(&self, runtime: &impl Clock) -> u64 {
-        if runtime.current() < self.floor.1 { self.floor.0 } else { 0 }
-    }
-
     /// Waits until the time of a block fits the clocks of this node. False if it never may.
     async fn time_fits(
         &self,
@@ -96,7 +87,7 @@ impl Builder {
         let mut waits = false;
         loop {
             let clocks = [self.clock.now_ms(), self.clock.machine_ms()];
-            let floor_ms = self.floor_ms(runtime);
+            let floor_ms = self.floor.ms(runtime.current());
             let leading_ms = self.leading.lock().read(parent_ms, &clocks, runtime.current());
             match block_time::judge(header.time_ms, parent_ms, stood_still, &clocks, leading_ms, floor_ms) {
                 Verdict::Fits => return true,
@@ -185,7 +176,7 @@ impl<E: Clock + Spawner + Metrics> Application<E> for Builder {
         };
 
         let height = parent.height + 1;
-        let floor_ms = self.floor_ms(&runtime);
+        let floor_ms = self.floor.ms(runtime.current());
         let now_ms =
             block_time::proposers_clock(parent.time_ms, self.clock.now_ms(), self.clock.machine_ms());
         let back = block_time::may_go_back(parent.time_ms, now_ms, floor_ms) && stood_still(ancestors).await;

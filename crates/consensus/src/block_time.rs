@@ -6,7 +6,7 @@
 //! the clocks say.
 
 use std::cmp::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use vitals::held_clock::STEP_MS_MIN;
 
 /// How far ahead of a validator's clock a block's time may be.
@@ -16,16 +16,35 @@ pub(crate) const STILL_BLOCKS: usize = 8;
 /// The time goes back by at most this: a clock further behind is more likely to be the wrong one.
 pub(crate) const BACK_MS_MAX: u64 = 48 * 3_600_000;
 
-/// By this clock: is the parent's time in the future, and may it be taken back? `floor_ms`: see [`floor_at_start`].
+/// By this clock: is the parent's time in the future, and may it be taken back? `floor_ms`: see [`Floor`].
 pub(crate) fn may_go_back(parent_ms: u64, now_ms: u64, floor_ms: u64) -> bool {
     let ahead_ms = parent_ms.saturating_sub(now_ms);
     ahead_ms > AHEAD_MS_MAX && ahead_ms <= BACK_MS_MAX && now_ms >= floor_ms
 }
 
-/// The ledger's time at the start of a process, if its clock was behind it: that clock is likely to have lost its
-/// time. One that agreed with the ledger, or was ahead of it, and was set back since was set right.
-pub(crate) fn floor_at_start(ledger_ms: u64, clock_ms: u64) -> u64 {
-    if ledger_ms > clock_ms.saturating_add(AHEAD_MS_MAX) { ledger_ms } else { 0 }
+/// For this long after its start a validator whose clock was behind the ledger takes the ledger's time back to no
+/// time before its start: it is more likely that its own clock has lost its time and is yet to get it.
+const FLOOR_FOR: Duration = Duration::from_secs(3600);
+
+/// Below which time a validator takes nothing back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Floor {
+    ms: u64,
+    /// By a clock that nobody sets.
+    until: SystemTime,
+}
+
+impl Floor {
+    /// The ledger's time at the start of a process, if its clock was behind it: that clock is likely to have lost its
+    /// time. One that agreed with the ledger, or was ahead of it, and was set back since was set right.
+    pub(crate) fn at_start(ledger_ms: u64, clock_ms: u64, now: SystemTime) -> Self {
+        let ms = if ledger_ms > clock_ms.saturating_add(AHEAD_MS_MAX) { ledger_ms } else { 0 };
+        Self { ms, until: now + FLOOR_FOR }
+    }
+
+    pub(crate) fn ms(&self, now: SystemTime) -> u64 {
+        if now < self.until { self.ms } else { 0 }
+    }
 }
 
 /// The time of a new block. `back`: it may be taken back ([`may_go_back`]), and the last [`STILL_BLOCKS`] blocks have
@@ -108,7 +127,6 @@ pub(crate) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const NOW: u64 = 1_000_000;
     const HOUR: u64 = 3_600_000;
@@ -132,9 +150,20 @@ mod tests {
 
     #[test]
     fn only_a_clock_that_started_behind_the_ledger_may_have_lost_its_time() {
-        assert_eq!(floor_at_start(NOW, NOW - HOUR / 4), NOW);
-        assert_eq!(floor_at_start(NOW, NOW - AHEAD_MS_MAX), 0);
-        assert_eq!(floor_at_start(NOW, NOW + HOUR), 0, "it founded or followed the ledger an hour ahead");
+        let floor =
+            |clock_ms| Floor::at_start(NOW, clock_ms, SystemTime::UNIX_EPOCH).ms(SystemTime::UNIX_EPOCH);
+        assert_eq!(floor(NOW - HOUR / 4), NOW);
+        assert_eq!(floor(NOW - AHEAD_MS_MAX), 0);
+        assert_eq!(floor(NOW + HOUR), 0, "it founded or followed the ledger an hour ahead");
+    }
+
+    #[test]
+    fn an_hour_after_its_start_a_clock_that_is_still_behind_is_believed() {
+        let floor = Floor::at_start(NOW + 2 * HOUR, NOW, SystemTime::UNIX_EPOCH);
+        let after = |ms| floor.ms(SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
+        assert_eq!((after(HOUR - 1), after(HOUR)), (NOW + 2 * HOUR, 0));
+        let goes_back = |ms| may_go_back(NOW + 2 * HOUR, NOW + ms, after(ms));
+        assert!(!goes_back(HOUR - 1) && goes_back(HOUR));
     }
 
     #[test]

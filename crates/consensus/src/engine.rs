@@ -16,7 +16,7 @@ use crate::{
     Digest, NodeClock, PrivateKey, PublicKey, Scheme,
     application::Builder,
     block::Block,
-    block_time,
+    block_time::Floor,
     certificate::{to_certificate, to_finalization},
     gossip,
     machine::{NotCommitted, SnapshotBase, StateMachine},
@@ -168,10 +168,6 @@ const CACHED_VIEWS: u64 = 16;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_RETRY: Duration = Duration::from_millis(100);
 
-/// For this long after its start a validator whose clock was behind the ledger takes the ledger's time back to no
-/// time before its start: it is more likely that its own clock has lost its time and is yet to get it.
-const FLOOR_FOR: Duration = Duration::from_secs(3600);
-
 /// Runs one validator until it breaks. `ready` is called once it takes part.
 ///
 /// Every deadline is on the runtime's clock, which must be monotonic; `clock` gives blocks their times.
@@ -286,10 +282,7 @@ async fn start<P: Platform>(
         heartbeat,
         leader_timeout,
         schemes: schemes.clone(),
-        floor: (
-            block_time::floor_at_start(machine.committed_ms(), clock.now_ms()),
-            context.current() + FLOOR_FOR,
-        ),
+        floor: Floor::at_start(machine.committed_ms(), clock.now_ms(), context.current()),
         clock: clock.clone(),
         leading: Arc::default(),
         peer_statuses: peer_statuses.clone(),
