@@ -12,6 +12,8 @@ export ACESO_TOOLS ?= $(HOME)/.cache/aceso/tools
 export PATH := $(ACESO_TOOLS)/bin:$(PATH)
 export ACESO_RECORDINGS ?= $(CURDIR)/testdata/recordings
 WARD_DATA ?= $(CURDIR)/ward-data
+# Further options of `make ward`, for example --http.
+WARD_OPTIONS ?=
 CARGO := cargo
 BINARY := $(CARGO_TARGET_DIR)/release/aceso
 WARD := $(CARGO_TARGET_DIR)/release/aceso-ward
@@ -28,10 +30,10 @@ build:
 ward: build ## Build and run a ward: one node, one gateway, three patients; Ctrl-C stops it.
 	@scripts/fetch-recordings.sh || echo "The ward needs no recording: it goes on without."
 	if [ -f "$(ACESO_RECORDINGS)/data3.csv" ]; then
-	  exec "$(WARD)" --data "$(WARD_DATA)" --recording "$(ACESO_RECORDINGS)/data3.csv"
+	  exec "$(WARD)" --data "$(WARD_DATA)" $(WARD_OPTIONS) --recording "$(ACESO_RECORDINGS)/data3.csv"
 	fi
 	echo "No pulse recording at hand: all three patients are simulated."
-	exec "$(WARD)" --data "$(WARD_DATA)"
+	exec "$(WARD)" --data "$(WARD_DATA)" $(WARD_OPTIONS)
 
 ward-clean: ## Forget the ward's data.
 	rm -rf -- "$(WARD_DATA)"

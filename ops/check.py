@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,8 @@ def healthy(steps):
         f"aceso_log_final{{{NODE}}}": f"10+15x{steps}",
         f"aceso_consent_expiry_timestamp_seconds{{{NODE}}}": constant(30 * DAY_S, steps),
         f"aceso_certificate_expiry_timestamp_seconds{{{NODE}}}": constant(4000 * DAY_S, steps),
+        f"aceso_web_certificate_expiry_timestamp_seconds{{{NODE}}}": constant(80 * DAY_S, steps),
+        f"aceso_web_certificate_refused{{{NODE}}}": constant(0, steps),
         f"process_resident_memory_bytes{{{NODE}}}": constant(200 * 2**20, steps),
         f"process_start_time_seconds{{{NODE}}}": constant(0, steps),
     }
@@ -122,6 +125,11 @@ def cases(steps):
         ("AcesoCertificateEnding", "the certificate has ten days left",
          {f"aceso_certificate_expiry_timestamp_seconds{{{NODE}}}":
           until_then(4000 * DAY_S, constant(10 * DAY_S, steps))}, 90),
+        ("AcesoWebCertificateEnding", "the pages' certificate has ten days left",
+         {f"aceso_web_certificate_expiry_timestamp_seconds{{{NODE}}}":
+          until_then(80 * DAY_S, constant(10 * DAY_S, steps))}, 90),
+        ("AcesoWebCertificateRefused", "a renewed certificate does not match its key",
+         {f"aceso_web_certificate_refused{{{NODE}}}": until_then(0, constant(1, steps))}, 330),
         ("AcesoMemoryGrowing", "memory grows by 200 MiB an hour",
          {f"process_resident_memory_bytes{{{NODE}}}":
           until_then(200 * 2**20, f"{200 * 2**20}+{200 * 2**20 // (HOUR_S // STEP_S)}x{steps}")}, 3 * HOUR_S),
@@ -186,7 +194,7 @@ def check_rules():
     # Series go on until the slowest fault is seen.
     steps = (BEGINS_S + 3 * HOUR_S) // STEP_S + 1
     wrong += [f"{name} fires in a healthy hour, after {at} s" for name, at in quiet.items()]
-    print(f"{'rule':<24} {'fault':<52} fired after")
+    print(f"{'rule':<27} {'fault':<52} fired after")
     tried = set()
     for rule, fault, change, within_s in cases(steps):
         tried.add(rule)
@@ -194,7 +202,7 @@ def check_rules():
         series = {**healthy(steps), **change}
         at = firings(series, [rule], last_s).get(rule)
         after = None if at is None else at - BEGINS_S
-        print(f"{rule:<24} {fault:<52} {'NOT within ' + str(within_s) if after is None else after} s")
+        print(f"{rule:<27} {fault:<52} {'NOT within ' + str(within_s) if after is None else after} s")
         if after is None or after < 0:
             wrong.append(f"{rule} fires {'not' if after is None else 'before'}: {fault}")
     wrong += [f"{name} has no fault here" for name in names if name not in tried]
@@ -241,10 +249,12 @@ def free_port():
 class Prometheus:
     """Debian's Prometheus, scraping and judging once a second."""
 
-    def __init__(self, folder, node):
+    def __init__(self, folder, node, authority):
         self.url = f"http://127.0.0.1:{free_port()}"
         config = (OPS / "prometheus" / "prometheus.yml").read_text()
         config = config.replace("127.0.0.1:8080", node).replace("interval: 15s", "interval: 1s")
+        over_tls = f"job_name: aceso\n    scheme: https\n    tls_config: {{ca_file: {authority}}}\n"
+        config = config.replace("job_name: aceso\n", over_tls)
         (folder / "prometheus.yml").write_text(config)
         (folder / "aceso.rules.yml").write_text(RULES.read_text())
         self.log = (folder / "prometheus.log").open("w")
@@ -288,13 +298,16 @@ class Ward:
             stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.program, self.web, self.gateway = program, None, None
+        # What a browser is told to trust.
+        self.authority = folder / "ward" / "https" / "authority.pem"
         # login -> password
         self.passwords = {}
         for line in self.process.stdout:
             if found := re.match(r"Gateway: .*\(process (\d+)\)", line):
                 self.gateway = int(found[1])
-            if found := re.match(r"Open http://([^/]+)/", line):
+            if found := re.match(r"Open https://([^/]+)/", line):
                 self.web = found[1]
+                self.tls = ssl.create_default_context(cafile=self.authority)
             if found := re.search(r" login (\S+) +password (\S+)$", line):
                 self.passwords[found[1]] = found[2]
             if line.startswith("Ctrl-C"):
@@ -310,8 +323,11 @@ class Ward:
         sys.exit("the ward has no node")
 
     def metrics(self):
-        with urllib.request.urlopen(f"http://{self.web}/metrics", timeout=10) as answer:
+        with self.get("/metrics") as answer:
             return answer.read().decode()
+
+    def get(self, path):
+        return urllib.request.urlopen(f"https://{self.web}{path}", timeout=10, context=self.tls)
 
     def tell(self, order):
         board = str(self.folder / "ward" / "boards" / "control.sock")
@@ -352,7 +368,7 @@ def check_ward(program, faults):
         folder = Path(name)
         ward = Ward(program, folder)
         stop.callback(ward.stop)
-        prometheus = Prometheus(folder, ward.web)
+        prometheus = Prometheus(folder, ward.web, ward.authority)
         stop.callback(prometheus.stop)
 
         def samples(name):

@@ -21,7 +21,6 @@ import threading
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
 from check import Ward
@@ -45,8 +44,8 @@ class Browser:
 
     def ask(self, method, path, form=None):
         """An answer, whose connection is its caller's to close."""
-        line = http.client.HTTPConnection(self.ward.web, timeout=QUIET_S)
-        headers = {"Origin": f"http://{self.ward.web}"}
+        line = http.client.HTTPSConnection(self.ward.web, timeout=QUIET_S, context=self.ward.tls)
+        headers = {"Origin": f"https://{self.ward.web}"}
         if self.cookie:
             headers["Cookie"] = self.cookie
         body = None
@@ -178,7 +177,7 @@ def sample(run, processes, began):
     found = {name: memory(process) for name, process in processes.items()}
     text = run.ward.metrics()
     try:
-        with urllib.request.urlopen(f"http://{run.ward.web}/healthz", timeout=10):
+        with run.ward.get("/healthz"):
             health = 200
     except urllib.error.HTTPError as refused:
         health = refused.code

@@ -22,6 +22,12 @@ for _ in $(seq 1 600); do
 done
 url=$(sed -n 's/^Open \(http[^ ]*\).*/\1/p' "$log")
 [ -n "$url" ] || { cat "$log"; echo "the ward printed no address within 60 s"; exit 1; }
+# The ward is believed by whoever trusts its authority, and by nobody else.
+authority=$data/ward/https/authority.pem
+for protocol in http2 http1.1; do
+  curl --silent --show-error --fail --"$protocol" --cacert "$authority" "${url}healthz" >/dev/null
+done
+if curl --silent "${url}healthz" >/dev/null; then echo "curl believes a ward that it was not told to trust"; exit 1; fi
 node -e '
   const ward = JSON.parse(require("fs").readFileSync(process.argv[1]));
   const of = (role) => ward.logins.find((entry) => entry.role === role);

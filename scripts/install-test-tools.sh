@@ -20,6 +20,7 @@ needed() {
   need python3-venv python3 -c 'import venv, ensurepip'
   need mosquitto-clients has mosquitto_pub mosquitto_sub
   need openssl has openssl
+  need curl has curl
   need rsync has rsync
   need prometheus has prometheus promtool
   if ! has "${CHROMIUM:-chromium}"; then

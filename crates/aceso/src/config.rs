@@ -4,10 +4,12 @@
 mod documented;
 mod network;
 mod secret;
+mod web_tls;
 
 pub(crate) use network::ChainConfig;
 pub(crate) use operator::{check_address, parse_key as key};
 pub(crate) use secret::read_secret;
+pub(crate) use web_tls::WebTlsConfig;
 
 use anyhow::{Context, Result};
 use documented::{CHAIN_TOML, GATEWAY_TOML, NODE_TOML};
@@ -36,6 +38,9 @@ pub(crate) struct NodeConfig {
     pub(crate) name: String,
     #[serde(default = "any_port")]
     pub(crate) web: SocketAddr,
+    /// TLS of the pages; without it they are served as plain HTTP, on this machine only.
+    #[serde(default)]
+    pub(crate) web_tls: Option<WebTlsConfig>,
     #[serde(default)]
     pub(crate) web_behind_proxy: bool,
     #[serde(default = "any_port")]
@@ -195,9 +200,13 @@ fn parse_node(text: &str) -> Result<(NodeConfig, Option<&'static str>)> {
 
 fn check_node(config: &NodeConfig) -> Result<()> {
     anyhow::ensure!(
-        config.web.ip().is_loopback(),
-        "web = \"{}\" is not a loopback address; pages are served without TLS, so put a TLS terminator in front and bind to 127.0.0.1",
+        config.web.ip().is_loopback() || config.web_tls.is_some(),
+        "web = \"{}\" is not a loopback address, and pages are served without TLS: name certificate and key with web_tls, or put a TLS terminator in front and bind to 127.0.0.1",
         config.web
+    );
+    anyhow::ensure!(
+        !(config.web_tls.is_some() && config.web_behind_proxy),
+        "web_tls and web_behind_proxy are both given: either this node ends TLS or the proxy does; choose one"
     );
     // Before anything is made in the folder: a node that cannot open its socket has founded its ledger in vain.
     operator::check_socket(&config.data_dir.join(operator::SOCKET)).context("data_dir")?;
@@ -408,5 +417,10 @@ mod tests {
         let config: NodeConfig =
             toml::from_str("data_dir = '/d'\npassphrase_file = '/p'\nweb = '0.0.0.0:80'").unwrap();
         assert!(check_node(&config).unwrap_err().to_string().contains("loopback"));
+        let text = "data_dir = '/d'\npassphrase_file = '/p'\nweb = '0.0.0.0:443'\n\
+                    web_tls = { certificate = '/c.pem', key = '/k.pem' }\n";
+        check_node(&toml::from_str(text).unwrap()).unwrap();
+        let both = toml::from_str(&format!("{text}web_behind_proxy = true\n")).unwrap();
+        assert!(check_node(&both).unwrap_err().to_string().contains("choose one"));
     }
 }

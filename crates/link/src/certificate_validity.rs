@@ -1,13 +1,22 @@
-//! When a certificate ends: the one field of it that somebody has to know beforehand.
+//! When a certificate begins and ends: the fields of it that somebody has to know beforehand.
 
 use rustls::pki_types::CertificateDer;
 
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;
 
-/// When the certificate ends, seconds since 1970 (RFC 5280, section 4.1.2.5); none if it cannot be read.
+/// The time in which a certificate is valid, seconds since 1970, both ends included (RFC 5280, section 4.1.2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// `notBefore`.
+    pub begins_s: i64,
+    /// `notAfter`.
+    pub ends_s: i64,
+}
+
+/// When the certificate begins and ends; none if it cannot be read.
 #[must_use]
-pub fn ends_s(certificate: &CertificateDer<'_>) -> Option<i64> {
+pub fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
     let (certificate, _) = element(certificate, 0x30)?;
     let (mut rest, _) = element(certificate, 0x30)?;
     // The version may be left out; serial number, algorithm and issuer stand before the validity.
@@ -18,8 +27,14 @@ pub fn ends_s(certificate: &CertificateDer<'_>) -> Option<i64> {
         rest = element(rest, tag)?.1;
     }
     let (validity, _) = element(rest, 0x30)?;
-    let (_, until) = time(validity)?;
-    Some(time(until)?.0)
+    let (begins_s, until) = time(validity)?;
+    Some(Validity { begins_s, ends_s: time(until)?.0 })
+}
+
+/// When the certificate ends, seconds since 1970; none if it cannot be read.
+#[must_use]
+pub fn ends_s(certificate: &CertificateDer<'_>) -> Option<i64> {
+    Some(validity(certificate)?.ends_s)
 }
 
 /// The content of an element with this tag, and what follows it.
@@ -71,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_certificate_is_read_from_it() {
+    fn the_time_of_a_certificate_is_read_from_it() {
         let key = rcgen::KeyPair::generate().unwrap();
         for (year, month, day, ends) in [
             (1970, 1, 1, 0),
@@ -85,6 +100,10 @@ mod tests {
             params.not_after = rcgen::date_time_ymd(year, month, day);
             let certificate = params.self_signed(&key).unwrap();
             assert_eq!(ends_s(certificate.der()), Some(ends), "{year}-{month}-{day}");
+            params.not_before = rcgen::date_time_ymd(1970, 1, 2);
+            let certificate = params.self_signed(&key).unwrap();
+            let expected = Validity { begins_s: DAY_S, ends_s: ends };
+            assert_eq!(validity(certificate.der()), Some(expected), "{year}-{month}-{day}");
             let bytes = certificate.der().to_vec();
             for end in 0..bytes.len() {
                 assert!(ends_s(&CertificateDer::from(&bytes[..end])).is_none_or(|cut| cut == ends));

@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod ingress;
 pub mod mqtt;
 pub mod node_certificates;
+pub mod pem;
 pub mod refusal;
 pub mod server_certificate;
 #[cfg(test)]

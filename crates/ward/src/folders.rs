@@ -80,6 +80,11 @@ impl WardFolder {
         self.data.join("boards")
     }
 
+    /// Authority and certificate of the pages.
+    pub(crate) fn https(&self) -> PathBuf {
+        self.data.join("https")
+    }
+
     pub(crate) fn genesis(&self) -> PathBuf {
         self.data.join("genesis")
     }

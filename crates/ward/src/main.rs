@@ -10,6 +10,7 @@ mod finish;
 mod folders;
 mod heights;
 mod hospital;
+mod https;
 mod kill;
 mod options;
 mod output;

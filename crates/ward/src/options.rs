@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Data folder; a temporary one when a duration is given and this is not.
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
+    /// Serve the pages as plain HTTP, for programs on this machine; passkeys and push need HTTPS.
+    #[arg(long)]
+    pub(crate) http: bool,
     /// Seed of the virtual patients.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

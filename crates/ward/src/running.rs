@@ -3,6 +3,7 @@
 use crate::folders::WardFolder;
 use crate::heights::Heights;
 use crate::hospital::Hospital;
+use crate::https::Https;
 use crate::report::{Kill, StoryLine};
 use crate::role::Role;
 use anyhow::Result;
@@ -19,6 +20,8 @@ pub(crate) struct Running {
     pub(crate) boards: Role,
     pub(crate) hospitals: Vec<Hospital>,
     pub(crate) heights: Heights,
+    /// None when the pages are plain HTTP.
+    pub(crate) https: Option<Https>,
     pub(crate) kills: Vec<Kill>,
     /// What happened in a story.
     pub(crate) story: Vec<StoryLine>,
@@ -56,6 +59,9 @@ impl Running {
         if let Some(status) = self.boards.ended()? {
             let log = self.ward_folder.log("boards");
             anyhow::bail!("the boards ended on their own with {status}; see {}", log.display());
+        }
+        if let Some(https) = &mut self.https {
+            https.renew(clock::machine_ms());
         }
         for hospital in &mut self.hospitals {
             hospital.tend().await?;

@@ -5,6 +5,7 @@ use crate::consortium::{self, Plan};
 use crate::folders::{self, HospitalFolder, Temporary, WardFolder};
 use crate::heights::Heights;
 use crate::hospital::{self, Hospital};
+use crate::https::{self, Https};
 use crate::options::Options;
 use crate::output::say;
 use crate::people::{self, Remembered};
@@ -98,6 +99,10 @@ async fn ward(options: &Options, patients: usize, data: &Path) -> Result<ExitCod
     if !paired && folders.len() > 1 {
         consortium::found(&ward_folder, &folders, plan(options)).await?;
     }
+    let https =
+        (!options.http).then(|| Https::open(&ward_folder.https(), clock::machine_ms())).transpose()?;
+    let server = https.as_ref().map(Https::server_file);
+    folders.iter().try_for_each(|folder| https::configure(&folder.node_config(), server.as_deref()))?;
     let mut hospitals = Vec::new();
     for ((folder, remembered), (role, ready)) in
         folders.iter().zip(remembered).zip(hospital::start_nodes(&folders).await?)
@@ -131,7 +136,7 @@ async fn ward(options: &Options, patients: usize, data: &Path) -> Result<ExitCod
     }
     say("");
     for Hospital { folder, remembered, ready, .. } in &hospitals {
-        say(&format!("Open http://{}/{}", ready.web, folder.at()));
+        say(&format!("Open {}{}", address(&ready.web, https.is_some()), folder.at()));
         for login in &remembered.logins {
             say(&format!("  {:<14} login {:<12} password {}", login.role, login.login, login.password));
         }
@@ -140,6 +145,10 @@ async fn ward(options: &Options, patients: usize, data: &Path) -> Result<ExitCod
         }
     }
     say("");
+    if let (Some(https), Some(hospital)) = (&https, hospitals.first()) {
+        say(&https.advice(&address(&hospital.ready.web, true)));
+        say("");
+    }
     say(&match options.duration {
         Some(duration) => format!("Running for {} s …", duration.as_secs_f64()),
         None => "Ctrl-C stops the ward; run again to go on from its data folder.".to_owned(),
@@ -152,12 +161,22 @@ async fn ward(options: &Options, patients: usize, data: &Path) -> Result<ExitCod
         boards,
         hospitals,
         heights: Heights::watch(nodes),
+        https,
         kills: Vec::new(),
         story: Vec::new(),
         stop: tokio::spawn(process::stop_requested()),
     };
     live(options, &mut running).await?;
     finish::finish(options, running, genesis, patients, started).await
+}
+
+/// The address of the pages that listen on `web`, as people open it. A passkey belongs to a name: an address of numbers
+/// can have none.
+fn address(web: &str, https: bool) -> String {
+    match web.rsplit_once(':') {
+        Some((_, port)) if https => format!("https://{}:{port}/", https::NAME),
+        _ => format!("http://{web}/"),
+    }
 }
 
 fn plan(options: &Options) -> Plan {

@@ -1,5 +1,6 @@
 //! The server's state: the clinic, the clock, the settings, and what is shared by all requests.
 
+use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::navigation::Navigation;
 use crate::notices::Notices;
@@ -8,6 +9,7 @@ use crate::quota::{STREAMS_PER_NETWORK_MAX, STREAMS_PER_SESSION_MAX};
 use crate::refusals::{Reason, Refusals};
 use crate::server::{ConnectionPolicy, Timeouts};
 use crate::sign_in_queue::{SIGN_IN_WAIT, SignInQueue};
+use crate::tls::Tls;
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -34,7 +36,9 @@ const REQUEST_BUCKETS_S: [f64; 9] = [0.001, 0.0025, 0.01, 0.025, 0.1, 0.25, 1.0,
 pub struct Settings {
     /// The organisation's name, shown on every page.
     pub hospital: String,
-    /// True when browsers reach this server over TLS only: cookies become `Secure`.
+    /// TLS of the server's own; without it the pages are served as plain HTTP.
+    pub tls: Option<Tls>,
+    /// True when browsers reach this server over TLS only: cookies become `Secure`. With [`Settings::tls`] it is.
     pub behind_tls: bool,
     /// True when a proxy on this machine stands in front and adds `X-Forwarded-For`: its last entry then
     /// names the client. Without a proxy anybody could write that header, and it is not read.
@@ -77,6 +81,7 @@ pub struct App(Arc<Inner>);
 impl App {
     pub(crate) fn new(clinic: Arc<Clinic>, clock: Clock, settings: Settings, navigation: Navigation) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let settings = Settings { behind_tls: settings.behind_tls || settings.tls.is_some(), ..settings };
         Self(Arc::new(Inner {
             clinic,
             clock,
@@ -114,6 +119,11 @@ impl App {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The certificate of the pages, if this server has one.
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        self.0.settings.tls.as_ref().map(Tls::certificate)
     }
 
     pub(crate) fn navigation(&self) -> &Navigation {
@@ -229,6 +239,10 @@ impl ConnectionPolicy for App {
 
     fn timeouts(&self) -> Timeouts {
         self.settings().timeouts
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        self.settings().tls.as_ref()
     }
 
     /// A permit for a connection from this address, if it may have one. A proxy in front needs none.

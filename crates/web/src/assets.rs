@@ -1,11 +1,13 @@
 //! Styles, scripts and pictures, compiled in and served under names that hold their content's hash:
 //! a browser may keep them for ever, and a changed file is a new address.
 
+use crate::compression;
 use crate::error::Error;
 use crate::forms::At;
-use axum::http::header;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// One file that pages load.
 pub struct Asset {
@@ -57,6 +59,9 @@ static HREFS: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Each compressed, once somebody has asked for it; none where that gains nothing.
+static COMPRESSED: [OnceLock<Option<Bytes>>; ASSETS.len()] = [const { OnceLock::new() }; ASSETS.len()];
+
 /// The address of the asset with this name.
 ///
 /// # Panics
@@ -71,7 +76,7 @@ pub fn href(name: &str) -> &'static str {
 }
 
 /// Serves one asset. A wrong hash is not found: it belongs to another version.
-pub(crate) async fn serve(At((hash, name)): At<(String, String)>) -> Response {
+pub(crate) async fn serve(At((hash, name)): At<(String, String)>, request: HeaderMap) -> Response {
     let wanted = format!("/assets/{hash}/{name}");
     let Some(at) = HREFS.iter().position(|known| *known == wanted) else {
         return Error::not_found().into_response();
@@ -79,6 +84,12 @@ pub(crate) async fn serve(At((hash, name)): At<(String, String)>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, ASSETS[at].media),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::VARY, "Accept-Encoding"),
     ];
-    (headers, ASSETS[at].bytes).into_response()
+    let compressed = compression::accepts_gzip(&request)
+        .then(|| COMPRESSED[at].get_or_init(|| compression::file(ASSETS[at].bytes)).clone());
+    let Some(compressed) = compressed.flatten() else { return (headers, ASSETS[at].bytes).into_response() };
+    let mut response = (headers, compressed).into_response();
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response
 }

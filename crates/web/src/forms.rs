@@ -25,7 +25,7 @@ pub(crate) async fn read_form(request: Request, app: &App, form: &[&'static str]
 }
 
 async fn read_own_form(request: Request, app: &App) -> Result<Fields, Error> {
-    if !is_from_own_page(request.headers()) {
+    if !is_from_own_page(request.headers(), app.settings().behind_tls) {
         return Err(Error::cross_site());
     }
     read_any_form(request, app).await
@@ -47,8 +47,9 @@ async fn read_any_form(request: Request, app: &App) -> Result<Fields, Error> {
 }
 
 /// Does this post come from a page of this site? Browsers say so with every post; a request without both
-/// headers does not.
-fn is_from_own_page(headers: &HeaderMap) -> bool {
+/// headers does not. Where browsers come over TLS only, a page that came without it is not ours: anybody on the
+/// network could have written it.
+fn is_from_own_page(headers: &HeaderMap, behind_tls: bool) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text(HeaderName::from_static("sec-fetch-site"))
         && site != "same-origin"
@@ -57,7 +58,9 @@ fn is_from_own_page(headers: &HeaderMap) -> bool {
     }
     let Some(host) = text(header::HOST) else { return false };
     match text(header::ORIGIN) {
-        Some(origin) => origin.split_once("://").is_some_and(|(_, authority)| authority == host),
+        Some(origin) => origin
+            .split_once("://")
+            .is_some_and(|(scheme, authority)| authority == host && (scheme == "https" || !behind_tls)),
         None => text(HeaderName::from_static("sec-fetch-site")).is_some(),
     }
 }
@@ -170,8 +173,14 @@ mod tests {
     #[test]
     fn only_our_own_pages_may_post() {
         let ours = [("host", "ward:8080"), ("origin", "http://ward:8080")];
-        assert!(is_from_own_page(&headers(&ours)));
-        assert!(is_from_own_page(&headers(&[("host", "ward"), ("sec-fetch-site", "same-origin")])));
+        assert!(is_from_own_page(&headers(&ours), false));
+        assert!(!is_from_own_page(&headers(&ours), true), "a page that came without TLS");
+        let over_tls = [("host", "ward:8080"), ("origin", "https://ward:8080")];
+        assert!(is_from_own_page(&headers(&over_tls), true));
+        for behind_tls in [false, true] {
+            let fetched = [("host", "ward"), ("sec-fetch-site", "same-origin")];
+            assert!(is_from_own_page(&headers(&fetched), behind_tls));
+        }
         for wrong in [
             vec![("host", "ward:8080"), ("origin", "http://evil:8080")],
             vec![("host", "ward:8080"), ("origin", "null")],
@@ -180,7 +189,7 @@ mod tests {
             vec![("host", "ward:8080"), ("origin", "http://ward:8080"), ("sec-fetch-site", "cross-site")],
             vec![("host", "ward:8080"), ("origin", "http://ward:8080"), ("sec-fetch-site", "same-site")],
         ] {
-            assert!(!is_from_own_page(&headers(&wrong)), "{wrong:?}");
+            assert!(!is_from_own_page(&headers(&wrong), false), "{wrong:?}");
         }
     }
 }

@@ -9,6 +9,8 @@
 //! | [`routes`] | all addresses, and the menu |
 //! | [`app`] | the server's state, and how handlers call the clinic |
 //! | [`server`] | connections: who gets one, and for how long |
+//! | [`tls`], [`certificate`], [`http2`], `write_timeout` | what a connection speaks, and its bounds |
+//! | `compression` | which answers are compressed, and which must not be |
 //! | `middleware` | what surrounds every answer: bounds, time limit, headers |
 //! | [`caller`] | who is asking, by cookie or bearer token |
 //! | [`forms`], [`fields`] | what people send: forms, queries, parts of addresses |
@@ -26,13 +28,16 @@
 pub mod app;
 pub mod assets;
 pub mod caller;
+pub mod certificate;
 pub mod charts;
 mod client_address;
+mod compression;
 pub mod error;
 mod error_response;
 pub mod fields;
 pub mod format;
 pub mod forms;
+pub mod http2;
 pub mod labels;
 mod layout;
 pub mod ledger_text;
@@ -51,7 +56,9 @@ pub mod rpc;
 pub mod server;
 pub mod sign_in_queue;
 pub mod time;
+pub mod tls;
 pub mod visit;
+mod write_timeout;
 
 // The tests name this crate as its users do.
 #[cfg(test)]

@@ -343,8 +343,8 @@ pub(crate) async fn metrics(State(app): State<App>, parts: Parts) -> Response {
 }
 
 /// `/healthz`: 200 while the ledger moves at the right time and the record takes entries; 503 when nothing new
-/// can be decided, recorded or shown. A step of the machine's clock is told with 200: the node keeps its time. Monitoring goes
-/// on either way.
+/// can be decided, recorded or shown. A step of the machine's clock is told with 200: the node keeps its time; so is a
+/// certificate of the pages that ends soon or cannot be renewed. Monitoring goes on either way.
 pub(crate) async fn health(State(app): State<App>) -> Response {
     let health = app.clinic().health(app.now_ms());
     if health.record_refused {
@@ -368,6 +368,8 @@ pub(crate) async fn health(State(app): State<App>) -> Response {
         (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
     } else if health.clocks.node.is_some() {
         format!("well, but clock fault: {}\n", health.clocks).into_response()
+    } else if let Some(complaint) = app.certificate().and_then(|held| held.complaint(app.now_ms())) {
+        format!("well, but {complaint}\n").into_response()
     } else {
         "well\n".into_response()
     }

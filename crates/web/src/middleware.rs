@@ -3,13 +3,14 @@
 
 use crate::app::App;
 use crate::client_address::client_address;
+use crate::compression;
 use crate::error::Error;
 use crate::error_response;
 use crate::refusals::Reason;
-use crate::server::{ADDRESS_BYTES_MAX, ANSWER_WITHIN, HEAD_BYTES_MAX};
+use crate::server::{ADDRESS_BYTES_MAX, ANSWER_WITHIN, HEAD_BYTES_MAX, HEADERS_MAX};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use clinic::Origin;
@@ -63,10 +64,18 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if app.settings().behind_tls {
+    if app.settings().behind_tls && !is_local_name(&parts.headers) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
-    response
+    compression::compress(&parts.headers, response).await
+}
+
+/// Was this server asked for as `localhost`? A browser that never again speaks plain HTTP to that name would refuse
+/// every other program on its own machine. (An address of numbers it does not remember: RFC 6797, section 8.1.1.)
+fn is_local_name(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn over_bounds(app: &App, parts: &Parts) -> Option<Error> {
@@ -75,7 +84,7 @@ fn over_bounds(app: &App, parts: &Parts) -> Option<Error> {
         return Some(Error::address_too_long());
     }
     let head = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
-    if head > HEAD_BYTES_MAX {
+    if head > HEAD_BYTES_MAX || parts.headers.len() > HEADERS_MAX {
         return Some(Error::headers_too_long());
     }
     let behind_proxy = app.settings().behind_proxy;

@@ -47,6 +47,10 @@ reasons! {
     SlowBody = "slow_body",
     /// A connection on which no whole request came in time.
     SlowHead = "slow_head",
+    /// A TLS handshake that failed.
+    Tls = "tls",
+    /// Plain HTTP where only TLS is spoken.
+    PlainHttp = "plain_http",
     /// A connection that does not speak HTTP.
     NotHttp = "not_http",
     /// A client that does not read its answer.

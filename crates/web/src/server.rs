@@ -4,8 +4,11 @@
 //! connection there is.
 
 use crate::client_address::Peer;
+use crate::http2::{self, Activity, Standing};
 use crate::quota::Permit;
 use crate::refusals::Reason;
+use crate::tls::{HTTP_2, Tls};
+use crate::write_timeout::WriteTimeout;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -16,17 +19,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, MissedTickBehavior};
 use tower::ServiceExt;
 
-/// Longest time for the head of a request to arrive, also on an idle connection.
+/// Longest time for a TLS handshake, and for the head of a request to arrive, also on an idle connection.
 pub const HEAD_WITHIN: Duration = Duration::from_secs(15);
 /// Longest time in which a client reads nothing of what is sent to it.
 pub const TAKEN_WITHIN: Duration = Duration::from_secs(30);
@@ -41,14 +42,16 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 100;
 /// Bytes of a head that are read at all; beyond [`HEAD_BYTES_MAX`] the answer is a refusal.
-pub const HEAD_BYTES_READ_MAX: usize = 64 * 1024;
+pub const HEAD_BYTES_READ_MAX: u32 = 64 * 1024;
+/// How often a connection of HTTP/2 is looked at within the shorter of its timeouts.
+const LOOKS: u32 = 4;
 /// Pause after the system could not accept a connection (no file handle left, say).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For a whole head.
+    /// For a TLS handshake, and for a whole head.
     pub head: Duration,
     /// For reading anything of an answer.
     pub taken: Duration,
@@ -68,6 +71,11 @@ pub(crate) trait ConnectionPolicy: Clone + Send + Sync + 'static {
     const CONNECTIONS_MAX: usize;
 
     fn timeouts(&self) -> Timeouts;
+
+    /// TLS, if this port has any.
+    fn tls(&self) -> Option<&Tls> {
+        None
+    }
 
     /// A permit for a connection from this address, or none.
     fn connection_permit(&self, peer: IpAddr) -> Option<Option<Permit<Origin>>>;
@@ -128,24 +136,45 @@ async fn serve_connection(
 ) {
     // Small answers go out at once; a system that cannot do so is only slower.
     let _ = stream.set_nodelay(true);
-    let mut closing = app.closing();
+    let Some(tls) = app.tls() else {
+        let stream = WriteTimeout::new(stream, timeouts.taken);
+        return serve_http1(stream, peer, app, router, timeouts).await;
+    };
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream, timeouts.head, timeouts.taken) => accepted,
+        () = told_to_close(app.closing()) => return,
+    };
+    match accepted {
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
+            serve_http2(stream, peer, app, router, timeouts).await;
+        }
+        Ok(stream) => serve_http1(stream, peer, app, router, timeouts).await,
+        Err(reason) => reason.into_iter().for_each(|reason| app.refused(reason)),
+    }
+}
+
+async fn serve_http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: IpAddr,
+    app: &impl ConnectionPolicy,
+    router: Router,
+    timeouts: Timeouts,
+) {
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         router.clone().oneshot(request)
     });
-    let stream = TokioIo::new(WriteTimeout { stream, within: timeouts.taken, stuck: None });
     let talk = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeouts.head)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_READ_MAX)
-        .serve_connection(stream, answer);
+        .max_buf_size(HEAD_BYTES_READ_MAX as usize)
+        .serve_connection(TokioIo::new(stream), answer);
     let mut talk = std::pin::pin!(talk);
-    let closes = async { closing.wait_for(|closing| *closing).await.is_ok() };
     let ended = tokio::select! {
         ended = talk.as_mut() => ended,
-        _ = closes => {
+        () = told_to_close(app.closing()) => {
             talk.as_mut().graceful_shutdown();
             talk.await
         }
@@ -163,6 +192,66 @@ async fn serve_connection(
     }
 }
 
+async fn serve_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: IpAddr,
+    app: &impl ConnectionPolicy,
+    router: Router,
+    timeouts: Timeouts,
+) {
+    let activity = Activity::new(Instant::now());
+    let answering = activity.clone();
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let under_way = answering.begin();
+        let mut request: Request = request.map(Body::new);
+        http2::name_host(&mut request);
+        request.extensions_mut().insert(Peer(peer));
+        let answer = router.clone().oneshot(request);
+        async move { answer.await.map(|response| response.map(|body| under_way.watch(body))) }
+    });
+    let builder = http2::builder(HEAD_BYTES_READ_MAX, timeouts.taken);
+    let mut talk = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let mut look = tokio::time::interval(timeouts.head.min(timeouts.taken) / LOOKS);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut closes = std::pin::pin!(told_to_close(app.closing()));
+    // True once no further request is taken.
+    let mut leaving = false;
+    loop {
+        tokio::select! {
+            ended = talk.as_mut() => {
+                ended.err().and_then(|why| http2::refusal(&why)).into_iter().for_each(|reason| app.refused(reason));
+                return;
+            }
+            () = closes.as_mut(), if !leaving => {
+                if matches!(activity.standing(Instant::now()), Standing::Silent(_)) {
+                    // Nobody waits for anything; a client without a preface would never hear that this ends.
+                    return;
+                }
+                leaving = true;
+                talk.as_mut().graceful_shutdown();
+            }
+            now = look.tick() => match activity.standing(now) {
+                Standing::Silent(idle) if idle >= timeouts.head => return app.refused(Reason::SlowHead),
+                Standing::Stuck(since) if since >= timeouts.taken => return app.refused(Reason::SlowReader),
+                // What is left of the last answers was not taken, or a head has not ended.
+                Standing::Idle(idle) if idle >= timeouts.head + timeouts.taken => {
+                    return app.refused(Reason::SlowReader);
+                }
+                Standing::Idle(idle) if idle >= timeouts.head && !leaving => {
+                    leaving = true;
+                    talk.as_mut().graceful_shutdown();
+                }
+                _ => {}
+            },
+        }
+    }
+}
+
+async fn told_to_close(mut closing: watch::Receiver<bool>) {
+    // An error means that the server is gone: the same.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
 fn timed_out(why: &hyper::Error) -> bool {
     let mut cause = std::error::Error::source(why);
     while let Some(error) = cause {
@@ -172,63 +261,4 @@ fn timed_out(why: &hyper::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// A connection that is closed when its other end reads nothing for a while.
-struct WriteTimeout {
-    stream: TcpStream,
-    within: Duration,
-    /// Runs while a write is stuck.
-    stuck: Option<Pin<Box<Sleep>>>,
-}
-
-impl WriteTimeout {
-    fn mind<T>(&mut self, done: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if done.is_ready() {
-            self.stuck = None;
-            return done;
-        }
-        let deadline = Instant::now() + self.within;
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        stuck.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for WriteTimeout {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for WriteTimeout {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.mind(done, cx)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let done = Pin::new(&mut self.stream).poll_flush(cx);
-        self.mind(done, cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let done = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
-        self.mind(done, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }

@@ -2,7 +2,6 @@
 //! gateway's; this is its command line. `docs/integrate.md` is the manual.
 
 mod decimal;
-mod pem;
 mod readings;
 mod senml;
 
@@ -10,6 +9,7 @@ use crate::clean_shutdown;
 use anyhow::{Context, Result};
 use gateway::{ThirdPartySealer, third_party_sealer};
 use host::{clock, output};
+use link::pem;
 use senml::Pack;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;

@@ -12,11 +12,16 @@ passphrase_file = "/etc/aceso/passphrase"
 # The ledger's name for people; used once, when the node founds its ledger.
 name = "Demo Hospital"
 
-# Address of the pages. Only a loopback address is accepted without a TLS terminator in front.
+# Address of the pages. Only a loopback address is accepted without web_tls.
 # Port 0 picks a free one and keeps it.
 web = "127.0.0.1:8080"
 
-# True when a TLS terminator on this machine stands in front of the pages. It must keep the Host header
+# Certificate (with its chain) and key of the pages, PEM: the node then speaks HTTPS only, TLS 1.3, HTTP/2 and
+# HTTP/1.1. Only the node's user, and its group, may read the key. New files are taken within seconds, without a
+# restart; files of no use leave the certificate in force, and the log says why.
+# web_tls = { certificate = "/etc/aceso/web.pem", key = "/etc/aceso/web.key" }
+
+# Instead of web_tls: true when a TLS terminator on this machine stands in front of the pages. It must keep the Host header
 # and add X-Forwarded-For: its last entry says who asks, for the quotas. Cookies then go over TLS only.
 web_behind_proxy = false
 

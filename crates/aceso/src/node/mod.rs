@@ -21,6 +21,7 @@ mod rpc;
 pub(crate) mod snapshot_import;
 mod stalled_ledger;
 mod storage;
+mod web_certificate;
 mod workers;
 
 use crate::clean_shutdown;
@@ -41,6 +42,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use vitals::ledger::Ledger;
+use web_certificate::WebCertificate;
 use workers::{Failures, Workers};
 
 /// How long open connections may take to close when the node stops.
@@ -49,10 +51,13 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Runs a node until it is told to stop.
 pub(crate) fn run(path: &Path) -> Result<ExitCode> {
     let config = config::read_node(path)?;
+    // Before anything is opened: whoever mistyped a name of a file reads it at once.
+    let certificate =
+        config.web_tls.clone().map(|files| WebCertificate::open(files, clock::now_ms())).transpose()?;
     clean_shutdown::check(&config.data_dir)?;
     let storage = storage::open(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(serve(&config, &storage));
+    let outcome = runtime.block_on(serve(&config, &storage, certificate));
     drop(runtime);
     storage.chain.stop();
     outcome?;
@@ -65,7 +70,11 @@ pub(crate) fn run(path: &Path) -> Result<ExitCode> {
 }
 
 /// Serves until the node is told to stop or a thread of it fails.
-async fn serve(config: &NodeConfig, storage: &Storage) -> Result<()> {
+async fn serve(
+    config: &NodeConfig,
+    storage: &Storage,
+    web_certificate: Option<WebCertificate>,
+) -> Result<()> {
     let began = clock::instant();
     let ledger: Arc<dyn Ledger> = storage.chain.clone();
     let entropy = data_folder::entropy();
@@ -84,13 +93,20 @@ async fn serve(config: &NodeConfig, storage: &Storage) -> Result<()> {
     });
     let gateways = transports.serve(storage, ingress, sessions, &stopping)?;
     let certificate = link::tls::self_signed(storage.vault.record_key_seed().expose());
-    let gauges = gauges::gauges(gauges::Sources {
+    let mut gauges = gauges::gauges(gauges::Sources {
         data_dir: config.data_dir.clone(),
         queue: workers.queue.clone(),
         started_ms: clock::now_ms(),
         certificate_ends_s: certificate.ok().and_then(|(made, _)| link::certificate_validity::ends_s(&made)),
     });
-    let pages = tokio::spawn(serve_pages(web, pages(config, &clinic, shown_on_pages, gauges), stopping));
+    gauges.extend(web_certificate.iter().flat_map(WebCertificate::gauges));
+    let tls = web_certificate.as_ref().map(WebCertificate::tls);
+    let pages =
+        pages(config, &clinic, web::Settings { rpc: shown_on_pages, gauges, tls, ..Default::default() });
+    let pages = tokio::spawn(serve_pages(web, pages, stopping.clone()));
+    if let Some(certificate) = web_certificate {
+        tokio::spawn(certificate.follow(stopping));
+    }
     follow_ledger(config, storage, &clinic, &workers);
     serve_operator(config, storage, &clinic)?;
 
@@ -157,19 +173,12 @@ async fn close(services: impl IntoIterator<Item = JoinHandle<()>>) {
     }
 }
 
-fn pages(
-    config: &NodeConfig,
-    clinic: &Arc<Clinic>,
-    rpc: Option<web::rpc::Rpc>,
-    gauges: Vec<web::process_gauges::Gauge>,
-) -> web::App {
+fn pages(config: &NodeConfig, clinic: &Arc<Clinic>, settings: web::Settings) -> web::App {
     let settings = web::Settings {
         hospital: config.name.clone(),
         behind_tls: config.web_behind_proxy,
         behind_proxy: config.web_behind_proxy,
-        rpc,
-        gauges,
-        ..web::Settings::default()
+        ..settings
     };
     web::App::of_clinic(clinic.clone(), Arc::new(clock::now_ms), settings)
 }

@@ -104,7 +104,7 @@ fn no_name_and_no_plaintext_is_readable_in_files_logs_or_metrics() {
     std::fs::write(folder.path("names"), canaries.join("\n")).unwrap();
     let (data, names) = (folder.text("data"), folder.text("names"));
     let script = "at 1 s: tachycardia for 30 s";
-    let arguments = ["--patients", "2", "--data", &data, "--names", &names, "--script", script];
+    let arguments = ["--http", "--patients", "2", "--data", &data, "--names", &names, "--script", script];
     let mut child = Command::new(ward_binary()).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let address = lines

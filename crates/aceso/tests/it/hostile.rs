@@ -181,8 +181,19 @@ async fn knock(mqtt: &str, record_key: [u8; 32]) {
 fn a_node_under_fire_goes_on_acknowledging_its_gateway() {
     let folder = Folder::new();
     let (data, report, bundle) = (folder.text("data"), folder.text("report.json"), folder.text("bundle"));
-    let arguments =
-        ["--patients", "2", "--duration", "12s", "--data", &data, "--report", &report, "--bundle", &bundle];
+    let arguments = [
+        "--http",
+        "--patients",
+        "2",
+        "--duration",
+        "12s",
+        "--data",
+        &data,
+        "--report",
+        &report,
+        "--bundle",
+        &bundle,
+    ];
     let mut child = Command::new(ward_binary()).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let web = lines

@@ -13,6 +13,7 @@ mod founding;
 mod full_log;
 mod fuzz;
 mod hostile;
+mod https;
 mod operator;
 mod people;
 mod record;

@@ -109,6 +109,7 @@ fn furnished(node: &'static str) -> Vec<(&'static str, &'static str)> {
             "cargo",
             "cc",
             "chromium",
+            "curl",
             "mosquitto_pub",
             "mosquitto_sub",
             "openssl",
@@ -147,6 +148,7 @@ fn without_root_the_line_to_run_is_printed_and_nothing_is_done() {
         "python3-venv",
         "mosquitto-clients",
         "openssl",
+        "curl",
         "prometheus",
         "chromium",
     ] {

@@ -64,7 +64,16 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
     let ledger = view.ledger;
     let behind = ledger.log_size.saturating_sub(ledger.final_size);
     let fact = |label, value: String, note: String| Fact { label, value, note };
-    vec![
+    let certificate = app.certificate().map(|held| {
+        let complaint = held.complaint(now_ms).map(|why| format!(": {why}")).unwrap_or_default();
+        let end = Moment(u64::try_from(held.ends_s).unwrap_or(0).saturating_mul(1000));
+        let value = match held.days_left(now_ms) {
+            ..0 => "ended".into(),
+            days => format!("{} days", format::count(days.unsigned_abs())),
+        };
+        fact("Certificate of the pages", value, format!("until {}{complaint}", end.date()))
+    });
+    let mut facts = vec![
         fact(
             "Ledger height",
             format::count(ledger.height),
@@ -97,7 +106,9 @@ fn facts(view: &View, app: &App, now_ms: u64) -> Vec<Fact> {
             app.streams_open().to_string(),
             format!("{} pages served", format::count(app.pages_served())),
         ),
-    ]
+    ];
+    facts.extend(certificate);
+    facts
 }
 
 fn device(row: &DeviceRow, now_ms: u64) -> DeviceLine {

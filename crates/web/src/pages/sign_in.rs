@@ -120,9 +120,10 @@ pub(crate) async fn leave(State(app): State<App>, posted: Posted) -> Answer {
 pub(crate) async fn theme(State(app): State<App>, request: Request) -> Answer {
     let fields = read_form(request, &app, &["theme", "back?"]).await?;
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
+    let secure = if app.settings().behind_tls { "; Secure" } else { "" };
     let cookie = match visit::theme(field("theme")) {
-        Some(theme) => format!("aceso_theme={theme}; Path=/; SameSite=Lax; Max-Age={THEME_S}"),
-        None if field("theme") == "auto" => "aceso_theme=; Path=/; SameSite=Lax; Max-Age=0".into(),
+        Some(theme) => format!("aceso_theme={theme}; Path=/; SameSite=Lax; Max-Age={THEME_S}{secure}"),
+        None if field("theme") == "auto" => format!("aceso_theme=; Path=/; SameSite=Lax; Max-Age=0{secure}"),
         None => {
             return Err(Error::wrong("There are no such colours. Nothing was changed."));
         }

@@ -3,7 +3,7 @@
 use super::scene::{Scene, encode};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -12,16 +12,16 @@ use web::refusals::Reason;
 use web::server::Timeouts;
 
 /// Longest a test waits for what should happen soon.
-const WAIT: Duration = Duration::from_secs(10);
+pub(crate) const WAIT: Duration = Duration::from_secs(10);
 const WARD: &str = "127.0.0.1:0";
-const STRANGER: &str = "127.0.0.2:0";
-const BRIEF: Duration = Duration::from_millis(300);
+pub(crate) const STRANGER: &str = "127.0.0.2:0";
+pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
-struct Served {
-    scene: Scene,
+pub(crate) struct Served {
+    pub(crate) scene: Scene,
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<std::io::Result<()>>,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) ended: JoinHandle<std::io::Result<()>>,
 }
 
 impl Served {
@@ -30,8 +30,16 @@ impl Served {
     }
 
     async fn with(timeouts: Timeouts) -> Self {
-        let mut scene = Scene::with(web::Settings { timeouts, ..Default::default() });
+        Self::under(web::Settings { timeouts, ..Default::default() }).await
+    }
+
+    pub(crate) async fn under(settings: web::Settings) -> Self {
+        let mut scene = Scene::with(settings);
         scene.beats(720, 3);
+        Self::of(scene).await
+    }
+
+    pub(crate) async fn of(scene: Scene) -> Self {
         let listener = TcpListener::bind(WARD).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -40,13 +48,13 @@ impl Served {
         Self { scene, address, stop, ended }
     }
 
-    async fn connect(&self, from: &str) -> TcpStream {
+    pub(crate) async fn connect(&self, from: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(from.parse().unwrap()).unwrap();
         tokio::time::timeout(WAIT, socket.connect(self.address)).await.unwrap().unwrap()
     }
 
-    fn head(&self, method: &str, path: &str, who: &str, more: &str) -> String {
+    pub(crate) fn head(&self, method: &str, path: &str, who: &str, more: &str) -> String {
         let cookie = if who.is_empty() {
             String::new()
         } else {
@@ -66,13 +74,13 @@ impl Served {
         self.ask(from, &self.head("GET", path, who, "Connection: close\r\n")).await
     }
 
-    fn counted(&self, reason: Reason) -> u64 {
+    pub(crate) fn counted(&self, reason: Reason) -> u64 {
         self.scene.app.refusals().find(|(one, _)| *one == reason).unwrap().1
     }
 }
 
 /// Everything until the other end closes.
-async fn rest(stream: &mut TcpStream) -> String {
+pub(crate) async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut all = Vec::new();
     // A connection that was cut off has said all it will say.
     let _ = tokio::time::timeout(WAIT, stream.read_to_end(&mut all)).await.expect("closed in time");

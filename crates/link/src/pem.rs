@@ -1,4 +1,7 @@
-//! PEM (RFC 7468), written only.
+//! PEM (RFC 7468).
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const LINE_CHARS: usize = 64;
@@ -16,8 +19,15 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// The first certificate in a file; none if there is none that can be read.
+#[must_use]
+pub fn first_certificate(pem: &[u8]) -> Option<CertificateDer<'static>> {
+    CertificateDer::from_pem_slice(pem).ok()
+}
+
 /// The DER bytes under this label, e.g. `CERTIFICATE`.
-pub(super) fn armour(label: &str, der: &[u8]) -> String {
+#[must_use]
+pub fn armour(label: &str, der: &[u8]) -> String {
     let text = base64(der);
     let mut out = format!("-----BEGIN {label}-----\n");
     let mut rest = text.as_str();
@@ -48,5 +58,7 @@ mod tests {
         let text = armour("CERTIFICATE", &[0; 100]);
         let lines: Vec<usize> = text.lines().map(str::len).collect();
         assert_eq!(lines, [27, 64, 64, 8, 25]);
+        assert_eq!(first_certificate(text.as_bytes()).as_deref(), Some([0; 100].as_slice()));
+        assert_eq!(first_certificate(b"-----BEGIN CERTIFICATE-----\n"), None);
     }
 }
