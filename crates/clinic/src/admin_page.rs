@@ -8,9 +8,7 @@ use crate::health::LedgerHealth;
 use crate::stats::Counters;
 use std::collections::BTreeMap;
 use vitals::ledger::{DeviceKind, Revocation, Role};
-use vitals::{DeviceId, PatientId, PersonId};
-
-silent_debug!(PersonRow);
+use vitals::{DeviceId, PatientId};
 
 /// A device on the administrator's page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,30 +29,11 @@ pub struct DeviceRow {
     pub last_seen_ms: Option<u64>,
 }
 
-/// A person on the administrator's page.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PersonRow {
-    /// The person on the ledger.
-    pub person: PersonId,
-    /// Sign-in name.
-    pub login: String,
-    /// Name.
-    pub name: String,
-    /// Role.
-    pub role: Role,
-    /// Final on the ledger?
-    pub enrolled: bool,
-    /// Does the vault keep the signing key?
-    pub vault_kept: bool,
-}
-
 /// The administrator's page: nothing clinical.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminPage {
     /// Devices.
     pub devices: Vec<DeviceRow>,
-    /// Accounts.
-    pub people: Vec<PersonRow>,
     /// The ledger.
     pub ledger: LedgerHealth,
     /// Acts under way.
@@ -82,19 +61,7 @@ impl Clinic {
     /// [`ClinicError::Denied`] for anybody but administrators.
     pub fn admin_page(&self, session: &Session, now_ms: u64) -> Result<AdminPage, ClinicError> {
         self.require(session, &[Role::Administrator], now_ms).map_err(|why| self.denied(why))?;
-        let people = self.vault().accounts().into_iter().map(|account| {
-            let person = self.ledger().person(account.person).ok().flatten();
-            PersonRow {
-                person: account.person,
-                login: account.login,
-                name: account.name,
-                role: account.role,
-                enrolled: person.is_some(),
-                vault_kept: person.is_none_or(|person| person.vault_kept),
-            }
-        });
         Ok(AdminPage {
-            people: people.collect(),
             devices: self.devices(),
             ledger: self.health(now_ms),
             pending: self.acts.view(),

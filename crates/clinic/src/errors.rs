@@ -74,6 +74,14 @@ pub enum Denied {
     /// The reader's own standing on the ledger ended.
     #[error("your enrolment is not on the ledger, or was suspended")]
     NotEnrolled,
+    /// The account is so new that the ledger does not hold it yet.
+    #[error(
+        "your account is on its way to the ledger, which takes a few seconds: load this page again in a moment"
+    )]
+    EnrolmentPending,
+    /// No account or invitation has this id.
+    #[error("no account of this node has this id")]
+    NoSuchAccount,
     /// The ledger view is too old to decide this upon.
     #[error("the ledger has not moved for {age_s} s: nothing new can be decided until it does")]
     LedgerStale {
@@ -103,6 +111,17 @@ pub enum ClinicError {
     /// A consent does not fit as it was asked for.
     #[error(transparent)]
     Grant(#[from] GrantRefusal),
+    /// A field of a form is wrong, and why.
+    #[error("{why}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The account was changed since the caller looked at it.
+    #[error("somebody has changed this account since you loaded the page; look at it again")]
+    Stale,
     /// There are no blocks here to look at.
     #[error(
         "the ledger of this node stands on another network: its blocks and validators are that network's, and so \

@@ -18,6 +18,10 @@
 //! access_log(&self, &Session, now_ms) -> Result<Vec<AccessView>, ClinicError>       the patient's own
 //! proof_page(&self, &Session, index: u64, now_ms) -> Result<EnvelopeProof, ClinicError>
 //! admin_page(&self, &Session, now_ms) -> Result<AdminPage, ClinicError>
+//! people(&self, &Session, now_ms) -> Result<Vec<PersonLine>, ClinicError>           and person_page for one of them
+//! invite(&self, &Session, &InviteRequest, now_ms) -> Result<InviteOutcome, ClinicError>   a link, shown once; renew_invitation, withdraw_invitation
+//! suspend(&self, &Session, PersonId, seen: u64, reason: &str, now_ms) -> Result<(), ClinicError>     and reinstate, offer_password, end_sessions
+//! open_invitation(&self, from: Origin, secret: &str, now_ms) -> Result<InvitationView, LinkRefused>     then accept_invitation, which signs in
 //! ledger_blocks(&self, &Session, &BlockQuery, now_ms) -> Result<Blocks, ClinicError>     and ledger_block, ledger_transaction, ledger_governance
 //! health(&self, now_ms) -> LedgerHealth
 //! counters(&self) -> Counters
@@ -88,8 +92,9 @@ mod stats;
 ///
 /// Views hold names and clinical values, so their `Debug` prints the type's name alone.
 pub mod views {
+    pub use crate::accounts::{EventLine, InvitationView, PersonLine, PersonPage, PersonState, SessionView};
     pub use crate::acts::PendingAct;
-    pub use crate::admin_page::{AdminPage, DeviceRow, GATEWAY_SILENT_MS, GatewayCounts, PersonRow};
+    pub use crate::admin_page::{AdminPage, DeviceRow, GATEWAY_SILENT_MS, GatewayCounts};
     pub use crate::anchoring::{EnvelopeRef, FinalSince, ProofState};
     pub use crate::charts::views::*;
     pub use crate::consents::{
@@ -102,8 +107,9 @@ pub mod views {
 }
 
 pub use accounts::{
-    ABSOLUTE_MS, IDLE_MS, NewPerson, PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX, SESSIONS_MAX,
-    Session, SignInRefused, Token,
+    ABSOLUTE_MS, Chosen, IDLE_MS, INVITATION_MS, InviteOutcome, InviteRequest, LOGIN_BYTES_MAX, LinkRefused,
+    NewPerson, PASSWORD_BYTES_MAX, PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX, PASSWORD_LINK_MS,
+    SESSIONS_MAX, Session, SignInRefused, Token,
 };
 pub use acts::{ACTS_MAX, Ticket};
 pub use admission::{Answer, Arrival, Halted, MqttClass, Refusal, StrongKeys, Verdict};
@@ -125,5 +131,7 @@ pub use monitoring::{
 pub use observer::Observer;
 pub use pairing::{MONITORING_GRANT_MS, Paired};
 pub use stats::{Counters, LATENCY_CLASSES_MS, Latency, Unanswered};
-pub use vault::{ASK_MS, ASKS_PER_CLINICIAN_MAX, AskId, Entropy, MONITORING_BACK_MS};
+pub use vault::{
+    ASK_MS, ASKS_PER_CLINICIAN_MAX, AccountEvent, AskId, Entropy, MONITORING_BACK_MS, PASSWORD_CHARS_MIN,
+};
 pub use vitals::origin::Origin;

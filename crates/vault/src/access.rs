@@ -147,6 +147,9 @@ impl Vault {
             if entry.reader != known.person || entry.grant != GrantId([0; 32]) {
                 return Err(AccessError::Denied("only the patient reads as the patient"));
             }
+            if self.is_suspended(known.person) {
+                return Err(AccessError::Denied("the account is suspended"));
+            }
         } else {
             self.granted(ledger, &known, &entry, now_ms)?;
         }
@@ -334,6 +337,9 @@ impl Vault {
         }
         let looking = entry.looked();
         if !looking.is_organisation() {
+            if self.is_suspended(looking) {
+                return denied("the reader is suspended");
+            }
             match ledger.person(looking)? {
                 Some(person) if person.suspended_at_ms == 0 => {}
                 Some(_) => return denied("the reader is suspended"),

@@ -60,6 +60,18 @@ pub enum VaultError {
     /// A login, a name or a password is empty or over its bound.
     #[error("{0}")]
     Unfit(&'static str),
+    /// No such link, or it was used, withdrawn, replaced, or has ended.
+    #[error("the link does not work")]
+    NoLink,
+    /// The account was changed since the caller looked at it.
+    #[error("the account was changed meanwhile: look at it again")]
+    Stale,
+    /// The account does not stand so that this could be done.
+    #[error("the account does not stand so that this could be done")]
+    NotSo,
+    /// Nobody else could administer the organisation then.
+    #[error("this is the last administrator who can sign in")]
+    LastAdministrator,
     /// The vault keeps no key for this person.
     #[error("the vault keeps no signing key for this person")]
     NoSigner,

@@ -42,10 +42,14 @@ pub(crate) enum Table {
     ResumePoints,
     Restrictions,
     Asks,
+    Invitations,
+    Standings,
+    History,
+    SignIns,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Organisation,
         Self::Accounts,
         Self::Passwords,
@@ -61,6 +65,10 @@ impl Table {
         Self::ResumePoints,
         Self::Restrictions,
         Self::Asks,
+        Self::Invitations,
+        Self::Standings,
+        Self::History,
+        Self::SignIns,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -80,6 +88,10 @@ impl Table {
             Self::ResumePoints => "resume points",
             Self::Restrictions => "restrictions",
             Self::Asks => "asks",
+            Self::Invitations => "invitations",
+            Self::Standings => "standings",
+            Self::History => "history",
+            Self::SignIns => "sign-ins",
         }
     }
 

@@ -1,17 +1,22 @@
 //! The vault itself: one sealed file per organisation, opened with its passphrase.
 
+pub(crate) mod account_events;
 pub(crate) mod accounts;
 pub(crate) mod beds;
 pub(crate) mod consent_asks;
 pub(crate) mod consent_restrictions;
 pub(crate) mod consent_terms;
 pub(crate) mod content_keys;
+pub(crate) mod invitations;
 mod key_wrapping;
 mod monitoring_pauses;
+mod password_links;
 pub(crate) mod patients;
 pub(crate) mod resume_points;
 mod sampling_intervals;
+pub(crate) mod standings;
 pub(crate) mod streams;
+mod suspensions;
 
 use crate::error::{DatabaseFault, VaultError};
 use crate::sealed_tables::{self, Table, Tables};
@@ -24,9 +29,11 @@ use consent_terms::TermsBook;
 use content_keys::KeyCache;
 use durable::{FolderLock, Os};
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
+use invitations::InvitationBook;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use patients::{Patient, PatientBook};
 use redb::{Database, ReadableDatabase, TableDefinition};
+use standings::StandingBook;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use streams::StreamBook;
@@ -65,6 +72,8 @@ pub(crate) struct Books {
     pub(crate) beds: BedBook,
     pub(crate) restrictions: RestrictionBook,
     pub(crate) asks: AskBook,
+    pub(crate) invitations: InvitationBook,
+    pub(crate) standings: StandingBook,
 }
 
 /// Keys, people, patients, streams and consent terms of one organisation. Shared by reference.
@@ -207,6 +216,8 @@ impl Vault {
             beds: crate::vault::beds::load(&tables)?,
             restrictions,
             asks: AskBook::load(&tables)?,
+            invitations: InvitationBook::load(&tables)?,
+            standings: StandingBook::load(&tables)?,
         };
         Ok(Self {
             tables,

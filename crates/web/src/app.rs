@@ -3,7 +3,7 @@
 use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::navigation::Navigation;
-use crate::notices::Notices;
+use crate::notices::{Notices, UnshownLinks};
 use crate::quota::{BUNDLES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_NETWORK_MAX, Permit, PermitPool, Requests};
 use crate::quota::{STREAMS_PER_NETWORK_MAX, STREAMS_PER_SESSION_MAX};
 use crate::refusals::{Reason, Refusals};
@@ -57,6 +57,7 @@ struct Inner {
     settings: Settings,
     navigation: Navigation,
     notices: Notices,
+    unshown_links: UnshownLinks,
     streams: Arc<Semaphore>,
     served: AtomicU64,
     request_durations: Histogram,
@@ -88,6 +89,7 @@ impl App {
             settings,
             navigation,
             notices: Notices::default(),
+            unshown_links: UnshownLinks::default(),
             streams,
             served: AtomicU64::new(0),
             request_durations: Histogram::new(REQUEST_BUCKETS_S),
@@ -133,6 +135,11 @@ impl App {
     /// What pages say once.
     pub(crate) fn notices(&self) -> &Notices {
         &self.0.notices
+    }
+
+    /// One-time links that no page has shown yet.
+    pub(crate) fn unshown_links(&self) -> &UnshownLinks {
+        &self.0.unshown_links
     }
 
     /// Calls the clinic off the event loop: an answer may wait for a disk.

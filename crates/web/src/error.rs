@@ -7,7 +7,7 @@ use crate::format::sentence;
 use crate::refusals::Reason;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use clinic::{ClinicError, Denied};
+use clinic::{ClinicError, Denied, LinkRefused, SignInRefused};
 use vitals::PatientId;
 use vitals::ledger::LedgerError;
 
@@ -84,6 +84,36 @@ impl Error {
             "Either this page does not exist, or you may not see it. \
              If you should see it, ask the patient for a consent: clinicians do that under Requests.",
         )
+    }
+
+    /// A one-time link that did nothing. One that was guessed, used, replaced or withdrawn, or has ended, always looks
+    /// the same.
+    pub(crate) fn link(why: &LinkRefused) -> Self {
+        let text = sentence(&why.to_string());
+        let later = |reason, status, wait_s| {
+            Self::new(reason, status, "stale", "Not possible right now", text.clone()).retry_after(wait_s)
+        };
+        match why {
+            LinkRefused::Later(SignInRefused::Wait { wait_s }) => {
+                later(Reason::SignInWait, StatusCode::TOO_MANY_REQUESTS, *wait_s)
+            }
+            LinkRefused::Later(_) => later(Reason::SignInBusy, StatusCode::SERVICE_UNAVAILABLE, 2),
+            LinkRefused::Dead | LinkRefused::Field { .. } => {
+                Self::new(Reason::Link, StatusCode::NOT_FOUND, "key", "This link does not work", text)
+                    .back("/sign-in", "To sign-in")
+            }
+        }
+    }
+
+    /// Done on a page that shows an older state than there is.
+    fn stale(text: impl Into<String>) -> Self {
+        Self::new(Reason::Wrong, StatusCode::CONFLICT, "stale", "This has changed meanwhile", text)
+    }
+
+    /// The same with one more link.
+    pub(crate) fn way(mut self, href: String, label: &'static str) -> Self {
+        self.0.ways.push((href, label));
+        self
     }
 
     /// A bed on this person's own wall, whose record they may not open.
@@ -279,9 +309,10 @@ impl From<Denied> for Error {
     fn from(why: Denied) -> Self {
         match why {
             Denied::SignedOut => Self::signed_out(),
-            Denied::LedgerStale { .. } | Denied::LedgerDown | Denied::PolicySilent => {
-                Self::waiting(sentence(&why.to_string()))
-            }
+            Denied::LedgerStale { .. }
+            | Denied::LedgerDown
+            | Denied::PolicySilent
+            | Denied::EnrolmentPending => Self::waiting(sentence(&why.to_string())),
             Denied::Span { .. } | Denied::MonitoringSpan => Self::wrong(&sentence(&why.to_string())),
             _ => Self::not_found(),
         }
@@ -294,6 +325,8 @@ impl From<ClinicError> for Error {
             ClinicError::Denied(why) => why.into(),
             ClinicError::Wrong(why) => Self::wrong(&sentence(&why)),
             ClinicError::Grant(why) => Self::wrong(&sentence(&why.to_string())),
+            ClinicError::Field { why, .. } => Self::wrong(&sentence(why)),
+            ClinicError::Stale => Self::stale(format!("{} Nothing was changed.", sentence(&why.to_string()))),
             ClinicError::Elsewhere => Self::other_ledger(sentence(&why.to_string())),
             // Trying again would not help.
             ClinicError::Ledger(LedgerError::Refused(why)) => Self::wrong(&sentence(&why)),

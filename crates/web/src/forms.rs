@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::caller::{Caller, Credential};
 use crate::error::Error;
 use crate::fields::{FieldError, Fields, fit, read};
+use crate::secret_address::is_own_mark;
 use crate::visit::local_path;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -22,6 +23,35 @@ pub(crate) async fn read_form(request: Request, app: &App, form: &[&'static str]
     let fields = read_own_form(request, app).await?;
     fit(&fields, form).map_err(|why| Error::form(&why))?;
     Ok(fields)
+}
+
+/// The same for a form at an address that holds a secret: see [`crate::secret_address`]. Its field `page` is the mark
+/// of the page it was on.
+pub(crate) async fn read_secret_form(
+    request: Request,
+    app: &App,
+    form: &[&'static str],
+) -> Result<Fields, Error> {
+    let behind_tls = app.settings().behind_tls;
+    let own = is_from_own_page(request.headers(), behind_tls);
+    let headers = request.headers().clone();
+    if !own && !has_no_origin(&headers) {
+        return Err(Error::cross_site());
+    }
+    let fields = read_any_form(request, app).await?;
+    let mark = fields.get("page").map_or("", String::as_str);
+    if !own && !is_own_mark(&headers, behind_tls, mark) {
+        return Err(Error::cross_site());
+    }
+    fit(&fields, form).map_err(|why| Error::form(&why))?;
+    Ok(fields)
+}
+
+/// Does the browser keep to itself where the form was, without saying that it was on another site?
+fn has_no_origin(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    text(header::ORIGIN) == Some("null")
+        && text(HeaderName::from_static("sec-fetch-site")).is_none_or(|site| site == "same-origin")
 }
 
 async fn read_own_form(request: Request, app: &App) -> Result<Fields, Error> {
@@ -58,6 +88,8 @@ fn is_from_own_page(headers: &HeaderMap, behind_tls: bool) -> bool {
     }
     let Some(host) = text(header::HOST) else { return false };
     match text(header::ORIGIN) {
+        // Browsers say so of a page that keeps its address to itself.
+        Some("null") => text(HeaderName::from_static("sec-fetch-site")) == Some("same-origin"),
         Some(origin) => origin
             .split_once("://")
             .is_some_and(|(scheme, authority)| authority == host && (scheme == "https" || !behind_tls)),
@@ -180,10 +212,13 @@ mod tests {
         for behind_tls in [false, true] {
             let fetched = [("host", "ward"), ("sec-fetch-site", "same-origin")];
             assert!(is_from_own_page(&headers(&fetched), behind_tls));
+            let silent = [("host", "ward"), ("origin", "null"), ("sec-fetch-site", "same-origin")];
+            assert!(is_from_own_page(&headers(&silent), behind_tls));
         }
         for wrong in [
             vec![("host", "ward:8080"), ("origin", "http://evil:8080")],
             vec![("host", "ward:8080"), ("origin", "null")],
+            vec![("host", "ward:8080"), ("origin", "null"), ("sec-fetch-site", "cross-site")],
             vec![("host", "ward:8080")],
             vec![("origin", "http://ward:8080")],
             vec![("host", "ward:8080"), ("origin", "http://ward:8080"), ("sec-fetch-site", "cross-site")],

@@ -5,6 +5,7 @@ use crate::caller::{Caller, Ward};
 use crate::format;
 use crate::navigation::Link;
 use crate::pages::alarms::{self, AlarmsPart};
+use crate::secret_address::holds_secret;
 use crate::time::{self, Moment};
 use crate::visit::Visit;
 use clinic::views::LedgerHealth;
@@ -47,6 +48,8 @@ pub(crate) struct Layout {
     pub(crate) head: Option<Head>,
     /// Withdrawn consents that should have been on the ledger long ago.
     pub(crate) late: usize,
+    /// The page's address holds a secret: nothing on the page repeats it or sends it on.
+    pub(crate) secret: bool,
 }
 
 /// The newest block, for the browser that compares it with the one it saw before (`assets/witness.js`).
@@ -101,6 +104,7 @@ impl Layout {
             nav,
             theme: visit.theme,
             csrf: caller.map(Caller::csrf).unwrap_or_default(),
+            secret: holds_secret(&visit.path),
             path: visit.path.clone(),
             now: Moment(app.now_ms()),
             live: caller.filter(|caller| caller.session.role == Role::Clinician).map(|_| String::new()),

@@ -14,6 +14,7 @@
 //! | `middleware` | what surrounds every answer: bounds, time limit, headers |
 //! | [`caller`] | who is asking, by cookie or bearer token |
 //! | [`forms`], [`fields`] | what people send: forms, queries, parts of addresses |
+//! | `secret_address` | addresses with the secret of a one-time link, and the forms on them |
 //! | [`error`], `error_response` | refusals, and their rendering by what was asked for |
 //! | `pages` | one module for each page, from the clinic's views; its template in `templates/` |
 //! | `layout`, [`navigation`] | what surrounds a page's content |
@@ -48,11 +49,13 @@ mod middleware;
 pub mod navigation;
 mod notices;
 mod pages;
+mod people_text;
 pub mod process_gauges;
 pub mod quota;
 pub mod refusals;
 pub mod routes;
 pub mod rpc;
+mod secret_address;
 pub mod server;
 pub mod sign_in_queue;
 pub mod time;

@@ -7,6 +7,7 @@ use crate::compression;
 use crate::error::Error;
 use crate::error_response;
 use crate::refusals::Reason;
+use crate::secret_address::holds_secret;
 use crate::server::{ADDRESS_BYTES_MAX, ANSWER_WITHIN, HEAD_BYTES_MAX, HEADERS_MAX};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -39,6 +40,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
 pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_string();
     let refused = |error: Error| error_response::anonymous(&app, &parts, &error);
     let mut response = match over_bounds(&app, &parts) {
         Some(error) => refused(error),
@@ -62,6 +64,9 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if holds_secret(&path) {
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if app.settings().behind_tls && !is_local_name(&parts.headers) {

@@ -1,9 +1,11 @@
-//! What has just been done, said once: the page one is sent to says "saved", and does not when it is loaded again. Owns
-//! its lock.
+//! What has just been done, said once: the page one is sent to says "saved", and does not when it is loaded again. And
+//! one-time links, shown once to whoever made them. Each owns its lock.
 
+use clinic::Token;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use vitals::PersonId;
 
 /// Most sessions with a notice that no page has said yet; beyond, all are dropped: what was done stands all the same.
 const NOTICES_MAX: usize = 1_024;
@@ -38,5 +40,30 @@ impl Notices {
             of_session.remove(session);
         }
         is_own
+    }
+}
+
+/// Most sessions with a link that no page has shown yet; beyond, all are dropped: a new one is made in their place.
+const LINKS_MAX: usize = 256;
+
+/// The newest one-time link of each session, until a page has shown it. It is in memory only here.
+#[derive(Debug, Default)]
+pub(crate) struct UnshownLinks(Mutex<HashMap<String, (PersonId, Token)>>);
+
+impl UnshownLinks {
+    /// The next page about this person shows it to this session.
+    pub(crate) fn put(&self, session: String, person: PersonId, secret: Token) {
+        let mut of_session = self.0.lock();
+        if of_session.len() >= LINKS_MAX {
+            of_session.clear();
+        }
+        of_session.insert(session, (person, secret));
+    }
+
+    /// The link about this person that this session made and has not seen; from then on it is gone.
+    pub(crate) fn take(&self, session: &str, person: PersonId) -> Option<Token> {
+        let mut of_session = self.0.lock();
+        of_session.get(session).filter(|(about, _)| *about == person)?;
+        of_session.remove(session).map(|(_, secret)| secret)
     }
 }

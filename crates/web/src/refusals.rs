@@ -65,6 +65,8 @@ reasons! {
     Bundles = "bundles",
     /// A wrong login or password.
     SignIn = "sign_in",
+    /// A one-time link that does not work.
+    Link = "link",
     /// Signing in again too soon.
     SignInWait = "sign_in_wait",
     /// Too many people signing in at a time.

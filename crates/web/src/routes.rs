@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::navigation::{Entry, Navigation};
 use crate::pages::alarms::{self, AlarmAction};
 use crate::pages::{
-    admin, asks, consent_giving, consent_pauses, gateways, help, home, ledger, limits, me,
-    monitoring_consent, patient, proof, record, seen_as, sign_in, to_wall, unwatched, wall,
+    admin, asks, consent_giving, consent_pauses, gateways, help, home, invitation, ledger, limits, me,
+    monitoring_consent, password_link, patient, people, person, proof, record, seen_as, sign_in, to_wall,
+    unwatched, wall,
 };
 use crate::{assets, live, metrics, middleware};
 use axum::Router;
@@ -93,6 +94,21 @@ pub const ROUTES: &[Route] = &[
     Route::post("/me/resume", || post(monitoring_consent::resume)),
     Route::get("/proof/{index}", || get(proof::page)),
     Route::get("/admin", || get(admin::page)).in_menu("Administration", &[Role::Administrator]),
+    Route::get("/admin/people", || get(people::page)).in_menu("People", &[Role::Administrator]),
+    Route::get("/admin/people/invite", || get(people::invite_form)),
+    Route::post("/admin/people/invite", || post(people::invite)),
+    Route::get("/admin/people/{person}", || get(person::page)),
+    Route::post("/admin/people/{person}/invitation/renew", || post(person::renew_invitation)),
+    Route::post("/admin/people/{person}/invitation/withdraw", || post(person::withdraw_invitation)),
+    Route::post("/admin/people/{person}/suspend", || post(person::suspend)),
+    Route::post("/admin/people/{person}/reinstate", || post(person::reinstate)),
+    Route::post("/admin/people/{person}/password-link", || post(person::offer_password)),
+    Route::post("/admin/people/{person}/sessions/end", || post(person::end_sessions)),
+    Route::post("/admin/people/{person}/sessions/{session}/end", || post(person::end_session)),
+    Route::get("/passwords/{token}", || get(password_link::page)),
+    Route::post("/passwords/{token}", || post(password_link::set)),
+    Route::get("/invitations/{token}", || get(invitation::page)),
+    Route::post("/invitations/{token}", || post(invitation::accept)),
     Route::get("/ledger", || get(ledger::page)).in_menu("Ledger", &[Role::Administrator, Role::Auditor]),
     Route::get("/ledger/authorities", || get(ledger::authorities::page)),
     Route::post("/ledger/proposals", || post(ledger::proposals::propose)),

@@ -40,6 +40,9 @@ pub enum SignInRefused {
         /// Seconds to wait.
         wait_s: u64,
     },
+    /// The password is right, and the account is suspended. Nobody who guesses learns it.
+    #[error("your account is suspended: ask an administrator of this hospital")]
+    Suspended,
     /// More sign-ins at a time than the node takes.
     #[error("too many people are signing in right now: try again in a moment")]
     Busy,
@@ -79,6 +82,27 @@ impl Attempts {
     /// same moment count as well. Also makes a login wait that does not exist, so that waiting says
     /// nothing. After an `Ok`, call [`end`](Self::end) whatever comes of it.
     fn begin(&mut self, login: &str, from: Origin, now_ms: u64) -> Result<(), SignInRefused> {
+        let regained_ms = self.may_try(login, from, now_ms)?;
+        let here = self.hashing.get(&from).copied().unwrap_or(0);
+        if self.hashing.values().sum::<usize>() >= PASSWORD_HASHES_MAX
+            || (from != Origin::HERE && here >= PASSWORD_HASHES_PER_ORIGIN_MAX)
+        {
+            return Err(SignInRefused::Busy);
+        }
+        self.hashing.insert(from, here + 1);
+        self.count(login, from, regained_ms, now_ms);
+        Ok(())
+    }
+
+    /// A try for which no password is hashed: the secret of a link, or the code of a new node.
+    fn guess(&mut self, secret: &str, from: Origin, now_ms: u64) -> Result<(), SignInRefused> {
+        let regained_ms = self.may_try(secret, from, now_ms)?;
+        self.count(secret, from, regained_ms, now_ms);
+        Ok(())
+    }
+
+    /// Must this login, or this place, wait? If not: when the place will have regained all its tries after this one.
+    fn may_try(&mut self, login: &str, from: Origin, now_ms: u64) -> Result<u64, SignInRefused> {
         let key = pair(login, from);
         // A clock that was set back must not make anybody wait for it to come round again.
         if self.pairs.get(&key).is_some_and(|tries| now_ms < tries.last_ms) {
@@ -96,19 +120,15 @@ impl Attempts {
         if from != Origin::HERE && now_ms < free_ms {
             return Err(wait(free_ms, now_ms));
         }
-        let here = self.hashing.get(&from).copied().unwrap_or(0);
-        if self.hashing.values().sum::<usize>() >= PASSWORD_HASHES_MAX
-            || (from != Origin::HERE && here >= PASSWORD_HASHES_PER_ORIGIN_MAX)
-        {
-            return Err(SignInRefused::Busy);
-        }
-        self.hashing.insert(from, here + 1);
+        Ok(regained_ms)
+    }
+
+    fn count(&mut self, login: &str, from: Origin, regained_ms: u64, now_ms: u64) {
         if from != Origin::HERE {
             self.make_room_for_place(from, now_ms);
             self.places.insert(from, regained_ms);
         }
-        self.wrong(key, now_ms);
-        Ok(())
+        self.wrong(pair(login, from), now_ms);
     }
 
     fn wrong(&mut self, key: Hash, now_ms: u64) {
@@ -177,6 +197,16 @@ impl LoginThrottle {
     ) -> Result<PasswordHash<'_>, SignInRefused> {
         self.0.lock().begin(login, from, now_ms)?;
         Ok(PasswordHash(self, from))
+    }
+
+    /// Counts a guess at a secret for which no password is hashed, before it is looked at.
+    pub(crate) fn guess(&self, secret: &str, from: Origin, now_ms: u64) -> Result<(), SignInRefused> {
+        self.0.lock().guess(secret, from, now_ms)
+    }
+
+    /// The guess was right: it does not count.
+    pub(crate) fn guessed_right(&self, secret: &str, from: Origin) {
+        self.0.lock().right(secret, from);
     }
 }
 
@@ -273,6 +303,20 @@ mod tests {
         }
         assert!(guess(&mut book, "lee", place(1), NOW).is_err());
         assert!(guess(&mut book, "lee", place(1), NOW - 86_400_000).is_ok());
+    }
+
+    #[test]
+    fn guesses_at_a_link_wait_as_passwords_do_and_take_no_turn_of_those_who_sign_in() {
+        let mut book = Attempts::default();
+        let guessed = (0..1000).filter(|n| book.guess(&n.to_string(), place(66), NOW).is_ok()).count();
+        assert_eq!(guessed as u64, PLACE_TRIES_MAX, "a place that tries many waits as a whole");
+        let same = (0..1000).filter(|_| book.guess("one", place(1), NOW).is_ok()).count();
+        assert_eq!(same as u64, u64::from(TRIES_MAX));
+        for _ in 0..100 {
+            assert!(book.guess("right", place(2), NOW).is_ok());
+            book.right("right", place(2));
+        }
+        assert!(book.hashing.is_empty());
     }
 
     #[test]

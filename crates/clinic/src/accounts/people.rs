@@ -5,11 +5,11 @@ use crate::acts::Ticket;
 use crate::clinic::Clinic;
 use crate::errors::ClinicError;
 use std::sync::atomic::Ordering;
-use vault::{Account, Entry, NewAccount, Patient};
+use vault::{Account, Entry, Made, NewAccount, Patient};
 use vitals::body::{Body, Profile};
 use vitals::envelope::ClockQuality;
 use vitals::ids::Class;
-use vitals::ledger::{Act, Role};
+use vitals::ledger::{Act, Outcome, Role};
 use vitals::{PatientId, PersonId};
 
 /// A person to be registered.
@@ -50,7 +50,9 @@ impl Clinic {
         if self.founding.swap(true, Ordering::AcqRel) {
             return Err(taken());
         }
-        let account = if self.vault().accounts().is_empty() { self.account(&new) } else { Err(taken()) };
+        let made = Made { by: None, at_ms: now_ms };
+        let account =
+            if self.vault().accounts().is_empty() { self.account(&new, made) } else { Err(taken()) };
         self.founding.store(false, Ordering::Release);
         let account = account?;
         self.enrol(&account, now_ms)
@@ -70,7 +72,7 @@ impl Clinic {
         if new.role == Role::Patient {
             return Err(ClinicError::Wrong("a patient is registered with a bed".into()));
         }
-        let account = self.account(new)?;
+        let account = self.account(new, Made { by: Some(session.person), at_ms: now_ms })?;
         Ok((account.person, self.enrol(&account, now_ms)?))
     }
 
@@ -89,25 +91,69 @@ impl Clinic {
         if new.role != Role::Patient {
             return Err(ClinicError::Wrong("only patients have a bed".into()));
         }
-        let account = self.account(new)?;
+        let account = self.account(new, Made { by: Some(session.person), at_ms: now_ms })?;
         let (person, ticket) = (account.person, self.enrol(&account, now_ms)?);
         let patient = Patient { id: PatientId(self.random()), person, since_ms: now_ms };
         self.vault().put_patient(patient)?;
-        let profile = Profile { at_ms: now_ms, name: new.name.into(), bed: bed.into() };
-        let entry = Entry { patient: patient.id, class: Class::Profile, body: Body::Profile(profile) };
-        self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
-        self.stats.authored(1);
         self.vault().put_bed_place(patient.id, bed)?;
-        self.monitoring.with(patient.id, now_ms, |made| {
-            (made.name, made.place) = (new.name.into(), bed.into());
-        });
+        self.write_profile(patient.id, new.name, bed, now_ms)?;
         Ok((patient.id, ticket))
     }
 
-    fn account(&self, new: &NewPerson<'_>) -> Result<Account, ClinicError> {
+    fn write_profile(
+        &self,
+        patient: PatientId,
+        name: &str,
+        bed: &str,
+        now_ms: u64,
+    ) -> Result<(), ClinicError> {
+        let profile = Profile { at_ms: now_ms, name: name.into(), bed: bed.into() };
+        let entry = Entry { patient, class: Class::Profile, body: Body::Profile(profile) };
+        self.vault().write(self.store(), &[entry], ClockQuality::Synced, now_ms)?;
+        self.stats.authored(1);
+        self.monitoring.with(patient, now_ms, |made| {
+            (made.name, made.place) = (name.into(), bed.into());
+        });
+        Ok(())
+    }
+
+    /// Does what follows once an account stands in the vault, as far as it is not done: the enrolment on the ledger
+    /// and a patient's profile. A crash may have come between, so that it is done again at each sign-in; what fails
+    /// now is done then.
+    pub(crate) fn complete(&self, account: &Account, now_ms: u64) {
+        let done = self.complete_enrolment(account, now_ms).and(self.complete_profile(account, now_ms));
+        if let Err(why) = done {
+            tracing::warn!(reason = %why, "An account waits for its enrolment or its profile");
+        }
+    }
+
+    fn complete_enrolment(&self, account: &Account, now_ms: u64) -> Result<(), ClinicError> {
+        let is_it = |act: &Act| matches!(act, Act::Enrol { person, .. } if *person == account.person);
+        let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::Refused { .. });
+        // A ledger that does not answer says nothing of it.
+        let Ok(found) = self.ledger().person(account.person) else { return Ok(()) };
+        if found.is_none() && !self.acts.any_under_way(|act, outcome| is_it(act) && !is_refused(outcome)) {
+            self.enrol(account, now_ms)?;
+        }
+        Ok(())
+    }
+
+    fn complete_profile(&self, account: &Account, now_ms: u64) -> Result<(), ClinicError> {
+        let Some(patient) = self.vault().patient_of(account.person) else { return Ok(()) };
+        let author = self.vault().author();
+        let streams = self.vault().streams_of(patient.id);
+        let mut own = streams.iter().filter(|one| one.author == author && one.class == Class::Profile);
+        if own.any(|one| self.store().head(one.stream).is_some()) {
+            return Ok(());
+        }
+        let bed = self.vault().bed(patient.id).place;
+        self.write_profile(patient.id, &account.name, &bed, now_ms)
+    }
+
+    fn account(&self, new: &NewPerson<'_>, made: Made) -> Result<Account, ClinicError> {
         let NewPerson { login, name, password, role } = *new;
         let person = PersonId(self.random());
-        Ok(self.vault().put_account(NewAccount { login, name, role, person, password })?)
+        Ok(self.vault().put_account(NewAccount { login, name, role, person, password, made })?)
     }
 
     fn enrol(&self, account: &Account, now_ms: u64) -> Result<Ticket, ClinicError> {
@@ -116,7 +162,7 @@ impl Clinic {
         self.submit(act, "enrolment", now_ms)
     }
 
-    /// Whom a patient may consent to: clinicians and relatives with an account here.
+    /// Whom a patient may consent to: clinicians and relatives with an account here that is not suspended.
     ///
     /// # Errors
     /// [`ClinicError::Denied`] for anybody but patients.
@@ -129,7 +175,7 @@ impl Clinic {
         let accounts = self.vault().accounts().into_iter();
         let reads = |account: &Account| matches!(account.role, Role::Clinician | Role::Family);
         let suspended =
-            |person| matches!(self.ledger().person(person), Ok(Some(held)) if held.suspended_at_ms != 0);
+            |person| matches!(self.enrolment(person), Ok(Some(held)) if held.suspended_at_ms != 0);
         let readers = accounts.filter(|account| reads(account) && !suspended(account.person));
         Ok(readers.map(|account| (account.person, account.name, account.role)).collect())
     }

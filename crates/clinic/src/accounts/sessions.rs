@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use vitals::ids::{Hash, sha256};
 use vitals::ledger::Role;
+use vitals::origin::Origin;
 use vitals::{PatientId, PersonId};
 use zeroize::Zeroize;
 
@@ -64,10 +65,24 @@ pub struct Session {
 
 silent_debug!(Session);
 
+/// One open session, as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionView {
+    /// Names it. Not the token.
+    pub id: [u8; 16],
+    /// When its person signed in, milliseconds.
+    pub since_ms: u64,
+    /// When it was used last, milliseconds.
+    pub used_ms: u64,
+    /// Was it opened by the operator's tools on the node's machine, and not over the network?
+    pub is_here: bool,
+}
+
 /// One open session.
 struct OpenSession {
     token: Hash,
     session: Session,
+    from: Origin,
     /// When somebody last touched each open page, by patient.
     looked: BTreeMap<PatientId, u64>,
 }
@@ -97,7 +112,7 @@ fn token_hash(token: &str) -> Hash {
 
 impl Open {
     /// Opens a session whose token is `random`.
-    fn open(&mut self, session: Session, random: &[u8; 32]) -> Token {
+    fn open(&mut self, session: Session, from: Origin, random: &[u8; 32]) -> Token {
         if self.by_id.len() >= SESSIONS_MAX
             && let Some((_, idlest)) = self.ends.first().copied()
         {
@@ -105,7 +120,7 @@ impl Open {
         }
         let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let (id, token) = (session.id, token_hash(&text));
-        let one = OpenSession { token, session, looked: BTreeMap::new() };
+        let one = OpenSession { token, session, from, looked: BTreeMap::new() };
         self.ends.insert((one.ends_ms(), id));
         self.by_token.insert(token, id);
         self.by_id.insert(id, one);
@@ -171,6 +186,33 @@ impl Open {
         self.looked_ms(id, patient).is_some_and(|at_ms| now_ms < at_ms.saturating_add(IDLE_MS))
     }
 
+    /// The open sessions of a person, the newest first.
+    fn of(&self, person: PersonId, now_ms: u64) -> Vec<SessionView> {
+        let open = self.by_id.iter().filter(|(_, one)| one.session.person == person);
+        let mut open: Vec<SessionView> = open
+            .filter(|(_, one)| now_ms < one.ends_ms())
+            .map(|(id, one)| SessionView {
+                id: *id,
+                since_ms: one.session.until_ms.saturating_sub(ABSOLUTE_MS),
+                used_ms: one.session.idle_until_ms.saturating_sub(IDLE_MS),
+                is_here: one.from == Origin::HERE,
+            })
+            .collect();
+        open.sort_by_key(|one| (core::cmp::Reverse(one.since_ms), one.id));
+        open
+    }
+
+    /// Ends sessions of a person: this one, or all. Says how many.
+    fn end_of(&mut self, person: PersonId, only: Option<[u8; 16]>) -> usize {
+        let of = self
+            .by_id
+            .iter()
+            .filter(|(id, one)| one.session.person == person && only.is_none_or(|only| only == **id));
+        let ids: Vec<[u8; 16]> = of.map(|(id, _)| *id).collect();
+        ids.iter().for_each(|id| self.end(*id));
+        ids.len()
+    }
+
     /// Ends a session; says which.
     fn close(&mut self, token: &str) -> Option<[u8; 16]> {
         let id = *self.by_token.get(&token_hash(token))?;
@@ -195,8 +237,27 @@ pub(crate) struct Sessions(Mutex<Open>);
 
 impl Sessions {
     /// Opens a session whose token is `random`.
-    pub(crate) fn open(&self, session: Session, random: &[u8; 32]) -> Token {
-        self.0.lock().open(session, random)
+    pub(crate) fn open(&self, session: Session, from: Origin, random: &[u8; 32]) -> Token {
+        self.0.lock().open(session, from, random)
+    }
+
+    /// How many sessions each person has open.
+    pub(crate) fn counts(&self, now_ms: u64) -> HashMap<PersonId, usize> {
+        let mut counts = HashMap::new();
+        for one in self.0.lock().by_id.values().filter(|one| now_ms < one.ends_ms()) {
+            *counts.entry(one.session.person).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The open sessions of a person, the newest first.
+    pub(crate) fn of(&self, person: PersonId, now_ms: u64) -> Vec<SessionView> {
+        self.0.lock().of(person, now_ms)
+    }
+
+    /// Ends sessions of a person: this one, or all. Says how many.
+    pub(crate) fn end_of(&self, person: PersonId, only: Option<[u8; 16]>) -> usize {
+        self.0.lock().end_of(person, only)
     }
 
     /// The session of a token; being asked for keeps it from idling out.
@@ -266,6 +327,7 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_700_000_000_000;
+    const PLACE: Origin = Origin::HERE;
 
     fn session(login: &str, now_ms: u64) -> Session {
         Session {
@@ -283,9 +345,9 @@ mod tests {
     #[test]
     fn a_session_idles_out_and_ends_with_the_shift() {
         let mut book = Open::default();
-        let token = book.open(session("lee", NOW), &[7; 32]);
+        let token = book.open(session("lee", NOW), PLACE, &[7; 32]);
         assert!(book.get(token.expose(), NOW + IDLE_MS).is_none(), "idle for too long");
-        let token = book.open(session("lee", NOW), &[8; 32]);
+        let token = book.open(session("lee", NOW), PLACE, &[8; 32]);
         let mut now_ms = NOW;
         while now_ms < NOW + ABSOLUTE_MS {
             assert!(book.get(token.expose(), now_ms).is_some());
@@ -297,7 +359,7 @@ mod tests {
     #[test]
     fn a_session_is_not_found_by_another_token_or_after_signing_out() {
         let mut book = Open::default();
-        let token = book.open(session("lee", NOW), &[7; 32]);
+        let token = book.open(session("lee", NOW), PLACE, &[7; 32]);
         assert!(book.get("00", NOW).is_none());
         assert!(book.is_open(&[1; 16], NOW));
         book.close(token.expose());
@@ -313,7 +375,7 @@ mod tests {
             random[..8].copy_from_slice(&at.to_be_bytes());
             let mut id = [0; 16];
             id[..8].copy_from_slice(&at.to_be_bytes());
-            book.open(Session { id, ..session("lee", NOW + at) }, &random);
+            book.open(Session { id, ..session("lee", NOW + at) }, PLACE, &random);
         }
         assert_eq!(
             (book.by_id.len(), book.by_token.len(), book.ends.len()),
@@ -357,8 +419,9 @@ mod tests {
     #[test]
     fn every_session_that_ends_is_told_once_however_it_ended() {
         let mut book = Open::default();
-        let tokens: Vec<Token> =
-            (0..4).map(|n| book.open(Session { id: [n; 16], ..session("lee", NOW) }, &[n; 32])).collect();
+        let tokens: Vec<Token> = (0..4)
+            .map(|n| book.open(Session { id: [n; 16], ..session("lee", NOW) }, PLACE, &[n; 32]))
+            .collect();
         book.close(tokens[0].expose());
         assert!(book.get(tokens[1].expose(), NOW + IDLE_MS).is_none(), "idle for too long");
         assert!(book.get(tokens[2].expose(), NOW + 1).is_some());
@@ -372,7 +435,7 @@ mod tests {
     #[test]
     fn pages_remembered_of_a_session_are_bounded_and_go_with_it() {
         let mut book = Open::default();
-        let token = book.open(session("lee", NOW), &[7; 32]);
+        let token = book.open(session("lee", NOW), PLACE, &[7; 32]);
         let patient =
             |n: usize| PatientId(core::array::from_fn(|at| u8::try_from(n >> (8 * (at % 2)) & 255).unwrap()));
         for n in 0..LOOKED_MAX + 10 {
@@ -383,5 +446,24 @@ mod tests {
         book.close(token.expose());
         assert!(!book.begin_looking([1; 16], patient(1), NOW), "no session, no page");
         assert!(book.by_id.is_empty());
+    }
+
+    #[test]
+    fn the_sessions_of_one_person_are_listed_and_ended_and_nobody_else_s() {
+        let mut book = Open::default();
+        let other = PersonId([3; 32]);
+        let make = |n: u8, person, now_ms| Session { id: [n; 16], person, ..session("lee", now_ms) };
+        let lee = PersonId([2; 32]);
+        let tokens = [(1, lee), (2, lee), (3, other)]
+            .map(|(n, person)| book.open(make(n, person, NOW + u64::from(n)), PLACE, &[n; 32]));
+        assert!(book.get(tokens[0].expose(), NOW + 500).is_some());
+        let seen: Vec<_> =
+            book.of(lee, NOW + 600).into_iter().map(|one| (one.id[0], one.since_ms, one.used_ms)).collect();
+        assert_eq!(seen, [(2, NOW + 2, NOW + 2), (1, NOW + 1, NOW + 500)]);
+        assert_eq!(book.end_of(lee, Some([3; 16])), 0, "not this person's");
+        assert_eq!(book.end_of(lee, Some([2; 16])), 1);
+        assert_eq!(book.end_of(lee, None), 1);
+        assert!(book.of(lee, NOW + 600).is_empty() && book.get(tokens[2].expose(), NOW + 600).is_some());
+        assert_eq!(book.sweep(NOW + 600).len(), 2, "those that were ended are told once");
     }
 }

@@ -4,6 +4,7 @@ use super::login_throttle::SignInRefused;
 use super::sessions::{ABSOLUTE_MS, IDLE_MS, Session, Token};
 use crate::clinic::Clinic;
 use crate::errors::Denied;
+use vault::Account;
 use vitals::PatientId;
 use vitals::origin::Origin;
 
@@ -42,21 +43,40 @@ impl Clinic {
                 return Err(SignInRefused::Unavailable);
             }
         };
+        hashing.succeeded(login);
+        if self.vault().is_suspended(account.person) {
+            return Err(SignInRefused::Suspended);
+        }
+        self.complete(&account, now_ms);
+        let opened = self.open_session(&account, from, now_ms);
+        // Suspended meanwhile: whoever suspended has ended the sessions that were there.
+        if self.vault().is_suspended(account.person) {
+            self.sessions.end_of(account.person, None);
+            return Err(SignInRefused::Suspended);
+        }
+        Ok(opened)
+    }
+
+    /// A session for somebody who has proved who they are.
+    pub(crate) fn open_session(&self, account: &Account, from: Origin, now_ms: u64) -> (Token, Session) {
         let patient = self.vault().patient_of(account.person).map(|patient| patient.id);
         let session = Session {
             id: self.random(),
             person: account.person,
-            login: account.login,
-            name: account.name,
+            login: account.login.clone(),
+            name: account.name.clone(),
             role: account.role,
             patient,
             idle_until_ms: now_ms + IDLE_MS,
             until_ms: now_ms + ABSOLUTE_MS,
         };
         let random = self.random();
-        hashing.succeeded(login);
-        let token = self.sessions.open(session.clone(), &random);
-        Ok((token, session))
+        let token = self.sessions.open(session.clone(), from, &random);
+        if let Err(why) = self.vault().note_sign_in(account.person, now_ms) {
+            // Nobody is kept out because of it.
+            tracing::warn!(reason = %why, "The vault could not note a sign-in");
+        }
+        (token, session)
     }
 
     /// The session of a token, at every request; it idles out otherwise.

@@ -9,7 +9,7 @@ use crate::errors::{ClinicError, Denied};
 use vault::Patient;
 use vitals::body::AccessEntry;
 use vitals::ids::Class;
-use vitals::ledger::{Purpose, Role};
+use vitals::ledger::{Act, Outcome, Person, Purpose, Role};
 use vitals::{GrantId, PatientId, PersonId};
 
 /// May a decision wait until policies have answered?
@@ -98,7 +98,7 @@ impl Clinic {
     ) -> Result<T, Denied> {
         let view = self.view();
         let enrolment = match ask.reader {
-            Reader::Person { person, .. } => self.ledger().person(person).map_err(|_| Denied::LedgerDown)?,
+            Reader::Person { person, .. } => self.enrolment(person)?,
             Reader::Engine(_) => None,
         };
         let own = ask.purpose == Purpose::Own;
@@ -270,8 +270,27 @@ impl Clinic {
 
     /// Does the ledger still hold this person in the role of the session?
     pub(crate) fn enrolled(&self, session: &Session) -> Result<(), Denied> {
-        let person = self.ledger().person(session.person).map_err(|_| Denied::LedgerDown)?;
-        policy::enrolled(person.as_ref(), session.role, self.org())
+        let Some(person) = self.enrolment(session.person)? else {
+            // Of an account that was made a moment ago.
+            let under_way = self.acts.any_under_way(|act, outcome| {
+                matches!(act, Act::Enrol { person, .. } if *person == session.person)
+                    && *outcome == Outcome::Pending
+            });
+            return Err(if under_way { Denied::EnrolmentPending } else { Denied::NotEnrolled });
+        };
+        policy::enrolled(Some(&person), session.role, self.org())
+    }
+
+    /// A person as the ledger holds them. Who is suspended at this organisation counts as suspended, whatever the
+    /// ledger says: every decision about a person asks here.
+    pub(crate) fn enrolment(&self, person: PersonId) -> Result<Option<Person>, Denied> {
+        let mut found = self.ledger().person(person).map_err(|_| Denied::LedgerDown)?;
+        if let Some(found) = &mut found
+            && self.vault().is_suspended(person)
+        {
+            found.suspended_at_ms = found.suspended_at_ms.max(1);
+        }
+        Ok(found)
     }
 
     /// New decisions need a fresh view of the ledger.

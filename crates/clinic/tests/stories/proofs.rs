@@ -268,8 +268,9 @@ fn the_administrator_sees_devices_and_people_and_no_value() {
     assert_eq!(page.devices.len(), 2);
     let sensor = page.devices.iter().find(|row| row.patient == Some(amira)).unwrap();
     assert_eq!((sensor.via, sensor.last_seen_ms), (gateway.id(), Some(ward.now_ms)));
-    assert_eq!(page.people.len(), 3);
-    assert!(page.people.iter().all(|row| row.enrolled && row.vault_kept));
+    let people = ward.clinic.people(&ward.admin, ward.now_ms).unwrap();
+    assert_eq!(people.len(), 3);
+    assert!(people.iter().all(|one| one.state == clinic::views::PersonState::Active && one.vault_kept));
     assert!(page.pending.is_empty());
     assert_eq!(page.counters.admitted, 1);
 }

@@ -38,6 +38,7 @@ fn no_name_login_password_or_body_is_readable_in_any_file() {
         role: Role::Patient,
         person: scene.amira.person,
         password: &password,
+        made: MADE,
     };
     let account = scene.vault.put_account(new).unwrap();
     let reason = canary("reason");
@@ -55,6 +56,24 @@ fn no_name_login_password_or_body_is_readable_in_any_file() {
     scene.vault.put_consent_pause(scene.grant, Some(NOW_MS)).unwrap();
     scene.vault.put_consent_pause(scene.grant, None).unwrap();
     plaintexts.push(reason.into_bytes());
+    // An invitation, a suspension and a link hold names, a bed, a reason and a secret.
+    let (invited, place, reason, secret) =
+        (canary("invited"), canary("place"), canary("reason"), canary("secret"));
+    let link = Link { hash: link_hash(&secret), until_ms: NOW_MS + 1 };
+    let new = NewInvitation {
+        person: PersonId([9; 32]),
+        role: Role::Patient,
+        name: &invited,
+        bed: &place,
+        form: [9; 16],
+        link,
+    };
+    scene.vault.put_invitation(new, MADE).unwrap();
+    scene.vault.suspend(account.person, 1, &reason, &[], MADE).unwrap();
+    scene.vault.reinstate(account.person, 2, &reason, MADE).unwrap();
+    scene.vault.offer_password(account.person, 3, link, MADE).unwrap();
+    plaintexts.extend([invited, place, reason, secret].map(String::into_bytes));
+    plaintexts.push(link.hash.to_vec());
     plaintexts.extend([
         account.public_key.to_vec(),
         scene.amira.person.0.to_vec(),

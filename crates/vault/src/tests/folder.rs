@@ -1,6 +1,6 @@
 use super::*;
 
-fn open(folder: &Path, passphrase: &str) -> Result<Vault, VaultError> {
+pub(super) fn open(folder: &Path, passphrase: &str) -> Result<Vault, VaultError> {
     Vault::open(folder, passphrase, entropy(2))
 }
 
@@ -50,6 +50,7 @@ fn everything_is_there_after_a_restart() {
         role: Role::Patient,
         person: scene.amira.person,
         password: "a pass word",
+        made: MADE,
     };
     let account = scene.vault.put_account(new).unwrap();
     let (stream, _) = Sensor::new(5).pair(&scene, Class::Vitals);

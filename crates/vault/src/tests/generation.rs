@@ -106,6 +106,7 @@ fn an_older_vault_is_refused_with_whatever_part_it_is_put_back() {
         role: Role::Patient,
         person,
         password: "the word before",
+        made: MADE,
     };
     vault.put_account(new).unwrap();
     drop(vault);

@@ -6,9 +6,11 @@ mod canary;
 mod crashes;
 mod folder;
 mod generation;
+mod invitations;
 mod pairing;
 mod people;
 mod restrictions;
+mod standings;
 
 use crate::*;
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
@@ -28,6 +30,8 @@ use vitals::proof::LedgerProof;
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 pub(crate) const NOW_MS: u64 = 1_790_000_000_000;
+/// By the operator, now.
+pub(crate) const MADE: Made = Made { by: None, at_ms: NOW_MS };
 pub(crate) const DOCUMENT: &[u8] = b"a genesis document";
 
 /// The same bytes for the same seed.

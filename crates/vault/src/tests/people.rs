@@ -9,6 +9,7 @@ fn new<'a>(login: &'a str, person: u8) -> NewAccount<'a> {
         role: Role::Clinician,
         person: PersonId([person; 32]),
         password: "a secret word",
+        made: MADE,
     }
 }
 

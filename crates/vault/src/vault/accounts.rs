@@ -1,9 +1,10 @@
 //! Accounts of people: who may sign in, and the signing key the vault keeps for them.
 
 use crate::error::VaultError;
-use crate::sealed_tables::{Table, Tables};
+use crate::sealed_tables::{Put, Table, Tables};
 use crate::secret::{Cost, Secret32};
 use crate::vault::Vault;
+use crate::vault::account_events::{AccountEvent, Made};
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
 use std::collections::HashMap;
@@ -59,6 +60,8 @@ pub struct NewAccount<'a> {
     pub person: PersonId,
     /// What proves it.
     pub password: &'a str,
+    /// Who makes the account, and when.
+    pub made: Made,
 }
 
 impl std::fmt::Debug for NewAccount<'_> {
@@ -87,14 +90,14 @@ impl AccountBook {
         Ok(book)
     }
 
-    fn add(&mut self, account: Account) {
+    pub(crate) fn add(&mut self, account: Account) {
         self.by_login.insert(account.login.clone(), account.person);
         self.by_person.insert(account.person, account);
     }
 }
 
 impl Account {
-    fn encode(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut w = Writer::new();
         w.array(6).uint(VERSION).text(&self.login).text(&self.name).uint(self.role.code().into());
         w.bytes(&self.person.0).bytes(&self.public_key);
@@ -118,7 +121,7 @@ impl Account {
 }
 
 /// Salt, cost and hash of the password, as kept.
-struct PasswordRow {
+pub(crate) struct PasswordRow {
     cost: Cost,
     salt: [u8; 16],
     password_hash: Secret32,
@@ -145,7 +148,7 @@ fn check_password(password: &str) -> Result<(), VaultError> {
 }
 
 impl PasswordRow {
-    fn make(vault: &Vault, password: &str) -> Result<Self, VaultError> {
+    pub(crate) fn make(vault: &Vault, password: &str) -> Result<Self, VaultError> {
         check_password(password)?;
         let (cost, salt) = (vault.costs.password, vault.random());
         let password_hash = cost
@@ -154,7 +157,7 @@ impl PasswordRow {
         Ok(Self { cost, salt, password_hash })
     }
 
-    fn encode(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut w = Writer::new();
         w.array(5).uint(VERSION).uint(u64::from(self.cost.memory_kib)).uint(u64::from(self.cost.passes));
         w.bytes(&self.salt).bytes(self.password_hash.expose());
@@ -181,27 +184,33 @@ impl PasswordRow {
     }
 }
 
+/// An account that is to be written, with everything that belongs to it.
+pub(crate) struct AccountRows {
+    pub(crate) account: Account,
+    row: Zeroizing<Vec<u8>>,
+    password: Zeroizing<Vec<u8>>,
+    scalar: Zeroizing<[u8; 32]>,
+}
+
+impl AccountRows {
+    pub(crate) fn puts(&self) -> [Put<'_>; 3] {
+        let id = &self.account.person.0;
+        [
+            (Table::Accounts, id, &self.row),
+            (Table::Passwords, id, &self.password),
+            (Table::Signers, id, self.scalar.as_slice()),
+        ]
+    }
+}
+
 impl Vault {
-    /// Makes an account and the person's P-256 signing key.
-    ///
-    /// # Errors
-    /// [`VaultError::LoginTaken`], [`VaultError::PersonTaken`], [`VaultError::Unfit`].
-    pub fn put_account(&self, new: NewAccount<'_>) -> Result<Account, VaultError> {
+    /// The rows of a new account, with the person's P-256 signing key. Hashes the password: takes its time.
+    pub(crate) fn account_rows(&self, new: &NewAccount<'_>) -> Result<AccountRows, VaultError> {
         let unfit = |text: &str| text.is_empty() || text.len() > NAME_BYTES_MAX;
         if unfit(new.login) || unfit(new.name) {
             return Err(VaultError::Unfit("the login or the name is empty or over its bound"));
         }
         let password = PasswordRow::make(self, new.password)?;
-        let _changing = self.changing();
-        {
-            let books = self.books();
-            if books.people.by_login.contains_key(new.login) {
-                return Err(VaultError::LoginTaken);
-            }
-            if books.people.by_person.contains_key(&new.person) {
-                return Err(VaultError::PersonTaken);
-            }
-        }
         let signer = loop {
             // Fewer than one in 2^32 random strings is not a scalar of P-256.
             if let Ok(signer) = SigningKey::from_slice(Secret32::random(&self.entropy).expose()) {
@@ -215,15 +224,39 @@ impl Vault {
             person: new.person,
             public_key: public_key(&signer),
         };
-        let scalar = Zeroizing::new(<[u8; 32]>::from(signer.to_bytes()));
-        let id = &new.person.0;
-        self.tables.put(&[
-            (Table::Accounts, id, &account.encode()),
-            (Table::Passwords, id, &password.encode()),
-            (Table::Signers, id, scalar.as_slice()),
-        ])?;
-        self.books_mut().people.add(account.clone());
-        Ok(account)
+        let (row, scalar) = (account.encode(), Zeroizing::new(<[u8; 32]>::from(signer.to_bytes())));
+        Ok(AccountRows { account, row, password: password.encode(), scalar })
+    }
+
+    /// Are login and person free? Call it under `changing`.
+    pub(crate) fn account_is_free(&self, login: &str, person: PersonId) -> Result<(), VaultError> {
+        let books = self.books();
+        if books.people.by_login.contains_key(login) {
+            return Err(VaultError::LoginTaken);
+        }
+        if books.people.by_person.contains_key(&person) {
+            return Err(VaultError::PersonTaken);
+        }
+        Ok(())
+    }
+
+    /// Makes an account and the person's P-256 signing key.
+    ///
+    /// # Errors
+    /// [`VaultError::LoginTaken`], [`VaultError::PersonTaken`], [`VaultError::Unfit`].
+    pub fn put_account(&self, new: NewAccount<'_>) -> Result<Account, VaultError> {
+        let rows = self.account_rows(&new)?;
+        let _changing = self.changing();
+        self.account_is_free(new.login, new.person)?;
+        if self.invitation_of(new.person).is_some() {
+            return Err(VaultError::PersonTaken);
+        }
+        let event = self.event(new.person, AccountEvent::Registered, "", new.made, |_| {});
+        self.tables.put(&[rows.puts().as_slice(), event.puts().as_slice()].concat())?;
+        let mut books = self.books_mut();
+        books.standings.keep(event);
+        books.people.add(rows.account.clone());
+        Ok(rows.account)
     }
 
     /// The account with this login.

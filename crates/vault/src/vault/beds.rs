@@ -53,7 +53,7 @@ pub(crate) fn load(tables: &Tables) -> Result<BedBook, VaultError> {
     tables.all(Table::Beds)?.iter().map(|row| read(row)).collect()
 }
 
-fn encode(patient: PatientId, bed: &BedRecord) -> Vec<u8> {
+pub(crate) fn encode(patient: PatientId, bed: &BedRecord) -> Vec<u8> {
     let mut w = Writer::new();
     w.array(4).uint(VERSION).bytes(&patient.0).text(&bed.place);
     match &bed.ended {

@@ -37,14 +37,14 @@ impl PatientBook {
         Ok(book)
     }
 
-    fn add(&mut self, patient: Patient) {
+    pub(crate) fn add(&mut self, patient: Patient) {
         self.by_person.insert(patient.person, patient.id);
         self.by_id.insert(patient.id, patient);
     }
 }
 
 impl Patient {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.array(4).uint(VERSION).bytes(&self.id.0).bytes(&self.person.0).uint(self.since_ms);
         w.finish()

@@ -4,9 +4,10 @@ use crate::hospital::{Hospital, PATIENTS, Vitals, wave};
 use clinic::LATE_BLOCKS;
 use clinic::POLICY_RETRY_MS;
 use clinic::VIEW_AGE_MAX_MS;
+use clinic::{InviteOutcome, InviteRequest};
 use vitals::alarm::Condition;
 use vitals::command::Outcome;
-use vitals::ledger::Purpose;
+use vitals::ledger::{Purpose, Role};
 use vitals::metric::{Absence, Metric};
 
 /// Beds of a small ward.
@@ -45,7 +46,46 @@ pub(crate) fn ordinary() -> Hospital {
     let high = format!("/patients/{}", hospital.beds[HIGH]);
     hospital.show("ordinary-wall", "lee", "/wall");
     hospital.show("ordinary-patient", "lee", high);
+    people(&mut hospital);
     hospital
+}
+
+/// The administrator's pages of people, with invitations in each state.
+fn people(hospital: &mut Hospital) {
+    let (root, now_ms) = (hospital.as_("root"), hospital.ward.now_ms);
+    let clinic = hospital.ward.clinic.clone();
+    let mut invited = ["Noor Demo", "Sam Sample", ""].into_iter().zip(1..).map(|(name, form)| {
+        let bed = if form == 1 { "Bed 23" } else { "" };
+        let role = if form == 1 { Role::Patient } else { Role::Clinician };
+        let request = InviteRequest { role, name, bed, form: [form; 16] };
+        match clinic.invite(&root, &request, now_ms) {
+            Ok(InviteOutcome::Now(person, link)) => (person, format!("/invitations/{}", link.expose())),
+            other => panic!("invited once: {other:?}"),
+        }
+    });
+    let (patient, link) = invited.next().unwrap();
+    let (withdrawn, _) = invited.next().unwrap();
+    invited.next().unwrap();
+    clinic.withdraw_invitation(&root, withdrawn, 1, now_ms).unwrap();
+    let fay = hospital.as_("fay").person;
+    clinic.suspend(&root, fay, 1, "moved away", now_ms).unwrap();
+    let avery = hospital.as_("auditor").person;
+    let password = clinic.offer_password(&root, avery, 1, now_ms).unwrap();
+    for (name, login, path) in [
+        ("people", "root", "/admin/people".into()),
+        ("people-found", "root", "/admin/people?find=kim".into()),
+        ("people-nobody", "root", "/admin/people?find=nobody".into()),
+        ("people-invite", "root", "/admin/people/invite".into()),
+        ("person", "root", format!("/admin/people/{}", hospital.as_("kim").person)),
+        ("person-suspended", "root", format!("/admin/people/{fay}")),
+        ("password-link", "", format!("/passwords/{}", password.expose())),
+        ("person-invited", "root", format!("/admin/people/{patient}")),
+        ("person-withdrawn", "root", format!("/admin/people/{withdrawn}")),
+        ("invitation", "", link),
+        ("invitation-dead", "", format!("/invitations/{}", "0".repeat(64))),
+    ] {
+        hospital.show(name, login, path);
+    }
 }
 
 /// Twenty silent beds behind one gateway.

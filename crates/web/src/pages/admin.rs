@@ -1,4 +1,4 @@
-//! The administrator's page: devices, people, ledger, counters. Nothing clinical.
+//! The administrator's page: devices, ledger, counters. Nothing clinical.
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -29,14 +29,6 @@ struct DeviceLine {
     trust: String,
 }
 
-struct PersonLine {
-    name: String,
-    login: String,
-    role: &'static str,
-    enrolled: bool,
-    vault_kept: bool,
-}
-
 struct PendingLine {
     what: String,
     since: Moment,
@@ -49,7 +41,6 @@ struct AdminPage {
     layout: Layout,
     facts: Vec<Fact>,
     devices: Vec<DeviceLine>,
-    people: Vec<PersonLine>,
     pending: Vec<PendingLine>,
     counters: Vec<(&'static str, String)>,
     genesis: String,
@@ -151,17 +142,6 @@ pub(crate) async fn page(State(app): State<App>, caller: Caller) -> Answer {
         layout: Layout::of(&app, &caller, "/admin"),
         facts: facts(&view, &app, now_ms),
         devices: view.devices.iter().map(|row| device(row, now_ms)).collect(),
-        people: view
-            .people
-            .iter()
-            .map(|row| PersonLine {
-                name: row.name.clone(),
-                login: row.login.clone(),
-                role: row.role.word(),
-                enrolled: row.enrolled,
-                vault_kept: row.vault_kept,
-            })
-            .collect(),
         pending: view
             .pending
             .iter()

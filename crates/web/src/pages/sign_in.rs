@@ -15,11 +15,8 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
-use clinic::{Origin, Session, SignInRefused};
+use clinic::{LOGIN_BYTES_MAX, Origin, PASSWORD_BYTES_MAX, Session, SignInRefused};
 
-/// Longest login and password, bytes; longer ones are wrong.
-const LOGIN_BYTES_MAX: usize = 200;
-const PASSWORD_BYTES_MAX: usize = 1000;
 /// When to try again if too many people are signing in, seconds.
 const BUSY_S: u64 = 2;
 /// How long a choice of colours is kept, seconds.
@@ -76,6 +73,7 @@ pub(crate) async fn submit(State(app): State<App>, request: Request) -> Answer {
     };
     let (status, reason, retry_s) = match refused {
         SignInRefused::Wrong => (StatusCode::UNAUTHORIZED, Reason::SignIn, None),
+        SignInRefused::Suspended => (StatusCode::FORBIDDEN, Reason::SignIn, None),
         SignInRefused::Wait { wait_s } => (StatusCode::TOO_MANY_REQUESTS, Reason::SignInWait, Some(wait_s)),
         SignInRefused::Busy => (StatusCode::SERVICE_UNAVAILABLE, Reason::SignInBusy, Some(BUSY_S)),
         SignInRefused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, Some(BUSY_S)),

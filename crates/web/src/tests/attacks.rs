@@ -1,7 +1,7 @@
 //! Every address, attacked: each attempt is answered with a page that says what is wrong, is counted,
 //! and changes nothing.
 
-use super::attempts::{Attempts, GOOD_LIMITS, GOOD_PROPOSAL, Takes, routes};
+use super::attempts::{Attempts, GOOD_ACCOUNT, GOOD_INVITATION, GOOD_LIMITS, GOOD_PROPOSAL, Takes, routes};
 use super::scene::{CALLERS, HOST, Scene, encode};
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
@@ -152,6 +152,12 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
     let name = scene.transaction();
     let names =
         ["0".repeat(64), name.to_uppercase(), name[..63].into(), format!("0x{name}"), format!("{name}00")];
+    let (invited, fay) = (scene.invited.to_string(), scene.ward.as_("fay").person.to_string());
+    let persons = ["0".repeat(64), fay.to_uppercase(), fay[..63].into(), format!("{fay}00"), amira.clone()];
+    let session = "0".repeat(32);
+    let sessions = ["F".repeat(32), "0".repeat(31), "0".repeat(33), format!("0x{}", "0".repeat(30))];
+    let link = &scene.link;
+    let tokens = ["0".repeat(64), link.to_uppercase(), link[..63].into(), format!("{link}0"), fay.clone()];
     let leaves = ["+0", "00", "0x0", "1", "18446744073709551615", "18446744073709551616", "0%20"];
     for route in &routes() {
         for (place, good, wrong) in [
@@ -164,11 +170,16 @@ async fn an_id_that_is_not_quite_one_is_not_found() {
             ("{proposal}", "/1", &heights[..]),
             ("{transaction}", name.as_str(), &names[..]),
             ("{index}", "0", &leaves.map(String::from)[..]),
+            ("{person}", invited.as_str(), &persons[..]),
+            ("{person}", fay.as_str(), &persons[..]),
+            ("{session}", session.as_str(), &sessions[..]),
+            ("{token}", scene.link.as_str(), &tokens[..]),
+            ("{token}", scene.password_link.as_str(), &tokens[..]),
         ] {
-            if !route.path.contains(place) {
+            let address = route.address(&scene);
+            if !route.path.contains(place) || !address.contains(good) {
                 continue;
             }
-            let address = route.address(&scene);
             for id in wrong.iter().chain(&odd) {
                 let slash = if good.starts_with('/') { "/" } else { "" };
                 let address = address.replacen(good, &format!("{slash}{id}"), 1);
@@ -286,6 +297,47 @@ async fn a_field_of_the_wrong_kind_is_refused() {
             tried.expect(400, odd, proposals, request).await;
         }
     }
+    let invite = route("/admin/people/invite");
+    for odd in ODD.into_iter().chain(["", "other role", "Patient"]) {
+        for (name, wanted) in [("role", 422), ("form", 400)] {
+            let fields = GOOD_INVITATION
+                .iter()
+                .map(|(field, good)| (*field, if *field == name { odd } else { *good }));
+            let request = post("/admin/people/invite", "admin", fields.collect());
+            tried.expect(wanted, odd, invite, request).await;
+        }
+    }
+    let renew = route("/admin/people/{person}/invitation/renew");
+    for odd in ODD.into_iter().chain(["", "01", "1 "]) {
+        let request = post(&renew.address(&scene), "admin", vec![("seen", odd)]);
+        tried.expect(400, odd, renew, request).await;
+    }
+    tried.expect(409, "old", renew, post(&renew.address(&scene), "admin", vec![("seen", "2")])).await;
+    let suspend = route("/admin/people/{person}/suspend");
+    for (seen, reason, wanted) in
+        [("2", "", 422), ("2", "   ", 422), ("1", "left", 409), ("99", "left", 409), ("x", "left", 400)]
+    {
+        let request = post(&suspend.address(&scene), "admin", vec![("seen", seen), ("reason", reason)]);
+        tried.expect(wanted, reason, suspend, request).await;
+    }
+    let reinstate = route("/admin/people/{person}/reinstate");
+    tried.expect(409, "not suspended", reinstate, reinstate.good(&scene, "admin")).await;
+    let own = format!("/admin/people/{}/suspend", scene.ward.admin.person);
+    let request = post(&own, "admin", vec![("seen", "1"), ("reason", "by accident")]);
+    tried.expect(400, "oneself", suspend, request).await;
+    let set = route("/passwords/{token}");
+    for (password, again) in [("short", "short"), ("11111111", "11111111"), ("a new password", "another")] {
+        let fields = vec![("password", password), ("again", again)];
+        tried.expect(422, again, set, post(&set.address(&scene), "", fields)).await;
+    }
+    let accept = route("/invitations/{token}");
+    for (name, wrong) in
+        [("name", " "), ("login", " "), ("login", "lee"), ("again", "another"), ("password", "short")]
+    {
+        let fields =
+            GOOD_ACCOUNT.iter().map(|(field, good)| (*field, if *field == name { wrong } else { *good }));
+        tried.expect(422, wrong, accept, post(&accept.address(&scene), "", fields.collect())).await;
+    }
     tried.expect(422, "no order", limits, post(&path, "lee", with("above_low", "200"))).await;
     tried.done("kinds");
 }
@@ -362,6 +414,11 @@ async fn a_query_that_makes_no_sense_is_refused() {
         }
     }
     let route = all.iter().find(|route| route.path == "/ledger").unwrap();
+    let people = all.iter().find(|route| route.path == "/admin/people").unwrap();
+    for odd in ODD.into_iter().chain(["0", "999999"]) {
+        let request = scene.request("GET", &format!("/admin/people?{}", encode([("page", odd)])), "admin");
+        tried.expect(400, odd, people, request.body(Body::empty()).unwrap()).await;
+    }
     for odd in ODD {
         for name in ["before", "org"] {
             let request = scene.request("GET", &format!("/ledger?{}", encode([(name, odd)])), "ada");
@@ -502,6 +559,9 @@ async fn a_suspended_person_finds_nothing_and_streams_end() {
         ("/ledger", "admin"),
         ("/ledger/authorities", "admin"),
         ("/ledger/blocks/1", "admin"),
+        ("/admin/people", "admin"),
+        ("/admin/people/invite", "admin"),
+        (&format!("/admin/people/{}", scene.invited), "admin"),
     ] {
         assert_eq!(scene.get(path, who).await.status(), StatusCode::NOT_FOUND, "{path} as {who}");
     }

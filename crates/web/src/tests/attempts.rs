@@ -3,6 +3,7 @@
 use super::scene::{HOST, Scene, encode};
 use axum::body::Body;
 use axum::http::{Request, header};
+use vitals::PersonId;
 use vitals::envelope::Envelope;
 use vitals::ids::{Class, Hash, StreamId};
 use vitals::ledger::Role;
@@ -91,9 +92,28 @@ const GOOD_ASK: &[(&str, &str)] = &[
 /// As many of them stand on the first of the two forms.
 const GOOD_CONSENT_ENTERED: usize = 10;
 const GOOD_CONSENT_OPTIONAL: &[&str] = &["vitals", "environment", "alarms", "profile"];
+/// An invitation that could be made.
+pub(crate) const GOOD_INVITATION: &[(&str, &str)] =
+    &[("role", "patient"), ("name", "Noor"), ("bed", "bed 9"), ("form", "00112233445566778899aabbccddeeff")];
+
+/// An account that somebody invited could make.
+pub(crate) const GOOD_ACCOUNT: &[(&str, &str)] =
+    &[("name", "Noor A."), ("login", "noor"), ("password", "a secret word"), ("again", "a secret word")];
+
+/// A new password that could be set.
+const GOOD_PASSWORD: &[(&str, &str)] = &[("password", "a new password"), ("again", "a new password")];
+
+/// A suspension that could be made, and its end.
+const GOOD_REASON: &[(&str, &str)] = &[("seen", "2"), ("reason", "left the hospital")];
+
+/// A form on the page of somebody invited, and not an old one.
+const SEEN: &[(&str, &str)] = &[("seen", "1")];
 
 /// Who has a role.
 const EVERYBODY: &[&str] = &["lee", "kim", "amira", "bela", "admin", "fay", "ada"];
+
+/// Who manages people.
+const ADMINISTRATORS: &[&str] = &["admin"];
 
 /// Who may look into the ledger.
 const LOOKERS: &[&str] = &["admin", "ada"];
@@ -199,6 +219,21 @@ fn listed() -> Vec<Route> {
         post("/me/resume", "amira", &["amira", "bela"], &[], &[]),
         post("/me/watch", "amira", &["amira", "bela"], &[("days", "30")], &[]),
         get("/proof/{index}", "lee", &["lee", "kim", "amira", "admin", "ada"]),
+        asked(get("/admin/people", "admin", ADMINISTRATORS)),
+        get("/admin/people/invite", "admin", ADMINISTRATORS),
+        post("/admin/people/invite", "admin", ADMINISTRATORS, GOOD_INVITATION, &[]),
+        asked(get("/admin/people/{person}", "admin", ADMINISTRATORS)),
+        post("/admin/people/{person}/invitation/renew", "admin", ADMINISTRATORS, SEEN, &[]),
+        post("/admin/people/{person}/invitation/withdraw", "admin", ADMINISTRATORS, SEEN, &[]),
+        post("/admin/people/{person}/suspend", "admin", ADMINISTRATORS, GOOD_REASON, &[]),
+        post("/admin/people/{person}/reinstate", "admin", ADMINISTRATORS, GOOD_REASON, &[]),
+        post("/admin/people/{person}/password-link", "admin", ADMINISTRATORS, SEEN, &[]),
+        post("/admin/people/{person}/sessions/end", "admin", ADMINISTRATORS, &[], &[]),
+        post("/admin/people/{person}/sessions/{session}/end", "admin", ADMINISTRATORS, &[], &[]),
+        open("/passwords/{token}"),
+        Route { open: true, ..post("/passwords/{token}", "", &[], GOOD_PASSWORD, &[]) },
+        open("/invitations/{token}"),
+        Route { open: true, ..post("/invitations/{token}", "", &[], GOOD_ACCOUNT, &[]) },
         asked(get("/ledger", "ada", LOOKERS)),
         asked(get("/ledger/authorities", "admin", LOOKERS)),
         post("/ledger/proposals", "admin", &["admin"], GOOD_PROPOSAL, &["confirm"]),
@@ -224,14 +259,32 @@ impl Route {
         self.path
             .replace("{patient}", &scene.amira.to_string())
             .replace("{grant}", &scene.consent.to_string())
-            .replace("{person}", &scene.ward.as_("lee").person.to_string())
             .replace("{ask}", &scene.ask)
             .replace("{condition}", "257")
+            .replace("{person}", &self.person(scene).to_string())
+            .replace("{session}", &"0".repeat(32))
+            .replace(
+                "{token}",
+                if self.path.starts_with("/passwords") { &scene.password_link } else { &scene.link },
+            )
             .replace("{gateway}", &scene.gateway.id().to_string())
             .replace("{proposal}", "1")
             .replace("{height}", "1")
             .replace("{transaction}", &scene.transaction())
             .replace("{index}", "0")
+    }
+
+    /// The person of the address: Dr Lee on pages of patients; for administrators one who is invited, or Fay.
+    pub(crate) fn person(&self, scene: &Scene) -> PersonId {
+        if !self.path.starts_with("/admin") {
+            return scene.ward.as_("lee").person;
+        }
+        let of_account = ["/suspend", "/reinstate", "/password-link", "/end"];
+        if of_account.iter().any(|end| self.path.ends_with(end)) {
+            scene.ward.as_("fay").person
+        } else {
+            scene.invited
+        }
     }
 
     /// The form's fields.
@@ -287,8 +340,11 @@ impl Scene {
         let streams = |id| vault.streams_of(id).iter().map(|record| record.stream).collect::<Vec<StreamId>>();
         let of: Vec<_> = [self.amira, self.bela].map(|id| (terms(id), streams(id))).into_iter().collect();
         let counters = self.ward.clinic.counters();
+        let invited = (vault.invitations().len(), vault.events_len(self.invited));
+        let fay = self.ward.as_("fay").person;
+        let changed = (vault.events_len(fay), vault.is_suspended(fay));
         format!(
-            "{people:?} {of:?} {:?} {} {}",
+            "{people:?} {invited:?} {changed:?} {of:?} {:?} {} {}",
             vault.withdrawals(),
             self.ward.ledger.submitted(),
             counters.alarms_raised,

@@ -20,6 +20,7 @@ mod ledger_pages;
 mod limits;
 mod live;
 mod monitoring_consent;
+mod people;
 mod random;
 mod routes;
 pub(crate) mod scene;

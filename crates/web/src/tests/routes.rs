@@ -39,6 +39,17 @@ async fn every_address_answers_each_role_as_it_should() {
         ("/proof/999999999".into(), [303, 404, 404, 404, 404, 404, 404, 404]),
         ("/proof/-1".into(), [303, 404, 404, 404, 404, 404, 404, 404]),
         ("/admin".into(), [303, 404, 404, 404, 404, 200, 404, 404]),
+        ("/admin/people".into(), [303, 404, 404, 404, 404, 200, 404, 404]),
+        ("/admin/people?find=lee&page=1".into(), [303, 404, 404, 404, 404, 200, 404, 404]),
+        ("/admin/people/invite".into(), [303, 404, 404, 404, 404, 200, 404, 404]),
+        (format!("/admin/people/{}", scene.invited), [303, 404, 404, 404, 404, 200, 404, 404]),
+        (format!("/admin/people/{}", scene.ward.as_("lee").person), [303, 404, 404, 404, 404, 200, 404, 404]),
+        (format!("/admin/people/{}", "0".repeat(64)), [303, 404, 404, 404, 404, 404, 404, 404]),
+        (format!("/invitations/{}", scene.link), [200, 200, 200, 200, 200, 200, 200, 200]),
+        (format!("/passwords/{}", scene.password_link), [200, 200, 200, 200, 200, 200, 200, 200]),
+        (format!("/passwords/{}", "0".repeat(64)), [404, 404, 404, 404, 404, 429, 429, 429]),
+        // Whoever guesses has to wait, whoever it is.
+        (format!("/invitations/{}", "0".repeat(64)), [404, 404, 404, 404, 404, 429, 429, 429]),
         ("/ledger".into(), [303, 404, 404, 404, 404, 200, 404, 200]),
         ("/ledger?before=2".into(), [303, 404, 404, 404, 404, 200, 404, 200]),
         ("/ledger?find=1".into(), [303, 404, 404, 404, 404, 303, 404, 303]),
@@ -146,6 +157,8 @@ async fn a_hostile_name_stays_a_name() {
     for (path, who) in [
         ("/me", "bela"),
         ("/admin", "admin"),
+        ("/admin/people", "admin"),
+        ("/admin/people?find=%3Cscript%3Ealert(1)", "admin"),
         ("/wall?next=%3Cscript%3E", "lee"),
         ("/sign-in?next=/%22%3E%3Cscript%3E", ""),
     ] {

@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
-use clinic::NewPerson;
+use clinic::{InviteOutcome, InviteRequest, NewPerson};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use testward::{Gateway, Ward};
 use tower::ServiceExt;
 use vitals::ids::Class;
 use vitals::ledger::{Purpose, Role};
-use vitals::{GrantId, PatientId};
+use vitals::{GrantId, PatientId, PersonId};
 use web::{App, Settings};
 
 pub(crate) const HOST: &str = "ward.example";
@@ -28,6 +28,11 @@ pub(crate) struct Scene {
     /// What Dr Kim asked Amira for, if so.
     pub(crate) ask: String,
     pub(crate) gateway: Gateway,
+    /// Somebody invited, and the secret of the link.
+    pub(crate) invited: PersonId,
+    pub(crate) link: String,
+    /// The secret of a link to a new password for Fay.
+    pub(crate) password_link: String,
     pub(crate) app: App,
     router: Router,
     pub(crate) now: Arc<AtomicU64>,
@@ -55,6 +60,14 @@ impl Scene {
         ward.block();
         let consent = ward.granting("amira", "lee", Purpose::Treatment, &CARE);
         let gateway = ward.gateway(1, &[amira]);
+        let new = InviteRequest { role: Role::Clinician, name: "Noor A.", bed: "", form: [1; 16] };
+        let Ok(InviteOutcome::Now(invited, link)) = ward.clinic.invite(&ward.admin, &new, ward.now_ms) else {
+            panic!("invited once");
+        };
+        let link = link.expose().to_string();
+        let fay = ward.as_("fay").person;
+        let password_link = ward.clinic.offer_password(&ward.admin, fay, 1, ward.now_ms).unwrap();
+        let password_link = password_link.expose().to_string();
         let now = Arc::new(AtomicU64::new(ward.now_ms));
         let clock = now.clone();
         let settings = Settings { hospital: "Test Hospital".into(), ..settings };
@@ -65,7 +78,22 @@ impl Scene {
         };
         let tokens = CALLERS.into_iter().filter(|login| !login.is_empty()).map(sign_in).collect();
         let router = web::router(app.clone());
-        Self { ward, amira, bela, consent, ask: String::new(), gateway, app, router, now, tokens }
+        let ask = String::new();
+        Self {
+            ward,
+            amira,
+            bela,
+            consent,
+            ask,
+            gateway,
+            invited,
+            link,
+            password_link,
+            app,
+            router,
+            now,
+            tokens,
+        }
     }
 
     /// Everybody's session is over after a leap of the clock.
@@ -133,7 +161,12 @@ impl Scene {
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
         assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
         assert_eq!(response.headers()[header::X_FRAME_OPTIONS], "DENY", "{path}");
-        assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin", "{path}");
+        let sent_on = if path.starts_with("/invitations/") || path.starts_with("/passwords/") {
+            "no-referrer"
+        } else {
+            "same-origin"
+        };
+        assert_eq!(response.headers()[header::REFERRER_POLICY], sent_on, "{path}");
         assert_eq!(response.headers()["cross-origin-resource-policy"], "same-origin", "{path}");
         let asset = path.starts_with("/assets/") && response.status() == StatusCode::OK;
         let kept = if asset { "public, max-age=31536000, immutable" } else { "no-store" };
