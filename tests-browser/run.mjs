@@ -365,10 +365,11 @@ try {
     await admin.page.click('form[role=search] button');
     must(new URL(admin.page.url()).pathname === transaction, 'a transaction is found by its name');
     await proposal(admin.page);
+    await invitation(admin.page);
     await admin.context.close();
     const closed = await doctor.page.request.get(`${url}/ledger`);
     must(closed.status() === 404, 'the doctor finds no ledger');
-    await pictures(logins.administrator, { admin: '/admin', ledger: '/ledger', 'ledger-search': '/ledger?find=nonsense', 'ledger-nobody': `/ledger?org=${'0'.repeat(32)}`, authorities: '/ledger/authorities', block, transaction });
+    await pictures(logins.administrator, { admin: '/admin', people: '/admin/people', invite: '/admin/people/invite', ledger: '/ledger', 'ledger-search': '/ledger?find=nonsense', 'ledger-nobody': `/ledger?org=${'0'.repeat(32)}`, authorities: '/ledger/authorities', block, transaction });
   }
 
   must(foreign.size === 0, `no request went to another origin${foreign.size ? `: ${[...foreign]}` : ''}`);
@@ -391,6 +392,37 @@ async function hears(page, context, stale) {
     route.fulfill({ contentType: 'text/event-stream', body: `event: beat\ndata: ${beat}\n\n` });
   });
   if (stale) await page.reload();
+}
+
+// Somebody is invited, makes the account, and is suspended; nobody has JavaScript.
+async function invitation(page) {
+  await page.goto(`${url}/admin/people/invite`);
+  await page.check('input[name=role][value=auditor]');
+  await page.fill('#name', 'Avery Browser');
+  await page.click('main form button[type=submit]');
+  const person = page.url();
+  const link = await page.locator('main input[readonly]').inputValue();
+  await page.goto(person);
+  must((await page.locator('main input[readonly]').count()) === 0, 'a link is shown once');
+  // Until the ledger has a block, the first page answers 503: its own page says so, and nobody has to hear of it.
+  const context = await browser.newContext({ viewport: SIZES[0], javaScriptEnabled: false, ignoreHTTPSErrors: true });
+  const invited = await context.newPage();
+  await invited.goto(link);
+  must(/an auditor/.test(await invited.locator('main').innerText()), 'an invitation says in which role');
+  for (const [field, text] of [['name', 'Avery Browser'], ['login', 'avery-browser'], ['password', 'a secret word'], ['again', 'a secret word']]) {
+    await invited.fill(`#${field}`, text);
+  }
+  await invited.click('main form button[type=submit]');
+  must(new URL(invited.url()).pathname === '/ledger', 'whoever takes an invitation up is signed in');
+  const used = await invited.request.get(link);
+  must(used.status() === 404, 'a link that was used does not work');
+  await page.goto(person);
+  await page.fill('#reason', 'only a test');
+  await page.click(`main form[action$="/suspend"] button`);
+  must(/suspended/.test(await page.locator('main').innerText()), 'an account is suspended with a reason');
+  await invited.goto(`${url}/ledger`);
+  must(new URL(invited.url()).pathname === '/sign-in', 'and its session has ended');
+  await context.close();
 }
 
 // A proposal is shown in full before anything is sent, a wrong one leads back, and Cancel changes nothing.

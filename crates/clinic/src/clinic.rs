@@ -1,7 +1,7 @@
 //! The clinic itself: its parts, each of which owns its state and its lock, and what they share.
 
 use crate::access_traces::Traces;
-use crate::accounts::{LoginThrottle, Sessions};
+use crate::accounts::{LoginThrottle, Sessions, SetUpCode};
 use crate::acts::{Acts, Ticket};
 use crate::admission::{Registry, SecondBranches, Signatures};
 use crate::anchoring::{Anchoring, Carried, EnvelopeRef, ProofState};
@@ -42,6 +42,8 @@ pub struct Clinic {
     pub(crate) throttle: LoginThrottle,
     /// The first account is being made.
     pub(crate) founding: AtomicBool,
+    /// The code with which it may be made on a page.
+    pub(crate) set_up: SetUpCode,
     pub(crate) traces: Traces,
     pub(crate) monitoring: Monitoring,
     pub(crate) anchoring: Anchoring,
@@ -115,6 +117,7 @@ impl Clinic {
             sessions: Sessions::default(),
             throttle: LoginThrottle::default(),
             founding: AtomicBool::new(false),
+            set_up: SetUpCode::default(),
             traces: Traces::default(),
             monitoring: Monitoring::new(plan),
             anchoring: Anchoring::default(),

@@ -21,6 +21,7 @@
 //! people(&self, &Session, now_ms) -> Result<Vec<PersonLine>, ClinicError>           and person_page for one of them
 //! invite(&self, &Session, &InviteRequest, now_ms) -> Result<InviteOutcome, ClinicError>   a link, shown once; renew_invitation, withdraw_invitation
 //! suspend(&self, &Session, PersonId, seen: u64, reason: &str, now_ms) -> Result<(), ClinicError>     and reinstate, offer_password, end_sessions
+//! needs_set_up(&self) -> bool                                                        offer_set_up gives a new node's code, set_up takes it
 //! open_invitation(&self, from: Origin, secret: &str, now_ms) -> Result<InvitationView, LinkRefused>     then accept_invitation, which signs in
 //! ledger_blocks(&self, &Session, &BlockQuery, now_ms) -> Result<Blocks, ClinicError>     and ledger_block, ledger_transaction, ledger_governance
 //! health(&self, now_ms) -> LedgerHealth

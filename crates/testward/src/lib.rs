@@ -36,6 +36,46 @@ pub struct Ward {
     pub switches: Arc<Switches>,
 }
 
+/// A clinic in which nobody has an account yet.
+pub struct Empty {
+    pub clinic: Arc<Clinic>,
+    pub ledger: Arc<MemoryLedger>,
+    folder: tempfile::TempDir,
+    switches: Arc<Switches>,
+}
+
+impl Default for Empty {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Empty {
+    pub fn new() -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), |vault, store, ledger| {
+            Clinic::open(vault, store, ledger, entropy("clinic"), NOON_MS).unwrap()
+        })
+    }
+
+    /// One in this folder, whose clinic `open` opens.
+    fn in_folder(
+        folder: tempfile::TempDir,
+        open: impl FnOnce(Arc<Vault>, Arc<Store>, Arc<MemoryLedger>) -> Arc<Clinic>,
+    ) -> Self {
+        let switches = Arc::new(Switches::default());
+        let vault =
+            Vault::create(&folder.path().join("vault"), "correct horse", Costs::TEST_ONLY, entropy("vault"))
+                .unwrap();
+        let ledger = Arc::new(MemoryLedger::founded_by(vault.record_key(), NOON_MS));
+        let genesis = vault.put_genesis_document(&ledger.document.encode()).unwrap();
+        let record = folder.path().join("record");
+        let disk = Switched::new(&record, switches.clone()).unwrap();
+        let store = Store::create_on(Folder::on(Arc::new(disk), &record), genesis, Bounds::STANDARD).unwrap();
+        let clinic = open(Arc::new(vault), Arc::new(store), ledger.clone());
+        Self { clinic, ledger, folder, switches }
+    }
+}
+
 /// Deterministic: every ward of a test run is the same.
 pub fn entropy(label: &'static str) -> Entropy {
     entropy_from(label, 0)
@@ -70,16 +110,7 @@ impl Ward {
         folder: tempfile::TempDir,
         open: impl FnOnce(Arc<Vault>, Arc<Store>, Arc<MemoryLedger>) -> Arc<Clinic>,
     ) -> Self {
-        let switches = Arc::new(Switches::default());
-        let vault =
-            Vault::create(&folder.path().join("vault"), "correct horse", Costs::TEST_ONLY, entropy("vault"))
-                .unwrap();
-        let ledger = Arc::new(MemoryLedger::founded_by(vault.record_key(), NOON_MS));
-        let genesis = vault.put_genesis_document(&ledger.document.encode()).unwrap();
-        let record = folder.path().join("record");
-        let disk = Switched::new(&record, switches.clone()).unwrap();
-        let store = Store::create_on(Folder::on(Arc::new(disk), &record), genesis, Bounds::STANDARD).unwrap();
-        let clinic = open(Arc::new(vault), Arc::new(store), ledger.clone());
+        let Empty { clinic, ledger, folder, switches } = Empty::in_folder(folder, open);
         clinic.first_administrator("admin", "Administrator", "a secret word", NOON_MS).unwrap();
         ledger.block(NOON_MS);
         let (_, admin) = clinic.sign_in("admin", "a secret word", NOON_MS).unwrap();

@@ -7,8 +7,8 @@ use crate::navigation::{Entry, Navigation};
 use crate::pages::alarms::{self, AlarmAction};
 use crate::pages::{
     admin, asks, consent_giving, consent_pauses, gateways, help, home, invitation, ledger, limits, me,
-    monitoring_consent, password_link, patient, people, person, proof, record, seen_as, sign_in, to_wall,
-    unwatched, wall,
+    monitoring_consent, password_link, patient, people, person, proof, record, seen_as, set_up, sign_in,
+    to_wall, unwatched, wall,
 };
 use crate::{assets, live, metrics, middleware};
 use axum::Router;
@@ -55,6 +55,8 @@ pub const ROUTES: &[Route] = &[
     Route::get("/", || get(home)),
     Route::get("/sign-in", || get(sign_in::form)),
     Route::post("/sign-in", || post(sign_in::submit)),
+    Route::get("/set-up", || get(set_up::page)),
+    Route::post("/set-up", || post(set_up::submit)),
     Route::post("/sign-out", || post(sign_in::leave)),
     Route::post("/theme", || post(sign_in::theme)),
     Route::get("/wall", || get(wall::page)).in_menu("Wall", &[Role::Clinician]),

@@ -29,7 +29,7 @@ use crate::config::{self, NodeConfig};
 use ::operator::SOCKET;
 use anyhow::{Context, Result};
 use clinic::Clinic;
-use host::{clock, process};
+use host::{clock, output, process};
 use link::Sessions;
 use listeners::Listeners;
 use operator::Operator;
@@ -113,6 +113,7 @@ async fn serve(
     tracing::info!(height = ledger.tip().height, mqtt = %ready.mqtt, web = %ready.web, "The node serves");
     let asked_to_stop = process::stop_requested();
     process::announce("READY", &ready)?;
+    say_how_to_set_up(&clinic, &ready.web);
     let ledger_ended = async {
         match &storage.embedded {
             Some(own) => ended_ledger::wait(own.chain.watch_status(), &config.data_dir, began).await,
@@ -124,6 +125,19 @@ async fn serve(
     close(gateways.into_iter().chain([pages]).chain(rpc)).await;
     tokio::task::spawn_blocking(|| workers.end()).await?;
     outcome
+}
+
+/// A node without accounts prints the code with which its first administrator is made. It is on standard output alone,
+/// in no log and no metric; a restart makes another.
+fn say_how_to_set_up(clinic: &Clinic, web: &str) {
+    let Some(code) = clinic.offer_set_up() else { return };
+    let line = format!(
+        "Nobody has an account here yet. Open http://{web}/set-up and enter the code {}",
+        code.expose()
+    );
+    if let Err(why) = output::print_line(line) {
+        tracing::warn!(%why, "Standard output did not take the code for setting up: {why}");
+    }
 }
 
 /// Whatever this node does because the ledger moved, or did not.

@@ -108,7 +108,7 @@ fn guess_of(secret: &str) -> String {
 }
 
 /// What is wrong with a name or a login as it was typed.
-fn fits(chosen: &Chosen<'_>) -> Result<(), LinkRefused> {
+pub(super) fn fits(chosen: &Chosen<'_>) -> Result<(), LinkRefused> {
     let wrong = |field, why| Err(LinkRefused::Field { field, why });
     if chosen.name.is_empty() {
         return wrong("name", "the name is missing");

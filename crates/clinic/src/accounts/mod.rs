@@ -5,6 +5,8 @@ mod login_throttle;
 mod people;
 mod people_page;
 mod sessions;
+mod set_up;
+mod set_up_code;
 mod sign_in;
 mod suspensions;
 
@@ -18,4 +20,5 @@ pub use people::NewPerson;
 pub use people_page::{EventLine, PersonLine, PersonPage, PersonState};
 pub(crate) use sessions::Sessions;
 pub use sessions::{ABSOLUTE_MS, IDLE_MS, SESSIONS_MAX, Session, SessionView, Token};
+pub(crate) use set_up_code::SetUpCode;
 pub use suspensions::PASSWORD_LINK_MS;

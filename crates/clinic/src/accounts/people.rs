@@ -51,8 +51,7 @@ impl Clinic {
             return Err(taken());
         }
         let made = Made { by: None, at_ms: now_ms };
-        let account =
-            if self.vault().accounts().is_empty() { self.account(&new, made) } else { Err(taken()) };
+        let account = if self.needs_set_up() { self.account(&new, made) } else { Err(taken()) };
         self.founding.store(false, Ordering::Release);
         let account = account?;
         self.enrol(&account, now_ms)

@@ -392,9 +392,13 @@ mod tests {
         for at in 0..others {
             let mut random = [0; 32];
             random[..8].copy_from_slice(&(at as u64).to_be_bytes());
-            book.open(Session { id: random[..16].try_into().unwrap(), ..session("lee", NOW) }, &random);
+            book.open(
+                Session { id: random[..16].try_into().unwrap(), ..session("lee", NOW) },
+                PLACE,
+                &random,
+            );
         }
-        let last = book.open(Session { id: [9; 16], ..session("kim", NOW) }, &[9; 32]);
+        let last = book.open(Session { id: [9; 16], ..session("kim", NOW) }, PLACE, &[9; 32]);
         let mut tries = Vec::new();
         for _ in 0..20 {
             #[allow(clippy::disallowed_methods, reason = "a measurement")]

@@ -60,7 +60,7 @@ impl Clinic {
                 return Err(GrantRefusal::Organisation.into());
             }
         } else {
-            let person = self.ledger().person(request.grantee)?.ok_or(GrantRefusal::UnknownGrantee)?;
+            let person = self.enrolment(request.grantee)?.ok_or(GrantRefusal::UnknownGrantee)?;
             // Monitoring is the organisation's, and a patient's own reading needs no consent.
             let personal = matches!(request.purpose, Purpose::Treatment | Purpose::Family);
             if !personal || !may_read_for(person.role, request.purpose) {

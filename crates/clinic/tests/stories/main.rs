@@ -25,6 +25,7 @@ mod orders;
 mod pauses;
 mod people;
 mod proofs;
+mod set_up;
 mod speed;
 mod strangers;
 mod suspensions;

@@ -1,8 +1,8 @@
 //! Suspending and reinstating people, links to new passwords, ending sessions.
 
 use clinic::{
-    AccountEvent, ChartRequest, ClinicError, Denied, LinkRefused, Origin, PASSWORD_LINK_MS, Scope,
-    SignInRefused,
+    AccountEvent, ChartRequest, ClinicError, Denied, GrantRefusal, GrantRequest, LinkRefused, Origin,
+    PASSWORD_LINK_MS, Scope, SignInRefused,
 };
 use testward::{Ward, denied};
 use vitals::PersonId;
@@ -66,6 +66,15 @@ fn consents_to_somebody_suspended_stay_and_open_again_afterwards() {
         colleagues.iter().all(|(person, ..)| *person != lee),
         "nobody is offered for a consent meanwhile"
     );
+    let request = GrantRequest {
+        grantee: lee,
+        purpose: Purpose::Treatment,
+        classes: vec![Class::Alarms],
+        from_ms: ward.now_ms,
+        until_ms: ward.now_ms + 3_600_000,
+    };
+    let given = ward.clinic.grant(&ward.as_("amira"), &request, ward.now_ms);
+    assert!(matches!(given, Err(ClinicError::Grant(GrantRefusal::SuspendedGrantee))), "{given:?}");
     reinstate(&ward, lee);
     let ask = ChartRequest {
         patient: amira,

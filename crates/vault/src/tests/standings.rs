@@ -165,3 +165,21 @@ fn a_vault_of_the_build_before_opens_and_its_accounts_stand() {
     assert_eq!((vault.is_suspended(ADA), vault.events_len(ADA)), (true, 1));
     assert_eq!(vault.signed_in_ms(ADA), Some(NOW_MS));
 }
+
+#[test]
+fn a_sign_in_is_written_once_an_hour_and_remembered_each_time() {
+    let scene = Scene::new();
+    account(&scene, ADA, "ada", Role::Clinician);
+    let hour_ms = 3_600_000;
+    let before = scene.vault.tables.count().unwrap();
+    for at_ms in [NOW_MS, NOW_MS + 1, NOW_MS + hour_ms - 1] {
+        scene.vault.note_sign_in(ADA, at_ms).unwrap();
+        assert_eq!(scene.vault.signed_in_ms(ADA), Some(at_ms));
+    }
+    assert_eq!(scene.vault.tables.count().unwrap(), before + 1);
+    scene.vault.note_sign_in(ADA, NOW_MS + hour_ms).unwrap();
+    assert_eq!(scene.vault.tables.count().unwrap(), before + 2);
+    drop(scene.vault);
+    let vault = open(&scene.folder.path().join("vault"), PASSPHRASE).unwrap();
+    assert_eq!(vault.signed_in_ms(ADA), Some(NOW_MS + hour_ms));
+}

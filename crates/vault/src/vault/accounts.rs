@@ -272,6 +272,12 @@ impl Vault {
         self.books().people.by_person.get(&person).cloned()
     }
 
+    /// How many accounts there are.
+    #[must_use]
+    pub fn accounts_len(&self) -> usize {
+        self.books().people.by_person.len()
+    }
+
     /// All accounts, by login.
     #[must_use]
     pub fn accounts(&self) -> Vec<Account> {

@@ -15,6 +15,8 @@ use vitals::ids::{Hash, PersonId, sha256};
 use zeroize::Zeroizing;
 
 const VERSION: u64 = 1;
+/// A sign-in is written down if the one written last is further away than this, milliseconds. In memory each counts.
+const SIGN_IN_WRITTEN_EVERY_MS: u64 = 3_600_000;
 /// Domain of the hash under which the vault knows a link.
 pub const LINK_HASH_LABEL: &[u8] = b"aceso/link/v1";
 
@@ -110,6 +112,7 @@ pub(crate) struct StandingBook {
     by_person: HashMap<PersonId, Standing>,
     by_reset: HashMap<Hash, PersonId>,
     signed_in_ms: HashMap<PersonId, u64>,
+    sign_in_written_ms: HashMap<PersonId, u64>,
 }
 
 impl StandingBook {
@@ -123,6 +126,7 @@ impl StandingBook {
         for row in tables.all(Table::SignIns)? {
             let (person, at_ms) = read_sign_in(&row).map_err(damaged)?;
             book.signed_in_ms.insert(person, at_ms);
+            book.sign_in_written_ms.insert(person, at_ms);
         }
         Ok(book)
     }
@@ -260,16 +264,21 @@ impl Vault {
         self.put_event(self.event(person, AccountEvent::SessionsEnded, "", made, |_| {}))
     }
 
-    /// Notes when a person signed in.
+    /// Notes when a person signed in. After a restart an earlier sign-in may stand, by an hour at most.
     ///
     /// # Errors
     /// [`VaultError::Database`].
     pub fn note_sign_in(&self, person: PersonId, at_ms: u64) -> Result<(), VaultError> {
         let _changing = self.changing();
+        self.books_mut().standings.signed_in_ms.insert(person, at_ms);
+        let written_ms = self.books().standings.sign_in_written_ms.get(&person).copied();
+        if written_ms.is_some_and(|written_ms| at_ms.abs_diff(written_ms) < SIGN_IN_WRITTEN_EVERY_MS) {
+            return Ok(());
+        }
         let mut w = Writer::new();
         w.array(3).uint(VERSION).bytes(&person.0).uint(at_ms);
         self.tables.put(&[(Table::SignIns, &person.0, &w.finish())])?;
-        self.books_mut().standings.signed_in_ms.insert(person, at_ms);
+        self.books_mut().standings.sign_in_written_ms.insert(person, at_ms);
         Ok(())
     }
 

@@ -26,6 +26,7 @@ pub(crate) mod person;
 pub(crate) mod proof;
 pub(crate) mod record;
 pub(crate) mod seen_as;
+pub(crate) mod set_up;
 pub(crate) mod sign_in;
 pub(crate) mod trends;
 pub(crate) mod unwatched;

@@ -29,13 +29,16 @@ struct SignInPage {
     problem: Option<String>,
     login: String,
     next: String,
+    /// Nobody has an account here yet.
+    needs_set_up: bool,
 }
 
 fn page(app: &App, visit: &Visit, problem: Option<String>, login: &str, next: &str) -> Response {
     let mut layout = Layout::new(app, visit, None, "/sign-in");
     layout.path = "/sign-in".into();
     let next = local_path(next).unwrap_or("").to_string();
-    app.render(&SignInPage { layout, problem, login: login.into(), next })
+    let needs_set_up = app.clinic().needs_set_up();
+    app.render(&SignInPage { layout, problem, login: login.into(), next, needs_set_up })
 }
 
 /// `/sign-in`.

@@ -100,6 +100,15 @@ pub(crate) const GOOD_INVITATION: &[(&str, &str)] =
 pub(crate) const GOOD_ACCOUNT: &[(&str, &str)] =
     &[("name", "Noor A."), ("login", "noor"), ("password", "a secret word"), ("again", "a secret word")];
 
+/// A first administrator who could be made, were there none.
+const GOOD_SET_UP: &[(&str, &str)] = &[
+    ("code", "00000-00000-00000-00000"),
+    ("name", "Ada Demo"),
+    ("login", "ada"),
+    ("password", "a secret word"),
+    ("again", "a secret word"),
+];
+
 /// A new password that could be set.
 const GOOD_PASSWORD: &[(&str, &str)] = &[("password", "a new password"), ("again", "a new password")];
 
@@ -184,6 +193,8 @@ fn listed() -> Vec<Route> {
                 &["next"],
             )
         },
+        open("/set-up"),
+        Route { open: true, ..post("/set-up", "", &[], GOOD_SET_UP, &[]) },
         Route { everybody: true, ..post("/sign-out", "ada", &[], &[], &[]) },
         Route { open: true, ..post("/theme", "", &[], &[("theme", "dark"), ("back", "/help")], &["back"]) },
         asked(get("/patients/{patient}", "lee", &["lee", "amira"])),

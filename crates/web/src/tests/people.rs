@@ -333,6 +333,58 @@ async fn a_link_to_a_new_password_is_shown_once_used_once_and_signs_everybody_ou
     assert_eq!(new.status(), StatusCode::SEE_OTHER);
 }
 
+/// A node on which nobody has an account yet.
+#[tokio::test]
+async fn the_first_administrator_is_set_up_on_a_page_with_the_code_the_node_printed() {
+    use tower::ServiceExt;
+    let empty = testward::Empty::new();
+    let settings = web::Settings { hospital: "Test Hospital".into(), ..web::Settings::default() };
+    let app = web::App::of_clinic(empty.clinic.clone(), std::sync::Arc::new(|| testward::NOON_MS), settings);
+    let router = web::router(app.clone());
+    let ask = async |method: &str, path: &str, cookie: &str, body: String| {
+        let request = axum::http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, HOST)
+            .header(header::COOKIE, cookie)
+            .header(header::ORIGIN, format!("http://{HOST}"))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+    };
+    let sign_in = text(ask("GET", "/sign-in", "", String::new()).await).await;
+    assert!(sign_in.contains("href=\"/set-up\""), "{sign_in}");
+    assert!(text(ask("GET", "/set-up", "", String::new()).await).await.contains("Make the administrator"));
+    let code = empty.clinic.offer_set_up().unwrap();
+    let form = |code: &str, again: &str| {
+        encode([
+            ("code", code),
+            ("name", "Ada Demo"),
+            ("login", "ada"),
+            ("password", "a secret word"),
+            ("again", again),
+        ])
+    };
+    for (code, again, field) in [("00000", "a secret word", "code"), (code.expose(), "another", "again")] {
+        let refused = ask("POST", "/set-up", "", form(code, again)).await;
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let page = text(refused).await;
+        assert!(page.contains(&format!("aria-describedby=\"fault-{field}\"")), "{page}");
+        assert!(page.contains("value=\"Ada Demo\"") && !page.contains("a secret word"), "{page}");
+    }
+    let made = ask("POST", "/set-up", "", form(code.expose(), "a secret word")).await;
+    assert_eq!((made.status(), goes_to(&made)), (StatusCode::SEE_OTHER, "/"));
+    let cookie = made.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_string();
+    empty.ledger.block(testward::NOON_MS);
+    assert_eq!(ask("GET", "/admin/people", &cookie, String::new()).await.status(), StatusCode::OK);
+    for method in ["GET", "POST"] {
+        let again = ask(method, "/set-up", "", form(code.expose(), "a secret word")).await;
+        assert_eq!((again.status(), goes_to(&again)), (StatusCode::SEE_OTHER, "/sign-in"), "{method}");
+    }
+    let metrics = text(ask("GET", "/metrics", "", String::new()).await).await;
+    assert!(!metrics.contains(code.expose()));
+    assert_eq!(empty.clinic.vault().accounts().len(), 1);
+}
+
 #[tokio::test]
 async fn sessions_are_listed_and_ended_on_the_page() {
     let scene = Scene::new();
