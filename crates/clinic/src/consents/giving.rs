@@ -153,7 +153,7 @@ impl Clinic {
         wish: &ConsentWish,
         now_ms: u64,
     ) -> Result<GrantRequest, ClinicError> {
-        let person = self.ledger().person(wish.grantee)?;
+        let person = self.enrolment(wish.grantee).map_err(|why| self.denied(why))?;
         let purpose = purpose_for(person.as_ref())?;
         let request = GrantRequest {
             grantee: wish.grantee,

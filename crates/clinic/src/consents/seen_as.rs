@@ -87,7 +87,7 @@ impl Clinic {
         supposed: Option<(&GrantRequest, Option<GrantId>)>,
         now_ms: u64,
     ) -> Result<SeenAs, ClinicError> {
-        let on_ledger = self.ledger().person(person)?;
+        let on_ledger = self.enrolment(person).map_err(|why| self.denied(why))?;
         let on_ledger = on_ledger.ok_or_else(|| self.denied(Denied::NoSuchPatient))?;
         let account = self.vault().account_of(person);
         let ours = on_ledger.org == self.org();
