@@ -90,7 +90,7 @@ unit: tools recordings ## Unit, property and end-to-end tests.
 verifiers: tools ## The second verifier, in Python, checks every golden file.
 	"$(ACESO_PYTHON)/bin/python" tools/verify.py --vectors testdata/golden
 
-browser: build tools ## Sign in with a real browser, see values change, see an alarm.
+browser: build tools ## Set up a new node with a real browser; sign in to a ward, see values change, see an alarm.
 	scripts/browser-check.sh "$(WARD)"
 
 ops: build tools ## Alert rules and their faults on a simulated clock; dashboards by Grafana's types; Debian's Prometheus scrapes a ward for them.

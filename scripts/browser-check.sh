@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Starts a ward, signs in with a real browser, sees values change and an alarm arrive; leaves screenshots.
+# Sets up a new node on its pages; starts a ward, signs in with a real browser, sees values change and an alarm arrive;
+# leaves screenshots.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/tools.sh
 ward_binary=$1
 shots=${SHOTS_DIR:-$(mktemp -d)}
+# What the scripts of the pages decide, without a browser.
+node --test tests-browser/rules.test.mjs
+node tests-browser/accounts.mjs --node "$(dirname "$ward_binary")/aceso" --out "$shots"
 data=$(mktemp -d)
 log=$data/ward.out
 "$ward_binary" --data "$data/ward" --patients 3 --seed 7 >"$log" 2>&1 &
@@ -34,8 +38,6 @@ node -e '
   console.log(JSON.stringify({ doctor: of("doctor"), patient: of("patient"), administrator: of("administrator") }));
 ' "$data/ward/ward.json" >"$data/logins.json"
 tell="$ward_binary simulate --tell $data/ward/boards/control.sock"
-# What the scripts of the pages decide, without a browser.
-node --test tests-browser/rules.test.mjs
 node tests-browser/run.mjs --url "$url" --logins "$data/logins.json" --out "$shots" \
   --alarm-command "$tell '0 tachycardia'" --alarm-clear "$tell '0 healthy'"
 # The process that serves the pages, to be held up while its connections stay open.

@@ -404,3 +404,30 @@ async fn sessions_are_listed_and_ended_on_the_page() {
     let again = scene.post(&format!("{page}/sessions/end"), "admin", &[]).await;
     assert_eq!(again.status(), StatusCode::SEE_OTHER, "nothing to end is no fault");
 }
+
+#[tokio::test]
+async fn nobody_but_an_administrator_learns_whether_an_account_exists() {
+    let scene = Scene::new();
+    let (fay, nobody) = (scene.ward.as_("fay").person.to_string(), "0".repeat(64));
+    let fields = [("seen", "2"), ("reason", "left the hospital")];
+    for caller in ["lee", "amira", "fay", "ada"] {
+        let mut said = Vec::new();
+        for person in [&fay, &scene.invited.to_string(), &nobody] {
+            let page = format!("/admin/people/{person}");
+            for answer in [
+                scene.get(&page, caller).await,
+                scene.post(&format!("{page}/suspend"), caller, &fields).await,
+                scene.post(&format!("{page}/password-link"), caller, &fields[..1]).await,
+            ] {
+                assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{caller}");
+                said.push(text(answer).await.replace(person.as_str(), ""));
+            }
+        }
+        assert!(said[0].contains("<main"), "{}", said[0]);
+        for (one, other) in said.iter().zip(&said[3..]) {
+            assert_eq!(main_of(one), main_of(other), "{caller}");
+        }
+    }
+    let unknown = scene.get(&format!("/admin/people/{nobody}"), "admin").await;
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+}
