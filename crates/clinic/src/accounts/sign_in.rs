@@ -35,26 +35,41 @@ impl Clinic {
         now_ms: u64,
     ) -> Result<(Token, Session), SignInRefused> {
         let hashing = self.throttle.begin(login, from, now_ms)?;
-        let account = match self.vault().verify_password(login, password) {
-            Ok(Some(account)) => account,
-            Ok(None) => return Err(SignInRefused::Wrong),
-            Err(why) => {
-                tracing::error!(reason = %why, "The vault could not check a password");
-                return Err(SignInRefused::Unavailable);
-            }
-        };
+        let changes = |account: &Account| self.vault().events_len(account.person);
+        let before = self.vault().account(login).as_ref().map(changes);
+        let account = self.by_password(login, password)?;
         hashing.succeeded(login);
         if self.vault().is_suspended(account.person) {
             return Err(SignInRefused::Suspended);
         }
         self.complete(&account, now_ms);
         let opened = self.open_session(&account, from, now_ms);
-        // Suspended meanwhile: whoever suspended has ended the sessions that were there.
-        if self.vault().is_suspended(account.person) {
-            self.sessions.end_of(account.person, None);
-            return Err(SignInRefused::Suspended);
+        // Suspended, or given another password, while this one was checked: the sessions that were there have been
+        // ended by then, and this one came too late for that.
+        if before != Some(changes(&account)) {
+            let still = if self.vault().is_suspended(account.person) {
+                Err(SignInRefused::Suspended)
+            } else {
+                self.by_password(login, password).map(drop)
+            };
+            if let Err(why) = still {
+                self.sign_out(opened.0.expose());
+                return Err(why);
+            }
         }
         Ok(opened)
+    }
+
+    /// Whose password this is.
+    fn by_password(&self, login: &str, password: &str) -> Result<Account, SignInRefused> {
+        match self.vault().verify_password(login, password) {
+            Ok(Some(account)) => Ok(account),
+            Ok(None) => Err(SignInRefused::Wrong),
+            Err(why) => {
+                tracing::error!(reason = %why, "The vault could not check a password");
+                Err(SignInRefused::Unavailable)
+            }
+        }
     }
 
     /// A session for somebody who has proved who they are.

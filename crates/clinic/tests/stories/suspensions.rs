@@ -227,3 +227,28 @@ fn sessions_are_ended_one_by_one_or_all_and_it_stands_in_the_history() {
     assert_eq!((ended, page.sessions.len()), (2, 0));
     assert!(clinic.sign_in("lee", "a secret word", now_ms).is_ok(), "they sign in again");
 }
+
+/// Whoever has the old password signs in again and again; one sign-in is under way when the new password is set.
+#[test]
+fn no_session_of_the_old_password_outlives_the_new_one_however_the_two_meet() {
+    let (ward, [_]) = Ward::with(["amira"]);
+    let (clinic, now_ms) = (&ward.clinic, ward.now_ms);
+    let lee = ward.as_("lee").person;
+    let secret = clinic.offer_password(&ward.admin, lee, seen(&ward, lee), now_ms).unwrap();
+    let started = std::sync::Barrier::new(2);
+    let opened = std::thread::scope(|scope| {
+        let thief = scope.spawn(|| {
+            let mut opened = vec![clinic.sign_in("lee", "a secret word", now_ms).unwrap().0];
+            started.wait();
+            while let Ok((token, _)) = clinic.sign_in("lee", "a secret word", now_ms) {
+                opened.push(token);
+            }
+            opened
+        });
+        started.wait();
+        clinic.set_password_by_link(Origin::HERE, secret.expose(), "a new password", now_ms).unwrap();
+        thief.join().unwrap()
+    });
+    let open = opened.iter().filter(|token| clinic.session(token.expose(), now_ms).is_ok()).count();
+    assert_eq!((open, opened.is_empty()), (0, false));
+}
