@@ -113,7 +113,7 @@ async fn serve(
     tracing::info!(height = ledger.tip().height, mqtt = %ready.mqtt, web = %ready.web, "The node serves");
     let asked_to_stop = process::stop_requested();
     process::announce("READY", &ready)?;
-    say_how_to_set_up(&clinic, &ready.web);
+    say_how_to_set_up(&clinic, if config.web_tls.is_some() { "https" } else { "http" }, &ready.web);
     let ledger_ended = async {
         match &storage.embedded {
             Some(own) => ended_ledger::wait(own.chain.watch_status(), &config.data_dir, began).await,
@@ -129,10 +129,10 @@ async fn serve(
 
 /// A node without accounts prints the code with which its first administrator is made. It is on standard output alone,
 /// in no log and no metric; a restart makes another.
-fn say_how_to_set_up(clinic: &Clinic, web: &str) {
+fn say_how_to_set_up(clinic: &Clinic, scheme: &str, web: &str) {
     let Some(code) = clinic.offer_set_up() else { return };
     let line = format!(
-        "Nobody has an account here yet. Open http://{web}/set-up and enter the code {}",
+        "Nobody has an account here yet. Open {scheme}://{web}/set-up and enter the code {}",
         code.expose()
     );
     if let Err(why) = output::print_line(line) {
