@@ -181,7 +181,14 @@
     alarm: (alarm) => { if (alarm.shout) text(one('#shout'), alarm.shout); },
     strip: (strip) => { alarmTitle = strip.title; },
     closed: (end) => { if (end.t === topic) cover('#alone', '#alone-why', end.why); },
-    ended: (end) => { ended = true; cover('#ended', '#ended-why', end.why); all('#strip, #ward').forEach((node) => node.remove()); if (lost) lost.hidden = true; },
+    ended: (end) => {
+      ended = true;
+      cover('#ended', '#ended-why', end.why);
+      // The wall's heading says now that it is closed, and stays.
+      all('#ward h1').forEach((node) => one('#ward').before(node));
+      all('#strip, #ward').forEach((node) => node.remove());
+      if (lost) lost.hidden = true;
+    },
   };
   // What may not be seen any longer leaves the screen.
   const cover = (banner, why, words) => {
