@@ -343,7 +343,7 @@ impl Scene {
     }
 
     /// Everything else a request could change: vault, ledger, alarms.
-    fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         let vault = self.ward.clinic.vault();
         let people: Vec<_> =
             vault.accounts().into_iter().map(|one| (one.person, one.role == Role::Patient)).collect();

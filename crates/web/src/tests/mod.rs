@@ -19,6 +19,7 @@ mod https;
 mod ledger_pages;
 mod limits;
 mod live;
+mod matrix;
 mod monitoring_consent;
 mod people;
 mod random;
