@@ -8,8 +8,10 @@ mod folder;
 mod generation;
 mod invitations;
 mod pairing;
+mod passkeys;
 mod people;
 mod restrictions;
+mod second_factors;
 mod standings;
 
 use crate::*;
