@@ -37,7 +37,7 @@ export async function signIn(page, url, who) {
   await page.fill('#login', who.login);
   await page.fill('#password', who.password);
   const posted = page.waitForResponse((answer) => answer.request().method() === 'POST' && new URL(answer.url()).pathname === '/sign-in');
-  const [answer] = await Promise.all([posted, page.click('form[action="/sign-in"] button[type=submit]')]);
+  const [answer] = await Promise.all([posted, page.click('main button[type=submit]')]);
   // Report a refusal at once with its text, not as a redirect that never comes.
   if (answer.status() !== 303) throw new Error(`${who.login} is refused with ${answer.status()}: ${await page.locator('#problem').innerText()}`);
   await page.waitForURL((to) => !to.pathname.startsWith('/sign-in'));

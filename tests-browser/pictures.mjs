@@ -123,7 +123,7 @@ const MADE = [
     after: async (page) => {
       await page.fill('#login', 'nobody');
       await page.fill('#password', 'certainly wrong');
-      await page.click('form[action="/sign-in"] button[type=submit]');
+      await page.click('main button[type=submit]');
       await page.waitForSelector('#problem');
     },
   },

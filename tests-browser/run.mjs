@@ -125,7 +125,7 @@ try {
     must(new URL(page.url()).pathname === '/sign-in', 'the wall asks to sign in first');
     await page.fill('#login', logins.doctor.login);
     await page.fill('#password', 'certainly wrong');
-    await page.click('form[action="/sign-in"] button[type=submit]');
+    await page.click('main button[type=submit]');
     await page.waitForSelector('[role=alert] b');
     must(/wrong|wait/i.test(await page.locator('#problem').innerText()), 'a wrong password is explained in a sentence');
     await context.close();

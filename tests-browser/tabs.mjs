@@ -106,7 +106,7 @@ try {
   const wall = await page('/sign-in');
   await wall.fill('#login', doctor.login);
   await wall.fill('#password', doctor.password);
-  await Promise.all([wall.waitForURL((to) => !to.pathname.startsWith('/sign-in')), wall.click('form[action="/sign-in"] button[type=submit]')]);
+  await Promise.all([wall.waitForURL((to) => !to.pathname.startsWith('/sign-in')), wall.click('main button[type=submit]')]);
   await wall.waitForSelector('.tile [data-value]');
   const links = await wall.$$eval('.tile h3 a', (found) => found.map((link) => link.getAttribute('href')));
   const open = [];

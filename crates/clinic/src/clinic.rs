@@ -1,7 +1,7 @@
 //! The clinic itself: its parts, each of which owns its state and its lock, and what they share.
 
 use crate::access_traces::Traces;
-use crate::accounts::{AppSetUps, Challenges, LoginThrottle, SecondSteps, Sessions, SetUpCode};
+use crate::accounts::{LoginThrottle, Sessions, SetUpCode};
 use crate::acts::{Acts, Ticket};
 use crate::admission::{Registry, SecondBranches, Signatures};
 use crate::anchoring::{Anchoring, Carried, EnvelopeRef, ProofState};
@@ -40,12 +40,6 @@ pub struct Clinic {
     pub(crate) acts: Acts,
     pub(crate) sessions: Sessions,
     pub(crate) throttle: LoginThrottle,
-    /// What passkeys are asked to sign.
-    pub(crate) challenges: Challenges,
-    /// Sign-ins that wait for a code.
-    pub(crate) second_steps: SecondSteps,
-    /// Authenticator apps that are being set up.
-    pub(crate) app_set_ups: AppSetUps,
     /// The first account is being made.
     pub(crate) founding: AtomicBool,
     /// The code with which it may be made on a page.
@@ -109,8 +103,6 @@ impl Clinic {
         let org = vault.org();
         let withdrawals = Withdrawals::of(vault.withdrawals(), ledger.tip().time_ms);
         let pauses = Pauses::of(vault.pauses()?);
-        let mut challenge_key = [0; 32];
-        entropy(&mut challenge_key);
         let clinic = Arc::new(Self {
             vault,
             store,
@@ -124,9 +116,6 @@ impl Clinic {
             acts: Acts::default(),
             sessions: Sessions::default(),
             throttle: LoginThrottle::default(),
-            challenges: Challenges::new(challenge_key),
-            second_steps: SecondSteps::default(),
-            app_set_ups: AppSetUps::default(),
             founding: AtomicBool::new(false),
             set_up: SetUpCode::default(),
             traces: Traces::default(),
@@ -323,8 +312,5 @@ impl Clinic {
         self.watch_withdrawals();
         let ended = self.sessions.sweep(now_ms);
         self.traces.forget(&ended);
-        self.challenges.sweep(now_ms);
-        self.second_steps.sweep(now_ms);
-        self.app_set_ups.sweep(now_ms);
     }
 }

@@ -122,9 +122,6 @@ pub enum ClinicError {
     /// The account was changed since the caller looked at it.
     #[error("somebody has changed this account since you loaded the page; look at it again")]
     Stale,
-    /// Its person proved too long ago who they are.
-    #[error("confirm first that it is you: your sign-in is older than five minutes")]
-    NotFresh,
     /// There are no blocks here to look at.
     #[error(
         "the ledger of this node stands on another network: its blocks and validators are that network's, and so \

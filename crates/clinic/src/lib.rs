@@ -8,9 +8,6 @@
 //! ```text
 //! sign_in(&self, login: &str, password: &str, now_ms) -> Result<(Token, Session), SignInRefused>   (slow on purpose: off the async threads)
 //! sign_in_from(&self, from: Origin, login, password, now_ms) -> …                   the same from elsewhere: wrong tries make that place wait
-//! begin_sign_in(&self, from: Origin, login, password, now_ms) -> Result<SignInStep, SignInRefused>   for an account that asks for a code: complete_sign_in
-//! sign_in_by_passkey(&self, from, &RelyingParty, browser, &PasskeyAnswer, now_ms) -> Result<(Token, Session), SignInRefused>   asked for by passkey_sign_in_request
-//! own_account(&self, &Session, now_ms) -> Result<OwnAccount, ClinicError>           and confirm_by_password, change_password, begin_app, confirm_app, remove_app, renew_recovery_codes, begin_passkey, add_passkey, remove_passkey, rename_passkey
 //! session(&self, token: &str, now_ms) -> Result<Session, Denied>                    every request; renews the idle time
 //! sign_out(&self, token: &str)
 //!
@@ -96,9 +93,7 @@ mod stats;
 ///
 /// Views hold names and clinical values, so their `Debug` prints the type's name alone.
 pub mod views {
-    pub use crate::accounts::{
-        EventLine, InvitationView, OwnAccount, PasskeyLine, PersonLine, PersonPage, PersonState, SessionView,
-    };
+    pub use crate::accounts::{EventLine, InvitationView, PersonLine, PersonPage, PersonState, SessionView};
     pub use crate::acts::PendingAct;
     pub use crate::admin_page::{AdminPage, DeviceRow, GATEWAY_SILENT_MS, GatewayCounts};
     pub use crate::anchoring::{EnvelopeRef, FinalSince, ProofState};
@@ -113,11 +108,9 @@ pub mod views {
 }
 
 pub use accounts::{
-    ABSOLUTE_MS, APP_SET_UP_MS, AppSetUp, CHALLENGE_MS, Chosen, FRESH_MS, IDLE_MS, INVITATION_MS,
-    InviteOutcome, InviteRequest, LOGIN_BYTES_MAX, LinkRefused, NewPasskey, NewPerson, PASSWORD_BYTES_MAX,
-    PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX, PASSWORD_LINK_MS, PasskeyAnswer, PasskeyId,
-    PasskeyRequest, RecoveryCodes, SECOND_STEP_MS, SESSIONS_MAX, SecondProof, Session, SignInRefused,
-    SignInStep, Token,
+    ABSOLUTE_MS, Chosen, IDLE_MS, INVITATION_MS, InviteOutcome, InviteRequest, LOGIN_BYTES_MAX, LinkRefused,
+    NewPerson, PASSWORD_BYTES_MAX, PASSWORD_HASHES_MAX, PASSWORD_HASHES_PER_ORIGIN_MAX, PASSWORD_LINK_MS,
+    SESSIONS_MAX, Session, SignInRefused, Token,
 };
 pub use acts::{ACTS_MAX, Ticket};
 pub use admission::{Answer, Arrival, Halted, MqttClass, Refusal, StrongKeys, Verdict};
@@ -140,7 +133,6 @@ pub use observer::Observer;
 pub use pairing::{MONITORING_GRANT_MS, Paired};
 pub use stats::{Counters, LATENCY_CLASSES_MS, Latency, Unanswered};
 pub use vault::{
-    ASK_MS, ASKS_PER_CLINICIAN_MAX, AccountEvent, AskId, Entropy, MONITORING_BACK_MS, PASSKEYS_MAX,
-    PASSWORD_CHARS_MIN, RECOVERY_CODES, SecondFactors, TotpKey,
+    ASK_MS, ASKS_PER_CLINICIAN_MAX, AccountEvent, AskId, Entropy, MONITORING_BACK_MS, PASSWORD_CHARS_MIN,
 };
 pub use vitals::origin::Origin;

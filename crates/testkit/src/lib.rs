@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 #![allow(missing_docs, reason = "a test names what it uses; the words stand where a name does not say it")]
 
-pub mod authenticator;
 mod dice;
 mod disks;
 pub mod fixture;

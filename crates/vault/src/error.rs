@@ -72,12 +72,6 @@ pub enum VaultError {
     /// Nobody else could administer the organisation then.
     #[error("this is the last administrator who can sign in")]
     LastAdministrator,
-    /// An account has this passkey already.
-    #[error("an account has this passkey already")]
-    PasskeyTaken,
-    /// A passkey's count of signatures went back.
-    #[error("the passkey's count of signatures went back: there may be a copy of it")]
-    CountWentBack,
     /// The vault keeps no key for this person.
     #[error("the vault keeps no signing key for this person")]
     NoSigner,

@@ -27,13 +27,10 @@ pub use vault::consent_asks::{ASK_MS, ASKS_PER_CLINICIAN_MAX, AskAnswer, AskId, 
 pub use vault::consent_restrictions::{Replacement, Restriction};
 pub use vault::consent_terms::TermsRecord;
 pub use vault::invitations::{Acceptance, Invitation, InvitationState, Invited, NewInvitation};
-pub use vault::passkeys::{PASSKEYS_MAX, Passkey, PasskeyUse};
 pub use vault::patients::Patient;
 pub use vault::resume_points::{KEPT_LEN_MAX, ResumePoint};
-pub use vault::second_factors::{RECOVERY_CODES, RECOVERY_HASH_LABEL, SecondFactors, recovery_hash};
 pub use vault::standings::{LINK_HASH_LABEL, Link, Suspension, link_hash};
 pub use vault::streams::{NewStream, StreamRecord};
-pub use vault::totp::{TOTP_KEY_BYTES, TotpKey};
 pub use vault::{VAULT_FILE, Vault};
 
 #[cfg(test)]

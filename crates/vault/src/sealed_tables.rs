@@ -46,12 +46,10 @@ pub(crate) enum Table {
     Standings,
     History,
     SignIns,
-    SecondFactors,
-    Passkeys,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Organisation,
         Self::Accounts,
         Self::Passwords,
@@ -71,8 +69,6 @@ impl Table {
         Self::Standings,
         Self::History,
         Self::SignIns,
-        Self::SecondFactors,
-        Self::Passkeys,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -96,8 +92,6 @@ impl Table {
             Self::Standings => "standings",
             Self::History => "history",
             Self::SignIns => "sign-ins",
-            Self::SecondFactors => "second factors",
-            Self::Passkeys => "passkeys",
         }
     }
 
@@ -209,11 +203,6 @@ impl Tables {
             <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
         mac.update(id);
         mac.finalize().into_bytes().into()
-    }
-
-    /// What only this vault can make of an id, the same each time: apart from the names of rows.
-    pub(crate) fn pseudonym(&self, table: Table, id: &[u8]) -> [u8; 32] {
-        self.name(table, &[b"pseudonym\0".as_slice(), id].concat())
     }
 
     fn put_in(&self, write: &WriteTransaction, (table, id, value): Put<'_>) -> Result<(), VaultError> {

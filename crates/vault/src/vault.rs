@@ -10,16 +10,13 @@ pub(crate) mod content_keys;
 pub(crate) mod invitations;
 mod key_wrapping;
 mod monitoring_pauses;
-pub(crate) mod passkeys;
 mod password_links;
 pub(crate) mod patients;
 pub(crate) mod resume_points;
 mod sampling_intervals;
-pub(crate) mod second_factors;
 pub(crate) mod standings;
 pub(crate) mod streams;
 mod suspensions;
-pub(crate) mod totp;
 
 use crate::error::{DatabaseFault, VaultError};
 use crate::sealed_tables::{self, Table, Tables};
@@ -34,7 +31,6 @@ use durable::{FolderLock, Os};
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
 use invitations::InvitationBook;
 use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use passkeys::PasskeyBook;
 use patients::{Patient, PatientBook};
 use redb::{Database, ReadableDatabase, TableDefinition};
 use standings::StandingBook;
@@ -78,7 +74,6 @@ pub(crate) struct Books {
     pub(crate) asks: AskBook,
     pub(crate) invitations: InvitationBook,
     pub(crate) standings: StandingBook,
-    pub(crate) passkeys: PasskeyBook,
 }
 
 /// Keys, people, patients, streams and consent terms of one organisation. Shared by reference.
@@ -223,7 +218,6 @@ impl Vault {
             asks: AskBook::load(&tables)?,
             invitations: InvitationBook::load(&tables)?,
             standings: StandingBook::load(&tables)?,
-            passkeys: PasskeyBook::load(&tables)?,
         };
         Ok(Self {
             tables,

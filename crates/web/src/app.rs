@@ -3,7 +3,7 @@
 use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::navigation::Navigation;
-use crate::notices::{Notices, UnshownCodes, UnshownLinks};
+use crate::notices::{Notices, UnshownLinks};
 use crate::quota::{BUNDLES_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_NETWORK_MAX, Permit, PermitPool, Requests};
 use crate::quota::{STREAMS_PER_NETWORK_MAX, STREAMS_PER_SESSION_MAX};
 use crate::refusals::{Reason, Refusals};
@@ -58,7 +58,6 @@ struct Inner {
     navigation: Navigation,
     notices: Notices,
     unshown_links: UnshownLinks,
-    unshown_codes: UnshownCodes,
     streams: Arc<Semaphore>,
     served: AtomicU64,
     request_durations: Histogram,
@@ -91,7 +90,6 @@ impl App {
             navigation,
             notices: Notices::default(),
             unshown_links: UnshownLinks::default(),
-            unshown_codes: UnshownCodes::default(),
             streams,
             served: AtomicU64::new(0),
             request_durations: Histogram::new(REQUEST_BUCKETS_S),
@@ -142,11 +140,6 @@ impl App {
     /// One-time links that no page has shown yet.
     pub(crate) fn unshown_links(&self) -> &UnshownLinks {
         &self.0.unshown_links
-    }
-
-    /// Recovery codes that no page has shown yet.
-    pub(crate) fn unshown_codes(&self) -> &UnshownCodes {
-        &self.0.unshown_codes
     }
 
     /// Calls the clinic off the event loop: an answer may wait for a disk.

@@ -39,7 +39,6 @@ pub const ASSETS: &[Asset] = &[
     Asset { name: "strip.js", media: JS, bytes: include_bytes!("../assets/strip.js") },
     Asset { name: "sound.js", media: JS, bytes: include_bytes!("../assets/sound.js") },
     Asset { name: "witness.js", media: JS, bytes: include_bytes!("../assets/witness.js") },
-    Asset { name: "passkeys.js", media: JS, bytes: include_bytes!("../assets/passkeys.js") },
     Asset { name: "charts.js", media: JS, bytes: include_bytes!("../assets/charts.js") },
     Asset { name: "aceso.svg", media: "image/svg+xml", bytes: include_bytes!("../assets/aceso.svg") },
     Asset { name: "htmx.js", media: JS, bytes: include_bytes!("../assets/vendor/htmx-2.0.11.min.js") },

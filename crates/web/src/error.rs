@@ -151,20 +151,6 @@ impl Error {
         )
     }
 
-    /// How an account signs in is changed by somebody who proved lately who they are.
-    fn confirm_first() -> Self {
-        Self::new(
-            Reason::Wrong,
-            StatusCode::FORBIDDEN,
-            "key",
-            "Confirm that it is you",
-            "How an account signs in is changed within five minutes after its person signed in. Nothing was changed. \
-             Confirm that it is you, and do it again.",
-        )
-        .way("/account/confirm".into(), "Confirm that it is you")
-        .back("/account", "To my account")
-    }
-
     /// A post that did not come from one of our pages of this session.
     pub(crate) fn cross_site() -> Self {
         Self::new(
@@ -341,7 +327,6 @@ impl From<ClinicError> for Error {
             ClinicError::Grant(why) => Self::wrong(&sentence(&why.to_string())),
             ClinicError::Field { why, .. } => Self::wrong(&sentence(why)),
             ClinicError::Stale => Self::stale(format!("{} Nothing was changed.", sentence(&why.to_string()))),
-            ClinicError::NotFresh => Self::confirm_first(),
             ClinicError::Elsewhere => Self::other_ledger(sentence(&why.to_string())),
             // Trying again would not help.
             ClinicError::Ledger(LedgerError::Refused(why)) => Self::wrong(&sentence(&why)),

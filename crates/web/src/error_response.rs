@@ -8,7 +8,7 @@ use crate::layout::Layout;
 use crate::live;
 use crate::navigation::Link;
 use crate::refusals;
-use crate::visit::{Visit, escaped};
+use crate::visit::Visit;
 use askama::Template;
 use axum::Json;
 use axum::http::request::Parts;
@@ -163,7 +163,7 @@ fn typed(media_type: &'static str, body: impl IntoResponse) -> Response {
 
 /// Sends somebody without a session to sign in, and back afterwards.
 fn sign_in_first(parts: &Parts, visit: &Visit) -> Response {
-    let next = escaped(&visit.path);
+    let next: String = visit.path.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let leads_back = parts.method == Method::GET && next.len() <= NEXT_BYTES_MAX;
     let address = if leads_back { format!("/sign-in?next={next}") } else { "/sign-in".into() };
     Redirect::to(&address).into_response()

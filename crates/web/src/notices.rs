@@ -1,7 +1,7 @@
 //! What has just been done, said once: the page one is sent to says "saved", and does not when it is loaded again. And
-//! one-time links and recovery codes, shown once to whoever made them. Each owns its lock.
+//! one-time links, shown once to whoever made them. Each owns its lock.
 
-use clinic::{RecoveryCodes, Token};
+use clinic::Token;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,29 +65,5 @@ impl UnshownLinks {
         let mut of_session = self.0.lock();
         of_session.get(session).filter(|(about, _)| *about == person)?;
         of_session.remove(session).map(|(_, secret)| secret)
-    }
-}
-
-/// Most sessions with recovery codes that no page has shown yet; beyond, all are dropped: new ones are made in their
-/// place.
-const CODES_MAX: usize = 256;
-
-/// The newest recovery codes of each session, until a page has shown them. They are in memory only here.
-#[derive(Debug, Default)]
-pub(crate) struct UnshownCodes(Mutex<HashMap<String, RecoveryCodes>>);
-
-impl UnshownCodes {
-    /// The next page of recovery codes shows them to this session.
-    pub(crate) fn put(&self, session: String, codes: RecoveryCodes) {
-        let mut of_session = self.0.lock();
-        if of_session.len() >= CODES_MAX {
-            of_session.clear();
-        }
-        of_session.insert(session, codes);
-    }
-
-    /// The codes that this session made and has not seen; from then on they are gone.
-    pub(crate) fn take(&self, session: &str) -> Option<RecoveryCodes> {
-        self.0.lock().remove(session)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::time::Moment;
 use clinic::AccountEvent;
-use clinic::views::{EventLine, PersonState};
+use clinic::views::PersonState;
 
 /// How somebody stands: the words, and a time that ends them.
 pub(crate) struct StateText {
@@ -26,7 +26,7 @@ pub(crate) fn state(state: &PersonState) -> StateText {
 }
 
 /// What happened, as a predicate: `Ada invited this person`.
-fn event(event: AccountEvent) -> &'static str {
+pub(crate) fn event(event: AccountEvent) -> &'static str {
     match event {
         AccountEvent::Registered => "made the account",
         AccountEvent::Invited => "invited this person",
@@ -38,36 +38,5 @@ fn event(event: AccountEvent) -> &'static str {
         AccountEvent::ResetOffered => "made a link to a new password",
         AccountEvent::PasswordSet => "set a new password by the link",
         AccountEvent::SessionsEnded => "ended sessions of this person",
-        AccountEvent::PasswordChanged => "changed the password",
-        AccountEvent::FactorsReset => {
-            "set a new password by the link; passkeys, authenticator app and recovery codes were removed"
-        }
-        AccountEvent::AppAdded => "set an authenticator app up, and got recovery codes",
-        AccountEvent::AppRemoved => "removed the authenticator app and its recovery codes",
-        AccountEvent::RecoveryCodesMade => "made new recovery codes; those before stopped working",
-        AccountEvent::RecoveryCodeUsed => "signed in with a recovery code",
-        AccountEvent::PasskeyAdded => "added a passkey",
-        AccountEvent::PasskeyRemoved => "removed a passkey",
-        AccountEvent::PasskeyRefused => {
-            "used a passkey that was refused: there may be a copy of it, remove it"
-        }
     }
-}
-
-/// One line of an account's history.
-pub(crate) struct HistoryRow {
-    pub(crate) at: Moment,
-    pub(crate) who: String,
-    pub(crate) what: &'static str,
-    pub(crate) reason: String,
-}
-
-/// The line, as `own` words call the account's person.
-pub(crate) fn history_row(one: EventLine, own: &str) -> HistoryRow {
-    let who = match one.by {
-        _ if one.by_self => own.into(),
-        Some(name) => name,
-        None => "The operator of the node".into(),
-    };
-    HistoryRow { at: Moment(one.at_ms), who, what: event(one.event), reason: one.reason }
 }

@@ -6,9 +6,9 @@ use crate::error::Error;
 use crate::navigation::{Entry, Navigation};
 use crate::pages::alarms::{self, AlarmAction};
 use crate::pages::{
-    account, admin, asks, authenticator_app, confirm, consent_giving, consent_pauses, gateways, help, home,
-    invitation, ledger, limits, me, monitoring_consent, passkeys, password_link, patient, people, person,
-    proof, record, recovery_codes, second_step, seen_as, set_up, sign_in, to_wall, unwatched, wall,
+    admin, asks, consent_giving, consent_pauses, gateways, help, home, invitation, ledger, limits, me,
+    monitoring_consent, password_link, patient, people, person, proof, record, seen_as, set_up, sign_in,
+    to_wall, unwatched, wall,
 };
 use crate::{assets, live, metrics, middleware};
 use axum::Router;
@@ -55,9 +55,6 @@ pub const ROUTES: &[Route] = &[
     Route::get("/", || get(home)),
     Route::get("/sign-in", || get(sign_in::form)),
     Route::post("/sign-in", || post(sign_in::submit)),
-    Route::post("/sign-in/passkey", || post(sign_in::by_passkey)),
-    Route::get("/sign-in/code", || get(second_step::page)),
-    Route::post("/sign-in/code", || post(second_step::submit)),
     Route::get("/set-up", || get(set_up::page)),
     Route::post("/set-up", || post(set_up::submit)),
     Route::post("/sign-out", || post(sign_in::leave)),
@@ -123,20 +120,6 @@ pub const ROUTES: &[Route] = &[
     Route::get("/ledger/transactions/{transaction}", || get(ledger::block::transaction)),
     Route::get("/live", || get(live::page)),
     Route::get("/help", || get(help)).in_menu("Help", EVERYBODY),
-    Route::get("/account", || get(account::page)).in_menu("My account", EVERYBODY),
-    Route::post("/account/password", || post(account::change_password)),
-    Route::get("/account/confirm", || get(confirm::page)),
-    Route::post("/account/confirm", || post(confirm::by_password)),
-    Route::post("/account/confirm/passkey", || post(confirm::by_passkey)),
-    Route::get("/account/passkeys/new", || get(passkeys::new)),
-    Route::post("/account/passkeys", || post(passkeys::add)),
-    Route::post("/account/passkeys/{passkey}/rename", || post(passkeys::rename)),
-    Route::post("/account/passkeys/{passkey}/remove", || post(passkeys::remove)),
-    Route::get("/account/app", || get(authenticator_app::page)),
-    Route::post("/account/app", || post(authenticator_app::confirm)),
-    Route::post("/account/app/remove", || post(authenticator_app::remove)),
-    Route::get("/account/recovery-codes", || get(recovery_codes::page)),
-    Route::post("/account/recovery-codes", || post(recovery_codes::renew)),
     Route::get("/healthz", || get(metrics::health)),
     Route::get("/metrics", || get(metrics::metrics)),
     Route::get("/assets/{hash}/{name}", || get(assets::serve)),

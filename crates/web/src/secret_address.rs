@@ -53,11 +53,6 @@ impl PageMark {
     }
 }
 
-/// The mark of this browser's cookie, if it has one.
-pub(crate) fn own_mark(headers: &HeaderMap, behind_tls: bool) -> Option<String> {
-    held(headers, behind_tls).map(mark_of)
-}
-
 /// Was this mark on a page of ours that this browser was given?
 pub(crate) fn is_own_mark(headers: &HeaderMap, behind_tls: bool, mark: &str) -> bool {
     held(headers, behind_tls).is_some_and(|value| mark_of(value).as_bytes().ct_eq(mark.as_bytes()).into())

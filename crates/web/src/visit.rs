@@ -78,14 +78,6 @@ pub fn local_path(path: &str) -> Option<&str> {
     (plain && HeaderValue::from_str(path).is_ok()).then_some(path)
 }
 
-/// Text as it may stand in the query of an address (RFC 3986, section 2).
-pub(crate) fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02x}") })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,11 +89,6 @@ mod tests {
         for wrong in ["", "wall", "//evil", "https://evil", "/\\evil", "/a\nb", "/ü"] {
             assert_eq!(local_path(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn what_an_address_keeps_for_itself_is_escaped() {
-        assert_eq!(escaped("/wall?a=b&c=é ~"), "%2fwall%3fa%3db%26c%3d%c3%a9%20~");
     }
 
     #[test]

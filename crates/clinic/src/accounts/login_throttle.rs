@@ -6,7 +6,6 @@
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use vault::VaultError;
 use vitals::ids::{Hash, sha256};
 use vitals::origin::Origin;
 
@@ -44,38 +43,12 @@ pub enum SignInRefused {
     /// The password is right, and the account is suspended. Nobody who guesses learns it.
     #[error("your account is suspended: ask an administrator of this hospital")]
     Suspended,
-    /// The password is right, and the account asks for a code as well, which only the sign-in page takes.
-    #[error("this account signs in with a code of an authenticator app as well: use the sign-in page")]
-    CodeNeeded,
-    /// Not the code that the app shows now, one that was used, or no recovery code that is left.
-    #[error("this code is not right, or was used already")]
-    CodeWrong,
-    /// The password was typed too long ago, or too many wrong codes followed it.
-    #[error("the sign-in was not completed in time, or after too many wrong codes: begin again")]
-    StepEnded,
-    /// A passkey that is not known here, or that answered something else, or too late: one sentence for all of them.
-    #[error("this passkey did not sign you in: it is not known here, or it took too long")]
-    PasskeyWrong,
-    /// A passkey whose count of signatures went back.
-    #[error(
-        "this passkey was refused, because there may be a copy of it: sign in another way, remove it on your account's \
-         page, and tell an administrator"
-    )]
-    PasskeyCopied,
     /// More sign-ins at a time than the node takes.
     #[error("too many people are signing in right now: try again in a moment")]
     Busy,
     /// The vault could not be asked.
     #[error("signing in does not work right now: the vault does not answer")]
     Unavailable,
-}
-
-impl SignInRefused {
-    /// The vault could not check a proof.
-    pub(super) fn unavailable(why: &VaultError) -> Self {
-        tracing::error!(reason = %why, "The vault could not check who signs in");
-        Self::Unavailable
-    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -118,20 +118,6 @@ impl Clinic {
         Ok(lines)
     }
 
-    /// The newest lines of an account's history, the newest first.
-    pub(super) fn account_history(&self, person: PersonId) -> Result<Vec<EventLine>, ClinicError> {
-        let name_of = |by: PersonId| self.vault().account_of(by).map(|account| account.name);
-        let events = self.vault().history_of(person, EVENTS_SHOWN_MAX)?.into_iter();
-        let history = events.map(|one| EventLine {
-            at_ms: one.made.at_ms,
-            by: one.made.by.and_then(name_of),
-            by_self: one.made.by == Some(person),
-            event: one.event,
-            reason: one.reason,
-        });
-        Ok(history.collect())
-    }
-
     fn account_line(&self, account: Account, sessions: &HashMap<PersonId, usize>) -> PersonLine {
         let on_ledger = self.ledger().person(account.person).ok().flatten();
         let state = match (self.vault().suspension_of(account.person), &on_ledger) {
@@ -175,7 +161,16 @@ impl Clinic {
             (None, Some(one)) => (invitation_line(one.clone(), now_ms), one.bed),
             (None, None) => return Err(self.denied(Denied::NoSuchAccount)),
         };
-        let history = self.account_history(person)?;
+        let name_of = |by: PersonId| self.vault().account_of(by).map(|account| account.name);
+        let events = self.vault().history_of(person, EVENTS_SHOWN_MAX)?.into_iter();
+        let history = events.map(|one| EventLine {
+            at_ms: one.made.at_ms,
+            by: one.made.by.and_then(name_of),
+            by_self: one.made.by == Some(person),
+            event: one.event,
+            reason: one.reason,
+        });
+        let history = history.collect();
         let password_link_until_ms =
             self.vault().password_link_until_ms(person).filter(|until_ms| now_ms < *until_ms);
         let is_self = session.person == person;

@@ -16,8 +16,6 @@ pub const IDLE_MS: u64 = 15 * 60_000;
 pub const ABSOLUTE_MS: u64 = 12 * 3_600_000;
 /// Most sessions at once; the one idle longest makes room.
 pub const SESSIONS_MAX: usize = 4096;
-/// A factor of an account is changed by somebody who proved who they are this recently.
-pub const FRESH_MS: u64 = 5 * 60_000;
 /// Most open pages remembered of one session; the one touched longest ago makes room.
 pub(crate) const LOOKED_MAX: usize = 256;
 /// What the browser holds: 64 hex digits. Never stored, never logged.
@@ -85,8 +83,6 @@ struct OpenSession {
     token: Hash,
     session: Session,
     from: Origin,
-    /// When its person proved last who they are, milliseconds.
-    proved_ms: u64,
     /// When somebody last touched each open page, by patient.
     looked: BTreeMap<PatientId, u64>,
 }
@@ -124,8 +120,7 @@ impl Open {
         }
         let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let (id, token) = (session.id, token_hash(&text));
-        let proved_ms = session.until_ms.saturating_sub(ABSOLUTE_MS);
-        let one = OpenSession { token, session, from, proved_ms, looked: BTreeMap::new() };
+        let one = OpenSession { token, session, from, looked: BTreeMap::new() };
         self.ends.insert((one.ends_ms(), id));
         self.by_token.insert(token, id);
         self.by_id.insert(id, one);
@@ -218,27 +213,6 @@ impl Open {
         ids.len()
     }
 
-    /// Ends all sessions of a person but this one. Says how many.
-    fn end_others(&mut self, person: PersonId, keep: [u8; 16]) -> usize {
-        let of = self.by_id.iter().filter(|(id, one)| one.session.person == person && **id != keep);
-        let ids: Vec<[u8; 16]> = of.map(|(id, _)| *id).collect();
-        ids.iter().for_each(|id| self.end(*id));
-        ids.len()
-    }
-
-    /// The person of this session has proved again who they are.
-    fn prove(&mut self, id: [u8; 16], now_ms: u64) {
-        if let Some(one) = self.by_id.get_mut(&id) {
-            one.proved_ms = now_ms;
-        }
-    }
-
-    /// Has the person of this session proved lately who they are? Not if the clock was set back since.
-    fn is_fresh(&self, id: [u8; 16], now_ms: u64) -> bool {
-        let age_ms = self.by_id.get(&id).and_then(|one| now_ms.checked_sub(one.proved_ms));
-        age_ms.is_some_and(|age_ms| age_ms < FRESH_MS)
-    }
-
     /// Ends a session; says which.
     fn close(&mut self, token: &str) -> Option<[u8; 16]> {
         let id = *self.by_token.get(&token_hash(token))?;
@@ -284,21 +258,6 @@ impl Sessions {
     /// Ends sessions of a person: this one, or all. Says how many.
     pub(crate) fn end_of(&self, person: PersonId, only: Option<[u8; 16]>) -> usize {
         self.0.lock().end_of(person, only)
-    }
-
-    /// Ends all sessions of a person but this one. Says how many.
-    pub(crate) fn end_others(&self, person: PersonId, keep: [u8; 16]) -> usize {
-        self.0.lock().end_others(person, keep)
-    }
-
-    /// The person of this session has proved again who they are.
-    pub(crate) fn prove(&self, id: [u8; 16], now_ms: u64) {
-        self.0.lock().prove(id, now_ms);
-    }
-
-    /// Has the person of this session proved lately who they are?
-    pub(crate) fn is_fresh(&self, id: [u8; 16], now_ms: u64) -> bool {
-        self.0.lock().is_fresh(id, now_ms)
     }
 
     /// The session of a token; being asked for keeps it from idling out.
@@ -510,31 +469,5 @@ mod tests {
         assert_eq!(book.end_of(lee, None), 1);
         assert!(book.of(lee, NOW + 600).is_empty() && book.get(tokens[2].expose(), NOW + 600).is_some());
         assert_eq!(book.sweep(NOW + 600).len(), 2, "those that were ended are told once");
-    }
-
-    #[test]
-    fn a_session_is_fresh_for_five_minutes_after_each_proof_and_not_once_the_clock_was_set_back() {
-        let mut book = Open::default();
-        book.open(session("lee", NOW), PLACE, &[7; 32]);
-        assert!(book.is_fresh([1; 16], NOW) && book.is_fresh([1; 16], NOW + FRESH_MS - 1));
-        assert!(!book.is_fresh([1; 16], NOW + FRESH_MS) && !book.is_fresh([1; 16], NOW - 1));
-        book.prove([1; 16], NOW + FRESH_MS);
-        assert!(book.is_fresh([1; 16], NOW + FRESH_MS) && !book.is_fresh([2; 16], NOW));
-    }
-
-    #[test]
-    fn all_sessions_of_a_person_end_but_the_one_that_is_kept() {
-        let mut book = Open::default();
-        let make = |n: u8, person: u8| Session {
-            id: [n; 16],
-            person: PersonId([person; 32]),
-            ..session("lee", NOW)
-        };
-        for (n, person) in [(1, 2), (2, 2), (3, 2), (4, 3)] {
-            book.open(make(n, person), PLACE, &[n; 32]);
-        }
-        assert_eq!(book.end_others(PersonId([2; 32]), [2; 16]), 2);
-        let open = [1, 2, 3, 4].map(|n: u8| book.is_open(&[n; 16], NOW));
-        assert_eq!(open, [false, true, false, true]);
     }
 }

@@ -112,8 +112,8 @@ impl Clinic {
         Ok((account.login, until_ms))
     }
 
-    /// Sets a new password by a link, removes whatever else the account signed in with, ends all sessions of its
-    /// person, and signs the person in. Slow on purpose, as [`Clinic::sign_in`].
+    /// Sets a new password by a link, ends all sessions of its person, and signs the person in. Slow on purpose, as
+    /// [`Clinic::sign_in`].
     ///
     /// # Errors
     /// [`LinkRefused`]; where the password is none, the link still works.
@@ -172,6 +172,5 @@ impl Clinic {
 
     fn end_sessions_of(&self, person: PersonId) {
         self.sessions.end_of(person, None);
-        self.second_steps.end_of(person);
     }
 }

@@ -8,10 +8,8 @@ mod folder;
 mod generation;
 mod invitations;
 mod pairing;
-mod passkeys;
 mod people;
 mod restrictions;
-mod second_factors;
 mod standings;
 
 use crate::*;

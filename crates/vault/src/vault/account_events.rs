@@ -39,29 +39,11 @@ pub enum AccountEvent {
     PasswordSet,
     /// An administrator ended sessions of the person.
     SessionsEnded,
-    /// The person changed the password.
-    PasswordChanged,
-    /// The person set a new password by the link, and with it passkeys, authenticator app and recovery codes went.
-    FactorsReset,
-    /// The person added an authenticator app, or took another one, and got recovery codes.
-    AppAdded,
-    /// The person removed the authenticator app; the recovery codes ended with it.
-    AppRemoved,
-    /// The person made new recovery codes; those before stopped working.
-    RecoveryCodesMade,
-    /// A recovery code was used to sign in.
-    RecoveryCodeUsed,
-    /// The person added a passkey; the reason is its name.
-    PasskeyAdded,
-    /// The person removed a passkey; the reason is its name.
-    PasskeyRemoved,
-    /// A passkey was refused, for its count of signatures went back: there may be a copy of it. The reason is its name.
-    PasskeyRefused,
 }
 
 impl AccountEvent {
     /// All of them, by their code from 1 on.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 10] = [
         Self::Registered,
         Self::Invited,
         Self::LinkRenewed,
@@ -72,15 +54,6 @@ impl AccountEvent {
         Self::ResetOffered,
         Self::PasswordSet,
         Self::SessionsEnded,
-        Self::PasswordChanged,
-        Self::FactorsReset,
-        Self::AppAdded,
-        Self::AppRemoved,
-        Self::RecoveryCodesMade,
-        Self::RecoveryCodeUsed,
-        Self::PasskeyAdded,
-        Self::PasskeyRemoved,
-        Self::PasskeyRefused,
     ];
 
     fn code(self) -> u64 {
@@ -164,6 +137,6 @@ mod tests {
         for event in AccountEvent::ALL {
             assert_eq!(AccountEvent::from_code(u8::try_from(event.code()).unwrap()), Some(event));
         }
-        assert_eq!((AccountEvent::from_code(0), AccountEvent::from_code(20)), (None, None));
+        assert_eq!((AccountEvent::from_code(0), AccountEvent::from_code(11)), (None, None));
     }
 }

@@ -317,24 +317,6 @@ impl Vault {
         self.tables.put(&[(Table::Passwords, &person.0, &row.encode())])
     }
 
-    /// A person's own change of the password, with its line in the history.
-    ///
-    /// # Errors
-    /// As [`Vault::set_password`].
-    pub fn change_password(&self, person: PersonId, password: &str, at_ms: u64) -> Result<(), VaultError> {
-        let row = PasswordRow::make(self, password)?.encode();
-        let _changing = self.changing();
-        self.account_of(person).ok_or(VaultError::NoSigner)?;
-        let made = Made { by: Some(person), at_ms };
-        // Whoever holds a link to a new password would set another one.
-        let event =
-            self.event(person, AccountEvent::PasswordChanged, "", made, |standing| standing.reset = None);
-        let password = (Table::Passwords, person.0.as_slice(), row.as_slice());
-        self.tables.put(&[[password].as_slice(), event.puts().as_slice()].concat())?;
-        self.books_mut().standings.keep(event);
-        Ok(())
-    }
-
     /// Signs a digest with the key the vault keeps for a person: r ‖ s, low s, deterministic.
     ///
     /// # Errors

@@ -5,7 +5,6 @@ use crate::sealed_tables::Table;
 use crate::vault::Vault;
 use crate::vault::account_events::{AccountEvent, Made};
 use crate::vault::accounts::{Account, PasswordRow};
-use crate::vault::second_factors::FactorsReset;
 use crate::vault::standings::Link;
 use vitals::ids::{Hash, PersonId};
 
@@ -47,8 +46,7 @@ impl Vault {
         self.books().standings.of(person).reset.map(|link| link.until_ms)
     }
 
-    /// Sets a new password by a link, which stops working. What else the account signed in with goes, for whoever lost
-    /// the password may have lost that as well.
+    /// Sets a new password by a link, which stops working.
     ///
     /// # Errors
     /// [`VaultError::NoLink`] unless the link works, [`VaultError::Unfit`] for a password that is none.
@@ -64,18 +62,12 @@ impl Vault {
         let _changing = self.changing();
         let account = self.account_by_password_link(hash, at_ms).ok_or(VaultError::NoLink)?;
         let made = Made { by: Some(account.person), at_ms };
-        let reset = self.factors_reset(account.person)?;
-        let what = if reset.is_some() { AccountEvent::FactorsReset } else { AccountEvent::PasswordSet };
-        let event = self.event(account.person, what, "", made, |standing| {
+        let event = self.event(account.person, AccountEvent::PasswordSet, "", made, |standing| {
             standing.reset = None;
         });
-        let mut puts = event.puts().to_vec();
-        puts.push((Table::Passwords, &account.person.0, &row));
-        puts.extend(reset.iter().flat_map(FactorsReset::puts));
-        self.tables.put(&puts)?;
-        let mut books = self.books_mut();
-        books.standings.keep(event);
-        books.passkeys.set(account.person, Vec::new());
+        let password = (Table::Passwords, account.person.0.as_slice(), row.as_slice());
+        self.tables.put(&[[password].as_slice(), event.puts().as_slice()].concat())?;
+        self.books_mut().standings.keep(event);
         Ok(account)
     }
 }

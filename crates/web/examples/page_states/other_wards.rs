@@ -82,9 +82,6 @@ fn people(hospital: &mut Hospital) {
         ("person-invited", "root", format!("/admin/people/{patient}")),
         ("person-withdrawn", "root", format!("/admin/people/{withdrawn}")),
         ("invitation", "", link),
-        ("account", "kim", "/account".into()),
-        ("account-app", "kim", "/account/app".into()),
-        ("account-confirm", "kim", "/account/confirm".into()),
         ("invitation-dead", "", format!("/invitations/{}", "0".repeat(64))),
     ] {
         hospital.show(name, login, path);

@@ -1,13 +1,10 @@
 //! The content of each page; its form is in `templates/pages`.
 
-pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod alarm_card;
 pub(crate) mod alarms;
 pub(crate) mod asks;
-pub(crate) mod authenticator_app;
 pub(crate) mod bed;
-pub(crate) mod confirm;
 pub(crate) mod consent_form;
 pub(crate) mod consent_giving;
 pub(crate) mod consent_lines;
@@ -21,7 +18,6 @@ pub(crate) mod limits_form;
 pub(crate) mod me;
 pub(crate) mod monitoring_consent;
 pub(crate) mod orders;
-pub(crate) mod passkeys;
 pub(crate) mod password_link;
 pub(crate) mod patient;
 pub(crate) mod patient_status;
@@ -29,8 +25,6 @@ pub(crate) mod people;
 pub(crate) mod person;
 pub(crate) mod proof;
 pub(crate) mod record;
-pub(crate) mod recovery_codes;
-pub(crate) mod second_step;
 pub(crate) mod seen_as;
 pub(crate) mod set_up;
 pub(crate) mod sign_in;

@@ -7,14 +7,14 @@ use crate::error::{Answer, Error};
 use crate::format::sentence;
 use crate::forms::{At, Posted, Query};
 use crate::layout::Layout;
-use crate::people_text::{self, HistoryRow, StateText};
+use crate::people_text::{self, StateText};
 use crate::refusals::{self, Reason};
 use crate::time::Moment;
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect};
-use clinic::views::{PersonPage as View, PersonState, SessionView};
+use clinic::views::{EventLine, PersonPage as View, PersonState, SessionView};
 use clinic::{ClinicError, Token};
 use vitals::PersonId;
 use vitals::ledger::Role;
@@ -26,6 +26,13 @@ struct SessionRow {
     since: Moment,
     used: Moment,
     place: &'static str,
+}
+
+struct HistoryRow {
+    at: Moment,
+    who: String,
+    what: &'static str,
+    reason: String,
 }
 
 /// A link that is shown this once.
@@ -123,6 +130,15 @@ fn session_row(one: &SessionView) -> SessionRow {
     }
 }
 
+fn history_row(one: EventLine) -> HistoryRow {
+    let who = match one.by {
+        _ if one.by_self => "This person".into(),
+        Some(name) => name,
+        None => "The operator of the node".into(),
+    };
+    HistoryRow { at: Moment(one.at_ms), who, what: people_text::event(one.event), reason: one.reason }
+}
+
 /// The person an address names; anybody else is not found.
 fn person_id(text: &str) -> Result<PersonId, Error> {
     super::named(text).ok_or_else(Error::not_found)
@@ -191,7 +207,7 @@ async fn show(
         suspended_for,
         is_patient: view.line.role == Role::Patient,
         password_link_until: view.password_link_until_ms.map(Moment),
-        history: view.history.into_iter().map(|one| people_text::history_row(one, "This person")).collect(),
+        history: view.history.into_iter().map(history_row).collect(),
     }))
 }
 

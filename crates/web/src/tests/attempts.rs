@@ -193,79 +193,6 @@ fn listed() -> Vec<Route> {
                 &["next"],
             )
         },
-        asked(open("/sign-in/code")),
-        Route {
-            open: true,
-            ..post("/sign-in/code", "", &[], &[("code", "000000"), ("next", "/wall")], &["code", "next"])
-        },
-        Route {
-            open: true,
-            ..post(
-                "/sign-in/passkey",
-                "",
-                &[],
-                &[
-                    ("issued", "1"),
-                    ("id", "AA"),
-                    ("handle", "AA"),
-                    ("client_data", "AA"),
-                    ("authenticator_data", "AA"),
-                    ("signature", "AA"),
-                    ("next", "/wall"),
-                ],
-                &["next"],
-            )
-        },
-        Route { everybody: true, ..get("/account/passkeys/new", "fay", &[]) },
-        Route {
-            everybody: true,
-            ..post(
-                "/account/passkeys",
-                "fay",
-                &[],
-                &[("name", "phone"), ("issued", "1"), ("client_data", "AA"), ("authenticator_data", "AA")],
-                &[],
-            )
-        },
-        Route {
-            everybody: true,
-            ..post("/account/passkeys/{passkey}/rename", "fay", &[], &[("name", "phone")], &[])
-        },
-        Route { everybody: true, ..post("/account/passkeys/{passkey}/remove", "fay", &[], &[], &[]) },
-        Route {
-            everybody: true,
-            ..post(
-                "/account/confirm/passkey",
-                "fay",
-                &[],
-                &[
-                    ("issued", "1"),
-                    ("id", "AA"),
-                    ("handle", "AA"),
-                    ("client_data", "AA"),
-                    ("authenticator_data", "AA"),
-                    ("signature", "AA"),
-                    ("next", "/account/app"),
-                ],
-                &["next"],
-            )
-        },
-        Route { everybody: true, asked: true, ..get("/account", "fay", &[]) },
-        Route { everybody: true, ..post("/account/password", "fay", &[], GOOD_PASSWORD, &[]) },
-        Route { everybody: true, asked: true, ..get("/account/confirm", "fay", &[]) },
-        Route {
-            everybody: true,
-            ..post(
-                "/account/confirm",
-                "fay",
-                &[],
-                &[("password", "a secret word"), ("next", "/account/app")],
-                &["next"],
-            )
-        },
-        Route { everybody: true, ..post("/account/app", "fay", &[], &[("code", "000000")], &[]) },
-        Route { everybody: true, ..post("/account/app/remove", "fay", &[], &[], &[]) },
-        Route { everybody: true, ..post("/account/recovery-codes", "fay", &[], &[], &[]) },
         open("/set-up"),
         Route { open: true, ..post("/set-up", "", &[], GOOD_SET_UP, &[]) },
         Route { everybody: true, ..post("/sign-out", "ada", &[], &[], &[]) },
@@ -347,7 +274,6 @@ impl Route {
             .replace("{condition}", "257")
             .replace("{person}", &self.person(scene).to_string())
             .replace("{session}", &"0".repeat(32))
-            .replace("{passkey}", &"0".repeat(32))
             .replace(
                 "{token}",
                 if self.path.starts_with("/passwords") { &scene.password_link } else { &scene.link },

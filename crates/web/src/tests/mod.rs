@@ -21,12 +21,10 @@ mod limits;
 mod live;
 mod matrix;
 mod monitoring_consent;
-mod passkeys;
 mod people;
 mod random;
 mod routes;
 pub(crate) mod scene;
-mod second_step;
 mod status;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};

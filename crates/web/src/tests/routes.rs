@@ -64,12 +64,6 @@ async fn every_address_answers_each_role_as_it_should() {
         (format!("/ledger/transactions/{}", "0".repeat(64)), [303, 404, 404, 404, 404, 404, 404, 404]),
         ("/help".into(), [200, 200, 200, 200, 200, 200, 200, 200]),
         ("/sign-in".into(), [200, 303, 303, 303, 303, 303, 303, 303]),
-        ("/sign-in/code".into(), [303, 303, 303, 303, 303, 303, 303, 303]),
-        ("/account".into(), [303, 200, 200, 200, 200, 200, 200, 200]),
-        ("/account/passkeys/new".into(), [303, 303, 303, 303, 303, 303, 303, 303]),
-        ("/account/app".into(), [303, 200, 200, 200, 200, 200, 200, 200]),
-        ("/account/recovery-codes".into(), [303, 303, 303, 303, 303, 303, 303, 303]),
-        ("/account/confirm".into(), [303, 200, 200, 200, 200, 200, 200, 200]),
         ("/set-up".into(), [303, 303, 303, 303, 303, 303, 303, 303]),
         ("/healthz".into(), [200, 200, 200, 200, 200, 200, 200, 200]),
         ("/metrics".into(), [200, 200, 200, 200, 200, 200, 200, 200]),
@@ -102,7 +96,7 @@ async fn nobody_learns_whether_a_patient_exists() {
 async fn without_a_session_a_page_leads_to_sign_in_and_back() {
     let scene = Scene::new();
     let response = scene.get("/wall", "").await;
-    assert_eq!(goes_to(&response), "/sign-in?next=%2fwall");
+    assert_eq!(goes_to(&response), "/sign-in?next=%2f%77%61%6c%6c");
     for cookie in ["aceso=", "aceso=zz", &format!("aceso={}", "0".repeat(64)), "aceso=../../x"] {
         let request =
             scene.request("GET", "/wall", "").header(header::COOKIE, cookie).body(Body::empty()).unwrap();
