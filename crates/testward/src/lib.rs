@@ -6,7 +6,7 @@
 use clinic::{Answer, Arrival, Clinic, ClinicError, GrantRequest, NewPerson, Session, Ticket, Verdict};
 use device::{Identity, Sealed, Sealer, SealerState};
 use durable::Folder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use testkit::MemoryLedger;
@@ -213,13 +213,15 @@ impl Ward {
             from_ms: self.now_ms,
             until_ms: self.now_ms + 86_400_000,
         };
+        let patient = self.as_(from).patient.unwrap();
+        let known = |ward: &Self| -> BTreeSet<GrantId> {
+            ward.clinic.vault().terms_of(patient).iter().map(|record| record.grant).collect()
+        };
+        let before = known(self);
         let ticket = self.clinic.grant(&self.as_(from), &request, self.now_ms).unwrap();
         self.block();
         self.done(&ticket);
-        let patient = self.as_(from).patient.unwrap();
-        let records = self.clinic.vault().terms_of(patient).into_iter();
-        let fitting = records.filter(|r| r.grantee == request.grantee && r.terms.purpose == purpose);
-        fitting.map(|record| record.grant).next_back().unwrap()
+        known(self).difference(&before).next().copied().unwrap()
     }
 
     pub fn done(&self, ticket: &Ticket) {

@@ -58,10 +58,10 @@ pub(crate) fn aceso(arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).output().unwrap()
 }
 
-/// Runs a ward in `folder` with report and bundle; further options as given.
+/// Runs a ward in `folder` with report and bundle, whose pages come as plain HTTP; further options as given.
 pub(crate) fn ward(folder: &Folder, options: &[&str]) -> Output {
     let (data, report, bundle) = (folder.text("data"), folder.text("report.json"), folder.text("bundle"));
-    let mut arguments = vec!["--data", &data, "--report", &report, "--bundle", &bundle];
+    let mut arguments = vec!["--http", "--data", &data, "--report", &report, "--bundle", &bundle];
     arguments.extend(options);
     Command::new(ward_binary()).args(arguments).output().unwrap()
 }
